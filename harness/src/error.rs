@@ -1,0 +1,21 @@
+//! The three kinds of error, and the interruption.
+
+/// Why a command could not do what it was asked. Each kind has an exit code of its own (see `xtask`).
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Bad input: names the place, the cause and the cure.
+    #[error("{0}")]
+    Input(String),
+    /// The machine lacks something: names what is missing and how to get it.
+    #[error("{0}")]
+    Environment(String),
+    /// The user asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+    /// A bug of ours, or an operating system that refused what it never should.
+    #[error("{0:#}")]
+    Bug(#[from] anyhow::Error),
+}
+
+/// The result of everything that can fail for a user to see.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,3 @@
+//! Clocks, counters and samples.
+
+pub mod clock;

@@ -1,0 +1,1 @@
+//! Holds a restored database against the ledger.

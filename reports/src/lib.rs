@@ -1,0 +1,6 @@
+//! Records in, comparisons out.
+//!
+//! This crate knows nothing of how a record came to be: it holds the schema of `results.json`, the statistics
+//! over it, and its rendering. So an old run can be rendered and compared on any machine.
+
+pub mod record;

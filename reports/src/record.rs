@@ -1,0 +1,414 @@
+//! The schema of `results.json`, version `drill/1`.
+//!
+//! Sizes are bytes and times are seconds, unless a name says otherwise. What was not measured is `null`,
+//! never 0. The JSON Schema in `reports/schema/drill-1.json` is generated from these types; a change of
+//! meaning raises [`SCHEMA`].
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The version of the schema that this crate writes.
+pub const SCHEMA: &str = "drill/1";
+
+/// One execution of a scenario.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Results {
+    /// Always [`SCHEMA`] for files that this version writes.
+    pub schema: String,
+    /// What all trials have in common.
+    pub run: Run,
+    /// One record a trial, in the order in which they ran.
+    pub trials: Vec<Trial>,
+}
+
+/// What all trials of a run have in common.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Run {
+    /// Scenario name and start time: unique in a results directory.
+    pub id: String,
+    /// The scenario's name.
+    pub scenario: String,
+    /// What the scenario says it is for.
+    pub description: String,
+    /// The command line that repeats this run.
+    pub command: String,
+    /// Trials that the plan holds; fewer records mean that the run was cut short.
+    pub planned_trials: u32,
+    /// When the run started (RFC 3339, UTC).
+    #[schemars(with = "String")]
+    pub started_at: Timestamp,
+    /// The seed from which datasets, workloads and arrivals follow.
+    pub seed: u64,
+    /// Version of the harness, with the commit it was built from where that is known.
+    pub harness_version: String,
+    /// The machine.
+    pub host: Host,
+    /// What this machine can do at best, measured in this run: one entry a dataset.
+    pub calibration: Vec<Calibration>,
+}
+
+/// The machine that a run was made on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Host {
+    /// Operating system, as `/etc/os-release` names it.
+    pub os: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// Processor model, as `/proc/cpuinfo` names it.
+    pub cpu: String,
+    /// Logical processors that the harness may use.
+    pub cpus: u32,
+    /// Main memory.
+    pub memory_bytes: u64,
+    /// File system type of the working directory.
+    pub filesystem: String,
+    /// Free bytes there when the run started.
+    pub free_bytes: u64,
+}
+
+/// What the dataset's disk and one core can do at best, for one dataset.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Calibration {
+    /// Bytes of the dataset's database file.
+    pub dataset_bytes: u64,
+    /// Cold sequential read of the dataset, once.
+    pub sequential_read_seconds: f64,
+    /// Durable sequential write (fsync included) of as many bytes, or of 1 GiB where the dataset is larger.
+    pub durable_write_bytes_per_second: f64,
+    /// `cp` of the dataset followed by fsync of file and directory: one measurement before each trial.
+    pub copy_seconds: Vec<f64>,
+    /// fsync after a 4 KiB append: median over 50.
+    pub fsync_ms: f64,
+    /// Bytes per second of xxh3 on one core over memory.
+    pub hash_bytes_per_second: f64,
+}
+
+/// One subject x dataset x workload x variant x fault, once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Trial {
+    /// Unique in the run, and the same for the same plan.
+    pub id: String,
+    /// `sqlite` or `mysql`.
+    pub engine: String,
+    /// `embedded` or `tracker`.
+    pub app: String,
+    /// The strategy's name in the registry.
+    pub strategy: String,
+    /// True for strategies that promise nothing and are there to show that the verifier has teeth.
+    pub control: bool,
+    /// What the strategy promises, in words.
+    pub promise: String,
+    /// The strategy's settings, defaults included.
+    pub settings: BTreeMap<String, serde_json::Value>,
+    /// The settings that differ from the defaults, as a short text: what tells variants apart.
+    pub variant: String,
+    /// The database that the trial ran on.
+    pub dataset: Dataset,
+    /// The concurrent writes.
+    pub workload: Workload,
+    /// What went wrong on purpose besides the disaster, or null.
+    pub fault: Option<String>,
+    /// Counts from 1.
+    pub repetition: u32,
+    /// What the trial came to.
+    pub verdict: Verdict,
+    /// What the verdict rests on.
+    pub reason: String,
+    /// The verdicts that the scenario expects of this variant; empty: what its promise demands.
+    pub expected: Vec<Verdict>,
+    /// Version of every tool that took part.
+    pub versions: BTreeMap<String, String>,
+    /// When each phase began, in seconds after provisioning began.
+    pub phases: Vec<PhaseStart>,
+    /// The backup itself; null when the trial ended before it.
+    pub backup: Option<Backup>,
+    /// What the backup did to the application; null when there is nothing to compare.
+    pub impact: Option<Impact>,
+    /// The way back; null when there was nothing to restore.
+    pub restore: Option<Restore>,
+    /// What was lost; null when nothing was restored.
+    pub recovery_point: Option<RecoveryPoint>,
+    /// The six checks; null when nothing was restored.
+    pub verification: Option<Verification>,
+    /// Who used how much.
+    pub resources: Resources,
+    /// One sample a second.
+    pub samples: Vec<Sample>,
+}
+
+/// What a trial came to, from best to worst: the worst verdict of a set is the set's verdict.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The restored database is right.
+    Restorable,
+    /// A tool, a privilege or a file system that the strategy needs is not here.
+    Unavailable,
+    /// The trial proved nothing.
+    Unverified,
+    /// It converged too slowly for the deadline.
+    TimedOut,
+    /// The backup stopped converging.
+    Stalled,
+    /// The strategy reported an error.
+    Failed,
+    /// A consistent earlier state, without writes that this strategy promised to keep.
+    Lossy,
+    /// The strategy said success and the restored database is wrong.
+    Corrupt,
+}
+
+impl Verdict {
+    /// The name in `results.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Restorable => "restorable",
+            Verdict::Unavailable => "unavailable",
+            Verdict::Unverified => "unverified",
+            Verdict::TimedOut => "timed_out",
+            Verdict::Stalled => "stalled",
+            Verdict::Failed => "failed",
+            Verdict::Lossy => "lossy",
+            Verdict::Corrupt => "corrupt",
+        }
+    }
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The database that a trial ran on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Dataset {
+    /// Name in the registry of profiles.
+    pub profile: String,
+    /// Size asked for.
+    pub target_bytes: u64,
+    /// Size of the database file.
+    pub bytes: u64,
+    /// Rows of all tables.
+    pub rows: u64,
+    /// What its content follows from.
+    pub seed: u64,
+}
+
+/// The concurrent writes of a trial: what was declared and what was offered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Workload {
+    /// Declared rate over all writers; null for a closed loop (as fast as it is acknowledged).
+    pub writes_per_second: Option<f64>,
+    /// Writes that were due, over the time in which they were; null when none was.
+    pub offered_writes_per_second: Option<f64>,
+    /// `constant`, `burst` or `wave`.
+    pub pattern: String,
+    /// `constant` or `poisson` arrivals, or `closed` loop.
+    pub arrivals: String,
+    /// Concurrent writers, a connection each.
+    pub writers: u32,
+    /// Rows that a plain write changes.
+    pub rows_per_transaction: u32,
+    /// Share of the writes that change rows which have to agree.
+    pub multi_row_share: f64,
+    /// `wal` or `delete`.
+    pub journal_mode: String,
+    /// SQLite's `synchronous`: `off`, `normal`, `full` or `extra`.
+    pub synchronous: String,
+    /// How long a writer waits for a lock before its write is refused.
+    pub busy_timeout_ms: u64,
+    /// `cold` or `warm`: the state of the page cache for the database when the backup begins.
+    pub cache: String,
+    /// Share of the database file that was in the page cache when the backup began.
+    pub cached_share: Option<f64>,
+}
+
+/// When a phase of a trial began.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PhaseStart {
+    /// `provision`, `reference`, `arm`, `backup`, `tail`, `disaster`, `restore`, `serve`, `verify` or `record`.
+    pub phase: String,
+    /// Seconds after provisioning began.
+    pub at_seconds: f64,
+}
+
+/// The backup itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Backup {
+    /// From the call until the artifact was durable; null when it never was.
+    pub seconds: Option<f64>,
+    /// How long it ran until it finished or was ended.
+    pub elapsed_seconds: f64,
+    /// Bytes of the artifact; null when there is none.
+    pub artifact_bytes: Option<u64>,
+    /// Bytes that the strategy's processes read, page cache included.
+    pub bytes_read: Option<u64>,
+    /// Bytes that they had the disk read.
+    pub bytes_read_from_disk: Option<u64>,
+    /// Bytes that the strategy's processes wrote.
+    pub bytes_written: Option<u64>,
+    /// How often it began again; null where the tool does not tell.
+    pub restarts: Option<u64>,
+    /// Pages copied, repeated ones included; null where the tool does not tell.
+    pub pages_copied: Option<u64>,
+    /// The furthest it got, from 0 to 1; null where the tool does not tell.
+    pub progress: Option<f64>,
+    /// Time of one undisturbed pass, from the rate at which pages were copied; null where there are no passes.
+    pub pass_seconds: Option<f64>,
+    /// Commits per second while it ran; null when no ledger could tell.
+    pub commits_per_second: Option<f64>,
+    /// How long it would take in all: the law of restarts where passes begin again with every commit, else
+    /// what its speed so far gives; null when neither applies or it finished.
+    pub eta_seconds: Option<f64>,
+    /// `cp` and fsync of the same bytes right before this trial.
+    pub copy_seconds: Option<f64>,
+    /// `copy_seconds` divided by `seconds`: above 1 is faster than a plain copy.
+    pub vs_copy: Option<f64>,
+    /// What the strategy's commands printed last, where that explains the verdict.
+    pub output: Option<String>,
+}
+
+/// What the backup did to the application.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Impact {
+    /// Workload and no backup; null when no write was due.
+    pub reference: Option<Window>,
+    /// While the backup ran; null when no write was due.
+    pub during: Option<Window>,
+    /// Time in the backup window in which no write could be acknowledged: the application was stopped, or
+    /// writes waited and none was acknowledged for 0.1 s or more.
+    pub downtime_seconds: Option<f64>,
+    /// The longest single such time.
+    pub longest_stall_seconds: Option<f64>,
+}
+
+/// The writes that were due in one window. Latency counts from when a write was due, so a blocked
+/// application cannot hide; a write that was never answered counts with the time until the window's end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Window {
+    /// Length of the window.
+    pub seconds: f64,
+    /// Median latency; null when no write was answered or waiting.
+    pub p50_ms: Option<f64>,
+    /// 99th percentile.
+    pub p99_ms: Option<f64>,
+    /// 99.9th percentile.
+    pub p999_ms: Option<f64>,
+    /// Worst latency.
+    pub max_ms: Option<f64>,
+    /// Writes acknowledged in the window, a second.
+    pub writes_per_second: f64,
+    /// Writes due in the window that were refused, or that found the application stopped.
+    pub errors: u64,
+}
+
+/// The way back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Restore {
+    /// From the call until the data directory was complete and durable.
+    pub seconds: f64,
+    /// The measured recovery time: from the disaster until one read and one write were answered; null when
+    /// the restored subject never did.
+    pub recovery_seconds: Option<f64>,
+}
+
+/// What the restored database lacks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RecoveryPoint {
+    /// Writes acknowledged before the disaster.
+    pub acknowledged_writes: u64,
+    /// Writes without an answer: they may or may not be in.
+    pub indeterminate_writes: u64,
+    /// Acknowledged writes that the restored database lacks.
+    pub lost_writes: u64,
+    /// Acknowledged writes that it lacks although this strategy promised to keep them.
+    pub lost_promised_writes: u64,
+    /// From the newest write that it holds until the disaster; 0 when nothing was lost.
+    pub lost_seconds: Option<f64>,
+    /// From the newest write that it holds until the backup was complete.
+    pub staleness_at_completion_seconds: Option<f64>,
+}
+
+/// What a check came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Check {
+    /// Nothing wrong was found.
+    Pass,
+    /// Something wrong was found: see the findings.
+    Fail,
+}
+
+/// The six checks. Null: the check could not be made, or crashed; the findings say why.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Verification {
+    /// Engine integrity, foreign file damage, leftover journals.
+    pub integrity: Option<Check>,
+    /// For every writer, exactly the rows after its first n writes.
+    pub prefix: Option<Check>,
+    /// When a write is in, every write acknowledged before it was sent is in.
+    pub order: Option<Check>,
+    /// Rows that change together agree.
+    pub transactions: Option<Check>,
+    /// Rows that the workload never touches are as they were.
+    pub content: Option<Check>,
+    /// No write is missing that the strategy promised to keep.
+    pub loss: Option<Check>,
+    /// What is wrong, one line a finding, at most a few dozen.
+    pub findings: Vec<String>,
+    /// How long verification took.
+    pub seconds: f64,
+}
+
+/// Who used how much over the whole trial.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Resources {
+    /// The application with its database.
+    pub subject: Usage,
+    /// The processes of the strategy, in backup and restore.
+    pub strategy: Usage,
+    /// The harness itself: pacing and ledger run inside the embedded application and count there.
+    pub harness: Usage,
+    /// The largest WAL or rollback journal beside the live database.
+    pub journal_bytes_max: Option<u64>,
+}
+
+/// What a group of processes used. Null: it had no process, or the kernel did not tell.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Usage {
+    /// User and system time.
+    pub cpu_seconds: Option<f64>,
+    /// Peak resident memory of the largest process.
+    pub memory_bytes_max: Option<u64>,
+    /// Bytes read from the disk.
+    pub bytes_read: Option<u64>,
+    /// Bytes that went to the disk.
+    pub bytes_written: Option<u64>,
+}
+
+/// The state at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Sample {
+    /// Seconds after provisioning began.
+    pub at_seconds: f64,
+    /// The phase at that moment.
+    pub phase: String,
+    /// Writes acknowledged so far.
+    pub acknowledged_writes: u64,
+    /// WAL or rollback journal beside the live database; null when there is none.
+    pub journal_bytes: Option<u64>,
+    /// What the backup has left to do, from 1 to 0; null outside the backup or where the tool does not tell.
+    pub backup_remaining: Option<f64>,
+    /// CPU seconds of the subject so far.
+    pub subject_cpu_seconds: Option<f64>,
+    /// CPU seconds of the strategy's processes that run now.
+    pub strategy_cpu_seconds: Option<f64>,
+    /// Resident memory of the strategy's processes that run now.
+    pub strategy_memory_bytes: Option<u64>,
+}
