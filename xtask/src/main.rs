@@ -1,1 +1,152 @@
-fn main() {}
+//! The command line of Backup Drill: parses, calls, shows progress.
+
+mod arguments;
+mod check;
+mod doctor;
+mod exit;
+mod list;
+mod planned;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use harness::dataset::{self, DatasetSpec};
+use harness::error::{Error, Result};
+use harness::plan::Plan;
+use harness::process::Cancel;
+use harness::run::{self, LATEST, REPORT, RESULTS};
+use harness::scenario::Scenario;
+use harness::workspace::Workspace;
+use reports::record::Results;
+
+use arguments::{Arguments, Clean, Command, Generate, Report, Run, Select};
+
+fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some(harness::worker::ARGUMENT) {
+        return ExitCode::from(harness::worker::main() as u8);
+    }
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return exit::usage(&error),
+    };
+    // A panic has unwound and cleaned up by now, and its message was printed.
+    let outcome = std::panic::catch_unwind(|| dispatch(&arguments.command));
+    outcome.map_or(ExitCode::from(exit::BUG), exit::code)
+}
+
+fn dispatch(command: &Command) -> Result<u8> {
+    match command {
+        Command::Run(run) => run_scenario(run),
+        Command::Plan(select) => planned::show(&plan(select)?, &select.directory()),
+        Command::List => list::show(),
+        Command::Doctor(place) => doctor::show(&place.directory()),
+        Command::Generate(generate) => generate_dataset(generate),
+        Command::Report(report) => render_report(report),
+        Command::Test => check::test(),
+        Command::Clean(clean) => clean_up(clean),
+    }
+}
+
+fn plan(select: &Select) -> Result<Plan> {
+    let scenario = Scenario::load(&select.scenario, &arguments::workspace_root().join("scenarios"))?;
+    Plan::new(scenario, &select.overrides())
+}
+
+fn run_scenario(arguments: &Run) -> Result<u8> {
+    let request = run::Request {
+        plan: plan(&arguments.select)?,
+        root: arguments.select.directory(),
+        out: arguments.out.clone(),
+        resume: arguments.resume,
+        command: arguments.select.command_line(),
+        harness_version: arguments::version(),
+    };
+    let progress = show::Progress::new();
+    let outcome = run::run(&request, &cancel_on_signal()?, &|event| progress.show(event));
+    progress.finish();
+    match outcome {
+        Ok((results, directory)) => {
+            show::results(&results, &directory);
+            Ok(exit::of_outcome(&results))
+        }
+        Err(Error::Interrupted) => {
+            eprintln!(
+                "interrupted: what was measured is saved; go on with: {} --resume",
+                request.command
+            );
+            Err(Error::Interrupted)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn generate_dataset(arguments: &Generate) -> Result<u8> {
+    let spec = DatasetSpec {
+        profile: arguments.profile.clone(),
+        target_bytes: arguments.size.0,
+        seed: arguments.seed,
+    };
+    let cancel = cancel_on_signal()?;
+    let progress = show::Progress::new();
+    let outcome = dataset::generate(&spec, &arguments.file, &|| cancel.is_cancelled(), &mut |bytes| {
+        progress.show(harness::event::Event::Generating {
+            dataset: &spec,
+            bytes,
+        });
+    });
+    progress.finish();
+    let generated = outcome?;
+    println!(
+        "{}: {} bytes, {} rows, seed {}",
+        arguments.file.display(),
+        generated.bytes,
+        generated.rows,
+        spec.seed
+    );
+    Ok(exit::SUCCESS)
+}
+
+fn render_report(arguments: &Report) -> Result<u8> {
+    let given = match &arguments.results {
+        Some(path) => path.clone(),
+        None => arguments.place.directory().join(LATEST),
+    };
+    let file = if given.is_dir() {
+        given.join(RESULTS)
+    } else {
+        given
+    };
+    let results = Results::load(&file).map_err(|error| Error::Input(error.to_string()))?;
+    let report = file.with_file_name(REPORT);
+    std::fs::write(&report, reports::render::markdown::markdown(&results))
+        .map_err(|error| Error::Input(format!("cannot write {}: {error}", report.display())))?;
+    println!("{}", report.display());
+    Ok(exit::SUCCESS)
+}
+
+fn clean_up(arguments: &Clean) -> Result<u8> {
+    let workspace = Workspace::open(&arguments.place.directory())?;
+    let swept = workspace.sweep()?;
+    println!(
+        "cleaned what {} killed run(s) had left, and ended {} process(es)",
+        swept.runs, swept.processes
+    );
+    let cached = bytesize::ByteSize(workspace.cached_bytes());
+    if arguments.datasets {
+        workspace.clear_cache()?;
+        println!("removed {cached} of cached datasets");
+    } else if cached.0 > 0 {
+        println!("{cached} of cached datasets stay: --datasets removes them too");
+    }
+    Ok(exit::SUCCESS)
+}
+
+/// SIGINT, SIGTERM and SIGHUP ask the run to stop; everything is cleaned up on the way out.
+fn cancel_on_signal() -> Result<Cancel> {
+    let cancel = Cancel::default();
+    let on_signal = cancel.clone();
+    ctrlc::set_handler(move || on_signal.cancel())
+        .map_err(|error| anyhow::anyhow!("cannot handle signals: {error}"))?;
+    Ok(cancel)
+}

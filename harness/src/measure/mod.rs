@@ -1,3 +1,8 @@
 //! Clocks, counters and samples.
 
+pub mod calibration;
 pub mod clock;
+pub mod host;
+pub mod impact;
+pub mod sampler;
+pub mod storage;

@@ -1,0 +1,128 @@
+//! What this disk and one core can do at best, measured in the same run as what is compared with it.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, anyhow};
+use reports::record::Calibration;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::storage::{evict, read_through, settle};
+use crate::error::Result;
+use crate::process::{Account, Group, Launcher};
+use crate::scenario::Cache;
+
+const WRITE_BYTES_MAX: u64 = 1 << 30;
+const FSYNCS: usize = 50;
+
+/// Measures everything but the copies, in `directory` on the dataset's disk.
+///
+/// # Errors
+/// When the disk cannot be read or written.
+pub fn measure(database: &Path, directory: &Path) -> Result<Calibration> {
+    let dataset_bytes = std::fs::metadata(database)
+        .context("cannot read the dataset")?
+        .len();
+    settle(directory).context("cannot synchronise the disk")?;
+    let sequential_read_seconds = {
+        evict(database).context("cannot evict the dataset")?;
+        let started = Instant::now();
+        read_through(database).context("cannot read the dataset")?;
+        started.elapsed().as_secs_f64()
+    };
+    let scratch = directory.join("calibration");
+    let written = dataset_bytes.min(WRITE_BYTES_MAX);
+    let write_seconds = durable_write(&scratch, written).context("cannot write to the disk")?;
+    let fsync_ms = fsync_ms(&scratch).context("cannot write to the disk")?;
+    std::fs::remove_file(&scratch).context("cannot remove the calibration file")?;
+    Ok(Calibration {
+        dataset_bytes,
+        sequential_read_seconds,
+        durable_write_bytes_per_second: written as f64 / write_seconds,
+        copy_seconds: Vec::new(),
+        fsync_ms,
+        hash_bytes_per_second: hash_bytes_per_second(),
+    })
+}
+
+/// Seconds that the machine's `cp` of a file and fsync of the copy and its directory take, from a cold or a
+/// warm source.
+///
+/// # Errors
+/// When the copy fails.
+pub fn copy(launcher: &Launcher, from: &Path, to: &Path, cache: Cache) -> Result<f64> {
+    let directory = to.parent().expect("a copy lies in a directory");
+    prepare(from, cache)?;
+    settle(directory).context("cannot synchronise the disk")?;
+    let mut command = Command::new("cp");
+    // A reflink would be no copy of the bytes.
+    command
+        .args(["--reflink=never", "--"])
+        .arg(from)
+        .arg(to)
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
+    let started = Instant::now();
+    let child = launcher.spawn(Account::Harness, command)?;
+    let ended = Group::new(vec![child]).wait(|_| launcher.cancel.check())?;
+    ended.result().map_err(|message| anyhow!(message))?;
+    for path in [to, directory] {
+        File::open(path)
+            .and_then(|file| file.sync_all())
+            .context("cannot synchronise the copy")?;
+    }
+    Ok(started.elapsed().as_secs_f64())
+}
+
+/// Brings a file's pages into the state that the scenario asks for.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn prepare(file: &Path, cache: Cache) -> Result<()> {
+    match cache {
+        Cache::Cold => evict(file),
+        Cache::Warm => read_through(file).map(|_| ()),
+    }
+    .with_context(|| format!("cannot bring {} into the {} state", file.display(), cache.name()))?;
+    Ok(())
+}
+
+fn durable_write(path: &Path, bytes: u64) -> std::io::Result<f64> {
+    // Not zeros: some disks treat them as holes.
+    let block: Vec<u8> = (0..1u32 << 18)
+        .flat_map(|word| (word.wrapping_mul(0x9e37_79b9)).to_le_bytes())
+        .collect();
+    let started = Instant::now();
+    let mut file = File::create(path)?;
+    let mut left = bytes;
+    while left > 0 {
+        let length = left.min(block.len() as u64);
+        file.write_all(&block[..length as usize])?;
+        left -= length;
+    }
+    file.sync_all()?;
+    Ok(started.elapsed().as_secs_f64())
+}
+
+fn fsync_ms(path: &Path) -> std::io::Result<f64> {
+    let mut file = File::create(path)?;
+    let mut times = Vec::with_capacity(FSYNCS);
+    for _ in 0..FSYNCS {
+        file.write_all(&[1; 4096])?;
+        let started = Instant::now();
+        file.sync_all()?;
+        times.push(started.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times[FSYNCS / 2])
+}
+
+fn hash_bytes_per_second() -> f64 {
+    let buffer = vec![1u8; 64 << 20];
+    let started = Instant::now();
+    std::hint::black_box(xxh3_64(&buffer));
+    buffer.len() as f64 / started.elapsed().as_secs_f64()
+}

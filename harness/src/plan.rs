@@ -1,0 +1,429 @@
+//! From a scenario to the trials that it means: validated as a whole before anything has an effect.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use bytesize::ByteSize;
+use reports::record::Verdict;
+
+use crate::dataset::{self, DatasetSpec};
+use crate::error::{Error, Result};
+use crate::measure::storage::free_bytes;
+use crate::scenario::{Overrides, Scenario};
+use crate::strategy::{self, Settings};
+use crate::verify::Integrity;
+use crate::workload::embedded::JournalMode;
+use crate::workload::model::Model;
+use crate::workload::schedule::{Load, Rate};
+
+/// All trials of a run.
+pub struct Plan {
+    /// The scenario, overrides applied.
+    pub scenario: Scenario,
+    /// In the order in which they run.
+    pub trials: Vec<TrialPlan>,
+}
+
+/// One trial.
+#[derive(Clone, Debug)]
+pub struct TrialPlan {
+    /// Unique in the plan, the same for the same scenario.
+    pub id: String,
+    /// Name in the registry.
+    pub strategy: &'static str,
+    /// Complete settings.
+    pub settings: Settings,
+    /// The settings that the scenario names, as text.
+    pub variant: String,
+    /// What the scenario expects; empty: what the promise demands.
+    pub expected: Vec<Verdict>,
+    /// The database.
+    pub dataset: DatasetSpec,
+    /// Size that the generated file will have.
+    pub dataset_bytes: u64,
+    /// The journal mode.
+    pub journal_mode: JournalMode,
+    /// The offered load.
+    pub load: Load,
+    /// What the writes are.
+    pub model: Model,
+    /// Counts from 1.
+    pub repetition: u32,
+}
+
+/// Plans assume this speed for a plain durable copy.
+pub const ASSUMED_COPY_BYTES_PER_SECOND: f64 = 200e6;
+/// ... this speed for the verification with a full integrity check, and without.
+const ASSUMED_VERIFY_BYTES_PER_SECOND: (f64, f64) = (60e6, 300e6);
+/// Starts and stops of processes, in a trial.
+const ASSUMED_OVERHEAD_SECONDS: f64 = 1.0;
+
+impl Plan {
+    /// Plans a scenario.
+    ///
+    /// # Errors
+    /// [`Error::Input`] that names what is impossible in the scenario or in the overrides.
+    pub fn new(mut scenario: Scenario, overrides: &Overrides) -> Result<Plan> {
+        scenario.apply(overrides);
+        let place = |message: String| Error::Input(format!("scenario '{}': {message}", scenario.name));
+        validate(&scenario).map_err(place)?;
+        let mut trials = Vec::new();
+        for repetition in 1..=scenario.repetitions {
+            for size in &scenario.dataset.sizes {
+                for rate in &scenario.workload.rates {
+                    plan_block(&scenario, repetition, *size, *rate, &mut trials).map_err(
+                        |error| match error {
+                            Error::Input(message) => place(message),
+                            other => other,
+                        },
+                    )?;
+                }
+            }
+        }
+        let mut ids: Vec<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
+        ids.sort_unstable();
+        if let Some(twice) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(place(format!("the trial '{}' is in it twice", twice[0])));
+        }
+        if !overrides.only.is_empty() {
+            let all = trials.len();
+            trials.retain(|trial| overrides.only.iter().any(|part| trial.id.contains(part.as_str())));
+            if trials.is_empty() {
+                let message = format!(
+                    "--only {} leaves none of its {all} trials",
+                    overrides.only.join(" --only ")
+                );
+                return Err(place(format!("{message}; 'plan' lists their ids")));
+            }
+        }
+        Ok(Plan { scenario, trials })
+    }
+
+    /// The datasets that the trials use, with the size of each file.
+    pub fn datasets(&self) -> Vec<(DatasetSpec, u64)> {
+        let mut datasets: Vec<(DatasetSpec, u64)> = Vec::new();
+        for trial in &self.trials {
+            if !datasets.iter().any(|(known, _)| *known == trial.dataset) {
+                datasets.push((trial.dataset.clone(), trial.dataset_bytes));
+            }
+        }
+        datasets
+    }
+
+    /// Disk space that the run needs at its peak, datasets that are cached already included: every dataset
+    /// once, and for the largest trial the live database, the artifact and the restored one.
+    pub fn disk_bytes(&self) -> u64 {
+        let cached: u64 = self.datasets().iter().map(|(_, bytes)| bytes).sum();
+        let largest = self
+            .trials
+            .iter()
+            .map(|trial| trial.dataset_bytes)
+            .max()
+            .unwrap_or(0);
+        cached + largest * 3 + largest / 5 + (64 << 20)
+    }
+
+    /// # Errors
+    /// [`Error::Environment`] when the file system of `directory` has too little space; `cached` bytes of
+    /// datasets are there already.
+    pub fn check_disk(&self, directory: &Path, cached: u64) -> Result<()> {
+        let needed = self.disk_bytes().saturating_sub(cached);
+        let free = free_bytes(directory)
+            .map_err(|error| Error::Input(format!("cannot use {}: {error}", directory.display())))?;
+        if free >= needed {
+            return Ok(());
+        }
+        Err(Error::Environment(format!(
+            "too little disk space for scenario '{}': it needs {} more in {} (datasets, and for the largest trial the \
+             live database, the artifact and the restored one), and {} are free; free some space, choose a smaller \
+             --size, or another disk with --dir",
+            self.scenario.name,
+            ByteSize(needed),
+            directory.display(),
+            ByteSize(free),
+        )))
+    }
+
+    /// About how long the run takes, in seconds, at [`ASSUMED_COPY_BYTES_PER_SECOND`].
+    pub fn seconds(&self) -> f64 {
+        let generate: f64 = self
+            .datasets()
+            .iter()
+            .map(|(_, bytes)| copy_seconds(*bytes))
+            .sum();
+        generate
+            + self
+                .trials
+                .iter()
+                .map(|trial| trial.seconds(&self.scenario))
+                .sum::<f64>()
+    }
+}
+
+fn copy_seconds(bytes: u64) -> f64 {
+    bytes as f64 / ASSUMED_COPY_BYTES_PER_SECOND
+}
+
+impl TrialPlan {
+    /// About how long the trial takes, in seconds.
+    pub fn seconds(&self, scenario: &Scenario) -> f64 {
+        let times = &scenario.trial;
+        let copy = copy_seconds(self.dataset_bytes);
+        let cost = strategy::named(self.strategy)
+            .expect("a planned strategy is known")
+            .card()
+            .cost;
+        let begin = ASSUMED_OVERHEAD_SECONDS + copy + times.reference_seconds;
+        if self
+            .expected
+            .iter()
+            .any(|verdict| matches!(verdict, Verdict::Stalled | Verdict::TimedOut))
+        {
+            // A stall shows after one stall time and a few lucky passes.
+            return begin + 2.0 * stall_seconds(scenario, copy);
+        }
+        let verify = match times.integrity {
+            Integrity::Full => ASSUMED_VERIFY_BYTES_PER_SECOND.0,
+            Integrity::Quick => ASSUMED_VERIFY_BYTES_PER_SECOND.1,
+        };
+        begin + copy * (cost.backup + cost.restore) + times.tail_seconds + self.dataset_bytes as f64 / verify
+    }
+}
+
+/// How long a backup may go without a new low, in seconds, where a plain copy takes `copy_seconds`.
+pub fn stall_seconds(scenario: &Scenario, copy_seconds: f64) -> f64 {
+    (scenario.trial.stall_copies * copy_seconds).max(scenario.trial.stall_seconds_min)
+}
+
+fn validate(scenario: &Scenario) -> Result<(), String> {
+    let workload = &scenario.workload;
+    let times = &scenario.trial;
+    let shares = [
+        ("multi_row_share", workload.multi_row_share),
+        ("errors_allowed", workload.errors_allowed),
+    ];
+    for (name, share) in shares {
+        if !(0.0..=1.0).contains(&share) {
+            return Err(format!("workload.{name} is {share}: it must be from 0 to 1"));
+        }
+    }
+    let spans = [
+        ("reference_seconds", times.reference_seconds),
+        ("tail_seconds", times.tail_seconds),
+        ("deadline_seconds", times.deadline_seconds),
+        ("stall_copies", times.stall_copies),
+        ("stall_seconds_min", times.stall_seconds_min),
+    ];
+    for (name, span) in spans {
+        if !(span > 0.0 && span <= 1e7) {
+            return Err(format!("trial.{name} is {span}: it must be above 0"));
+        }
+    }
+    let counts = [
+        ("workload.writers", workload.writers, 256),
+        (
+            "workload.rows_per_transaction",
+            workload.rows_per_transaction,
+            10_000,
+        ),
+        ("repetitions", scenario.repetitions, 1000),
+    ];
+    for (name, count, most) in counts {
+        if count == 0 || count > most {
+            return Err(format!("{name} is {count}: it must be from 1 to {most}"));
+        }
+    }
+    let lists = [
+        ("dataset.sizes", scenario.dataset.sizes.len()),
+        ("workload.rates", workload.rates.len()),
+        ("subject.journal_modes", scenario.subject.journal_modes.len()),
+        ("variants", scenario.variants.len()),
+    ];
+    if let Some((name, _)) = lists.iter().find(|(_, length)| *length == 0) {
+        return Err(format!("{name} is empty: there is nothing to try"));
+    }
+    workload
+        .pattern
+        .validate()
+        .map_err(|message| format!("workload.pattern: {message}"))
+}
+
+/// Plans the trials of one repetition, size and rate.
+fn plan_block(
+    scenario: &Scenario,
+    repetition: u32,
+    size: ByteSize,
+    rate: Rate,
+    trials: &mut Vec<TrialPlan>,
+) -> Result<()> {
+    let workload = &scenario.workload;
+    let dataset = DatasetSpec {
+        profile: scenario.dataset.profile.clone(),
+        target_bytes: size.0,
+        seed: scenario.seed,
+    };
+    let generated = dataset::predicted(&dataset)?;
+    let torrents_min = Model::torrents_min(workload.writers, workload.rows_per_transaction);
+    if generated.torrents < torrents_min {
+        return Err(Error::Input(format!(
+            "{} writers with {} rows a transaction need {torrents_min} torrents, and at {size} there are {}: choose a \
+             larger size or fewer writers or rows",
+            workload.writers, workload.rows_per_transaction, generated.torrents
+        )));
+    }
+    let model = Model {
+        // Variants of one repetition meet the same writes; another repetition is another draw.
+        seed: scenario.seed.wrapping_add(u64::from(repetition)),
+        writers: workload.writers,
+        rows_per_transaction: workload.rows_per_transaction,
+        multi_row_share: workload.multi_row_share,
+        torrents: generated.torrents,
+    };
+    for journal_mode in &scenario.subject.journal_modes {
+        for (number, variant) in scenario.variants.iter().enumerate() {
+            if variant
+                .journal_modes
+                .as_ref()
+                .is_some_and(|modes| !modes.contains(journal_mode))
+            {
+                continue;
+            }
+            let found = strategy::named(&variant.strategy)?;
+            let settings = found.complete(&variant.settings).map_err(|message| {
+                Error::Input(format!(
+                    "variant {} ({}): {message}",
+                    number + 1,
+                    variant.strategy
+                ))
+            })?;
+            let named: Vec<String> = variant
+                .settings
+                .iter()
+                .map(|(name, value)| format!("{name}={}", plain(value)))
+                .collect();
+            let label = if named.is_empty() {
+                String::new()
+            } else {
+                format!(":{}", named.join(","))
+            };
+            let strategy = found.card().name;
+            let size = size.to_string().replace(' ', "");
+            trials.push(TrialPlan {
+                id: format!(
+                    "{strategy}{label}/{}/{size}/{rate}/{repetition}",
+                    journal_mode.name()
+                ),
+                strategy,
+                settings,
+                variant: named.join(", "),
+                expected: variant.expect.clone(),
+                dataset: dataset.clone(),
+                dataset_bytes: generated.bytes,
+                journal_mode: *journal_mode,
+                load: Load {
+                    rate,
+                    arrivals: workload.arrivals,
+                    pattern: workload.pattern,
+                },
+                model: model.clone(),
+                repetition,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn plain(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The settings as records hold them.
+pub fn settings_map(settings: &Settings) -> BTreeMap<String, serde_json::Value> {
+    settings
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(text: &str, overrides: &Overrides) -> Result<Plan> {
+        Plan::new(Scenario::parse("small", text).unwrap(), overrides)
+    }
+
+    const SMALL: &str = r#"
+        description = "small"
+        [subject]
+        journal_modes = ["wal", "delete"]
+        [dataset]
+        sizes = ["1MiB", "2MiB"]
+        [workload]
+        rates = [10]
+        [[variants]]
+        strategy = "cold-copy"
+        [[variants]]
+        strategy = "sqlite-online-backup"
+        settings = { step_pages = 100, pinned = true }
+        journal_modes = ["wal"]
+    "#;
+
+    #[test]
+    fn a_plan_is_the_product_of_what_varies() {
+        let plan = plan(SMALL, &Overrides::default()).unwrap();
+        let ids: Vec<&str> = plan.trials.iter().map(|trial| trial.id.as_str()).collect();
+        insta::assert_snapshot!(ids.join("\n"));
+    }
+
+    #[test]
+    fn overrides_narrow_the_plan() {
+        let overrides = Overrides {
+            only: vec!["pinned".into()],
+            size: Some(ByteSize::mib(4)),
+            repetitions: Some(2),
+            ..Overrides::default()
+        };
+        let plan = plan(SMALL, &overrides).unwrap();
+        let ids: Vec<&str> = plan.trials.iter().map(|trial| trial.id.as_str()).collect();
+        insta::assert_snapshot!(ids.join("\n"));
+    }
+
+    #[test]
+    fn what_is_impossible_is_refused_before_anything_happens() {
+        let refused = |from: &str, to: &str| match plan(&SMALL.replace(from, to), &Overrides::default()) {
+            Err(Error::Input(message)) => message,
+            _ => panic!("'{to}' was accepted"),
+        };
+        let messages = [
+            refused("cold-copy", "cold-cpoy"),
+            refused("step_pages = 100", "step_pages = 0"),
+            refused("step_pages = 100", "steps = 1"),
+            refused("rates = [10]", "rates = []"),
+            refused("rates = [10]", "rates = [10]\nwriters = 1000000"),
+            refused(
+                "rates = [10]",
+                "rates = [10]\nwriters = 256\nrows_per_transaction = 100",
+            ),
+            refused("\"2MiB\"", "\"1MiB\""),
+            refused("\"1MiB\"", "\"1KiB\""),
+            refused("sizes", "profile = \"demo\"\nsizes"),
+        ];
+        insta::assert_snapshot!(messages.join("\n"));
+    }
+
+    #[test]
+    fn too_little_disk_is_refused_with_what_is_needed() {
+        let overrides = Overrides {
+            size: Some(ByteSize::tib(1)),
+            ..Overrides::default()
+        };
+        let plan = plan(SMALL, &overrides);
+        let Err(Error::Environment(message)) = plan.unwrap().check_disk(Path::new("/"), 0) else {
+            panic!("no disk here has that much space")
+        };
+        let (before, after) = message.split_once(", and ").unwrap();
+        insta::assert_snapshot!(before);
+        assert!(after.contains("are free; free some space"));
+    }
+}

@@ -1,0 +1,597 @@
+//! Child processes: measured exactly, killed for certain.
+//!
+//! Every child is the leader of a process group of its own, dies with the harness (`PR_SET_PDEATHSIG`), and
+//! carries [`MARK`] in its environment, by which the next start finds whatever a killed harness left behind.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::{Pid, getpid, getppid};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::worker::{Job, Message};
+
+/// Environment variable that every child carries; its value is the working directory of the run.
+pub const MARK: &str = "BACKUP_DRILL_WORK";
+
+/// The user's wish to stop, asked for at every wait.
+#[derive(Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Asks everything to stop.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// True once somebody asked.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// # Errors
+    /// [`Error::Interrupted`] once somebody asked.
+    pub fn check(&self) -> Result<()> {
+        if self.is_cancelled() {
+            Err(Error::Interrupted)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Sleeps until `until`, or until somebody asks to stop.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] once somebody asked.
+    pub fn sleep_until(&self, until: Instant) -> Result<()> {
+        while let Some(left) = until
+            .checked_duration_since(Instant::now())
+            .filter(|left| !left.is_zero())
+        {
+            self.check()?;
+            std::thread::sleep(left.min(TICK));
+        }
+        self.check()
+    }
+}
+
+/// How often waits look at cancellation, deadline and stall. No measurement depends on it: the end of a
+/// process wakes its waiter at once.
+pub const TICK: Duration = Duration::from_millis(50);
+
+/// Whose account a process is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Account {
+    /// The application with its database.
+    Subject,
+    /// The strategy, in backup and restore.
+    Strategy,
+    /// The harness: calibration and verification.
+    Harness,
+}
+
+/// What a process used. Bytes of 0 mean that it read or wrote none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Counters {
+    /// User and system time.
+    pub cpu_seconds: f64,
+    /// Peak resident memory (of the largest process, when added up).
+    pub memory_bytes_max: u64,
+    /// Bytes read by system calls, page cache included.
+    pub bytes_read: u64,
+    /// Bytes written by system calls.
+    pub bytes_written: u64,
+    /// Bytes that the disk was asked for.
+    pub disk_bytes_read: u64,
+    /// Bytes that were sent towards the disk.
+    pub disk_bytes_written: u64,
+}
+
+impl Counters {
+    /// Adds what another process used.
+    pub fn add(&mut self, other: &Counters) {
+        self.cpu_seconds += other.cpu_seconds;
+        self.memory_bytes_max = self.memory_bytes_max.max(other.memory_bytes_max);
+        self.bytes_read += other.bytes_read;
+        self.bytes_written += other.bytes_written;
+        self.disk_bytes_read += other.disk_bytes_read;
+        self.disk_bytes_written += other.disk_bytes_written;
+    }
+
+    /// What the running process `pid` has used so far; `None` when it is gone.
+    pub fn of(pid: i32) -> Option<Counters> {
+        let process = procfs::process::Process::new(pid).ok()?;
+        let stat = process.stat().ok()?;
+        let status = process.status().ok()?;
+        let mut counters = Counters {
+            cpu_seconds: (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64,
+            memory_bytes_max: status.vmhwm.unwrap_or(0) * 1024,
+            ..Counters::default()
+        };
+        counters.take_io(pid);
+        Some(counters)
+    }
+
+    fn take_io(&mut self, pid: i32) {
+        if let Ok(io) = procfs::process::Process::new(pid).and_then(|process| process.io()) {
+            self.bytes_read = io.rchar;
+            self.bytes_written = io.wchar;
+            self.disk_bytes_read = io.read_bytes;
+            self.disk_bytes_written = io.write_bytes.saturating_sub(io.cancelled_write_bytes);
+        }
+    }
+}
+
+/// The processes that run now, for the sampler, and what those used that ended.
+#[derive(Default)]
+pub struct Roster {
+    running: Vec<(Account, i32)>,
+    ended: Vec<(Account, Counters)>,
+}
+
+impl Roster {
+    /// Process ids that run now on an account.
+    pub fn running(&self, account: Account) -> Vec<i32> {
+        self.running
+            .iter()
+            .filter(|(of, _)| *of == account)
+            .map(|(_, pid)| *pid)
+            .collect()
+    }
+
+    /// What the ended processes of an account used; `None` when it had none.
+    pub fn used(&self, account: Account) -> Option<Counters> {
+        let mut sum = None;
+        for (_, counters) in self.ended.iter().filter(|(of, _)| *of == account) {
+            sum.get_or_insert_with(Counters::default).add(counters);
+        }
+        sum
+    }
+}
+
+/// Starts the children of one trial.
+#[derive(Clone)]
+pub struct Launcher {
+    /// Asked for at every wait.
+    pub cancel: Cancel,
+    work_directory: PathBuf,
+    roster: Arc<Mutex<Roster>>,
+}
+
+impl Launcher {
+    /// A launcher with an empty roster; children are marked with `work_directory`.
+    pub fn new(work_directory: &Path, cancel: &Cancel) -> Launcher {
+        Launcher {
+            cancel: cancel.clone(),
+            work_directory: work_directory.to_owned(),
+            roster: Arc::default(),
+        }
+    }
+
+    /// The processes of this launcher.
+    pub fn roster(&self) -> std::sync::MutexGuard<'_, Roster> {
+        self.roster
+            .lock()
+            .expect("nobody panics while holding the roster")
+    }
+
+    /// Starts a command.
+    ///
+    /// # Errors
+    /// [`Error::Environment`] when the program cannot be started.
+    pub fn spawn(&self, account: Account, mut command: Command) -> Result<Child> {
+        let name = Path::new(command.get_program())
+            .file_name()
+            .map_or_else(|| "command".into(), |name| name.to_string_lossy().into_owned());
+        let harness = getpid();
+        command.env(MARK, &self.work_directory).process_group(0);
+        // SAFETY: only async-signal-safe calls (prctl, getppid) between fork and exec.
+        unsafe {
+            command.pre_exec(move || {
+                nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+                // The harness may have died before the line above took effect.
+                if getppid() == harness {
+                    Ok(())
+                } else {
+                    Err(std::io::ErrorKind::Interrupted.into())
+                }
+            });
+        }
+        let child = command
+            .spawn()
+            .map_err(|error| Error::Environment(format!("cannot start '{name}': {error}")))?;
+        let pid = child.id() as i32;
+        self.roster().running.push((account, pid));
+        Ok(Child {
+            name,
+            account,
+            process: child,
+            reaped: None,
+            roster: self.roster.clone(),
+        })
+    }
+
+    /// Starts a worker: this same program, doing one job in a process of its own.
+    ///
+    /// # Errors
+    /// [`Error::Environment`] when it cannot be started.
+    pub fn worker(&self, account: Account, job: &Job) -> Result<(Child, ChildStdin)> {
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .arg(crate::worker::ARGUMENT)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = self.spawn(account, command)?;
+        child.name = job.name();
+        let mut stdin = child.process.stdin.take().expect("stdin is piped");
+        let mut line = serde_json::to_vec(job).context("a job is plain data")?;
+        line.push(b'\n');
+        // A worker that dies before it reads its job is reported by the wait for it, with what it printed.
+        let _ = stdin.write_all(&line);
+        Ok((child, stdin))
+    }
+
+    /// Lets a worker do one job of the harness itself and waits for the result.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`], or what the worker reports; a worker that crashes is reported with its signal.
+    pub fn work<T: for<'a> Deserialize<'a>>(
+        &self,
+        job: &Job,
+        on_progress: &mut dyn FnMut(crate::worker::Progress),
+    ) -> Result<T> {
+        let (child, stdin) = self.worker(Account::Harness, job)?;
+        drop(stdin);
+        let mut group = Group::new(vec![child]);
+        let outcome = group.wait(|event| {
+            if let Some(progress) = event {
+                on_progress(progress);
+            }
+            self.cancel.check()
+        })?;
+        let value = outcome.result().map_err(|message| anyhow!("{message}"))?;
+        Ok(serde_json::from_value(value).context("a worker's answer has the shape that its job says")?)
+    }
+}
+
+/// A running child. Dropping it kills its whole process group and waits for its end.
+pub struct Child {
+    /// What messages call it.
+    pub name: String,
+    account: Account,
+    process: std::process::Child,
+    reaped: Option<(ExitStatus, Counters)>,
+    roster: Arc<Mutex<Roster>>,
+}
+
+impl Child {
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        self.process.id() as i32
+    }
+
+    /// Its standard output, once.
+    pub fn take_stdout(&mut self) -> Option<std::process::ChildStdout> {
+        self.process.stdout.take()
+    }
+
+    /// Sends SIGKILL to the process and all that it started.
+    pub fn kill(&self) {
+        if self.reaped.is_none() {
+            // It may have ended by itself.
+            let _ = killpg(Pid::from_raw(self.pid()), Signal::SIGKILL);
+        }
+    }
+
+    /// Waits for its end and accounts for what it used.
+    pub fn reap(&mut self) -> (ExitStatus, Counters) {
+        if let Some(reaped) = self.reaped {
+            return reaped;
+        }
+        let pid = self.pid();
+        // Its I/O counters can still be read between its end and its reaping.
+        while let Err(nix::errno::Errno::EINTR) = waitid(
+            Id::Pid(Pid::from_raw(pid)),
+            WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT,
+        ) {}
+        let mut counters = Counters::default();
+        counters.take_io(pid);
+        let (status, usage) = wait4(pid);
+        counters.cpu_seconds = seconds(usage.ru_utime) + seconds(usage.ru_stime);
+        counters.memory_bytes_max = usage.ru_maxrss as u64 * 1024;
+        let mut roster = self
+            .roster
+            .lock()
+            .expect("nobody panics while holding the roster");
+        roster.running.retain(|(_, running)| *running != pid);
+        roster.ended.push((self.account, counters));
+        self.reaped = Some((status, counters));
+        (status, counters)
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.kill();
+        self.reap();
+    }
+}
+
+fn wait4(pid: i32) -> (ExitStatus, libc::rusage) {
+    let mut status = 0;
+    // SAFETY: rusage is plain old data, for which all zeros is a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to live locals of the right types.
+    while unsafe { libc::wait4(pid, &mut status, 0, &mut usage) } < 0
+        && std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted
+    {}
+    (ExitStatus::from_raw(status), usage)
+}
+
+fn seconds(time: libc::timeval) -> f64 {
+    time.tv_sec as f64 + time.tv_usec as f64 / 1e6
+}
+
+enum Output {
+    Message(Message),
+    Line(String),
+    Closed,
+}
+
+/// Children that work together (a pipeline, or a single worker) until all have ended.
+pub struct Group {
+    children: Vec<Child>,
+    receiver: Receiver<Output>,
+    open: usize,
+}
+
+/// How a group ended.
+pub struct Ended {
+    /// Name, exit status and counters of each child.
+    pub children: Vec<(String, ExitStatus, Counters)>,
+    /// The worker's answer, where one was a worker.
+    pub answer: Option<Result<serde_json::Value, String>>,
+    /// The last lines that were printed.
+    pub output: String,
+}
+
+impl Group {
+    /// Listens to what the children print: piped output only, so a child's standard output may as well go to
+    /// its neighbour or to a file.
+    pub fn new(mut children: Vec<Child>) -> Group {
+        let (sender, receiver) = channel();
+        let mut open = 0;
+        for child in &mut children {
+            if let Some(stdout) = child.process.stdout.take() {
+                open += 1;
+                listen(stdout, sender.clone());
+            }
+            if let Some(stderr) = child.process.stderr.take() {
+                open += 1;
+                listen(stderr, sender.clone());
+            }
+        }
+        Group {
+            children,
+            receiver,
+            open,
+        }
+    }
+
+    /// Waits until all have ended. `on_event` is called with each progress, and at least every [`TICK`] with
+    /// none; its error ends the children.
+    ///
+    /// # Errors
+    /// What `on_event` returned. The children are dead then.
+    pub fn wait<E>(
+        &mut self,
+        mut on_event: impl FnMut(Option<crate::worker::Progress>) -> Result<(), E>,
+    ) -> Result<Ended, E> {
+        let mut answer = None;
+        let mut lines: Vec<String> = Vec::new();
+        let outcome = loop {
+            if self.open == 0 {
+                break Ok(());
+            }
+            let event = match self.receiver.recv_timeout(TICK) {
+                Ok(Output::Message(Message::Progress(progress))) => on_event(Some(progress)),
+                Ok(Output::Message(Message::Ready(_))) => Ok(()),
+                Ok(Output::Message(Message::Done(value))) => {
+                    answer = Some(Ok(value));
+                    Ok(())
+                }
+                Ok(Output::Message(Message::Error(message))) => {
+                    answer = Some(Err(message));
+                    Ok(())
+                }
+                Ok(Output::Line(line)) => {
+                    lines.push(line);
+                    if lines.len() > OUTPUT_LINES {
+                        lines.remove(0);
+                    }
+                    Ok(())
+                }
+                Ok(Output::Closed) => {
+                    self.open -= 1;
+                    Ok(())
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => on_event(None),
+            };
+            if event.is_err() {
+                break event;
+            }
+        };
+        if outcome.is_err() {
+            self.children.iter().for_each(Child::kill);
+        }
+        let children = self.children.iter_mut().map(|child| {
+            let (status, counters) = child.reap();
+            (child.name.clone(), status, counters)
+        });
+        let ended = Ended {
+            children: children.collect(),
+            answer,
+            output: lines.join("\n"),
+        };
+        outcome.map(|()| ended)
+    }
+
+    /// Waits until a worker says that it serves.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`]; [`Error::Environment`] when it ends or `timeout` passes before it serves.
+    pub fn wait_ready(&mut self, cancel: &Cancel, timeout: Duration) -> Result<()> {
+        let give_up = Instant::now() + timeout;
+        let mut said = Vec::new();
+        loop {
+            cancel.check()?;
+            match self.receiver.recv_timeout(TICK) {
+                Ok(Output::Message(Message::Ready(_))) => return Ok(()),
+                Ok(Output::Message(Message::Error(message))) => return Err(Error::Environment(message)),
+                Ok(Output::Line(line)) => said.push(line),
+                Ok(Output::Closed) => {
+                    self.open -= 1;
+                    if self.open == 0 {
+                        return Err(Error::Environment(format!(
+                            "it ended before it served: {}",
+                            said.join("\n")
+                        )));
+                    }
+                }
+                Ok(Output::Message(_)) | Err(_) => {}
+            }
+            if Instant::now() > give_up {
+                return Err(Error::Environment(format!(
+                    "it did not serve within {} s",
+                    timeout.as_secs()
+                )));
+            }
+        }
+    }
+
+    /// True when a child has ended.
+    pub fn has_ended(&self) -> bool {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
+        self.children.iter().any(|child| {
+            child.reaped.is_some()
+                || !matches!(
+                    waitid(Id::Pid(Pid::from_raw(child.pid())), flags),
+                    Ok(nix::sys::wait::WaitStatus::StillAlive)
+                )
+        })
+    }
+
+    /// Sends SIGKILL to all children and waits for their end.
+    pub fn kill(&mut self) {
+        self.children.iter().for_each(Child::kill);
+        self.children.iter_mut().for_each(|child| {
+            child.reap();
+        });
+    }
+
+    /// What the children have used so far, ended ones included.
+    pub fn counters(&self) -> Counters {
+        let mut sum = Counters::default();
+        for child in &self.children {
+            let counters = child
+                .reaped
+                .map(|(_, counters)| counters)
+                .or_else(|| Counters::of(child.pid()));
+            sum.add(&counters.unwrap_or_default());
+        }
+        sum
+    }
+}
+
+/// The output that a record keeps.
+const OUTPUT_LINES: usize = 20;
+
+impl Ended {
+    /// What all children used.
+    pub fn counters(&self) -> Counters {
+        let mut sum = Counters::default();
+        self.children
+            .iter()
+            .for_each(|(_, _, counters)| sum.add(counters));
+        sum
+    }
+
+    /// The worker's answer; for commands, null when all were successful.
+    ///
+    /// # Errors
+    /// The first child that failed: its name, how it ended, and what it said.
+    pub fn result(self) -> Result<serde_json::Value, String> {
+        if let Some(Err(message)) = self.answer {
+            return Err(message);
+        }
+        for (name, status, _) in &self.children {
+            if !status.success() {
+                let said = if self.output.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {}", self.output)
+                };
+                return Err(format!("'{name}' ended with {status}{said}"));
+            }
+        }
+        Ok(self.answer.and_then(Result::ok).unwrap_or_default())
+    }
+}
+
+/// Sends what a pipe says, line by line, until it closes.
+fn listen(pipe: impl std::io::Read + Send + 'static, sender: Sender<Output>) {
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(pipe);
+        let mut line = Vec::new();
+        // An unreadable pipe is a closed one; a receiver that is gone does not care.
+        while reader.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
+            let output = match serde_json::from_slice::<Message>(&line) {
+                Ok(message) => Output::Message(message),
+                Err(_) => Output::Line(String::from_utf8_lossy(&line).trim_end().to_owned()),
+            };
+            let _ = sender.send(output);
+            line.clear();
+        }
+        let _ = sender.send(Output::Closed);
+    });
+}
+
+/// Kills every process that carries the mark of `work_directory` or of a directory in it, and counts them.
+pub fn kill_marked(work_directory: &Path) -> usize {
+    let mark = format!("{MARK}={}", work_directory.display());
+    let Ok(processes) = procfs::process::all_processes() else {
+        return 0;
+    };
+    let mut killed = 0;
+    for process in processes
+        .flatten()
+        .filter(|process| process.pid() != getpid().as_raw())
+    {
+        let environment = std::fs::read(format!("/proc/{}/environ", process.pid())).unwrap_or_default();
+        if environment
+            .split(|byte| *byte == 0)
+            .any(|entry| is_marked(entry, mark.as_bytes()))
+        {
+            // It may have ended since.
+            killed += usize::from(kill(Pid::from_raw(process.pid()), Signal::SIGKILL).is_ok());
+        }
+    }
+    killed
+}
+
+fn is_marked(entry: &[u8], mark: &[u8]) -> bool {
+    entry
+        .strip_prefix(mark)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}

@@ -1,0 +1,375 @@
+//! Scenario files: what a set of trials is to be.
+//!
+//! A scenario names one subject, one dataset profile and one workload, lists for the dimensions that vary
+//! (`journal_modes`, `sizes`, `rates`), and the variants to put on trial. The plan is their product.
+
+use std::path::{Path, PathBuf};
+
+use bytesize::ByteSize;
+use reports::record::Verdict;
+use serde::Deserialize;
+
+use crate::error::{Error, Result, unknown};
+use crate::strategy::Settings;
+use crate::verify::Integrity;
+use crate::workload::embedded::{JournalMode, Synchronous};
+use crate::workload::schedule::{Arrivals, Pattern, Rate};
+
+/// A scenario file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// The file's name without its ending.
+    #[serde(skip)]
+    pub name: String,
+    /// What it is for, in a sentence or two: stands at the top of its report.
+    pub description: String,
+    /// What datasets, workloads and arrivals follow from.
+    #[serde(default = "one_u64")]
+    pub seed: u64,
+    /// How often each trial is run.
+    #[serde(default = "one_u32")]
+    pub repetitions: u32,
+    /// The system under test.
+    #[serde(default)]
+    pub subject: SubjectSection,
+    /// The databases.
+    pub dataset: DatasetSection,
+    /// The concurrent writes.
+    pub workload: WorkloadSection,
+    /// Times and limits of a trial.
+    #[serde(default)]
+    pub trial: TrialSection,
+    /// What is put on trial.
+    pub variants: Vec<Variant>,
+}
+
+/// The system under test.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SubjectSection {
+    /// Database engine.
+    pub engine: Engine,
+    /// What writes.
+    pub app: App,
+    /// SQLite journal modes: one set of trials each.
+    pub journal_modes: Vec<JournalMode>,
+    /// SQLite's `synchronous`.
+    pub synchronous: Synchronous,
+    /// How long a write waits for a lock before it is refused.
+    pub busy_timeout_ms: u64,
+    /// The page cache when the backup begins.
+    pub cache: Cache,
+}
+
+impl Default for SubjectSection {
+    fn default() -> Self {
+        SubjectSection {
+            engine: Engine::Sqlite,
+            app: App::Embedded,
+            journal_modes: vec![JournalMode::Wal],
+            synchronous: Synchronous::default(),
+            busy_timeout_ms: 5000,
+            cache: Cache::default(),
+        }
+    }
+}
+
+/// A database engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// SQLite.
+    Sqlite,
+}
+
+impl Engine {
+    /// The name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Engine::Sqlite => "sqlite",
+        }
+    }
+}
+
+/// What writes to the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum App {
+    /// The harness's own writer process.
+    Embedded,
+}
+
+impl App {
+    /// The name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            App::Embedded => "embedded",
+        }
+    }
+}
+
+/// The page cache when the backup begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cache {
+    /// The database was put out of it.
+    Cold,
+    /// The database was read once.
+    #[default]
+    Warm,
+}
+
+impl Cache {
+    /// The name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Cache::Cold => "cold",
+            Cache::Warm => "warm",
+        }
+    }
+}
+
+/// The databases.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetSection {
+    /// Name in the registry of profiles.
+    #[serde(default = "torrust_demo")]
+    pub profile: String,
+    /// Target sizes: one set of trials each.
+    pub sizes: Vec<ByteSize>,
+}
+
+/// The concurrent writes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkloadSection {
+    /// Writes a second over all writers, or "closed": one set of trials each.
+    pub rates: Vec<Rate>,
+    /// How they lie in time.
+    #[serde(default)]
+    pub arrivals: Arrivals,
+    /// How the rate changes.
+    #[serde(default)]
+    pub pattern: Pattern,
+    /// Concurrent writers.
+    #[serde(default = "one_u32")]
+    pub writers: u32,
+    /// Rows that a plain write changes.
+    #[serde(default = "one_u32")]
+    pub rows_per_transaction: u32,
+    /// Share of the writes that change rows which have to agree.
+    #[serde(default = "a_quarter")]
+    pub multi_row_share: f64,
+    /// Share of the writes that a running application may refuse before the trial proves nothing.
+    #[serde(default = "a_tenth")]
+    pub errors_allowed: f64,
+}
+
+/// Times and limits of a trial.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrialSection {
+    /// Length of the reference window.
+    pub reference_seconds: f64,
+    /// How long the workload goes on after the backup.
+    pub tail_seconds: f64,
+    /// Longest time for the backup, and for the restore.
+    pub deadline_seconds: f64,
+    /// A backup stalls after this many times the time of a plain copy without a new low ...
+    pub stall_copies: f64,
+    /// ... and not before this time.
+    pub stall_seconds_min: f64,
+    /// How the engine's own integrity is checked.
+    pub integrity: Integrity,
+}
+
+impl Default for TrialSection {
+    fn default() -> Self {
+        TrialSection {
+            reference_seconds: 5.0,
+            tail_seconds: 2.0,
+            deadline_seconds: 3600.0,
+            stall_copies: 20.0,
+            stall_seconds_min: 10.0,
+            integrity: Integrity::Full,
+        }
+    }
+}
+
+/// A strategy with its settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Variant {
+    /// Name in the registry.
+    pub strategy: String,
+    /// What differs from the defaults.
+    #[serde(default)]
+    pub settings: Settings,
+    /// Only in these journal modes; all of the subject's when absent.
+    pub journal_modes: Option<Vec<JournalMode>>,
+    /// Verdicts that this scenario expects, where they differ from what the promise demands.
+    #[serde(default)]
+    pub expect: Vec<Verdict>,
+}
+
+fn one_u64() -> u64 {
+    1
+}
+
+fn one_u32() -> u32 {
+    1
+}
+
+fn a_quarter() -> f64 {
+    0.25
+}
+
+fn a_tenth() -> f64 {
+    0.1
+}
+
+fn torrust_demo() -> String {
+    "torrust-demo".into()
+}
+
+/// What the command line changes about a scenario.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// Keep only trials whose id contains one of these.
+    pub only: Vec<String>,
+    /// One size instead of the scenario's.
+    pub size: Option<ByteSize>,
+    /// One rate instead of the scenario's.
+    pub rate: Option<Rate>,
+    /// Another seed.
+    pub seed: Option<u64>,
+    /// Another number of repetitions.
+    pub repetitions: Option<u32>,
+    /// Another deadline, in seconds.
+    pub deadline_seconds: Option<f64>,
+}
+
+impl Scenario {
+    /// Reads a scenario: a path, or the name of a file in `directory` without its ending.
+    ///
+    /// # Errors
+    /// [`Error::Input`] that names the file, the place in it and the cause.
+    pub fn load(name_or_path: &str, directory: &Path) -> Result<Scenario> {
+        let path = Scenario::find(name_or_path, directory)?;
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| Error::Input(format!("cannot read the scenario {}: {error}", path.display())))?;
+        let name = path
+            .file_stem()
+            .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+        Scenario::parse(&name, &text)
+            .map_err(|message| Error::Input(format!("{}: {message}", path.display())))
+    }
+
+    /// Reads a scenario from its text.
+    ///
+    /// # Errors
+    /// The place and the cause.
+    pub fn parse(name: &str, text: &str) -> Result<Scenario, String> {
+        let mut scenario: Scenario = toml::from_str(text).map_err(|error| error.to_string())?;
+        name.clone_into(&mut scenario.name);
+        Ok(scenario)
+    }
+
+    /// Applies what the command line says.
+    pub fn apply(&mut self, overrides: &Overrides) {
+        if let Some(size) = overrides.size {
+            self.dataset.sizes = vec![size];
+        }
+        if let Some(rate) = overrides.rate {
+            self.workload.rates = vec![rate];
+        }
+        self.seed = overrides.seed.unwrap_or(self.seed);
+        self.repetitions = overrides.repetitions.unwrap_or(self.repetitions);
+        self.trial.deadline_seconds = overrides.deadline_seconds.unwrap_or(self.trial.deadline_seconds);
+    }
+
+    /// The scenario files of a directory, sorted.
+    pub fn files(directory: &Path) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        let mut files: Vec<PathBuf> = entries
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|end| end == "toml"))
+            .collect();
+        files.sort();
+        files
+    }
+
+    fn find(name_or_path: &str, directory: &Path) -> Result<PathBuf> {
+        let path = PathBuf::from(name_or_path);
+        if path.is_file() {
+            return Ok(path);
+        }
+        let shipped = directory.join(format!("{name_or_path}.toml"));
+        if shipped.is_file() {
+            return Ok(shipped);
+        }
+        // A path relative to where the scenarios lie works from any directory.
+        if let Some(beside) = directory
+            .parent()
+            .map(|parent| parent.join(name_or_path))
+            .filter(|path| path.is_file())
+        {
+            return Ok(beside);
+        }
+        let stems = Scenario::files(directory);
+        let stems: Vec<String> = stems
+            .iter()
+            .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
+            .collect();
+        let known: Vec<&str> = stems.iter().map(String::as_str).collect();
+        Err(Error::Input(unknown("scenario", name_or_path, &known)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = r#"
+        description = "small"
+        [dataset]
+        sizes = ["1MiB"]
+        [workload]
+        rates = [10, "closed"]
+        [[variants]]
+        strategy = "cold-copy"
+    "#;
+
+    #[test]
+    fn a_small_scenario_has_the_defaults() {
+        let scenario = Scenario::parse("small", SMALL).unwrap();
+        assert_eq!(scenario.workload.rates, [Rate::Open(10.0), Rate::Closed]);
+        assert_eq!(scenario.subject.journal_modes, [JournalMode::Wal]);
+        assert_eq!(scenario.dataset.profile, "torrust-demo");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_place() {
+        let text = SMALL.replace("sizes", "sise");
+        insta::assert_snapshot!(Scenario::parse("small", &text).unwrap_err());
+    }
+
+    #[test]
+    fn an_impossible_rate_is_refused_with_its_place() {
+        let text = SMALL.replace("\"closed\"", "\"fast\"");
+        insta::assert_snapshot!(Scenario::parse("small", &text).unwrap_err());
+    }
+
+    #[test]
+    fn every_shipped_scenario_can_be_planned() {
+        let directory = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios"));
+        let files = Scenario::files(directory);
+        assert!(!files.is_empty());
+        for file in files {
+            let scenario = Scenario::load(&file.to_string_lossy(), directory).unwrap();
+            crate::plan::Plan::new(scenario, &Overrides::default()).unwrap();
+        }
+    }
+}

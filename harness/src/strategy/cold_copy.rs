@@ -1,0 +1,51 @@
+//! `cold-copy`: the maintenance window. Stops the application, copies its files, starts it again.
+
+use serde::{Deserialize, Serialize};
+
+use super::tool::CP;
+use super::watch::Halt;
+use super::{BackupContext, Card, Cost, Kind, Promise, RestoreContext, Settings, Strategy, complete, files};
+
+pub struct ColdCopy;
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ColdCopySettings {}
+
+impl Strategy for ColdCopy {
+    fn card(&self) -> Card {
+        Card {
+            name: "cold-copy",
+            summary: "stop the application, cp and fsync its files, start it again",
+            engines: &["sqlite"],
+            kind: Kind::Cold,
+            promise: Promise {
+                text: "consistent; writers stand still meanwhile; keeps every write acknowledged before it began",
+                keeps_earlier_writes: true,
+            },
+            settings: &[],
+            tools: &[CP],
+            cost: Cost {
+                backup: 1.0,
+                restore: 1.0,
+            },
+        }
+    }
+
+    fn complete(&self, given: &Settings) -> Result<Settings, String> {
+        complete::<ColdCopySettings>(given).map(|(_, complete)| complete)
+    }
+
+    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
+        context.subject.stop()?;
+        let files = files::with_companions(context.subject.database());
+        let copied = files::copy(context.watch, &files, context.destination);
+        // Whatever became of the copy, the application comes back.
+        context.subject.start()?;
+        copied
+    }
+
+    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+        files::restore(context)
+    }
+}

@@ -1,0 +1,120 @@
+//! `hot-copy`: a control. Copies the live files one after the other, with no care for the writers.
+//!
+//! It shows that the verifier has teeth, and what a copy of live files comes to. A quick copy is often lucky,
+//! so it can be slowed down to the time that a larger database would take.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::tool::CP;
+use super::watch::Halt;
+use super::{
+    BackupContext, Card, Cost, Kind, Promise, RestoreContext, Settings, Strategy, complete, files, spawn_work,
+};
+use crate::worker::Progress;
+
+pub struct HotCopy;
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct HotCopySettings {
+    seconds_min: f64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Task {
+    files: Vec<PathBuf>,
+    directory: PathBuf,
+    seconds_min: f64,
+}
+
+impl Strategy for HotCopy {
+    fn card(&self) -> Card {
+        Card {
+            name: "hot-copy",
+            summary: "copy the live files one after the other, with no care for the writers",
+            engines: &["sqlite"],
+            kind: Kind::Control,
+            promise: Promise {
+                text: "nothing",
+                keeps_earlier_writes: false,
+            },
+            settings: &[(
+                "seconds_min",
+                "slow the copy down to at least this long: a quick one is often lucky",
+            )],
+            tools: &[CP],
+            cost: Cost {
+                backup: 1.0,
+                restore: 1.0,
+            },
+        }
+    }
+
+    fn complete(&self, given: &Settings) -> Result<Settings, String> {
+        let (settings, complete) = complete::<HotCopySettings>(given)?;
+        if !(0.0..=86_400.0).contains(&settings.seconds_min) {
+            return Err("seconds_min must be from 0 to 86400".into());
+        }
+        Ok(complete)
+    }
+
+    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
+        let settings: HotCopySettings = context.settings();
+        let task = json!(Task {
+            files: files::with_companions(context.subject.database()),
+            directory: context.destination.to_owned(),
+            seconds_min: settings.seconds_min,
+        });
+        let child = spawn_work(context.watch, self.card().name, task)?;
+        context.watch.run(vec![child])?;
+        context.watch.make_durable()
+    }
+
+    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+        files::restore(context)
+    }
+
+    fn work(&self, task: Value, report: &mut dyn FnMut(Progress)) -> anyhow::Result<Value> {
+        let task: Task = serde_json::from_value(task)?;
+        let mut total = 0;
+        for file in &task.files {
+            total += std::fs::metadata(file)
+                .with_context(|| format!("{}", file.display()))?
+                .len();
+        }
+        let started = Instant::now();
+        let mut done = 0;
+        let mut buffer = vec![0; 1 << 20];
+        for path in &task.files {
+            // A journal that was there a moment ago may be gone.
+            let Ok(mut from) = File::open(path) else { continue };
+            let mut to = File::create(
+                task.directory
+                    .join(path.file_name().context("a file has a name")?),
+            )?;
+            loop {
+                let bytes = from.read(&mut buffer)?;
+                if bytes == 0 {
+                    break;
+                }
+                to.write_all(&buffer[..bytes])?;
+                done += bytes as u64;
+                let share = (done as f64 / total as f64).min(1.0);
+                report(Progress {
+                    remaining: 1.0 - share,
+                    ..Progress::default()
+                });
+                let due = Duration::from_secs_f64(task.seconds_min * share);
+                std::thread::sleep(due.saturating_sub(started.elapsed()));
+            }
+        }
+        Ok(Value::Null)
+    }
+}

@@ -1,0 +1,240 @@
+//! Ways to back up and restore. One file a strategy, one line in [`STRATEGIES`].
+
+mod cold_copy;
+mod files;
+mod hot_copy;
+mod sqlite_cli_backup;
+mod sqlite_dump;
+mod sqlite_online_backup;
+mod sqlite_vacuum_into;
+pub mod tool;
+pub mod watch;
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::process::{Account, Child};
+use crate::subject::Subject;
+use crate::worker::{Job, Progress};
+use tool::Tool;
+use watch::{Halt, Watch};
+
+/// All strategies, in alphabetical order.
+pub const STRATEGIES: &[&dyn Strategy] = &[
+    &cold_copy::ColdCopy,
+    &hot_copy::HotCopy,
+    &sqlite_cli_backup::SqliteCliBackup,
+    &sqlite_dump::SqliteDump,
+    &sqlite_online_backup::SqliteOnlineBackup,
+    &sqlite_vacuum_into::SqliteVacuumInto,
+];
+
+/// The settings of a variant, defaults included.
+pub type Settings = serde_json::Map<String, Value>;
+
+/// A way to back up and restore.
+pub trait Strategy: Sync {
+    /// What it is, promises and needs.
+    fn card(&self) -> Card;
+
+    /// Completes given settings with the defaults.
+    ///
+    /// # Errors
+    /// What is wrong with them: an unknown name, a wrong type, an impossible value.
+    fn complete(&self, given: &Settings) -> Result<Settings, String>;
+
+    /// Backs the live database up into `context.destination`.
+    ///
+    /// # Errors
+    /// Why it ended without an artifact.
+    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt>;
+
+    /// Builds a data directory in `context.place` from the artifact alone.
+    ///
+    /// # Errors
+    /// Why it ended without one.
+    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt>;
+
+    /// What the strategy does itself, without a tool: runs in a worker process, started by [`Watch::work`].
+    ///
+    /// # Errors
+    /// What went wrong.
+    fn work(&self, _task: Value, _report: &mut dyn FnMut(Progress)) -> anyhow::Result<Value> {
+        anyhow::bail!("{} has no work of its own", self.card().name)
+    }
+}
+
+/// What a strategy is, promises and needs.
+pub struct Card {
+    /// Name in scenarios, flags and records.
+    pub name: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// `sqlite`, `mysql`.
+    pub engines: &'static [&'static str],
+    /// Which family it belongs to.
+    pub kind: Kind,
+    /// What it is held to.
+    pub promise: Promise,
+    /// Each setting with its meaning; names and defaults come from [`Strategy::complete`].
+    pub settings: &'static [(&'static str, &'static str)],
+    /// Commands that have to be on PATH.
+    pub tools: &'static [Tool],
+    /// What it costs, for plans.
+    pub cost: Cost,
+}
+
+/// Families of strategies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Copies pages while writers go on.
+    Online,
+    /// Stops the application.
+    Cold,
+    /// Writes statements instead of pages.
+    Logical,
+    /// Promises nothing: shows that the verifier has teeth.
+    Control,
+}
+
+impl Kind {
+    /// The name in listings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Online => "online",
+            Kind::Cold => "cold",
+            Kind::Logical => "logical",
+            Kind::Control => "control",
+        }
+    }
+}
+
+/// What a strategy is held to.
+#[derive(Clone, Copy)]
+pub struct Promise {
+    /// In words.
+    pub text: &'static str,
+    /// Writes that were acknowledged before the backup was called are in the restored database.
+    pub keeps_earlier_writes: bool,
+}
+
+/// Time as a multiple of a plain copy's, in orders of size: only plans use it.
+#[derive(Clone, Copy)]
+pub struct Cost {
+    /// Of the backup.
+    pub backup: f64,
+    /// Of the restore.
+    pub restore: f64,
+}
+
+/// The strategy with this name.
+///
+/// # Errors
+/// [`Error::Input`] with the names there are.
+pub fn named(name: &str) -> Result<&'static dyn Strategy> {
+    let names: Vec<&str> = STRATEGIES.iter().map(|strategy| strategy.card().name).collect();
+    match names.iter().position(|known| *known == name) {
+        Some(index) => Ok(STRATEGIES[index]),
+        None => Err(Error::Input(crate::error::unknown("strategy", name, &names))),
+    }
+}
+
+/// Deserialises given settings into their type, defaults filled in, and back.
+fn complete<S: Serialize + DeserializeOwned>(given: &Settings) -> Result<(S, Settings), String> {
+    let settings: S = parse(given)?;
+    match serde_json::to_value(&settings) {
+        Ok(Value::Object(complete)) => Ok((settings, complete)),
+        _ => unreachable!("settings are structs of plain values"),
+    }
+}
+
+fn parse<S: DeserializeOwned>(settings: &Settings) -> Result<S, String> {
+    serde_json::from_value(Value::Object(settings.clone())).map_err(|error| error.to_string())
+}
+
+/// What a strategy gets to back up with.
+pub struct BackupContext<'a> {
+    /// The live application.
+    pub subject: &'a mut dyn Subject,
+    /// An empty directory for the artifact.
+    pub destination: &'a Path,
+    /// Complete settings.
+    pub settings: &'a Settings,
+    /// Runs the strategy's processes, watched for progress, stall and deadline.
+    pub watch: &'a mut Watch,
+}
+
+impl BackupContext<'_> {
+    /// The settings in their type.
+    pub fn settings<S: DeserializeOwned>(&self) -> S {
+        parse(self.settings).expect("the settings were completed when the scenario was read")
+    }
+
+    /// Where an artifact goes that is a database file: named as the live one.
+    pub fn target(&self) -> PathBuf {
+        self.destination
+            .join(self.subject.database().file_name().expect("a database is a file"))
+    }
+}
+
+/// What a strategy gets to restore with.
+pub struct RestoreContext<'a> {
+    /// The directory of the artifact.
+    pub artifact: &'a Path,
+    /// An empty directory.
+    pub place: &'a Path,
+    /// The database that has to come to be there.
+    pub database: &'a Path,
+    /// Runs the strategy's processes, watched for the deadline.
+    pub watch: &'a mut Watch,
+}
+
+/// One stage of a pipeline that a strategy runs: started with the account of the strategy.
+fn spawn(watch: &Watch, command: std::process::Command) -> Result<Child, Halt> {
+    Ok(watch.launcher.spawn(Account::Strategy, command)?)
+}
+
+/// Starts the work of a strategy in a worker.
+fn spawn_work(watch: &Watch, name: &str, task: Value) -> Result<Child, Halt> {
+    let job = Job::Strategy {
+        name: name.to_owned(),
+        task,
+    };
+    let (child, _stdin) = watch.launcher.worker(Account::Strategy, &job)?;
+    Ok(child)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_registry_is_in_alphabetical_order_and_says_what_each_setting_means() {
+        let names: Vec<&str> = STRATEGIES.iter().map(|strategy| strategy.card().name).collect();
+        assert!(names.is_sorted(), "{names:?}");
+        for strategy in STRATEGIES {
+            let card = strategy.card();
+            let defaults = strategy.complete(&Settings::new()).unwrap();
+            let mut documented: Vec<&str> = card.settings.iter().map(|(name, _)| *name).collect();
+            documented.sort_unstable();
+            assert_eq!(
+                defaults.keys().map(String::as_str).collect::<Vec<_>>(),
+                documented,
+                "{}",
+                card.name
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_strategy_is_refused_with_the_nearest_name() {
+        let Err(error) = named("cold-cpoy") else {
+            panic!("there is no such strategy")
+        };
+        insta::assert_snapshot!(error, @"");
+    }
+}

@@ -1,0 +1,99 @@
+//! `sqlite-vacuum-into`: `VACUUM INTO`, which writes a packed copy inside one read transaction.
+//!
+//! SQLite does not synchronise the copy; the harness does, and counts the time. See
+//! <https://sqlite.org/lang_vacuum.html>.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use rusqlite::{Connection, OpenFlags};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::tool::CP;
+use super::watch::Halt;
+use super::{
+    BackupContext, Card, Cost, Kind, Promise, RestoreContext, Settings, Strategy, complete, files, spawn_work,
+};
+use crate::worker::Progress;
+
+pub struct SqliteVacuumInto;
+
+#[derive(Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct VacuumIntoSettings {
+    busy_timeout_ms: u64,
+}
+
+impl Default for VacuumIntoSettings {
+    fn default() -> Self {
+        VacuumIntoSettings {
+            busy_timeout_ms: 10_000,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Task {
+    source: PathBuf,
+    target: PathBuf,
+    settings: VacuumIntoSettings,
+}
+
+impl Strategy for SqliteVacuumInto {
+    fn card(&self) -> Card {
+        Card {
+            name: "sqlite-vacuum-into",
+            summary: "VACUUM INTO: a packed copy inside one read transaction",
+            engines: &["sqlite"],
+            kind: Kind::Online,
+            promise: Promise {
+                text: "consistent; keeps every write acknowledged before it began; \
+                       writers go on in WAL mode and wait in delete mode",
+                keeps_earlier_writes: true,
+            },
+            settings: &[("busy_timeout_ms", "how long it waits for a lock")],
+            tools: &[CP],
+            cost: Cost {
+                backup: 2.0,
+                restore: 1.0,
+            },
+        }
+    }
+
+    fn complete(&self, given: &Settings) -> Result<Settings, String> {
+        complete::<VacuumIntoSettings>(given).map(|(_, complete)| complete)
+    }
+
+    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
+        let task = json!(Task {
+            source: context.subject.database().to_owned(),
+            target: context.target(),
+            settings: context.settings(),
+        });
+        let child = spawn_work(context.watch, self.card().name, task)?;
+        context.watch.run(vec![child])?;
+        context.watch.make_durable()
+    }
+
+    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+        files::restore(context)
+    }
+
+    fn work(&self, task: Value, _report: &mut dyn FnMut(Progress)) -> anyhow::Result<Value> {
+        let Task {
+            source,
+            target,
+            settings,
+        } = serde_json::from_value(task)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let source = Connection::open_with_flags(&source, flags).context("cannot open the live database")?;
+        source.busy_timeout(Duration::from_millis(settings.busy_timeout_ms))?;
+        let target = target.to_str().context("the path of the target is not UTF-8")?;
+        source
+            .execute("VACUUM INTO ?1", [target])
+            .context("VACUUM INTO failed")?;
+        Ok(Value::Null)
+    }
+}

@@ -1,0 +1,71 @@
+//! Commands that strategies run, as operators run them: found on PATH, with their version in the record.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// A command that has to be on PATH.
+pub struct Tool {
+    /// Its name there.
+    pub command: &'static str,
+    /// The argument that makes it tell its version.
+    pub version_argument: &'static str,
+    /// How to get it.
+    pub get: &'static str,
+}
+
+/// SQLite's command line.
+pub const SQLITE3: Tool = Tool {
+    command: "sqlite3",
+    version_argument: "--version",
+    get: "install the package 'sqlite3' (Debian, Ubuntu, Alpine: sqlite; Fedora: sqlite)",
+};
+
+/// The compressor.
+pub const ZSTD: Tool = Tool {
+    command: "zstd",
+    version_argument: "--version",
+    get: "install the package 'zstd'",
+};
+
+/// The copy command of the GNU core utilities.
+pub const CP: Tool = Tool {
+    command: "cp",
+    version_argument: "--version",
+    get: "install the package 'coreutils'",
+};
+
+impl Tool {
+    /// Where PATH has it.
+    pub fn path(&self) -> Option<PathBuf> {
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path)
+            .map(|directory| directory.join(self.command))
+            .find(|file| file.is_file())
+    }
+
+    /// The first line that it says about its version; `None` when it is not there or cannot be run.
+    pub fn version(&self) -> Option<String> {
+        let output = Command::new(self.path()?)
+            .arg(self.version_argument)
+            .stdin(Stdio::null())
+            .output()
+            .ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        output
+            .status
+            .success()
+            .then(|| text.lines().next().unwrap_or("unknown").trim().to_owned())
+    }
+
+    /// What is missing and how to get it, when it is missing.
+    pub fn missing(&self) -> Option<String> {
+        match self.path() {
+            Some(_) if self.version().is_some() => None,
+            Some(path) => Some(format!("'{}' cannot be run: {}", path.display(), self.get)),
+            None => Some(format!(
+                "the command '{}' is not on PATH: {}",
+                self.command, self.get
+            )),
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Runs a strategy's processes and watches them: for the wish to stop, the deadline, and a stall.
+//!
+//! A backup stalls when what remains has not reached a new low for a time that is set against the measured
+//! time of one copy. A restart alone never counts: a backup that begins again and still gets further each
+//! time is slow, not stalled.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::measure::clock::now_ns;
+use crate::measure::storage::{directory_bytes, sync_directory};
+use crate::process::{Child, Counters, Ended, Group, Launcher};
+use crate::worker::Progress;
+
+/// Why a strategy ended without success.
+#[derive(Debug)]
+pub enum Halt {
+    /// What remains has not reached a new low for this long.
+    Stalled(Duration),
+    /// The deadline passed.
+    TimedOut,
+    /// The strategy reported an error.
+    Failed(String),
+    /// It was not the strategy that failed.
+    Error(Error),
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Halt {
+        Halt::Error(error)
+    }
+}
+
+/// A smaller gain than this share of the whole is no new low.
+const GAIN_MIN: f64 = 0.001;
+
+/// What is left of a backup, from 1 to 0, for the sampler; unknown until something is known.
+#[derive(Clone, Default)]
+pub struct Remaining(Arc<AtomicU64>);
+
+impl Remaining {
+    /// What is left; `None` while unknown.
+    pub fn get(&self) -> Option<f64> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            // One is added, because 0 stands for unknown.
+            bits => Some(f64::from_bits(bits) - 1.0),
+        }
+    }
+
+    fn set(&self, remaining: f64) {
+        self.0.store((remaining + 1.0).to_bits(), Ordering::Relaxed);
+    }
+}
+
+/// How long a pass takes, for strategies that begin again with every commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passes {
+    /// There are none, or the worker tells.
+    Reported,
+    /// From the rate at which the processes read: a tool that copies what it reads.
+    FromBytesRead,
+}
+
+/// Runs the processes of one operation of a strategy.
+pub struct Watch {
+    /// Starts processes.
+    pub launcher: Launcher,
+    /// What is left, for whoever shows it.
+    pub remaining: Remaining,
+    /// How [`Watch::pass_seconds`] is known.
+    pub passes: Passes,
+    /// Bytes that the artifact will have, for tools that do not tell how far they are; `None` where nobody
+    /// knows, and then any growth is progress.
+    pub expected_bytes: Option<u64>,
+    /// What worker processes told last.
+    pub progress: Option<Progress>,
+    /// What the ended processes used.
+    pub counters: Counters,
+    /// What they printed last.
+    pub output: String,
+    /// When the result was durable, by the common clock; `None` until it is.
+    pub durable_ns: Option<u64>,
+    directory: PathBuf,
+    deadline: Instant,
+    stall_after: Option<Duration>,
+    running_seconds: f64,
+    low: f64,
+    low_since: Instant,
+}
+
+impl Watch {
+    /// Watches an operation that builds its result in `directory`, from now on; it never stalls when
+    /// `stall_after` is `None`.
+    pub fn new(
+        launcher: &Launcher,
+        directory: &Path,
+        deadline: Duration,
+        stall_after: Option<Duration>,
+    ) -> Watch {
+        let now = Instant::now();
+        Watch {
+            launcher: launcher.clone(),
+            remaining: Remaining::default(),
+            passes: Passes::Reported,
+            expected_bytes: None,
+            progress: None,
+            counters: Counters::default(),
+            output: String::new(),
+            durable_ns: None,
+            directory: directory.to_owned(),
+            deadline: now + deadline,
+            stall_after,
+            running_seconds: 0.0,
+            low: 1.0,
+            low_since: now,
+        }
+    }
+
+    /// Runs children that belong together until all have ended well.
+    ///
+    /// # Errors
+    /// [`Halt::Failed`] when one ends with an error, otherwise why they were ended.
+    pub fn run(&mut self, children: Vec<Child>) -> Result<serde_json::Value, Halt> {
+        let mut group = Group::new(children);
+        let started = Instant::now();
+        let outcome = group.wait(|progress| self.observe(progress));
+        self.running_seconds += started.elapsed().as_secs_f64();
+        self.counters.add(&group.counters());
+        let ended: Ended = outcome?;
+        self.output.clone_from(&ended.output);
+        ended.result().map_err(Halt::Failed)
+    }
+
+    /// Makes what was built durable, and notes when it was.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn make_durable(&mut self) -> Result<(), Halt> {
+        sync_directory(&self.directory).map_err(|error| {
+            Error::Environment(format!(
+                "cannot make {} durable: {error}",
+                self.directory.display()
+            ))
+        })?;
+        self.durable_ns = Some(now_ns());
+        Ok(())
+    }
+
+    /// The furthest that it got, from 0 to 1; `None` where nobody knows.
+    pub fn furthest(&self) -> Option<f64> {
+        (self.progress.is_some() || self.expected_bytes.is_some()).then(|| 1.0 - self.low)
+    }
+
+    /// The time of one undisturbed pass, where there are passes.
+    pub fn pass_seconds(&self) -> Option<f64> {
+        match self.passes {
+            Passes::Reported => self.progress.and_then(|progress| progress.pass_seconds),
+            Passes::FromBytesRead => {
+                let expected = self.expected_bytes? as f64;
+                let read = self.counters.bytes_read as f64;
+                (read > 0.0).then(|| self.running_seconds * expected / read)
+            }
+        }
+    }
+
+    fn observe(&mut self, progress: Option<Progress>) -> Result<(), Halt> {
+        self.launcher.cancel.check()?;
+        if let Some(progress) = progress {
+            self.progress = Some(progress);
+            self.note_remaining(progress.remaining);
+        } else if self.progress.is_none() {
+            self.note_growth(directory_bytes(&self.directory));
+        }
+        let now = Instant::now();
+        if now >= self.deadline {
+            return Err(Halt::TimedOut);
+        }
+        let quiet = now.duration_since(self.low_since);
+        match self.stall_after {
+            Some(stall_after) if quiet >= stall_after => Err(Halt::Stalled(quiet)),
+            _ => Ok(()),
+        }
+    }
+
+    fn note_growth(&mut self, bytes: u64) {
+        match self.expected_bytes {
+            Some(expected) => self.note_remaining(1.0 - (bytes as f64 / expected as f64).min(1.0)),
+            // Without a known end the fraction only has to fall with every growth.
+            None => {
+                let low = 1.0 / (1.0 + bytes as f64);
+                if low < self.low {
+                    self.low = low;
+                    self.low_since = Instant::now();
+                }
+            }
+        }
+    }
+
+    fn note_remaining(&mut self, remaining: f64) {
+        self.remaining.set(remaining);
+        if remaining <= self.low - GAIN_MIN || (remaining == 0.0 && self.low > 0.0) {
+            self.low = remaining;
+            self.low_since = Instant::now();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::Cancel;
+
+    fn watch(stall_after: Duration) -> Watch {
+        let launcher = Launcher::new(Path::new("nowhere"), &Cancel::default());
+        Watch::new(
+            &launcher,
+            Path::new("nowhere"),
+            Duration::from_secs(3600),
+            Some(stall_after),
+        )
+    }
+
+    fn at(remaining: f64, restarts: u64) -> Option<Progress> {
+        Some(Progress {
+            remaining,
+            restarts,
+            ..Progress::default()
+        })
+    }
+
+    #[test]
+    fn restarts_that_get_further_each_time_are_no_stall() {
+        let mut watch = watch(Duration::from_millis(200));
+        for restart in 0..8 {
+            assert!(watch.observe(at(1.0, restart)).is_ok());
+            std::thread::sleep(Duration::from_millis(50));
+            assert!(watch.observe(at(0.9 - restart as f64 / 10.0, restart)).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_never_reaches_a_new_low_stalls_without_a_single_restart() {
+        let mut watch = watch(Duration::from_millis(100));
+        assert!(watch.observe(at(0.5, 0)).is_ok());
+        std::thread::sleep(Duration::from_millis(120));
+        assert!(matches!(watch.observe(at(0.5, 0)), Err(Halt::Stalled(_))));
+        assert_eq!(watch.furthest(), Some(0.5));
+    }
+
+    #[test]
+    fn the_deadline_ends_what_still_progresses() {
+        let launcher = Launcher::new(Path::new("nowhere"), &Cancel::default());
+        let mut watch = Watch::new(&launcher, Path::new("nowhere"), Duration::ZERO, None);
+        assert!(matches!(watch.observe(at(0.5, 0)), Err(Halt::TimedOut)));
+    }
+
+    #[test]
+    fn an_interruption_is_not_the_strategys_fault() {
+        let cancel = Cancel::default();
+        let launcher = Launcher::new(Path::new("nowhere"), &cancel);
+        let mut watch = Watch::new(&launcher, Path::new("nowhere"), Duration::from_secs(9), None);
+        cancel.cancel();
+        assert!(matches!(
+            watch.observe(None),
+            Err(Halt::Error(Error::Interrupted))
+        ));
+    }
+}

@@ -1,0 +1,596 @@
+//! One trial, from an empty directory to its record.
+
+mod verdict;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use reports::record::{self, Trial, Usage};
+
+use crate::error::{Error, Result};
+use crate::event::Observer;
+use crate::measure::clock::{now_ns, seconds_between};
+use crate::measure::impact::{Offered, Span, Writes};
+use crate::measure::sampler::{self, Board, Sampled};
+use crate::measure::{calibration, storage};
+use crate::plan::{TrialPlan, settings_map, stall_seconds};
+use crate::process::{Account, Cancel, Counters, Launcher};
+use crate::scenario::Scenario;
+use crate::strategy::watch::{Halt, Watch};
+use crate::strategy::{self, BackupContext, RestoreContext, Strategy};
+use crate::subject::{EmbeddedSqlite, Subject};
+use crate::verify::{self, ContentDigest};
+use crate::worker::Job;
+use crate::workload::embedded::{Application, Task};
+use crate::workload::ledger::{Ledger, Outcome};
+
+/// A dataset that is ready for trials.
+pub struct Source {
+    /// The database, never written to.
+    pub database: PathBuf,
+    /// Rows of all its tables.
+    pub rows: u64,
+    /// What the rows that no workload touches come to.
+    pub content: ContentDigest,
+}
+
+/// What a trial runs with.
+pub struct Site<'a> {
+    /// Its dataset.
+    pub source: &'a Source,
+    /// An empty directory of its own.
+    pub directory: &'a Path,
+    /// The user's wish to stop.
+    pub cancel: &'a Cancel,
+    /// Who is told what happens.
+    pub observer: Observer<'a>,
+}
+
+/// The first write is due this long after the application was started.
+const LEAD_NS: u64 = 200_000_000;
+/// Writes settle for this long before the reference window begins.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// Runs one trial:
+///
+/// 1. provision: the subject started on a copy of the dataset, ledger open, caches as the scenario asks;
+/// 2. reference: workload alone, the window that the backup window is later held against;
+/// 3. backup: the strategy runs while the workload goes on, watched for progress, stall and deadline;
+/// 4. tail: workload goes on, so that what a finished backup lacks can be seen;
+/// 5. disaster: the subject killed with SIGKILL, its data directory lost;
+/// 6. restore: the strategy builds a data directory from its artifact alone, in an empty place;
+/// 7. serve: the subject starts on it and answers a read and a write: the recovery is over;
+/// 8. verify: integrity, content, and the ledger;
+/// 9. record: everything above.
+///
+/// A backup that does not succeed ends the trial with what was measured so far.
+///
+/// # Errors
+/// [`Error::Interrupted`], or what went wrong on this machine or in the harness: never what the strategy did.
+pub fn run(plan: &TrialPlan, scenario: &Scenario, site: &Site<'_>) -> Result<Trial> {
+    let strategy = strategy::named(plan.strategy)?;
+    let mut drill = Drill::new(plan, scenario, site, strategy);
+    if let Some(missing) = strategy.card().tools.iter().find_map(|tool| tool.missing()) {
+        return Ok(drill.unavailable(&missing));
+    }
+    let (board, sampled) = (drill.board.clone(), drill.sampled());
+    sampler::beside(&sampled, &board, site.observer, || {
+        let mut subject = drill.provision()?;
+        drill.reference(&mut subject)?;
+        if drill.backup(&mut subject)? {
+            drill.tail(&subject)?;
+            drill.disaster(&mut subject)?;
+            if drill.restore()? {
+                drill.serve()?;
+                drill.verify()?;
+            }
+        } else {
+            drill.disaster(&mut subject)?;
+        }
+        drill.record(&subject)
+    })
+}
+
+/// A trial in progress: what is known so far.
+struct Drill<'a> {
+    plan: &'a TrialPlan,
+    scenario: &'a Scenario,
+    site: &'a Site<'a>,
+    strategy: &'static dyn Strategy,
+    launcher: Launcher,
+    board: std::sync::Arc<Board>,
+    copy_seconds: Option<f64>,
+    cached_share: Option<f64>,
+    epoch_ns: u64,
+    reference_ns: u64,
+    backup: Option<BackupOutcome>,
+    disaster_ns: u64,
+    restore: Option<RestoreOutcome>,
+    verified: Option<verify::Report>,
+    /// What the verifier could not do, when it crashed.
+    verifier_error: Option<String>,
+    harness_before: Counters,
+}
+
+struct BackupOutcome {
+    span: Span,
+    /// When the artifact was durable.
+    durable_ns: Option<u64>,
+    halt: Option<Halt>,
+    watch: Watch,
+    artifact_bytes: Option<u64>,
+}
+
+struct RestoreOutcome {
+    seconds: f64,
+    halt: Option<Halt>,
+    output: String,
+    /// How it served, once it was asked to.
+    served: Option<Result<f64, String>>,
+}
+
+impl<'a> Drill<'a> {
+    fn new(
+        plan: &'a TrialPlan,
+        scenario: &'a Scenario,
+        site: &'a Site<'a>,
+        strategy: &'static dyn Strategy,
+    ) -> Drill<'a> {
+        let board = std::sync::Arc::new(Board::new());
+        board.enter("provision");
+        Drill {
+            plan,
+            scenario,
+            site,
+            strategy,
+            launcher: Launcher::new(site.directory, site.cancel),
+            board,
+            copy_seconds: None,
+            cached_share: None,
+            epoch_ns: 0,
+            reference_ns: 0,
+            backup: None,
+            disaster_ns: 0,
+            restore: None,
+            verified: None,
+            verifier_error: None,
+            harness_before: own_counters(),
+        }
+    }
+
+    fn place(&self, name: &str) -> PathBuf {
+        self.site.directory.join(name)
+    }
+
+    fn live_database(&self) -> PathBuf {
+        self.place("live").join("database.sqlite")
+    }
+
+    fn restored_database(&self) -> PathBuf {
+        self.place("restored").join("database.sqlite")
+    }
+
+    fn sampled(&self) -> Sampled {
+        Sampled {
+            launcher: self.launcher.clone(),
+            database: self.live_database(),
+            ledger_directory: self.place("ledger"),
+            writers: self.plan.model.writers,
+            destination: self.place("artifact"),
+        }
+    }
+
+    fn application(&self, database: PathBuf) -> Application {
+        Application {
+            database,
+            journal_mode: self.plan.journal_mode,
+            synchronous: self.scenario.subject.synchronous,
+            busy_timeout_ms: self.scenario.subject.busy_timeout_ms,
+            dataset: self.plan.dataset.clone(),
+            model: self.plan.model.clone(),
+            task: Task::Work {
+                load: self.plan.load,
+                ledger_directory: self.place("ledger"),
+                epoch_ns: self.epoch_ns,
+            },
+        }
+    }
+
+    fn provision(&mut self) -> Result<EmbeddedSqlite> {
+        for name in ["live", "ledger", "artifact", "restored", "scratch"] {
+            std::fs::create_dir(self.place(name))
+                .with_context(|| format!("cannot create {}", self.place(name).display()))?;
+        }
+        let (source, cache) = (&self.site.source.database, self.scenario.subject.cache);
+        // The plain copy that the backup is compared with, right before it and of the same bytes.
+        let copy = self.place("scratch").join("copy");
+        self.copy_seconds = Some(calibration::copy(&self.launcher, source, &copy, cache)?);
+        let live = self.live_database();
+        if !storage::reflink(source, &live).context("cannot copy the dataset")? {
+            std::fs::rename(&copy, &live).context("cannot move the copy of the dataset")?;
+        }
+        std::fs::remove_dir_all(self.place("scratch")).context("cannot remove the scratch directory")?;
+        storage::settle(self.site.directory).context("cannot synchronise the disk")?;
+        calibration::prepare(&live, cache)?;
+        self.epoch_ns = now_ns() + LEAD_NS;
+        let mut subject = EmbeddedSqlite::new(&self.launcher, self.application(live));
+        subject.start()?;
+        self.site.cancel.sleep_until(Instant::now() + SETTLE)?;
+        Ok(subject)
+    }
+
+    fn reference(&mut self, subject: &EmbeddedSqlite) -> Result<()> {
+        self.reference_ns = self.board.enter("reference");
+        self.wait(subject, self.scenario.trial.reference_seconds)
+    }
+
+    /// True when there is an artifact.
+    fn backup(&mut self, subject: &mut EmbeddedSqlite) -> Result<bool> {
+        calibration::prepare(subject.database(), self.scenario.subject.cache)?;
+        self.cached_share = storage::cached_share(subject.database()).ok();
+        let destination = self.place("artifact");
+        let copy_seconds = self.copy_seconds.expect("a provisioned trial has its copy");
+        let stall_after = Duration::from_secs_f64(stall_seconds(self.scenario, copy_seconds));
+        let deadline = Duration::from_secs_f64(self.scenario.trial.deadline_seconds);
+        let from_ns = self.board.enter("backup");
+        let mut watch = Watch::new(&self.launcher, &destination, deadline, Some(stall_after));
+        watch.expected_bytes = Some(self.plan.dataset_bytes);
+        self.board.follow(Some(watch.remaining.clone()));
+        let settings = &self.plan.settings;
+        let mut context = BackupContext {
+            subject,
+            destination: &destination,
+            settings,
+            watch: &mut watch,
+        };
+        let halt = self.strategy.backup(&mut context).err();
+        let to_ns = now_ns();
+        self.board.follow(None);
+        if let Some(Halt::Error(error)) = halt {
+            return Err(error);
+        }
+        let succeeded = halt.is_none();
+        self.backup = Some(BackupOutcome {
+            span: Span { from_ns, to_ns },
+            durable_ns: watch.durable_ns.filter(|_| succeeded),
+            halt,
+            watch,
+            artifact_bytes: succeeded.then(|| storage::directory_bytes(&destination)),
+        });
+        Ok(succeeded)
+    }
+
+    fn tail(&mut self, subject: &EmbeddedSqlite) -> Result<()> {
+        self.board.enter("tail");
+        self.wait(subject, self.scenario.trial.tail_seconds)
+    }
+
+    fn disaster(&mut self, subject: &mut EmbeddedSqlite) -> Result<()> {
+        self.disaster_ns = self.board.enter("disaster");
+        subject.kill();
+        std::fs::rename(self.place("live"), self.place("lost"))
+            .context("cannot take the data directory away")?;
+        Ok(())
+    }
+
+    /// True when there is a data directory.
+    fn restore(&mut self) -> Result<bool> {
+        let started = self.board.enter("restore");
+        let deadline = Duration::from_secs_f64(self.scenario.trial.deadline_seconds);
+        let (artifact, place) = (self.place("artifact"), self.place("restored"));
+        let mut watch = Watch::new(&self.launcher, &place, deadline, None);
+        let database = self.restored_database();
+        let mut context = RestoreContext {
+            artifact: &artifact,
+            place: &place,
+            database: &database,
+            watch: &mut watch,
+        };
+        let halt = self.strategy.restore(&mut context).err();
+        if let Some(Halt::Error(error)) = halt {
+            return Err(error);
+        }
+        let succeeded = halt.is_none();
+        let seconds = seconds_between(started, now_ns());
+        self.restore = Some(RestoreOutcome {
+            seconds,
+            halt,
+            output: watch.output,
+            served: None,
+        });
+        Ok(succeeded)
+    }
+
+    fn serve(&mut self) -> Result<()> {
+        self.board.enter("serve");
+        let mut subject = EmbeddedSqlite::new(&self.launcher, self.application(self.restored_database()));
+        let served = match subject.serve() {
+            Ok(()) => Ok(seconds_between(self.disaster_ns, now_ns())),
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            Err(error) => Err(error.to_string()),
+        };
+        // The verifier wants the database to itself. One that is damaged may refuse to close in good order:
+        // what that left behind is for the verifier to find.
+        match subject.stop() {
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            Err(_) | Ok(()) => {}
+        }
+        self.restore
+            .as_mut()
+            .expect("only a restored database is asked to serve")
+            .served = Some(served);
+        Ok(())
+    }
+
+    fn verify(&mut self) -> Result<()> {
+        self.board.enter("verify");
+        let backup = self.backup.as_ref().expect("only a backup is restored");
+        let promise = self.strategy.card().promise;
+        let request = verify::Request {
+            database: self.restored_database(),
+            ledger_directory: self.place("ledger"),
+            model: self.plan.model.clone(),
+            content: self.site.source.content.clone(),
+            integrity: self.scenario.trial.integrity,
+            keep_acknowledged_before_ns: promise.keeps_earlier_writes.then_some(backup.span.from_ns),
+            backup_completed_ns: backup.durable_ns.unwrap_or(backup.span.to_ns),
+            disaster_ns: self.disaster_ns,
+        };
+        let job = Job::Verify {
+            request: Box::new(request),
+            dataset: self.plan.dataset.clone(),
+        };
+        match self.launcher.work(&job, &mut |_| {}) {
+            Ok(report) => self.verified = Some(report),
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            // A verifier that crashes proves nothing, which is a verdict and not the end of the run.
+            Err(error) => self.verifier_error = Some(error.to_string()),
+        }
+        Ok(())
+    }
+
+    /// The workload alone, for some time. An application that dies by itself ends the trial.
+    fn wait(&self, subject: &EmbeddedSqlite, seconds: f64) -> Result<()> {
+        self.site
+            .cancel
+            .sleep_until(Instant::now() + Duration::from_secs_f64(seconds))?;
+        if subject.is_running() {
+            return Ok(());
+        }
+        Err(Error::Environment(format!(
+            "trial '{}': the application ended by itself in the phase '{}'",
+            self.plan.id,
+            self.board
+                .phases()
+                .last()
+                .map_or("provision", |start| start.phase.as_str())
+        )))
+    }
+
+    fn record(&self, subject: &EmbeddedSqlite) -> Result<Trial> {
+        self.board.enter("record");
+        let ledger =
+            Ledger::open(&self.place("ledger"), self.plan.model.writers).context("cannot read the ledger")?;
+        let writes = Writes::new(
+            &ledger,
+            self.plan.load,
+            self.plan.model.seed,
+            self.epoch_ns,
+            self.disaster_ns,
+        );
+        let backup = self
+            .backup
+            .as_ref()
+            .expect("a trial that is recorded has tried its backup");
+        let observed = Span {
+            from_ns: self.reference_ns,
+            to_ns: self.disaster_ns,
+        };
+        let offered = writes.offered(observed);
+        let judged = verdict::Evidence {
+            acknowledged: ledger
+                .entries()
+                .any(|(_, _, entry)| matches!(entry.outcome, Outcome::Acknowledged(_))),
+            offered,
+            errors_allowed: self.scenario.workload.errors_allowed,
+            backup: backup.halt.as_ref(),
+            restore: self.restore.as_ref().and_then(|restore| restore.halt.as_ref()),
+            served: self.restore.as_ref().and_then(|restore| restore.served.as_ref()),
+            verified: self.verified.as_ref(),
+            verifier_error: self.verifier_error.as_deref(),
+        };
+        let (verdict, reason) = judged.verdict();
+        let impact = self.impact(&writes, backup, subject);
+        let mut trial = self.blank(verdict, reason);
+        trial.workload.offered_writes_per_second = offered.writes_per_second;
+        trial.backup = Some(self.backup_record(backup, &impact));
+        trial.impact = Some(impact);
+        trial.restore = self
+            .restore
+            .as_ref()
+            .filter(|restore| restore.halt.is_none())
+            .map(|restore| {
+                let recovery_seconds = restore
+                    .served
+                    .as_ref()
+                    .and_then(|served| served.as_ref().ok().copied());
+                record::Restore {
+                    seconds: restore.seconds,
+                    recovery_seconds,
+                }
+            });
+        trial.recovery_point = self
+            .verified
+            .as_ref()
+            .and_then(|report| report.recovery_point.clone());
+        trial.verification = self.verified.as_ref().map(|report| report.verification.clone());
+        trial.phases = self.board.phases();
+        trial.samples = self.board.samples();
+        trial.resources = self.resources();
+        Ok(trial)
+    }
+
+    fn impact(
+        &self,
+        writes: &Writes<'_>,
+        backup: &BackupOutcome,
+        subject: &EmbeddedSqlite,
+    ) -> record::Impact {
+        let reference = Span {
+            from_ns: self.reference_ns,
+            to_ns: backup.span.from_ns,
+        };
+        let during = writes.window(backup.span);
+        let downtimes = writes.downtimes(backup.span, subject.outages());
+        let seconds = || downtimes.iter().map(Span::seconds);
+        // Where no write was due and nothing stood still by design, nobody could tell.
+        let known = during.is_some() || !subject.outages().is_empty();
+        record::Impact {
+            reference: writes.window(reference),
+            downtime_seconds: known.then(|| seconds().sum()),
+            longest_stall_seconds: known.then(|| seconds().fold(0.0, f64::max)),
+            during,
+        }
+    }
+
+    fn backup_record(&self, backup: &BackupOutcome, impact: &record::Impact) -> record::Backup {
+        let watch = &backup.watch;
+        let seconds = backup
+            .durable_ns
+            .map(|at| seconds_between(backup.span.from_ns, at));
+        let commits_per_second = impact.during.as_ref().map(|window| window.writes_per_second);
+        let pass_seconds = watch.pass_seconds();
+        let unfinished = seconds.is_none();
+        let law = pass_seconds
+            .zip(commits_per_second)
+            .filter(|_| self.plan.load.is_poisson());
+        let eta_seconds = match law {
+            Some((pass, rate)) => reports::advise::expected_seconds(pass, rate),
+            None => watch
+                .furthest()
+                .filter(|furthest| *furthest > 0.0 && pass_seconds.is_none())
+                .map(|furthest| backup.span.seconds() / furthest),
+        };
+        record::Backup {
+            seconds,
+            elapsed_seconds: backup.span.seconds(),
+            artifact_bytes: backup.artifact_bytes,
+            bytes_read: Some(watch.counters.bytes_read),
+            bytes_read_from_disk: Some(watch.counters.disk_bytes_read),
+            bytes_written: Some(watch.counters.bytes_written),
+            restarts: watch
+                .progress
+                .filter(|progress| progress.pages_copied > 0)
+                .map(|progress| progress.restarts),
+            pages_copied: watch
+                .progress
+                .filter(|progress| progress.pages_copied > 0)
+                .map(|progress| progress.pages_copied),
+            progress: if unfinished { watch.furthest() } else { Some(1.0) },
+            pass_seconds,
+            commits_per_second,
+            eta_seconds: eta_seconds.filter(|_| unfinished),
+            copy_seconds: self.copy_seconds,
+            vs_copy: self
+                .copy_seconds
+                .zip(seconds)
+                .map(|(copy, seconds)| copy / seconds),
+            output: Some(watch.output.clone()).filter(|output| !output.is_empty()),
+        }
+    }
+
+    fn resources(&self) -> record::Resources {
+        let roster = self.launcher.roster();
+        let mut harness = own_counters();
+        harness.cpu_seconds -= self.harness_before.cpu_seconds;
+        record::Resources {
+            subject: roster.used(Account::Subject).map(usage).unwrap_or_default(),
+            strategy: roster.used(Account::Strategy).map(usage).unwrap_or_default(),
+            harness: Usage {
+                cpu_seconds: Some(harness.cpu_seconds),
+                memory_bytes_max: Some(harness.memory_bytes_max),
+                bytes_read: None,
+                bytes_written: None,
+            },
+            journal_bytes_max: self.board.journal_bytes_max(),
+        }
+    }
+
+    fn unavailable(&self, missing: &str) -> Trial {
+        self.blank(record::Verdict::Unavailable, missing.to_owned())
+    }
+
+    /// A record of what is known without any measurement.
+    fn blank(&self, verdict: record::Verdict, reason: String) -> Trial {
+        let (plan, scenario, card) = (self.plan, self.scenario, self.strategy.card());
+        Trial {
+            id: plan.id.clone(),
+            engine: scenario.subject.engine.name().into(),
+            app: scenario.subject.app.name().into(),
+            strategy: card.name.into(),
+            control: card.kind == strategy::Kind::Control,
+            promise: card.promise.text.into(),
+            settings: settings_map(&plan.settings),
+            variant: plan.variant.clone(),
+            dataset: record::Dataset {
+                profile: plan.dataset.profile.clone(),
+                target_bytes: plan.dataset.target_bytes,
+                bytes: plan.dataset_bytes,
+                rows: self.site.source.rows,
+                seed: plan.dataset.seed,
+            },
+            workload: record::Workload {
+                writes_per_second: plan.load.rate.writes_per_second(),
+                offered_writes_per_second: None,
+                pattern: plan.load.pattern.name().into(),
+                arrivals: plan.load.arrivals_name().into(),
+                writers: plan.model.writers,
+                rows_per_transaction: plan.model.rows_per_transaction,
+                multi_row_share: plan.model.multi_row_share,
+                journal_mode: plan.journal_mode.name().into(),
+                synchronous: scenario.subject.synchronous.name().into(),
+                busy_timeout_ms: scenario.subject.busy_timeout_ms,
+                cache: scenario.subject.cache.name().into(),
+                cached_share: self.cached_share,
+            },
+            fault: None,
+            repetition: plan.repetition,
+            verdict,
+            reason,
+            expected: plan.expected.clone(),
+            versions: versions(self.strategy),
+            phases: Vec::new(),
+            backup: None,
+            impact: None,
+            restore: None,
+            recovery_point: None,
+            verification: None,
+            resources: record::Resources::default(),
+            samples: Vec::new(),
+        }
+    }
+}
+
+fn versions(strategy: &dyn Strategy) -> BTreeMap<String, String> {
+    let tools = strategy.card().tools.iter();
+    let mut versions: BTreeMap<String, String> = tools
+        .filter_map(|tool| Some((tool.command.to_owned(), tool.version()?)))
+        .collect();
+    versions.insert("sqlite (library)".into(), rusqlite::version().into());
+    versions
+}
+
+fn own_counters() -> Counters {
+    Counters::of(std::process::id() as i32).unwrap_or_default()
+}
+
+fn usage(counters: Counters) -> Usage {
+    Usage {
+        cpu_seconds: Some(counters.cpu_seconds),
+        memory_bytes_max: Some(counters.memory_bytes_max),
+        bytes_read: Some(counters.disk_bytes_read),
+        bytes_written: Some(counters.disk_bytes_written),
+    }
+}

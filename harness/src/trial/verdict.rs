@@ -1,0 +1,303 @@
+//! What a trial came to, from its evidence alone.
+
+use reports::record::{Check, Verdict};
+
+use crate::measure::impact::{LATE_SHARE_MAX, Offered};
+use crate::strategy::watch::Halt;
+use crate::verify;
+
+/// What a verdict rests on.
+pub struct Evidence<'a> {
+    /// At least one write was acknowledged.
+    pub acknowledged: bool,
+    /// The load that was offered.
+    pub offered: Offered,
+    /// Share of the writes that may be refused.
+    pub errors_allowed: f64,
+    /// Why the backup ended without an artifact.
+    pub backup: Option<&'a Halt>,
+    /// Why the restore ended without a data directory.
+    pub restore: Option<&'a Halt>,
+    /// Recovery time, or why the restored subject did not serve; `None` when it was never asked to.
+    pub served: Option<&'a Result<f64, String>>,
+    /// The verifier's report.
+    pub verified: Option<&'a verify::Report>,
+    /// How the verifier crashed.
+    pub verifier_error: Option<&'a str>,
+}
+
+impl Evidence<'_> {
+    /// The verdict and its reason. What was seen to be wrong stands, also in a trial that could not have
+    /// proved that all is right.
+    pub fn verdict(&self) -> (Verdict, String) {
+        let halt = self
+            .backup
+            .map(|halt| ("backup", halt))
+            .or(self.restore.map(|halt| ("restore", halt)));
+        if let Some((phase, Halt::Failed(message))) = halt {
+            return (Verdict::Failed, format!("{phase}: {message}"));
+        }
+        let wrong = self.wrong();
+        if !wrong.is_empty() {
+            return (Verdict::Corrupt, wrong);
+        }
+        if let Some(reason) = self.proved_nothing() {
+            return (Verdict::Unverified, reason);
+        }
+        match halt {
+            Some((phase, Halt::Stalled(quiet))) => {
+                let quiet = quiet.as_secs_f64();
+                return (
+                    Verdict::Stalled,
+                    format!("{phase}: no new low in what remains for {quiet:.1} s"),
+                );
+            }
+            Some((phase, _)) => return (Verdict::TimedOut, format!("{phase}: the deadline passed")),
+            None => {}
+        }
+        let Some(report) = self.verified else {
+            let error = self.verifier_error.unwrap_or("nothing was restored");
+            return (
+                Verdict::Unverified,
+                format!("the restored database was not verified: {error}"),
+            );
+        };
+        if let Some(unmade) = unmade_check(report) {
+            return (Verdict::Unverified, unmade);
+        }
+        if report.verification.loss == Some(Check::Fail) {
+            return (
+                Verdict::Lossy,
+                first_findings(report, "a promised write is missing"),
+            );
+        }
+        (Verdict::Restorable, "all checks passed".into())
+    }
+
+    /// What is wrong with the restored database although the strategy said success; empty when nothing is.
+    fn wrong(&self) -> String {
+        let failed = self.verified.map(failed_checks).unwrap_or_default();
+        let Some(Err(error)) = self.served else {
+            return failed;
+        };
+        let separator = if failed.is_empty() { "" } else { "; " };
+        format!("the restored database does not serve: {error}{separator}{failed}")
+    }
+
+    fn proved_nothing(&self) -> Option<String> {
+        if !self.acknowledged {
+            return Some("no write was acknowledged".into());
+        }
+        if self.offered.late_share > LATE_SHARE_MAX {
+            return Some(format!(
+                "the declared load was not offered: the harness itself sent {:.1} % of the writes late (at most {} % \
+                 may be)",
+                self.offered.late_share * 100.0,
+                LATE_SHARE_MAX * 100.0
+            ));
+        }
+        if self.offered.refused_share > self.errors_allowed {
+            return Some(format!(
+                "{:.1} % of the writes were refused (workload.errors_allowed is {} %)",
+                self.offered.refused_share * 100.0,
+                self.errors_allowed * 100.0
+            ));
+        }
+        None
+    }
+}
+
+fn checks(report: &verify::Report) -> [(&'static str, Option<Check>); 5] {
+    let verification = &report.verification;
+    [
+        ("integrity", verification.integrity),
+        ("prefix", verification.prefix),
+        ("order", verification.order),
+        ("transactions", verification.transactions),
+        ("content", verification.content),
+    ]
+}
+
+/// Which checks failed and the first findings; empty when none did.
+fn failed_checks(report: &verify::Report) -> String {
+    let failed = checks(report)
+        .into_iter()
+        .filter(|(_, check)| *check == Some(Check::Fail));
+    let names: Vec<&str> = failed.map(|(name, _)| name).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!(
+        "the strategy said success, and these checks fail: {}; {}",
+        names.join(", "),
+        first_findings(report, "")
+    )
+}
+
+fn unmade_check(report: &verify::Report) -> Option<String> {
+    let unmade = checks(report).into_iter().find(|(_, check)| check.is_none());
+    unmade.map(|(name, _)| first_findings(report, &format!("the check '{name}' could not be made")))
+}
+
+fn first_findings(report: &verify::Report, otherwise: &str) -> String {
+    let findings = &report.verification.findings;
+    if findings.is_empty() {
+        otherwise.to_owned()
+    } else {
+        findings[..findings.len().min(2)].join("; ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use reports::record::Verification;
+
+    use super::*;
+
+    fn right() -> verify::Report {
+        let pass = Some(Check::Pass);
+        verify::Report {
+            verification: Verification {
+                integrity: pass,
+                prefix: pass,
+                order: pass,
+                transactions: pass,
+                content: pass,
+                loss: pass,
+                findings: Vec::new(),
+                seconds: 1.0,
+            },
+            recovery_point: None,
+        }
+    }
+
+    fn verdict(change: impl FnOnce(&mut verify::Report, &mut Evidence<'_>)) -> Verdict {
+        let mut report = right();
+        let offered = Offered {
+            writes_per_second: Some(50.0),
+            late_share: 0.0,
+            refused_share: 0.0,
+        };
+        let served = Ok(1.0);
+        let mut evidence = Evidence {
+            acknowledged: true,
+            offered,
+            errors_allowed: 0.1,
+            backup: None,
+            restore: None,
+            served: Some(&served),
+            verified: None,
+            verifier_error: None,
+        };
+        change(&mut report, &mut evidence);
+        let evidence = Evidence {
+            verified: evidence.verifier_error.is_none().then_some(&report),
+            ..evidence
+        };
+        evidence.verdict().0
+    }
+
+    #[test]
+    fn only_a_trial_in_which_everything_was_checked_is_restorable() {
+        assert_eq!(verdict(|_, _| {}), Verdict::Restorable);
+        assert_eq!(
+            verdict(|report, _| report.verification.order = None),
+            Verdict::Unverified
+        );
+        assert_eq!(
+            verdict(|_, evidence| evidence.verifier_error = Some("crashed")),
+            Verdict::Unverified
+        );
+        assert_eq!(
+            verdict(|_, evidence| evidence.acknowledged = false),
+            Verdict::Unverified
+        );
+        assert_eq!(
+            verdict(|_, evidence| evidence.offered.late_share = 0.5),
+            Verdict::Unverified
+        );
+        assert_eq!(
+            verdict(|_, evidence| evidence.offered.refused_share = 0.5),
+            Verdict::Unverified
+        );
+    }
+
+    #[test]
+    fn a_wrong_database_is_corrupt_whatever_else_happened() {
+        let fail = Some(Check::Fail);
+        assert_eq!(
+            verdict(|report, _| report.verification.transactions = fail),
+            Verdict::Corrupt
+        );
+        assert_eq!(
+            verdict(|report, evidence| {
+                report.verification.content = fail;
+                report.verification.loss = fail;
+                evidence.offered.refused_share = 0.5;
+            }),
+            Verdict::Corrupt
+        );
+        let error = Err("no answer".to_owned());
+        let evidence_of = |served| Evidence {
+            acknowledged: true,
+            offered: Offered {
+                writes_per_second: None,
+                late_share: 0.0,
+                refused_share: 0.0,
+            },
+            errors_allowed: 0.1,
+            backup: None,
+            restore: None,
+            served: Some(served),
+            verified: None,
+            verifier_error: None,
+        };
+        assert_eq!(evidence_of(&error).verdict().0, Verdict::Corrupt);
+    }
+
+    #[test]
+    fn a_missing_promised_write_is_lossy() {
+        assert_eq!(
+            verdict(|report, _| report.verification.loss = Some(Check::Fail)),
+            Verdict::Lossy
+        );
+        // A control promises nothing, so nothing was held against it.
+        assert_eq!(
+            verdict(|report, _| report.verification.loss = None),
+            Verdict::Restorable
+        );
+    }
+
+    #[test]
+    fn a_backup_that_ended_early_says_how() {
+        let stalled = Halt::Stalled(Duration::from_secs(5));
+        let failed = Halt::Failed("database is locked".into());
+        assert_eq!(
+            verdict(|_, evidence| evidence.backup = Some(&Halt::TimedOut)),
+            Verdict::TimedOut
+        );
+        let ended = |halt| {
+            let offered = Offered {
+                writes_per_second: None,
+                late_share: 0.0,
+                refused_share: 0.0,
+            };
+            let evidence = Evidence {
+                acknowledged: true,
+                offered,
+                errors_allowed: 0.1,
+                backup: Some(halt),
+                restore: None,
+                served: None,
+                verified: None,
+                verifier_error: None,
+            };
+            let (verdict, reason) = evidence.verdict();
+            format!("{verdict}: {reason}")
+        };
+        insta::assert_snapshot!(ended(&stalled), @"stalled: backup: no new low in what remains for 5.0 s");
+        insta::assert_snapshot!(ended(&failed), @"failed: backup: database is locked");
+    }
+}

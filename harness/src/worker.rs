@@ -1,0 +1,145 @@
+//! Jobs that run in a process of their own: this same program, started again with [`ARGUMENT`].
+//!
+//! A job of its own process can be killed, measured apart from the harness, and may crash on a damaged
+//! database without taking the trial with it. It reads the job from standard input and prints one JSON
+//! message a line: progress, then the answer.
+
+use std::io::{BufRead, Write};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::strategy;
+use crate::verify;
+use crate::workload::embedded;
+
+/// The hidden subcommand that makes this program a worker.
+pub const ARGUMENT: &str = "worker";
+
+/// What a worker can do.
+#[derive(Serialize, Deserialize)]
+pub enum Job {
+    /// Be the embedded application until standard input closes.
+    Application(embedded::Application),
+    /// What a strategy does itself, without a tool.
+    Strategy {
+        /// The strategy's name.
+        name: String,
+        /// What it has to do, in its own terms.
+        task: Value,
+    },
+    /// Compute the digest of a source database.
+    Digest {
+        /// The database.
+        database: std::path::PathBuf,
+        /// What the database was generated from.
+        dataset: crate::dataset::DatasetSpec,
+    },
+    /// Hold a restored database against the ledger.
+    Verify {
+        /// What is to be checked.
+        request: Box<verify::Request>,
+        /// What the database was generated from.
+        dataset: crate::dataset::DatasetSpec,
+    },
+}
+
+impl Job {
+    /// What messages call the worker.
+    pub fn name(&self) -> String {
+        match self {
+            Job::Application(_) => "embedded application".into(),
+            Job::Strategy { name, .. } => name.clone(),
+            Job::Digest { .. } => "digest".into(),
+            Job::Verify { .. } => "verifier".into(),
+        }
+    }
+}
+
+/// How far a worker is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What is left, from 1 to 0.
+    pub remaining: f64,
+    /// How often it began again.
+    pub restarts: u64,
+    /// Pages copied, repeated ones included; 0 for jobs that copy none.
+    pub pages_copied: u64,
+    /// Time of one undisturbed pass from the speed so far; `None` for jobs without passes.
+    pub pass_seconds: Option<f64>,
+}
+
+/// One line from a worker.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Message {
+    /// It serves: the answer to what it was asked to show first.
+    Ready(Value),
+    /// How far it is.
+    Progress(Progress),
+    /// It has finished, with this answer.
+    Done(Value),
+    /// It has failed.
+    Error(String),
+}
+
+impl Message {
+    /// Prints the message for the harness.
+    pub fn send(&self) {
+        let mut stdout = std::io::stdout().lock();
+        // A harness that is gone does not listen; the worker is about to be killed.
+        let _ = serde_json::to_writer(&mut stdout, self);
+        let _ = stdout.write_all(b"\n");
+        let _ = stdout.flush();
+    }
+}
+
+/// The whole life of a worker. Returns its exit code.
+pub fn main() -> i32 {
+    match work() {
+        Ok(answer) => {
+            Message::Done(answer).send();
+            0
+        }
+        Err(error) => {
+            Message::Error(format!("{error:#}")).send();
+            1
+        }
+    }
+}
+
+fn work() -> anyhow::Result<Value> {
+    let mut line = String::new();
+    std::io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .context("cannot read the job")?;
+    let job = serde_json::from_str(&line).context("a worker is started by the harness, not by hand")?;
+    let report = &mut |progress| Message::Progress(progress).send();
+    match job {
+        Job::Application(application) => embedded::run(&application),
+        Job::Strategy { name, task } => strategy::named(&name)?.work(task, report),
+        Job::Digest { database, dataset } => {
+            let origin = crate::dataset::origin(&dataset)?;
+            Ok(serde_json::to_value(verify::content_digest(
+                &database,
+                origin.as_ref(),
+            )?)?)
+        }
+        Job::Verify { request, dataset } => {
+            let origin = crate::dataset::origin(&dataset)?;
+            let on_progress = &mut |done| {
+                report(Progress {
+                    remaining: 1.0 - done,
+                    ..Progress::default()
+                });
+            };
+            Ok(serde_json::to_value(verify::verify(
+                &request,
+                origin.as_ref(),
+                on_progress,
+            )?)?)
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The command line's grammar.
+
+use std::path::PathBuf;
+
+use bytesize::ByteSize;
+use clap::{Args, Parser, Subcommand};
+use harness::scenario::Overrides;
+use harness::workload::schedule::Rate;
+
+/// Backup Drill: which backup strategy brings this database back, how long does it take, what does it cost
+/// while the application runs, and what is lost?
+///
+/// Exit codes: 0 all as promised, 1 a strategy fell short, 2 a trial proved nothing, 3 bad input,
+/// 4 the machine lacks something, 70 a bug, 130 interrupted.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version = version())]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run a scenario and write results.json and report.md
+    Run(Run),
+    /// Show the trials that a run would do, the disk it needs and the time it would take
+    Plan(Select),
+    /// List strategies with promises and settings, scenarios, and dataset profiles
+    List,
+    /// Show what this machine can run, what is missing and how to get it
+    Doctor(Place),
+    /// Generate a database into a file
+    Generate(Generate),
+    /// Render report.md again from a results.json
+    Report(Report),
+    /// Run all checks and tests of this repository
+    Test,
+    /// Remove what a killed run left behind
+    Clean(Clean),
+}
+
+#[derive(Args)]
+pub struct Place {
+    /// Directory of datasets, working copies and results: put it on the disk that is to be measured
+    /// [default: target/drill]
+    #[arg(long)]
+    dir: Option<PathBuf>,
+}
+
+impl Place {
+    /// The directory asked for, or `target/drill` of this repository.
+    pub fn directory(&self) -> PathBuf {
+        self.dir
+            .clone()
+            .unwrap_or_else(|| workspace_root().join("target/drill"))
+    }
+}
+
+#[derive(Args)]
+pub struct Run {
+    #[command(flatten)]
+    pub select: Select,
+    /// Write the results to this directory [default: a new one in --dir]
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Go on with the run in --out, or the newest one: trials with a record are not repeated
+    #[arg(long)]
+    pub resume: bool,
+}
+
+#[derive(Args)]
+pub struct Select {
+    /// Name of a shipped scenario, or path of a scenario file
+    #[arg(default_value = "quick")]
+    pub scenario: String,
+    /// Only trials whose id contains this text (repeatable; 'plan' shows the ids)
+    #[arg(long, value_name = "TEXT")]
+    only: Vec<String>,
+    /// This dataset size instead of the scenario's (1GiB, 500MB)
+    #[arg(long)]
+    size: Option<ByteSize>,
+    /// This rate in writes per second, or 'closed', instead of the scenario's
+    #[arg(long)]
+    rate: Option<Rate>,
+    /// Another seed
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Run each trial this many times
+    #[arg(long)]
+    repetitions: Option<u32>,
+    /// Give the backup, and the restore, at most this many seconds
+    #[arg(long, value_name = "SECONDS")]
+    deadline: Option<f64>,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl Select {
+    pub fn overrides(&self) -> Overrides {
+        Overrides {
+            only: self.only.clone(),
+            size: self.size,
+            rate: self.rate,
+            seed: self.seed,
+            repetitions: self.repetitions,
+            deadline_seconds: self.deadline,
+        }
+    }
+
+    pub fn directory(&self) -> PathBuf {
+        self.place.directory()
+    }
+
+    /// The command that selects the same trials on any machine.
+    pub fn command_line(&self) -> String {
+        let mut words = vec!["cargo xtask run".to_owned(), quoted(&self.scenario)];
+        for only in &self.only {
+            words.push(format!("--only {}", quoted(only)));
+        }
+        let flags = [
+            (
+                "--size",
+                self.size.map(|size| quoted(&size.to_string().replace(' ', ""))),
+            ),
+            (
+                "--rate",
+                self.rate
+                    .map(|rate| rate.to_string().trim_end_matches("/s").to_owned()),
+            ),
+            ("--seed", self.seed.map(|seed| seed.to_string())),
+            ("--repetitions", self.repetitions.map(|count| count.to_string())),
+            ("--deadline", self.deadline.map(|seconds| seconds.to_string())),
+        ];
+        words.extend(
+            flags
+                .into_iter()
+                .filter_map(|(flag, value)| Some(format!("{flag} {}", value?))),
+        );
+        words.join(" ")
+    }
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./=,:".contains(character);
+    if word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[derive(Args)]
+pub struct Generate {
+    /// Dataset profile
+    #[arg(long, default_value = "torrust-demo")]
+    pub profile: String,
+    /// Size of the database file (1GiB, 500MB)
+    #[arg(long)]
+    pub size: ByteSize,
+    /// What the content follows from
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// File to write
+    pub file: PathBuf,
+}
+
+#[derive(Args)]
+pub struct Report {
+    /// A results.json or its directory [default: the newest run]
+    pub results: Option<PathBuf>,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+#[derive(Args)]
+pub struct Clean {
+    /// Remove the cached datasets as well
+    #[arg(long)]
+    pub datasets: bool,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// The repository that this program was started in, by cargo, or the current directory.
+pub fn workspace_root() -> PathBuf {
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let root = manifest.and_then(|directory| Some(directory.parent()?.to_owned()));
+    root.unwrap_or_else(|| PathBuf::from("."))
+}
+
+/// The package version, with the commit where git knows it.
+pub fn version() -> String {
+    let package = env!("CARGO_PKG_VERSION");
+    let described = std::process::Command::new("git")
+        .arg("-C")
+        .arg(workspace_root())
+        .args(["describe", "--always", "--dirty"])
+        .stderr(std::process::Stdio::null())
+        .output();
+    match described {
+        Ok(output) if output.status.success() => {
+            format!("{package} ({})", String::from_utf8_lossy(&output.stdout).trim())
+        }
+        _ => package.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_command_line_that_is_shown_selects_the_same_trials() {
+        let line = "cargo xtask run sizes --only 'step_pages=100 x' --size 1.0GiB --rate closed --seed 7";
+        let words = [
+            "x",
+            "run",
+            "sizes",
+            "--only",
+            "step_pages=100 x",
+            "--size",
+            "1GiB",
+            "--rate",
+            "closed",
+        ];
+        let Ok(Arguments {
+            command: Command::Run(run),
+        }) = Arguments::try_parse_from(words.into_iter().chain(["--seed", "7"]))
+        else {
+            panic!("the words are valid")
+        };
+        assert_eq!(run.select.command_line(), line);
+        assert_eq!("1.0GiB".parse(), Ok(ByteSize::gib(1)));
+    }
+}

@@ -1,0 +1,62 @@
+//! What the exit code says.
+
+use std::process::ExitCode;
+
+use harness::error::{Error, Result};
+use reports::compare::{Outcome, outcome};
+use reports::record::Results;
+
+/// Every strategy did what it promised, or what the scenario expects of it.
+pub const SUCCESS: u8 = 0;
+/// A strategy fell short of its promise.
+pub const FELL_SHORT: u8 = 1;
+/// A trial proved nothing.
+pub const UNVERIFIED: u8 = 2;
+/// Bad input.
+pub const INPUT: u8 = 3;
+/// The machine lacks something.
+pub const ENVIRONMENT: u8 = 4;
+/// A bug of ours.
+pub const BUG: u8 = 70;
+/// The user stopped it.
+pub const INTERRUPTED: u8 = 130;
+
+/// The exit code of a command; its error is shown, once.
+pub fn code(outcome: Result<u8>) -> ExitCode {
+    let code = match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            let code = match error {
+                Error::Input(_) => INPUT,
+                Error::Environment(_) => ENVIRONMENT,
+                Error::Interrupted => INTERRUPTED,
+                Error::Bug(_) => BUG,
+            };
+            eprintln!("error: {error}");
+            if code == BUG {
+                eprintln!(
+                    "this is a bug of Backup Drill, or a system that behaves as none should: please report it"
+                );
+            }
+            code
+        }
+    };
+    ExitCode::from(code)
+}
+
+/// Shows what the parser says; wrong usage is bad input, a question for help is none.
+pub fn usage(error: &clap::Error) -> ExitCode {
+    // A closed standard output takes no help text.
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() { INPUT } else { SUCCESS })
+}
+
+/// The exit code of a run.
+pub fn of_outcome(results: &Results) -> u8 {
+    match outcome(results) {
+        Outcome::AsPromised => SUCCESS,
+        Outcome::FellShort => FELL_SHORT,
+        Outcome::Unverified => UNVERIFIED,
+        Outcome::Unavailable => ENVIRONMENT,
+    }
+}

@@ -1,0 +1,168 @@
+//! Progress while a run goes on, and the table at its end.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use bytesize::ByteSize;
+use comfy_table::{ContentArrangement, Table, presets};
+use harness::event::{Event, Status};
+use harness::run::{REPORT, RESULTS};
+use indicatif::{ProgressBar, ProgressStyle};
+use reports::record::{Results, Trial};
+
+/// Shows what happens: one line that changes on a terminal, plain lines elsewhere.
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    heading: String,
+    phase: &'static str,
+    said: Option<Instant>,
+    ends: Option<Instant>,
+}
+
+/// Without a terminal, a long step says that it goes on this often.
+const SAY_EVERY: Duration = Duration::from_secs(30);
+
+impl Progress {
+    pub fn new() -> Progress {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new_spinner();
+            bar.set_style(
+                ProgressStyle::with_template("{spinner} {wide_msg}").expect("the template is valid"),
+            );
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        Progress {
+            bar,
+            state: Mutex::default(),
+        }
+    }
+
+    pub fn show(&self, event: Event<'_>) {
+        let mut state = self.state.lock().expect("nobody panics while holding the state");
+        match event {
+            Event::Note(note) => self.line(&note),
+            Event::Generating { dataset, bytes } => {
+                let size = ByteSize(dataset.target_bytes);
+                let text = format!("generating {} ({} of {size})", dataset.profile, ByteSize(bytes));
+                self.step(&mut state, "generating", text);
+            }
+            Event::Preparing(what) => {
+                state.phase = "";
+                self.step(&mut state, "preparing", what);
+            }
+            Event::TrialStarted {
+                number,
+                of,
+                id,
+                seconds_left,
+            } => {
+                state.heading = format!("[{number}/{of}] {id}");
+                state.phase = "";
+                state.ends = Some(Instant::now() + Duration::from_secs_f64(seconds_left));
+                if self.bar.is_none() {
+                    self.line(&format!("{}, {} left", state.heading, left(&state)));
+                }
+            }
+            Event::Status(status) => {
+                let text = format!(
+                    "{} | {}, {} left",
+                    state.heading,
+                    status_text(&status),
+                    left(&state)
+                );
+                self.step(&mut state, status.phase, text);
+            }
+            Event::TrialFinished(trial) => self.line(&finished(trial)),
+        }
+    }
+
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Something goes on: shown at once on a terminal, elsewhere when it is new or has lasted.
+    fn step(&self, state: &mut State, phase: &'static str, text: String) {
+        match &self.bar {
+            Some(bar) => bar.set_message(text),
+            None if state.phase != phase || state.said.is_none_or(|said| said.elapsed() > SAY_EVERY) => {
+                eprintln!("{text}");
+                state.phase = phase;
+                state.said = Some(Instant::now());
+            }
+            None => {}
+        }
+    }
+
+    fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => eprintln!("{text}"),
+        }
+    }
+}
+
+fn status_text(status: &Status) -> String {
+    let mut parts = vec![format!("{} {:.0} s", status.phase, status.seconds)];
+    if let Some(bytes) = status.artifact_bytes {
+        parts.push(ByteSize(bytes).to_string());
+    }
+    if let Some(remaining) = status.backup_remaining {
+        parts.push(format!("{:.0} % remain", remaining * 100.0));
+    }
+    if let Some(rate) = status.writes_per_second {
+        parts.push(format!("{rate:.0} writes/s"));
+    }
+    parts.join(", ")
+}
+
+/// About how long the rest takes.
+fn left(state: &State) -> String {
+    let seconds = state
+        .ends
+        .map_or(0, |ends| ends.saturating_duration_since(Instant::now()).as_secs());
+    if seconds < 90 {
+        format!("about {seconds} s")
+    } else {
+        format!("about {} min", seconds.div_ceil(60))
+    }
+}
+
+fn finished(trial: &Trial) -> String {
+    format!(
+        "  {:11} {}: {}",
+        trial.verdict,
+        trial.id,
+        first_line(&trial.reason)
+    )
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or("")
+}
+
+/// The table of a run, a line a trial, then the seed and where the results are.
+pub fn results(results: &Results, directory: &Path) {
+    let comparison = reports::render::table::comparison(results);
+    let mut table = Table::new();
+    table
+        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(&comparison.header);
+    for row in &comparison.rows {
+        table.add_row(row);
+    }
+    println!("{table}");
+    println!("seed {}", results.run.seed);
+    println!("{}", directory.join(REPORT).display());
+    println!("{}", directory.join(RESULTS).display());
+}
