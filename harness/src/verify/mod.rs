@@ -1,1 +1,320 @@
 //! Holds a restored database against the ledger.
+//!
+//! The six checks, in the order of [`Verification`]:
+//!
+//! 1. integrity: the file's length, leftover journals, the engine's own check, and every index against its table;
+//! 2. prefix: for every writer exactly the rows after its first n writes;
+//! 3. order: when a write is in, every write acknowledged before that one was sent is in;
+//! 4. transactions: rows that change together agree;
+//! 5. content: what no write touches is as it was;
+//! 6. loss: nothing is missing that was promised to be kept.
+//!
+//! The database is read once and never changed: `torrents` streams by, and only what differs from the dataset is
+//! kept, so memory grows with the number of writes and not with the database. Everything after that is
+//! judged from the rows kept, the model and the ledger, and knows no engine.
+//!
+//! A check that could not look says null and why. It never says pass.
+
+mod content;
+mod database;
+mod digest;
+mod findings;
+mod integrity;
+mod judge;
+mod presence;
+mod reading;
+mod torrents;
+mod transactions;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use reports::record::{RecoveryPoint, Verification};
+use serde::{Deserialize, Serialize};
+
+pub use content::{ContentDigest, SchemaObject};
+pub use digest::{Digest, RowsDigest};
+pub use integrity::Integrity;
+
+use crate::dataset::Origin;
+use crate::error::Result;
+use crate::measure::clock::{now_ns, seconds_between};
+use crate::workload::ledger::Ledger;
+use crate::workload::model::Model;
+use content::TORRENTS;
+use database::{Unreadable, WhileReading};
+use findings::Findings;
+use presence::replay;
+use reading::{Reading, read_restored, read_source};
+use torrents::Torrents;
+
+/// A restored database and what it is held against.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The restored SQLite database. Nobody else has it open, and whoever had has closed it in good order.
+    pub database: PathBuf,
+    /// Directory of the trial's ledger.
+    pub ledger: PathBuf,
+    /// What the writes of the trial follow from.
+    pub model: Model,
+    /// The source's content before any write.
+    pub expected: ContentDigest,
+    /// How thoroughly the engine checks.
+    pub integrity: Integrity,
+    /// Writes acknowledged before this instant were promised to be kept, in nanoseconds of
+    /// [`now_ns`]; null when nothing was promised (a control).
+    pub keep_acknowledged_before_ns: Option<u64>,
+    /// When the backup was complete, in nanoseconds of [`now_ns`].
+    pub backup_completed_ns: u64,
+    /// When the disaster happened, in nanoseconds of [`now_ns`].
+    pub disaster_ns: u64,
+}
+
+/// What verification came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// The six checks.
+    pub verification: Verification,
+    /// What was lost; null when the rows could not be read.
+    pub recovery_point: Option<RecoveryPoint>,
+}
+
+/// The content of a source before any write. `torrents` is the number of torrents in the dataset.
+///
+/// `progress` is told the share done, from 0 to 1.
+///
+/// # Errors
+/// When the database cannot be read, still has a journal beside it, or lacks the tables that the workload writes.
+pub fn content_digest(
+    database: &Path,
+    torrents: u64,
+    progress: &mut dyn FnMut(f64),
+) -> Result<ContentDigest> {
+    let describe = |unreadable: Unreadable| anyhow!("{}: {}", database.display(), unreadable.reason);
+    for journal in database::journals(database) {
+        // What is in it would be passed over.
+        if journal.metadata().is_ok_and(|metadata| metadata.len() > 0) {
+            return Err(anyhow!("{} was left beside the source", journal.display()).into());
+        }
+    }
+    let (tables, untouched) = read_source(database, torrents, progress).map_err(describe)?;
+    let mut digests = tables
+        .digests
+        .into_iter()
+        .map(|(table, digest)| Ok((table, digest?)))
+        .collect::<Result<std::collections::BTreeMap<_, _>, Unreadable>>()
+        .map_err(describe)?;
+    digests.insert(TORRENTS.to_owned(), untouched);
+    let metric = tables.metric.map_err(describe)?;
+    let metric =
+        metric.with_context(|| format!("{}: has no torrents_downloads_total", database.display()))?;
+    Ok(ContentDigest {
+        schema: tables.schema,
+        tables: digests,
+        metric,
+    })
+}
+
+/// Holds a restored database against the ledger of the writes, the dataset and the source's content.
+///
+/// `progress` is told the share of the rows read, from 0 to 1. What is wrong with the database is in the report,
+/// and so is what kept a check from looking.
+///
+/// # Errors
+/// When the ledger cannot be read, or the dataset is not the one that the model was made for.
+pub fn verify(request: &Request, origin: &dyn Origin, progress: &mut dyn FnMut(f64)) -> Result<Report> {
+    let start_ns = now_ns();
+    if origin.torrents() != request.model.torrents {
+        let (dataset, model) = (origin.torrents(), request.model.torrents);
+        return Err(anyhow!("the dataset has {dataset} torrents and the model {model}").into());
+    }
+    let ledger = Ledger::open(&request.ledger, request.model.writers)
+        .with_context(|| format!("ledger {}", request.ledger.display()))?;
+    let mut checks = Checks::new();
+    let mut recovery_point = None;
+    if integrity::judge_file(&request.database, &mut checks.integrity) {
+        let changed_max = changed_rows_max(&ledger, &request.model);
+        let reading = read_restored(
+            &request.database,
+            request.integrity,
+            origin,
+            changed_max,
+            progress,
+        );
+        checks.judge_integrity(&reading);
+        checks.judge_content(&reading, request, origin);
+        recovery_point = checks.judge_writes(reading, request, &ledger);
+    } else {
+        checks.nothing_but_integrity("there is no database");
+    }
+    let mut verification = checks.conclude();
+    verification.seconds = seconds_between(start_ns, now_ns());
+    Ok(Report {
+        verification,
+        recovery_point,
+    })
+}
+
+/// The most rows that the writes in the ledger can have changed, the probe's included.
+fn changed_rows_max(ledger: &Ledger, model: &Model) -> u64 {
+    let writes: u64 = (0..ledger.writers())
+        .map(|writer| ledger.writer(writer).len())
+        .sum();
+    // A plain write stamps its rows, any other one slot and two accounts.
+    writes * u64::from(model.rows_per_transaction.max(3)) + 1
+}
+
+/// The six checks while they are being made.
+struct Checks {
+    integrity: Findings,
+    prefix: Findings,
+    order: Findings,
+    transactions: Findings,
+    content: Findings,
+    loss: Findings,
+}
+
+impl Checks {
+    fn new() -> Checks {
+        Checks {
+            integrity: Findings::new("integrity"),
+            prefix: Findings::new("prefix"),
+            order: Findings::new("order"),
+            transactions: Findings::new("transactions"),
+            content: Findings::new("content"),
+            loss: Findings::new("loss"),
+        }
+    }
+
+    fn nothing_but_integrity(&mut self, why: &str) {
+        self.content.cannot(why);
+        self.no_writes(why);
+    }
+
+    fn no_writes(&mut self, why: &str) {
+        for findings in [
+            &mut self.prefix,
+            &mut self.order,
+            &mut self.transactions,
+            &mut self.loss,
+        ] {
+            findings.cannot(why);
+        }
+    }
+
+    fn judge_integrity(&mut self, reading: &Reading) {
+        match &reading.engine {
+            Ok(messages) => messages
+                .iter()
+                .for_each(|message| self.integrity.wrong(|| message.clone())),
+            Err(unreadable) => integrity::judge_unreadable(unreadable, &mut self.integrity),
+        }
+        let entries = reading.torrents.as_ref().ok().map(|torrents| torrents.entries);
+        match &reading.indexes {
+            Ok(indexes) => integrity::judge_indexes(indexes, entries, &mut self.integrity),
+            Err(unreadable) => integrity::judge_unreadable(unreadable, &mut self.integrity),
+        }
+        for unreadable in [reading.tables.as_ref().err(), reading.torrents.as_ref().err()]
+            .into_iter()
+            .flatten()
+        {
+            integrity::judge_unreadable(unreadable, &mut self.integrity);
+        }
+    }
+
+    fn judge_content(&mut self, reading: &Reading, request: &Request, origin: &dyn Origin) {
+        let torrents = match &reading.torrents {
+            Ok(torrents) => Some(torrents),
+            Err(unreadable) => {
+                self.content.cannot(&unreadable.reason);
+                None
+            }
+        };
+        let tables = match &reading.tables {
+            Ok(tables) => tables,
+            Err(unreadable) => return self.content.cannot(&unreadable.reason),
+        };
+        let untouched = torrents.map(|torrents| torrents.untouched);
+        let id_max = torrents.and_then(|torrents| torrents.id_max);
+        if content::compare(&request.expected, tables, untouched, id_max, &mut self.content) {
+            let named = database::open(&request.database, 0)
+                .and_then(|connection| torrents::name_changed_rows(&connection, origin, &mut self.content));
+            if let Err(unreadable) = named.while_reading("table torrents") {
+                self.content.cannot(unreadable.reason);
+            }
+        }
+    }
+
+    /// Checks 2, 3, 4 and 6: all that follows from which writes are in.
+    fn judge_writes(
+        &mut self,
+        reading: Reading,
+        request: &Request,
+        ledger: &Ledger,
+    ) -> Option<RecoveryPoint> {
+        let mut torrents = match reading.torrents {
+            Ok(torrents) => torrents,
+            Err(unreadable) => {
+                self.no_writes(&unreadable.reason);
+                return None;
+            }
+        };
+        self.take_over(&mut torrents);
+        if torrents.overflowed {
+            self.prefix
+                .wrong(|| "more torrents have changed than all writes in the ledger can change".to_owned());
+            self.no_writes("too many torrents have changed");
+            return None;
+        }
+        let presence = replay(
+            ledger,
+            &request.model,
+            &torrents,
+            &mut self.prefix,
+            &mut self.transactions,
+        );
+        judge::judge_prefix(&presence, &mut self.prefix);
+        judge::judge_order(&presence, &mut self.order);
+        match reading.tables.and_then(|tables| tables.metric) {
+            Ok(metric) => transactions::judge_transactions(
+                &presence,
+                &torrents,
+                request.expected.metric,
+                metric,
+                &mut self.transactions,
+            ),
+            Err(unreadable) => self.transactions.cannot(unreadable.reason),
+        }
+        let point = judge::measure_loss(&presence, request, &mut self.loss);
+        if point.acknowledged_writes == 0 {
+            // With nothing to hold the rows against, nothing can be shown to be right.
+            self.no_writes("no write was acknowledged");
+        }
+        Some(point)
+    }
+
+    /// Takes over what was found while the torrents were read.
+    fn take_over(&mut self, torrents: &mut Torrents) {
+        let take = |findings: &mut Findings, check| std::mem::replace(findings, Findings::new(check));
+        self.prefix.absorb(take(&mut torrents.prefix, "prefix"));
+        self.transactions
+            .absorb(take(&mut torrents.transactions, "transactions"));
+        self.content.absorb(take(&mut torrents.content, "content"));
+    }
+
+    fn conclude(self) -> Verification {
+        let mut findings = Vec::new();
+        Verification {
+            integrity: self.integrity.conclude(&mut findings),
+            prefix: self.prefix.conclude(&mut findings),
+            order: self.order.conclude(&mut findings),
+            transactions: self.transactions.conclude(&mut findings),
+            content: self.content.conclude(&mut findings),
+            loss: self.loss.conclude(&mut findings),
+            findings,
+            seconds: 0.0,
+        }
+    }
+}

@@ -161,6 +161,12 @@ impl Model {
         info_hash(high, low)
     }
 
+    /// The torrent that a restored subject writes once to show that it serves, with the stamp of write 0: the key
+    /// of no writer.
+    pub fn probe_info_hash(&self) -> InfoHash {
+        self.new_info_hash(u32::MAX, 0, 0)
+    }
+
     /// Rows of one write take neighbouring slots, so that no two of them are the same.
     fn slot(&self, writer: u32, index: u64, row: u32) -> Key {
         let slots = self.torrents / STRIDE / u64::from(self.writers);

@@ -1,0 +1,101 @@
+//! What one check found, while it is being made.
+
+use reports::record::Check;
+
+/// Lines that one check may add to the findings: a page lost by the thousand reads no better than by five.
+const LINES_MAX: usize = 5;
+
+/// What one check has found so far. It passes when nothing is wrong and nothing kept it from looking.
+#[derive(Debug)]
+pub(super) struct Findings {
+    check: &'static str,
+    wrong: Vec<String>,
+    wrong_count: u64,
+    obstacles: Vec<String>,
+}
+
+impl Findings {
+    /// A check that has found nothing yet.
+    pub(super) fn new(check: &'static str) -> Findings {
+        Findings {
+            check,
+            wrong: Vec::new(),
+            wrong_count: 0,
+            obstacles: Vec::new(),
+        }
+    }
+
+    /// Something is wrong. The line is only made where it will be shown.
+    pub(super) fn wrong(&mut self, line: impl FnOnce() -> String) {
+        self.wrong_count += 1;
+        if self.wrong.len() < LINES_MAX {
+            self.wrong.push(line());
+        }
+    }
+
+    /// The check could not be made, or not in full: it cannot pass any more.
+    pub(super) fn cannot(&mut self, line: impl Into<String>) {
+        self.obstacles.push(line.into());
+    }
+
+    /// Takes over what another part of the same check has found.
+    pub(super) fn absorb(&mut self, other: Findings) {
+        debug_assert_eq!(self.check, other.check);
+        self.wrong_count += other.wrong_count;
+        self.wrong.extend(other.wrong);
+        self.wrong.truncate(LINES_MAX);
+        self.obstacles.extend(other.obstacles);
+    }
+
+    /// True when so much is wrong that another line would not be shown.
+    pub(super) fn is_full(&self) -> bool {
+        self.wrong.len() == LINES_MAX
+    }
+
+    /// What the check came to; its lines go to `lines`.
+    pub(super) fn conclude(self, lines: &mut Vec<String>) -> Option<Check> {
+        let check = self.check;
+        let more = self.wrong_count - self.wrong.len() as u64;
+        lines.extend(self.wrong.iter().map(|line| format!("{check}: {line}")));
+        if more > 0 {
+            lines.push(format!("{check}: and {more} more"));
+        }
+        lines.extend(
+            self.obstacles
+                .iter()
+                .take(LINES_MAX)
+                .map(|line| format!("{check}: not checked: {line}")),
+        );
+        match (self.wrong_count, self.obstacles.is_empty()) {
+            (0, true) => Some(Check::Pass),
+            (0, false) => None,
+            _ => Some(Check::Fail),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_that_could_not_look_does_not_pass() {
+        let mut lines = Vec::new();
+        let mut findings = Findings::new("order");
+        findings.cannot("no rows");
+        assert_eq!(findings.conclude(&mut lines), None);
+        assert_eq!(lines, ["order: not checked: no rows"]);
+    }
+
+    #[test]
+    fn many_findings_are_counted_and_few_are_shown() {
+        let mut findings = Findings::new("prefix");
+        for row in 0..9 {
+            findings.wrong(|| format!("row {row}"));
+        }
+        let mut lines = Vec::new();
+        assert_eq!(findings.conclude(&mut lines), Some(Check::Fail));
+        assert_eq!(lines.len(), LINES_MAX + 1);
+        assert_eq!(lines[LINES_MAX], "prefix: and 4 more");
+    }
+}

@@ -1,0 +1,181 @@
+//! Which writes are in, by what the rows say.
+
+use std::collections::{HashMap, HashSet};
+
+use super::findings::Findings;
+use super::torrents::{Added, Torrents};
+use crate::workload::ledger::{Entry, Ledger, Outcome};
+use crate::workload::model::{InfoHash, Key, Model, stamp};
+
+/// What the torrents that a write stamped say about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Evidence {
+    /// At least one holds its stamp, and none lacks it.
+    Held,
+    /// One holds its stamp and another lacks it.
+    Torn,
+    /// None holds its stamp, and at least one lacks it.
+    Absent,
+    /// Later writes of the same writer have overwritten them all.
+    Overwritten,
+}
+
+/// What the rows say about every write in the ledger.
+pub(super) struct Presence<'a> {
+    pub(super) ledger: &'a Ledger,
+    pub(super) model: &'a Model,
+    writers: Vec<Vec<Evidence>>,
+}
+
+impl Presence<'_> {
+    /// Every write with what the rows say about it.
+    pub(super) fn writes(&self) -> impl Iterator<Item = (u32, u64, Entry, Evidence)> {
+        self.ledger.entries().map(|(writer, index, entry)| {
+            (
+                writer,
+                index,
+                entry,
+                self.writers[writer as usize][index as usize],
+            )
+        })
+    }
+}
+
+/// True when a write is in for certain: an acknowledged one that no row denies, or one without an answer whose
+/// stamp is there.
+pub(super) fn is_in(entry: Entry, evidence: Evidence) -> bool {
+    match entry.outcome {
+        Outcome::Acknowledged(_) => evidence != Evidence::Absent,
+        Outcome::Indeterminate => matches!(evidence, Evidence::Held | Evidence::Torn),
+        Outcome::Refused(_) => false,
+    }
+}
+
+/// Replays the ledger over the rows. What no write explains goes to `prefix`; so do refused writes that are in.
+/// Writes that are in by half go to `transactions`.
+pub(super) fn replay<'a>(
+    ledger: &'a Ledger,
+    model: &'a Model,
+    torrents: &Torrents,
+    prefix: &mut Findings,
+    transactions: &mut Findings,
+) -> Presence<'a> {
+    let mut rows = Rows::new(torrents, prefix);
+    let mut writers: Vec<Vec<Evidence>> = Vec::with_capacity(ledger.writers() as usize);
+    for writer in 0..ledger.writers() {
+        let ledger = ledger.writer(writer);
+        let mut writes = Vec::with_capacity(ledger.len() as usize);
+        for index in 0..ledger.len() {
+            let stamped = model.write(writer, index).stamped;
+            let evidence = rows.evidence(&stamped, index, model, prefix);
+            let is_there = matches!(evidence, Evidence::Held | Evidence::Torn);
+            if is_there && matches!(ledger.entry(index).outcome, Outcome::Refused(_)) {
+                prefix.wrong(|| format!("writer {writer}: write {index} was refused, and it is in"));
+            } else if evidence == Evidence::Torn {
+                transactions
+                    .wrong(|| format!("writer {writer}: of write {index} some rows are in and some are not"));
+            }
+            writes.push(evidence);
+        }
+        writers.push(writes);
+    }
+    rows.judge_unexplained(model, prefix);
+    Presence {
+        ledger,
+        model,
+        writers,
+    }
+}
+
+/// The rows that differ from the dataset, and which of them a write explains.
+struct Rows<'a> {
+    torrents: &'a Torrents,
+    added: HashMap<&'a InfoHash, &'a Added>,
+    explained: HashSet<u64>,
+}
+
+impl<'a> Rows<'a> {
+    fn new(torrents: &'a Torrents, prefix: &mut Findings) -> Rows<'a> {
+        let mut added = HashMap::with_capacity(torrents.added.len());
+        for row in &torrents.added {
+            if let Some(twin) = added.insert(&row.info_hash, row) {
+                let twin: &Added = twin;
+                prefix.wrong(|| format!("torrents rows {} and {} have the same info_hash", twin.id, row.id));
+            }
+        }
+        Rows {
+            torrents,
+            added,
+            explained: HashSet::with_capacity(torrents.stamps.len()),
+        }
+    }
+
+    fn evidence(&mut self, stamped: &[Key], index: u64, model: &Model, prefix: &mut Findings) -> Evidence {
+        let (mut holds, mut lacks) = (false, false);
+        for key in stamped {
+            match *key {
+                Key::Dataset(id) => match self.torrents.stamps.get(&id) {
+                    Some(&found) if found == index => {
+                        holds = true;
+                        self.explained.insert(id);
+                    }
+                    Some(&found) if found > index => {}
+                    _ => lacks = true,
+                },
+                Key::New { writer, index, row } => {
+                    match self.added.remove(&model.new_info_hash(writer, index, row)) {
+                        Some(row) => {
+                            holds = true;
+                            judge_added(writer, index, row, prefix);
+                        }
+                        None => lacks = true,
+                    }
+                }
+            }
+        }
+        match (holds, lacks) {
+            (true, false) => Evidence::Held,
+            (true, true) => Evidence::Torn,
+            (false, true) => Evidence::Absent,
+            (false, false) => Evidence::Overwritten,
+        }
+    }
+
+    fn judge_unexplained(self, model: &Model, prefix: &mut Findings) {
+        let stamps = self.torrents.stamps.iter();
+        let mut unexplained: Vec<_> = stamps.filter(|(id, _)| !self.explained.contains(id)).collect();
+        // The same database gives the same findings.
+        unexplained.sort();
+        for (id, index) in unexplained {
+            prefix.wrong(|| {
+                format!("torrents row {id} holds the stamp of a write {index} that never stamped it")
+            });
+        }
+        let probe = model.probe_info_hash();
+        let mut unknown: Vec<_> = self.added.into_values().collect();
+        unknown.sort_by_key(|row| row.id);
+        for &Added {
+            id,
+            info_hash,
+            completed,
+        } in unknown
+        {
+            if info_hash != probe {
+                prefix.wrong(|| format!("torrents row {id} is neither the dataset's nor a write's"));
+            } else if completed != stamp(0) {
+                prefix.wrong(|| format!("torrents row {id} is the probe's, and completed is {completed}"));
+            }
+        }
+    }
+}
+
+fn judge_added(writer: u32, index: u64, row: &Added, prefix: &mut Findings) {
+    let &Added { id, completed, .. } = row;
+    if completed != stamp(index) {
+        prefix.wrong(|| {
+            format!(
+                "torrents row {id}: writer {writer}'s write {index} inserted it, and completed is {completed}"
+            )
+        });
+    }
+}

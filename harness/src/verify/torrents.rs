@@ -1,0 +1,329 @@
+//! Reads the table `torrents` once, in the order of its ids, and keeps only what writes have changed.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+
+use super::digest::{RowBytes, RowsDigest};
+use super::findings::Findings;
+use crate::dataset::Origin;
+use crate::workload::model::{InfoHash, Role, role, unstamp};
+
+/// Progress is told after this many rows.
+const TELL_EVERY: u64 = 4096;
+
+/// One row as the engine holds it: nothing is copied.
+pub(super) struct RawTorrent<'row> {
+    pub(super) id: ValueRef<'row>,
+    pub(super) info_hash: ValueRef<'row>,
+    pub(super) completed: ValueRef<'row>,
+}
+
+/// The two ranges of ids that are read side by side: together every id that there can be.
+pub(super) fn halves(torrents: u64) -> [RangeInclusive<i64>; 2] {
+    let middle = (torrents / 2) as i64;
+    [i64::MIN..=middle, middle + 1..=i64::MAX]
+}
+
+/// Hands every row with an id in `ids` to `visit`, until it returns false. Counts the rows in `rows_read`.
+pub(super) fn read(
+    connection: &Connection,
+    ids: &RangeInclusive<i64>,
+    rows_read: &AtomicU64,
+    mut visit: impl FnMut(&RawTorrent<'_>) -> bool,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(
+        "SELECT id, info_hash, completed FROM torrents NOT INDEXED WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+    )?;
+    let mut rows = statement.query([ids.start(), ids.end()])?;
+    let mut untold = 0;
+    while let Some(row) = rows.next()? {
+        let torrent = RawTorrent {
+            id: row.get_ref(0)?,
+            info_hash: row.get_ref(1)?,
+            completed: row.get_ref(2)?,
+        };
+        if !visit(&torrent) {
+            break;
+        }
+        untold += 1;
+        if untold == TELL_EVERY {
+            rows_read.fetch_add(untold, Ordering::Relaxed);
+            untold = 0;
+        }
+    }
+    rows_read.fetch_add(untold, Ordering::Relaxed);
+    Ok(())
+}
+
+/// The dataset's id that `id` is, if it is one of 1 to `torrents`.
+fn dataset_id(id: i64, torrents: u64) -> Option<u64> {
+    u64::try_from(id).ok().filter(|id| (1..=torrents).contains(id))
+}
+
+/// Adds a row to `untouched` when the workload never touches it.
+pub(super) fn digest_untouched(
+    torrent: &RawTorrent<'_>,
+    torrents: u64,
+    bytes: &mut RowBytes,
+    untouched: &mut RowsDigest,
+) {
+    let ValueRef::Integer(id) = torrent.id else { return };
+    if dataset_id(id, torrents).is_some_and(|id| role(id) == Role::Untouched) {
+        bytes.clear();
+        bytes.push(torrent.id);
+        bytes.push(torrent.info_hash);
+        bytes.push(torrent.completed);
+        untouched.add(bytes);
+    }
+}
+
+/// A row whose id is none of the dataset's.
+#[derive(Debug)]
+pub(super) struct Added {
+    pub(super) id: i64,
+    pub(super) info_hash: InfoHash,
+    pub(super) completed: i64,
+}
+
+/// What the table holds, as far as it is not the dataset's.
+pub(super) struct Torrents {
+    /// The highest id.
+    pub(super) id_max: Option<i64>,
+    /// The rows that the workload never touches.
+    pub(super) untouched: RowsDigest,
+    /// (info_hash, id) of every row: what an index over the hashes has to hold.
+    pub(super) entries: RowsDigest,
+    /// The slots that hold a stamp: id and index of the write.
+    pub(super) stamps: HashMap<u64, u64>,
+    /// The rows that the dataset does not have.
+    pub(super) added: Vec<Added>,
+    /// The accounts that differ from the dataset: id and completions gained.
+    pub(super) gains: HashMap<u64, i128>,
+    /// More rows had changed than the writes in the ledger can have: they were not all kept.
+    pub(super) overflowed: bool,
+    pub(super) prefix: Findings,
+    pub(super) transactions: Findings,
+    pub(super) content: Findings,
+}
+
+impl Torrents {
+    fn new() -> Torrents {
+        Torrents {
+            id_max: None,
+            untouched: RowsDigest::default(),
+            entries: RowsDigest::default(),
+            stamps: HashMap::new(),
+            added: Vec::new(),
+            gains: HashMap::new(),
+            overflowed: false,
+            prefix: Findings::new("prefix"),
+            transactions: Findings::new("transactions"),
+            content: Findings::new("content"),
+        }
+    }
+
+    /// Joins the halves of one table.
+    pub(super) fn absorb(&mut self, other: Torrents) {
+        self.id_max = self.id_max.max(other.id_max);
+        self.untouched.absorb(other.untouched);
+        self.entries.absorb(other.entries);
+        self.stamps.extend(other.stamps);
+        self.added.extend(other.added);
+        self.gains.extend(other.gains);
+        self.overflowed |= other.overflowed;
+        self.prefix.absorb(other.prefix);
+        self.transactions.absorb(other.transactions);
+        self.content.absorb(other.content);
+    }
+}
+
+/// Holds rows against the dataset as they come, in the order of their ids.
+pub(super) struct Comparison<'a> {
+    origin: &'a dyn Origin,
+    /// The dataset's id that has to come next, and the last one of this range.
+    next: u64,
+    last: u64,
+    changed_max: u64,
+    bytes: RowBytes,
+    found: Torrents,
+}
+
+impl<'a> Comparison<'a> {
+    /// Compares the rows with an id in `ids`. Keeps at most `changed_max` rows that differ, so that a database
+    /// full of garbage does not fill the memory.
+    pub(super) fn new(origin: &'a dyn Origin, ids: &RangeInclusive<i64>, changed_max: u64) -> Comparison<'a> {
+        let next = u64::try_from(*ids.start()).unwrap_or(0).max(1);
+        let last = u64::try_from(*ids.end()).unwrap_or(0).min(origin.torrents());
+        Comparison {
+            origin,
+            next,
+            last,
+            changed_max,
+            bytes: RowBytes::default(),
+            found: Torrents::new(),
+        }
+    }
+
+    /// Takes the next row.
+    pub(super) fn visit(&mut self, torrent: &RawTorrent<'_>) {
+        let ValueRef::Integer(id) = torrent.id else {
+            self.found
+                .content
+                .wrong(|| "torrents has a row whose id is no number".to_owned());
+            return;
+        };
+        self.found.id_max = self.found.id_max.max(Some(id));
+        self.bytes.clear();
+        self.bytes.push(torrent.info_hash);
+        self.bytes.push(torrent.id);
+        self.found.entries.add(&self.bytes);
+        digest_untouched(
+            torrent,
+            self.origin.torrents(),
+            &mut self.bytes,
+            &mut self.found.untouched,
+        );
+        let Some(id) = dataset_id(id, self.origin.torrents()) else {
+            self.visit_added(id, torrent);
+            return;
+        };
+        if id < self.next {
+            self.found
+                .content
+                .wrong(|| format!("torrents row {id} comes after row {}", self.next - 1));
+            return;
+        }
+        self.missing_until(id);
+        self.next = id + 1;
+        match role(id) {
+            Role::Untouched => {}
+            Role::Slot => self.visit_slot(id, torrent),
+            Role::Account => self.visit_account(id, torrent),
+        }
+    }
+
+    /// The range has been read to its end.
+    pub(super) fn finish(mut self) -> Torrents {
+        self.missing_until(self.last + 1);
+        self.found
+    }
+
+    fn missing_until(&mut self, id: u64) {
+        for missing in self.next..id {
+            let findings = match role(missing) {
+                Role::Untouched => &mut self.found.content,
+                Role::Slot => &mut self.found.prefix,
+                Role::Account => &mut self.found.transactions,
+            };
+            findings.wrong(|| format!("torrents row {missing} is missing"));
+        }
+    }
+
+    fn visit_slot(&mut self, id: u64, torrent: &RawTorrent<'_>) {
+        let origin = self.origin.torrent(id);
+        self.compare_hash(id, &origin.info_hash, torrent.info_hash);
+        let ValueRef::Integer(completed) = torrent.completed else {
+            self.found.prefix.wrong(|| not_a_number(id));
+            return;
+        };
+        if let Some(index) = unstamp(completed) {
+            if self.has_room() {
+                self.found.stamps.insert(id, index);
+            }
+        } else if completed != origin.completed {
+            self.found.prefix.wrong(|| {
+                let original = origin.completed;
+                format!("torrents row {id}: completed is {completed}: neither the dataset's {original} nor a write's")
+            });
+        }
+    }
+
+    fn visit_account(&mut self, id: u64, torrent: &RawTorrent<'_>) {
+        let origin = self.origin.torrent(id);
+        self.compare_hash(id, &origin.info_hash, torrent.info_hash);
+        let ValueRef::Integer(completed) = torrent.completed else {
+            self.found.transactions.wrong(|| not_a_number(id));
+            return;
+        };
+        if completed != origin.completed && self.has_room() {
+            self.found
+                .gains
+                .insert(id, i128::from(completed) - i128::from(origin.completed));
+        }
+    }
+
+    fn visit_added(&mut self, id: i64, torrent: &RawTorrent<'_>) {
+        let hash: Option<InfoHash> = match torrent.info_hash {
+            ValueRef::Text(text) => text.try_into().ok(),
+            _ => None,
+        };
+        match (hash, torrent.completed) {
+            (Some(info_hash), ValueRef::Integer(completed)) if id > 0 => {
+                if self.has_room() {
+                    self.found.added.push(Added {
+                        id,
+                        info_hash,
+                        completed,
+                    });
+                }
+            }
+            _ => self
+                .found
+                .prefix
+                .wrong(|| format!("torrents row {id} is neither the dataset's nor a write's")),
+        }
+    }
+
+    fn compare_hash(&mut self, id: u64, original: &InfoHash, found: ValueRef<'_>) {
+        if found != ValueRef::Text(original) {
+            self.found
+                .content
+                .wrong(|| format!("torrents row {id} has another info_hash than the dataset's"));
+        }
+    }
+
+    fn has_room(&mut self) -> bool {
+        let found = &mut self.found;
+        let kept = (found.stamps.len() + found.added.len() + found.gains.len()) as u64;
+        found.overflowed |= kept >= self.changed_max;
+        !found.overflowed
+    }
+}
+
+fn not_a_number(id: u64) -> String {
+    format!("torrents row {id}: completed is no number")
+}
+
+/// Names rows that the workload never touches and that differ from the dataset, as many as are shown.
+pub(super) fn name_changed_rows(
+    connection: &Connection,
+    origin: &dyn Origin,
+    content: &mut Findings,
+) -> rusqlite::Result<()> {
+    read(
+        connection,
+        &(1..=origin.torrents() as i64),
+        &AtomicU64::new(0),
+        |torrent| {
+            let ValueRef::Integer(id) = torrent.id else {
+                return true;
+            };
+            let Some(id) = dataset_id(id, origin.torrents()).filter(|&id| role(id) == Role::Untouched) else {
+                return true;
+            };
+            let original = origin.torrent(id);
+            if torrent.info_hash != ValueRef::Text(&original.info_hash) {
+                content.wrong(|| format!("torrents row {id} has another info_hash than the dataset's"));
+            } else if torrent.completed != ValueRef::Integer(original.completed) {
+                let (now, before) = (torrent.completed, original.completed);
+                content
+                    .wrong(|| format!("torrents row {id}: completed is {now:?}, the dataset has {before}"));
+            }
+            !content.is_full()
+        },
+    )
+}

@@ -1,0 +1,118 @@
+//! Honest copies, taken at random moments of random workloads, are never accused.
+
+use harness::verify::Integrity;
+use harness::workload::ledger::Outcome;
+use harness::workload::model::stamp;
+use proptest::prelude::*;
+use reports::record::Check;
+use rusqlite::Connection;
+
+use crate::fixture::{CopyWay, Shape, Trial, checks, text};
+
+fn shapes() -> impl Strategy<Value = Shape> {
+    let journal_modes = prop_oneof![Just("delete"), Just("wal")];
+    (
+        0..1u64 << 32,
+        1..6u32,
+        1..6u32,
+        0.0..=1.0,
+        0..2000u64,
+        journal_modes,
+        0..30u64,
+    )
+        .prop_map(
+            |(seed, writers, rows, multi_row_share, more_torrents, journal_mode, indeterminate_percent)| {
+                Shape {
+                    seed,
+                    writers,
+                    rows_per_transaction: rows,
+                    multi_row_share,
+                    more_torrents,
+                    journal_mode,
+                    indeterminate_percent,
+                }
+            },
+        )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn honest_copies_are_never_accused(
+        shape in shapes(),
+        before in 0..900u64,
+        after in 0..400u64,
+        way in prop_oneof![Just(CopyWay::Backup), Just(CopyWay::VacuumInto), Just(CopyWay::Files)],
+        integrity in prop_oneof![Just(Integrity::Full), Just(Integrity::Quick)],
+        serves in any::<bool>(),
+    ) {
+        let mut trial = Trial::new(&shape);
+        trial.run(before);
+        let restored = trial.copy("restored.sqlite", way);
+        trial.run(after);
+        // The first write of all, so that there is something to hold the rows against.
+        while trial.ledger().entries().all(|(_, _, entry)| !matches!(entry.outcome, Outcome::Acknowledged(_))) {
+            trial.run(1);
+        }
+        if serves {
+            let probe = trial.model.probe_info_hash();
+            let connection = Connection::open(&restored.database).unwrap();
+            let insert = "INSERT INTO torrents (info_hash, completed) VALUES (?1, ?2)";
+            connection.execute(insert, (text(&probe), stamp(0))).unwrap();
+        }
+        let report = trial.verify(&restored.database, integrity, Some(restored.taken_ns));
+        prop_assert_eq!(&report.verification.findings, &Vec::<String>::new());
+        for (name, check) in checks(&report.verification) {
+            prop_assert_eq!(check, Some(Check::Pass), "{}", name);
+        }
+        let point = report.recovery_point.unwrap();
+        prop_assert_eq!(point.lost_writes, trial.lost(&restored));
+        prop_assert_eq!(point.lost_promised_writes, 0);
+    }
+}
+
+#[test]
+fn a_verification_changes_nothing() {
+    let mut trial = Trial::new(&Shape {
+        journal_mode: "wal",
+        ..Shape::for_damage(1)
+    });
+    trial.run(300);
+    let restored = trial.copy("restored.sqlite", CopyWay::Files);
+    let before = std::fs::read(&restored.database).unwrap();
+    let files = || std::fs::read_dir(trial.directory.path()).unwrap().count();
+    let files_before = files();
+    trial.verify(&restored.database, Integrity::Full, None);
+    assert_eq!(std::fs::read(&restored.database).unwrap(), before);
+    assert_eq!(files(), files_before);
+}
+
+#[test]
+fn a_promise_that_was_not_kept_is_a_loss() {
+    let mut trial = Trial::new(&Shape::for_damage(2));
+    trial.run(300);
+    let restored = trial.copy("restored.sqlite", CopyWay::Backup);
+    trial.run(300);
+    let now_ns = trial.tick();
+    let report = trial.verify(&restored.database, Integrity::Quick, Some(now_ns));
+    let point = report.recovery_point.unwrap();
+    assert_eq!(report.verification.loss, Some(Check::Fail));
+    assert_eq!(point.lost_promised_writes, trial.lost(&restored));
+    assert!(point.lost_writes > 0 && point.lost_seconds > Some(0.0));
+    assert_eq!(report.verification.prefix, Some(Check::Pass));
+
+    let control = trial.verify(&restored.database, Integrity::Quick, None);
+    assert_eq!(control.verification.loss, None);
+    assert_eq!(control.recovery_point.unwrap().lost_promised_writes, 0);
+}
+
+#[test]
+fn without_an_acknowledged_write_nothing_is_shown() {
+    let mut trial = Trial::new(&Shape::for_damage(3));
+    let restored = trial.copy("restored.sqlite", CopyWay::Backup);
+    let report = trial.verify(&restored.database, Integrity::Full, Some(restored.taken_ns));
+    assert_eq!(report.verification.prefix, None);
+    assert_eq!(report.verification.loss, None);
+    assert_eq!(report.verification.content, Some(Check::Pass));
+}

@@ -1,0 +1,6 @@
+//! The verifier, tested by mutation: it finds every damage and never accuses an honest copy.
+
+mod damaged_files;
+mod damaged_rows;
+mod fixture;
+mod honest;
