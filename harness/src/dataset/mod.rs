@@ -1,8 +1,35 @@
 //! Generated databases.
 
+//!
+//! [`generate`] writes the database of a [`DatasetSpec`], [`cache::obtain`] keeps it for the next time, and
+//! [`origin`] tells what is in it without reading it.
+
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
 use crate::workload::model::InfoHash;
+use profile::Shape;
+use sqlite_pages::Database;
+
+pub use generate::generate;
+
+pub mod cache;
+mod generate;
+mod hashes;
+mod heavy_tail;
+mod permutation;
+pub mod profile;
+mod sqlite_pages;
+mod torrust_demo;
+
+/// The smallest database that can be generated, in bytes: below it, the pages that every database has weigh
+/// more than its content.
+pub const TARGET_BYTES_MIN: u64 = 1 << 20;
+/// The largest database that can be generated, in bytes.
+pub const TARGET_BYTES_MAX: u64 = 1 << 40;
+
+/// Raised when the same specification gives other bytes than before.
+pub const FORMAT_VERSION: u32 = 1;
 
 /// What names a generated database: the same specification gives the same bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,3 +60,59 @@ pub trait Origin: Send + Sync {
     /// The torrent with this id.
     fn torrent(&self, id: u64) -> Torrent;
 }
+
+/// What a generated database comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Generated {
+    /// Length of the file in bytes.
+    pub bytes: u64,
+    /// Rows in all tables.
+    pub rows: u64,
+    /// Rows in the table `torrents`.
+    pub torrents: u64,
+}
+
+/// The torrents of the database with this specification. A torrent is computed when it is asked for.
+///
+/// # Errors
+///
+/// [`Error::Input`] for a profile that does not exist and for a size out of bounds.
+pub fn origin(spec: &DatasetSpec) -> Result<Box<dyn Origin>> {
+    Ok(shape(spec)?.origin)
+}
+
+/// What [`generate`] will write, without writing it.
+///
+/// # Errors
+///
+/// As [`origin`].
+pub fn predicted(spec: &DatasetSpec) -> Result<Generated> {
+    Ok(plan(spec)?.1)
+}
+
+/// Every page that the specification asks for, and what they come to.
+fn plan(spec: &DatasetSpec) -> Result<(Database, Generated)> {
+    let Shape { tables, origin } = shape(spec)?;
+    let database = Database::new(tables, spec.target_bytes);
+    let generated = Generated {
+        bytes: database.bytes(),
+        rows: database.rows(),
+        torrents: origin.torrents(),
+    };
+    Ok((database, generated))
+}
+
+fn shape(spec: &DatasetSpec) -> Result<Shape> {
+    let profile = profile::find(&spec.profile)?;
+    let size = spec.target_bytes;
+    if !(TARGET_BYTES_MIN..=TARGET_BYTES_MAX).contains(&size) {
+        return Err(Error::Input(format!(
+            "a dataset of {size} bytes cannot be generated: target_bytes must be from {TARGET_BYTES_MIN} (1 MiB) \
+             to {TARGET_BYTES_MAX} (1 TiB)"
+        )));
+    }
+    Ok((profile.shape)(size, spec.seed))
+}
+
+#[cfg(test)]
+mod tests;

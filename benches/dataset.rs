@@ -1,0 +1,49 @@
+//! How fast a dataset is generated, durably, in the directory for temporary files.
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use harness::dataset::{self, DatasetSpec};
+
+fn generate(criterion: &mut Criterion) {
+    let spec = DatasetSpec {
+        profile: "torrust-demo".into(),
+        target_bytes: 64 << 20,
+        seed: 1,
+    };
+    let bytes = dataset::predicted(&spec).expect("a known profile").bytes;
+    let directory = tempfile::tempdir().expect("a directory for temporary files");
+    let path = directory.path().join("database.sqlite");
+
+    let mut group = criterion.benchmark_group("dataset");
+    group.sample_size(20).throughput(Throughput::Bytes(bytes));
+    group.bench_function("generate 64 MiB", |bencher| {
+        // Removing the file of the iteration before is not a part of the time.
+        let remove = || std::fs::remove_file(&path).ok();
+        let generate =
+            |_| dataset::generate(&spec, &path, &|| false, &mut |_| {}).expect("room for the dataset");
+        bencher.iter_batched(remove, generate, BatchSize::PerIteration);
+    });
+    group.finish();
+}
+
+fn torrent(criterion: &mut Criterion) {
+    let spec = DatasetSpec {
+        profile: "torrust-demo".into(),
+        target_bytes: 16 << 30,
+        seed: 1,
+    };
+    let origin = dataset::origin(&spec).expect("a known profile");
+    let mut id = 0;
+
+    let mut group = criterion.benchmark_group("dataset");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("torrent of 16 GiB", |bencher| {
+        bencher.iter(|| {
+            id = id % origin.torrents() + 1;
+            origin.torrent(id)
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, generate, torrent);
+criterion_main!(benches);
