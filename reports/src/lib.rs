@@ -3,4 +3,9 @@
 //! This crate knows nothing of how a record came to be: it holds the schema of `results.json`, the statistics
 //! over it, and its rendering. So an old run can be rendered and compared on any machine.
 
+pub mod load;
 pub mod record;
+pub mod schema;
+
+#[cfg(test)]
+mod example;
