@@ -7,7 +7,10 @@ pub mod advise;
 pub mod compare;
 pub mod load;
 pub mod record;
+pub mod render;
 pub mod schema;
 
+#[cfg(test)]
+mod arbitrary;
 #[cfg(test)]
 mod example;
