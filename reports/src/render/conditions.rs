@@ -23,7 +23,7 @@ const CONDITIONS: [Condition; 12] = [
         text: |trial| trial.app.clone(),
     },
     Condition {
-        label: "Data set",
+        label: "Dataset",
         text: |trial| trial.dataset.profile.clone(),
     },
     Condition {
@@ -77,13 +77,22 @@ pub(crate) fn shared(trials: &[&Trial]) -> String {
     let Some(first) = trials.first() else {
         return String::new();
     };
-    let shared = CONDITIONS
+    let texts = CONDITIONS
         .into_iter()
-        .filter(|condition| !varies(condition, trials));
-    let texts: Vec<String> = shared
-        .map(|condition| format!("{} {}", condition.label.to_lowercase(), (condition.text)(first)))
-        .collect();
-    texts.join("; ")
+        .filter(|condition| !varies(condition, trials))
+        .map(|condition| {
+            let text = (condition.text)(first);
+            // An engine may not know a condition: MySQL has no journal mode.
+            if text.is_empty() {
+                text
+            } else {
+                format!("{} {text}", condition.label.to_lowercase())
+            }
+        });
+    texts
+        .filter(|text| !text.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// The strategy with the settings that tell its variants apart, marked when it is a control.

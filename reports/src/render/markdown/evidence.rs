@@ -1,10 +1,11 @@
 //! What each verdict rests on, and the law of restarts beside what happened.
 
-use super::text::{code, code_block, plain, table};
+use super::text::{code, code_block, plain, sentence, table};
 use crate::advise::{Expectation, Restarting, restarting};
-use crate::compare::groups;
+use crate::compare::{Group, groups};
 use crate::record::{Backup, Check, Results, Trial, Verdict, Verification};
-use crate::render::{conditions, number, table::Table};
+use crate::render::conditions::{self, Condition};
+use crate::render::{number, table::Table};
 
 /// Findings shown of one trial: enough to see the kind of damage. The record has them all.
 const FINDINGS_SHOWN: usize = 5;
@@ -15,39 +16,70 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
     blocks.extend(restorable(&results.trials));
     let all: Vec<&Trial> = results.trials.iter().collect();
     let varying = conditions::varying(&all);
-    for group in groups(&results.trials)
-        .iter()
-        .filter(|group| group.verdict() != Verdict::Restorable)
-    {
-        let mut title = format!(
-            "### {}: {}",
-            group.verdict(),
-            plain(&conditions::strategy(group.first))
-        );
-        for condition in &varying {
-            title += &format!(
-                ", {} {}",
-                condition.label.to_lowercase(),
-                plain(&(condition.text)(group.first))
-            );
+    for group in groups(&results.trials) {
+        if !matches!(group.verdict(), Verdict::Restorable | Verdict::Unavailable) {
+            blocks.extend(group_blocks(&group, &varying));
         }
-        blocks.push(title);
-        if !group.first.control {
-            blocks.push(format!("Promise: {}.", plain(&group.first.promise)));
-        }
-        let others = group
-            .trials
-            .iter()
-            .filter(|trial| trial.verdict != Verdict::Restorable);
-        blocks.push(
-            others
-                .map(|trial| trial_item(trial))
-                .collect::<Vec<_>>()
-                .join("\n"),
-        );
     }
+    blocks.extend(unavailable(&results.trials));
     blocks.extend(law(results));
     blocks
+}
+
+/// The evidence of one group of repetitions: a heading, the promise, and each trial that did not keep it.
+fn group_blocks(group: &Group<'_>, varying: &[Condition]) -> Vec<String> {
+    let mut title = format!(
+        "### {}: {}",
+        group.verdict(),
+        plain(&conditions::strategy(group.first))
+    );
+    for condition in varying {
+        let text = plain(&(condition.text)(group.first));
+        title += &format!(", {} {text}", condition.label.to_lowercase());
+    }
+    let mut blocks = vec![title];
+    if !group.first.control {
+        blocks.push(format!("Promise: {}", sentence(&group.first.promise)));
+    }
+    let others = group
+        .trials
+        .iter()
+        .filter(|trial| trial.verdict != Verdict::Restorable);
+    blocks.push(
+        others
+            .map(|trial| trial_item(trial))
+            .collect::<Vec<_>>()
+            .join("\n"),
+    );
+    blocks
+}
+
+/// What could not run and why: once for each reason, since it is the same at every size and rate.
+fn unavailable(trials: &[Trial]) -> Vec<String> {
+    let mut counted: Vec<(String, usize)> = Vec::new();
+    for trial in trials
+        .iter()
+        .filter(|trial| trial.verdict == Verdict::Unavailable)
+    {
+        let text = format!(
+            "{}: {}",
+            plain(&conditions::strategy(trial)),
+            sentence(&trial.reason)
+        );
+        match counted.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, count)) => *count += 1,
+            None => counted.push((text, 1)),
+        }
+    }
+    if counted.is_empty() {
+        return Vec::new();
+    }
+    let item = |(text, count): &(String, usize)| match count {
+        1 => format!("- {text}"),
+        count => format!("- {text} ({count} trials)"),
+    };
+    let items = counted.iter().map(item).collect::<Vec<_>>().join("\n");
+    vec![format!("### {}", Verdict::Unavailable), items]
 }
 
 /// What stands behind the trials that came back, and which of them were not checked in full.
@@ -83,10 +115,10 @@ fn restorable(trials: &[Trial]) -> Option<String> {
 /// One trial that is not restorable, as an item of a list.
 fn trial_item(trial: &Trial) -> String {
     let mut lines = vec![format!(
-        "- {} {}: {}.",
+        "- {} {}: {}",
         code(&trial.id),
         trial.verdict,
-        plain(&trial.reason)
+        sentence(&trial.reason)
     )];
     if let Some(backup) = &trial.backup {
         // A backup that finished in one go has nothing to explain here.

@@ -14,7 +14,7 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
     let mut blocks = vec![
         "## Machine and calibration".to_string(),
         format!(
-            "{}, kernel {}; {}, {} logical processors, {} of memory; file system {}, {} free at the start.",
+            "Run on {}, kernel {}; {}, {} logical processors, {} of memory; file system {}, {} free at the start.",
             plain(&host.os),
             plain(&host.kernel),
             plain(&host.cpu),
@@ -36,7 +36,7 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
 
 fn calibration(measured: &[Calibration]) -> Table {
     let header = [
-        "Data set",
+        "Dataset",
         "Sequential read",
         "Durable write",
         "Durable copy",

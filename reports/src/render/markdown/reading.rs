@@ -231,3 +231,39 @@ fn never_measured(trials: &[Trial]) -> Option<String> {
     (!trials.is_empty() && !missing.is_empty())
         .then(|| format!("Not measured in any trial: {}.", missing.join(", ")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::limitations;
+    use crate::example;
+    use crate::record::Verdict::*;
+
+    #[test]
+    fn limitations_follow_from_what_the_run_did() {
+        let mut trials = vec![
+            example::trial("one-step", Restorable),
+            example::trial("shell", Unverified),
+        ];
+        let said = |trials: &[_]| {
+            limitations(&example::results(trials.to_vec()))
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        assert!(said(&trials).contains("Every row is one trial"));
+        assert!(said(&trials).contains("Nothing else went wrong"));
+        assert!(!said(&trials).contains("page cache") && !said(&trials).contains("Not measured"));
+
+        trials.remove(0);
+        trials[0].fault = Some("disk-full".into());
+        trials[0].app = "tracker".into();
+        trials[0].workload.cached_share = Some(0.5);
+        let said = said(&trials);
+        assert!(said.contains("In 1 of 1 trials the page cache was not as asked for"));
+        assert!(
+            said.contains(
+                "Not measured in any trial: write latency during a backup, downtime, recovery time"
+            )
+        );
+        assert!(!said.contains("Nothing else went wrong") && !said.contains("harness's own writer"));
+    }
+}

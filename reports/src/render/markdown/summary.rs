@@ -1,6 +1,6 @@
 //! The top of the report: what was asked, and what came of it.
 
-use super::text::{code, plain};
+use super::text::{code, paragraph, plain};
 use crate::compare::{Outcome, is_cut_short};
 use crate::record::{Results, Trial, Verdict};
 use crate::render::{conditions, number};
@@ -28,7 +28,7 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
         ));
     }
     if !run.description.trim().is_empty() {
-        blocks.push(plain(&run.description));
+        blocks.push(paragraph(&run.description));
     }
     blocks.push(counts(&results.trials));
     blocks.push(outcome(results));
@@ -91,7 +91,13 @@ fn outcome(results: &Results) -> String {
         Outcome::FellShort => format!(
             "{} fell short of what was promised or expected: {}.",
             trials_in_words(fell_short.len()),
-            strategies(&fell_short)
+            each_once(fell_short.iter().map(|trial| {
+                format!(
+                    "{} ({})",
+                    plain(&conditions::strategy(trial)),
+                    code(trial.verdict.name())
+                )
+            }))
         ),
         Outcome::Unverified => {
             "Nothing that was shown fell short, but not everything that was planned was shown.".to_string()
@@ -112,14 +118,17 @@ fn of_verdict<'a>(trials: &[&'a Trial], verdict: Verdict) -> Vec<&'a Trial> {
 
 /// The strategies of these trials, each once.
 fn strategies(trials: &[&Trial]) -> String {
-    let mut names: Vec<String> = Vec::new();
-    for trial in trials {
-        let name = plain(&conditions::strategy(trial));
-        if !names.contains(&name) {
-            names.push(name);
+    each_once(trials.iter().map(|trial| plain(&conditions::strategy(trial))))
+}
+
+fn each_once(texts: impl Iterator<Item = String>) -> String {
+    let mut once: Vec<String> = Vec::new();
+    for text in texts {
+        if !once.contains(&text) {
+            once.push(text);
         }
     }
-    names.join(", ")
+    once.join(", ")
 }
 
 fn in_words(verdict: Verdict) -> &'static str {

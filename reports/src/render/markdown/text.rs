@@ -1,22 +1,51 @@
 //! Text of any content, made safe for Markdown.
 
-use crate::render::table::Table;
+use crate::render::{number, table::Table};
 
 /// Free text on one line, shown as it is: nothing in it is markup.
 pub(super) fn plain(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
+    let mut characters = text.trim().chars().peekable();
+    let mut inside_word = false;
+    while let Some(character) = characters.next() {
+        let before_word = characters.peek().is_some_and(|next| next.is_alphanumeric());
         match character {
             '\\' | '|' | '`' | '*' | '[' | ']' | '#' | '~' | '$' => safe.extend(['\\', character]),
+            // Between letters it is no markup, and names such as step_pages stay readable in the source.
+            '_' if !(inside_word && before_word) => safe.push_str("\\_"),
             '<' => safe.push_str("&lt;"),
             '&' => safe.push_str("&amp;"),
-            character if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') => {
-                safe.push(' ')
-            }
+            character if is_break(character) => safe.push(' '),
             character => safe.push(character),
         }
+        inside_word = character.is_alphanumeric();
     }
-    safe.trim().to_string()
+    safe
+}
+
+/// Free text as a paragraph of its own: what would begin a list, a quotation or a rule does not.
+pub(super) fn paragraph(text: &str) -> String {
+    let safe = plain(text);
+    let digits = safe.chars().take_while(char::is_ascii_digit).count();
+    match safe[digits..].chars().next() {
+        Some('-' | '+' | '>' | '=') if digits == 0 => format!("\\{safe}"),
+        Some('.' | ')') if digits > 0 => format!("{}\\{}", &safe[..digits], &safe[digits..]),
+        _ => safe,
+    }
+}
+
+/// Free text with a full stop at its end, whether it came with one or not.
+pub(super) fn sentence(text: &str) -> String {
+    let safe = plain(text);
+    match safe.chars().last() {
+        None => format!("{}.", number::MISSING),
+        Some('.' | '!' | '?') => safe,
+        Some(_) => format!("{safe}."),
+    }
+}
+
+fn is_break(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')
 }
 
 /// One line of code inside a sentence.
@@ -65,8 +94,9 @@ fn longest_run_of_backticks(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use pulldown_cmark::{Event, Options, Parser, Tag};
 
-    use super::{code, code_block, plain, table};
+    use super::{code, code_block, paragraph, plain, sentence, table};
     use crate::render::table::Table;
 
     #[test]
@@ -83,32 +113,42 @@ mod tests {
         );
     }
 
-    /// Cells of a row as a GitHub-flavoured reader splits them: a backslash takes the next character along.
-    fn cells_in(line: &str) -> usize {
-        let mut characters = line.chars();
-        let mut bars = 0;
-        while let Some(character) = characters.next() {
-            match character {
-                '\\' => drop(characters.next()),
-                '|' => bars += 1,
-                _ => {}
+    #[test]
+    fn a_paragraph_is_no_list_and_a_sentence_ends_once() {
+        assert_eq!(paragraph("- a"), "\\- a");
+        assert_eq!(paragraph("12. a"), "12\\. a");
+        assert_eq!(paragraph("12 a"), "12 a");
+        assert_eq!(sentence("Done."), "Done.");
+        assert_eq!(sentence("done"), "done.");
+        assert_eq!(sentence(" "), "–.");
+    }
+
+    /// The cells of the tables in a text, as a reader of GitHub-flavoured Markdown shows them.
+    fn cells_shown(text: &str) -> Vec<String> {
+        let mut cells = Vec::new();
+        for event in Parser::new_ext(text, Options::ENABLE_TABLES) {
+            match event {
+                Event::Start(Tag::TableCell) => cells.push(String::new()),
+                Event::Text(text) => *cells.last_mut().unwrap() += &text,
+                Event::Start(Tag::Table(_) | Tag::TableHead | Tag::TableRow) | Event::End(_) => {}
+                markup => panic!("{markup:?} in {text}"),
             }
         }
-        bars - 1
+        cells
     }
 
     proptest! {
         #[test]
-        fn a_table_keeps_its_shape_for_any_text(
-            rows in prop::collection::vec(prop::collection::vec("(\\PC|[|\\\\\n\r`])*", 3), 0..6)
+        fn a_reader_sees_the_text_of_every_cell_as_it_is(
+            rows in prop::collection::vec(prop::collection::vec("(\\PC|[-|\\\\_*<&a\n\r` ])*", 3), 0..6)
         ) {
-            let header = vec!["a".to_string(), "b|".to_string(), String::new()];
-            let text = table(&Table { header, rows: rows.clone() });
+            let header = vec!["a".to_string(), "b|".to_string(), "c_".to_string()];
+            let text = table(&Table { header: header.clone(), rows: rows.clone() });
             prop_assert_eq!(text.lines().count(), rows.len() + 2);
-            for line in text.lines() {
-                prop_assert_eq!(cells_in(line), 3, "{}", line);
-                prop_assert!(line.starts_with("| ") && line.ends_with(" |"));
-            }
+            let one_line = |cell: &String| cell.replace(super::is_break, " ").trim().to_string();
+            let written: Vec<String> = header.iter().chain(rows.iter().flatten()).map(one_line).collect();
+            let shown: Vec<String> = cells_shown(&text).iter().map(one_line).collect();
+            prop_assert_eq!(shown, written);
         }
 
         #[test]
