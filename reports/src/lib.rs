@@ -3,4 +3,14 @@
 //! This crate knows nothing of how a record came to be: it holds the schema of `results.json`, the statistics
 //! over it, and its rendering. So an old run can be rendered and compared on any machine.
 
+pub mod advise;
+pub mod compare;
+pub mod load;
 pub mod record;
+pub mod render;
+pub mod schema;
+
+#[cfg(test)]
+mod arbitrary;
+#[cfg(test)]
+mod example;

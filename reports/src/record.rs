@@ -16,7 +16,8 @@ pub const SCHEMA: &str = "drill/1";
 /// One execution of a scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Results {
-    /// Always [`SCHEMA`] for files that this version writes.
+    /// Always `drill/1` in files that this version writes.
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: String,
     /// What all trials have in common.
     pub run: Run,
@@ -38,7 +39,7 @@ pub struct Run {
     /// Trials that the plan holds; fewer records mean that the run was cut short.
     pub planned_trials: u32,
     /// When the run started (RFC 3339, UTC).
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub started_at: Timestamp,
     /// The seed from which datasets, workloads and arrivals follow.
     pub seed: u64,

@@ -1,0 +1,316 @@
+//! What several trials say together: repetitions as one group, the worst verdict, the outcome of a run.
+
+use crate::record::{Results, Trial, Verdict};
+
+/// Repetitions: trials that differ in nothing but chance. Never empty.
+#[derive(Clone, Debug)]
+pub struct Group<'a> {
+    /// The trial that the conditions are read from: the first that ran.
+    pub first: &'a Trial,
+    /// All trials of the group, the first included, in the order in which they ran.
+    pub trials: Vec<&'a Trial>,
+}
+
+impl<'a> Group<'a> {
+    /// The worst verdict of the repetitions.
+    pub fn verdict(&self) -> Verdict {
+        worst_verdict(self.trials.iter().copied()).unwrap_or(self.first.verdict)
+    }
+
+    /// Median and range of one measurement over the repetitions that have it; `None` when none has.
+    pub fn spread(&self, measurement: impl Fn(&Trial) -> Option<f64>) -> Option<Spread> {
+        Spread::of(self.trials.iter().filter_map(|trial| measurement(trial)))
+    }
+}
+
+/// Groups the repetitions of a run, in the order in which each group first ran.
+pub fn groups(trials: &[Trial]) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for trial in trials {
+        match groups
+            .iter_mut()
+            .find(|group| same_conditions(group.first, trial))
+        {
+            Some(group) => group.trials.push(trial),
+            None => groups.push(Group {
+                first: trial,
+                trials: vec![trial],
+            }),
+        }
+    }
+    groups
+}
+
+/// True when two trials differ in nothing but chance: in what was measured, and in the repetition's seed.
+fn same_conditions(a: &Trial, b: &Trial) -> bool {
+    same_contender(a, b)
+        && a.dataset.profile == b.dataset.profile
+        && a.dataset.target_bytes == b.dataset.target_bytes
+        && a.workload.writes_per_second == b.workload.writes_per_second
+        && same_load_shape(a, b)
+}
+
+/// True when two trials try the same strategy, with the same settings, on the same kind of subject.
+pub(crate) fn same_contender(a: &Trial, b: &Trial) -> bool {
+    a.engine == b.engine
+        && a.app == b.app
+        && a.strategy == b.strategy
+        && a.settings == b.settings
+        && a.variant == b.variant
+        && a.fault == b.fault
+        && a.workload.journal_mode == b.workload.journal_mode
+}
+
+/// True when two workloads differ in their rate at most.
+pub(crate) fn same_load_shape(a: &Trial, b: &Trial) -> bool {
+    let (a, b) = (&a.workload, &b.workload);
+    a.pattern == b.pattern
+        && a.arrivals == b.arrivals
+        && a.writers == b.writers
+        && a.rows_per_transaction == b.rows_per_transaction
+        && a.multi_row_share == b.multi_row_share
+        && a.synchronous == b.synchronous
+        && a.busy_timeout_ms == b.busy_timeout_ms
+        && a.cache == b.cache
+}
+
+/// Median and range of some measurements, in their own unit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    /// The middle one, or the mean of the middle two.
+    pub median: f64,
+    /// The smallest.
+    pub min: f64,
+    /// The largest.
+    pub max: f64,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl Spread {
+    /// Median and range of the finite values; `None` when there is none.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
+        let mut sorted: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
+        sorted.sort_by(f64::total_cmp);
+        let (min, max) = (*sorted.first()?, *sorted.last()?);
+        let middle = sorted.len() / 2;
+        let median = if sorted.len() % 2 == 1 {
+            sorted[middle]
+        } else {
+            // Halved before they are added: the sum of two finite numbers need not be finite.
+            (sorted[middle - 1] / 2.0 + sorted[middle] / 2.0).clamp(min, max)
+        };
+        Some(Spread {
+            median,
+            min,
+            max,
+            count: sorted.len(),
+        })
+    }
+}
+
+/// The worst verdict of a set of trials; `None` for an empty set.
+pub fn worst_verdict<'a>(trials: impl IntoIterator<Item = &'a Trial>) -> Option<Verdict> {
+    trials.into_iter().map(|trial| trial.verdict).max()
+}
+
+/// What a trial or a run says about promises, from best to worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// Everything came to what was promised or expected.
+    AsPromised,
+    /// Something that a strategy needs is not here.
+    Unavailable,
+    /// Something proved nothing.
+    Unverified,
+    /// A strategy did not keep its promise, or did not do what the scenario expects.
+    FellShort,
+}
+
+impl Outcome {
+    /// What one trial says. The scenario's expectation comes first, also for a control; without one, a
+    /// control promises nothing, and anything else promises to be restorable.
+    pub fn of_trial(trial: &Trial) -> Outcome {
+        let as_promised = match trial.expected.as_slice() {
+            [] => trial.control || trial.verdict == Verdict::Restorable,
+            expected => expected.contains(&trial.verdict),
+        };
+        match trial.verdict {
+            // A control that proved nothing did not show that the verifier has teeth.
+            Verdict::Unverified if !trial.expected.contains(&Verdict::Unverified) => Outcome::Unverified,
+            Verdict::Unavailable if !trial.expected.contains(&Verdict::Unavailable) => Outcome::Unavailable,
+            _ if as_promised => Outcome::AsPromised,
+            _ => Outcome::FellShort,
+        }
+    }
+
+    /// What a run says: the worst of its trials. A run without trials, or with fewer records than planned
+    /// trials, is unverified at best.
+    pub fn of_run(results: &Results) -> Outcome {
+        let cut_short = is_cut_short(results) || results.trials.is_empty();
+        let floor = if cut_short {
+            Outcome::Unverified
+        } else {
+            Outcome::AsPromised
+        };
+        results
+            .trials
+            .iter()
+            .map(Outcome::of_trial)
+            .fold(floor, Outcome::max)
+    }
+}
+
+/// True when the run has fewer records than its plan has trials.
+pub fn is_cut_short(results: &Results) -> bool {
+    results.trials.len() < results.run.planned_trials as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Outcome, Spread, groups, worst_verdict};
+    use crate::example;
+    use crate::record::Verdict::{self, *};
+
+    const ALL: [Verdict; 8] = [
+        Restorable,
+        Unavailable,
+        Unverified,
+        TimedOut,
+        Stalled,
+        Failed,
+        Lossy,
+        Corrupt,
+    ];
+
+    #[test]
+    fn repetitions_are_one_group_and_another_rate_or_setting_is_not() {
+        let mut trials = vec![example::trial("one-step", Restorable); 4];
+        trials[1].repetition = 2;
+        trials[1].verdict = Stalled;
+        trials[2].workload.writes_per_second = Some(5.0);
+        trials[3].settings.insert("step_pages".into(), 100.into());
+        let groups = groups(&trials);
+        let sizes: Vec<usize> = groups.iter().map(|group| group.trials.len()).collect();
+        assert_eq!(sizes, [2, 1, 1]);
+        assert_eq!(groups[0].verdict(), Stalled);
+    }
+
+    #[test]
+    fn the_spread_leaves_out_what_was_not_measured() {
+        let mut trials = vec![example::trial("one-step", Restorable); 3];
+        trials[0].backup.as_mut().unwrap().seconds = None;
+        trials[1].backup.as_mut().unwrap().seconds = Some(4.0);
+        trials[2].backup.as_mut().unwrap().seconds = Some(1.0);
+        let group = &groups(&trials)[0];
+        let spread = group.spread(|trial| trial.backup.as_ref()?.seconds).unwrap();
+        assert_eq!(
+            spread,
+            Spread {
+                median: 2.5,
+                min: 1.0,
+                max: 4.0,
+                count: 2
+            }
+        );
+        assert_eq!(group.spread(|_| None), None);
+    }
+
+    #[test]
+    fn a_trial_is_held_to_its_expectation_else_to_its_promise() {
+        for verdict in ALL {
+            let mut trial = example::trial("one-step", verdict);
+            let without = match verdict {
+                Restorable => Outcome::AsPromised,
+                Unverified => Outcome::Unverified,
+                Unavailable => Outcome::Unavailable,
+                _ => Outcome::FellShort,
+            };
+            assert_eq!(Outcome::of_trial(&trial), without, "{verdict}");
+
+            trial.expected = vec![verdict];
+            assert_eq!(
+                Outcome::of_trial(&trial),
+                Outcome::AsPromised,
+                "{verdict} expected"
+            );
+
+            trial.expected = vec![if verdict == Stalled { Failed } else { Stalled }];
+            let other = if verdict == Restorable {
+                Outcome::FellShort
+            } else {
+                without
+            };
+            assert_eq!(
+                Outcome::of_trial(&trial),
+                other,
+                "{verdict} instead of the expected one"
+            );
+        }
+    }
+
+    #[test]
+    fn a_control_promises_nothing_but_has_to_prove_something() {
+        for verdict in ALL {
+            let mut trial = example::trial("hot-copy", verdict);
+            trial.control = true;
+            let expected = match verdict {
+                Unverified => Outcome::Unverified,
+                Unavailable => Outcome::Unavailable,
+                _ => Outcome::AsPromised,
+            };
+            assert_eq!(Outcome::of_trial(&trial), expected, "{verdict}");
+        }
+        let mut lucky = example::trial("hot-copy", Restorable);
+        lucky.control = true;
+        lucky.expected = vec![Corrupt];
+        assert_eq!(Outcome::of_trial(&lucky), Outcome::FellShort);
+    }
+
+    #[test]
+    fn a_run_that_was_cut_short_is_unverified_at_best() {
+        let mut results = example::results(vec![example::trial("one-step", Restorable)]);
+        assert_eq!(Outcome::of_run(&results), Outcome::AsPromised);
+        results.run.planned_trials = 2;
+        assert_eq!(Outcome::of_run(&results), Outcome::Unverified);
+        results.trials[0].verdict = Lossy;
+        assert_eq!(Outcome::of_run(&results), Outcome::FellShort);
+        assert_eq!(
+            Outcome::of_run(&example::results(Vec::new())),
+            Outcome::Unverified
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn the_median_lies_within_the_range(values in prop::collection::vec(any::<f64>(), 0..20)) {
+            let finite = values.iter().filter(|value| value.is_finite()).count();
+            match Spread::of(values) {
+                None => prop_assert_eq!(finite, 0),
+                Some(spread) => {
+                    prop_assert_eq!(spread.count, finite);
+                    prop_assert!(spread.min <= spread.median && spread.median <= spread.max);
+                }
+            }
+        }
+
+        #[test]
+        fn nothing_in_a_set_is_worse_than_its_worst_verdict(
+            verdicts in prop::collection::vec(prop::sample::select(ALL.to_vec()), 0..8)
+        ) {
+            let trials: Vec<_> =
+                verdicts.iter().map(|verdict| example::trial("one-step", *verdict)).collect();
+            match worst_verdict(&trials) {
+                None => prop_assert!(verdicts.is_empty()),
+                Some(worst) => {
+                    prop_assert!(verdicts.contains(&worst));
+                    prop_assert!(verdicts.iter().all(|verdict| *verdict <= worst));
+                }
+            }
+            let outcomes = trials.iter().map(Outcome::of_trial).max();
+            prop_assert_eq!(Outcome::of_run(&example::results(trials)), outcomes.unwrap_or(Outcome::Unverified));
+        }
+    }
+}

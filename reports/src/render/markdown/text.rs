@@ -1,0 +1,161 @@
+//! Text of any content, made safe for Markdown.
+
+use crate::render::{number, table::Table};
+
+/// Free text on one line, shown as it is: nothing in it is markup.
+pub(super) fn plain(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    let mut characters = text.trim().chars().peekable();
+    let mut inside_word = false;
+    while let Some(character) = characters.next() {
+        let before_word = characters.peek().is_some_and(|next| next.is_alphanumeric());
+        match character {
+            '\\' | '|' | '`' | '*' | '[' | ']' | '#' | '~' | '$' => safe.extend(['\\', character]),
+            // Between letters it is no markup, and names such as step_pages stay readable in the source.
+            '_' if !(inside_word && before_word) => safe.push_str("\\_"),
+            '<' => safe.push_str("&lt;"),
+            '&' => safe.push_str("&amp;"),
+            character if is_break(character) => safe.push(' '),
+            character => safe.push(character),
+        }
+        inside_word = character.is_alphanumeric();
+    }
+    safe
+}
+
+/// Free text as a paragraph of its own: what would begin a list, a quotation or a rule does not.
+pub(super) fn paragraph(text: &str) -> String {
+    let safe = plain(text);
+    let digits = safe.chars().take_while(char::is_ascii_digit).count();
+    match safe[digits..].chars().next() {
+        Some('-' | '+' | '>' | '=') if digits == 0 => format!("\\{safe}"),
+        Some('.' | ')') if digits > 0 => format!("{}\\{}", &safe[..digits], &safe[digits..]),
+        _ => safe,
+    }
+}
+
+/// Free text with a full stop at its end, whether it came with one or not.
+pub(super) fn sentence(text: &str) -> String {
+    let safe = plain(text);
+    match safe.chars().last() {
+        None => format!("{}.", number::MISSING),
+        Some('.' | '!' | '?') => safe,
+        Some(_) => format!("{safe}."),
+    }
+}
+
+fn is_break(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')
+}
+
+/// One line of code inside a sentence.
+pub(super) fn code(text: &str) -> String {
+    let one_line = text.replace(char::is_control, " ");
+    let fence = "`".repeat(longest_run_of_backticks(&one_line) + 1);
+    let space = if one_line.starts_with('`') || one_line.ends_with('`') {
+        " "
+    } else {
+        ""
+    };
+    if one_line.is_empty() {
+        String::new()
+    } else {
+        format!("{fence}{space}{one_line}{space}{fence}")
+    }
+}
+
+/// Lines of code in a block of their own, indented to stand inside a list item where `indent` is not empty.
+pub(super) fn code_block(text: &str, language: &str, indent: &str) -> String {
+    let fence = "`".repeat(longest_run_of_backticks(text).max(2) + 1);
+    let lines: Vec<String> = text.lines().map(|line| format!("{indent}{line}")).collect();
+    format!("{indent}{fence}{language}\n{}\n{indent}{fence}", lines.join("\n"))
+}
+
+/// A table of free text.
+pub(super) fn table(table: &Table) -> String {
+    let rule = vec!["---".to_string(); table.header.len()];
+    let cells = |row: &[String]| row.iter().map(|cell| plain(cell)).collect::<Vec<_>>();
+    let mut lines = vec![line(&cells(&table.header)), line(&rule)];
+    lines.extend(table.rows.iter().map(|row| line(&cells(row))));
+    lines.join("\n")
+}
+
+fn line(cells: &[String]) -> String {
+    format!("| {} |", cells.join(" | "))
+}
+
+fn longest_run_of_backticks(text: &str) -> usize {
+    text.split(|character| character != '`')
+        .map(str::len)
+        .max()
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use pulldown_cmark::{Event, Options, Parser, Tag};
+
+    use super::{code, code_block, paragraph, plain, sentence, table};
+    use crate::render::table::Table;
+
+    #[test]
+    fn nothing_in_free_text_is_markup() {
+        assert_eq!(
+            plain("a|b\n*c* <d> [e] `f` \\|"),
+            "a\\|b \\*c\\* &lt;d> \\[e\\] \\`f\\` \\\\\\|"
+        );
+        assert_eq!(plain("step_pages=100"), "step_pages=100");
+        assert_eq!(code("a`b"), "``a`b``");
+        assert_eq!(
+            code_block("a\n```\nb", "text", "  "),
+            "  ````text\n  a\n  ```\n  b\n  ````"
+        );
+    }
+
+    #[test]
+    fn a_paragraph_is_no_list_and_a_sentence_ends_once() {
+        assert_eq!(paragraph("- a"), "\\- a");
+        assert_eq!(paragraph("12. a"), "12\\. a");
+        assert_eq!(paragraph("12 a"), "12 a");
+        assert_eq!(sentence("Done."), "Done.");
+        assert_eq!(sentence("done"), "done.");
+        assert_eq!(sentence(" "), "–.");
+    }
+
+    /// The cells of the tables in a text, as a reader of GitHub-flavoured Markdown shows them.
+    fn cells_shown(text: &str) -> Vec<String> {
+        let mut cells = Vec::new();
+        for event in Parser::new_ext(text, Options::ENABLE_TABLES) {
+            match event {
+                Event::Start(Tag::TableCell) => cells.push(String::new()),
+                Event::Text(text) => *cells.last_mut().unwrap() += &text,
+                Event::Start(Tag::Table(_) | Tag::TableHead | Tag::TableRow) | Event::End(_) => {}
+                markup => panic!("{markup:?} in {text}"),
+            }
+        }
+        cells
+    }
+
+    proptest! {
+        #[test]
+        fn a_reader_sees_the_text_of_every_cell_as_it_is(
+            rows in prop::collection::vec(prop::collection::vec("(\\PC|[-|\\\\_*<&a\n\r` ])*", 3), 0..6)
+        ) {
+            let header = vec!["a".to_string(), "b|".to_string(), "c_".to_string()];
+            let text = table(&Table { header: header.clone(), rows: rows.clone() });
+            prop_assert_eq!(text.lines().count(), rows.len() + 2);
+            let one_line = |cell: &String| cell.replace(super::is_break, " ").trim().to_string();
+            let written: Vec<String> = header.iter().chain(rows.iter().flatten()).map(one_line).collect();
+            let shown: Vec<String> = cells_shown(&text).iter().map(one_line).collect();
+            prop_assert_eq!(shown, written);
+        }
+
+        #[test]
+        fn a_fence_is_longer_than_any_fence_inside(text in "[a`\n]*") {
+            let block = code_block(&text, "", "");
+            let fence = block.lines().next().unwrap();
+            prop_assert_eq!(block.lines().filter(|line| line.starts_with(fence)).count(), 2);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Where each strategy stops being viable, as far as the run shows it.
+
+use super::text::table;
+use crate::advise::{Axis, Point, Viability, viability};
+use crate::record::{Results, Trial};
+use crate::render::{conditions, number, table::Table};
+
+/// The section on viability.
+pub(super) fn blocks(results: &Results) -> Vec<String> {
+    let found = viability(results);
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let mut blocks = vec![
+        "## Where each strategy stops being viable".to_string(),
+        "Viable means that every trial there was restorable. A trial that could not run or proved nothing shows \
+         neither. Nothing is extrapolated: beyond what was tried, this run says nothing. Controls are left out."
+            .to_string(),
+    ];
+    for axis in [Axis::Size, Axis::Rate] {
+        let series: Vec<&Viability<'_>> = found.iter().filter(|one| one.axis == axis).collect();
+        if !series.is_empty() {
+            blocks.push(table(&axis_table(axis, &series)));
+        }
+    }
+    blocks
+}
+
+fn axis_table(axis: Axis, series: &[&Viability<'_>]) -> Table {
+    let firsts: Vec<&Trial> = series.iter().map(|one| one.first).collect();
+    let own_label = match axis {
+        Axis::Size => "Size",
+        Axis::Rate => "Writes",
+    };
+    let mut varying = conditions::varying(&firsts);
+    varying.retain(|condition| condition.label != own_label);
+    let mut header = vec!["Strategy".to_string()];
+    header.extend(varying.iter().map(|condition| condition.label.to_string()));
+    header.extend(["Viable up to", "Not viable from", "Tried"].map(str::to_string));
+    let rows = series.iter().map(|one| {
+        let mut row = vec![conditions::strategy(one.first)];
+        row.extend(varying.iter().map(|condition| (condition.text)(one.first)));
+        let tried: Vec<String> = one.points.iter().map(|point| place(axis, point)).collect();
+        row.extend([viable_up_to(one), not_viable_from(one), tried.join(", ")]);
+        row
+    });
+    Table {
+        header,
+        rows: rows.collect(),
+    }
+}
+
+fn viable_up_to(one: &Viability<'_>) -> String {
+    match (one.viable_up_to(), one.largest_tried()) {
+        (Some(good), largest) if largest == Some(good) => {
+            format!("{}, the largest tried", place(one.axis, &good))
+        }
+        (Some(good), _) => place(one.axis, &good),
+        (None, _) if one.not_viable_from().is_some() => "none of those tried".to_string(),
+        (None, _) => "nothing shown".to_string(),
+    }
+}
+
+fn not_viable_from(one: &Viability<'_>) -> String {
+    let unproven: Vec<String> = one
+        .points
+        .iter()
+        .filter(|point| !point.is_proof())
+        .map(|point| in_full(one.axis, point))
+        .collect();
+    let mut parts = match (one.not_viable_from(), one.viable_up_to()) {
+        (Some(bad), Some(good)) if bad.value < good.value => {
+            vec![format!(
+                "{}, yet viable above it: not a matter of this alone",
+                in_full(one.axis, &bad)
+            )]
+        }
+        (Some(bad), _) => vec![in_full(one.axis, &bad)],
+        (None, _) if unproven.is_empty() => vec!["not seen".to_string()],
+        (None, _) => Vec::new(),
+    };
+    if !unproven.is_empty() {
+        parts.push(format!("nothing shown at {}", unproven.join(", ")));
+    }
+    parts.join("; ")
+}
+
+/// A point with its verdict: `1.00 GiB (stalled)`.
+fn in_full(axis: Axis, point: &Point) -> String {
+    format!("{} ({})", place(axis, point), point.verdict)
+}
+
+fn place(axis: Axis, point: &Point) -> String {
+    match axis {
+        Axis::Size => number::bytes(point.value),
+        Axis::Rate => number::rate(point.value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::blocks;
+    use crate::example;
+    use crate::record::Verdict::*;
+
+    #[test]
+    fn each_strategy_stops_where_the_run_shows_it_and_nowhere_else() {
+        let trials = [
+            ("one-step", 100, Restorable),
+            ("one-step", 1000, Restorable),
+            ("shell", 100, Restorable),
+            ("shell", 1000, Stalled),
+            ("shipper", 100, Unavailable),
+            ("slow", 100, TimedOut),
+            ("unsteady", 100, Lossy),
+            ("unsteady", 1000, Restorable),
+            ("vague", 100, Restorable),
+            ("vague", 1000, Unverified),
+        ];
+        let trials = trials.map(|(strategy, mib, verdict)| {
+            let mut trial = example::trial(strategy, verdict);
+            trial.dataset.target_bytes = mib << 20;
+            trial
+        });
+        insta::assert_snapshot!(blocks(&example::results(trials.to_vec())).join("\n\n"));
+    }
+
+    #[test]
+    fn a_run_that_varies_the_rate_is_read_by_rate() {
+        let mut trials = vec![
+            example::trial("shell", Stalled),
+            example::trial("shell", Restorable),
+        ];
+        trials[1].workload.writes_per_second = Some(1.0);
+        let text = blocks(&example::results(trials)).join("\n\n");
+        assert!(
+            text.ends_with("| shell | 1 /s | 20 /s (stalled) | 1 /s, 20 /s |"),
+            "{text}"
+        );
+    }
+}
