@@ -307,10 +307,11 @@ fn plan_block(
                 format!(":{}", named.join(","))
             };
             let strategy = found.card().name;
-            let size = size.to_string().replace(' ', "");
+            let size = size_label(size);
+            let rate_label = rate.writes_per_second().map_or_else(|| "closed".to_owned(), |rate| rate.to_string());
             trials.push(TrialPlan {
                 id: format!(
-                    "{strategy}{label}/{}/{size}/{rate}/{repetition}",
+                    "{strategy}{label}/{}/{size}/{rate_label}/{repetition}",
                     journal_mode.name()
                 ),
                 strategy,
@@ -331,6 +332,11 @@ fn plan_block(
         }
     }
     Ok(())
+}
+
+/// A size as ids hold it: `96MiB`, `1.5GiB`.
+fn size_label(size: ByteSize) -> String {
+    size.to_string().replace(".0 ", "").replace(' ', "")
 }
 
 fn plain(value: &serde_json::Value) -> String {

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use reports::record::{Calibration, Results, Run, SCHEMA, Trial};
 use reports::render::markdown::markdown;
 
-use crate::dataset::{self, CachedDataset, DatasetSpec};
+use crate::dataset::DatasetSpec;
+use crate::dataset::cache::{self, CachedDataset};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
 use crate::measure::{calibration, host, storage};
@@ -106,11 +107,11 @@ pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result
 }
 
 /// Bytes of the plan's datasets that are in the cache already.
-pub fn cached_bytes(plan: &Plan, cache: &Path) -> u64 {
+pub fn cached_bytes(plan: &Plan, directory: &Path) -> u64 {
     let datasets = plan.datasets();
     datasets
         .iter()
-        .filter(|(spec, _)| dataset::is_cached(cache, spec))
+        .filter(|(spec, _)| cache::is_cached(directory, spec))
         .map(|(_, bytes)| bytes)
         .sum()
 }
@@ -123,7 +124,7 @@ fn prepare(
     cancel: &Cancel,
     observer: Observer<'_>,
 ) -> Result<(Source, Calibration)> {
-    let CachedDataset { database, rows, .. } = dataset::obtain(
+    let CachedDataset { database, rows, torrents, .. } = cache::obtain(
         &workspace.cache(),
         spec,
         &|| cancel.is_cancelled(),
@@ -133,10 +134,7 @@ fn prepare(
     )?;
     observer(Event::Preparing("taking the digest of the dataset".into()));
     let launcher = Launcher::new(work, cancel);
-    let job = Job::Digest {
-        database: database.clone(),
-        dataset: spec.clone(),
-    };
+    let job = Job::Digest { database: database.clone(), torrents };
     let content = launcher.work(&job, &mut |_| {})?;
     observer(Event::Preparing("measuring what the disk can do".into()));
     let calibration = calibration::measure(&database, work)?;

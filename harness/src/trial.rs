@@ -12,7 +12,7 @@ use reports::record::{self, Trial, Usage};
 use crate::error::{Error, Result};
 use crate::event::Observer;
 use crate::measure::clock::{now_ns, seconds_between};
-use crate::measure::impact::{Offered, Span, Writes};
+use crate::measure::impact::{Span, Writes};
 use crate::measure::sampler::{self, Board, Sampled};
 use crate::measure::{calibration, storage};
 use crate::plan::{TrialPlan, settings_map, stall_seconds};
@@ -126,7 +126,6 @@ struct BackupOutcome {
 struct RestoreOutcome {
     seconds: f64,
     halt: Option<Halt>,
-    output: String,
     /// How it served, once it was asked to.
     served: Option<Result<f64, String>>,
 }
@@ -297,7 +296,6 @@ impl<'a> Drill<'a> {
         self.restore = Some(RestoreOutcome {
             seconds,
             halt,
-            output: watch.output,
             served: None,
         });
         Ok(succeeded)
@@ -330,9 +328,9 @@ impl<'a> Drill<'a> {
         let promise = self.strategy.card().promise;
         let request = verify::Request {
             database: self.restored_database(),
-            ledger_directory: self.place("ledger"),
+            ledger: self.place("ledger"),
             model: self.plan.model.clone(),
-            content: self.site.source.content.clone(),
+            expected: self.site.source.content.clone(),
             integrity: self.scenario.trial.integrity,
             keep_acknowledged_before_ns: promise.keeps_earlier_writes.then_some(backup.span.from_ns),
             backup_completed_ns: backup.durable_ns.unwrap_or(backup.span.to_ns),
@@ -403,7 +401,7 @@ impl<'a> Drill<'a> {
         };
         let (verdict, reason) = judged.verdict();
         let impact = self.impact(&writes, backup, subject);
-        let mut trial = self.blank(verdict, reason);
+        let mut trial = self.blank(verdict, self.without_places(&reason));
         trial.workload.offered_writes_per_second = offered.writes_per_second;
         trial.backup = Some(self.backup_record(backup, &impact));
         trial.impact = Some(impact);
@@ -430,6 +428,11 @@ impl<'a> Drill<'a> {
         trial.samples = self.board.samples();
         trial.resources = self.resources();
         Ok(trial)
+    }
+
+    /// A text for the record: where the working directory lies on this machine is nobody's business.
+    fn without_places(&self, text: &str) -> String {
+        text.replace(&format!("{}/", self.site.directory.display()), "")
     }
 
     fn impact(
@@ -462,7 +465,7 @@ impl<'a> Drill<'a> {
             .map(|at| seconds_between(backup.span.from_ns, at));
         let commits_per_second = impact.during.as_ref().map(|window| window.writes_per_second);
         let pass_seconds = watch.pass_seconds();
-        let unfinished = seconds.is_none();
+        let unfinished = matches!(backup.halt, Some(Halt::Stalled(_) | Halt::TimedOut));
         let law = pass_seconds
             .zip(commits_per_second)
             .filter(|_| self.plan.load.is_poisson());
@@ -488,7 +491,7 @@ impl<'a> Drill<'a> {
                 .progress
                 .filter(|progress| progress.pages_copied > 0)
                 .map(|progress| progress.pages_copied),
-            progress: if unfinished { watch.furthest() } else { Some(1.0) },
+            progress: if seconds.is_some() { Some(1.0) } else { watch.furthest() },
             pass_seconds,
             commits_per_second,
             eta_seconds: eta_seconds.filter(|_| unfinished),
@@ -497,7 +500,7 @@ impl<'a> Drill<'a> {
                 .copy_seconds
                 .zip(seconds)
                 .map(|(copy, seconds)| copy / seconds),
-            output: Some(watch.output.clone()).filter(|output| !output.is_empty()),
+            output: Some(self.without_places(&watch.output)).filter(|output| !output.is_empty()),
         }
     }
 

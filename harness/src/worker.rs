@@ -33,8 +33,8 @@ pub enum Job {
     Digest {
         /// The database.
         database: std::path::PathBuf,
-        /// What the database was generated from.
-        dataset: crate::dataset::DatasetSpec,
+        /// Number of torrents in the dataset.
+        torrents: u64,
     },
     /// Hold a restored database against the ledger.
     Verify {
@@ -68,6 +68,13 @@ pub struct Progress {
     pub pages_copied: u64,
     /// Time of one undisturbed pass from the speed so far; `None` for jobs without passes.
     pub pass_seconds: Option<f64>,
+}
+
+impl Progress {
+    /// A job that has done this share of its work, from 0 to 1.
+    pub fn done(share: f64) -> Progress {
+        Progress { remaining: 1.0 - share, ..Progress::default() }
+    }
 }
 
 /// One line from a worker.
@@ -120,21 +127,13 @@ fn work() -> anyhow::Result<Value> {
     match job {
         Job::Application(application) => embedded::run(&application),
         Job::Strategy { name, task } => strategy::named(&name)?.work(task, report),
-        Job::Digest { database, dataset } => {
-            let origin = crate::dataset::origin(&dataset)?;
-            Ok(serde_json::to_value(verify::content_digest(
-                &database,
-                origin.as_ref(),
-            )?)?)
+        Job::Digest { database, torrents } => {
+            let digest = verify::content_digest(&database, torrents, &mut |done| report(Progress::done(done)))?;
+            Ok(serde_json::to_value(digest)?)
         }
         Job::Verify { request, dataset } => {
             let origin = crate::dataset::origin(&dataset)?;
-            let on_progress = &mut |done| {
-                report(Progress {
-                    remaining: 1.0 - done,
-                    ..Progress::default()
-                });
-            };
+            let on_progress = &mut |done| report(Progress::done(done));
             Ok(serde_json::to_value(verify::verify(
                 &request,
                 origin.as_ref(),

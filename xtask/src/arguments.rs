@@ -13,7 +13,7 @@ use harness::workload::schedule::Rate;
 /// Exit codes: 0 all as promised, 1 a strategy fell short, 2 a trial proved nothing, 3 bad input,
 /// 4 the machine lacks something, 70 a bug, 130 interrupted.
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", version = version())]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,

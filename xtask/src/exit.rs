@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use harness::error::{Error, Result};
-use reports::compare::{Outcome, outcome};
+use reports::compare::Outcome;
 use reports::record::Results;
 
 /// Every strategy did what it promised, or what the scenario expects of it.
@@ -53,7 +53,7 @@ pub fn usage(error: &clap::Error) -> ExitCode {
 
 /// The exit code of a run.
 pub fn of_outcome(results: &Results) -> u8 {
-    match outcome(results) {
+    match Outcome::of_run(results) {
         Outcome::AsPromised => SUCCESS,
         Outcome::FellShort => FELL_SHORT,
         Outcome::Unverified => UNVERIFIED,

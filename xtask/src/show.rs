@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ContentArrangement, Table, TableComponent, presets};
 use harness::event::{Event, Status};
 use harness::run::{REPORT, RESULTS};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -152,16 +152,14 @@ fn first_line(text: &str) -> &str {
 
 /// The table of a run, a line a trial, then the seed and where the results are.
 pub fn results(results: &Results, directory: &Path) {
-    let comparison = reports::render::table::comparison(results);
-    let mut table = Table::new();
-    table
-        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(&comparison.header);
-    for row in &comparison.rows {
-        table.add_row(row);
+    for block in reports::render::table::comparison(results) {
+        let mut table = Table::new();
+        table.load_preset(presets::UTF8_HORIZONTAL_ONLY).remove_style(TableComponent::HorizontalLines);
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_header(&block.table.header).add_rows(&block.table.rows);
+        println!("{}{}{}", block.title, if block.title.is_empty() { "" } else { ": " }, block.shared);
+        println!("{table}");
     }
-    println!("{table}");
     println!("seed {}", results.run.seed);
     println!("{}", directory.join(REPORT).display());
     println!("{}", directory.join(RESULTS).display());

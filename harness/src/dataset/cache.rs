@@ -98,6 +98,12 @@ pub fn obtain(
     })
 }
 
+/// True when the cache has the database of `spec`, so that [`obtain`] will not generate it.
+pub fn is_cached(cache_directory: &Path, spec: &DatasetSpec) -> bool {
+    let Ok((_, generated)) = plan(spec) else { return false };
+    is_complete(&cache_directory.join(directory_name(spec)), &manifest(spec, generated)).unwrap_or(false)
+}
+
 fn directory_name(spec: &DatasetSpec) -> String {
     format!(
         "{}-{}-{}-{FORMAT_VERSION}",

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use procfs::{Current, CurrentSI};
+use procfs::Current;
 use reports::record::Host;
 
 use super::storage::free_bytes;

@@ -109,8 +109,6 @@ pub fn free_bytes(path: &Path) -> io::Result<u64> {
     Ok(status.blocks_available() * status.fragment_size())
 }
 
-nix::ioctl_write_int!(clone_extents, 0x94, 9);
-
 /// Makes `to` a copy of `from` that shares its extents. False where the file system cannot; `to` does not
 /// exist then.
 ///
@@ -120,14 +118,10 @@ pub fn reflink(from: &Path, to: &Path) -> io::Result<bool> {
     let source = File::open(from)?;
     let target = File::create(to)?;
     // SAFETY: FICLONE takes the source's descriptor by value, and both are open.
-    match unsafe {
-        clone_extents(
-            target.as_raw_fd(),
-            source.as_raw_fd() as nix::sys::ioctl::ioctl_param_type,
-        )
-    } {
-        Ok(_) => target.sync_all().map(|()| true),
-        Err(_) => std::fs::remove_file(to).map(|()| false),
+    if unsafe { libc::ioctl(target.as_raw_fd(), libc::FICLONE, source.as_raw_fd()) } == 0 {
+        target.sync_all().map(|()| true)
+    } else {
+        std::fs::remove_file(to).map(|()| false)
     }
 }
 

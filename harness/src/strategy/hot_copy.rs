@@ -83,17 +83,12 @@ impl Strategy for HotCopy {
 
     fn work(&self, task: Value, report: &mut dyn FnMut(Progress)) -> anyhow::Result<Value> {
         let task: Task = serde_json::from_value(task)?;
-        let mut total = 0;
-        for file in &task.files {
-            total += std::fs::metadata(file)
-                .with_context(|| format!("{}", file.display()))?
-                .len();
-        }
+        // A journal that was there a moment ago may be gone by now, and again when its turn comes.
+        let total: u64 = task.files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|file| file.len()).sum();
         let started = Instant::now();
         let mut done = 0;
         let mut buffer = vec![0; 1 << 20];
         for path in &task.files {
-            // A journal that was there a moment ago may be gone.
             let Ok(mut from) = File::open(path) else { continue };
             let mut to = File::create(
                 task.directory

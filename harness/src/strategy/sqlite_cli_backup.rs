@@ -60,7 +60,7 @@ impl Strategy for SqliteCliBackup {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        context.watch.passes = Passes::FromBytesRead;
+        context.watch.passes = Passes::FromBytesWritten;
         let child = spawn(context.watch, command)?;
         context.watch.run(vec![child])?;
         context.watch.make_durable()

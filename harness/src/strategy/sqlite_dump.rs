@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::tool::{SQLITE3, ZSTD};
 use super::watch::Halt;
 use super::{
-    BackupContext, Card, Cost, Kind, Promise, RestoreContext, Settings, Strategy, complete, files, spawn,
+    BackupContext, Card, Cost, Kind, Promise, RestoreContext, Settings, Strategy, complete, spawn,
 };
 
 pub struct SqliteDump;
