@@ -4,11 +4,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use harness::dataset::{self, DatasetSpec};
 
 fn generate(criterion: &mut Criterion) {
-    let spec = DatasetSpec {
-        profile: "torrust-demo".into(),
-        target_bytes: 64 << 20,
-        seed: 1,
-    };
+    let spec = DatasetSpec { profile: "torrust-demo".into(), target_bytes: 64 << 20, seed: 1 };
     let bytes = dataset::predicted(&spec).expect("a known profile").bytes;
     let directory = tempfile::tempdir().expect("a directory for temporary files");
     let path = directory.path().join("database.sqlite");
@@ -26,11 +22,7 @@ fn generate(criterion: &mut Criterion) {
 }
 
 fn torrent(criterion: &mut Criterion) {
-    let spec = DatasetSpec {
-        profile: "torrust-demo".into(),
-        target_bytes: 16 << 30,
-        seed: 1,
-    };
+    let spec = DatasetSpec { profile: "torrust-demo".into(), target_bytes: 16 << 30, seed: 1 };
     let origin = dataset::origin(&spec).expect("a known profile");
     let mut id = 0;
 

@@ -22,9 +22,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The message about a name that is not known, with the nearest one and all there are.
 pub fn unknown(what: &str, name: &str, known: &[&str]) -> String {
-    let nearest = known
-        .iter()
-        .max_by(|a, b| strsim::jaro(name, a).total_cmp(&strsim::jaro(name, b)));
+    let nearest = known.iter().max_by(|a, b| strsim::jaro(name, a).total_cmp(&strsim::jaro(name, b)));
     let hint = match nearest {
         Some(nearest) if strsim::jaro(name, nearest) > 0.7 => format!(" (did you mean '{nearest}'?)"),
         _ => String::new(),

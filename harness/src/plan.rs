@@ -89,10 +89,8 @@ impl Plan {
             let all = trials.len();
             trials.retain(|trial| overrides.only.iter().any(|part| trial.id.contains(part.as_str())));
             if trials.is_empty() {
-                let message = format!(
-                    "--only {} leaves none of its {all} trials",
-                    overrides.only.join(" --only ")
-                );
+                let message =
+                    format!("--only {} leaves none of its {all} trials", overrides.only.join(" --only "));
                 return Err(place(format!("{message}; 'plan' lists their ids")));
             }
         }
@@ -114,12 +112,7 @@ impl Plan {
     /// once, and for the largest trial the live database, the artifact and the restored one.
     pub fn disk_bytes(&self) -> u64 {
         let cached: u64 = self.datasets().iter().map(|(_, bytes)| bytes).sum();
-        let largest = self
-            .trials
-            .iter()
-            .map(|trial| trial.dataset_bytes)
-            .max()
-            .unwrap_or(0);
+        let largest = self.trials.iter().map(|trial| trial.dataset_bytes).max().unwrap_or(0);
         cached + largest * 3 + largest / 5 + (64 << 20)
     }
 
@@ -146,17 +139,8 @@ impl Plan {
 
     /// About how long the run takes, in seconds, at [`ASSUMED_COPY_BYTES_PER_SECOND`].
     pub fn seconds(&self) -> f64 {
-        let generate: f64 = self
-            .datasets()
-            .iter()
-            .map(|(_, bytes)| copy_seconds(*bytes))
-            .sum();
-        generate
-            + self
-                .trials
-                .iter()
-                .map(|trial| trial.seconds(&self.scenario))
-                .sum::<f64>()
+        let generate: f64 = self.datasets().iter().map(|(_, bytes)| copy_seconds(*bytes)).sum();
+        generate + self.trials.iter().map(|trial| trial.seconds(&self.scenario)).sum::<f64>()
     }
 }
 
@@ -169,16 +153,9 @@ impl TrialPlan {
     pub fn seconds(&self, scenario: &Scenario) -> f64 {
         let times = &scenario.trial;
         let copy = copy_seconds(self.dataset_bytes);
-        let cost = strategy::named(self.strategy)
-            .expect("a planned strategy is known")
-            .card()
-            .cost;
+        let cost = strategy::named(self.strategy).expect("a planned strategy is known").card().cost;
         let begin = ASSUMED_OVERHEAD_SECONDS + copy + times.reference_seconds;
-        if self
-            .expected
-            .iter()
-            .any(|verdict| matches!(verdict, Verdict::Stalled | Verdict::TimedOut))
-        {
+        if self.expected.iter().any(|verdict| matches!(verdict, Verdict::Stalled | Verdict::TimedOut)) {
             // A stall shows after one stall time and a few lucky passes.
             return begin + 2.0 * stall_seconds(scenario, copy);
         }
@@ -198,10 +175,7 @@ pub fn stall_seconds(scenario: &Scenario, copy_seconds: f64) -> f64 {
 fn validate(scenario: &Scenario) -> Result<(), String> {
     let workload = &scenario.workload;
     let times = &scenario.trial;
-    let shares = [
-        ("multi_row_share", workload.multi_row_share),
-        ("errors_allowed", workload.errors_allowed),
-    ];
+    let shares = [("multi_row_share", workload.multi_row_share), ("errors_allowed", workload.errors_allowed)];
     for (name, share) in shares {
         if !(0.0..=1.0).contains(&share) {
             return Err(format!("workload.{name} is {share}: it must be from 0 to 1"));
@@ -221,11 +195,7 @@ fn validate(scenario: &Scenario) -> Result<(), String> {
     }
     let counts = [
         ("workload.writers", workload.writers, 256),
-        (
-            "workload.rows_per_transaction",
-            workload.rows_per_transaction,
-            10_000,
-        ),
+        ("workload.rows_per_transaction", workload.rows_per_transaction, 10_000),
         ("repetitions", scenario.repetitions, 1000),
     ];
     for (name, count, most) in counts {
@@ -242,10 +212,7 @@ fn validate(scenario: &Scenario) -> Result<(), String> {
     if let Some((name, _)) = lists.iter().find(|(_, length)| *length == 0) {
         return Err(format!("{name} is empty: there is nothing to try"));
     }
-    workload
-        .pattern
-        .validate()
-        .map_err(|message| format!("workload.pattern: {message}"))
+    workload.pattern.validate().map_err(|message| format!("workload.pattern: {message}"))
 }
 
 /// Plans the trials of one repetition, size and rate.
@@ -257,11 +224,8 @@ fn plan_block(
     trials: &mut Vec<TrialPlan>,
 ) -> Result<()> {
     let workload = &scenario.workload;
-    let dataset = DatasetSpec {
-        profile: scenario.dataset.profile.clone(),
-        target_bytes: size.0,
-        seed: scenario.seed,
-    };
+    let dataset =
+        DatasetSpec { profile: scenario.dataset.profile.clone(), target_bytes: size.0, seed: scenario.seed };
     let generated = dataset::predicted(&dataset)?;
     let torrents_min = Model::torrents_min(workload.writers, workload.rows_per_transaction);
     if generated.torrents < torrents_min {
@@ -281,39 +245,22 @@ fn plan_block(
     };
     for journal_mode in &scenario.subject.journal_modes {
         for (number, variant) in scenario.variants.iter().enumerate() {
-            if variant
-                .journal_modes
-                .as_ref()
-                .is_some_and(|modes| !modes.contains(journal_mode))
-            {
+            if variant.journal_modes.as_ref().is_some_and(|modes| !modes.contains(journal_mode)) {
                 continue;
             }
             let found = strategy::named(&variant.strategy)?;
             let settings = found.complete(&variant.settings).map_err(|message| {
-                Error::Input(format!(
-                    "variant {} ({}): {message}",
-                    number + 1,
-                    variant.strategy
-                ))
+                Error::Input(format!("variant {} ({}): {message}", number + 1, variant.strategy))
             })?;
-            let named: Vec<String> = variant
-                .settings
-                .iter()
-                .map(|(name, value)| format!("{name}={}", plain(value)))
-                .collect();
-            let label = if named.is_empty() {
-                String::new()
-            } else {
-                format!(":{}", named.join(","))
-            };
+            let named: Vec<String> =
+                variant.settings.iter().map(|(name, value)| format!("{name}={}", plain(value))).collect();
+            let label = if named.is_empty() { String::new() } else { format!(":{}", named.join(",")) };
             let strategy = found.card().name;
             let size = size_label(size);
-            let rate_label = rate.writes_per_second().map_or_else(|| "closed".to_owned(), |rate| rate.to_string());
+            let rate_label =
+                rate.writes_per_second().map_or_else(|| "closed".to_owned(), |rate| rate.to_string());
             trials.push(TrialPlan {
-                id: format!(
-                    "{strategy}{label}/{}/{size}/{rate_label}/{repetition}",
-                    journal_mode.name()
-                ),
+                id: format!("{strategy}{label}/{}/{size}/{rate_label}/{repetition}", journal_mode.name()),
                 strategy,
                 settings,
                 variant: named.join(", "),
@@ -321,11 +268,7 @@ fn plan_block(
                 dataset: dataset.clone(),
                 dataset_bytes: generated.bytes,
                 journal_mode: *journal_mode,
-                load: Load {
-                    rate,
-                    arrivals: workload.arrivals,
-                    pattern: workload.pattern,
-                },
+                load: Load { rate, arrivals: workload.arrivals, pattern: workload.pattern },
                 model: model.clone(),
                 repetition,
             });
@@ -345,10 +288,7 @@ fn plain(value: &serde_json::Value) -> String {
 
 /// The settings as records hold them.
 pub fn settings_map(settings: &Settings) -> BTreeMap<String, serde_json::Value> {
-    settings
-        .iter()
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+    settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 #[cfg(test)]
@@ -407,10 +347,7 @@ mod tests {
             refused("step_pages = 100", "steps = 1"),
             refused("rates = [10]", "rates = []"),
             refused("rates = [10]", "rates = [10]\nwriters = 1000000"),
-            refused(
-                "rates = [10]",
-                "rates = [10]\nwriters = 256\nrows_per_transaction = 100",
-            ),
+            refused("rates = [10]", "rates = [10]\nwriters = 256\nrows_per_transaction = 100"),
             refused("\"2MiB\"", "\"1MiB\""),
             refused("\"1MiB\"", "\"1KiB\""),
             refused("sizes", "profile = \"demo\"\nsizes"),
@@ -420,10 +357,7 @@ mod tests {
 
     #[test]
     fn too_little_disk_is_refused_with_what_is_needed() {
-        let overrides = Overrides {
-            size: Some(ByteSize::tib(1)),
-            ..Overrides::default()
-        };
+        let overrides = Overrides { size: Some(ByteSize::tib(1)), ..Overrides::default() };
         let plan = plan(SMALL, &overrides);
         let Err(Error::Environment(message)) = plan.unwrap().check_disk(Path::new("/"), 0) else {
             panic!("no disk here has that much space")

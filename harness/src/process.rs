@@ -42,11 +42,7 @@ impl Cancel {
     /// # Errors
     /// [`Error::Interrupted`] once somebody asked.
     pub fn check(&self) -> Result<()> {
-        if self.is_cancelled() {
-            Err(Error::Interrupted)
-        } else {
-            Ok(())
-        }
+        if self.is_cancelled() { Err(Error::Interrupted) } else { Ok(()) }
     }
 
     /// Sleeps until `until`, or until somebody asks to stop.
@@ -54,10 +50,7 @@ impl Cancel {
     /// # Errors
     /// [`Error::Interrupted`] once somebody asked.
     pub fn sleep_until(&self, until: Instant) -> Result<()> {
-        while let Some(left) = until
-            .checked_duration_since(Instant::now())
-            .filter(|left| !left.is_zero())
-        {
+        while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
             self.check()?;
             std::thread::sleep(left.min(TICK));
         }
@@ -142,11 +135,7 @@ pub struct Roster {
 impl Roster {
     /// Process ids that run now on an account.
     pub fn running(&self, account: Account) -> Vec<i32> {
-        self.running
-            .iter()
-            .filter(|(of, _)| *of == account)
-            .map(|(_, pid)| *pid)
-            .collect()
+        self.running.iter().filter(|(of, _)| *of == account).map(|(_, pid)| *pid).collect()
     }
 
     /// What the ended processes of an account used; `None` when it had none.
@@ -171,18 +160,12 @@ pub struct Launcher {
 impl Launcher {
     /// A launcher with an empty roster; children are marked with `work_directory`.
     pub fn new(work_directory: &Path, cancel: &Cancel) -> Launcher {
-        Launcher {
-            cancel: cancel.clone(),
-            work_directory: work_directory.to_owned(),
-            roster: Arc::default(),
-        }
+        Launcher { cancel: cancel.clone(), work_directory: work_directory.to_owned(), roster: Arc::default() }
     }
 
     /// The processes of this launcher.
     pub fn roster(&self) -> std::sync::MutexGuard<'_, Roster> {
-        self.roster
-            .lock()
-            .expect("nobody panics while holding the roster")
+        self.roster.lock().expect("nobody panics while holding the roster")
     }
 
     /// Starts a command.
@@ -200,25 +183,14 @@ impl Launcher {
             command.pre_exec(move || {
                 nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
                 // The harness may have died before the line above took effect.
-                if getppid() == harness {
-                    Ok(())
-                } else {
-                    Err(std::io::ErrorKind::Interrupted.into())
-                }
+                if getppid() == harness { Ok(()) } else { Err(std::io::ErrorKind::Interrupted.into()) }
             });
         }
-        let child = command
-            .spawn()
-            .map_err(|error| Error::Environment(format!("cannot start '{name}': {error}")))?;
+        let child =
+            command.spawn().map_err(|error| Error::Environment(format!("cannot start '{name}': {error}")))?;
         let pid = child.id() as i32;
         self.roster().running.push((account, pid));
-        Ok(Child {
-            name,
-            account,
-            process: child,
-            reaped: None,
-            roster: self.roster.clone(),
-        })
+        Ok(Child { name, account, process: child, reaped: None, roster: self.roster.clone() })
     }
 
     /// Starts a worker: this same program, doing one job in a process of its own.
@@ -301,19 +273,15 @@ impl Child {
         }
         let pid = self.pid();
         // Its I/O counters can still be read between its end and its reaping.
-        while let Err(nix::errno::Errno::EINTR) = waitid(
-            Id::Pid(Pid::from_raw(pid)),
-            WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT,
-        ) {}
+        while let Err(nix::errno::Errno::EINTR) =
+            waitid(Id::Pid(Pid::from_raw(pid)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)
+        {}
         let mut counters = Counters::default();
         counters.take_io(pid);
         let (status, usage) = wait4(pid);
         counters.cpu_seconds = seconds(usage.ru_utime) + seconds(usage.ru_stime);
         counters.memory_bytes_max = usage.ru_maxrss as u64 * 1024;
-        let mut roster = self
-            .roster
-            .lock()
-            .expect("nobody panics while holding the roster");
+        let mut roster = self.roster.lock().expect("nobody panics while holding the roster");
         roster.running.retain(|(_, running)| *running != pid);
         roster.ended.push((self.account, counters));
         self.reaped = Some((status, counters));
@@ -382,11 +350,7 @@ impl Group {
                 listen(stderr, sender.clone());
             }
         }
-        Group {
-            children,
-            receiver,
-            open,
-        }
+        Group { children, receiver, open }
     }
 
     /// Waits until all have ended. `on_event` is called with each progress, and at least every [`TICK`] with
@@ -439,11 +403,7 @@ impl Group {
             let (status, counters) = child.reap();
             (child.name.clone(), status, counters)
         });
-        let ended = Ended {
-            children: children.collect(),
-            answer,
-            output: lines.join("\n"),
-        };
+        let ended = Ended { children: children.collect(), answer, output: lines.join("\n") };
         outcome.map(|()| ended)
     }
 
@@ -472,10 +432,7 @@ impl Group {
                 Ok(Output::Message(_)) | Err(_) => {}
             }
             if Instant::now() > give_up {
-                return Err(Error::Environment(format!(
-                    "it did not serve within {} s",
-                    timeout.as_secs()
-                )));
+                return Err(Error::Environment(format!("it did not serve within {} s", timeout.as_secs())));
             }
         }
     }
@@ -504,10 +461,7 @@ impl Group {
     pub fn counters(&self) -> Counters {
         let mut sum = Counters::default();
         for child in &self.children {
-            let counters = child
-                .reaped
-                .map(|(_, counters)| counters)
-                .or_else(|| Counters::of(child.pid()));
+            let counters = child.reaped.map(|(_, counters)| counters).or_else(|| Counters::of(child.pid()));
             sum.add(&counters.unwrap_or_default());
         }
         sum
@@ -521,9 +475,7 @@ impl Ended {
     /// What all children used.
     pub fn counters(&self) -> Counters {
         let mut sum = Counters::default();
-        self.children
-            .iter()
-            .for_each(|(_, _, counters)| sum.add(counters));
+        self.children.iter().for_each(|(_, _, counters)| sum.add(counters));
         sum
     }
 
@@ -537,11 +489,7 @@ impl Ended {
         }
         for (name, status, _) in &self.children {
             if !status.success() {
-                let said = if self.output.is_empty() {
-                    String::new()
-                } else {
-                    format!(": {}", self.output)
-                };
+                let said = if self.output.is_empty() { String::new() } else { format!(": {}", self.output) };
                 return Err(format!("'{name}' ended with {status}{said}"));
             }
         }
@@ -574,15 +522,9 @@ pub fn kill_marked(work_directory: &Path) -> usize {
         return 0;
     };
     let mut killed = 0;
-    for process in processes
-        .flatten()
-        .filter(|process| process.pid() != getpid().as_raw())
-    {
+    for process in processes.flatten().filter(|process| process.pid() != getpid().as_raw()) {
         let environment = std::fs::read(format!("/proc/{}/environ", process.pid())).unwrap_or_default();
-        if environment
-            .split(|byte| *byte == 0)
-            .any(|entry| is_marked(entry, mark.as_bytes()))
-        {
+        if environment.split(|byte| *byte == 0).any(|entry| is_marked(entry, mark.as_bytes())) {
             // It may have ended since.
             killed += usize::from(kill(Pid::from_raw(process.pid()), Signal::SIGKILL).is_ok());
         }
@@ -591,7 +533,5 @@ pub fn kill_marked(work_directory: &Path) -> usize {
 }
 
 fn is_marked(entry: &[u8], mark: &[u8]) -> bool {
-    entry
-        .strip_prefix(mark)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+    entry.strip_prefix(mark).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }

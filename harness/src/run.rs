@@ -64,10 +64,7 @@ pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result
     let left = archive.left(plan);
     if left.len() < plan.trials.len() {
         let done = plan.trials.len() - left.len();
-        observer(Event::Note(format!(
-            "{done} of {} trials have a record already",
-            plan.trials.len()
-        )));
+        observer(Event::Note(format!("{done} of {} trials have a record already", plan.trials.len())));
     }
     for (index, trial_plan) in left.iter().enumerate() {
         cancel.check()?;
@@ -83,25 +80,15 @@ pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result
             number: plan.trials.len() - left.len() + index + 1,
             of: plan.trials.len(),
             id: &trial_plan.id,
-            seconds_left: left[index..]
-                .iter()
-                .map(|trial| trial.seconds(&plan.scenario))
-                .sum(),
+            seconds_left: left[index..].iter().map(|trial| trial.seconds(&plan.scenario)).sum(),
         });
         let directory = work.path().join(format!("trial-{}", index + 1));
         std::fs::create_dir(&directory).context("cannot create the directory of a trial")?;
-        let site = Site {
-            source,
-            directory: &directory,
-            cancel,
-            observer,
-        };
+        let site = Site { source, directory: &directory, cancel, observer };
         let trial = trial::run(trial_plan, &plan.scenario, &site)?;
         std::fs::remove_dir_all(&directory).context("cannot remove the directory of a trial")?;
         archive.add(trial)?;
-        observer(Event::TrialFinished(
-            archive.results.trials.last().expect("one was added"),
-        ));
+        observer(Event::TrialFinished(archive.results.trials.last().expect("one was added")));
     }
     Ok((archive.results, archive.directory))
 }
@@ -109,11 +96,7 @@ pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result
 /// Bytes of the plan's datasets that are in the cache already.
 pub fn cached_bytes(plan: &Plan, directory: &Path) -> u64 {
     let datasets = plan.datasets();
-    datasets
-        .iter()
-        .filter(|(spec, _)| cache::is_cached(directory, spec))
-        .map(|(_, bytes)| bytes)
-        .sum()
+    datasets.iter().filter(|(spec, _)| cache::is_cached(directory, spec)).map(|(_, bytes)| bytes).sum()
 }
 
 /// Generates a dataset or finds it in the cache, takes its digest, and measures what the machine can do with it.
@@ -124,14 +107,10 @@ fn prepare(
     cancel: &Cancel,
     observer: Observer<'_>,
 ) -> Result<(Source, Calibration)> {
-    let CachedDataset { database, rows, torrents, .. } = cache::obtain(
-        &workspace.cache(),
-        spec,
-        &|| cancel.is_cancelled(),
-        &mut |bytes| {
+    let CachedDataset { database, rows, torrents, .. } =
+        cache::obtain(&workspace.cache(), spec, &|| cancel.is_cancelled(), &mut |bytes| {
             observer(Event::Generating { dataset: spec, bytes });
-        },
-    )?;
+        })?;
     observer(Event::Preparing("taking the digest of the dataset".into()));
     let launcher = Launcher::new(work, cancel);
     let job = Job::Digest { database: database.clone(), torrents };
@@ -139,14 +118,7 @@ fn prepare(
     observer(Event::Preparing("measuring what the disk can do".into()));
     let calibration = calibration::measure(&database, work)?;
     cancel.check()?;
-    Ok((
-        Source {
-            database,
-            rows,
-            content,
-        },
-        calibration,
-    ))
+    Ok((Source { database, rows, content }, calibration))
 }
 
 /// The results of a run and where they are kept.
@@ -193,39 +165,24 @@ impl Archive {
             host: host::describe(workspace.root()),
             calibration: Vec::new(),
         };
-        let archive = Archive {
-            directory,
-            results: Results {
-                schema: SCHEMA.into(),
-                run,
-                trials: Vec::new(),
-            },
-        };
+        let archive =
+            Archive { directory, results: Results { schema: SCHEMA.into(), run, trials: Vec::new() } };
         archive.save()?;
         archive.link(workspace)?;
         Ok(archive)
     }
 
     fn resume(request: &Request, workspace: &Workspace) -> Result<Archive> {
-        let directory = request
-            .out
-            .clone()
-            .unwrap_or_else(|| workspace.root().join(LATEST));
+        let directory = request.out.clone().unwrap_or_else(|| workspace.root().join(LATEST));
         let directory = directory.canonicalize().map_err(|error| {
-            Error::Input(format!(
-                "there is no run to resume in {}: {error}",
-                directory.display()
-            ))
+            Error::Input(format!("there is no run to resume in {}: {error}", directory.display()))
         })?;
         let results =
             Results::load(&directory.join(RESULTS)).map_err(|error| Error::Input(error.to_string()))?;
         let (plan, run) = (&request.plan, &results.run);
         let same = run.scenario == plan.scenario.name
             && run.seed == plan.scenario.seed
-            && results
-                .trials
-                .iter()
-                .all(|trial| plan.trials.iter().any(|planned| planned.id == trial.id));
+            && results.trials.iter().all(|trial| plan.trials.iter().any(|planned| planned.id == trial.id));
         if !same {
             return Err(Error::Input(format!(
                 "{} holds a run of another plan (scenario '{}', seed {}): resume with the same scenario and flags, as \
@@ -248,10 +205,8 @@ impl Archive {
     fn add(&mut self, trial: Trial) -> Result<()> {
         let copy_seconds = trial.backup.as_ref().and_then(|backup| backup.copy_seconds);
         let run = &mut self.results.run;
-        let calibration = run
-            .calibration
-            .iter_mut()
-            .rfind(|entry| entry.dataset_bytes == trial.dataset.bytes);
+        let calibration =
+            run.calibration.iter_mut().rfind(|entry| entry.dataset_bytes == trial.dataset.bytes);
         if let Some((calibration, seconds)) = calibration.zip(copy_seconds) {
             calibration.copy_seconds.push(seconds);
         }
@@ -269,9 +224,8 @@ impl Archive {
     fn write(&self, name: &str, content: &[u8]) -> Result<()> {
         let path = self.directory.join(name);
         let save = || -> std::io::Result<()> {
-            let mut file = tempfile::Builder::new()
-                .permissions(permissions())
-                .tempfile_in(&self.directory)?;
+            let mut file =
+                tempfile::Builder::new().permissions(permissions()).tempfile_in(&self.directory)?;
             file.write_all(content)?;
             file.as_file().sync_all()?;
             file.persist(&path)?;
@@ -284,10 +238,7 @@ impl Archive {
     /// Points `latest` here.
     fn link(&self, workspace: &Workspace) -> Result<()> {
         let link = workspace.root().join(LATEST);
-        let target = self
-            .directory
-            .canonicalize()
-            .context("cannot resolve the results directory")?;
+        let target = self.directory.canonicalize().context("cannot resolve the results directory")?;
         let target = target.strip_prefix(workspace.root()).unwrap_or(&target);
         let staged = workspace.root().join(format!(".{LATEST}-{}", std::process::id()));
         let make = || -> std::io::Result<()> {
@@ -306,6 +257,5 @@ fn permissions() -> std::fs::Permissions {
 
 /// Free space on the file system of the workspace; `None` when it does not exist yet.
 pub fn free_bytes(root: &Path) -> Option<u64> {
-    root.ancestors()
-        .find_map(|ancestor| storage::free_bytes(ancestor).ok())
+    root.ancestors().find_map(|ancestor| storage::free_bytes(ancestor).ok())
 }

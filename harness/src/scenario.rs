@@ -260,9 +260,7 @@ impl Scenario {
         let path = Scenario::find(name_or_path, directory)?;
         let text = std::fs::read_to_string(&path)
             .map_err(|error| Error::Input(format!("cannot read the scenario {}: {error}", path.display())))?;
-        let name = path
-            .file_stem()
-            .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+        let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         Scenario::parse(&name, &text)
             .map_err(|message| Error::Input(format!("{}: {message}", path.display())))
     }
@@ -311,18 +309,14 @@ impl Scenario {
             return Ok(shipped);
         }
         // A path relative to where the scenarios lie works from any directory.
-        if let Some(beside) = directory
-            .parent()
-            .map(|parent| parent.join(name_or_path))
-            .filter(|path| path.is_file())
+        if let Some(beside) =
+            directory.parent().map(|parent| parent.join(name_or_path)).filter(|path| path.is_file())
         {
             return Ok(beside);
         }
         let stems = Scenario::files(directory);
-        let stems: Vec<String> = stems
-            .iter()
-            .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
-            .collect();
+        let stems: Vec<String> =
+            stems.iter().filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
         let known: Vec<&str> = stems.iter().map(String::as_str).collect();
         Err(Error::Input(unknown("scenario", name_or_path, &known)))
     }

@@ -238,12 +238,7 @@ impl<'a> Drill<'a> {
         watch.expected_bytes = Some(self.plan.dataset_bytes);
         self.board.follow(Some(watch.remaining.clone()));
         let settings = &self.plan.settings;
-        let mut context = BackupContext {
-            subject,
-            destination: &destination,
-            settings,
-            watch: &mut watch,
-        };
+        let mut context = BackupContext { subject, destination: &destination, settings, watch: &mut watch };
         let halt = self.strategy.backup(&mut context).err();
         let to_ns = now_ns();
         self.board.follow(None);
@@ -281,23 +276,15 @@ impl<'a> Drill<'a> {
         let (artifact, place) = (self.place("artifact"), self.place("restored"));
         let mut watch = Watch::new(&self.launcher, &place, deadline, None);
         let database = self.restored_database();
-        let mut context = RestoreContext {
-            artifact: &artifact,
-            place: &place,
-            database: &database,
-            watch: &mut watch,
-        };
+        let mut context =
+            RestoreContext { artifact: &artifact, place: &place, database: &database, watch: &mut watch };
         let halt = self.strategy.restore(&mut context).err();
         if let Some(Halt::Error(error)) = halt {
             return Err(error);
         }
         let succeeded = halt.is_none();
         let seconds = seconds_between(started, now_ns());
-        self.restore = Some(RestoreOutcome {
-            seconds,
-            halt,
-            served: None,
-        });
+        self.restore = Some(RestoreOutcome { seconds, halt, served: None });
         Ok(succeeded)
     }
 
@@ -315,10 +302,7 @@ impl<'a> Drill<'a> {
             Err(Error::Interrupted) => return Err(Error::Interrupted),
             Err(_) | Ok(()) => {}
         }
-        self.restore
-            .as_mut()
-            .expect("only a restored database is asked to serve")
-            .served = Some(served);
+        self.restore.as_mut().expect("only a restored database is asked to serve").served = Some(served);
         Ok(())
     }
 
@@ -336,10 +320,7 @@ impl<'a> Drill<'a> {
             backup_completed_ns: backup.durable_ns.unwrap_or(backup.span.to_ns),
             disaster_ns: self.disaster_ns,
         };
-        let job = Job::Verify {
-            request: Box::new(request),
-            dataset: self.plan.dataset.clone(),
-        };
+        let job = Job::Verify { request: Box::new(request), dataset: self.plan.dataset.clone() };
         match self.launcher.work(&job, &mut |_| {}) {
             Ok(report) => self.verified = Some(report),
             Err(Error::Interrupted) => return Err(Error::Interrupted),
@@ -351,19 +332,14 @@ impl<'a> Drill<'a> {
 
     /// The workload alone, for some time. An application that dies by itself ends the trial.
     fn wait(&self, subject: &EmbeddedSqlite, seconds: f64) -> Result<()> {
-        self.site
-            .cancel
-            .sleep_until(Instant::now() + Duration::from_secs_f64(seconds))?;
+        self.site.cancel.sleep_until(Instant::now() + Duration::from_secs_f64(seconds))?;
         if subject.is_running() {
             return Ok(());
         }
         Err(Error::Environment(format!(
             "trial '{}': the application ended by itself in the phase '{}'",
             self.plan.id,
-            self.board
-                .phases()
-                .last()
-                .map_or("provision", |start| start.phase.as_str())
+            self.board.phases().last().map_or("provision", |start| start.phase.as_str())
         )))
     }
 
@@ -371,21 +347,10 @@ impl<'a> Drill<'a> {
         self.board.enter("record");
         let ledger =
             Ledger::open(&self.place("ledger"), self.plan.model.writers).context("cannot read the ledger")?;
-        let writes = Writes::new(
-            &ledger,
-            self.plan.load,
-            self.plan.model.seed,
-            self.epoch_ns,
-            self.disaster_ns,
-        );
-        let backup = self
-            .backup
-            .as_ref()
-            .expect("a trial that is recorded has tried its backup");
-        let observed = Span {
-            from_ns: self.reference_ns,
-            to_ns: self.disaster_ns,
-        };
+        let writes =
+            Writes::new(&ledger, self.plan.load, self.plan.model.seed, self.epoch_ns, self.disaster_ns);
+        let backup = self.backup.as_ref().expect("a trial that is recorded has tried its backup");
+        let observed = Span { from_ns: self.reference_ns, to_ns: self.disaster_ns };
         let offered = writes.offered(observed);
         let judged = verdict::Evidence {
             acknowledged: ledger
@@ -405,24 +370,11 @@ impl<'a> Drill<'a> {
         trial.workload.offered_writes_per_second = offered.writes_per_second;
         trial.backup = Some(self.backup_record(backup, &impact));
         trial.impact = Some(impact);
-        trial.restore = self
-            .restore
-            .as_ref()
-            .filter(|restore| restore.halt.is_none())
-            .map(|restore| {
-                let recovery_seconds = restore
-                    .served
-                    .as_ref()
-                    .and_then(|served| served.as_ref().ok().copied());
-                record::Restore {
-                    seconds: restore.seconds,
-                    recovery_seconds,
-                }
-            });
-        trial.recovery_point = self
-            .verified
-            .as_ref()
-            .and_then(|report| report.recovery_point.clone());
+        trial.restore = self.restore.as_ref().filter(|restore| restore.halt.is_none()).map(|restore| {
+            let recovery_seconds = restore.served.as_ref().and_then(|served| served.as_ref().ok().copied());
+            record::Restore { seconds: restore.seconds, recovery_seconds }
+        });
+        trial.recovery_point = self.verified.as_ref().and_then(|report| report.recovery_point.clone());
         trial.verification = self.verified.as_ref().map(|report| report.verification.clone());
         trial.phases = self.board.phases();
         trial.samples = self.board.samples();
@@ -441,10 +393,7 @@ impl<'a> Drill<'a> {
         backup: &BackupOutcome,
         subject: &EmbeddedSqlite,
     ) -> record::Impact {
-        let reference = Span {
-            from_ns: self.reference_ns,
-            to_ns: backup.span.from_ns,
-        };
+        let reference = Span { from_ns: self.reference_ns, to_ns: backup.span.from_ns };
         let during = writes.window(backup.span);
         let downtimes = writes.downtimes(backup.span, subject.outages());
         let seconds = || downtimes.iter().map(Span::seconds);
@@ -460,15 +409,11 @@ impl<'a> Drill<'a> {
 
     fn backup_record(&self, backup: &BackupOutcome, impact: &record::Impact) -> record::Backup {
         let watch = &backup.watch;
-        let seconds = backup
-            .durable_ns
-            .map(|at| seconds_between(backup.span.from_ns, at));
+        let seconds = backup.durable_ns.map(|at| seconds_between(backup.span.from_ns, at));
         let commits_per_second = impact.during.as_ref().map(|window| window.writes_per_second);
         let pass_seconds = watch.pass_seconds();
         let unfinished = matches!(backup.halt, Some(Halt::Stalled(_) | Halt::TimedOut));
-        let law = pass_seconds
-            .zip(commits_per_second)
-            .filter(|_| self.plan.load.is_poisson());
+        let law = pass_seconds.zip(commits_per_second).filter(|_| self.plan.load.is_poisson());
         let eta_seconds = match law {
             Some((pass, rate)) => reports::advise::expected_seconds(pass, rate),
             None => watch
@@ -496,10 +441,7 @@ impl<'a> Drill<'a> {
             commits_per_second,
             eta_seconds: eta_seconds.filter(|_| unfinished),
             copy_seconds: self.copy_seconds,
-            vs_copy: self
-                .copy_seconds
-                .zip(seconds)
-                .map(|(copy, seconds)| copy / seconds),
+            vs_copy: self.copy_seconds.zip(seconds).map(|(copy, seconds)| copy / seconds),
             output: Some(self.without_places(&watch.output)).filter(|output| !output.is_empty()),
         }
     }
@@ -578,9 +520,8 @@ impl<'a> Drill<'a> {
 
 fn versions(strategy: &dyn Strategy) -> BTreeMap<String, String> {
     let tools = strategy.card().tools.iter();
-    let mut versions: BTreeMap<String, String> = tools
-        .filter_map(|tool| Some((tool.command.to_owned(), tool.version()?)))
-        .collect();
+    let mut versions: BTreeMap<String, String> =
+        tools.filter_map(|tool| Some((tool.command.to_owned(), tool.version()?))).collect();
     versions.insert("sqlite (library)".into(), rusqlite::version().into());
     versions
 }

@@ -118,27 +118,21 @@ pub fn main() -> i32 {
 
 fn work() -> anyhow::Result<Value> {
     let mut line = String::new();
-    std::io::stdin()
-        .lock()
-        .read_line(&mut line)
-        .context("cannot read the job")?;
+    std::io::stdin().lock().read_line(&mut line).context("cannot read the job")?;
     let job = serde_json::from_str(&line).context("a worker is started by the harness, not by hand")?;
     let report = &mut |progress| Message::Progress(progress).send();
     match job {
         Job::Application(application) => embedded::run(&application),
         Job::Strategy { name, task } => strategy::named(&name)?.work(task, report),
         Job::Digest { database, torrents } => {
-            let digest = verify::content_digest(&database, torrents, &mut |done| report(Progress::done(done)))?;
+            let digest =
+                verify::content_digest(&database, torrents, &mut |done| report(Progress::done(done)))?;
             Ok(serde_json::to_value(digest)?)
         }
         Job::Verify { request, dataset } => {
             let origin = crate::dataset::origin(&dataset)?;
             let on_progress = &mut |done| report(Progress::done(done));
-            Ok(serde_json::to_value(verify::verify(
-                &request,
-                origin.as_ref(),
-                on_progress,
-            )?)?)
+            Ok(serde_json::to_value(verify::verify(&request, origin.as_ref(), on_progress)?)?)
         }
     }
 }

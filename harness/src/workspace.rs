@@ -39,10 +39,7 @@ impl Workspace {
     /// [`Error::Input`] when the directory cannot be created or written to.
     pub fn open(root: &Path) -> Result<Workspace> {
         let refused = |error: std::io::Error| {
-            Error::Input(format!(
-                "cannot write to {}: {error}; choose another with --dir",
-                root.display()
-            ))
+            Error::Input(format!("cannot write to {}: {error}; choose another with --dir", root.display()))
         };
         std::fs::create_dir_all(root.join("work")).map_err(refused)?;
         std::fs::create_dir_all(root.join("cache")).map_err(refused)?;
@@ -68,9 +65,7 @@ impl Workspace {
     pub fn sweep(&self) -> Result<Swept> {
         let _guard = self.guard()?;
         let mut swept = Swept::default();
-        for entry in std::fs::read_dir(self.work())
-            .context("cannot list the working directories")?
-            .flatten()
+        for entry in std::fs::read_dir(self.work()).context("cannot list the working directories")?.flatten()
         {
             let path = entry.path();
             if path.extension().is_none_or(|end| end != "lock") || path.file_stem() == Some(GUARD.as_ref()) {
@@ -136,10 +131,9 @@ const GUARD: &str = "guard";
 
 fn remove(directory: &Path) -> Result<()> {
     match std::fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::Environment(format!(
-            "cannot remove {}: {error}",
-            directory.display()
-        ))),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::Environment(format!("cannot remove {}: {error}", directory.display())))
+        }
         _ => Ok(()),
     }
 }
@@ -176,13 +170,7 @@ mod tests {
         std::fs::write(dead.join("database.sqlite"), "left behind").unwrap();
         std::fs::write(workspace.root().join("work/dead-1.lock"), "").unwrap();
 
-        assert_eq!(
-            workspace.sweep().unwrap(),
-            Swept {
-                runs: 1,
-                processes: 0
-            }
-        );
+        assert_eq!(workspace.sweep().unwrap(), Swept { runs: 1, processes: 0 });
         assert!(!dead.exists() && live.path().exists());
         assert_eq!(workspace.sweep().unwrap(), Swept::default());
         let path = live.path().to_owned();

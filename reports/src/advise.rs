@@ -62,13 +62,7 @@ pub fn restarting(trials: &[Trial]) -> Vec<Restarting<'_>> {
             let backup = trial.backup.as_ref()?;
             let (pass_seconds, commits_per_second) = (backup.pass_seconds?, backup.commits_per_second?);
             let expectation = expectation(trial, pass_seconds, commits_per_second);
-            Some(Restarting {
-                trial,
-                backup,
-                pass_seconds,
-                commits_per_second,
-                expectation,
-            })
+            Some(Restarting { trial, backup, pass_seconds, commits_per_second, expectation })
         })
         .collect()
 }
@@ -158,10 +152,7 @@ impl Viability<'_> {
     /// The smallest point at which a trial was not restorable. A trial that proved nothing or could not run
     /// says neither.
     pub fn not_viable_from(&self) -> Option<Point> {
-        self.points
-            .iter()
-            .copied()
-            .find(|point| point.is_proof() && !point.is_viable())
+        self.points.iter().copied().find(|point| point.is_proof() && !point.is_viable())
     }
 
     /// The largest point that was tried.
@@ -187,19 +178,9 @@ fn along(axis: Axis, trials: &[Trial]) -> Vec<Viability<'_>> {
     let mut all: Vec<Viability<'_>> = Vec::new();
     for trial in trials.iter().filter(|trial| !trial.control) {
         let Some(value) = axis.value(trial) else { continue };
-        let point = Point {
-            value,
-            verdict: trial.verdict,
-        };
-        match all
-            .iter_mut()
-            .find(|series| axis.same_series(series.first, trial))
-        {
-            None => all.push(Viability {
-                axis,
-                first: trial,
-                points: vec![point],
-            }),
+        let point = Point { value, verdict: trial.verdict };
+        match all.iter_mut().find(|series| axis.same_series(series.first, trial)) {
+            None => all.push(Viability { axis, first: trial, points: vec![point] }),
             Some(series) => match series.points.iter_mut().find(|known| known.value == value) {
                 Some(known) => known.verdict = known.verdict.max(trial.verdict),
                 None => series.points.push(point),
@@ -244,18 +225,13 @@ mod tests {
 
     #[test]
     fn the_law_is_held_against_lucky_backups_too_but_not_against_those_that_never_restart() {
-        let mut trials = vec![
-            example::restarting("shell", Stalled, 240),
-            example::trial("one-step", Restorable),
-        ];
+        let mut trials =
+            vec![example::restarting("shell", Stalled, 240), example::trial("one-step", Restorable)];
         trials.push(example::restarting("shell", Restorable, 0));
         let found = restarting(&trials);
         let strategies: Vec<&str> = found.iter().map(|one| one.trial.strategy.as_str()).collect();
         assert_eq!(strategies, ["shell", "shell"]);
-        assert_eq!(
-            found[0].expectation,
-            Expectation::Average(expected_seconds(0.5, 20.0).unwrap())
-        );
+        assert_eq!(found[0].expectation, Expectation::Average(expected_seconds(0.5, 20.0).unwrap()));
     }
 
     #[test]

@@ -40,16 +40,7 @@ fn whole() -> impl Strategy<Value = Option<u64>> {
 
 fn verdict() -> impl Strategy<Value = Verdict> {
     use Verdict::*;
-    prop::sample::select(vec![
-        Restorable,
-        Unavailable,
-        Unverified,
-        TimedOut,
-        Stalled,
-        Failed,
-        Lossy,
-        Corrupt,
-    ])
+    prop::sample::select(vec![Restorable, Unavailable, Unverified, TimedOut, Stalled, Failed, Lossy, Corrupt])
 }
 
 fn trial() -> impl Strategy<Value = Trial> {
@@ -61,40 +52,28 @@ fn trial() -> impl Strategy<Value = Trial> {
         prop::option::of(verification()),
         whole(),
     );
-    let planned = (
-        verdict(),
-        vec(verdict(), 0..3),
-        any::<bool>(),
-        text(),
-        workload(),
-        any::<u64>(),
-    );
-    (planned, measured).prop_map(
-        |((verdict, expected, control, words, workload, size), measured)| {
-            let (backup, impact, restore, lost, verification, memory) = measured;
-            let mut trial = example::trial("any", verdict);
-            (trial.id, trial.variant, trial.reason, trial.promise) =
-                (words.clone(), words.clone(), words.clone(), words.clone());
-            trial.fault = Some(words).filter(|words| words.len() > 4);
-            (trial.control, trial.expected, trial.workload) = (control, expected, workload);
-            (trial.dataset.bytes, trial.dataset.target_bytes) = (size, size);
-            (trial.backup, trial.impact, trial.verification) = (backup, impact, verification);
-            trial.restore = restore.map(|(seconds, recovery_seconds)| Restore {
-                seconds,
-                recovery_seconds,
-            });
-            trial.recovery_point = lost.map(|(lost_writes, lost_seconds)| RecoveryPoint {
-                acknowledged_writes: lost_writes,
-                indeterminate_writes: 0,
-                lost_writes,
-                lost_promised_writes: 0,
-                lost_seconds,
-                staleness_at_completion_seconds: lost_seconds,
-            });
-            trial.resources.strategy.memory_bytes_max = memory;
-            trial
-        },
-    )
+    let planned = (verdict(), vec(verdict(), 0..3), any::<bool>(), text(), workload(), any::<u64>());
+    (planned, measured).prop_map(|((verdict, expected, control, words, workload, size), measured)| {
+        let (backup, impact, restore, lost, verification, memory) = measured;
+        let mut trial = example::trial("any", verdict);
+        (trial.id, trial.variant, trial.reason, trial.promise) =
+            (words.clone(), words.clone(), words.clone(), words.clone());
+        trial.fault = Some(words).filter(|words| words.len() > 4);
+        (trial.control, trial.expected, trial.workload) = (control, expected, workload);
+        (trial.dataset.bytes, trial.dataset.target_bytes) = (size, size);
+        (trial.backup, trial.impact, trial.verification) = (backup, impact, verification);
+        trial.restore = restore.map(|(seconds, recovery_seconds)| Restore { seconds, recovery_seconds });
+        trial.recovery_point = lost.map(|(lost_writes, lost_seconds)| RecoveryPoint {
+            acknowledged_writes: lost_writes,
+            indeterminate_writes: 0,
+            lost_writes,
+            lost_promised_writes: 0,
+            lost_seconds,
+            staleness_at_completion_seconds: lost_seconds,
+        });
+        trial.resources.strategy.memory_bytes_max = memory;
+        trial
+    })
 }
 
 fn workload() -> impl Strategy<Value = Workload> {
@@ -109,34 +88,23 @@ fn workload() -> impl Strategy<Value = Workload> {
 }
 
 fn backup() -> impl Strategy<Value = Backup> {
-    let times = (
-        maybe(),
-        number(),
-        maybe(),
-        maybe(),
-        maybe(),
-        maybe(),
-        maybe(),
-        maybe(),
-    );
+    let times = (maybe(), number(), maybe(), maybe(), maybe(), maybe(), maybe(), maybe());
     let counts = (whole(), whole(), whole(), prop::option::of(text()));
-    (times, counts).prop_map(
-        |(times, (artifact_bytes, bytes_written, restarts, output))| Backup {
-            seconds: times.0,
-            elapsed_seconds: times.1,
-            progress: times.2,
-            pass_seconds: times.3,
-            commits_per_second: times.4,
-            eta_seconds: times.5,
-            copy_seconds: times.6,
-            vs_copy: times.7,
-            artifact_bytes,
-            bytes_written,
-            restarts,
-            output,
-            ..Backup::default()
-        },
-    )
+    (times, counts).prop_map(|(times, (artifact_bytes, bytes_written, restarts, output))| Backup {
+        seconds: times.0,
+        elapsed_seconds: times.1,
+        progress: times.2,
+        pass_seconds: times.3,
+        commits_per_second: times.4,
+        eta_seconds: times.5,
+        copy_seconds: times.6,
+        vs_copy: times.7,
+        artifact_bytes,
+        bytes_written,
+        restarts,
+        output,
+        ..Backup::default()
+    })
 }
 
 fn impact() -> impl Strategy<Value = Impact> {

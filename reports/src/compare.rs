@@ -27,15 +27,9 @@ impl<'a> Group<'a> {
 pub fn groups(trials: &[Trial]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for trial in trials {
-        match groups
-            .iter_mut()
-            .find(|group| same_conditions(group.first, trial))
-        {
+        match groups.iter_mut().find(|group| same_conditions(group.first, trial)) {
             Some(group) => group.trials.push(trial),
-            None => groups.push(Group {
-                first: trial,
-                trials: vec![trial],
-            }),
+            None => groups.push(Group { first: trial, trials: vec![trial] }),
         }
     }
     groups
@@ -100,12 +94,7 @@ impl Spread {
             // Halved before they are added: the sum of two finite numbers need not be finite.
             (sorted[middle - 1] / 2.0 + sorted[middle] / 2.0).clamp(min, max)
         };
-        Some(Spread {
-            median,
-            min,
-            max,
-            count: sorted.len(),
-        })
+        Some(Spread { median, min, max, count: sorted.len() })
     }
 }
 
@@ -148,16 +137,8 @@ impl Outcome {
     /// trials, is unverified at best.
     pub fn of_run(results: &Results) -> Outcome {
         let cut_short = is_cut_short(results) || results.trials.is_empty();
-        let floor = if cut_short {
-            Outcome::Unverified
-        } else {
-            Outcome::AsPromised
-        };
-        results
-            .trials
-            .iter()
-            .map(Outcome::of_trial)
-            .fold(floor, Outcome::max)
+        let floor = if cut_short { Outcome::Unverified } else { Outcome::AsPromised };
+        results.trials.iter().map(Outcome::of_trial).fold(floor, Outcome::max)
     }
 }
 
@@ -174,16 +155,8 @@ mod tests {
     use crate::example;
     use crate::record::Verdict::{self, *};
 
-    const ALL: [Verdict; 8] = [
-        Restorable,
-        Unavailable,
-        Unverified,
-        TimedOut,
-        Stalled,
-        Failed,
-        Lossy,
-        Corrupt,
-    ];
+    const ALL: [Verdict; 8] =
+        [Restorable, Unavailable, Unverified, TimedOut, Stalled, Failed, Lossy, Corrupt];
 
     #[test]
     fn repetitions_are_one_group_and_another_rate_or_setting_is_not() {
@@ -206,15 +179,7 @@ mod tests {
         trials[2].backup.as_mut().unwrap().seconds = Some(1.0);
         let group = &groups(&trials)[0];
         let spread = group.spread(|trial| trial.backup.as_ref()?.seconds).unwrap();
-        assert_eq!(
-            spread,
-            Spread {
-                median: 2.5,
-                min: 1.0,
-                max: 4.0,
-                count: 2
-            }
-        );
+        assert_eq!(spread, Spread { median: 2.5, min: 1.0, max: 4.0, count: 2 });
         assert_eq!(group.spread(|_| None), None);
     }
 
@@ -231,23 +196,11 @@ mod tests {
             assert_eq!(Outcome::of_trial(&trial), without, "{verdict}");
 
             trial.expected = vec![verdict];
-            assert_eq!(
-                Outcome::of_trial(&trial),
-                Outcome::AsPromised,
-                "{verdict} expected"
-            );
+            assert_eq!(Outcome::of_trial(&trial), Outcome::AsPromised, "{verdict} expected");
 
             trial.expected = vec![if verdict == Stalled { Failed } else { Stalled }];
-            let other = if verdict == Restorable {
-                Outcome::FellShort
-            } else {
-                without
-            };
-            assert_eq!(
-                Outcome::of_trial(&trial),
-                other,
-                "{verdict} instead of the expected one"
-            );
+            let other = if verdict == Restorable { Outcome::FellShort } else { without };
+            assert_eq!(Outcome::of_trial(&trial), other, "{verdict} instead of the expected one");
         }
     }
 
@@ -277,10 +230,7 @@ mod tests {
         assert_eq!(Outcome::of_run(&results), Outcome::Unverified);
         results.trials[0].verdict = Lossy;
         assert_eq!(Outcome::of_run(&results), Outcome::FellShort);
-        assert_eq!(
-            Outcome::of_run(&example::results(Vec::new())),
-            Outcome::Unverified
-        );
+        assert_eq!(Outcome::of_run(&example::results(Vec::new())), Outcome::Unverified);
     }
 
     proptest! {

@@ -159,10 +159,7 @@ fn restorable(strategy: &str) -> Trial {
         reason: "all checks passed".into(),
         expected: Vec::new(),
         versions: BTreeMap::from([("sqlite".into(), "3.53.0".into())]),
-        phases: vec![PhaseStart {
-            phase: "provision".into(),
-            at_seconds: 0.0,
-        }],
+        phases: vec![PhaseStart { phase: "provision".into(), at_seconds: 0.0 }],
         backup: Some(Backup {
             seconds: Some(1.25),
             elapsed_seconds: 1.25,
@@ -179,10 +176,7 @@ fn restorable(strategy: &str) -> Trial {
             downtime_seconds: Some(0.0),
             longest_stall_seconds: Some(0.0),
         }),
-        restore: Some(Restore {
-            seconds: 1.1,
-            recovery_seconds: Some(1.4),
-        }),
+        restore: Some(Restore { seconds: 1.1, recovery_seconds: Some(1.4) }),
         recovery_point: Some(RecoveryPoint {
             acknowledged_writes: 100,
             indeterminate_writes: 0,
@@ -202,10 +196,7 @@ fn restorable(strategy: &str) -> Trial {
             seconds: 3.0,
         }),
         resources: Resources {
-            strategy: Usage {
-                memory_bytes_max: Some(12 * MIB),
-                ..Usage::default()
-            },
+            strategy: Usage { memory_bytes_max: Some(12 * MIB), ..Usage::default() },
             ..Resources::default()
         },
         samples: Vec::new(),

@@ -65,15 +65,9 @@ impl Results {
         let path_buf = || path.to_path_buf();
         let text = std::fs::read_to_string(path).map_err(|source| match source.kind() {
             std::io::ErrorKind::NotFound => LoadError::Missing { path: path_buf() },
-            _ => LoadError::Read {
-                path: path_buf(),
-                source,
-            },
+            _ => LoadError::Read { path: path_buf(), source },
         })?;
-        Results::from_json(&text).map_err(|source| LoadError::Content {
-            path: path_buf(),
-            source,
-        })
+        Results::from_json(&text).map_err(|source| LoadError::Content { path: path_buf(), source })
     }
 
     /// Reads a run from the text of a `results.json`.
@@ -120,10 +114,7 @@ mod tests {
         let cut = &text[..text.len() / 2];
         let line = cut.lines().count();
         let found = error(cut);
-        assert!(
-            found.starts_with("not JSON: EOF") && found.contains(&format!("at line {line} ")),
-            "{found}"
-        );
+        assert!(found.starts_with("not JSON: EOF") && found.contains(&format!("at line {line} ")), "{found}");
     }
 
     #[test]

@@ -31,9 +31,6 @@ mod tests {
             std::fs::write(&path, &generated).unwrap();
         }
         let checked_in = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            checked_in == generated,
-            "reports/{file} differs from the types: run `{UPDATE}`"
-        );
+        assert!(checked_in == generated, "reports/{file} differs from the types: run `{UPDATE}`");
     }
 }

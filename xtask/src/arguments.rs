@@ -50,9 +50,7 @@ pub struct Place {
 impl Place {
     /// The directory asked for, or `target/drill` of this repository.
     pub fn directory(&self) -> PathBuf {
-        self.dir
-            .clone()
-            .unwrap_or_else(|| workspace_root().join("target/drill"))
+        self.dir.clone().unwrap_or_else(|| workspace_root().join("target/drill"))
     }
 }
 
@@ -118,35 +116,20 @@ impl Select {
             words.push(format!("--only {}", quoted(only)));
         }
         let flags = [
-            (
-                "--size",
-                self.size.map(|size| quoted(&size.to_string().replace(' ', ""))),
-            ),
-            (
-                "--rate",
-                self.rate
-                    .map(|rate| rate.to_string().trim_end_matches("/s").to_owned()),
-            ),
+            ("--size", self.size.map(|size| quoted(&size.to_string().replace(' ', "")))),
+            ("--rate", self.rate.map(|rate| rate.to_string().trim_end_matches("/s").to_owned())),
             ("--seed", self.seed.map(|seed| seed.to_string())),
             ("--repetitions", self.repetitions.map(|count| count.to_string())),
             ("--deadline", self.deadline.map(|seconds| seconds.to_string())),
         ];
-        words.extend(
-            flags
-                .into_iter()
-                .filter_map(|(flag, value)| Some(format!("{flag} {}", value?))),
-        );
+        words.extend(flags.into_iter().filter_map(|(flag, value)| Some(format!("{flag} {}", value?))));
         words.join(" ")
     }
 }
 
 fn quoted(word: &str) -> String {
     let plain = |character: char| character.is_ascii_alphanumeric() || "-_./=,:".contains(character);
-    if word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 #[derive(Args)]
@@ -218,20 +201,9 @@ mod tests {
     #[test]
     fn the_command_line_that_is_shown_selects_the_same_trials() {
         let line = "cargo xtask run sizes --only 'step_pages=100 x' --size 1.0GiB --rate closed --seed 7";
-        let words = [
-            "x",
-            "run",
-            "sizes",
-            "--only",
-            "step_pages=100 x",
-            "--size",
-            "1GiB",
-            "--rate",
-            "closed",
-        ];
-        let Ok(Arguments {
-            command: Command::Run(run),
-        }) = Arguments::try_parse_from(words.into_iter().chain(["--seed", "7"]))
+        let words = ["x", "run", "sizes", "--only", "step_pages=100 x", "--size", "1GiB", "--rate", "closed"];
+        let Ok(Arguments { command: Command::Run(run) }) =
+            Arguments::try_parse_from(words.into_iter().chain(["--seed", "7"]))
         else {
             panic!("the words are valid")
         };

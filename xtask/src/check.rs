@@ -12,30 +12,10 @@ const STEPS: &[(&str, &[&str])] = &[
     ("formatting", &["fmt", "--all", "--check"]),
     (
         "lints",
-        &[
-            "clippy",
-            "--release",
-            "--workspace",
-            "--all-targets",
-            "--quiet",
-            "--",
-            "--deny",
-            "warnings",
-        ],
+        &["clippy", "--release", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"],
     ),
     ("tests", &["test", "--release", "--workspace"]),
-    (
-        "benches, once each",
-        &[
-            "bench",
-            "--workspace",
-            "--benches",
-            "--profile",
-            "release",
-            "--",
-            "--test",
-        ],
-    ),
+    ("benches, once each", &["bench", "--workspace", "--benches", "--profile", "release", "--", "--test"]),
 ];
 
 /// Runs all steps.

@@ -15,17 +15,10 @@ use harness::workspace::Workspace;
 pub fn show(directory: &Path) -> Result<u8> {
     let workspace = Workspace::open(directory)?;
     let host = host::describe(workspace.root());
-    println!(
-        "machine   {}, kernel {}, {} x {}",
-        host.os, host.kernel, host.cpus, host.cpu
-    );
+    println!("machine   {}, kernel {}, {} x {}", host.os, host.kernel, host.cpus, host.cpu);
     println!("memory    {}", ByteSize(host.memory_bytes));
     let free = ByteSize(host.free_bytes);
-    println!(
-        "disk      {} on {}, {free} free",
-        workspace.root().display(),
-        host.filesystem
-    );
+    println!("disk      {} on {}, {free} free", workspace.root().display(), host.filesystem);
     probe_disk(&workspace)?;
     let mut complete = true;
     println!("\nstrategies");
@@ -42,11 +35,7 @@ pub fn show(directory: &Path) -> Result<u8> {
             }
         }
     }
-    Ok(if complete {
-        crate::exit::SUCCESS
-    } else {
-        crate::exit::ENVIRONMENT
-    })
+    Ok(if complete { crate::exit::SUCCESS } else { crate::exit::ENVIRONMENT })
 }
 
 /// Tries what depends on the file system.
@@ -64,11 +53,8 @@ fn probe_disk(workspace: &Workspace) -> Result<()> {
     println!("reflinks  {says}");
     storage::evict(&file).map_err(refused)?;
     let cold = storage::cached_share(&file).map_err(refused)? < 0.1;
-    let says = if cold {
-        "yes"
-    } else {
-        "no: this file system keeps files in memory, so 'cold' will not be cold"
-    };
+    let says =
+        if cold { "yes" } else { "no: this file system keeps files in memory, so 'cold' will not be cold" };
     println!("eviction  {says}");
     Ok(())
 }

@@ -15,13 +15,7 @@ pub fn show() -> Result<u8> {
     println!("Strategies\n");
     for strategy in STRATEGIES {
         let card = strategy.card();
-        println!(
-            "  {} ({}; {}): {}",
-            card.name,
-            card.kind.name(),
-            card.engines.join(", "),
-            card.summary
-        );
+        println!("  {} ({}; {}): {}", card.name, card.kind.name(), card.engines.join(", "), card.summary);
         println!("      promises: {}", card.promise.text);
         let defaults = strategy.complete(&Settings::new()).expect("defaults are valid");
         for (name, meaning) in card.settings {

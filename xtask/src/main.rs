@@ -71,10 +71,7 @@ fn run_scenario(arguments: &Run) -> Result<u8> {
             Ok(exit::of_outcome(&results))
         }
         Err(Error::Interrupted) => {
-            eprintln!(
-                "interrupted: what was measured is saved; go on with: {} --resume",
-                request.command
-            );
+            eprintln!("interrupted: what was measured is saved; go on with: {} --resume", request.command);
             Err(Error::Interrupted)
         }
         Err(error) => Err(error),
@@ -90,10 +87,7 @@ fn generate_dataset(arguments: &Generate) -> Result<u8> {
     let cancel = cancel_on_signal()?;
     let progress = show::Progress::new();
     let outcome = dataset::generate(&spec, &arguments.file, &|| cancel.is_cancelled(), &mut |bytes| {
-        progress.show(harness::event::Event::Generating {
-            dataset: &spec,
-            bytes,
-        });
+        progress.show(harness::event::Event::Generating { dataset: &spec, bytes });
     });
     progress.finish();
     let generated = outcome?;
@@ -112,11 +106,7 @@ fn render_report(arguments: &Report) -> Result<u8> {
         Some(path) => path.clone(),
         None => arguments.place.directory().join(LATEST),
     };
-    let file = if given.is_dir() {
-        given.join(RESULTS)
-    } else {
-        given
-    };
+    let file = if given.is_dir() { given.join(RESULTS) } else { given };
     let results = Results::load(&file).map_err(|error| Error::Input(error.to_string()))?;
     let report = file.with_file_name(REPORT);
     std::fs::write(&report, reports::render::markdown::markdown(&results))
@@ -128,10 +118,7 @@ fn render_report(arguments: &Report) -> Result<u8> {
 fn clean_up(arguments: &Clean) -> Result<u8> {
     let workspace = Workspace::open(&arguments.place.directory())?;
     let swept = workspace.sweep()?;
-    println!(
-        "cleaned what {} killed run(s) had left, and ended {} process(es)",
-        swept.runs, swept.processes
-    );
+    println!("cleaned what {} killed run(s) had left, and ended {} process(es)", swept.runs, swept.processes);
     let cached = bytesize::ByteSize(workspace.cached_bytes());
     if arguments.datasets {
         workspace.clear_cache()?;

@@ -12,33 +12,16 @@ use harness::run;
 /// # Errors
 /// When the disk of `directory` has too little space for it.
 pub fn show(plan: &Plan, directory: &Path) -> Result<u8> {
-    println!(
-        "scenario '{}': {}",
-        plan.scenario.name,
-        plan.scenario.description.trim()
-    );
+    println!("scenario '{}': {}", plan.scenario.name, plan.scenario.description.trim());
     println!("{} trials, seed {}:", plan.trials.len(), plan.scenario.seed);
     for trial in &plan.trials {
-        println!(
-            "  {} (about {:.0} s)",
-            trial.id,
-            trial.seconds(&plan.scenario).ceil()
-        );
+        println!("  {} (about {:.0} s)", trial.id, trial.seconds(&plan.scenario).ceil());
     }
     for (dataset, bytes) in plan.datasets() {
-        println!(
-            "dataset {}, seed {}: {}",
-            dataset.profile,
-            dataset.seed,
-            ByteSize(bytes)
-        );
+        println!("dataset {}, seed {}: {}", dataset.profile, dataset.seed, ByteSize(bytes));
     }
     let cached = run::cached_bytes(plan, &directory.join("cache"));
-    println!(
-        "disk: {} at the peak, {} of it cached already",
-        ByteSize(plan.disk_bytes()),
-        ByteSize(cached)
-    );
+    println!("disk: {} at the peak, {} of it cached already", ByteSize(plan.disk_bytes()), ByteSize(cached));
     println!(
         "time: about {:.0} min on a disk that copies {}/s; a deadline of {} s ends a backup that takes longer",
         (plan.seconds() / 60.0).ceil(),
@@ -46,10 +29,7 @@ pub fn show(plan: &Plan, directory: &Path) -> Result<u8> {
         plan.scenario.trial.deadline_seconds
     );
     // The nearest directory that exists is on the same disk.
-    let existing = directory
-        .ancestors()
-        .find(|path| path.exists())
-        .unwrap_or(Path::new("."));
+    let existing = directory.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
     plan.check_disk(existing, cached)?;
     Ok(crate::exit::SUCCESS)
 }

@@ -39,10 +39,7 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });
-        Progress {
-            bar,
-            state: Mutex::default(),
-        }
+        Progress { bar, state: Mutex::default() }
     }
 
     pub fn show(&self, event: Event<'_>) {
@@ -58,12 +55,7 @@ impl Progress {
                 state.phase = "";
                 self.step(&mut state, "preparing", what);
             }
-            Event::TrialStarted {
-                number,
-                of,
-                id,
-                seconds_left,
-            } => {
+            Event::TrialStarted { number, of, id, seconds_left } => {
                 state.heading = format!("[{number}/{of}] {id}");
                 state.phase = "";
                 state.ends = Some(Instant::now() + Duration::from_secs_f64(seconds_left));
@@ -72,12 +64,7 @@ impl Progress {
                 }
             }
             Event::Status(status) => {
-                let text = format!(
-                    "{} | {}, {} left",
-                    state.heading,
-                    status_text(&status),
-                    left(&state)
-                );
+                let text = format!("{} | {}, {} left", state.heading, status_text(&status), left(&state));
                 self.step(&mut state, status.phase, text);
             }
             Event::TrialFinished(trial) => self.line(&finished(trial)),
@@ -127,23 +114,12 @@ fn status_text(status: &Status) -> String {
 
 /// About how long the rest takes.
 fn left(state: &State) -> String {
-    let seconds = state
-        .ends
-        .map_or(0, |ends| ends.saturating_duration_since(Instant::now()).as_secs());
-    if seconds < 90 {
-        format!("about {seconds} s")
-    } else {
-        format!("about {} min", seconds.div_ceil(60))
-    }
+    let seconds = state.ends.map_or(0, |ends| ends.saturating_duration_since(Instant::now()).as_secs());
+    if seconds < 90 { format!("about {seconds} s") } else { format!("about {} min", seconds.div_ceil(60)) }
 }
 
 fn finished(trial: &Trial) -> String {
-    format!(
-        "  {:11} {}: {}",
-        trial.verdict,
-        trial.id,
-        first_line(&trial.reason)
-    )
+    format!("  {:11} {}: {}", trial.verdict, trial.id, first_line(&trial.reason))
 }
 
 fn first_line(text: &str) -> &str {

@@ -84,18 +84,8 @@ pub fn obtain(
         save(&manifest, &directory)?;
         sync_directory(cache_directory)?;
     }
-    let Generated {
-        bytes,
-        rows,
-        torrents,
-    } = generated;
-    Ok(CachedDataset {
-        database,
-        bytes,
-        rows,
-        torrents,
-        spec: spec.clone(),
-    })
+    let Generated { bytes, rows, torrents } = generated;
+    Ok(CachedDataset { database, bytes, rows, torrents, spec: spec.clone() })
 }
 
 /// True when the cache has the database of `spec`, so that [`obtain`] will not generate it.
@@ -105,25 +95,12 @@ pub fn is_cached(cache_directory: &Path, spec: &DatasetSpec) -> bool {
 }
 
 fn directory_name(spec: &DatasetSpec) -> String {
-    format!(
-        "{}-{}-{}-{FORMAT_VERSION}",
-        spec.profile, spec.target_bytes, spec.seed
-    )
+    format!("{}-{}-{}-{FORMAT_VERSION}", spec.profile, spec.target_bytes, spec.seed)
 }
 
 fn manifest(spec: &DatasetSpec, generated: Generated) -> Manifest {
-    let Generated {
-        bytes,
-        rows,
-        torrents,
-    } = generated;
-    Manifest {
-        format: FORMAT_VERSION,
-        spec: spec.clone(),
-        bytes,
-        rows,
-        torrents,
-    }
+    let Generated { bytes, rows, torrents } = generated;
+    Manifest { format: FORMAT_VERSION, spec: spec.clone(), bytes, rows, torrents }
 }
 
 /// Waits for the lock. It goes with the process that holds it, however that ends.
@@ -165,30 +142,20 @@ fn remove_leftovers(cache_directory: &Path) -> Result<()> {
 /// Whether the directory holds exactly what it should. Any transaction since would have changed the first page.
 fn is_complete(directory: &Path, wanted: &Manifest) -> Result<bool> {
     let found = fs::read(directory.join(MANIFEST)).ok();
-    if found
-        .and_then(|json| serde_json::from_slice::<Manifest>(&json).ok())
-        .as_ref()
-        != Some(wanted)
-    {
+    if found.and_then(|json| serde_json::from_slice::<Manifest>(&json).ok()).as_ref() != Some(wanted) {
         return Ok(false);
     }
     let path = directory.join(DATABASE);
     let Ok(file) = File::open(&path) else {
         return Ok(false);
     };
-    let length = file
-        .metadata()
-        .map_err(|error| refused("read", &path, error))?
-        .len();
+    let length = file.metadata().map_err(|error| refused("read", &path, error))?.len();
     if length != wanted.bytes || companions(&path).any(|companion| companion.exists()) {
         return Ok(false);
     }
     let (mut first, mut expected) = ([0; PAGE_BYTES], [0; PAGE_BYTES]);
-    file.read_exact_at(&mut first, 0)
-        .map_err(|error| refused("read", &path, error))?;
-    plan(&wanted.spec)?
-        .0
-        .write_page(1, &mut expected, &mut Record::default());
+    file.read_exact_at(&mut first, 0).map_err(|error| refused("read", &path, error))?;
+    plan(&wanted.spec)?.0.write_page(1, &mut expected, &mut Record::default());
     Ok(first == expected)
 }
 
@@ -228,11 +195,7 @@ mod tests {
     use super::*;
 
     fn spec(seed: u64) -> DatasetSpec {
-        DatasetSpec {
-            profile: "torrust-demo".into(),
-            target_bytes: 1 << 20,
-            seed,
-        }
+        DatasetSpec { profile: "torrust-demo".into(), target_bytes: 1 << 20, seed }
     }
 
     /// The dataset, and whether it was generated now.
@@ -248,11 +211,7 @@ mod tests {
         let cache = tempfile::tempdir().unwrap();
         let (first, generated) = obtained(cache.path(), 1);
         assert!(generated);
-        assert!(
-            first
-                .database
-                .starts_with(cache.path().join("torrust-demo-1048576-1-1"))
-        );
+        assert!(first.database.starts_with(cache.path().join("torrust-demo-1048576-1-1")));
         assert_eq!(obtained(cache.path(), 1), (first.clone(), false));
         let (other, generated) = obtained(cache.path(), 2);
         assert!(generated && other.database != first.database);
@@ -262,39 +221,25 @@ mod tests {
     fn whatever_is_damaged_is_generated_anew() {
         type Damage = fn(&Path);
         let damages: [(&str, Damage); 8] = [
-            ("no manifest", |path| {
-                fs::remove_file(path.with_file_name(MANIFEST)).unwrap()
-            }),
-            ("half a manifest", |path| {
-                fs::write(path.with_file_name(MANIFEST), "{\"format\": 1,").unwrap()
-            }),
+            ("no manifest", |path| fs::remove_file(path.with_file_name(MANIFEST)).unwrap()),
+            ("half a manifest", |path| fs::write(path.with_file_name(MANIFEST), "{\"format\": 1,").unwrap()),
             ("a manifest of another dataset", |path| {
                 let (_, generated) = plan(&spec(5)).unwrap();
                 save(&manifest(&spec(5), generated), path.parent().unwrap()).unwrap();
             }),
             ("no database", |path| fs::remove_file(path).unwrap()),
             ("half a database", |path| {
-                File::options()
-                    .write(true)
-                    .open(path)
-                    .unwrap()
-                    .set_len(8192)
-                    .unwrap()
+                File::options().write(true).open(path).unwrap().set_len(8192).unwrap()
             }),
-            ("a hot journal", |path| {
-                fs::write(path.with_file_name("database.sqlite-journal"), "x").unwrap()
-            }),
+            ("a hot journal", |path| fs::write(path.with_file_name("database.sqlite-journal"), "x").unwrap()),
             ("a transaction", |path| {
                 let connection = rusqlite::Connection::open(path).unwrap();
-                connection
-                    .execute("UPDATE torrents SET completed = 5 WHERE id = 1", [])
-                    .unwrap();
+                connection.execute("UPDATE torrents SET completed = 5 WHERE id = 1", []).unwrap();
             }),
             ("another journal mode", |path| {
                 let connection = rusqlite::Connection::open(path).unwrap();
-                let _: String = connection
-                    .query_row("PRAGMA journal_mode = wal", [], |row| row.get(0))
-                    .unwrap();
+                let _: String =
+                    connection.query_row("PRAGMA journal_mode = wal", [], |row| row.get(0)).unwrap();
             }),
         ];
         let cache = tempfile::tempdir().unwrap();
@@ -305,10 +250,7 @@ mod tests {
             let (again, generated) = obtained(cache.path(), 1);
             assert!(generated, "{name} was taken for a complete dataset");
             assert_eq!(again, dataset);
-            assert!(
-                fs::read(&dataset.database).unwrap() == right,
-                "{name} was not repaired"
-            );
+            assert!(fs::read(&dataset.database).unwrap() == right, "{name} was not repaired");
             assert!(!obtained(cache.path(), 1).1, "{name} was not repaired for good");
         }
     }
@@ -354,13 +296,8 @@ mod tests {
     fn runs_at_the_same_time_generate_once() {
         let cache = tempfile::tempdir().unwrap();
         let generated = thread::scope(|scope| {
-            let runs: Vec<_> = (0..4)
-                .map(|_| scope.spawn(|| obtained(cache.path(), 1).1))
-                .collect();
-            runs.into_iter()
-                .map(|run| run.join().unwrap())
-                .filter(|new| *new)
-                .count()
+            let runs: Vec<_> = (0..4).map(|_| scope.spawn(|| obtained(cache.path(), 1).1)).collect();
+            runs.into_iter().map(|run| run.join().unwrap()).filter(|new| *new).count()
         });
         assert_eq!(generated, 1);
     }

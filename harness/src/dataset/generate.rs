@@ -50,8 +50,7 @@ pub fn generate(
     let partial = Partial(partial_path(path));
     let file = create(&partial.0)?;
     write(&database, &file, cancel, progress).map_err(|error| error.at(&partial.0))?;
-    file.sync_all()
-        .map_err(|error| refused("write", &partial.0, error))?;
+    file.sync_all().map_err(|error| refused("write", &partial.0, error))?;
     fs::rename(&partial.0, path).map_err(|error| refused("create", path, error))?;
     sync_directory(directory)?;
     Ok(generated)
@@ -91,10 +90,7 @@ pub(crate) fn refused(action: &str, place: &Path, error: io::Error) -> Error {
 
 /// A stale journal would be rolled back into the new database by the first who opens it.
 fn refuse_occupied(path: &Path) -> Result<()> {
-    match std::iter::once(path.to_owned())
-        .chain(companions(path))
-        .find(|place| place.exists())
-    {
+    match std::iter::once(path.to_owned()).chain(companions(path)).find(|place| place.exists()) {
         None => Ok(()),
         Some(place) => Err(Error::Input(format!(
             "{} is already there: choose another path for the dataset, or remove it",
@@ -143,14 +139,8 @@ impl Drop for Partial {
 /// Opens the file past the page cache, which halves the work of the memory and leaves the cache to those who
 /// need it, or through the cache where the file system knows no other way.
 fn create(path: &Path) -> Result<File> {
-    let open = |flags| {
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .custom_flags(flags)
-            .open(path)
-    };
+    let open =
+        |flags| OpenOptions::new().write(true).create(true).truncate(true).custom_flags(flags).open(path);
     let opened = match open(libc::O_DIRECT).and_then(|file| accepts_direct_writes(&file).map(|()| file)) {
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => open(0),
         other => other,
@@ -188,12 +178,7 @@ fn write(
     cancel: &dyn Fn() -> bool,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), Unwritten> {
-    let work = Work {
-        database,
-        file,
-        next_chunk: AtomicU64::new(0),
-        stop: AtomicBool::new(false),
-    };
+    let work = Work { database, file, next_chunk: AtomicU64::new(0), stop: AtomicBool::new(false) };
     let threads = thread::available_parallelism().map_or(1, |threads| threads.get().min(THREADS_MAX));
     thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
@@ -208,9 +193,7 @@ fn write(
         work.stop.store(true, Ordering::Relaxed);
         for writer in writers {
             if writer.join().is_err() {
-                return Err(Unwritten::Bug(anyhow::anyhow!(
-                    "a thread that generates a dataset panicked"
-                )));
+                return Err(Unwritten::Bug(anyhow::anyhow!("a thread that generates a dataset panicked")));
             }
         }
         watched

@@ -18,12 +18,7 @@ pub(crate) struct Hashes {
 impl Hashes {
     /// The keys of `count` rows, at least one.
     pub(crate) fn new(count: u64, seed: u64) -> Hashes {
-        Hashes {
-            count,
-            ranks: Permutation::new(count, seed),
-            width: u64::MAX / count,
-            seed,
-        }
+        Hashes { count, ranks: Permutation::new(count, seed), width: u64::MAX / count, seed }
     }
 
     /// Number of keys.
@@ -89,10 +84,7 @@ mod tests {
         for (place, uses) in uses.iter().enumerate() {
             for digit in b"0123456789abcdef" {
                 let share = f64::from(uses[usize::from(*digit)]) / count as f64 * 16.0;
-                assert!(
-                    (0.93..1.07).contains(&share),
-                    "digit {digit} in place {place}: {share}"
-                );
+                assert!((0.93..1.07).contains(&share), "digit {digit} in place {place}: {share}");
             }
         }
     }

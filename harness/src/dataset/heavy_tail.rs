@@ -25,24 +25,13 @@ impl HeavyTail {
         let (mut low, mut high) = (0, EXPONENT_MAX);
         while low < high {
             let exponent = (low + high) / 2;
-            if (HeavyTail {
-                count,
-                offset,
-                exponent,
-            })
-            .total()
-                < wanted
-            {
+            if (HeavyTail { count, offset, exponent }).total() < wanted {
                 low = exponent + 1;
             } else {
                 high = exponent;
             }
         }
-        HeavyTail {
-            count,
-            offset,
-            exponent: low,
-        }
+        HeavyTail { count, offset, exponent: low }
     }
 
     /// Number of values.

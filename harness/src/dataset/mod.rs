@@ -94,11 +94,7 @@ pub fn predicted(spec: &DatasetSpec) -> Result<Generated> {
 fn plan(spec: &DatasetSpec) -> Result<(Database, Generated)> {
     let Shape { tables, origin } = shape(spec)?;
     let database = Database::new(tables, spec.target_bytes);
-    let generated = Generated {
-        bytes: database.bytes(),
-        rows: database.rows(),
-        torrents: origin.torrents(),
-    };
+    let generated = Generated { bytes: database.bytes(), rows: database.rows(), torrents: origin.torrents() };
     Ok((database, generated))
 }
 

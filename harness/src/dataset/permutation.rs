@@ -23,12 +23,7 @@ impl Permutation {
         assert!((1..=1 << 62).contains(&items), "cannot shuffle {items} items");
         let columns = items.isqrt();
         let keys = std::array::from_fn(|round| xxh3_64_with_seed(&[round as u8], seed));
-        Permutation {
-            items,
-            rows: items.div_ceil(columns),
-            columns,
-            keys,
-        }
+        Permutation { items, rows: items.div_ceil(columns), columns, keys }
     }
 
     /// Where `item` stands after the shuffle.
@@ -130,9 +125,7 @@ mod tests {
         let apart = |step: u64| {
             let distances = (0..10_000).map(|n| {
                 let item = n * 97;
-                permutation
-                    .forward(item)
-                    .abs_diff(permutation.forward(item + step))
+                permutation.forward(item).abs_diff(permutation.forward(item + step))
             });
             distances.sum::<u64>() as f64 / 10_000.0
         };
@@ -147,9 +140,7 @@ mod tests {
     fn the_seed_decides() {
         let places = |seed| {
             let permutation = Permutation::new(1_000, seed);
-            (0..1_000)
-                .map(|item| permutation.forward(item))
-                .collect::<Vec<_>>()
+            (0..1_000).map(|item| permutation.forward(item)).collect::<Vec<_>>()
         };
         assert_ne!(places(1), places(2));
         assert_eq!(places(1), places(1));

@@ -27,10 +27,7 @@ pub static PROFILES: &[Profile] = &[torrust_demo::PROFILE];
 
 /// The profile with this name.
 pub(crate) fn find(name: &str) -> Result<&'static Profile> {
-    PROFILES
-        .iter()
-        .find(|profile| profile.name == name)
-        .ok_or_else(|| unknown(name))
+    PROFILES.iter().find(|profile| profile.name == name).ok_or_else(|| unknown(name))
 }
 
 fn unknown(name: &str) -> Error {
@@ -42,9 +39,7 @@ fn unknown(name: &str) -> Error {
         _ => String::new(),
     };
     let known = names().collect::<Vec<_>>().join(", ");
-    Error::Input(format!(
-        "there is no dataset profile '{name}': {hint}known profiles are: {known}"
-    ))
+    Error::Input(format!("there is no dataset profile '{name}': {hint}known profiles are: {known}"))
 }
 
 #[cfg(test)]
@@ -64,10 +59,7 @@ mod tests {
     fn a_wrong_name_is_told_the_right_one() {
         let error = |name| find(name).err().expect("no such profile").to_string();
         let near = error("torust-demo");
-        assert!(
-            near.contains("'torust-demo'") && near.contains("did you mean 'torrust-demo'?"),
-            "{near}"
-        );
+        assert!(near.contains("'torust-demo'") && near.contains("did you mean 'torrust-demo'?"), "{near}");
         let far = error("42");
         assert!(far.contains("'42'") && !far.contains("did you mean"), "{far}");
         assert!(far.contains("known profiles are: torrust-demo"), "{far}");

@@ -41,14 +41,9 @@ const DOWNLOADS_METRIC: &str = "torrents_downloads_total";
 
 fn shape(target_bytes: u64, seed: u64) -> Shape {
     let torrents = Torrents::new(scaled(DEMO_TORRENTS, target_bytes), part_seed(seed, "torrents"));
-    let whitelist = Whitelist(Hashes::new(
-        scaled(DEMO_WHITELIST, target_bytes),
-        part_seed(seed, "whitelist"),
-    ));
-    let keys = keys(
-        scaled(DEMO_KEYS, target_bytes).min(DEMO_KEYS),
-        part_seed(seed, "keys"),
-    );
+    let whitelist =
+        Whitelist(Hashes::new(scaled(DEMO_WHITELIST, target_bytes), part_seed(seed, "whitelist")));
+    let keys = keys(scaled(DEMO_KEYS, target_bytes).min(DEMO_KEYS), part_seed(seed, "keys"));
     let downloads = Value::Integer(torrents.completed.total() as i64);
     let metrics = FewRows::new(vec![vec![Value::Text(DOWNLOADS_METRIC.into()), downloads]]);
     let origin = Box::new(torrents.clone());
@@ -111,11 +106,7 @@ impl Torrents {
 
     fn completed(&self, id: u64) -> i64 {
         let place = self.places.forward(id - 1);
-        if place < self.completed.count() {
-            self.completed.value(place)
-        } else {
-            0
-        }
+        if place < self.completed.count() { self.completed.value(place) } else { 0 }
     }
 }
 
@@ -130,10 +121,7 @@ impl Origin for Torrents {
             "there is no torrent {id}: ids are 1 to {}",
             self.hashes.count()
         );
-        Torrent {
-            info_hash: self.hashes.of_id(id),
-            completed: self.completed(id),
-        }
+        Torrent { info_hash: self.hashes.of_id(id), completed: self.completed(id) }
     }
 }
 
@@ -200,20 +188,10 @@ impl Rows for Whitelist {
 fn keys(count: u64, seed: u64) -> FewRows {
     let hashes = Hashes::new(count, seed);
     let row = |id: u64| {
-        let key = hashes.of_id(id)[..KEY_DIGITS]
-            .iter()
-            .map(|digit| char::from(*digit))
-            .collect();
+        let key = hashes.of_id(id)[..KEY_DIGITS].iter().map(|digit| char::from(*digit)).collect();
         let expires = id % 2 == 1;
         let valid_until = VALID_UNTIL + id as i64 * 86_400;
-        vec![
-            Value::Text(key),
-            if expires {
-                Value::Integer(valid_until)
-            } else {
-                Value::Null
-            },
-        ]
+        vec![Value::Text(key), if expires { Value::Integer(valid_until) } else { Value::Null }]
     };
     FewRows::new((1..=count).map(row).collect())
 }
@@ -239,9 +217,7 @@ mod tests {
     fn smaller_sizes_keep_the_proportions() {
         for target in [1 << 20, 10_000_000, 300 << 20] {
             let torrents = Torrents::new(scaled(DEMO_TORRENTS, target), 2);
-            let counts = (1..=torrents.count())
-                .map(|id| torrents.torrent(id).completed)
-                .filter(|n| *n > 0);
+            let counts = (1..=torrents.count()).map(|id| torrents.torrent(id).completed).filter(|n| *n > 0);
             let (mut completed, mut sum) = (0u64, 0);
             for count in counts {
                 completed += 1;
@@ -258,11 +234,7 @@ mod tests {
     #[test]
     fn no_table_is_ever_empty_and_keys_stay_few() {
         for (target, keys) in [(1 << 20, 1), (DEMO_BYTES / 2, 5), (DEMO_BYTES * 4, 10)] {
-            let counts: Vec<u64> = shape(target, 3)
-                .tables
-                .iter()
-                .map(|table| table.rows.count())
-                .collect();
+            let counts: Vec<u64> = shape(target, 3).tables.iter().map(|table| table.rows.count()).collect();
             assert!(counts.iter().all(|count| *count >= 1), "{counts:?}");
             assert_eq!(counts[1], keys);
         }

@@ -23,9 +23,7 @@ const FSYNCS: usize = 50;
 /// # Errors
 /// When the disk cannot be read or written.
 pub fn measure(database: &Path, directory: &Path) -> Result<Calibration> {
-    let dataset_bytes = std::fs::metadata(database)
-        .context("cannot read the dataset")?
-        .len();
+    let dataset_bytes = std::fs::metadata(database).context("cannot read the dataset")?.len();
     settle(directory).context("cannot synchronise the disk")?;
     let sequential_read_seconds = {
         evict(database).context("cannot evict the dataset")?;
@@ -59,20 +57,13 @@ pub fn copy(launcher: &Launcher, from: &Path, to: &Path, cache: Cache) -> Result
     settle(directory).context("cannot synchronise the disk")?;
     let mut command = Command::new("cp");
     // A reflink would be no copy of the bytes.
-    command
-        .args(["--reflink=never", "--"])
-        .arg(from)
-        .arg(to)
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped());
+    command.args(["--reflink=never", "--"]).arg(from).arg(to).stdin(Stdio::null()).stderr(Stdio::piped());
     let started = Instant::now();
     let child = launcher.spawn(Account::Harness, command)?;
     let ended = Group::new(vec![child]).wait(|_| launcher.cancel.check())?;
     ended.result().map_err(|message| anyhow!(message))?;
     for path in [to, directory] {
-        File::open(path)
-            .and_then(|file| file.sync_all())
-            .context("cannot synchronise the copy")?;
+        File::open(path).and_then(|file| file.sync_all()).context("cannot synchronise the copy")?;
     }
     Ok(started.elapsed().as_secs_f64())
 }
@@ -92,9 +83,8 @@ pub fn prepare(file: &Path, cache: Cache) -> Result<()> {
 
 fn durable_write(path: &Path, bytes: u64) -> std::io::Result<f64> {
     // Not zeros: some disks treat them as holes.
-    let block: Vec<u8> = (0..1u32 << 18)
-        .flat_map(|word| (word.wrapping_mul(0x9e37_79b9)).to_le_bytes())
-        .collect();
+    let block: Vec<u8> =
+        (0..1u32 << 18).flat_map(|word| (word.wrapping_mul(0x9e37_79b9)).to_le_bytes()).collect();
     let started = Instant::now();
     let mut file = File::create(path)?;
     let mut left = bytes;

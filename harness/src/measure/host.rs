@@ -15,9 +15,7 @@ pub fn describe(directory: &Path) -> Host {
         os: os_name().unwrap_or_else(unknown),
         kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease")
             .map_or_else(|_| unknown(), |text| text.trim().into()),
-        cpu: cpus
-            .and_then(|cpus| cpus.model_name(0).map(str::to_owned))
-            .unwrap_or_else(unknown),
+        cpu: cpus.and_then(|cpus| cpus.model_name(0).map(str::to_owned)).unwrap_or_else(unknown),
         cpus: std::thread::available_parallelism().map_or(0, |count| count.get() as u32),
         memory_bytes: procfs::Meminfo::current().map_or(0, |memory| memory.mem_total),
         filesystem: filesystem(directory).unwrap_or_else(unknown),
@@ -35,12 +33,8 @@ fn os_name() -> Option<String> {
 fn filesystem(directory: &Path) -> Option<String> {
     let directory = directory.canonicalize().ok()?;
     let mounts = procfs::process::Process::myself().ok()?.mountinfo().ok()?;
-    let above = mounts
-        .into_iter()
-        .filter(|mount| directory.starts_with(&mount.mount_point));
-    above
-        .max_by_key(|mount| mount.mount_point.as_os_str().len())
-        .map(|mount| mount.fs_type)
+    let above = mounts.into_iter().filter(|mount| directory.starts_with(&mount.mount_point));
+    above.max_by_key(|mount| mount.mount_point.as_os_str().len()).map(|mount| mount.fs_type)
 }
 
 #[cfg(test)]
@@ -51,9 +45,6 @@ mod tests {
     fn this_machine_has_a_kernel_processors_memory_and_a_file_system() {
         let host = describe(Path::new("/"));
         assert!(host.cpus > 0 && host.memory_bytes > 0 && host.free_bytes > 0);
-        assert!(
-            host.kernel != "unknown" && host.filesystem != "unknown",
-            "{host:?}"
-        );
+        assert!(host.kernel != "unknown" && host.filesystem != "unknown", "{host:?}");
     }
 }

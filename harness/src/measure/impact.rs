@@ -61,13 +61,7 @@ pub struct Offered {
 impl<'a> Writes<'a> {
     /// The writes of a ledger that follow this schedule from `epoch_ns` until `killed_ns`.
     pub fn new(ledger: &'a Ledger, load: Load, seed: u64, epoch_ns: u64, killed_ns: u64) -> Writes<'a> {
-        Writes {
-            ledger,
-            load,
-            seed,
-            epoch_ns,
-            killed_ns,
-        }
+        Writes { ledger, load, seed, epoch_ns, killed_ns }
     }
 
     /// Calls `visit` with each write, and with whether it was late for the harness's own reasons.
@@ -77,9 +71,7 @@ impl<'a> Writes<'a> {
             let mut free_ns = 0;
             for index in 0..entries.len() {
                 let entry = entries.entry(index);
-                let late = entry
-                    .sent_ns
-                    .is_some_and(|sent| sent > entry.due_ns.max(free_ns) + LATE_NS);
+                let late = entry.sent_ns.is_some_and(|sent| sent > entry.due_ns.max(free_ns) + LATE_NS);
                 visit(&entry, late);
                 free_ns = match entry.outcome {
                     Outcome::Acknowledged(at) | Outcome::Refused(at) => at,
@@ -88,14 +80,7 @@ impl<'a> Writes<'a> {
             }
             for due_ns in self.never_sent(writer, entries.len()) {
                 let late = self.killed_ns > due_ns.max(free_ns) + LATE_NS;
-                visit(
-                    &Entry {
-                        due_ns,
-                        sent_ns: None,
-                        outcome: Outcome::Indeterminate,
-                    },
-                    late,
-                );
+                visit(&Entry { due_ns, sent_ns: None, outcome: Outcome::Indeterminate }, late);
             }
         }
     }
@@ -166,14 +151,9 @@ impl<'a> Writes<'a> {
         writes.sort_unstable();
         let mut downtimes = stalls(&writes, span);
         for outage in outages {
-            let back = writes
-                .iter()
-                .find(|(at, _, acknowledged)| *acknowledged && *at >= outage.to_ns);
+            let back = writes.iter().find(|(at, _, acknowledged)| *acknowledged && *at >= outage.to_ns);
             let to_ns = back.map_or(outage.to_ns, |(at, _, _)| *at);
-            downtimes.push(Span {
-                from_ns: outage.from_ns,
-                to_ns,
-            });
+            downtimes.push(Span { from_ns: outage.from_ns, to_ns });
         }
         merged(downtimes)
     }
@@ -209,13 +189,8 @@ fn stalls(writes: &[(u64, u64, bool)], span: Span) -> Vec<Span> {
     let mut stalls = Vec::new();
     let mut acknowledged_ns = span.from_ns;
     let mut waiting_from = 0;
-    let ends = writes
-        .iter()
-        .enumerate()
-        .filter(|(_, (_, _, acknowledged))| *acknowledged);
-    let ends = ends
-        .map(|(index, (at, _, _))| (index + 1, *at))
-        .chain([(writes.len(), span.to_ns)]);
+    let ends = writes.iter().enumerate().filter(|(_, (_, _, acknowledged))| *acknowledged);
+    let ends = ends.map(|(index, (at, _, _))| (index + 1, *at)).chain([(writes.len(), span.to_ns)]);
     for (next, at) in ends {
         let from_ns = acknowledged_ns.max(earliest_due[waiting_from]);
         let to_ns = at.min(span.to_ns);
@@ -252,11 +227,7 @@ mod tests {
 
     /// 10 writes a second, evenly spaced; the first is due at 0 and 100 ms (at once, and by schedule).
     fn load() -> Load {
-        Load {
-            rate: Rate::Open(10.0),
-            arrivals: Arrivals::Constant,
-            pattern: Pattern::Constant,
-        }
+        Load { rate: Rate::Open(10.0), arrivals: Arrivals::Constant, pattern: Pattern::Constant }
     }
 
     /// Writes each (sent, answered) pair, in milliseconds after the epoch at 1 s.
@@ -272,10 +243,7 @@ mod tests {
     }
 
     fn span(from_ms: u64, to_ms: u64) -> Span {
-        Span {
-            from_ns: (1000 + from_ms) * MS,
-            to_ns: (1000 + to_ms) * MS,
-        }
+        Span { from_ns: (1000 + from_ms) * MS, to_ns: (1000 + to_ms) * MS }
     }
 
     #[test]
@@ -303,10 +271,7 @@ mod tests {
         let writes = Writes::new(&ledger, load(), 1, 1000 * MS, 1550 * MS);
         let offered = writes.offered(span(50, 550));
         assert_eq!(offered.late_share, 0.0);
-        assert!(
-            (offered.writes_per_second.unwrap() - 10.0).abs() < 0.1,
-            "{offered:?}"
-        );
+        assert!((offered.writes_per_second.unwrap() - 10.0).abs() < 0.1, "{offered:?}");
     }
 
     #[test]

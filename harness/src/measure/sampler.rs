@@ -33,16 +33,9 @@ struct State {
 impl Board {
     /// An empty board; the trial starts now.
     pub fn new() -> Board {
-        let state = State {
-            phases: Vec::new(),
-            remaining: None,
-            samples: Vec::new(),
-            journal_bytes_max: None,
-        };
-        Board {
-            started_ns: now_ns(),
-            state: Mutex::new(state),
-        }
+        let state =
+            State { phases: Vec::new(), remaining: None, samples: Vec::new(), journal_bytes_max: None };
+        Board { started_ns: now_ns(), state: Mutex::new(state) }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -176,9 +169,7 @@ struct Acknowledged {
 
 impl Acknowledged {
     fn new(writers: u32) -> Acknowledged {
-        Acknowledged {
-            seen: vec![(0, 0); writers as usize],
-        }
+        Acknowledged { seen: vec![(0, 0); writers as usize] }
     }
 
     fn count(&mut self, sampled: &Sampled) -> u64 {

@@ -44,11 +44,7 @@ pub fn directory_bytes(directory: &Path) -> u64 {
 pub fn settle(path: &Path) -> io::Result<()> {
     let file = File::open(path)?;
     // SAFETY: a plain system call on a descriptor that is open.
-    if unsafe { libc::syncfs(file.as_raw_fd()) } == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if unsafe { libc::syncfs(file.as_raw_fd()) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Puts a file's pages out of the page cache.

@@ -25,10 +25,7 @@ impl Strategy for ColdCopy {
             },
             settings: &[],
             tools: &[CP],
-            cost: Cost {
-                backup: 1.0,
-                restore: 1.0,
-            },
+            cost: Cost { backup: 1.0, restore: 1.0 },
         }
     }
 

@@ -41,19 +41,13 @@ impl Strategy for HotCopy {
             summary: "copy the live files one after the other, with no care for the writers",
             engines: &["sqlite"],
             kind: Kind::Control,
-            promise: Promise {
-                text: "nothing",
-                keeps_earlier_writes: false,
-            },
+            promise: Promise { text: "nothing", keeps_earlier_writes: false },
             settings: &[(
                 "seconds_min",
                 "slow the copy down to at least this long: a quick one is often lucky",
             )],
             tools: &[CP],
-            cost: Cost {
-                backup: 1.0,
-                restore: 1.0,
-            },
+            cost: Cost { backup: 1.0, restore: 1.0 },
         }
     }
 
@@ -84,16 +78,14 @@ impl Strategy for HotCopy {
     fn work(&self, task: Value, report: &mut dyn FnMut(Progress)) -> anyhow::Result<Value> {
         let task: Task = serde_json::from_value(task)?;
         // A journal that was there a moment ago may be gone by now, and again when its turn comes.
-        let total: u64 = task.files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|file| file.len()).sum();
+        let total: u64 =
+            task.files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|file| file.len()).sum();
         let started = Instant::now();
         let mut done = 0;
         let mut buffer = vec![0; 1 << 20];
         for path in &task.files {
             let Ok(mut from) = File::open(path) else { continue };
-            let mut to = File::create(
-                task.directory
-                    .join(path.file_name().context("a file has a name")?),
-            )?;
+            let mut to = File::create(task.directory.join(path.file_name().context("a file has a name")?))?;
             loop {
                 let bytes = from.read(&mut buffer)?;
                 if bytes == 0 {
@@ -102,10 +94,7 @@ impl Strategy for HotCopy {
                 to.write_all(&buffer[..bytes])?;
                 done += bytes as u64;
                 let share = (done as f64 / total as f64).min(1.0);
-                report(Progress {
-                    remaining: 1.0 - share,
-                    ..Progress::default()
-                });
+                report(Progress { remaining: 1.0 - share, ..Progress::default() });
                 let due = Duration::from_secs_f64(task.seconds_min * share);
                 std::thread::sleep(due.saturating_sub(started.elapsed()));
             }

@@ -176,8 +176,7 @@ impl BackupContext<'_> {
 
     /// Where an artifact goes that is a database file: named as the live one.
     pub fn target(&self) -> PathBuf {
-        self.destination
-            .join(self.subject.database().file_name().expect("a database is a file"))
+        self.destination.join(self.subject.database().file_name().expect("a database is a file"))
     }
 }
 
@@ -200,10 +199,7 @@ fn spawn(watch: &Watch, command: std::process::Command) -> Result<Child, Halt> {
 
 /// Starts the work of a strategy in a worker.
 fn spawn_work(watch: &Watch, name: &str, task: Value) -> Result<Child, Halt> {
-    let job = Job::Strategy {
-        name: name.to_owned(),
-        task,
-    };
+    let job = Job::Strategy { name: name.to_owned(), task };
     let (child, _stdin) = watch.launcher.worker(Account::Strategy, &job)?;
     Ok(child)
 }
@@ -221,20 +217,13 @@ mod tests {
             let defaults = strategy.complete(&Settings::new()).unwrap();
             let mut documented: Vec<&str> = card.settings.iter().map(|(name, _)| *name).collect();
             documented.sort_unstable();
-            assert_eq!(
-                defaults.keys().map(String::as_str).collect::<Vec<_>>(),
-                documented,
-                "{}",
-                card.name
-            );
+            assert_eq!(defaults.keys().map(String::as_str).collect::<Vec<_>>(), documented, "{}", card.name);
         }
     }
 
     #[test]
     fn an_unknown_strategy_is_refused_with_the_nearest_name() {
-        let Err(error) = named("cold-cpoy") else {
-            panic!("there is no such strategy")
-        };
+        let Err(error) = named("cold-cpoy") else { panic!("there is no such strategy") };
         insta::assert_snapshot!(error, @"");
     }
 }

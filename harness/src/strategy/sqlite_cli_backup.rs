@@ -32,15 +32,9 @@ impl Strategy for SqliteCliBackup {
                 text: "consistent; keeps every write acknowledged before it began; writers go on",
                 keeps_earlier_writes: true,
             },
-            settings: &[(
-                "timeout_ms",
-                "'.timeout' before '.backup'; 0: none, as most people run it",
-            )],
+            settings: &[("timeout_ms", "'.timeout' before '.backup'; 0: none, as most people run it")],
             tools: &[SQLITE3, CP],
-            cost: Cost {
-                backup: 1.5,
-                restore: 1.0,
-            },
+            cost: Cost { backup: 1.5, restore: 1.0 },
         }
     }
 
@@ -56,10 +50,7 @@ impl Strategy for SqliteCliBackup {
             command.arg(format!(".timeout {}", settings.timeout_ms));
         }
         command.arg(format!(".backup '{}'", context.target().display()));
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         context.watch.passes = Passes::FromBytesWritten;
         let child = spawn(context.watch, command)?;
         context.watch.run(vec![child])?;

@@ -9,9 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tool::{SQLITE3, ZSTD};
 use super::watch::Halt;
-use super::{
-    BackupContext, Card, Cost, Kind, Promise, RestoreContext, Settings, Strategy, complete, spawn,
-};
+use super::{BackupContext, Card, Cost, Kind, Promise, RestoreContext, Settings, Strategy, complete, spawn};
 
 pub struct SqliteDump;
 
@@ -24,10 +22,7 @@ struct DumpSettings {
 
 impl Default for DumpSettings {
     fn default() -> Self {
-        DumpSettings {
-            level: 3,
-            timeout_ms: 10_000,
-        }
+        DumpSettings { level: 3, timeout_ms: 10_000 }
     }
 }
 
@@ -50,10 +45,7 @@ impl Strategy for SqliteDump {
                 ("timeout_ms", "'.timeout' before '.dump'; 0: none"),
             ],
             tools: &[SQLITE3, ZSTD],
-            cost: Cost {
-                backup: 3.0,
-                restore: 15.0,
-            },
+            cost: Cost { backup: 3.0, restore: 15.0 },
         }
     }
 
@@ -72,18 +64,13 @@ impl Strategy for SqliteDump {
         if settings.timeout_ms > 0 {
             dump.arg(format!(".timeout {}", settings.timeout_ms));
         }
-        dump.arg(".dump")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        dump.arg(".dump").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut dump = spawn(context.watch, dump)?;
         let mut compress = Command::new(ZSTD.command);
         compress
             .args(["--quiet", &format!("-{}", settings.level), "-o"])
             .arg(context.destination.join(ARTIFACT));
-        compress
-            .stdin(dump.take_stdout().expect("standard output is piped"))
-            .stderr(Stdio::piped());
+        compress.stdin(dump.take_stdout().expect("standard output is piped")).stderr(Stdio::piped());
         let compress = spawn(context.watch, compress)?;
         // How small it will get, nobody knows.
         context.watch.expected_bytes = None;
@@ -93,13 +80,8 @@ impl Strategy for SqliteDump {
 
     fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
         let mut decompress = Command::new(ZSTD.command);
-        decompress
-            .args(["--quiet", "-d", "-c"])
-            .arg(context.artifact.join(ARTIFACT));
-        decompress
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        decompress.args(["--quiet", "-d", "-c"]).arg(context.artifact.join(ARTIFACT));
+        decompress.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut decompress = spawn(context.watch, decompress)?;
         let mut load = Command::new(SQLITE3.command);
         load.arg("-bail").arg(context.database);

@@ -33,12 +33,7 @@ struct OnlineBackupSettings {
 
 impl Default for OnlineBackupSettings {
     fn default() -> Self {
-        OnlineBackupSettings {
-            busy_timeout_ms: 10_000,
-            pause_ms: 0,
-            pinned: false,
-            step_pages: 100,
-        }
+        OnlineBackupSettings { busy_timeout_ms: 10_000, pause_ms: 0, pinned: false, step_pages: 100 }
     }
 }
 
@@ -71,10 +66,7 @@ impl Strategy for SqliteOnlineBackup {
                 ("step_pages", "pages a step; -1: all in one step"),
             ],
             tools: &[CP],
-            cost: Cost {
-                backup: 1.5,
-                restore: 1.0,
-            },
+            cost: Cost { backup: 1.5, restore: 1.0 },
         }
     }
 
@@ -102,11 +94,7 @@ impl Strategy for SqliteOnlineBackup {
     }
 
     fn work(&self, task: Value, report: &mut dyn FnMut(Progress)) -> anyhow::Result<Value> {
-        let Task {
-            source,
-            target,
-            settings,
-        } = serde_json::from_value(task)?;
+        let Task { source, target, settings } = serde_json::from_value(task)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let source = Connection::open_with_flags(&source, flags).context("cannot open the live database")?;
         source.busy_timeout(Duration::from_millis(settings.busy_timeout_ms))?;
@@ -128,10 +116,7 @@ impl Strategy for SqliteOnlineBackup {
                     account.report(report, result == StepResult::Done);
                 }
                 StepResult::Busy | StepResult::Locked => {
-                    bail!(
-                        "database is locked (no lock within {} ms)",
-                        settings.busy_timeout_ms
-                    )
+                    bail!("database is locked (no lock within {} ms)", settings.busy_timeout_ms)
                 }
                 other => bail!("the backup API answered {other:?}"),
             }
@@ -184,11 +169,7 @@ impl Account {
         if remaining >= self.remaining {
             self.restarts += 1;
         }
-        let copied = if self.step_pages < 0 {
-            total
-        } else {
-            self.step_pages.min(total)
-        };
+        let copied = if self.step_pages < 0 { total } else { self.step_pages.min(total) };
         self.pages_copied += copied as u64;
         self.stepping += took;
         self.steps += 1;
@@ -198,11 +179,7 @@ impl Account {
     }
 
     fn report(&mut self, report: &mut dyn FnMut(Progress), done: bool) {
-        if !done
-            && self
-                .reported
-                .is_some_and(|reported| reported.elapsed() < REPORT_EVERY)
-        {
+        if !done && self.reported.is_some_and(|reported| reported.elapsed() < REPORT_EVERY) {
             return;
         }
         let seconds = (self.stepping + self.pause * self.steps).as_secs_f64();
@@ -228,9 +205,6 @@ mod tests {
         for remaining in [900, 800, 900, 900, 800, 700] {
             account.note(remaining, 1000, Duration::from_millis(1));
         }
-        assert_eq!(
-            (account.restarts, account.pages_copied, account.low),
-            (2, 600, 700)
-        );
+        assert_eq!((account.restarts, account.pages_copied, account.low), (2, 600, 700));
     }
 }

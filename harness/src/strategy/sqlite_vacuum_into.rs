@@ -28,9 +28,7 @@ struct VacuumIntoSettings {
 
 impl Default for VacuumIntoSettings {
     fn default() -> Self {
-        VacuumIntoSettings {
-            busy_timeout_ms: 10_000,
-        }
+        VacuumIntoSettings { busy_timeout_ms: 10_000 }
     }
 }
 
@@ -55,10 +53,7 @@ impl Strategy for SqliteVacuumInto {
             },
             settings: &[("busy_timeout_ms", "how long it waits for a lock")],
             tools: &[CP],
-            cost: Cost {
-                backup: 2.0,
-                restore: 1.0,
-            },
+            cost: Cost { backup: 2.0, restore: 1.0 },
         }
     }
 
@@ -82,18 +77,12 @@ impl Strategy for SqliteVacuumInto {
     }
 
     fn work(&self, task: Value, _report: &mut dyn FnMut(Progress)) -> anyhow::Result<Value> {
-        let Task {
-            source,
-            target,
-            settings,
-        } = serde_json::from_value(task)?;
+        let Task { source, target, settings } = serde_json::from_value(task)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let source = Connection::open_with_flags(&source, flags).context("cannot open the live database")?;
         source.busy_timeout(Duration::from_millis(settings.busy_timeout_ms))?;
         let target = target.to_str().context("the path of the target is not UTF-8")?;
-        source
-            .execute("VACUUM INTO ?1", [target])
-            .context("VACUUM INTO failed")?;
+        source.execute("VACUUM INTO ?1", [target]).context("VACUUM INTO failed")?;
         Ok(Value::Null)
     }
 }

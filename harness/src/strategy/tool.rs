@@ -21,40 +21,26 @@ pub const SQLITE3: Tool = Tool {
 };
 
 /// The compressor.
-pub const ZSTD: Tool = Tool {
-    command: "zstd",
-    version_argument: "--version",
-    get: "install the package 'zstd'",
-};
+pub const ZSTD: Tool =
+    Tool { command: "zstd", version_argument: "--version", get: "install the package 'zstd'" };
 
 /// The copy command of the GNU core utilities.
-pub const CP: Tool = Tool {
-    command: "cp",
-    version_argument: "--version",
-    get: "install the package 'coreutils'",
-};
+pub const CP: Tool =
+    Tool { command: "cp", version_argument: "--version", get: "install the package 'coreutils'" };
 
 impl Tool {
     /// Where PATH has it.
     pub fn path(&self) -> Option<PathBuf> {
         let path = std::env::var_os("PATH")?;
-        std::env::split_paths(&path)
-            .map(|directory| directory.join(self.command))
-            .find(|file| file.is_file())
+        std::env::split_paths(&path).map(|directory| directory.join(self.command)).find(|file| file.is_file())
     }
 
     /// The first line that it says about its version; `None` when it is not there or cannot be run.
     pub fn version(&self) -> Option<String> {
-        let output = Command::new(self.path()?)
-            .arg(self.version_argument)
-            .stdin(Stdio::null())
-            .output()
-            .ok()?;
+        let output =
+            Command::new(self.path()?).arg(self.version_argument).stdin(Stdio::null()).output().ok()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        output
-            .status
-            .success()
-            .then(|| text.lines().next().unwrap_or("unknown").trim().to_owned())
+        output.status.success().then(|| text.lines().next().unwrap_or("unknown").trim().to_owned())
     }
 
     /// What is missing and how to get it, when it is missing.
@@ -62,10 +48,7 @@ impl Tool {
         match self.path() {
             Some(_) if self.version().is_some() => None,
             Some(path) => Some(format!("'{}' cannot be run: {}", path.display(), self.get)),
-            None => Some(format!(
-                "the command '{}' is not on PATH: {}",
-                self.command, self.get
-            )),
+            None => Some(format!("the command '{}' is not on PATH: {}", self.command, self.get)),
         }
     }
 }

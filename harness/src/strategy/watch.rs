@@ -142,10 +142,7 @@ impl Watch {
     /// When the disk refuses.
     pub fn make_durable(&mut self) -> Result<(), Halt> {
         sync_directory(&self.directory).map_err(|error| {
-            Error::Environment(format!(
-                "cannot make {} durable: {error}",
-                self.directory.display()
-            ))
+            Error::Environment(format!("cannot make {} durable: {error}", self.directory.display()))
         })?;
         self.durable_ns = Some(now_ns());
         Ok(())
@@ -217,20 +214,11 @@ mod tests {
 
     fn watch(stall_after: Duration) -> Watch {
         let launcher = Launcher::new(Path::new("nowhere"), &Cancel::default());
-        Watch::new(
-            &launcher,
-            Path::new("nowhere"),
-            Duration::from_secs(3600),
-            Some(stall_after),
-        )
+        Watch::new(&launcher, Path::new("nowhere"), Duration::from_secs(3600), Some(stall_after))
     }
 
     fn at(remaining: f64, restarts: u64) -> Option<Progress> {
-        Some(Progress {
-            remaining,
-            restarts,
-            ..Progress::default()
-        })
+        Some(Progress { remaining, restarts, ..Progress::default() })
     }
 
     #[test]
@@ -265,9 +253,6 @@ mod tests {
         let launcher = Launcher::new(Path::new("nowhere"), &cancel);
         let mut watch = Watch::new(&launcher, Path::new("nowhere"), Duration::from_secs(9), None);
         cancel.cancel();
-        assert!(matches!(
-            watch.observe(None),
-            Err(Halt::Error(Error::Interrupted))
-        ));
+        assert!(matches!(watch.observe(None), Err(Halt::Error(Error::Interrupted))));
     }
 }

@@ -39,9 +39,7 @@ impl EmbeddedSqlite {
     }
 
     fn launch(&mut self, application: Application) -> Result<()> {
-        let (child, stdin) = self
-            .launcher
-            .worker(Account::Subject, &Job::Application(application))?;
+        let (child, stdin) = self.launcher.worker(Account::Subject, &Job::Application(application))?;
         let mut group = Group::new(vec![child]);
         group.wait_ready(&self.launcher.cancel, START_TIMEOUT)?;
         self.process = Some((group, stdin));
@@ -53,10 +51,7 @@ impl Subject for EmbeddedSqlite {
     fn start(&mut self) -> Result<()> {
         self.launch(self.application.clone())?;
         if let Some(from_ns) = self.stopped_ns.take() {
-            self.outages.push(Span {
-                from_ns,
-                to_ns: now_ns(),
-            });
+            self.outages.push(Span { from_ns, to_ns: now_ns() });
         }
         Ok(())
     }
@@ -68,9 +63,7 @@ impl Subject for EmbeddedSqlite {
         self.stopped_ns = Some(now_ns());
         drop(stdin);
         let ended = group.wait(|_| self.launcher.cancel.check())?;
-        ended
-            .result()
-            .map_err(|message| anyhow!("the application did not stop in good order: {message}"))?;
+        ended.result().map_err(|message| anyhow!("the application did not stop in good order: {message}"))?;
         Ok(())
     }
 
@@ -85,10 +78,7 @@ impl Subject for EmbeddedSqlite {
     }
 
     fn serve(&mut self) -> Result<()> {
-        self.launch(Application {
-            task: Task::Serve,
-            ..self.application.clone()
-        })
+        self.launch(Application { task: Task::Serve, ..self.application.clone() })
     }
 
     fn outages(&self) -> &[Span] {

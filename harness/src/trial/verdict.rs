@@ -30,10 +30,7 @@ impl Evidence<'_> {
     /// The verdict and its reason. What was seen to be wrong stands, also in a trial that could not have
     /// proved that all is right.
     pub fn verdict(&self) -> (Verdict, String) {
-        let halt = self
-            .backup
-            .map(|halt| ("backup", halt))
-            .or(self.restore.map(|halt| ("restore", halt)));
+        let halt = self.backup.map(|halt| ("backup", halt)).or(self.restore.map(|halt| ("restore", halt)));
         if let Some((phase, Halt::Failed(message))) = halt {
             return (Verdict::Failed, format!("{phase}: {message}"));
         }
@@ -47,29 +44,20 @@ impl Evidence<'_> {
         match halt {
             Some((phase, Halt::Stalled(quiet))) => {
                 let quiet = quiet.as_secs_f64();
-                return (
-                    Verdict::Stalled,
-                    format!("{phase}: no new low in what remains for {quiet:.1} s"),
-                );
+                return (Verdict::Stalled, format!("{phase}: no new low in what remains for {quiet:.1} s"));
             }
             Some((phase, _)) => return (Verdict::TimedOut, format!("{phase}: the deadline passed")),
             None => {}
         }
         let Some(report) = self.verified else {
             let error = self.verifier_error.unwrap_or("nothing was restored");
-            return (
-                Verdict::Unverified,
-                format!("the restored database was not verified: {error}"),
-            );
+            return (Verdict::Unverified, format!("the restored database was not verified: {error}"));
         };
         if let Some(unmade) = unmade_check(report) {
             return (Verdict::Unverified, unmade);
         }
         if report.verification.loss == Some(Check::Fail) {
-            return (
-                Verdict::Lossy,
-                first_findings(report, "a promised write is missing"),
-            );
+            return (Verdict::Lossy, first_findings(report, "a promised write is missing"));
         }
         (Verdict::Restorable, "all checks passed".into())
     }
@@ -120,9 +108,7 @@ fn checks(report: &verify::Report) -> [(&'static str, Option<Check>); 5] {
 
 /// Which checks failed and the first findings; empty when none did.
 fn failed_checks(report: &verify::Report) -> String {
-    let failed = checks(report)
-        .into_iter()
-        .filter(|(_, check)| *check == Some(Check::Fail));
+    let failed = checks(report).into_iter().filter(|(_, check)| *check == Some(Check::Fail));
     let names: Vec<&str> = failed.map(|(name, _)| name).collect();
     if names.is_empty() {
         return String::new();
@@ -141,11 +127,7 @@ fn unmade_check(report: &verify::Report) -> Option<String> {
 
 fn first_findings(report: &verify::Report, otherwise: &str) -> String {
     let findings = &report.verification.findings;
-    if findings.is_empty() {
-        otherwise.to_owned()
-    } else {
-        findings[..findings.len().min(2)].join("; ")
-    }
+    if findings.is_empty() { otherwise.to_owned() } else { findings[..findings.len().min(2)].join("; ") }
 }
 
 #[cfg(test)]
@@ -175,11 +157,7 @@ mod tests {
 
     fn verdict(change: impl FnOnce(&mut verify::Report, &mut Evidence<'_>)) -> Verdict {
         let mut report = right();
-        let offered = Offered {
-            writes_per_second: Some(50.0),
-            late_share: 0.0,
-            refused_share: 0.0,
-        };
+        let offered = Offered { writes_per_second: Some(50.0), late_share: 0.0, refused_share: 0.0 };
         let served = Ok(1.0);
         let mut evidence = Evidence {
             acknowledged: true,
@@ -192,45 +170,25 @@ mod tests {
             verifier_error: None,
         };
         change(&mut report, &mut evidence);
-        let evidence = Evidence {
-            verified: evidence.verifier_error.is_none().then_some(&report),
-            ..evidence
-        };
+        let evidence =
+            Evidence { verified: evidence.verifier_error.is_none().then_some(&report), ..evidence };
         evidence.verdict().0
     }
 
     #[test]
     fn only_a_trial_in_which_everything_was_checked_is_restorable() {
         assert_eq!(verdict(|_, _| {}), Verdict::Restorable);
-        assert_eq!(
-            verdict(|report, _| report.verification.order = None),
-            Verdict::Unverified
-        );
-        assert_eq!(
-            verdict(|_, evidence| evidence.verifier_error = Some("crashed")),
-            Verdict::Unverified
-        );
-        assert_eq!(
-            verdict(|_, evidence| evidence.acknowledged = false),
-            Verdict::Unverified
-        );
-        assert_eq!(
-            verdict(|_, evidence| evidence.offered.late_share = 0.5),
-            Verdict::Unverified
-        );
-        assert_eq!(
-            verdict(|_, evidence| evidence.offered.refused_share = 0.5),
-            Verdict::Unverified
-        );
+        assert_eq!(verdict(|report, _| report.verification.order = None), Verdict::Unverified);
+        assert_eq!(verdict(|_, evidence| evidence.verifier_error = Some("crashed")), Verdict::Unverified);
+        assert_eq!(verdict(|_, evidence| evidence.acknowledged = false), Verdict::Unverified);
+        assert_eq!(verdict(|_, evidence| evidence.offered.late_share = 0.5), Verdict::Unverified);
+        assert_eq!(verdict(|_, evidence| evidence.offered.refused_share = 0.5), Verdict::Unverified);
     }
 
     #[test]
     fn a_wrong_database_is_corrupt_whatever_else_happened() {
         let fail = Some(Check::Fail);
-        assert_eq!(
-            verdict(|report, _| report.verification.transactions = fail),
-            Verdict::Corrupt
-        );
+        assert_eq!(verdict(|report, _| report.verification.transactions = fail), Verdict::Corrupt);
         assert_eq!(
             verdict(|report, evidence| {
                 report.verification.content = fail;
@@ -242,11 +200,7 @@ mod tests {
         let error = Err("no answer".to_owned());
         let evidence_of = |served| Evidence {
             acknowledged: true,
-            offered: Offered {
-                writes_per_second: None,
-                late_share: 0.0,
-                refused_share: 0.0,
-            },
+            offered: Offered { writes_per_second: None, late_share: 0.0, refused_share: 0.0 },
             errors_allowed: 0.1,
             backup: None,
             restore: None,
@@ -259,31 +213,18 @@ mod tests {
 
     #[test]
     fn a_missing_promised_write_is_lossy() {
-        assert_eq!(
-            verdict(|report, _| report.verification.loss = Some(Check::Fail)),
-            Verdict::Lossy
-        );
+        assert_eq!(verdict(|report, _| report.verification.loss = Some(Check::Fail)), Verdict::Lossy);
         // A control promises nothing, so nothing was held against it.
-        assert_eq!(
-            verdict(|report, _| report.verification.loss = None),
-            Verdict::Restorable
-        );
+        assert_eq!(verdict(|report, _| report.verification.loss = None), Verdict::Restorable);
     }
 
     #[test]
     fn a_backup_that_ended_early_says_how() {
         let stalled = Halt::Stalled(Duration::from_secs(5));
         let failed = Halt::Failed("database is locked".into());
-        assert_eq!(
-            verdict(|_, evidence| evidence.backup = Some(&Halt::TimedOut)),
-            Verdict::TimedOut
-        );
+        assert_eq!(verdict(|_, evidence| evidence.backup = Some(&Halt::TimedOut)), Verdict::TimedOut);
         let ended = |halt| {
-            let offered = Offered {
-                writes_per_second: None,
-                late_share: 0.0,
-                refused_share: 0.0,
-            };
+            let offered = Offered { writes_per_second: None, late_share: 0.0, refused_share: 0.0 };
             let evidence = Evidence {
                 acknowledged: true,
                 offered,

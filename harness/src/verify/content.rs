@@ -57,16 +57,11 @@ impl Tables {
     /// Reads the schema and every table but `torrents`.
     pub(super) fn read(connection: &Connection) -> Result<Tables, Unreadable> {
         let schema = read_schema(connection).while_reading("the schema")?;
-        let tables = schema
-            .iter()
-            .filter(|object| object.kind == "table" && object.name != TORRENTS);
+        let tables = schema.iter().filter(|object| object.kind == "table" && object.name != TORRENTS);
         let digests = tables
             .map(|table| {
                 let digest = digest_rows(connection, &untouched_rows(&table.name));
-                (
-                    table.name.clone(),
-                    digest.while_reading(&format!("table {}", table.name)),
-                )
+                (table.name.clone(), digest.while_reading(&format!("table {}", table.name)))
             })
             .collect();
         let metric = format!("SELECT value FROM {METRICS} WHERE metric_name = '{METRIC}'");
@@ -77,12 +72,7 @@ impl Tables {
         } else {
             Ok(None)
         };
-        Ok(Tables {
-            schema,
-            digests,
-            metric,
-            sequence,
-        })
+        Ok(Tables { schema, digests, metric, sequence })
     }
 }
 
@@ -93,12 +83,7 @@ fn read_number(connection: &Connection, sql: &str) -> rusqlite::Result<Option<i6
 fn read_schema(connection: &Connection) -> rusqlite::Result<Vec<SchemaObject>> {
     let mut statement = connection.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema")?;
     let objects = statement.query_map([], |row| {
-        Ok(SchemaObject {
-            kind: row.get(0)?,
-            name: row.get(1)?,
-            table: row.get(2)?,
-            sql: row.get(3)?,
-        })
+        Ok(SchemaObject { kind: row.get(0)?, name: row.get(1)?, table: row.get(2)?, sql: row.get(3)? })
     })?;
     let mut schema = objects.collect::<rusqlite::Result<Vec<_>>>()?;
     schema.retain(|object| !object.table.starts_with(BOOKKEEPING_PREFIX));
@@ -144,18 +129,10 @@ pub(super) fn compare(
     id_max: Option<i64>,
     content: &mut Findings,
 ) -> bool {
-    for object in expected
-        .schema
-        .iter()
-        .filter(|object| !tables.schema.contains(object))
-    {
+    for object in expected.schema.iter().filter(|object| !tables.schema.contains(object)) {
         content.wrong(|| format!("the schema lacks {} {} as it was made", object.kind, object.name));
     }
-    for object in tables
-        .schema
-        .iter()
-        .filter(|object| !expected.schema.contains(object))
-    {
+    for object in tables.schema.iter().filter(|object| !expected.schema.contains(object)) {
         content.wrong(|| format!("the schema has a new or changed {} {}", object.kind, object.name));
     }
     let mut torrents_differ = false;

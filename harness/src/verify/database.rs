@@ -18,10 +18,7 @@ pub(super) struct Unreadable {
 impl Unreadable {
     /// The checker itself broke off.
     pub(super) fn crashed(what: &str) -> Unreadable {
-        Unreadable {
-            reason: format!("{what}: the checker crashed"),
-            malformed: false,
-        }
+        Unreadable { reason: format!("{what}: the checker crashed"), malformed: false }
     }
 }
 
@@ -36,10 +33,7 @@ impl<T> WhileReading<T> for rusqlite::Result<T> {
         self.map_err(|error| {
             let code = error.sqlite_error_code();
             let malformed = matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase));
-            Unreadable {
-                reason: format!("{what}: {error}"),
-                malformed,
-            }
+            Unreadable { reason: format!("{what}: {error}"), malformed }
         })
     }
 }

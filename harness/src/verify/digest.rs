@@ -88,8 +88,7 @@ mod tests {
         let mut bytes = RowBytes::default();
         for row in rows {
             bytes.clear();
-            row.iter()
-                .for_each(|column| bytes.push(ValueRef::Text(column.as_bytes())));
+            row.iter().for_each(|column| bytes.push(ValueRef::Text(column.as_bytes())));
             all.add(&bytes);
         }
         all

@@ -17,12 +17,7 @@ pub(super) struct Findings {
 impl Findings {
     /// A check that has found nothing yet.
     pub(super) fn new(check: &'static str) -> Findings {
-        Findings {
-            check,
-            wrong: Vec::new(),
-            wrong_count: 0,
-            obstacles: Vec::new(),
-        }
+        Findings { check, wrong: Vec::new(), wrong_count: 0, obstacles: Vec::new() }
     }
 
     /// Something is wrong. The line is only made where it will be shown.
@@ -61,10 +56,7 @@ impl Findings {
             lines.push(format!("{check}: and {more} more"));
         }
         lines.extend(
-            self.obstacles
-                .iter()
-                .take(LINES_MAX)
-                .map(|line| format!("{check}: not checked: {line}")),
+            self.obstacles.iter().take(LINES_MAX).map(|line| format!("{check}: not checked: {line}")),
         );
         match (self.wrong_count, self.obstacles.is_empty()) {
             (0, true) => Some(Check::Pass),

@@ -41,16 +41,10 @@ impl Integrity {
         };
         let mut messages = messages().while_reading(pragma)?;
         if messages.is_empty() {
-            return Err(Unreadable {
-                reason: format!("{pragma} said nothing"),
-                malformed: false,
-            });
+            return Err(Unreadable { reason: format!("{pragma} said nothing"), malformed: false });
         }
         messages.retain(|message| message != "ok");
-        Ok(messages
-            .into_iter()
-            .map(|message| format!("{pragma}: {message}"))
-            .collect())
+        Ok(messages.into_iter().map(|message| format!("{pragma}: {message}")).collect())
     }
 }
 
@@ -60,11 +54,7 @@ pub(super) fn judge_file(database: &Path, integrity: &mut Findings) -> bool {
         match journal.metadata().map(|metadata| metadata.len()) {
             Ok(0) => {}
             Ok(bytes) => integrity.wrong(|| {
-                let name = journal
-                    .file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned();
+                let name = journal.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 format!("{name} was left beside the database with {bytes} bytes")
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -99,9 +89,7 @@ fn judge_header(database: &Path, integrity: &mut Findings) -> io::Result<()> {
         return Ok(());
     }
     let word = |offset: usize| {
-        u64::from(u32::from_be_bytes(
-            header[offset..offset + 4].try_into().expect("four bytes"),
-        ))
+        u64::from(u32::from_be_bytes(header[offset..offset + 4].try_into().expect("four bytes")))
     };
     let page_bytes = match u64::from(u16::from_be_bytes([header[16], header[17]])) {
         1 => 65_536,
@@ -143,31 +131,18 @@ pub(super) fn read_indexes(connection: &Connection) -> Result<Vec<IndexEntries>,
         let columns = match index_columns(connection, &index).while_reading(&what) {
             Ok(columns) => columns?,
             Err(unreadable) => {
-                return Some(IndexEntries {
-                    index,
-                    entries: Err(unreadable),
-                    rows: None,
-                });
+                return Some(IndexEntries { index, entries: Err(unreadable), rows: None });
             }
         };
-        let select = |how: &str| {
-            format!(
-                "SELECT {}, rowid FROM {} {how}",
-                columns.join(", "),
-                quoted(&table)
-            )
-        };
+        let select =
+            |how: &str| format!("SELECT {}, rowid FROM {} {how}", columns.join(", "), quoted(&table));
         // The comparison of `torrents` with the dataset passes by these columns anyway.
         let passed_by = table == TORRENTS && columns == [quoted("info_hash")];
         let rows = (!passed_by).then(|| {
             digest_rows(connection, &select("NOT INDEXED")).while_reading(&format!("table {table}"))
         });
         let entries = digest_rows(connection, &select(&format!("INDEXED BY {}", quoted(&index))));
-        Some(IndexEntries {
-            index,
-            entries: entries.while_reading(&what),
-            rows,
-        })
+        Some(IndexEntries { index, entries: entries.while_reading(&what), rows })
     };
     Ok(indexes.into_iter().filter_map(read).collect())
 }
@@ -178,9 +153,7 @@ fn list_indexes(connection: &Connection) -> rusqlite::Result<Vec<(String, String
         "SELECT t.name, i.name FROM pragma_table_list AS t, pragma_index_list(t.name) AS i
          WHERE t.schema = 'main' AND t.type = 'table' AND t.wr = 0 AND i.partial = 0",
     )?;
-    statement
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
+    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
 /// The columns of an index, quoted; `None` when one is an expression.

@@ -36,12 +36,8 @@ pub(super) fn judge_prefix(presence: &Presence<'_>, prefix: &mut Findings) {
 /// Only the write that was sent last of those that are in needs to be looked at: whatever had been acknowledged
 /// before any other was sent had been acknowledged before that one was.
 pub(super) fn judge_order(presence: &Presence<'_>, order: &mut Findings) {
-    let held = presence
-        .writes()
-        .filter(|&(_, _, entry, evidence)| is_in(entry, evidence));
-    let last_sent = held
-        .filter_map(|(writer, index, entry, _)| Some((entry.sent_ns?, writer, index)))
-        .max();
+    let held = presence.writes().filter(|&(_, _, entry, evidence)| is_in(entry, evidence));
+    let last_sent = held.filter_map(|(writer, index, entry, _)| Some((entry.sent_ns?, writer, index))).max();
     let Some((last_sent_ns, later_writer, later_index)) = last_sent else {
         return;
     };
@@ -91,11 +87,7 @@ pub(super) fn measure_loss(presence: &Presence<'_>, request: &Request, loss: &mu
         };
         point.acknowledged_writes += 1;
         point.lost_writes += u64::from(!held);
-        if !held
-            && request
-                .keep_acknowledged_before_ns
-                .is_some_and(|keep_ns| answered_ns < keep_ns)
-        {
+        if !held && request.keep_acknowledged_before_ns.is_some_and(|keep_ns| answered_ns < keep_ns) {
             point.lost_promised_writes += 1;
             loss.wrong(|| {
                 let seconds = seconds_between(answered_ns, request.disaster_ns);
@@ -107,11 +99,7 @@ pub(super) fn measure_loss(presence: &Presence<'_>, request: &Request, loss: &mu
         }
     }
     let age_at = |instant_ns| newest_held_ns.map(|newest_ns| seconds_between(newest_ns, instant_ns));
-    point.lost_seconds = if point.lost_writes == 0 {
-        Some(0.0)
-    } else {
-        age_at(request.disaster_ns)
-    };
+    point.lost_seconds = if point.lost_writes == 0 { Some(0.0) } else { age_at(request.disaster_ns) };
     point.staleness_at_completion_seconds = age_at(request.backup_completed_ns);
     if request.keep_acknowledged_before_ns.is_none() {
         loss.cannot("nothing was promised to be kept");

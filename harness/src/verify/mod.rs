@@ -110,11 +110,7 @@ pub fn content_digest(
     let metric = tables.metric.map_err(describe)?;
     let metric =
         metric.with_context(|| format!("{}: has no torrents_downloads_total", database.display()))?;
-    Ok(ContentDigest {
-        schema: tables.schema,
-        tables: digests,
-        metric,
-    })
+    Ok(ContentDigest { schema: tables.schema, tables: digests, metric })
 }
 
 /// Holds a restored database against the ledger of the writes, the dataset and the source's content.
@@ -136,13 +132,7 @@ pub fn verify(request: &Request, origin: &dyn Origin, progress: &mut dyn FnMut(f
     let mut recovery_point = None;
     if integrity::judge_file(&request.database, &mut checks.integrity) {
         let changed_max = changed_rows_max(&ledger, &request.model);
-        let reading = read_restored(
-            &request.database,
-            request.integrity,
-            origin,
-            changed_max,
-            progress,
-        );
+        let reading = read_restored(&request.database, request.integrity, origin, changed_max, progress);
         checks.judge_integrity(&reading);
         checks.judge_content(&reading, request, origin);
         recovery_point = checks.judge_writes(reading, request, &ledger);
@@ -151,17 +141,12 @@ pub fn verify(request: &Request, origin: &dyn Origin, progress: &mut dyn FnMut(f
     }
     let mut verification = checks.conclude();
     verification.seconds = seconds_between(start_ns, now_ns());
-    Ok(Report {
-        verification,
-        recovery_point,
-    })
+    Ok(Report { verification, recovery_point })
 }
 
 /// The most rows that the writes in the ledger can have changed, the probe's included.
 fn changed_rows_max(ledger: &Ledger, model: &Model) -> u64 {
-    let writes: u64 = (0..ledger.writers())
-        .map(|writer| ledger.writer(writer).len())
-        .sum();
+    let writes: u64 = (0..ledger.writers()).map(|writer| ledger.writer(writer).len()).sum();
     // A plain write stamps its rows, any other one slot and two accounts.
     writes * u64::from(model.rows_per_transaction.max(3)) + 1
 }
@@ -194,21 +179,14 @@ impl Checks {
     }
 
     fn no_writes(&mut self, why: &str) {
-        for findings in [
-            &mut self.prefix,
-            &mut self.order,
-            &mut self.transactions,
-            &mut self.loss,
-        ] {
+        for findings in [&mut self.prefix, &mut self.order, &mut self.transactions, &mut self.loss] {
             findings.cannot(why);
         }
     }
 
     fn judge_integrity(&mut self, reading: &Reading) {
         match &reading.engine {
-            Ok(messages) => messages
-                .iter()
-                .for_each(|message| self.integrity.wrong(|| message.clone())),
+            Ok(messages) => messages.iter().for_each(|message| self.integrity.wrong(|| message.clone())),
             Err(unreadable) => integrity::judge_unreadable(unreadable, &mut self.integrity),
         }
         let entries = reading.torrents.as_ref().ok().map(|torrents| torrents.entries);
@@ -216,9 +194,8 @@ impl Checks {
             Ok(indexes) => integrity::judge_indexes(indexes, entries, &mut self.integrity),
             Err(unreadable) => integrity::judge_unreadable(unreadable, &mut self.integrity),
         }
-        for unreadable in [reading.tables.as_ref().err(), reading.torrents.as_ref().err()]
-            .into_iter()
-            .flatten()
+        for unreadable in
+            [reading.tables.as_ref().err(), reading.torrents.as_ref().err()].into_iter().flatten()
         {
             integrity::judge_unreadable(unreadable, &mut self.integrity);
         }
@@ -268,13 +245,7 @@ impl Checks {
             self.no_writes("too many torrents have changed");
             return None;
         }
-        let presence = replay(
-            ledger,
-            &request.model,
-            &torrents,
-            &mut self.prefix,
-            &mut self.transactions,
-        );
+        let presence = replay(ledger, &request.model, &torrents, &mut self.prefix, &mut self.transactions);
         judge::judge_prefix(&presence, &mut self.prefix);
         judge::judge_order(&presence, &mut self.order);
         match reading.tables.and_then(|tables| tables.metric) {
@@ -299,8 +270,7 @@ impl Checks {
     fn take_over(&mut self, torrents: &mut Torrents) {
         let take = |findings: &mut Findings, check| std::mem::replace(findings, Findings::new(check));
         self.prefix.absorb(take(&mut torrents.prefix, "prefix"));
-        self.transactions
-            .absorb(take(&mut torrents.transactions, "transactions"));
+        self.transactions.absorb(take(&mut torrents.transactions, "transactions"));
         self.content.absorb(take(&mut torrents.content, "content"));
     }
 

@@ -31,12 +31,7 @@ impl Presence<'_> {
     /// Every write with what the rows say about it.
     pub(super) fn writes(&self) -> impl Iterator<Item = (u32, u64, Entry, Evidence)> {
         self.ledger.entries().map(|(writer, index, entry)| {
-            (
-                writer,
-                index,
-                entry,
-                self.writers[writer as usize][index as usize],
-            )
+            (writer, index, entry, self.writers[writer as usize][index as usize])
         })
     }
 }
@@ -80,11 +75,7 @@ pub(super) fn replay<'a>(
         writers.push(writes);
     }
     rows.judge_unexplained(model, prefix);
-    Presence {
-        ledger,
-        model,
-        writers,
-    }
+    Presence { ledger, model, writers }
 }
 
 /// The rows that differ from the dataset, and which of them a write explains.
@@ -103,11 +94,7 @@ impl<'a> Rows<'a> {
                 prefix.wrong(|| format!("torrents rows {} and {} have the same info_hash", twin.id, row.id));
             }
         }
-        Rows {
-            torrents,
-            added,
-            explained: HashSet::with_capacity(torrents.stamps.len()),
-        }
+        Rows { torrents, added, explained: HashSet::with_capacity(torrents.stamps.len()) }
     }
 
     fn evidence(&mut self, stamped: &[Key], index: u64, model: &Model, prefix: &mut Findings) -> Evidence {
@@ -154,12 +141,7 @@ impl<'a> Rows<'a> {
         let probe = model.probe_info_hash();
         let mut unknown: Vec<_> = self.added.into_values().collect();
         unknown.sort_by_key(|row| row.id);
-        for &Added {
-            id,
-            info_hash,
-            completed,
-        } in unknown
-        {
+        for &Added { id, info_hash, completed } in unknown {
             if info_hash != probe {
                 prefix.wrong(|| format!("torrents row {id} is neither the dataset's nor a write's"));
             } else if completed != stamp(0) {

@@ -43,14 +43,9 @@ pub(super) fn read_restored(
     let rows_read = AtomicU64::new(0);
     scope(|scope| {
         let (sender, receiver) = channel();
-        let work = Work {
-            scope,
-            database,
-            sender,
-        };
-        let engine = work.start("the engine's check", CHECK_CACHE_BYTES, move |connection| {
-            integrity.run(connection)
-        });
+        let work = Work { scope, database, sender };
+        let engine =
+            work.start("the engine's check", CHECK_CACHE_BYTES, move |connection| integrity.run(connection));
         let tables = work.start("the tables", SCAN_CACHE_BYTES, Tables::read);
         let indexes = work.start("the indexes", SCAN_CACHE_BYTES, read_indexes);
         let halves = halves(origin.torrents()).map(|ids| {
@@ -66,12 +61,7 @@ pub(super) fn read_restored(
             first.absorb(second?);
             Ok(first)
         });
-        Reading {
-            engine: engine.finish(),
-            indexes: indexes.finish(),
-            tables: tables.finish(),
-            torrents,
-        }
+        Reading { engine: engine.finish(), indexes: indexes.finish(), tables: tables.finish(), torrents }
     })
 }
 
@@ -100,11 +90,7 @@ pub(super) fn read_source(
     let rows_read = AtomicU64::new(0);
     scope(|scope| {
         let (sender, receiver) = channel();
-        let work = Work {
-            scope,
-            database,
-            sender,
-        };
+        let work = Work { scope, database, sender };
         let tables = work.start("the tables", SCAN_CACHE_BYTES, Tables::read);
         let halves = halves(torrents).map(|ids| {
             let rows_read = &rows_read;
@@ -160,9 +146,7 @@ impl<'scope> Work<'scope, '_, '_> {
 
 impl<T> Worker<'_, T> {
     fn finish(self) -> Result<T, Unreadable> {
-        self.thread
-            .join()
-            .unwrap_or_else(|_| Err(Unreadable::crashed(self.what)))
+        self.thread.join().unwrap_or_else(|_| Err(Unreadable::crashed(self.what)))
     }
 }
 

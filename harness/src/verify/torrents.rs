@@ -41,11 +41,8 @@ pub(super) fn read(
     let mut rows = statement.query([ids.start(), ids.end()])?;
     let mut untold = 0;
     while let Some(row) = rows.next()? {
-        let torrent = RawTorrent {
-            id: row.get_ref(0)?,
-            info_hash: row.get_ref(1)?,
-            completed: row.get_ref(2)?,
-        };
+        let torrent =
+            RawTorrent { id: row.get_ref(0)?, info_hash: row.get_ref(1)?, completed: row.get_ref(2)? };
         if !visit(&torrent) {
             break;
         }
@@ -158,22 +155,13 @@ impl<'a> Comparison<'a> {
     pub(super) fn new(origin: &'a dyn Origin, ids: &RangeInclusive<i64>, changed_max: u64) -> Comparison<'a> {
         let next = u64::try_from(*ids.start()).unwrap_or(0).max(1);
         let last = u64::try_from(*ids.end()).unwrap_or(0).min(origin.torrents());
-        Comparison {
-            origin,
-            next,
-            last,
-            changed_max,
-            bytes: RowBytes::default(),
-            found: Torrents::new(),
-        }
+        Comparison { origin, next, last, changed_max, bytes: RowBytes::default(), found: Torrents::new() }
     }
 
     /// Takes the next row.
     pub(super) fn visit(&mut self, torrent: &RawTorrent<'_>) {
         let ValueRef::Integer(id) = torrent.id else {
-            self.found
-                .content
-                .wrong(|| "torrents has a row whose id is no number".to_owned());
+            self.found.content.wrong(|| "torrents has a row whose id is no number".to_owned());
             return;
         };
         self.found.id_max = self.found.id_max.max(Some(id));
@@ -181,20 +169,13 @@ impl<'a> Comparison<'a> {
         self.bytes.push(torrent.info_hash);
         self.bytes.push(torrent.id);
         self.found.entries.add(&self.bytes);
-        digest_untouched(
-            torrent,
-            self.origin.torrents(),
-            &mut self.bytes,
-            &mut self.found.untouched,
-        );
+        digest_untouched(torrent, self.origin.torrents(), &mut self.bytes, &mut self.found.untouched);
         let Some(id) = dataset_id(id, self.origin.torrents()) else {
             self.visit_added(id, torrent);
             return;
         };
         if id < self.next {
-            self.found
-                .content
-                .wrong(|| format!("torrents row {id} comes after row {}", self.next - 1));
+            self.found.content.wrong(|| format!("torrents row {id} comes after row {}", self.next - 1));
             return;
         }
         self.missing_until(id);
@@ -250,9 +231,7 @@ impl<'a> Comparison<'a> {
             return;
         };
         if completed != origin.completed && self.has_room() {
-            self.found
-                .gains
-                .insert(id, i128::from(completed) - i128::from(origin.completed));
+            self.found.gains.insert(id, i128::from(completed) - i128::from(origin.completed));
         }
     }
 
@@ -264,11 +243,7 @@ impl<'a> Comparison<'a> {
         match (hash, torrent.completed) {
             (Some(info_hash), ValueRef::Integer(completed)) if id > 0 => {
                 if self.has_room() {
-                    self.found.added.push(Added {
-                        id,
-                        info_hash,
-                        completed,
-                    });
+                    self.found.added.push(Added { id, info_hash, completed });
                 }
             }
             _ => self
@@ -304,26 +279,20 @@ pub(super) fn name_changed_rows(
     origin: &dyn Origin,
     content: &mut Findings,
 ) -> rusqlite::Result<()> {
-    read(
-        connection,
-        &(1..=origin.torrents() as i64),
-        &AtomicU64::new(0),
-        |torrent| {
-            let ValueRef::Integer(id) = torrent.id else {
-                return true;
-            };
-            let Some(id) = dataset_id(id, origin.torrents()).filter(|&id| role(id) == Role::Untouched) else {
-                return true;
-            };
-            let original = origin.torrent(id);
-            if torrent.info_hash != ValueRef::Text(&original.info_hash) {
-                content.wrong(|| format!("torrents row {id} has another info_hash than the dataset's"));
-            } else if torrent.completed != ValueRef::Integer(original.completed) {
-                let (now, before) = (torrent.completed, original.completed);
-                content
-                    .wrong(|| format!("torrents row {id}: completed is {now:?}, the dataset has {before}"));
-            }
-            !content.is_full()
-        },
-    )
+    read(connection, &(1..=origin.torrents() as i64), &AtomicU64::new(0), |torrent| {
+        let ValueRef::Integer(id) = torrent.id else {
+            return true;
+        };
+        let Some(id) = dataset_id(id, origin.torrents()).filter(|&id| role(id) == Role::Untouched) else {
+            return true;
+        };
+        let original = origin.torrent(id);
+        if torrent.info_hash != ValueRef::Text(&original.info_hash) {
+            content.wrong(|| format!("torrents row {id} has another info_hash than the dataset's"));
+        } else if torrent.completed != ValueRef::Integer(original.completed) {
+            let (now, before) = (torrent.completed, original.completed);
+            content.wrong(|| format!("torrents row {id}: completed is {now:?}, the dataset has {before}"));
+        }
+        !content.is_full()
+    })
 }

@@ -44,22 +44,13 @@ pub(super) fn judge_transactions(
     let due = add_up(presence);
     match metric {
         None => transactions.wrong(|| "the metric torrents_downloads_total is missing".to_owned()),
-        Some(metric) => judge_metric(
-            i128::from(metric) - i128::from(metric_initial),
-            &due,
-            transactions,
-        ),
+        Some(metric) => judge_metric(i128::from(metric) - i128::from(metric_initial), &due, transactions),
     }
     judge_accounts(due, &torrents.gains, transactions);
 }
 
 fn add_up(presence: &Presence<'_>) -> Due {
-    let mut due = Due {
-        metric: 0,
-        metric_more: 0,
-        gains: HashMap::new(),
-        undecided: Vec::new(),
-    };
+    let mut due = Due { metric: 0, metric_more: 0, gains: HashMap::new(), undecided: Vec::new() };
     for (writer, index, entry, evidence) in presence.writes() {
         let certain = is_in(entry, evidence);
         // Later writes have overwritten every torrent that could tell.
@@ -76,11 +67,7 @@ fn add_up(presence: &Presence<'_>) -> Due {
                 *due.gains.entry(to).or_default() += i128::from(amount);
             }
             Together::Transfer { from, to, amount } => {
-                due.undecided.push(Transfer {
-                    from,
-                    to,
-                    amount: i128::from(amount),
-                });
+                due.undecided.push(Transfer { from, to, amount: i128::from(amount) });
             }
         }
     }
@@ -91,11 +78,8 @@ fn judge_metric(raised: i128, due: &Due, transactions: &mut Findings) {
     let most = due.metric + due.metric_more;
     if !(due.metric..=most).contains(&raised) {
         transactions.wrong(|| {
-            let due = if due.metric_more == 0 {
-                most.to_string()
-            } else {
-                format!("{} to {most}", due.metric)
-            };
+            let due =
+                if due.metric_more == 0 { most.to_string() } else { format!("{} to {most}", due.metric) };
             format!("torrents_downloads_total rose by {raised}, but {due} writes that raise it are in")
         });
     }
@@ -113,9 +97,7 @@ fn judge_accounts(due: Due, gains: &HashMap<u64, i128>, transactions: &mut Findi
     let mut disagreeing: Vec<_> = open
         .iter()
         .filter(|&(account, _)| {
-            undecided
-                .iter()
-                .all(|transfer| transfer.from != *account && transfer.to != *account)
+            undecided.iter().all(|transfer| transfer.from != *account && transfer.to != *account)
         })
         .collect();
     disagreeing.sort();
@@ -138,10 +120,8 @@ fn judge_accounts(due: Due, gains: &HashMap<u64, i128>, transactions: &mut Findi
             transactions
                 .wrong(|| "no choice of the transfers without an answer explains the accounts".to_owned());
         }
-        None => transactions.cannot(format!(
-            "{} transfers without an answer are too many to try",
-            undecided.len()
-        )),
+        None => transactions
+            .cannot(format!("{} transfers without an answer are too many to try", undecided.len())),
     }
 }
 
@@ -160,16 +140,9 @@ fn explain(transfers: &[Transfer], open: &mut HashMap<u64, i128>, tries: &mut u6
         *open.entry(transfer.to).or_default() -= amount;
         // An account that no later transfer touches cannot be put right any more.
         let settled = [transfer.from, transfer.to].iter().all(|account| {
-            open[account] == 0
-                || rest
-                    .iter()
-                    .any(|later| later.from == *account || later.to == *account)
+            open[account] == 0 || rest.iter().any(|later| later.from == *account || later.to == *account)
         });
-        let explained = if settled {
-            explain(rest, open, tries)
-        } else {
-            Some(false)
-        };
+        let explained = if settled { explain(rest, open, tries) } else { Some(false) };
         *open.entry(transfer.from).or_default() -= amount;
         *open.entry(transfer.to).or_default() += amount;
         if explained != Some(false) {
@@ -184,10 +157,8 @@ mod tests {
     use super::*;
 
     fn explained(transfers: &[(u64, u64, i128)], open: &[(u64, i128)]) -> Option<bool> {
-        let transfers: Vec<_> = transfers
-            .iter()
-            .map(|&(from, to, amount)| Transfer { from, to, amount })
-            .collect();
+        let transfers: Vec<_> =
+            transfers.iter().map(|&(from, to, amount)| Transfer { from, to, amount }).collect();
         explain(&transfers, &mut open.iter().copied().collect(), &mut 0)
     }
 

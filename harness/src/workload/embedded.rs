@@ -112,20 +112,11 @@ pub fn run(application: &Application) -> anyhow::Result<Value> {
     let connection = application.open()?;
     let read = "SELECT completed FROM torrents WHERE info_hash = ?1";
     let hash = origin.torrent(1).info_hash;
-    let _: i64 = connection
-        .query_row(read, [text(&hash)], |row| row.get(0))
-        .context("a read failed")?;
+    let _: i64 = connection.query_row(read, [text(&hash)], |row| row.get(0)).context("a read failed")?;
     let stop = AtomicBool::new(false);
-    let Task::Work {
-        load,
-        ledger_directory,
-        epoch_ns,
-    } = &application.task
-    else {
+    let Task::Work { load, ledger_directory, epoch_ns } = &application.task else {
         let probe = application.model.probe_info_hash();
-        connection
-            .execute(UPSERT, params![text(&probe), stamp(0)])
-            .context("a write failed")?;
+        connection.execute(UPSERT, params![text(&probe), stamp(0)]).context("a write failed")?;
         Message::Ready(Value::Null).send();
         wait_for_stop();
         return close(connection);
@@ -169,10 +160,7 @@ impl Application {
 }
 
 fn close(connection: Connection) -> anyhow::Result<Value> {
-    connection
-        .close()
-        .map_err(|(_, error)| error)
-        .context("cannot close the database")?;
+    connection.close().map_err(|(_, error)| error).context("cannot close the database")?;
     Ok(Value::Null)
 }
 
@@ -229,9 +217,7 @@ impl Writer<'_> {
         let mut due_ns = self.resume()?;
         while let Some(due) = due_ns.filter(|due| self.sleep_until(*due)) {
             let index = self.ledger.next_index();
-            self.ledger
-                .send(due, now_ns())
-                .context("the ledger cannot grow")?;
+            self.ledger.send(due, now_ns()).context("the ledger cannot grow")?;
             match self.write(index, &mut statements, connection) {
                 Answer::Committed => self.ledger.acknowledge(now_ns()),
                 Answer::RolledBack => self.ledger.refuse(now_ns()),
@@ -279,11 +265,7 @@ impl Writer<'_> {
             let until = due_ns.min(now + NAP_NS);
             let time = TimeSpec::new((until / 1_000_000_000) as i64, (until % 1_000_000_000) as i64);
             // A signal only ends the nap early.
-            let _ = clock_nanosleep(
-                ClockId::CLOCK_MONOTONIC,
-                ClockNanosleepFlags::TIMER_ABSTIME,
-                &time,
-            );
+            let _ = clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &time);
         }
     }
 
@@ -324,9 +306,7 @@ impl Writer<'_> {
             Together::Transfer { from, to, amount } => {
                 for (id, change) in [(from, -amount), (to, amount)] {
                     let hash = self.origin.torrent(id).info_hash;
-                    statements
-                        .move_completions
-                        .execute(params![text(&hash), change])?;
+                    statements.move_completions.execute(params![text(&hash), change])?;
                 }
             }
         }

@@ -60,9 +60,7 @@ impl std::str::FromStr for Rate {
         match text.parse::<f64>() {
             Ok(rate) if (0.0..=100_000.0).contains(&rate) => Ok(Rate::Open(rate)),
             Err(_) if text == "closed" => Ok(Rate::Closed),
-            _ => Err(format!(
-                "'{text}' is no rate: give writes per second from 0 to 100000, or 'closed'"
-            )),
+            _ => Err(format!("'{text}' is no rate: give writes per second from 0 to 100000, or 'closed'")),
         }
     }
 }
@@ -127,11 +125,7 @@ impl Pattern {
     pub fn validate(&self) -> Result<(), String> {
         match *self {
             Pattern::Constant => Ok(()),
-            Pattern::Burst {
-                factor,
-                burst_seconds,
-                period_seconds,
-            } => {
+            Pattern::Burst { factor, burst_seconds, period_seconds } => {
                 if !(burst_seconds > 0.0 && period_seconds > burst_seconds && factor >= 1.0) {
                     return Err("a burst needs factor >= 1 and 0 < burst_seconds < period_seconds".into());
                 }
@@ -143,10 +137,7 @@ impl Pattern {
                 }
                 Ok(())
             }
-            Pattern::Wave {
-                amplitude,
-                period_seconds,
-            } => {
+            Pattern::Wave { amplitude, period_seconds } => {
                 if (0.0..=1.0).contains(&amplitude) && period_seconds > 0.0 {
                     Ok(())
                 } else {
@@ -160,20 +151,13 @@ impl Pattern {
     fn passed(&self, time: f64) -> f64 {
         match *self {
             Pattern::Constant => time,
-            Pattern::Burst {
-                factor,
-                burst_seconds,
-                period_seconds,
-            } => {
+            Pattern::Burst { factor, burst_seconds, period_seconds } => {
                 let within = time % period_seconds;
                 let calm = (period_seconds - factor * burst_seconds) / (period_seconds - burst_seconds);
                 let in_burst = within.min(burst_seconds) * factor;
                 (time - within) + in_burst + (within - burst_seconds).max(0.0) * calm
             }
-            Pattern::Wave {
-                amplitude,
-                period_seconds,
-            } => {
+            Pattern::Wave { amplitude, period_seconds } => {
                 let angle = TAU * time / period_seconds;
                 time + amplitude * period_seconds / TAU * (1.0 - angle.cos())
             }
@@ -242,14 +226,7 @@ pub struct Schedule {
 impl Schedule {
     /// The schedule of one of `writers` writers from its first write on.
     pub fn new(load: Load, seed: u64, writer: u32, writers: u32) -> Schedule {
-        Schedule {
-            load,
-            seed,
-            writer,
-            writers,
-            next: 0,
-            passed: 0.0,
-        }
+        Schedule { load, seed, writer, writers, next: 0, passed: 0.0 }
     }
 
     /// Nanoseconds after the beginning at which the next write is due; `None` when there is no next write, or
@@ -311,10 +288,7 @@ mod tests {
             burst_seconds,
             period_seconds: 5.0,
         });
-        let wave = (0.0..=1.0).prop_map(|amplitude| Pattern::Wave {
-            amplitude,
-            period_seconds: 5.0,
-        });
+        let wave = (0.0..=1.0).prop_map(|amplitude| Pattern::Wave { amplitude, period_seconds: 5.0 });
         prop_oneof![Just(Pattern::Constant), burst, wave]
     }
 
@@ -343,16 +317,8 @@ mod tests {
 
     #[test]
     fn a_burst_exceeds_the_mean_by_what_it_says() {
-        let pattern = Pattern::Burst {
-            factor: 4.0,
-            burst_seconds: 1.0,
-            period_seconds: 10.0,
-        };
-        let load = Load {
-            rate: Rate::Open(100.0),
-            arrivals: Arrivals::Constant,
-            pattern,
-        };
+        let pattern = Pattern::Burst { factor: 4.0, burst_seconds: 1.0, period_seconds: 10.0 };
+        let load = Load { rate: Rate::Open(100.0), arrivals: Arrivals::Constant, pattern };
         let due = due_seconds(load, 1, 10.0);
         let in_burst = due.iter().filter(|time| **time < 1.0).count();
         assert!((399..=401).contains(&in_burst), "{in_burst}");
@@ -361,11 +327,7 @@ mod tests {
 
     #[test]
     fn a_burst_that_breaks_the_mean_is_refused() {
-        let pattern = Pattern::Burst {
-            factor: 20.0,
-            burst_seconds: 1.0,
-            period_seconds: 10.0,
-        };
+        let pattern = Pattern::Burst { factor: 20.0, burst_seconds: 1.0, period_seconds: 10.0 };
         insta::assert_snapshot!(
             pattern.validate().unwrap_err(),
             @"the mean cannot be kept: with this period factor is at most 10.000"
@@ -374,11 +336,7 @@ mod tests {
 
     #[test]
     fn at_rate_0_there_is_one_write() {
-        let load = Load {
-            rate: Rate::Open(0.0),
-            arrivals: Arrivals::Poisson,
-            pattern: Pattern::Constant,
-        };
+        let load = Load { rate: Rate::Open(0.0), arrivals: Arrivals::Poisson, pattern: Pattern::Constant };
         let mut schedule = Schedule::new(load, 1, 0, 1);
         assert_eq!((schedule.next_due_ns(), schedule.next_due_ns()), (Some(0), None));
     }

@@ -37,9 +37,7 @@ fn pages_of(database: &Path, name: &str, kind: &str) -> Vec<usize> {
     let mut statement = connection
         .prepare("SELECT pageno FROM dbstat WHERE name = ?1 AND pagetype = ?2 ORDER BY pageno")
         .unwrap();
-    let pages = statement
-        .query_map([name, kind], |row| row.get::<_, i64>(0))
-        .unwrap();
+    let pages = statement.query_map([name, kind], |row| row.get::<_, i64>(0)).unwrap();
     pages.map(|page| page.unwrap() as usize).collect()
 }
 
@@ -56,11 +54,7 @@ fn change_page(database: &Path, page: usize, change: impl FnOnce(&mut [u8])) {
 /// Position of the last digit of the last info-hash on a page.
 fn last_digit(page: &[u8]) -> usize {
     let is_hash = |start: &usize| page[*start..*start + 40].iter().all(u8::is_ascii_hexdigit);
-    (0..=page.len() - 40)
-        .rev()
-        .find(is_hash)
-        .expect("a page with info-hashes")
-        + 39
+    (0..=page.len() - 40).rev().find(is_hash).expect("a page with info-hashes") + 39
 }
 
 #[test]
@@ -77,19 +71,13 @@ fn an_older_page_is_spliced_in() {
             let bytes = (page - 1) * PAGE_BYTES..page * PAGE_BYTES;
             older[bytes.clone()] != good[bytes]
         };
-        let pages: Vec<usize> = (2..=older.len().min(good.len()) / PAGE_BYTES)
-            .filter(differ)
-            .collect();
+        let pages: Vec<usize> = (2..=older.len().min(good.len()) / PAGE_BYTES).filter(differ).collect();
         assert!(pages.len() > 10);
         for page in pages.into_iter().step_by(5) {
             fs::write(&newer, &good).unwrap();
             let bytes = (page - 1) * PAGE_BYTES..page * PAGE_BYTES;
             change_page(&newer, page, |old| old.copy_from_slice(&older[bytes]));
-            assert_ne!(
-                found(&trial, &newer),
-                Vec::<&str>::new(),
-                "seed {seed} page {page}"
-            );
+            assert_ne!(found(&trial, &newer), Vec::<&str>::new(), "seed {seed} page {page}");
         }
     }
 }
@@ -99,19 +87,11 @@ fn a_byte_of_the_index_is_flipped() {
     for seed in 0..SEEDS {
         let (trial, restored) = trial(seed);
         let pages = pages_of(&restored.database, INDEX, "leaf");
-        change_page(&restored.database, pages[pages.len() / 2], |page| {
-            page[last_digit(page)] ^= 1
-        });
+        change_page(&restored.database, pages[pages.len() / 2], |page| page[last_digit(page)] ^= 1);
         assert_fails(&trial, &restored.database, "integrity");
         // Only the comparison of rows and entries sees it where the engine looks up no rows.
-        let quick = trial
-            .verify(&restored.database, Integrity::Quick, None)
-            .verification;
-        assert!(
-            quick.findings.iter().all(|line| !line.contains("quick_check")),
-            "{:?}",
-            quick.findings
-        );
+        let quick = trial.verify(&restored.database, Integrity::Quick, None).verification;
+        assert!(quick.findings.iter().all(|line| !line.contains("quick_check")), "{:?}", quick.findings);
     }
 }
 
@@ -120,9 +100,7 @@ fn a_byte_of_the_table_is_flipped() {
     for seed in 0..SEEDS {
         let (trial, restored) = trial(seed);
         let pages = pages_of(&restored.database, "torrents", "leaf");
-        change_page(&restored.database, pages[pages.len() / 2], |page| {
-            page[last_digit(page)] ^= 1
-        });
+        change_page(&restored.database, pages[pages.len() / 2], |page| page[last_digit(page)] ^= 1);
         assert_fails(&trial, &restored.database, "integrity");
         assert_fails(&trial, &restored.database, "content");
     }
@@ -157,23 +135,11 @@ fn the_index_lacks_an_entry() {
     for seed in 0..SEEDS {
         let (trial, restored) = trial(seed);
         apart(&restored.database, |connection| {
-            assert_eq!(
-                connection
-                    .execute("DELETE FROM entries WHERE id = 77", [])
-                    .unwrap(),
-                1
-            );
+            assert_eq!(connection.execute("DELETE FROM entries WHERE id = 77", []).unwrap(), 1);
         });
         assert_fails(&trial, &restored.database, "integrity");
-        let verification = trial
-            .verify(&restored.database, Integrity::Quick, None)
-            .verification;
-        assert_eq!(
-            failed(&verification),
-            ["integrity"],
-            "{:?}",
-            verification.findings
-        );
+        let verification = trial.verify(&restored.database, Integrity::Quick, None).verification;
+        assert_eq!(failed(&verification), ["integrity"], "{:?}", verification.findings);
     }
 }
 
@@ -209,14 +175,7 @@ fn the_file_is_cut_off() {
     for seed in 0..SEEDS {
         let (trial, restored) = trial(seed);
         let good = fs::read(&restored.database).unwrap();
-        for bytes in [
-            good.len() - PAGE_BYTES,
-            good.len() - 100,
-            good.len() / 2,
-            PAGE_BYTES,
-            50,
-            0,
-        ] {
+        for bytes in [good.len() - PAGE_BYTES, good.len() - 100, good.len() / 2, PAGE_BYTES, 50, 0] {
             fs::write(&restored.database, &good[..bytes]).unwrap();
             assert_fails(&trial, &restored.database, "integrity");
         }
@@ -230,9 +189,7 @@ fn the_file_is_gone_or_something_else() {
     assert_fails(&trial, &restored.database, "integrity");
     fs::remove_file(&restored.database).unwrap();
     assert_fails(&trial, &restored.database, "integrity");
-    let verification = trial
-        .verify(&restored.database, Integrity::Full, None)
-        .verification;
+    let verification = trial.verify(&restored.database, Integrity::Full, None).verification;
     assert_eq!(verification.prefix, None);
     assert_eq!(verification.content, None);
 }
@@ -242,12 +199,9 @@ fn a_page_is_zeroed() {
     for seed in 0..SEEDS {
         let (trial, restored) = trial(seed);
         let good = fs::read(&restored.database).unwrap();
-        for (name, kind) in [
-            ("torrents", "leaf"),
-            ("torrents", "internal"),
-            (INDEX, "leaf"),
-            (INDEX, "internal"),
-        ] {
+        for (name, kind) in
+            [("torrents", "leaf"), ("torrents", "internal"), (INDEX, "leaf"), (INDEX, "internal")]
+        {
             for page in pages_of(&restored.database, name, kind).into_iter().step_by(17) {
                 change_page(&restored.database, page, |page| page.fill(0));
                 assert_fails(&trial, &restored.database, "integrity");
@@ -289,11 +243,7 @@ fn replay_stale(journal: &Path, restored: &Restored, suffix: &str) {
     let before = fs::read(&restored.database).unwrap();
     fs::copy(journal, beside(&restored.database, suffix)).unwrap();
     settle(&restored.database);
-    assert_ne!(
-        fs::read(&restored.database).unwrap(),
-        before,
-        "the journal was not replayed"
-    );
+    assert_ne!(fs::read(&restored.database).unwrap(), before, "the journal was not replayed");
 }
 
 #[test]
@@ -304,14 +254,9 @@ fn a_stale_rollback_journal_is_replayed() {
         let stale = trial.path("stale-journal");
         let other = Connection::open(trial.path("live.sqlite")).unwrap();
         // So small a cache makes the engine write pages, and so their journal, before the transaction ends.
+        other.execute_batch("PRAGMA cache_size = 4; BEGIN IMMEDIATE").unwrap();
         other
-            .execute_batch("PRAGMA cache_size = 4; BEGIN IMMEDIATE")
-            .unwrap();
-        other
-            .execute(
-                "UPDATE torrents SET completed = completed + 1 WHERE id BETWEEN 400 AND 1400",
-                [],
-            )
+            .execute("UPDATE torrents SET completed = completed + 1 WHERE id BETWEEN 400 AND 1400", [])
             .unwrap();
         fs::copy(trial.path("live.sqlite-journal"), &stale).unwrap();
         other.execute_batch("ROLLBACK").unwrap();
@@ -325,10 +270,7 @@ fn a_stale_rollback_journal_is_replayed() {
 #[test]
 fn a_stale_wal_is_replayed() {
     for seed in 0..SEEDS {
-        let mut trial = Trial::new(&Shape {
-            journal_mode: "wal",
-            ..Shape::for_damage(seed)
-        });
+        let mut trial = Trial::new(&Shape { journal_mode: "wal", ..Shape::for_damage(seed) });
         trial.run(400);
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
         trial.live().query_row(checkpoint, [], |_| Ok(())).unwrap();
@@ -346,10 +288,7 @@ fn a_stale_wal_is_replayed() {
 #[test]
 fn a_database_without_its_wal_is_torn_or_lossy() {
     for seed in 0..SEEDS {
-        let mut trial = Trial::new(&Shape {
-            journal_mode: "wal",
-            ..Shape::for_damage(seed)
-        });
+        let mut trial = Trial::new(&Shape { journal_mode: "wal", ..Shape::for_damage(seed) });
         trial.run(600);
         let target = trial.path("restored.sqlite");
         fs::copy(trial.path("live.sqlite"), &target).unwrap();
@@ -382,12 +321,7 @@ fn damage_spares_the_other_checks() {
     let (trial, restored) = trial(2);
     assert_eq!(role(77), Role::Untouched);
     apart(&restored.database, |connection| {
-        assert_eq!(
-            connection
-                .execute("DELETE FROM entries WHERE id = 77", [])
-                .unwrap(),
-            1
-        );
+        assert_eq!(connection.execute("DELETE FROM entries WHERE id = 77", []).unwrap(), 1);
     });
     let report = trial.verify(&restored.database, Integrity::Full, Some(u64::MAX));
     assert_eq!(failed(&report.verification), ["integrity"]);

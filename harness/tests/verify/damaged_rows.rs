@@ -29,9 +29,7 @@ pub fn finds(check: &str, damage: impl Fn(&Trial, &Connection)) {
 
 /// The state before the damage is right, or finding something would prove nothing.
 fn assert_passes(trial: &Trial, database: &Path) {
-    let right = trial
-        .verify(database, Integrity::Quick, Some(u64::MAX))
-        .verification;
+    let right = trial.verify(database, Integrity::Quick, Some(u64::MAX)).verification;
     assert_eq!(right.findings, Vec::<String>::new());
 }
 
@@ -39,11 +37,7 @@ pub fn assert_fails(trial: &Trial, database: &Path, check: &str) {
     for integrity in [Integrity::Full, Integrity::Quick] {
         let verification = trial.verify(database, integrity, Some(u64::MAX)).verification;
         let failed = failed(&verification);
-        assert!(
-            failed.contains(&check),
-            "{integrity:?}: {failed:?} {:#?}",
-            verification.findings
-        );
+        assert!(failed.contains(&check), "{integrity:?}: {failed:?} {:#?}", verification.findings);
         assert!(verification.findings.iter().any(|line| line.starts_with(check)));
     }
 }
@@ -55,13 +49,9 @@ fn change(connection: &Connection, sql: &str, parameters: impl rusqlite::Params)
 
 /// The ids of the dataset with this role, with what they hold now.
 fn rows_of(trial: &Trial, connection: &Connection, wanted: Role) -> Vec<(u64, i64)> {
-    let mut statement = connection
-        .prepare("SELECT id, completed FROM torrents WHERE id <= ?1")
-        .unwrap();
+    let mut statement = connection.prepare("SELECT id, completed FROM torrents WHERE id <= ?1").unwrap();
     let rows = statement
-        .query_map([trial.model.torrents as i64], |row| {
-            Ok((row.get::<_, i64>(0)? as u64, row.get(1)?))
-        })
+        .query_map([trial.model.torrents as i64], |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?)))
         .unwrap()
         .map(Result::unwrap);
     rows.filter(|(id, _)| role(*id) == wanted).collect()
@@ -78,18 +68,11 @@ fn slot_written_twice(trial: &Trial) -> (u64, u64, u64) {
         }
     }
     // Not the newest write of its writer: without that one, the state before it would be a right one.
-    let newest = |index: u64| {
-        trial
-            .executed
-            .iter()
-            .any(|write| write.committed && write.index > index + 20)
-    };
-    let mut twice = writes
-        .into_iter()
-        .filter_map(|(id, indexes)| match *indexes.as_slice() {
-            [.., older, newer] if newest(newer) => Some((id, older, newer)),
-            _ => None,
-        });
+    let newest = |index: u64| trial.executed.iter().any(|write| write.committed && write.index > index + 20);
+    let mut twice = writes.into_iter().filter_map(|(id, indexes)| match *indexes.as_slice() {
+        [.., older, newer] if newest(newer) => Some((id, older, newer)),
+        _ => None,
+    });
     twice.next().expect("a slot was written twice")
 }
 
@@ -119,10 +102,7 @@ fn the_last_row_of_the_dataset_is_dropped() {
 fn a_slot_is_dropped() {
     finds("prefix", |trial, connection| {
         let slots = rows_of(trial, connection, Role::Slot);
-        let (id, _) = slots
-            .iter()
-            .find(|(_, completed)| unstamp(*completed).is_some())
-            .unwrap();
+        let (id, _) = slots.iter().find(|(_, completed)| unstamp(*completed).is_some()).unwrap();
         change(connection, "DELETE FROM torrents WHERE id = ?1", [*id as i64]);
     });
 }
@@ -131,10 +111,7 @@ fn a_slot_is_dropped() {
 fn a_slot_that_no_write_touched_is_dropped() {
     finds("prefix", |trial, connection| {
         let slots = rows_of(trial, connection, Role::Slot);
-        let (id, _) = slots
-            .iter()
-            .find(|(_, completed)| unstamp(*completed).is_none())
-            .unwrap();
+        let (id, _) = slots.iter().find(|(_, completed)| unstamp(*completed).is_none()).unwrap();
         change(connection, "DELETE FROM torrents WHERE id = ?1", [*id as i64]);
     });
 }
@@ -169,11 +146,7 @@ fn a_slot_goes_back_to_an_earlier_stamp() {
     finds("prefix", |trial, connection| {
         let (id, older, newer) = slot_written_twice(trial);
         assert_ne!(older, newer);
-        change(
-            connection,
-            "UPDATE torrents SET completed = ?2 WHERE id = ?1",
-            (id as i64, stamp(older)),
-        );
+        change(connection, "UPDATE torrents SET completed = ?2 WHERE id = ?1", (id as i64, stamp(older)));
     });
 }
 
@@ -182,11 +155,7 @@ fn a_slot_goes_back_to_the_dataset() {
     finds("prefix", |trial, connection| {
         let (id, ..) = slot_written_twice(trial);
         let original = trial.dataset.torrent(id).completed;
-        change(
-            connection,
-            "UPDATE torrents SET completed = ?2 WHERE id = ?1",
-            (id as i64, original),
-        );
+        change(connection, "UPDATE torrents SET completed = ?2 WHERE id = ?1", (id as i64, original));
     });
 }
 
@@ -195,11 +164,7 @@ fn a_slot_holds_a_stamp_of_nobody() {
     finds("prefix", |trial, connection| {
         let (id, ..) = slot_written_twice(trial);
         let never = stamp(1 << 30);
-        change(
-            connection,
-            "UPDATE torrents SET completed = ?2 WHERE id = ?1",
-            (id as i64, never),
-        );
+        change(connection, "UPDATE torrents SET completed = ?2 WHERE id = ?1", (id as i64, never));
     });
 }
 
@@ -214,11 +179,7 @@ fn a_write_is_in_by_half() {
             unreachable!()
         };
         let original = trial.dataset.torrent(id).completed;
-        change(
-            connection,
-            "UPDATE torrents SET completed = ?2 WHERE id = ?1",
-            (id as i64, original),
-        );
+        change(connection, "UPDATE torrents SET completed = ?2 WHERE id = ?1", (id as i64, original));
     });
 }
 
@@ -229,11 +190,7 @@ fn an_account_goes_back_to_the_dataset() {
         let changed = |(id, completed): &&(u64, i64)| *completed != trial.dataset.torrent(*id).completed;
         let (id, _) = accounts.iter().find(changed).unwrap();
         let original = trial.dataset.torrent(*id).completed;
-        change(
-            connection,
-            "UPDATE torrents SET completed = ?2 WHERE id = ?1",
-            (*id as i64, original),
-        );
+        change(connection, "UPDATE torrents SET completed = ?2 WHERE id = ?1", (*id as i64, original));
     });
 }
 
@@ -301,11 +258,7 @@ fn a_foreign_row_is_inserted() {
 fn a_foreign_row_has_a_negative_id() {
     finds("prefix", |trial, connection| {
         let foreign = trial.dataset.torrent(1 << 40).info_hash;
-        change(
-            connection,
-            "INSERT INTO torrents (id, info_hash) VALUES (-5, ?1)",
-            [text(&foreign)],
-        );
+        change(connection, "INSERT INTO torrents (id, info_hash) VALUES (-5, ?1)", [text(&foreign)]);
     });
 }
 
@@ -313,11 +266,7 @@ fn a_foreign_row_has_a_negative_id() {
 fn an_untouched_count_is_another() {
     finds("content", |trial, connection| {
         let (id, _) = rows_of(trial, connection, Role::Untouched)[7];
-        change(
-            connection,
-            "UPDATE torrents SET completed = completed + 1 WHERE id = ?1",
-            [id as i64],
-        );
+        change(connection, "UPDATE torrents SET completed = completed + 1 WHERE id = ?1", [id as i64]);
     });
 }
 
@@ -326,11 +275,7 @@ fn the_hash_of_a_slot_is_another() {
     finds("content", |trial, connection| {
         let (id, _) = rows_of(trial, connection, Role::Slot)[7];
         let foreign = trial.dataset.torrent(1 << 40).info_hash;
-        change(
-            connection,
-            "UPDATE torrents SET info_hash = ?2 WHERE id = ?1",
-            (id as i64, text(&foreign)),
-        );
+        change(connection, "UPDATE torrents SET info_hash = ?2 WHERE id = ?1", (id as i64, text(&foreign)));
     });
 }
 
@@ -369,17 +314,13 @@ fn the_schema_differs() {
         "ALTER TABLE torrents ADD COLUMN more INTEGER",
         "CREATE TRIGGER more AFTER INSERT ON keys BEGIN SELECT 1; END",
     ] {
-        finds("content", |_, connection| {
-            connection.execute_batch(damage).unwrap()
-        });
+        finds("content", |_, connection| connection.execute_batch(damage).unwrap());
     }
 }
 
 #[test]
 fn the_table_itself_is_gone() {
-    finds("content", |_, connection| {
-        connection.execute_batch("DROP TABLE torrents").unwrap()
-    });
+    finds("content", |_, connection| connection.execute_batch("DROP TABLE torrents").unwrap());
 }
 
 #[test]
@@ -425,11 +366,7 @@ fn a_refused_write_is_kept() {
             let stamped = trial.model.write(write.writer, write.index).stamped;
             stamped.iter().any(|key| matches!(key, Key::New { .. }))
         };
-        let refused = *trial
-            .executed
-            .iter()
-            .find(|write| !write.committed && inserts(write))
-            .unwrap();
+        let refused = *trial.executed.iter().find(|write| !write.committed && inserts(write)).unwrap();
         let kept = trial.compose("kept.sqlite", |_, write| write.committed || *write == refused);
         assert_fails(&trial, &kept, "prefix");
         let raises = |write: &Executed| {
@@ -438,11 +375,7 @@ fn a_refused_write_is_kept() {
                 Together::Metric | Together::Transfer { .. }
             )
         };
-        let refused = *trial
-            .executed
-            .iter()
-            .find(|write| !write.committed && raises(write))
-            .unwrap();
+        let refused = *trial.executed.iter().find(|write| !write.committed && raises(write)).unwrap();
         let kept = trial.compose("raised.sqlite", |_, write| write.committed || *write == refused);
         assert_fails(&trial, &kept, "transactions");
     }
@@ -452,12 +385,6 @@ fn a_refused_write_is_kept() {
 fn a_write_is_applied_twice() {
     finds("transactions", |trial, connection| {
         let write = last_committed(trial, |_, together| together == Together::Metric);
-        apply(
-            connection,
-            &trial.model,
-            &trial.dataset,
-            write.writer,
-            write.index,
-        );
+        apply(connection, &trial.model, &trial.dataset, write.writer, write.index);
     });
 }

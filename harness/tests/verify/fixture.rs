@@ -37,10 +37,7 @@ impl Origin for TinyDataset {
     fn torrent(&self, id: u64) -> Torrent {
         let high = xxh3_128_with_seed(&id.to_le_bytes(), self.seed);
         let low = xxh3_64_with_seed(&id.to_le_bytes(), self.seed);
-        Torrent {
-            info_hash: info_hash(high, low as u32),
-            completed: (low % 50) as i64,
-        }
+        Torrent { info_hash: info_hash(high, low as u32), completed: (low % 50) as i64 }
     }
 }
 
@@ -149,28 +146,14 @@ pub struct Trial {
 impl Trial {
     pub fn new(shape: &Shape) -> Trial {
         let directory = tempfile::tempdir().unwrap();
-        let &Shape {
-            seed,
-            writers,
-            rows_per_transaction,
-            multi_row_share,
-            ..
-        } = shape;
+        let &Shape { seed, writers, rows_per_transaction, multi_row_share, .. } = shape;
         let torrents = Model::torrents_min(writers, rows_per_transaction) + shape.more_torrents;
-        let model = Model {
-            seed,
-            writers,
-            rows_per_transaction,
-            multi_row_share,
-            torrents,
-        };
+        let model = Model { seed, writers, rows_per_transaction, multi_row_share, torrents };
         let dataset = TinyDataset { seed, torrents };
         let database = directory.path().join("live.sqlite");
         build(&database, &dataset);
         let expected = content_digest(&database, torrents, &mut |_| {}).unwrap();
-        let connections = (0..writers)
-            .map(|_| connect(&database, shape.journal_mode))
-            .collect();
+        let connections = (0..writers).map(|_| connect(&database, shape.journal_mode)).collect();
         let ledgers = (0..writers).map(|writer| LedgerWriter::open(directory.path(), writer).unwrap());
         Trial {
             ledgers: ledgers.collect(),
@@ -248,11 +231,7 @@ impl Trial {
         } else {
             transaction.rollback().unwrap()
         }
-        self.executed.push(Executed {
-            writer,
-            index,
-            committed,
-        });
+        self.executed.push(Executed { writer, index, committed });
     }
 
     /// Takes an honest copy.
@@ -265,9 +244,7 @@ impl Trial {
                 backup.step(-1).unwrap();
             }
             CopyWay::VacuumInto => {
-                self.connections[0]
-                    .execute("VACUUM INTO ?1", [target.to_str().unwrap()])
-                    .unwrap();
+                self.connections[0].execute("VACUUM INTO ?1", [target.to_str().unwrap()]).unwrap();
             }
             CopyWay::Files => {
                 fs::copy(&source, &target).unwrap();
@@ -278,11 +255,7 @@ impl Trial {
         }
         settle(&target);
         let taken_ns = self.tick();
-        Restored {
-            database: target,
-            taken_ns,
-            executed: self.executed.len(),
-        }
+        Restored { database: target, taken_ns, executed: self.executed.len() }
     }
 
     /// Builds the database that holds exactly the executed writes that `chosen` takes, whatever became of them.
@@ -326,17 +299,12 @@ impl Trial {
 
     /// Acknowledged writes that were not in when `restored` was taken: the oracle.
     pub fn lost(&self, restored: &Restored) -> u64 {
-        let executed = self.executed[..restored.executed]
-            .iter()
-            .filter(|write| write.committed);
+        let executed = self.executed[..restored.executed].iter().filter(|write| write.committed);
         let held: HashSet<_> = executed.map(|write| (write.writer, write.index)).collect();
         let ledger = self.ledger();
-        let acknowledged = ledger
-            .entries()
-            .filter(|(_, _, entry)| matches!(entry.outcome, Outcome::Acknowledged(_)));
-        acknowledged
-            .filter(|&(writer, index, _)| !held.contains(&(writer, index)))
-            .count() as u64
+        let acknowledged =
+            ledger.entries().filter(|(_, _, entry)| matches!(entry.outcome, Outcome::Acknowledged(_)));
+        acknowledged.filter(|&(writer, index, _)| !held.contains(&(writer, index))).count() as u64
     }
 }
 
@@ -346,18 +314,15 @@ fn build(path: &Path, dataset: &TinyDataset) {
     let transaction = connection.transaction().unwrap();
     transaction.execute_batch(SCHEMA).unwrap();
     {
-        let mut insert = transaction
-            .prepare("INSERT INTO torrents (info_hash, completed) VALUES (?1, ?2)")
-            .unwrap();
+        let mut insert =
+            transaction.prepare("INSERT INTO torrents (info_hash, completed) VALUES (?1, ?2)").unwrap();
         for id in 1..=dataset.torrents {
             let Torrent { info_hash, completed } = dataset.torrent(id);
             insert.execute((text(&info_hash), completed)).unwrap();
         }
         for id in 1..=60 {
             let other = dataset.torrent(dataset.torrents + id).info_hash;
-            transaction
-                .execute("INSERT INTO whitelist (info_hash) VALUES (?1)", [text(&other)])
-                .unwrap();
+            transaction.execute("INSERT INTO whitelist (info_hash) VALUES (?1)", [text(&other)]).unwrap();
         }
         let keys = "INSERT INTO keys (key, valid_until) VALUES ('one', 17), ('two', NULL)";
         transaction.execute(keys, []).unwrap();
@@ -367,9 +332,7 @@ fn build(path: &Path, dataset: &TinyDataset) {
 
 fn connect(path: &Path, journal_mode: &str) -> Connection {
     let connection = Connection::open(path).unwrap();
-    connection
-        .pragma_update(None, "journal_mode", journal_mode)
-        .unwrap();
+    connection.pragma_update(None, "journal_mode", journal_mode).unwrap();
     connection.pragma_update(None, "synchronous", "off").unwrap();
     connection
 }
@@ -416,9 +379,7 @@ pub fn beside(database: &Path, suffix: &str) -> PathBuf {
 pub fn settle(database: &Path) {
     let connection = Connection::open(database).unwrap();
     // A damaged database may refuse the query: what it looks like afterwards is for the verifier to judge.
-    let _ = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| {
-        row.get::<_, i64>(0)
-    });
+    let _ = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0));
     connection.close().map_err(|(_, error)| error).unwrap();
 }
 

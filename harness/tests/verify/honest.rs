@@ -11,28 +11,17 @@ use crate::fixture::{CopyWay, Shape, Trial, checks, text};
 
 fn shapes() -> impl Strategy<Value = Shape> {
     let journal_modes = prop_oneof![Just("delete"), Just("wal")];
-    (
-        0..1u64 << 32,
-        1..6u32,
-        1..6u32,
-        0.0..=1.0,
-        0..2000u64,
-        journal_modes,
-        0..30u64,
+    (0..1u64 << 32, 1..6u32, 1..6u32, 0.0..=1.0, 0..2000u64, journal_modes, 0..30u64).prop_map(
+        |(seed, writers, rows, multi_row_share, more_torrents, journal_mode, indeterminate_percent)| Shape {
+            seed,
+            writers,
+            rows_per_transaction: rows,
+            multi_row_share,
+            more_torrents,
+            journal_mode,
+            indeterminate_percent,
+        },
     )
-        .prop_map(
-            |(seed, writers, rows, multi_row_share, more_torrents, journal_mode, indeterminate_percent)| {
-                Shape {
-                    seed,
-                    writers,
-                    rows_per_transaction: rows,
-                    multi_row_share,
-                    more_torrents,
-                    journal_mode,
-                    indeterminate_percent,
-                }
-            },
-        )
 }
 
 proptest! {
@@ -74,10 +63,7 @@ proptest! {
 
 #[test]
 fn a_verification_changes_nothing() {
-    let mut trial = Trial::new(&Shape {
-        journal_mode: "wal",
-        ..Shape::for_damage(1)
-    });
+    let mut trial = Trial::new(&Shape { journal_mode: "wal", ..Shape::for_damage(1) });
     trial.run(300);
     let restored = trial.copy("restored.sqlite", CopyWay::Files);
     let before = std::fs::read(&restored.database).unwrap();

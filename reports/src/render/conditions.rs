@@ -14,62 +14,26 @@ pub(crate) struct Condition {
 
 /// All conditions but strategy and variant, in the order in which a reader asks for them.
 const CONDITIONS: [Condition; 12] = [
-    Condition {
-        label: "Engine",
-        text: |trial| trial.engine.clone(),
-    },
-    Condition {
-        label: "Application",
-        text: |trial| trial.app.clone(),
-    },
-    Condition {
-        label: "Dataset",
-        text: |trial| trial.dataset.profile.clone(),
-    },
-    Condition {
-        label: "Size",
-        text: size,
-    },
-    Condition {
-        label: "Journal mode",
-        text: |trial| trial.workload.journal_mode.clone(),
-    },
-    Condition {
-        label: "Writes",
-        text: rate,
-    },
-    Condition {
-        label: "Arrivals",
-        text: arrivals,
-    },
-    Condition {
-        label: "Writers",
-        text: |trial| trial.workload.writers.to_string(),
-    },
-    Condition {
-        label: "Synchronous",
-        text: |trial| trial.workload.synchronous.clone(),
-    },
+    Condition { label: "Engine", text: |trial| trial.engine.clone() },
+    Condition { label: "Application", text: |trial| trial.app.clone() },
+    Condition { label: "Dataset", text: |trial| trial.dataset.profile.clone() },
+    Condition { label: "Size", text: size },
+    Condition { label: "Journal mode", text: |trial| trial.workload.journal_mode.clone() },
+    Condition { label: "Writes", text: rate },
+    Condition { label: "Arrivals", text: arrivals },
+    Condition { label: "Writers", text: |trial| trial.workload.writers.to_string() },
+    Condition { label: "Synchronous", text: |trial| trial.workload.synchronous.clone() },
     Condition {
         label: "Busy timeout",
         text: |trial| number::milliseconds(trial.workload.busy_timeout_ms as f64),
     },
-    Condition {
-        label: "Page cache",
-        text: |trial| trial.workload.cache.clone(),
-    },
-    Condition {
-        label: "Fault",
-        text: |trial| trial.fault.clone().unwrap_or("none".to_string()),
-    },
+    Condition { label: "Page cache", text: |trial| trial.workload.cache.clone() },
+    Condition { label: "Fault", text: |trial| trial.fault.clone().unwrap_or("none".to_string()) },
 ];
 
 /// The conditions in which these trials differ.
 pub(crate) fn varying(trials: &[&Trial]) -> Vec<Condition> {
-    CONDITIONS
-        .into_iter()
-        .filter(|condition| varies(condition, trials))
-        .collect()
+    CONDITIONS.into_iter().filter(|condition| varies(condition, trials)).collect()
 }
 
 /// The conditions that these trials share, as one line: `Engine sqlite; Size 300 MiB; ...`.
@@ -77,22 +41,12 @@ pub(crate) fn shared(trials: &[&Trial]) -> String {
     let Some(first) = trials.first() else {
         return String::new();
     };
-    let texts = CONDITIONS
-        .into_iter()
-        .filter(|condition| !varies(condition, trials))
-        .map(|condition| {
-            let text = (condition.text)(first);
-            // An engine may not know a condition: MySQL has no journal mode.
-            if text.is_empty() {
-                text
-            } else {
-                format!("{} {text}", condition.label.to_lowercase())
-            }
-        });
-    texts
-        .filter(|text| !text.is_empty())
-        .collect::<Vec<_>>()
-        .join("; ")
+    let texts = CONDITIONS.into_iter().filter(|condition| !varies(condition, trials)).map(|condition| {
+        let text = (condition.text)(first);
+        // An engine may not know a condition: MySQL has no journal mode.
+        if text.is_empty() { text } else { format!("{} {text}", condition.label.to_lowercase()) }
+    });
+    texts.filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 /// The strategy with the settings that tell its variants apart, marked when it is a control.

@@ -66,11 +66,7 @@ pub(crate) fn rate(per_second: f64) -> String {
 /// A number of things, with thousands apart: `4,297,957`; the median of an even number of them may be a half.
 pub(crate) fn count(count: f64) -> String {
     // Beyond 2^53 there are no tenths to round, and the product could overflow.
-    let rounded = if count.abs() < 9e15 {
-        (count * 10.0).round() / 10.0
-    } else {
-        count
-    };
+    let rounded = if count.abs() < 9e15 { (count * 10.0).round() / 10.0 } else { count };
     let text = if rounded.fract() == 0.0 {
         format!("{:.0}", rounded.abs())
     } else {
@@ -101,9 +97,7 @@ pub(crate) fn percent(share: f64) -> String {
 
 /// A value that may be missing or no number, in its format.
 pub(crate) fn or_missing(value: Option<f64>, format: fn(f64) -> String) -> String {
-    value
-        .filter(|value| value.is_finite())
-        .map_or(MISSING.to_string(), format)
+    value.filter(|value| value.is_finite()).map_or(MISSING.to_string(), format)
 }
 
 /// A median with its range: `1.33 s (1.20 s to 1.50 s)`, with the share of `trials` that had the measurement
@@ -156,40 +150,22 @@ mod tests {
 
     #[test]
     fn sizes_have_three_digits() {
-        let shown: Vec<String> = [
-            0.0,
-            512.0,
-            1000.0,
-            4096.0,
-            314_572_800.0,
-            1_048_051_712.0,
-            2_093_796_557.0,
-            17_604_431_872.0,
-        ]
-        .map(bytes)
-        .to_vec();
+        let shown: Vec<String> =
+            [0.0, 512.0, 1000.0, 4096.0, 314_572_800.0, 1_048_051_712.0, 2_093_796_557.0, 17_604_431_872.0]
+                .map(bytes)
+                .to_vec();
         assert_eq!(
             shown,
-            [
-                "0 B",
-                "512 B",
-                "0.977 KiB",
-                "4.00 KiB",
-                "300 MiB",
-                "0.976 GiB",
-                "1.95 GiB",
-                "16.4 GiB"
-            ]
+            ["0 B", "512 B", "0.977 KiB", "4.00 KiB", "300 MiB", "0.976 GiB", "1.95 GiB", "16.4 GiB"]
         );
     }
 
     #[test]
     fn times_have_the_unit_that_a_person_would_use() {
-        let shown: Vec<String> = [
-            0.0, 0.000_021, 0.0123, 0.52, 0.9999, 1.333, 72.0, 123.0, 57_600.0, 1e6, 1e9, 1e12,
-        ]
-        .map(seconds)
-        .to_vec();
+        let shown: Vec<String> =
+            [0.0, 0.000_021, 0.0123, 0.52, 0.9999, 1.333, 72.0, 123.0, 57_600.0, 1e6, 1e9, 1e12]
+                .map(seconds)
+                .to_vec();
         assert_eq!(
             shown,
             [
@@ -217,10 +193,7 @@ mod tests {
             ["0.00", "0.0042", "0.93", "12.4", "1,235"]
         );
         assert_eq!(ratio(0.000_001), "< 0.0001");
-        assert_eq!(
-            [0.25, 20.0, 19.87, 12_000.0].map(rate),
-            ["0.25 /s", "20 /s", "19.9 /s", "12,000 /s"]
-        );
+        assert_eq!([0.25, 20.0, 19.87, 12_000.0].map(rate), ["0.25 /s", "20 /s", "19.9 /s", "12,000 /s"]);
         assert_eq!(
             [0.0, 7.5, 999.0, 4_297_957.0, -1000.0].map(count),
             ["0", "7.5", "999", "4,297,957", "-1,000"]
@@ -237,10 +210,7 @@ mod tests {
         assert_eq!(or_missing(Some(f64::NAN), seconds), "–");
         assert_eq!(or_missing(Some(0.0), seconds), "0 s");
         assert_eq!(spread(Spread::of([1.0]), 1, seconds), "1.00 s");
-        assert_eq!(
-            spread(Spread::of([1.2, 1.5, 1.33]), 3, seconds),
-            "1.33 s (1.20 s to 1.50 s)"
-        );
+        assert_eq!(spread(Spread::of([1.2, 1.5, 1.33]), 3, seconds), "1.33 s (1.20 s to 1.50 s)");
         assert_eq!(spread(Spread::of([1.0, 1.0]), 3, seconds), "1.00 s in 2 of 3");
         assert_eq!(spread(None, 3, seconds), "–");
     }

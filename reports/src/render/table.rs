@@ -40,21 +40,12 @@ pub fn comparison(results: &Results) -> Vec<Block> {
 }
 
 fn block(groups: &[Group<'_>], titled: bool) -> Block {
-    let trials: Vec<&Trial> = groups
-        .iter()
-        .flat_map(|group| group.trials.iter().copied())
-        .collect();
+    let trials: Vec<&Trial> = groups.iter().flat_map(|group| group.trials.iter().copied()).collect();
     let first = groups[0].first;
     let varying = conditions::varying(&trials);
     let mut columns = vec![
-        Column {
-            label: "Verdict",
-            cell: Box::new(verdict),
-        },
-        Column {
-            label: "Strategy",
-            cell: Box::new(|group| conditions::strategy(group.first)),
-        },
+        Column { label: "Verdict", cell: Box::new(verdict) },
+        Column { label: "Strategy", cell: Box::new(|group| conditions::strategy(group.first)) },
     ];
     for condition in varying {
         columns.push(Column {
@@ -63,19 +54,11 @@ fn block(groups: &[Group<'_>], titled: bool) -> Block {
         });
     }
     if groups.iter().any(|group| group.trials.len() > 1) {
-        columns.push(Column {
-            label: "Trials",
-            cell: Box::new(|group| group.trials.len().to_string()),
-        });
+        columns.push(Column { label: "Trials", cell: Box::new(|group| group.trials.len().to_string()) });
     }
     columns.extend(measured_columns());
     let title = if titled {
-        format!(
-            "{}, {}, {}",
-            conditions::size(first),
-            conditions::rate(first),
-            first.workload.journal_mode
-        )
+        format!("{}, {}, {}", conditions::size(first), conditions::rate(first), first.workload.journal_mode)
     } else {
         String::new()
     };
@@ -86,20 +69,13 @@ fn block(groups: &[Group<'_>], titled: bool) -> Block {
             .map(|group| columns.iter().map(|column| (column.cell)(group)).collect())
             .collect(),
     };
-    Block {
-        title,
-        shared: conditions::shared(&trials),
-        table,
-    }
+    Block { title, shared: conditions::shared(&trials), table }
 }
 
 /// What blocks are split and ordered by: size, rate (a closed loop last), journal mode.
 fn block_order(trial: &Trial) -> (u64, u64, &str) {
     // Bits of numbers that are not negative are ordered as the numbers are.
-    let rate = trial
-        .workload
-        .writes_per_second
-        .map_or(u64::MAX, |rate| rate.max(0.0).to_bits());
+    let rate = trial.workload.writes_per_second.map_or(u64::MAX, |rate| rate.max(0.0).to_bits());
     (trial.dataset.target_bytes, rate, &trial.workload.journal_mode)
 }
 
@@ -110,37 +86,18 @@ struct Column {
 
 fn measured_columns() -> Vec<Column> {
     vec![
-        Column {
-            label: "Backup",
-            cell: Box::new(backup_time),
-        },
+        Column { label: "Backup", cell: Box::new(backup_time) },
         measured("vs copy", number::ratio, |trial| trial.backup.as_ref()?.vs_copy),
-        Column {
-            label: "Write p99",
-            cell: Box::new(|group| latency(group, |window| window.p99_ms)),
-        },
-        Column {
-            label: "Worst write",
-            cell: Box::new(|group| latency(group, |window| window.max_ms)),
-        },
-        measured("Downtime", number::seconds, |trial| {
-            trial.impact.as_ref()?.downtime_seconds
-        }),
+        Column { label: "Write p99", cell: Box::new(|group| latency(group, |window| window.p99_ms)) },
+        Column { label: "Worst write", cell: Box::new(|group| latency(group, |window| window.max_ms)) },
+        measured("Downtime", number::seconds, |trial| trial.impact.as_ref()?.downtime_seconds),
         measured("Lost writes", number::count, |trial| {
             Some(trial.recovery_point.as_ref()?.lost_writes as f64)
         }),
-        measured("Lost time", number::seconds, |trial| {
-            trial.recovery_point.as_ref()?.lost_seconds
-        }),
-        measured("Recovery", number::seconds, |trial| {
-            trial.restore.as_ref()?.recovery_seconds
-        }),
-        measured("Artifact", number::bytes, |trial| {
-            Some(trial.backup.as_ref()?.artifact_bytes? as f64)
-        }),
-        measured("Memory", number::bytes, |trial| {
-            Some(trial.resources.strategy.memory_bytes_max? as f64)
-        }),
+        measured("Lost time", number::seconds, |trial| trial.recovery_point.as_ref()?.lost_seconds),
+        measured("Recovery", number::seconds, |trial| trial.restore.as_ref()?.recovery_seconds),
+        measured("Artifact", number::bytes, |trial| Some(trial.backup.as_ref()?.artifact_bytes? as f64)),
+        measured("Memory", number::bytes, |trial| Some(trial.resources.strategy.memory_bytes_max? as f64)),
     ]
 }
 
@@ -154,11 +111,7 @@ fn measured(label: &'static str, format: fn(f64) -> String, value: fn(&Trial) ->
 /// The worst verdict of the group, with how many of the trials came to it, and whether that was expected.
 fn verdict(group: &Group<'_>) -> String {
     let verdict = group.verdict();
-    let same = group
-        .trials
-        .iter()
-        .filter(|trial| trial.verdict == verdict)
-        .count();
+    let same = group.trials.iter().filter(|trial| trial.verdict == verdict).count();
     let mut text = verdict.to_string();
     if same < group.trials.len() {
         text += &format!(", {same} of {}", group.trials.len());
@@ -198,11 +151,7 @@ fn latency(group: &Group<'_>, of: fn(&Window) -> Option<f64>) -> String {
     }
     let median =
         |spread: Option<Spread>| number::or_missing(spread.map(|spread| spread.median), number::milliseconds);
-    format!(
-        "{} → {}",
-        median(reference),
-        number::spread(during, group.trials.len(), number::milliseconds)
-    )
+    format!("{} → {}", median(reference), number::spread(during, group.trials.len(), number::milliseconds))
 }
 
 #[cfg(test)]
@@ -212,12 +161,7 @@ mod tests {
     use crate::record::Verdict::*;
 
     fn cells<'a>(block: &'a super::Block, label: &str) -> Vec<&'a str> {
-        let at = block
-            .table
-            .header
-            .iter()
-            .position(|header| header == label)
-            .unwrap();
+        let at = block.table.header.iter().position(|header| header == label).unwrap();
         block.table.rows.iter().map(|row| row[at].as_str()).collect()
     }
 
@@ -232,10 +176,7 @@ mod tests {
     fn a_run_that_varies_the_journal_mode_has_a_column_for_it() {
         let mut delete = example::trial("one-step", Restorable);
         delete.workload.journal_mode = "delete".into();
-        let blocks = comparison(&example::results(vec![
-            example::trial("one-step", Restorable),
-            delete,
-        ]));
+        let blocks = comparison(&example::results(vec![example::trial("one-step", Restorable), delete]));
         assert_eq!(cells(&blocks[0], "Journal mode"), ["delete", "wal"]);
         assert!(!blocks[0].shared.contains("journal mode"));
     }
@@ -259,16 +200,10 @@ mod tests {
     fn a_verdict_says_how_many_trials_came_to_it_and_what_was_expected() {
         let mut trials = vec![example::trial("shell", Restorable); 3];
         trials[1] = example::trial("shell", Stalled);
-        assert_eq!(
-            cells(&comparison(&example::results(trials.clone()))[0], "Verdict"),
-            ["stalled, 1 of 3"]
-        );
+        assert_eq!(cells(&comparison(&example::results(trials.clone()))[0], "Verdict"), ["stalled, 1 of 3"]);
         trials[0].expected = vec![Failed, Restorable];
         let blocks = comparison(&example::results(trials));
-        assert_eq!(
-            cells(&blocks[0], "Verdict"),
-            ["stalled, 1 of 3 (expected: failed or restorable)"]
-        );
+        assert_eq!(cells(&blocks[0], "Verdict"), ["stalled, 1 of 3 (expected: failed or restorable)"]);
         assert_eq!(cells(&blocks[0], "Backup"), ["1.25 s in 2 of 3"]);
     }
 }

@@ -128,11 +128,7 @@ impl Database {
         let packed = Database::lay_out(&tables, 0);
         let spare = used_pages(target_bytes / PAGE_BYTES as u64).saturating_sub(packed.1);
         let (trees, used_pages) = Database::lay_out(&tables, spare);
-        Database {
-            tables,
-            trees,
-            used_pages,
-        }
+        Database { tables, trees, used_pages }
     }
 
     fn lay_out(tables: &[Table], spare_pages: u64) -> (Vec<Tree>, u64) {
@@ -202,36 +198,18 @@ impl Database {
     fn schema(&self) -> Vec<[Value; 5]> {
         let text = |text: &str| Value::Text(text.into());
         let row = |kind: &str, name: &str, table: &str, root: u32, sql: Value| {
-            [
-                text(kind),
-                text(name),
-                text(table),
-                Value::Integer(root.into()),
-                sql,
-            ]
+            [text(kind), text(name), text(table), Value::Integer(root.into()), sql]
         };
         let create = |name: &str, columns: &str| Value::Text(format!("CREATE TABLE {name}{columns}"));
         let mut rows = Vec::new();
         for (table, trees) in self.tables.iter().zip(self.trees.chunks_exact(2)) {
             let name = table.name;
             let index = format!("sqlite_autoindex_{name}_1");
-            rows.push(row(
-                "table",
-                name,
-                name,
-                trees[0].root(),
-                create(name, table.columns),
-            ));
+            rows.push(row("table", name, name, trees[0].root(), create(name, table.columns)));
             rows.push(row("index", &index, name, trees[1].root(), Value::Null));
             if rows.len() == 2 {
                 let name = "sqlite_sequence";
-                rows.push(row(
-                    "table",
-                    name,
-                    name,
-                    SEQUENCE_PAGE as u32,
-                    create(name, "(name,seq)"),
-                ));
+                rows.push(row("table", name, name, SEQUENCE_PAGE as u32, create(name, "(name,seq)")));
             }
         }
         rows

@@ -62,13 +62,7 @@ impl<'page> PageBuilder<'page> {
             Kind::Table => 13,
             Kind::Index => 10,
         };
-        PageBuilder {
-            page,
-            start,
-            header_bytes: LEAF_HEADER_BYTES,
-            cells: 0,
-            content_start: PAGE_BYTES,
-        }
+        PageBuilder { page, start, header_bytes: LEAF_HEADER_BYTES, cells: 0, content_start: PAGE_BYTES }
     }
 
     /// An interior page with its rightmost child.
@@ -79,13 +73,7 @@ impl<'page> PageBuilder<'page> {
         };
         page[LEAF_HEADER_BYTES..INTERIOR_HEADER_BYTES].copy_from_slice(&rightmost.to_be_bytes());
         let header_bytes = INTERIOR_HEADER_BYTES;
-        PageBuilder {
-            page,
-            start: 0,
-            header_bytes,
-            cells: 0,
-            content_start: PAGE_BYTES,
-        }
+        PageBuilder { page, start: 0, header_bytes, cells: 0, content_start: PAGE_BYTES }
     }
 
     /// Appends a row.
@@ -133,10 +121,7 @@ impl<'page> PageBuilder<'page> {
         let pointer = self.start + self.header_bytes + POINTER_BYTES * self.cells;
         let end = self.content_start;
         self.content_start = end - bytes;
-        assert!(
-            pointer + POINTER_BYTES <= self.content_start,
-            "a page is too small for its cells"
-        );
+        assert!(pointer + POINTER_BYTES <= self.content_start, "a page is too small for its cells");
         let place = (self.content_start as u16).to_be_bytes();
         self.page[pointer..pointer + POINTER_BYTES].copy_from_slice(&place);
         self.cells += 1;

@@ -165,12 +165,7 @@ mod tests {
     #[test]
     fn a_record_is_header_then_body() {
         let mut record = Record::default();
-        for value in [
-            Value::Null,
-            Value::Integer(1),
-            Value::Integer(300),
-            Value::Text("ab".into()),
-        ] {
+        for value in [Value::Null, Value::Integer(1), Value::Integer(300), Value::Text("ab".into())] {
             record.push(&value);
         }
         let mut bytes = [0; 9];

@@ -12,11 +12,7 @@ use super::*;
 fn table(count: u64, width: usize) -> Vec<Vec<Value>> {
     let row = |n: u64| {
         let text = format!("{:0>width$}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40);
-        let number = if n % 7 == 6 {
-            Value::Null
-        } else {
-            Value::Integer((n as i64 - 3) << (n % 60))
-        };
+        let number = if n % 7 == 6 { Value::Null } else { Value::Integer((n as i64 - 3) << (n % 60)) };
         vec![Value::Text(text), number]
     };
     (0..count).map(row).collect()
@@ -26,16 +22,8 @@ fn database(rows: &[Vec<Value>], target_bytes: u64) -> Database {
     let columns = "(id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL UNIQUE, number INTEGER)";
     let few = vec![vec![Value::Text("one".into()), Value::Integer(1)]];
     let tables = vec![
-        Table {
-            name: "few",
-            columns,
-            rows: Arc::new(FewRows::new(few)),
-        },
-        Table {
-            name: "many",
-            columns,
-            rows: Arc::new(FewRows::new(rows.to_vec())),
-        },
+        Table { name: "few", columns, rows: Arc::new(FewRows::new(few)) },
+        Table { name: "many", columns, rows: Arc::new(FewRows::new(rows.to_vec())) },
     ];
     Database::new(tables, target_bytes)
 }
@@ -54,19 +42,14 @@ fn written(database: &Database) -> (TempDir, Connection) {
 }
 
 fn integrity(connection: &Connection) -> String {
-    connection
-        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
-        .unwrap()
+    connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap()
 }
 
 fn read(connection: &Connection, sql: &str) -> Vec<Vec<Value>> {
     let mut statement = connection.prepare(sql).unwrap();
     let rows = statement.query_map([], |row| {
         let number: Option<i64> = row.get(1)?;
-        Ok(vec![
-            Value::Text(row.get(0)?),
-            number.map_or(Value::Null, Value::Integer),
-        ])
+        Ok(vec![Value::Text(row.get(0)?), number.map_or(Value::Null, Value::Integer)])
     });
     rows.unwrap().map(Result::unwrap).collect()
 }
@@ -75,40 +58,19 @@ fn check(count: u64, width: usize, target_bytes: u64) {
     let rows = table(count, width);
     let database = database(&rows, target_bytes);
     let (_directory, connection) = written(&database);
-    assert_eq!(
-        integrity(&connection),
-        "ok",
-        "{count} rows of {width} bytes in {target_bytes} bytes"
-    );
-    assert_eq!(
-        read(&connection, "SELECT text, number FROM many ORDER BY id"),
-        rows
-    );
+    assert_eq!(integrity(&connection), "ok", "{count} rows of {width} bytes in {target_bytes} bytes");
+    assert_eq!(read(&connection, "SELECT text, number FROM many ORDER BY id"), rows);
     let mut sorted = rows;
     sorted.sort_by(|a, b| format!("{:?}", a[0]).cmp(&format!("{:?}", b[0])));
     let by_index = "SELECT text, number FROM many INDEXED BY sqlite_autoindex_many_1 ORDER BY text";
     assert_eq!(read(&connection, by_index), sorted);
 
-    connection
-        .execute("INSERT INTO many (text) VALUES ('zzz')", [])
-        .unwrap();
+    connection.execute("INSERT INTO many (text) VALUES ('zzz')", []).unwrap();
     assert_eq!(connection.last_insert_rowid(), count as i64 + 1);
-    connection
-        .execute("DELETE FROM many WHERE id > ?1 - 3", [count as i64])
-        .unwrap();
-    connection
-        .execute("INSERT INTO many (text) VALUES ('yyy')", [])
-        .unwrap();
-    assert_eq!(
-        connection.last_insert_rowid(),
-        count as i64 + 2,
-        "ids are never given out again"
-    );
-    assert_eq!(
-        integrity(&connection),
-        "ok",
-        "{count} rows of {width} bytes, after writes"
-    );
+    connection.execute("DELETE FROM many WHERE id > ?1 - 3", [count as i64]).unwrap();
+    connection.execute("INSERT INTO many (text) VALUES ('yyy')", []).unwrap();
+    assert_eq!(connection.last_insert_rowid(), count as i64 + 2, "ids are never given out again");
+    assert_eq!(integrity(&connection), "ok", "{count} rows of {width} bytes, after writes");
 }
 
 #[test]
@@ -136,11 +98,7 @@ fn the_largest_index_takes_the_room_that_is_left() {
     for more in 0..packed / 3 {
         let target = (packed + more) * PAGE_BYTES as u64;
         let pages = database(&rows, target).pages();
-        assert!(
-            pages <= packed + more && pages + 2 >= packed + more,
-            "{pages} of {}",
-            packed + more
-        );
+        assert!(pages <= packed + more && pages + 2 >= packed + more, "{pages} of {}", packed + more);
     }
 }
 
@@ -150,35 +108,21 @@ fn the_schema_and_the_header_are_those_that_sqlite_writes() {
     let directory = tempfile::tempdir().unwrap();
     let theirs = Connection::open(directory.path().join("database.sqlite")).unwrap();
     let columns = "(id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL UNIQUE, number INTEGER)";
-    theirs
-        .execute_batch(&format!("CREATE TABLE few{columns}; CREATE TABLE many{columns}"))
-        .unwrap();
+    theirs.execute_batch(&format!("CREATE TABLE few{columns}; CREATE TABLE many{columns}")).unwrap();
     let schema = |connection: &Connection| -> Vec<(String, String, String, Option<String>)> {
-        let mut statement = connection
-            .prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY rowid")
-            .unwrap();
+        let mut statement =
+            connection.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY rowid").unwrap();
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
         rows.unwrap().map(Result::unwrap).collect()
     };
     assert_eq!(schema(&ours), schema(&theirs));
-    for pragma in [
-        "page_size",
-        "encoding",
-        "auto_vacuum",
-        "user_version",
-        "application_id",
-        "journal_mode",
-    ] {
+    for pragma in ["page_size", "encoding", "auto_vacuum", "user_version", "application_id", "journal_mode"] {
         let value = |connection: &Connection| -> rusqlite::types::Value {
-            connection
-                .query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0))
-                .unwrap()
+            connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0)).unwrap()
         };
         assert_eq!(value(&ours), value(&theirs), "{pragma}");
     }
-    let free: i64 = ours
-        .query_row("PRAGMA freelist_count", [], |row| row.get(0))
-        .unwrap();
+    let free: i64 = ours.query_row("PRAGMA freelist_count", [], |row| row.get(0)).unwrap();
     assert_eq!(free, 0);
 }
 

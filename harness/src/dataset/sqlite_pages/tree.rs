@@ -43,12 +43,7 @@ impl Tree {
         let count = rows.count();
         let leaves = count.div_ceil(table_leaf_capacity(rows.record_bytes_max(), count));
         let levels = levels(count, leaves, table_fanout(count));
-        Tree {
-            kind: Kind::Table,
-            rows,
-            first_page,
-            levels,
-        }
+        Tree { kind: Kind::Table, rows, first_page, levels }
     }
 
     /// The fewest pages for the index of a table.
@@ -56,12 +51,7 @@ impl Tree {
         let capacity = index_leaf_capacity(rows.entry_bytes_max());
         // A leaf and the entry that parts it from the next one, which lies in a page above.
         let leaves = (rows.count() + 1).div_ceil(capacity + 1);
-        Tree {
-            kind: Kind::Index,
-            first_page,
-            levels: index_levels(rows.as_ref(), leaves),
-            rows,
-        }
+        Tree { kind: Kind::Index, first_page, levels: index_levels(rows.as_ref(), leaves), rows }
     }
 
     /// The index of a table in as many pages as `pages` allows, as long as its leaves stay more than half full.
@@ -77,10 +67,7 @@ impl Tree {
                 beyond = leaves;
             }
         }
-        Tree {
-            levels: index_levels(packed.rows.as_ref(), fitting),
-            ..packed
-        }
+        Tree { levels: index_levels(packed.rows.as_ref(), fitting), ..packed }
     }
 
     /// Number of pages.
@@ -157,27 +144,17 @@ impl Tree {
 
     /// The last leaf under a page of a level.
     fn last_leaf(&self, level: usize, node: u64) -> u64 {
-        self.levels[1..=level]
-            .iter()
-            .rev()
-            .fold(node, |node, spread| spread.start(node + 1) - 1)
+        self.levels[1..=level].iter().rev().fold(node, |node, spread| spread.start(node + 1) - 1)
     }
 }
 
 /// The levels of an index with this many leaves. All entries that part two leaves lie in pages above them.
 fn index_levels(rows: &dyn Rows, leaves: u64) -> Vec<Spread> {
-    levels(
-        rows.count() + 1 - leaves,
-        leaves,
-        index_fanout(rows.entry_bytes_max()),
-    )
+    levels(rows.count() + 1 - leaves, leaves, index_fanout(rows.entry_bytes_max()))
 }
 
 fn levels(items: u64, leaves: u64, fanout: u64) -> Vec<Spread> {
-    let mut levels = vec![Spread {
-        items,
-        groups: leaves,
-    }];
+    let mut levels = vec![Spread { items, groups: leaves }];
     let mut pages = leaves;
     // Shared out evenly, no interior page is left with a single child, which SQLite takes for damage.
     while pages > 1 {

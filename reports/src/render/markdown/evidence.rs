@@ -28,11 +28,7 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
 
 /// The evidence of one group of repetitions: a heading, the promise, and each trial that did not keep it.
 fn group_blocks(group: &Group<'_>, varying: &[Condition]) -> Vec<String> {
-    let mut title = format!(
-        "### {}: {}",
-        group.verdict(),
-        plain(&conditions::strategy(group.first))
-    );
+    let mut title = format!("### {}: {}", group.verdict(), plain(&conditions::strategy(group.first)));
     for condition in varying {
         let text = plain(&(condition.text)(group.first));
         title += &format!(", {} {text}", condition.label.to_lowercase());
@@ -41,31 +37,16 @@ fn group_blocks(group: &Group<'_>, varying: &[Condition]) -> Vec<String> {
     if !group.first.control {
         blocks.push(format!("Promise: {}", sentence(&group.first.promise)));
     }
-    let others = group
-        .trials
-        .iter()
-        .filter(|trial| trial.verdict != Verdict::Restorable);
-    blocks.push(
-        others
-            .map(|trial| trial_item(trial))
-            .collect::<Vec<_>>()
-            .join("\n"),
-    );
+    let others = group.trials.iter().filter(|trial| trial.verdict != Verdict::Restorable);
+    blocks.push(others.map(|trial| trial_item(trial)).collect::<Vec<_>>().join("\n"));
     blocks
 }
 
 /// What could not run and why: once for each reason, since it is the same at every size and rate.
 fn unavailable(trials: &[Trial]) -> Vec<String> {
     let mut counted: Vec<(String, usize)> = Vec::new();
-    for trial in trials
-        .iter()
-        .filter(|trial| trial.verdict == Verdict::Unavailable)
-    {
-        let text = format!(
-            "{}: {}",
-            plain(&conditions::strategy(trial)),
-            sentence(&trial.reason)
-        );
+    for trial in trials.iter().filter(|trial| trial.verdict == Verdict::Unavailable) {
+        let text = format!("{}: {}", plain(&conditions::strategy(trial)), sentence(&trial.reason));
         match counted.iter_mut().find(|(known, _)| *known == text) {
             Some((_, count)) => *count += 1,
             None => counted.push((text, 1)),
@@ -84,10 +65,8 @@ fn unavailable(trials: &[Trial]) -> Vec<String> {
 
 /// What stands behind the trials that came back, and which of them were not checked in full.
 fn restorable(trials: &[Trial]) -> Option<String> {
-    let restorable: Vec<&Trial> = trials
-        .iter()
-        .filter(|trial| trial.verdict == Verdict::Restorable)
-        .collect();
+    let restorable: Vec<&Trial> =
+        trials.iter().filter(|trial| trial.verdict == Verdict::Restorable).collect();
     if restorable.is_empty() {
         return None;
     }
@@ -103,42 +82,25 @@ fn restorable(trials: &[Trial]) -> Option<String> {
         restorable.len()
     );
     for trial in partial {
-        text += &format!(
-            " {}: {}.",
-            code(&trial.id),
-            plain(&checks_in_words(trial.verification.as_ref()))
-        );
+        text += &format!(" {}: {}.", code(&trial.id), plain(&checks_in_words(trial.verification.as_ref())));
     }
     Some(text)
 }
 
 /// One trial that is not restorable, as an item of a list.
 fn trial_item(trial: &Trial) -> String {
-    let mut lines = vec![format!(
-        "- {} {}: {}",
-        code(&trial.id),
-        trial.verdict,
-        sentence(&trial.reason)
-    )];
+    let mut lines = vec![format!("- {} {}: {}", code(&trial.id), trial.verdict, sentence(&trial.reason))];
     if let Some(backup) = &trial.backup {
         // A backup that finished in one go has nothing to explain here.
         let eventful = backup.seconds.is_none() || backup.restarts > Some(0);
-        lines.extend(
-            eventful
-                .then(|| how_far(backup))
-                .flatten()
-                .map(|sentence| format!("  - {sentence}")),
-        );
+        lines.extend(eventful.then(|| how_far(backup)).flatten().map(|sentence| format!("  - {sentence}")));
         lines.extend(backup.eta_seconds.map(|_| {
             let eta = number::or_missing(backup.eta_seconds, number::seconds);
             format!("  - Estimate for the whole backup: {eta}.")
         }));
     }
     if let Some(verification) = &trial.verification {
-        lines.push(format!(
-            "  - Checks: {}.",
-            plain(&checks_in_words(Some(verification)))
-        ));
+        lines.push(format!("  - Checks: {}.", plain(&checks_in_words(Some(verification)))));
         lines.extend(findings(verification));
     }
     if let Some(output) = trial.backup.as_ref().and_then(|backup| backup.output.as_deref()) {
@@ -153,10 +115,7 @@ fn how_far(backup: &Backup) -> Option<String> {
     let mut parts = Vec::new();
     if let Some(progress) = backup.progress.filter(|progress| (0.0..=1.0).contains(progress)) {
         let elapsed = number::or_missing(Some(backup.elapsed_seconds), number::seconds);
-        parts.push(format!(
-            "got {} of the way at best in {elapsed}",
-            number::percent(progress)
-        ));
+        parts.push(format!("got {} of the way at best in {elapsed}", number::percent(progress)));
     }
     match backup.restarts {
         None => {}
@@ -168,38 +127,22 @@ fn how_far(backup: &Backup) -> Option<String> {
         parts.push(format!("wrote {} for nothing", number::bytes(wasted)));
     }
     if let Some(pass) = backup.pass_seconds.filter(|pass| pass.is_finite()) {
-        parts.push(format!(
-            "would need {} for one undisturbed pass",
-            number::seconds(pass)
-        ));
+        parts.push(format!("would need {} for one undisturbed pass", number::seconds(pass)));
     }
     if let Some(rate) = backup.commits_per_second.filter(|rate| rate.is_finite()) {
-        parts.push(format!(
-            "met {} commits a second",
-            number::rate(rate).trim_end_matches(" /s")
-        ));
+        parts.push(format!("met {} commits a second", number::rate(rate).trim_end_matches(" /s")));
     }
-    if parts.is_empty() {
-        None
-    } else {
-        Some(format!("It {}.", in_a_row(&parts)))
-    }
+    if parts.is_empty() { None } else { Some(format!("It {}.", in_a_row(&parts))) }
 }
 
 /// Bytes that a backup wrote beyond its artifact: all of them where there is none.
 fn written_for_nothing(backup: &Backup) -> Option<f64> {
-    Some(
-        backup
-            .bytes_written?
-            .saturating_sub(backup.artifact_bytes.unwrap_or(0)) as f64,
-    )
+    Some(backup.bytes_written?.saturating_sub(backup.artifact_bytes.unwrap_or(0)) as f64)
 }
 
 fn findings(verification: &Verification) -> Vec<String> {
     let shown = verification.findings.iter().take(FINDINGS_SHOWN);
-    let mut lines: Vec<String> = shown
-        .map(|finding| format!("  - Finding: {}", plain(finding)))
-        .collect();
+    let mut lines: Vec<String> = shown.map(|finding| format!("  - Finding: {}", plain(finding))).collect();
     let hidden = verification.findings.len().saturating_sub(FINDINGS_SHOWN);
     if hidden > 0 {
         lines.push(format!("  - {hidden} more findings are in the record."));
@@ -223,9 +166,7 @@ fn checks_in_words(verification: Option<&Verification>) -> String {
         return "no check is in the record".to_string();
     };
     let that = |wanted: Option<Check>| {
-        let names = checks(verification)
-            .into_iter()
-            .filter(|(_, check)| *check == wanted);
+        let names = checks(verification).into_iter().filter(|(_, check)| *check == wanted);
         names.map(|(name, _)| name).collect::<Vec<_>>()
     };
     let outcomes = [
@@ -234,10 +175,7 @@ fn checks_in_words(verification: Option<&Verification>) -> String {
         (that(None), "could not be made"),
     ];
     let filled = outcomes.iter().filter(|(names, _)| !names.is_empty());
-    filled
-        .map(|(names, what)| format!("{} {what}", names.join(", ")))
-        .collect::<Vec<_>>()
-        .join("; ")
+    filled.map(|(names, what)| format!("{} {what}", names.join(", "))).collect::<Vec<_>>().join("; ")
 }
 
 /// The law of restarts beside what happened, for backups that finished and for those that did not.
@@ -264,10 +202,9 @@ fn law(results: &Results) -> Vec<String> {
             number::or_missing(Some(one.pass_seconds * one.commits_per_second), number::ratio),
             by_the_law(one.expectation),
             match one.backup.seconds {
-                Some(seconds) => format!(
-                    "finished in {}",
-                    number::or_missing(Some(seconds), number::seconds)
-                ),
+                Some(seconds) => {
+                    format!("finished in {}", number::or_missing(Some(seconds), number::seconds))
+                }
                 None => format!(
                     "not in {}",
                     number::or_missing(Some(one.backup.elapsed_seconds), number::seconds)
@@ -277,10 +214,8 @@ fn law(results: &Results) -> Vec<String> {
             number::or_missing(written_for_nothing(one.backup), number::bytes),
         ]
     };
-    let table_of_law = Table {
-        header: header.map(str::to_string).to_vec(),
-        rows: found.iter().map(row).collect(),
-    };
+    let table_of_law =
+        Table { header: header.map(str::to_string).to_vec(), rows: found.iter().map(row).collect() };
     let mut text = "A pass that begins again with every commit finishes only when no commit falls into it. With \
                     Poisson arrivals at rate r and a pass of T seconds that takes (e^(rT) - 1) / r seconds on \
                     average. It is an average: a single backup can take far less or far more."

@@ -35,40 +35,22 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
 }
 
 fn calibration(measured: &[Calibration]) -> Table {
-    let header = [
-        "Dataset",
-        "Sequential read",
-        "Durable write",
-        "Durable copy",
-        "fsync",
-        "Hash, one core",
-    ];
+    let header = ["Dataset", "Sequential read", "Durable write", "Durable copy", "fsync", "Hash, one core"];
     let row = |one: &Calibration| {
         let dataset_bytes = one.dataset_bytes as f64;
         let read = number::or_missing(Some(one.sequential_read_seconds), number::seconds);
         let copies = one.copy_seconds.len();
-        let copy = number::spread(
-            Spread::of(one.copy_seconds.iter().copied()),
-            copies,
-            number::seconds,
-        );
+        let copy = number::spread(Spread::of(one.copy_seconds.iter().copied()), copies, number::seconds);
         vec![
             number::bytes(dataset_bytes),
             format!("{read}, {}", speed(dataset_bytes / one.sequential_read_seconds)),
             speed(one.durable_write_bytes_per_second),
-            if copies > 1 {
-                format!("{copy}, {copies} times")
-            } else {
-                copy
-            },
+            if copies > 1 { format!("{copy}, {copies} times") } else { copy },
             number::or_missing(Some(one.fsync_ms), number::milliseconds),
             speed(one.hash_bytes_per_second),
         ]
     };
-    Table {
-        header: header.map(str::to_string).to_vec(),
-        rows: measured.iter().map(row).collect(),
-    }
+    Table { header: header.map(str::to_string).to_vec(), rows: measured.iter().map(row).collect() }
 }
 
 /// A plain copy by the harness against a plain copy without it: how a reader checks the harness.
@@ -94,7 +76,5 @@ fn plain_copy_check(results: &Results) -> Option<String> {
 }
 
 fn speed(bytes_per_second: f64) -> String {
-    number::or_missing(Some(bytes_per_second), |speed| {
-        format!("{}/s", number::bytes(speed))
-    })
+    number::or_missing(Some(bytes_per_second), |speed| format!("{}/s", number::bytes(speed)))
 }

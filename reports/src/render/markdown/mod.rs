@@ -67,10 +67,7 @@ mod tests {
         let mut in_section = false;
         for event in Parser::new_ext(report, Options::ENABLE_TABLES) {
             match event {
-                Event::Start(Tag::Heading {
-                    level: HeadingLevel::H2,
-                    ..
-                }) => {
+                Event::Start(Tag::Heading { level: HeadingLevel::H2, .. }) => {
                     in_section = true;
                     sections.push(String::new());
                 }

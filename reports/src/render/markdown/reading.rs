@@ -41,17 +41,8 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
     if !versions.rows.is_empty() {
         blocks.push(table(&versions));
     }
-    blocks.extend([
-        "## How to read this".to_string(),
-        COLUMNS.to_string(),
-        "## Limitations".to_string(),
-    ]);
-    blocks.push(
-        limitations(results)
-            .map(|line| format!("- {line}"))
-            .collect::<Vec<_>>()
-            .join("\n"),
-    );
+    blocks.extend(["## How to read this".to_string(), COLUMNS.to_string(), "## Limitations".to_string()]);
+    blocks.push(limitations(results).map(|line| format!("- {line}")).collect::<Vec<_>>().join("\n"));
     blocks
 }
 
@@ -61,16 +52,10 @@ fn versions(trials: &[Trial]) -> Table {
     for (tool, version) in trials.iter().flat_map(|trial| &trial.versions) {
         versions.entry(tool).or_default().insert(version);
     }
-    let rows = versions.into_iter().map(|(tool, versions)| {
-        vec![
-            tool.to_string(),
-            versions.into_iter().collect::<Vec<_>>().join(", "),
-        ]
-    });
-    Table {
-        header: vec!["Tool".to_string(), "Version".to_string()],
-        rows: rows.collect(),
-    }
+    let rows = versions
+        .into_iter()
+        .map(|(tool, versions)| vec![tool.to_string(), versions.into_iter().collect::<Vec<_>>().join(", ")]);
+    Table { header: vec!["Tool".to_string(), "Version".to_string()], rows: rows.collect() }
 }
 
 /// What the run does not say, one sentence or two each.
@@ -107,12 +92,8 @@ fn copy_range(results: &Results) -> Option<String> {
             Spread::of(copies.iter().copied()).filter(|spread| spread.count > 1 && spread.min > 0.0)?;
         Some(spread.max / spread.min).filter(|range| range.is_finite())
     };
-    let widest = results
-        .run
-        .calibration
-        .iter()
-        .filter_map(|one| range(&one.copy_seconds))
-        .max_by(f64::total_cmp)?;
+    let widest =
+        results.run.calibration.iter().filter_map(|one| range(&one.copy_seconds)).max_by(f64::total_cmp)?;
     Some(format!(
         "The same plain copy took up to {} times as long at one moment as at another. Differences of that size \
          between strategies may be noise.",
@@ -121,10 +102,7 @@ fn copy_range(results: &Results) -> Option<String> {
 }
 
 fn repetitions(trials: &[Trial]) -> Option<String> {
-    let sizes = groups(trials)
-        .iter()
-        .map(|group| group.trials.len())
-        .collect::<Vec<_>>();
+    let sizes = groups(trials).iter().map(|group| group.trials.len()).collect::<Vec<_>>();
     let (fewest, most) = (*sizes.iter().min()?, *sizes.iter().max()?);
     Some(match (fewest, most) {
         (1, 1) => "Every row is one trial: chance is not averaged out.".to_string(),
@@ -136,29 +114,18 @@ fn repetitions(trials: &[Trial]) -> Option<String> {
 }
 
 fn datasets(trials: &[Trial]) -> Option<String> {
-    let profiles: BTreeSet<&str> = trials
-        .iter()
-        .map(|trial| trial.dataset.profile.as_str())
-        .collect();
+    let profiles: BTreeSet<&str> = trials.iter().map(|trial| trial.dataset.profile.as_str()).collect();
     let smallest = trials.iter().map(|trial| trial.dataset.bytes).min()?;
     let largest = trials.iter().map(|trial| trial.dataset.bytes).max()?;
     let sizes = if smallest == largest {
         number::bytes(largest as f64)
     } else {
-        format!(
-            "{} to {}",
-            number::bytes(smallest as f64),
-            number::bytes(largest as f64)
-        )
+        format!("{} to {}", number::bytes(smallest as f64), number::bytes(largest as f64))
     };
     Some(format!(
         "The data is generated ({}), {sizes}. Larger databases were not tried, and content that compresses \
          differently gives other artifact sizes.",
-        profiles
-            .iter()
-            .map(|profile| plain(profile))
-            .collect::<Vec<_>>()
-            .join(", ")
+        profiles.iter().map(|profile| plain(profile)).collect::<Vec<_>>().join(", ")
     ))
 }
 
@@ -174,12 +141,10 @@ fn applications(trials: &[Trial]) -> Option<String> {
 fn page_cache(trials: &[Trial]) -> Option<String> {
     let off = trials.iter().filter(|trial| {
         let workload = &trial.workload;
-        workload
-            .cached_share
-            .is_some_and(|share| match workload.cache.as_str() {
-                "cold" => share > CACHED_WHEN_COLD,
-                _ => share < CACHED_WHEN_WARM,
-            })
+        workload.cached_share.is_some_and(|share| match workload.cache.as_str() {
+            "cold" => share > CACHED_WHEN_COLD,
+            _ => share < CACHED_WHEN_WARM,
+        })
     });
     let count = off.count();
     (count > 0).then(|| {
@@ -199,35 +164,20 @@ fn never_measured(trials: &[Trial]) -> Option<String> {
     type Has = fn(&Trial) -> bool;
     let measurements: [(&str, Has); 5] = [
         ("write latency during a backup", |trial| {
-            trial.impact.as_ref().is_some_and(|impact| {
-                impact
-                    .during
-                    .as_ref()
-                    .is_some_and(|during| during.p99_ms.is_some())
-            })
-        }),
-        ("downtime", |trial| {
             trial
                 .impact
                 .as_ref()
-                .is_some_and(|impact| impact.downtime_seconds.is_some())
+                .is_some_and(|impact| impact.during.as_ref().is_some_and(|during| during.p99_ms.is_some()))
         }),
+        ("downtime", |trial| trial.impact.as_ref().is_some_and(|impact| impact.downtime_seconds.is_some())),
         ("recovery time", |trial| {
-            trial
-                .restore
-                .as_ref()
-                .is_some_and(|restore| restore.recovery_seconds.is_some())
+            trial.restore.as_ref().is_some_and(|restore| restore.recovery_seconds.is_some())
         }),
         ("lost writes", |trial| trial.recovery_point.is_some()),
-        ("memory of the strategy", |trial| {
-            trial.resources.strategy.memory_bytes_max.is_some()
-        }),
+        ("memory of the strategy", |trial| trial.resources.strategy.memory_bytes_max.is_some()),
     ];
-    let missing: Vec<&str> = measurements
-        .iter()
-        .filter(|(_, has)| !trials.iter().any(has))
-        .map(|(name, _)| *name)
-        .collect();
+    let missing: Vec<&str> =
+        measurements.iter().filter(|(_, has)| !trials.iter().any(has)).map(|(name, _)| *name).collect();
     (!trials.is_empty() && !missing.is_empty())
         .then(|| format!("Not measured in any trial: {}.", missing.join(", ")))
 }
@@ -240,15 +190,9 @@ mod tests {
 
     #[test]
     fn limitations_follow_from_what_the_run_did() {
-        let mut trials = vec![
-            example::trial("one-step", Restorable),
-            example::trial("shell", Unverified),
-        ];
-        let said = |trials: &[_]| {
-            limitations(&example::results(trials.to_vec()))
-                .collect::<Vec<_>>()
-                .join("\n")
-        };
+        let mut trials = vec![example::trial("one-step", Restorable), example::trial("shell", Unverified)];
+        let said =
+            |trials: &[_]| limitations(&example::results(trials.to_vec())).collect::<Vec<_>>().join("\n");
         assert!(said(&trials).contains("Every row is one trial"));
         assert!(said(&trials).contains("Nothing else went wrong"));
         assert!(!said(&trials).contains("page cache") && !said(&trials).contains("Not measured"));

@@ -81,22 +81,15 @@ fn counts(trials: &[Trial]) -> String {
 
 /// How the run stands to what was promised, in the words of its exit code.
 fn outcome(results: &Results) -> String {
-    let fell_short: Vec<&Trial> = results
-        .trials
-        .iter()
-        .filter(|trial| Outcome::of_trial(trial) == Outcome::FellShort)
-        .collect();
+    let fell_short: Vec<&Trial> =
+        results.trials.iter().filter(|trial| Outcome::of_trial(trial) == Outcome::FellShort).collect();
     match Outcome::of_run(results) {
         Outcome::AsPromised => "Every trial came to what was promised or expected of it.".to_string(),
         Outcome::FellShort => format!(
             "{} fell short of what was promised or expected: {}.",
             trials_in_words(fell_short.len()),
             each_once(fell_short.iter().map(|trial| {
-                format!(
-                    "{} ({})",
-                    plain(&conditions::strategy(trial)),
-                    code(trial.verdict.name())
-                )
+                format!("{} ({})", plain(&conditions::strategy(trial)), code(trial.verdict.name()))
             }))
         ),
         Outcome::Unverified => {
@@ -109,11 +102,7 @@ fn outcome(results: &Results) -> String {
 }
 
 fn of_verdict<'a>(trials: &[&'a Trial], verdict: Verdict) -> Vec<&'a Trial> {
-    trials
-        .iter()
-        .copied()
-        .filter(|trial| trial.verdict == verdict)
-        .collect()
+    trials.iter().copied().filter(|trial| trial.verdict == verdict).collect()
 }
 
 /// The strategies of these trials, each once.
@@ -145,9 +134,5 @@ fn in_words(verdict: Verdict) -> &'static str {
 }
 
 fn trials_in_words(count: usize) -> String {
-    format!(
-        "{} {}",
-        number::count(count as f64),
-        if count == 1 { "trial" } else { "trials" }
-    )
+    format!("{} {}", number::count(count as f64), if count == 1 { "trial" } else { "trials" })
 }

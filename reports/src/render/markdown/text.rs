@@ -52,16 +52,8 @@ fn is_break(character: char) -> bool {
 pub(super) fn code(text: &str) -> String {
     let one_line = text.replace(char::is_control, " ");
     let fence = "`".repeat(longest_run_of_backticks(&one_line) + 1);
-    let space = if one_line.starts_with('`') || one_line.ends_with('`') {
-        " "
-    } else {
-        ""
-    };
-    if one_line.is_empty() {
-        String::new()
-    } else {
-        format!("{fence}{space}{one_line}{space}{fence}")
-    }
+    let space = if one_line.starts_with('`') || one_line.ends_with('`') { " " } else { "" };
+    if one_line.is_empty() { String::new() } else { format!("{fence}{space}{one_line}{space}{fence}") }
 }
 
 /// Lines of code in a block of their own, indented to stand inside a list item where `indent` is not empty.
@@ -85,10 +77,7 @@ fn line(cells: &[String]) -> String {
 }
 
 fn longest_run_of_backticks(text: &str) -> usize {
-    text.split(|character| character != '`')
-        .map(str::len)
-        .max()
-        .unwrap_or(0)
+    text.split(|character| character != '`').map(str::len).max().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -101,16 +90,10 @@ mod tests {
 
     #[test]
     fn nothing_in_free_text_is_markup() {
-        assert_eq!(
-            plain("a|b\n*c* <d> [e] `f` \\|"),
-            "a\\|b \\*c\\* &lt;d> \\[e\\] \\`f\\` \\\\\\|"
-        );
+        assert_eq!(plain("a|b\n*c* <d> [e] `f` \\|"), "a\\|b \\*c\\* &lt;d> \\[e\\] \\`f\\` \\\\\\|");
         assert_eq!(plain("step_pages=100"), "step_pages=100");
         assert_eq!(code("a`b"), "``a`b``");
-        assert_eq!(
-            code_block("a\n```\nb", "text", "  "),
-            "  ````text\n  a\n  ```\n  b\n  ````"
-        );
+        assert_eq!(code_block("a\n```\nb", "text", "  "), "  ````text\n  a\n  ```\n  b\n  ````");
     }
 
     #[test]

@@ -44,10 +44,7 @@ fn axis_table(axis: Axis, series: &[&Viability<'_>]) -> Table {
         row.extend([viable_up_to(one), not_viable_from(one), tried.join(", ")]);
         row
     });
-    Table {
-        header,
-        rows: rows.collect(),
-    }
+    Table { header, rows: rows.collect() }
 }
 
 fn viable_up_to(one: &Viability<'_>) -> String {
@@ -62,18 +59,11 @@ fn viable_up_to(one: &Viability<'_>) -> String {
 }
 
 fn not_viable_from(one: &Viability<'_>) -> String {
-    let unproven: Vec<String> = one
-        .points
-        .iter()
-        .filter(|point| !point.is_proof())
-        .map(|point| in_full(one.axis, point))
-        .collect();
+    let unproven: Vec<String> =
+        one.points.iter().filter(|point| !point.is_proof()).map(|point| in_full(one.axis, point)).collect();
     let mut parts = match (one.not_viable_from(), one.viable_up_to()) {
         (Some(bad), Some(good)) if bad.value < good.value => {
-            vec![format!(
-                "{}, yet viable above it: not a matter of this alone",
-                in_full(one.axis, &bad)
-            )]
+            vec![format!("{}, yet viable above it: not a matter of this alone", in_full(one.axis, &bad))]
         }
         (Some(bad), _) => vec![in_full(one.axis, &bad)],
         (None, _) if unproven.is_empty() => vec!["not seen".to_string()],
@@ -127,15 +117,9 @@ mod tests {
 
     #[test]
     fn a_run_that_varies_the_rate_is_read_by_rate() {
-        let mut trials = vec![
-            example::trial("shell", Stalled),
-            example::trial("shell", Restorable),
-        ];
+        let mut trials = vec![example::trial("shell", Stalled), example::trial("shell", Restorable)];
         trials[1].workload.writes_per_second = Some(1.0);
         let text = blocks(&example::results(trials)).join("\n\n");
-        assert!(
-            text.ends_with("| shell | 1 /s | 20 /s (stalled) | 1 /s, 20 /s |"),
-            "{text}"
-        );
+        assert!(text.ends_with("| shell | 1 /s | 20 /s (stalled) | 1 /s, 20 /s |"), "{text}");
     }
 }

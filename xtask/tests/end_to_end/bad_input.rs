@@ -1,0 +1,112 @@
+//! One clear error each: the place, the cause and the cure, before anything has an effect.
+
+use super::*;
+
+const COLD: &str = "[[variants]]\nstrategy = \"cold-copy\"\n";
+
+/// What a refused command says, with the test's own directory left out.
+fn refusal(place: &Place, words: &[&str], code: i32) -> String {
+    let output = place.run(words);
+    assert_eq!(output.status.code(), Some(code), "{}", text(&output));
+    assert!(!place.path().join("latest").exists(), "a refused run has no effect");
+    let canonical = place.path().canonicalize().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).replace(&canonical.display().to_string(), "PLACE");
+    said.replace(&place.path().display().to_string(), "PLACE")
+}
+
+fn refused_scenario(scenario: &str, variants: &str) -> String {
+    let place = Place::new();
+    let path = place.scenario(scenario, variants);
+    refusal(&place, &["run", path.to_str().unwrap()], 3)
+}
+
+#[test]
+fn an_unknown_scenario() {
+    insta::assert_snapshot!(refusal(&Place::new(), &["run", "quik"], 3));
+}
+
+#[test]
+fn an_unknown_scenario_key() {
+    insta::assert_snapshot!(refused_scenario(&SMALL.replace("rates", "rate"), COLD));
+}
+
+#[test]
+fn an_unknown_strategy() {
+    insta::assert_snapshot!(refused_scenario(SMALL, "[[variants]]\nstrategy = \"cold-cp\"\n"));
+}
+
+#[test]
+fn an_unknown_setting() {
+    insta::assert_snapshot!(refused_scenario(SMALL, &format!("{COLD}settings = {{ fast = true }}\n")));
+}
+
+#[test]
+fn an_impossible_size() {
+    insta::assert_snapshot!(refused_scenario(&SMALL.replace("4MiB", "4KiB"), COLD));
+}
+
+#[test]
+fn an_impossible_rate_flag() {
+    let place = Place::new();
+    insta::assert_snapshot!(refusal(&place, &["run", "--rate", "fast"], 3));
+}
+
+#[test]
+fn an_unknown_flag() {
+    let place = Place::new();
+    insta::assert_snapshot!(refusal(&place, &["run", "--sice", "1GiB"], 3));
+}
+
+#[test]
+fn too_little_disk() {
+    let place = Place::new();
+    let scenario = place.scenario(&SMALL.replace("4MiB", "1TiB"), COLD);
+    for command in ["run", "plan"] {
+        let said = refusal(&place, &[command, scenario.to_str().unwrap()], 4);
+        assert!(said.contains("too little disk space for scenario 'small': it needs 4.2 TiB more"), "{said}");
+        assert!(said.contains("choose a smaller --size, or another disk with --dir"), "{said}");
+    }
+}
+
+#[test]
+fn an_unwritable_output() {
+    let place = Place::new();
+    let scenario = place.scenario(SMALL, COLD);
+    let blocker = place.path().join("file");
+    std::fs::write(&blocker, "").unwrap();
+    let out = blocker.join("results");
+    let words = ["run", scenario.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    insta::assert_snapshot!(refusal(&place, &words, 3));
+}
+
+#[test]
+fn results_that_are_there_already() {
+    let place = Place::new();
+    let scenario = place.scenario(SMALL, COLD);
+    let out = place.path().join("results");
+    std::fs::create_dir(&out).unwrap();
+    std::fs::write(out.join("results.json"), "{}").unwrap();
+    let words = ["run", scenario.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    insta::assert_snapshot!(refusal(&place, &words, 3));
+}
+
+#[test]
+fn results_that_cannot_be_read() {
+    let place = Place::new();
+    let file = place.path().join("results.json");
+    std::fs::write(&file, "{\n \"schema\": 1").unwrap();
+    let words = ["report", file.to_str().unwrap()];
+    insta::assert_snapshot!(refusal(&place, &words, 3));
+}
+
+#[test]
+fn a_plan_has_no_effect() {
+    let place = Place::new();
+    let scenario = place.scenario(SMALL, COLD);
+    let output = place.run(&["plan", scenario.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let entries: Vec<_> =
+        std::fs::read_dir(place.path()).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(entries, ["small.toml"]);
+    insta::assert_snapshot!(String::from_utf8_lossy(&output.stdout));
+}

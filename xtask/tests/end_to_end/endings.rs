@@ -1,0 +1,112 @@
+//! However a run ends, nothing is left behind, and what was measured is kept.
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::*;
+
+const LONG: &str = r#"
+    [[variants]]
+    strategy = "cold-copy"
+    [[variants]]
+    strategy = "sqlite-online-backup"
+    settings = { step_pages = 1, pause_ms = 50, pinned = true }
+"#;
+
+/// Starts a run and waits until the second trial is in its backup.
+fn started(place: &Place) -> Child {
+    let scenario = place.scenario(SMALL, LONG);
+    let mut command = place.command(&["run", scenario.to_str().unwrap()]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let give_up = Instant::now() + Duration::from_secs(60);
+    let is_in_backup = || {
+        let work = std::fs::read_dir(place.path().join("work")).into_iter().flatten().flatten();
+        work.map(|run| run.path().join("trial-2/artifact/database.sqlite")).any(|artifact| artifact.exists())
+    };
+    while !is_in_backup() {
+        assert!(
+            Instant::now() < give_up && child.try_wait().unwrap().is_none(),
+            "the run did not get that far"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+}
+
+#[test]
+fn an_interrupted_run_cleans_up_at_once_and_can_be_resumed() {
+    let place = Place::new();
+    let mut child = started(&place);
+    assert!(place.processes() >= 2, "an application and a backup run");
+    signal(&child, Signal::SIGINT);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    place.assert_clean();
+    let kept = place.results();
+    assert_eq!((kept.trials.len(), kept.run.planned_trials), (1, 2));
+
+    // The rest, with another deadline: a slow backup need not end well, it has to get its record.
+    let scenario = place.path().join("small.toml");
+    let output = place.run(&["run", scenario.to_str().unwrap(), "--resume", "--deadline", "1"]);
+    let results = place.results();
+    assert_eq!(results.trials.len(), 2, "{}", text(&output));
+    assert_eq!(results.trials[0], kept.trials[0]);
+    place.assert_clean();
+}
+
+#[test]
+fn what_a_killed_runner_leaves_is_found_and_cleaned() {
+    let place = Place::new();
+    let mut child = started(&place);
+    signal(&child, Signal::SIGKILL);
+    child.wait().unwrap();
+    let give_up = Instant::now() + Duration::from_secs(10);
+    while place.processes() > 0 {
+        assert!(Instant::now() < give_up, "the children outlive their harness");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(std::fs::read_dir(place.path().join("work")).unwrap().count() > 1, "there is something to clean");
+    let output = place.run(&["clean"]);
+    assert!(text(&output).contains("cleaned what 1 killed run(s) had left"), "{}", text(&output));
+    place.assert_clean();
+    assert_eq!(place.results().trials.len(), 1);
+}
+
+#[test]
+fn resuming_another_plan_is_refused() {
+    let place = Place::new();
+    let scenario = place.scenario(SMALL, "[[variants]]\nstrategy = \"cold-copy\"\n");
+    let scenario = scenario.to_str().unwrap();
+    assert_eq!(place.run(&["run", scenario]).status.code(), Some(0));
+    let output = place.run(&["run", scenario, "--resume", "--seed", "9"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output).contains("holds a run of another plan"), "{}", text(&output));
+    // Everything has a record already: nothing is repeated.
+    let before = place.results();
+    assert_eq!(place.run(&["run", scenario, "--resume"]).status.code(), Some(0));
+    assert_eq!(place.results().trials, before.trials);
+}
+
+#[test]
+fn the_same_seed_plans_the_same_run_and_the_report_can_be_rendered_again() {
+    let place = Place::new();
+    let scenario = place.scenario(SMALL, "[[variants]]\nstrategy = \"sqlite-vacuum-into\"\n");
+    let scenario = scenario.to_str().unwrap();
+    let out = place.path().join("results");
+    let output = place.run(&["run", scenario, "--out", out.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let last: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
+    assert_eq!(last[last.len() - 3], "seed 1");
+    assert_eq!(last[last.len() - 1], out.join("results.json").display().to_string());
+    let report = std::fs::read(out.join("report.md")).unwrap();
+    std::fs::remove_file(out.join("report.md")).unwrap();
+    assert_eq!(place.run(&["report", out.to_str().unwrap()]).status.code(), Some(0));
+    assert_eq!(std::fs::read(out.join("report.md")).unwrap(), report);
+    assert!(place.path().join("latest/results.json").exists());
+}

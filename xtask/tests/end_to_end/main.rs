@@ -1,0 +1,114 @@
+//! Whole runs through the command line, on small databases: real processes, real kills, real files.
+
+mod bad_input;
+mod endings;
+mod strategies;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard};
+
+use reports::record::{Results, Trial};
+use tempfile::TempDir;
+
+/// One run at a time: two at once would disturb each other's pace.
+static MACHINE: Mutex<()> = Mutex::new(());
+
+/// A directory of its own for datasets, working copies and results, and the machine for itself.
+struct Place {
+    directory: TempDir,
+    _machine: MutexGuard<'static, ()>,
+}
+
+impl Place {
+    fn new() -> Place {
+        let machine = MACHINE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Beside the build, because a temporary directory may live in memory.
+        let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        Place { directory, _machine: machine }
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Writes a scenario with these variants: 4 MiB, short windows.
+    fn scenario(&self, extra: &str, variants: &str) -> PathBuf {
+        let path = self.path().join("small.toml");
+        let text = format!(
+            r#"
+            description = "A small scenario for tests."
+            {extra}
+            [trial]
+            reference_seconds = 0.5
+            tail_seconds = 0.5
+            deadline_seconds = 60.0
+            stall_seconds_min = 2.0
+            stall_copies = 1.0
+            {variants}
+            "#
+        );
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(words).arg("--dir").arg(self.path()).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        self.command(words).output().unwrap()
+    }
+
+    fn run_scenario(&self, scenario: &Path) -> Output {
+        self.run(&["run", scenario.to_str().unwrap()])
+    }
+
+    fn results(&self) -> Results {
+        Results::load(&self.path().join("latest/results.json")).unwrap()
+    }
+
+    /// Panics when something of a run is left: a working directory, a process.
+    fn assert_clean(&self) {
+        let left: Vec<_> = std::fs::read_dir(self.path().join("work"))
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.file_name())
+            .filter(|name| name != "guard.lock")
+            .collect();
+        assert!(left.is_empty(), "left behind: {left:?}");
+        assert_eq!(self.processes(), 0, "processes are left behind");
+    }
+
+    /// Number of processes that carry the mark of a run in this place.
+    fn processes(&self) -> usize {
+        let mark = format!("BACKUP_DRILL_WORK={}", self.path().canonicalize().unwrap().display());
+        let environment = |process: procfs::process::Process| {
+            std::fs::read(format!("/proc/{}/environ", process.pid())).unwrap_or_default()
+        };
+        procfs::process::all_processes()
+            .unwrap()
+            .flatten()
+            .filter(|process| process.stat().is_ok_and(|stat| stat.state != 'Z'))
+            .map(environment)
+            .filter(|environment| String::from_utf8_lossy(environment).contains(&mark))
+            .count()
+    }
+}
+
+const SMALL: &str = r#"
+    [dataset]
+    sizes = ["4MiB"]
+    [workload]
+    rates = [40]
+"#;
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn trial<'a>(results: &'a Results, part: &str) -> &'a Trial {
+    results.trials.iter().find(|trial| trial.id.contains(part)).unwrap_or_else(|| panic!("no trial '{part}'"))
+}

@@ -1,0 +1,226 @@
+//! Every strategy, backed up, restored and verified; and what exposes those that fail or lie.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use harness::strategy::STRATEGIES;
+use reports::record::{Check, Verdict};
+
+use super::*;
+
+fn is_on_path(command: &str) -> bool {
+    std::env::split_paths(&std::env::var_os("PATH").unwrap())
+        .any(|directory| directory.join(command).is_file())
+}
+
+#[test]
+fn every_strategy_restores_in_both_journal_modes_or_says_why_not() {
+    let place = Place::new();
+    let mut variants = String::new();
+    for strategy in STRATEGIES {
+        let card = strategy.card();
+        variants += &format!("[[variants]]\nstrategy = \"{}\"\n", card.name);
+        if card.name == "sqlite-cli-backup" {
+            // Without a timeout it fails in delete mode whenever it meets a lock.
+            variants += "settings = { timeout_ms = 10000 }\n";
+        }
+    }
+    let extra = format!("[subject]\njournal_modes = [\"wal\", \"delete\"]\n{SMALL}");
+    let output = place.run_scenario(&place.scenario(&extra, &variants));
+    let results = place.results();
+    assert_eq!(results.trials.len(), STRATEGIES.len() * 2, "{}", text(&output));
+    for trial in &results.trials {
+        if trial.control {
+            continue;
+        }
+        let needs_sqlite3 = ["sqlite-cli-backup", "sqlite-dump"].contains(&trial.strategy.as_str());
+        if needs_sqlite3 && !(is_on_path("sqlite3") && is_on_path("zstd")) {
+            assert_eq!(trial.verdict, Verdict::Unavailable, "{}: {}", trial.id, trial.reason);
+            continue;
+        }
+        assert_eq!(trial.verdict, Verdict::Restorable, "{}: {}", trial.id, trial.reason);
+        let verification = trial.verification.as_ref().unwrap();
+        assert_eq!(verification.loss, Some(Check::Pass), "{}", trial.id);
+        let backup = trial.backup.as_ref().unwrap();
+        assert!(backup.seconds.is_some() && backup.vs_copy.is_some(), "{}", trial.id);
+        assert!(backup.bytes_written > Some(1 << 19), "{}: {backup:?}", trial.id);
+        assert!(trial.restore.as_ref().unwrap().recovery_seconds.is_some(), "{}", trial.id);
+        let recovery_point = trial.recovery_point.as_ref().unwrap();
+        assert!(recovery_point.acknowledged_writes > 20, "{}: {recovery_point:?}", trial.id);
+        // The tail was written after every backup had ended.
+        assert!(recovery_point.lost_writes > 0, "{}: {recovery_point:?}", trial.id);
+        assert!(trial.resources.subject.cpu_seconds > Some(0.0) && !trial.samples.is_empty(), "{}", trial.id);
+    }
+    let cold = trial(&results, "cold-copy/wal").impact.as_ref().unwrap();
+    assert!(cold.downtime_seconds > Some(0.0), "{cold:?}");
+    place.assert_clean();
+}
+
+#[test]
+fn stepping_that_never_meets_a_quiet_moment_is_stalled_and_its_law_is_told() {
+    let place = Place::new();
+    // 1,000 pages in steps of 10 with pauses of 5 ms: a pass takes half a second and meets 20 commits.
+    let variants = r#"
+        [[variants]]
+        strategy = "sqlite-online-backup"
+        settings = { step_pages = 10, pause_ms = 5 }
+        [[variants]]
+        strategy = "sqlite-online-backup"
+        settings = { step_pages = 10, pause_ms = 5, pinned = true }
+    "#;
+    let output = place.run_scenario(&place.scenario(SMALL, variants));
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let results = place.results();
+    let stalled = &results.trials[0];
+    assert_eq!(stalled.verdict, Verdict::Stalled, "{}", stalled.reason);
+    let backup = stalled.backup.as_ref().unwrap();
+    assert!(backup.restarts > Some(10) && backup.seconds.is_none(), "{backup:?}");
+    assert!(backup.progress.unwrap() < 1.0 && backup.bytes_written > Some(0), "{backup:?}");
+    assert!(backup.eta_seconds.unwrap() > 1000.0, "{backup:?}");
+    assert!(stalled.verification.is_none() && stalled.restore.is_none());
+    let pinned = &results.trials[1];
+    assert_eq!(pinned.verdict, Verdict::Restorable, "{}", pinned.reason);
+    assert_eq!(pinned.backup.as_ref().unwrap().restarts, Some(0));
+    let report = std::fs::read_to_string(place.path().join("latest/report.md")).unwrap();
+    assert!(report.contains("The law of restarts"), "{report}");
+    place.assert_clean();
+}
+
+#[test]
+fn a_backup_that_converges_too_slowly_is_timed_out() {
+    let place = Place::new();
+    let variants = r#"
+        [[variants]]
+        strategy = "sqlite-online-backup"
+        settings = { step_pages = 10, pause_ms = 20, pinned = true }
+    "#;
+    let scenario = place.scenario(SMALL, variants);
+    let output = place.run(&["run", scenario.to_str().unwrap(), "--deadline", "0.8"]);
+    let results = place.results();
+    assert_eq!(results.trials[0].verdict, Verdict::TimedOut, "{}", text(&output));
+    assert!(results.trials[0].backup.as_ref().unwrap().eta_seconds.unwrap() > 0.8);
+    place.assert_clean();
+}
+
+#[test]
+fn a_careless_copy_of_live_files_is_exposed_and_does_not_fail_the_run() {
+    let place = Place::new();
+    let variants = "[[variants]]\nstrategy = \"hot-copy\"\nsettings = { seconds_min = 6.0 }\n";
+    let extra = SMALL.replace("[40]", "[300]");
+    let output = place.run_scenario(&place.scenario(&extra, variants));
+    let results = place.results();
+    assert_eq!(results.trials[0].verdict, Verdict::Corrupt, "{}", results.trials[0].reason);
+    assert!(results.trials[0].control && results.trials[0].verification.as_ref().unwrap().loss.is_none());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    place.assert_clean();
+}
+
+/// Puts a command in front of PATH that stands in for the real `cp`, except for the calibration's.
+fn with_false_cp(place: &Place, command: &mut Command, script: &str) {
+    let directory = place.path().join("bin");
+    std::fs::create_dir(&directory).unwrap();
+    let real = ["/bin/cp", "/usr/bin/cp"].into_iter().find(|path| Path::new(path).exists()).unwrap();
+    let text =
+        format!("#!/bin/sh\ncase \"$1\" in --reflink=never|--version) exec {real} \"$@\";; esac\n{script}\n");
+    let path = directory.join("cp");
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let search = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap());
+    command.env("PATH", search);
+}
+
+#[test]
+fn a_tool_that_copies_half_and_says_success_is_exposed() {
+    let place = Place::new();
+    let scenario = place.scenario(SMALL, "[[variants]]\nstrategy = \"cold-copy\"\n");
+    let mut command = place.command(&["run", scenario.to_str().unwrap()]);
+    with_false_cp(&place, &mut command, "exec head -c 2000000 \"$2\" > \"$3/database.sqlite\"");
+    // 'head' reads "$2", the database, and writes less than half of it.
+    let output = command.output().unwrap();
+    let results = place.results();
+    assert_eq!(results.trials[0].verdict, Verdict::Corrupt, "{}", results.trials[0].reason);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    place.assert_clean();
+}
+
+#[test]
+fn a_tool_that_makes_nothing_and_says_success_is_exposed() {
+    let place = Place::new();
+    let scenario = place.scenario(SMALL, "[[variants]]\nstrategy = \"cold-copy\"\n");
+    let mut command = place.command(&["run", scenario.to_str().unwrap()]);
+    with_false_cp(&place, &mut command, "exit 0");
+    let output = command.output().unwrap();
+    let results = place.results();
+    assert_eq!(results.trials[0].verdict, Verdict::Failed, "{}", results.trials[0].reason);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    place.assert_clean();
+}
+
+#[test]
+fn the_application_comes_back_when_the_cold_copy_fails() {
+    let place = Place::new();
+    let scenario = place.scenario(SMALL, "[[variants]]\nstrategy = \"cold-copy\"\n");
+    let mut command = place.command(&["run", scenario.to_str().unwrap()]);
+    with_false_cp(&place, &mut command, "echo 'no space left on device' >&2; exit 1");
+    command.output().unwrap();
+    let trial = &place.results().trials[0];
+    assert_eq!(trial.verdict, Verdict::Failed, "{}", trial.reason);
+    assert!(trial.reason.contains("no space left on device"), "{}", trial.reason);
+    // An outage is entered when the application answers again.
+    assert!(trial.impact.as_ref().unwrap().downtime_seconds > Some(0.0), "{:?}", trial.impact);
+    place.assert_clean();
+}
+
+#[test]
+fn a_quiet_database_and_a_closed_loop_are_workloads_too() {
+    let place = Place::new();
+    let variants = "[[variants]]\nstrategy = \"sqlite-vacuum-into\"\n";
+    let extra =
+        SMALL.replace("rates = [40]", "rates = [0, \"closed\"]\nwriters = 3\nrows_per_transaction = 4");
+    let output = place.run_scenario(&place.scenario(&extra, variants));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let results = place.results();
+    let quiet = results.trials[0].recovery_point.as_ref().unwrap();
+    assert_eq!((quiet.acknowledged_writes, quiet.lost_writes), (3, 0));
+    let closed = results.trials[1].recovery_point.as_ref().unwrap();
+    assert!(closed.acknowledged_writes > 100, "{closed:?}");
+    place.assert_clean();
+}
+
+#[test]
+fn a_missing_tool_makes_a_trial_unavailable_with_how_to_get_it() {
+    let place = Place::new();
+    let scenario = place.scenario(SMALL, "[[variants]]\nstrategy = \"sqlite-cli-backup\"\n");
+    let mut command = place.command(&["run", scenario.to_str().unwrap()]);
+    let bin = place.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    for tool in ["cp", "git"] {
+        if let Some(real) =
+            ["/bin", "/usr/bin"].iter().map(|at| Path::new(at).join(tool)).find(|path| path.exists())
+        {
+            std::os::unix::fs::symlink(real, bin.join(tool)).unwrap();
+        }
+    }
+    let output = command.env("PATH", &bin).output().unwrap();
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output));
+    let trial = &place.results().trials[0];
+    assert_eq!(trial.verdict, Verdict::Unavailable);
+    insta::assert_snapshot!(trial.reason);
+    place.assert_clean();
+}
+
+#[test]
+fn a_cold_source_is_read_from_the_disk_and_a_warm_one_is_not() {
+    let place = Place::new();
+    let variants = "[[variants]]\nstrategy = \"sqlite-vacuum-into\"\n";
+    for (cache, cold) in [("cold", true), ("warm", false)] {
+        let extra = format!("[subject]\ncache = \"{cache}\"\n{SMALL}");
+        let output = place.run_scenario(&place.scenario(&extra, variants));
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        let trial = &place.results().trials[0];
+        let read = trial.backup.as_ref().unwrap().bytes_read_from_disk.unwrap();
+        let share = trial.workload.cached_share.unwrap();
+        assert_eq!(read > 3 << 20, cold, "{cache}: {read} bytes from disk");
+        assert_eq!(share < 0.1, cold, "{cache}: {share} cached");
+    }
+}
