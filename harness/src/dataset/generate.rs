@@ -20,8 +20,10 @@ use crate::error::{Error, Result};
 
 /// Pages that a thread writes at once: 4 MiB keep a disk busy, and the memory small.
 const CHUNK_PAGES: u64 = 1024;
-/// More threads than this wait for the disk.
-const THREADS_MAX: usize = 4;
+/// While one thread waits for the disk, another one computes.
+const THREADS_PER_CORE: usize = 2;
+/// More threads than this only wait for the disk.
+const THREADS_MAX: usize = 8;
 /// How soon a request to stop is noticed.
 const POLL: Duration = Duration::from_millis(50);
 /// Files that SQLite takes for a part of the database beside them.
@@ -194,7 +196,8 @@ fn write(
         next_chunk: AtomicU64::new(0),
         stop: AtomicBool::new(false),
     };
-    let threads = thread::available_parallelism().map_or(1, |threads| threads.get().min(THREADS_MAX));
+    let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+    let threads = (cores * THREADS_PER_CORE).min(THREADS_MAX);
     thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
         let writers: Vec<_> = (0..threads)
