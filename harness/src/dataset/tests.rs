@@ -115,6 +115,7 @@ fn writes_go_on_where_the_dataset_ends() {
     let path = directory.path().join("database.sqlite");
     let generated = write(&spec(2 * MIB, 3), &path);
     let connection = Connection::open(&path).unwrap();
+    connection.execute_batch("BEGIN").unwrap();
     for n in 1..=300u64 {
         let new = format!("{:040x}", u128::from(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 64);
         connection
