@@ -108,7 +108,8 @@ fn refuse_occupied(path: &Path) -> Result<()> {
 fn require_room(directory: &Path, bytes: u64) -> Result<()> {
     let stat = statvfs(directory).map_err(|error| refused("use", directory, error.into()))?;
     let free = stat.blocks_available() * stat.fragment_size();
-    if free < bytes {
+    // A file system without any blocks does not count them: nothing is known of its room.
+    if stat.blocks() > 0 && free < bytes {
         return Err(Error::Environment(format!(
             "{} has {} free, and the dataset takes {}: free some space, choose another place or a smaller dataset",
             directory.display(),
