@@ -20,8 +20,10 @@ use crate::error::{Error, Result};
 
 /// Pages that a thread writes at once: 4 MiB keep a disk busy, and the memory small.
 const CHUNK_PAGES: u64 = 1024;
-/// More threads than this wait for the disk.
-const THREADS_MAX: usize = 4;
+/// While one thread waits for the disk, another one computes.
+const THREADS_PER_CORE: usize = 2;
+/// More threads than this only wait for the disk.
+const THREADS_MAX: usize = 8;
 /// How soon a request to stop is noticed.
 const POLL: Duration = Duration::from_millis(50);
 /// Files that SQLite takes for a part of the database beside them.
@@ -102,7 +104,8 @@ fn refuse_occupied(path: &Path) -> Result<()> {
 fn require_room(directory: &Path, bytes: u64) -> Result<()> {
     let stat = statvfs(directory).map_err(|error| refused("use", directory, error.into()))?;
     let free = stat.blocks_available() * stat.fragment_size();
-    if free < bytes {
+    // A file system without any blocks does not count them: nothing is known of its room.
+    if stat.blocks() > 0 && free < bytes {
         return Err(Error::Environment(format!(
             "{} has {} free, and the dataset takes {}: free some space, choose another place or a smaller dataset",
             directory.display(),
@@ -178,8 +181,19 @@ fn write(
     cancel: &dyn Fn() -> bool,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), Unwritten> {
+<<<<<<< HEAD
     let work = Work { database, file, next_chunk: AtomicU64::new(0), stop: AtomicBool::new(false) };
     let threads = thread::available_parallelism().map_or(1, |threads| threads.get().min(THREADS_MAX));
+=======
+    let work = Work {
+        database,
+        file,
+        next_chunk: AtomicU64::new(0),
+        stop: AtomicBool::new(false),
+    };
+    let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+    let threads = (cores * THREADS_PER_CORE).min(THREADS_MAX);
+>>>>>>> dataset
     thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
         let writers: Vec<_> = (0..threads)

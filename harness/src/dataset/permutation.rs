@@ -71,8 +71,9 @@ impl Permutation {
 
 /// A number below `limit` that follows from `input` and `key`.
 fn below(limit: u64, input: u64, key: u64) -> u64 {
-    let mut mixed = (input ^ key).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    // Both halves of the product together depend on every bit of the input.
+    let product = u128::from(input ^ key) * 0x9e37_79b9_7f4a_7c15;
+    let mixed = (product >> 64) as u64 ^ product as u64;
     scale(mixed, limit)
 }
 

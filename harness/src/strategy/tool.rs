@@ -17,7 +17,7 @@ pub struct Tool {
 pub const SQLITE3: Tool = Tool {
     command: "sqlite3",
     version_argument: "--version",
-    get: "install the package 'sqlite3' (Debian, Ubuntu, Alpine: sqlite; Fedora: sqlite)",
+    get: "install the package 'sqlite3' (Debian, Ubuntu) or 'sqlite' (Alpine, Arch, Fedora)",
 };
 
 /// The compressor.

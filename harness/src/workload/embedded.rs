@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
-use rusqlite::{CachedStatement, Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -17,8 +17,9 @@ use crate::dataset::{self, DatasetSpec, Origin};
 use crate::measure::clock::now_ns;
 use crate::worker::Message;
 use crate::workload::ledger::LedgerWriter;
-use crate::workload::model::{Key, Model, Together, stamp};
+use crate::workload::model::{Model, stamp};
 use crate::workload::schedule::{Load, Schedule};
+use crate::workload::statements::{Statements, UPSERT, text};
 
 /// SQLite's ways to commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -171,16 +172,6 @@ fn wait_for_stop() {
     let _ = std::io::stdin().lock().read_to_end(&mut rest);
 }
 
-fn text(info_hash: &[u8; 40]) -> &str {
-    std::str::from_utf8(info_hash).expect("hexadecimal digits are ASCII")
-}
-
-const UPSERT: &str = "INSERT INTO torrents (info_hash, completed) VALUES (?1, ?2) \
-                      ON CONFLICT(info_hash) DO UPDATE SET completed = ?2";
-const RAISE_METRIC: &str = "UPDATE torrent_aggregate_metrics SET value = value + 1 \
-                            WHERE metric_name = 'torrents_downloads_total'";
-const MOVE: &str = "UPDATE torrents SET completed = completed + ?2 WHERE info_hash = ?1";
-
 /// A writer sleeps at most this long at once, so that it notices a stop.
 const NAP_NS: u64 = 20_000_000;
 
@@ -194,26 +185,11 @@ struct Writer<'a> {
     stop: &'a AtomicBool,
 }
 
-struct Statements<'a> {
-    begin: CachedStatement<'a>,
-    upsert: CachedStatement<'a>,
-    raise_metric: CachedStatement<'a>,
-    move_completions: CachedStatement<'a>,
-    commit: CachedStatement<'a>,
-}
-
 impl Writer<'_> {
     fn run(mut self, connection: &Connection) -> anyhow::Result<()> {
         // Sleeps end on time instead of up to 50 us late.
         nix::sys::prctl::set_timerslack(1)?;
-        connection.set_prepared_statement_cache_capacity(8);
-        let mut statements = Statements {
-            begin: connection.prepare_cached("BEGIN IMMEDIATE")?,
-            upsert: connection.prepare_cached(UPSERT)?,
-            raise_metric: connection.prepare_cached(RAISE_METRIC)?,
-            move_completions: connection.prepare_cached(MOVE)?,
-            commit: connection.prepare_cached("COMMIT")?,
-        };
+        let mut statements = Statements::prepare(connection)?;
         let mut due_ns = self.resume()?;
         while let Some(due) = due_ns.filter(|due| self.sleep_until(*due)) {
             let index = self.ledger.next_index();
@@ -270,8 +246,8 @@ impl Writer<'_> {
     }
 
     fn write(&self, index: u64, statements: &mut Statements<'_>, connection: &Connection) -> Answer {
-        let committed = match self.change(index, statements) {
-            Ok(()) => statements.commit.execute([]),
+        let committed = match statements.change(self.model, self.origin, self.index, index) {
+            Ok(()) => statements.commit(),
             Err(_) => {
                 // Some errors have rolled back already; then there is nothing left to do.
                 let _ = connection.execute_batch("ROLLBACK");
@@ -279,38 +255,13 @@ impl Writer<'_> {
             }
         };
         match committed {
-            Ok(_) => Answer::Committed,
+            Ok(()) => Answer::Committed,
             // A commit that meets a lock leaves its transaction open.
             Err(_) if !connection.is_autocommit() && connection.execute_batch("ROLLBACK").is_ok() => {
                 Answer::RolledBack
             }
             Err(_) => Answer::None,
         }
-    }
-
-    fn change(&self, index: u64, statements: &mut Statements<'_>) -> rusqlite::Result<()> {
-        let write = self.model.write(self.index, index);
-        statements.begin.execute([])?;
-        for key in &write.stamped {
-            let hash = match *key {
-                Key::Dataset(id) => self.origin.torrent(id).info_hash,
-                Key::New { writer, index, row } => self.model.new_info_hash(writer, index, row),
-            };
-            statements.upsert.execute(params![text(&hash), stamp(index)])?;
-        }
-        match write.together {
-            Together::Nothing => {}
-            Together::Metric => {
-                statements.raise_metric.execute([])?;
-            }
-            Together::Transfer { from, to, amount } => {
-                for (id, change) in [(from, -amount), (to, amount)] {
-                    let hash = self.origin.torrent(id).info_hash;
-                    statements.move_completions.execute(params![text(&hash), change])?;
-                }
-            }
-        }
-        Ok(())
     }
 }
 

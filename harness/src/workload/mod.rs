@@ -4,3 +4,4 @@ pub mod embedded;
 pub mod ledger;
 pub mod model;
 pub mod schedule;
+pub mod statements;

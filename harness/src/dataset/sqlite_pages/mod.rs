@@ -19,8 +19,8 @@ use tree::Tree;
 
 /// Bytes of a page.
 pub(crate) const PAGE_BYTES: usize = 4096;
-/// The page at 1 GiB carries SQLite's file locks and never holds data.
-const LOCK_BYTE_PAGE: u64 = (1 << 30) / PAGE_BYTES as u64 + 1;
+/// Where SQLite locks a part of the file: the page there never holds data.
+const LOCK_BYTE: u64 = 1 << 30;
 /// Bytes of the file's header, which precedes the content of page 1.
 const FILE_HEADER_BYTES: usize = 100;
 /// The SQLite that the file says wrote it: the first with the format used here would do as well.
@@ -119,30 +119,50 @@ pub(crate) struct Database {
     trees: Vec<Tree>,
     /// Number of pages, not counting the lock-byte page.
     used_pages: u64,
+    numbering: Numbering,
 }
 
 impl Database {
     /// Lays out the tables in their order. The index of the largest table is given what room is left until
     /// `target_bytes`, because the pages of an index with random keys are never full.
     pub(crate) fn new(tables: Vec<Table>, target_bytes: u64) -> Database {
+<<<<<<< HEAD
         let packed = Database::lay_out(&tables, 0);
         let spare = used_pages(target_bytes / PAGE_BYTES as u64).saturating_sub(packed.1);
         let (trees, used_pages) = Database::lay_out(&tables, spare);
         Database { tables, trees, used_pages }
+=======
+        Database::with_numbering(tables, target_bytes, Numbering::with_lock_byte(LOCK_BYTE))
     }
 
-    fn lay_out(tables: &[Table], spare_pages: u64) -> (Vec<Tree>, u64) {
+    fn with_numbering(tables: Vec<Table>, target_bytes: u64, numbering: Numbering) -> Database {
+        let (_, fewest) = Database::lay_out(&tables, 0, numbering);
+        let spare = numbering
+            .used(target_bytes / PAGE_BYTES as u64)
+            .saturating_sub(fewest);
+        let (trees, used_pages) = Database::lay_out(&tables, spare, numbering);
+        Database {
+            tables,
+            trees,
+            used_pages,
+            numbering,
+        }
+>>>>>>> dataset
+    }
+
+    /// The trees, and the number of their pages and those before them.
+    fn lay_out(tables: &[Table], spare_pages: u64, numbering: Numbering) -> (Vec<Tree>, u64) {
         let largest = tables.iter().map(|table| table.rows.count()).max();
         let mut next_page = SEQUENCE_PAGE + 1;
         let mut trees = Vec::with_capacity(tables.len() * 2);
         for table in tables {
             let rows = || Arc::clone(&table.rows);
-            let tree = Tree::table(rows(), next_page);
+            let tree = Tree::table(rows(), next_page, numbering);
             next_page += tree.pages();
             trees.push(tree);
-            let mut index = Tree::index(rows(), next_page);
+            let mut index = Tree::index(rows(), next_page, numbering);
             if Some(table.rows.count()) == largest {
-                index = Tree::loose_index(rows(), next_page, index.pages() + spare_pages);
+                index = index.loosened(spare_pages);
             }
             next_page += index.pages();
             trees.push(index);
@@ -152,7 +172,7 @@ impl Database {
 
     /// Number of pages of the file.
     pub(crate) fn pages(&self) -> u64 {
-        u64::from(page_number(self.used_pages))
+        u64::from(self.numbering.number(self.used_pages))
     }
 
     /// Length of the file in bytes.
@@ -168,10 +188,10 @@ impl Database {
     /// Writes the page with this number (from 1) of the file. `record` is scratch space.
     pub(crate) fn write_page(&self, number: u64, page: &mut [u8], record: &mut Record) {
         page.fill(0);
-        if number == LOCK_BYTE_PAGE {
+        if number == self.numbering.lock_byte_page {
             return;
         }
-        match used_pages(number) {
+        match self.numbering.used(number) {
             1 => self.write_schema(page, record),
             SEQUENCE_PAGE => self.write_sequence(page, record),
             nth => {
@@ -233,12 +253,12 @@ impl Database {
         // Read and written with a rollback journal, no reserved bytes, and the three fixed payload fractions.
         header[18..24].copy_from_slice(&[1, 1, 0, 64, 32, 32]);
         let numbers = [
-            (24, 1),                            // Number of changes.
-            (28, page_number(self.used_pages)), // Pages of the file, valid because of the number at 92.
-            (40, self.tables.len() as u32),     // Changes of the schema.
-            (44, 4),                            // Format of the schema: 0 and 1 take no bytes in a record.
-            (56, 1),                            // UTF-8.
-            (92, 1),                            // The number of changes that the number of pages belongs to.
+            (24, 1),                                      // Number of changes.
+            (28, self.numbering.number(self.used_pages)), // Pages of the file, valid because of the number at 92.
+            (40, self.tables.len() as u32),               // Changes of the schema.
+            (44, 4), // Format of the schema: 0 and 1 take no bytes in a record.
+            (56, 1), // UTF-8.
+            (92, 1), // The number of changes that the number of pages belongs to.
             (96, SQLITE_VERSION),
         ];
         for (place, number) in numbers {
@@ -247,15 +267,33 @@ impl Database {
     }
 }
 
-/// The number in the file of the `nth` page (from 1) that is not the lock-byte page.
-fn page_number(nth: u64) -> u32 {
-    let number = if nth < LOCK_BYTE_PAGE { nth } else { nth + 1 };
-    u32::try_from(number).expect("the largest dataset has fewer pages than SQLite allows")
+/// How the pages of a file are numbered, without the lock-byte page and with it.
+#[derive(Clone, Copy, Debug)]
+struct Numbering {
+    lock_byte_page: u64,
 }
 
-/// How many of the first `pages` pages of a file are not the lock-byte page.
-fn used_pages(pages: u64) -> u64 {
-    if pages < LOCK_BYTE_PAGE { pages } else { pages - 1 }
+impl Numbering {
+    fn with_lock_byte(lock_byte: u64) -> Numbering {
+        Numbering {
+            lock_byte_page: lock_byte / PAGE_BYTES as u64 + 1,
+        }
+    }
+
+    /// The number in the file of the `nth` page (from 1) that is not the lock-byte page.
+    fn number(self, nth: u64) -> u32 {
+        let number = if nth < self.lock_byte_page { nth } else { nth + 1 };
+        u32::try_from(number).expect("the largest dataset has fewer pages than SQLite allows")
+    }
+
+    /// How many of the first `pages` pages of a file are not the lock-byte page.
+    fn used(self, pages: u64) -> u64 {
+        if pages < self.lock_byte_page {
+            pages
+        } else {
+            pages - 1
+        }
+    }
 }
 
 #[cfg(test)]

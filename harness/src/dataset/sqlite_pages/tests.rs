@@ -18,14 +18,33 @@ fn table(count: u64, width: usize) -> Vec<Vec<Value>> {
     (0..count).map(row).collect()
 }
 
-fn database(rows: &[Vec<Value>], target_bytes: u64) -> Database {
+fn tables(rows: &[Vec<Value>]) -> Vec<Table> {
     let columns = "(id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL UNIQUE, number INTEGER)";
     let few = vec![vec![Value::Text("one".into()), Value::Integer(1)]];
+<<<<<<< HEAD
     let tables = vec![
         Table { name: "few", columns, rows: Arc::new(FewRows::new(few)) },
         Table { name: "many", columns, rows: Arc::new(FewRows::new(rows.to_vec())) },
     ];
     Database::new(tables, target_bytes)
+=======
+    vec![
+        Table {
+            name: "few",
+            columns,
+            rows: Arc::new(FewRows::new(few)),
+        },
+        Table {
+            name: "many",
+            columns,
+            rows: Arc::new(FewRows::new(rows.to_vec())),
+        },
+    ]
+}
+
+fn database(rows: &[Vec<Value>], target_bytes: u64) -> Database {
+    Database::new(tables(rows), target_bytes)
+>>>>>>> dataset
 }
 
 /// The database as a file, its pages written from the last to the first.
@@ -38,7 +57,9 @@ fn written(database: &Database) -> (TempDir, Connection) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("database.sqlite");
     fs::write(&path, bytes).unwrap();
-    (directory, Connection::open(path).unwrap())
+    let connection = Connection::open(path).unwrap();
+    connection.execute_batch("PRAGMA synchronous = off").unwrap();
+    (directory, connection)
 }
 
 fn integrity(connection: &Connection) -> String {
@@ -57,20 +78,58 @@ fn read(connection: &Connection, sql: &str) -> Vec<Vec<Value>> {
 fn check(count: u64, width: usize, target_bytes: u64) {
     let rows = table(count, width);
     let database = database(&rows, target_bytes);
+<<<<<<< HEAD
     let (_directory, connection) = written(&database);
     assert_eq!(integrity(&connection), "ok", "{count} rows of {width} bytes in {target_bytes} bytes");
     assert_eq!(read(&connection, "SELECT text, number FROM many ORDER BY id"), rows);
+=======
+    check_content(
+        &database,
+        rows,
+        &format!("{count} rows of {width} bytes in {target_bytes} bytes"),
+    );
+}
+
+fn check_content(database: &Database, rows: Vec<Vec<Value>>, case: &str) {
+    let count = rows.len() as i64;
+    let (_directory, connection) = written(database);
+    assert_eq!(integrity(&connection), "ok", "{case}");
+    assert_eq!(
+        read(&connection, "SELECT text, number FROM many ORDER BY id"),
+        rows,
+        "{case}"
+    );
+>>>>>>> dataset
     let mut sorted = rows;
     sorted.sort_by(|a, b| format!("{:?}", a[0]).cmp(&format!("{:?}", b[0])));
     let by_index = "SELECT text, number FROM many INDEXED BY sqlite_autoindex_many_1 ORDER BY text";
-    assert_eq!(read(&connection, by_index), sorted);
+    assert_eq!(read(&connection, by_index), sorted, "{case}");
 
+<<<<<<< HEAD
     connection.execute("INSERT INTO many (text) VALUES ('zzz')", []).unwrap();
     assert_eq!(connection.last_insert_rowid(), count as i64 + 1);
     connection.execute("DELETE FROM many WHERE id > ?1 - 3", [count as i64]).unwrap();
     connection.execute("INSERT INTO many (text) VALUES ('yyy')", []).unwrap();
     assert_eq!(connection.last_insert_rowid(), count as i64 + 2, "ids are never given out again");
     assert_eq!(integrity(&connection), "ok", "{count} rows of {width} bytes, after writes");
+=======
+    connection
+        .execute("INSERT INTO many (text) VALUES ('zzz')", [])
+        .unwrap();
+    assert_eq!(connection.last_insert_rowid(), count + 1, "{case}");
+    connection
+        .execute("DELETE FROM many WHERE id > ?1 - 3", [count])
+        .unwrap();
+    connection
+        .execute("INSERT INTO many (text) VALUES ('yyy')", [])
+        .unwrap();
+    assert_eq!(
+        connection.last_insert_rowid(),
+        count + 2,
+        "ids are never given out again: {case}"
+    );
+    assert_eq!(integrity(&connection), "ok", "after writes: {case}");
+>>>>>>> dataset
 }
 
 #[test]
@@ -128,9 +187,51 @@ fn the_schema_and_the_header_are_those_that_sqlite_writes() {
 
 #[test]
 fn no_page_lies_on_the_lock_byte() {
-    assert_eq!(page_number(LOCK_BYTE_PAGE - 1), 262_144);
-    assert_eq!(page_number(LOCK_BYTE_PAGE), 262_146);
-    for nth in LOCK_BYTE_PAGE - 2..LOCK_BYTE_PAGE + 3 {
-        assert_eq!(used_pages(page_number(nth).into()), nth);
+    let numbering = Numbering::with_lock_byte(LOCK_BYTE);
+    assert_eq!(numbering.number(262_144), 262_144);
+    assert_eq!(numbering.number(262_145), 262_146);
+    for nth in 262_140..262_150 {
+        assert_eq!(numbering.used(numbering.number(nth).into()), nth);
     }
+}
+
+/// Databases around the lock byte have more than 1 GiB, unless SQLite is told that the byte is elsewhere. It
+/// then is elsewhere for the whole process, so this test runs in a process of its own.
+#[test]
+fn databases_around_the_lock_byte_are_right() {
+    let test = "dataset::sqlite_pages::tests::child_with_a_low_lock_byte";
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--ignored", "--nocapture"])
+        .output()
+        .unwrap();
+    let output = String::from_utf8_lossy(&child.stdout);
+    assert!(
+        child.status.success() && output.contains("all databases were right"),
+        "{output}"
+    );
+}
+
+#[test]
+#[ignore = "run by databases_around_the_lock_byte_are_right in a process of its own"]
+fn child_with_a_low_lock_byte() {
+    const LOW_LOCK_BYTE: u64 = 1 << 16;
+    // SAFETY: no database is open in this process, which is what moving the lock byte asks for.
+    let before = unsafe {
+        rusqlite::ffi::sqlite3_test_control(rusqlite::ffi::SQLITE_TESTCTRL_PENDING_BYTE, LOW_LOCK_BYTE as u32)
+    };
+    assert_eq!(before as u64, LOCK_BYTE);
+    let numbering = Numbering::with_lock_byte(LOW_LOCK_BYTE);
+    let mut beyond = 0;
+    for count in 1..120 {
+        let rows = table(count, 960);
+        let database = Database::with_numbering(tables(&rows), 0, numbering);
+        check_content(
+            &database,
+            rows,
+            &format!("{count} rows, {} pages", database.pages()),
+        );
+        beyond += u32::from(database.pages() >= numbering.lock_byte_page);
+    }
+    assert!(beyond > 60, "only {beyond} databases reached the lock byte");
+    println!("all databases were right");
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::page::{Kind, PageBuilder, index_fanout, index_leaf_capacity, table_fanout, table_leaf_capacity};
 use super::record::Record;
-use super::{Rows, page_number};
+use super::{Numbering, Rows};
 
 /// Items shared out evenly to groups in their order.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,7 @@ pub(crate) struct Tree {
     rows: Arc<dyn Rows>,
     /// Number of the first page, not counting the lock-byte page.
     first_page: u64,
+    numbering: Numbering,
     /// From the leaves, which share out rows or entries, to the root; the others share out the pages below.
     levels: Vec<Spread>,
 }
@@ -39,35 +40,64 @@ pub(crate) struct Tree {
 impl Tree {
     /// The fewest pages for a table. Each leaf has room for as many of the longest rows as it has rows, so
     /// that an average page has room for its rows to grow.
-    pub(crate) fn table(rows: Arc<dyn Rows>, first_page: u64) -> Tree {
+    pub(crate) fn table(rows: Arc<dyn Rows>, first_page: u64, numbering: Numbering) -> Tree {
         let count = rows.count();
         let leaves = count.div_ceil(table_leaf_capacity(rows.record_bytes_max(), count));
         let levels = levels(count, leaves, table_fanout(count));
+<<<<<<< HEAD
         Tree { kind: Kind::Table, rows, first_page, levels }
+=======
+        Tree {
+            kind: Kind::Table,
+            rows,
+            first_page,
+            numbering,
+            levels,
+        }
+>>>>>>> dataset
     }
 
     /// The fewest pages for the index of a table.
-    pub(crate) fn index(rows: Arc<dyn Rows>, first_page: u64) -> Tree {
+    pub(crate) fn index(rows: Arc<dyn Rows>, first_page: u64, numbering: Numbering) -> Tree {
         let capacity = index_leaf_capacity(rows.entry_bytes_max());
         // A leaf and the entry that parts it from the next one, which lies in a page above.
         let leaves = (rows.count() + 1).div_ceil(capacity + 1);
+<<<<<<< HEAD
         Tree { kind: Kind::Index, first_page, levels: index_levels(rows.as_ref(), leaves), rows }
+=======
+        let levels = index_levels(rows.as_ref(), leaves);
+        Tree {
+            kind: Kind::Index,
+            rows,
+            first_page,
+            numbering,
+            levels,
+        }
+>>>>>>> dataset
     }
 
-    /// The index of a table in as many pages as `pages` allows, as long as its leaves stay more than half full.
-    pub(crate) fn loose_index(rows: Arc<dyn Rows>, first_page: u64, pages: u64) -> Tree {
-        let packed = Tree::index(rows, first_page);
-        let fewest = packed.levels[0].groups;
-        let (mut fitting, mut beyond) = (fewest, (fewest * 2).min(packed.rows.count() / 2) + 1);
+    /// The index in up to `spare_pages` more pages, as long as its leaves stay about half full.
+    pub(crate) fn loosened(self, spare_pages: u64) -> Tree {
+        let pages = self.pages() + spare_pages;
+        let rows = self.rows.as_ref();
+        let fewest = self.levels[0].groups;
+        let (mut fitting, mut beyond) = (fewest, (fewest * 2).min(rows.count() / 2) + 1);
         while beyond > fitting + 1 {
             let leaves = fitting + (beyond - fitting) / 2;
-            if page_count(&index_levels(packed.rows.as_ref(), leaves)) <= pages {
+            if page_count(&index_levels(rows, leaves)) <= pages {
                 fitting = leaves;
             } else {
                 beyond = leaves;
             }
         }
+<<<<<<< HEAD
         Tree { levels: index_levels(packed.rows.as_ref(), fitting), ..packed }
+=======
+        Tree {
+            levels: index_levels(rows, fitting),
+            ..self
+        }
+>>>>>>> dataset
     }
 
     /// Number of pages.
@@ -82,7 +112,7 @@ impl Tree {
 
     /// Number of the root page in the file.
     pub(crate) fn root(&self) -> u32 {
-        page_number(self.first_page + self.pages() - 1)
+        self.numbering.number(self.first_page + self.pages() - 1)
     }
 
     /// Writes the tree's page that is the `nth` of the file, not counting the lock-byte page, to a page of zeros.
@@ -124,7 +154,7 @@ impl Tree {
     fn write_interior(&self, level: usize, node: u64, page: &mut [u8], record: &mut Record) {
         let children = self.levels[level].group(node);
         let below: u64 = self.levels[..level - 1].iter().map(|spread| spread.groups).sum();
-        let number = |child| page_number(self.first_page + below + child);
+        let number = |child| self.numbering.number(self.first_page + below + child);
         let last = children.end - 1;
         let mut builder = PageBuilder::interior(page, self.kind, number(last));
         for child in children.start..last {

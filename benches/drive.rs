@@ -1,0 +1,101 @@
+//! What it costs the harness to drive writes, beyond what SQLite itself uses.
+//!
+//! Two processes make the same writes on copies of the same database: the embedded application, which paces
+//! them and enters them into the ledger, and a bare loop that only executes them. The difference of their CPU
+//! time is the harness's share. `synchronous = off`, so that the disk does not set the pace.
+//!
+//! `cargo bench --bench drive`; with `-- --test` it runs shortly, as a smoke test.
+
+use std::path::Path;
+use std::time::Duration;
+
+use harness::dataset::{self, DatasetSpec};
+use harness::measure::clock::now_ns;
+use harness::process::{Account, Cancel, Launcher};
+use harness::subject::{EmbeddedSqlite, Subject};
+use harness::workload::embedded::{Application, JournalMode, Synchronous, Task};
+use harness::workload::ledger::Ledger;
+use harness::workload::model::Model;
+use harness::workload::schedule::{Arrivals, Load, Pattern, Rate};
+use harness::workload::statements::Statements;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+use rusqlite::Connection;
+
+const RATE: f64 = 1000.0;
+
+fn main() {
+    if std::env::args().nth(1).as_deref() == Some(harness::worker::ARGUMENT) {
+        std::process::exit(harness::worker::main());
+    }
+    let smoke = std::env::args().any(|argument| argument == "--test");
+    let (seconds, rounds) = if smoke { (0.3, 1) } else { (5.0, 5) };
+    let spec = DatasetSpec { profile: "torrust-demo".into(), target_bytes: 64 << 20, seed: 1 };
+    let directory = tempfile::tempdir().unwrap();
+    let source = directory.path().join("source.sqlite");
+    let generated = dataset::generate(&spec, &source, &|| false, &mut |_| {}).unwrap();
+    let model = Model {
+        seed: 1,
+        writers: 1,
+        rows_per_transaction: 1,
+        multi_row_share: 0.25,
+        torrents: generated.torrents,
+    };
+    for round in 1..=rounds {
+        let place = directory.path().join(round.to_string());
+        std::fs::create_dir(&place).unwrap();
+        let (writes, driven) = driven(&source, &place, &spec, &model, seconds);
+        let bare = bare(&source, &place, &spec, &model, writes);
+        let (driven_us, bare_us) = (driven * 1e6 / writes as f64, bare * 1e6 / writes as f64);
+        println!(
+            "round {round}: {writes} writes; application {driven_us:.1} us of CPU a write, bare {bare_us:.1} us; \
+             the harness takes {:.1} % of one core at {RATE} writes/s",
+            (driven_us - bare_us) * RATE / 1e4
+        );
+    }
+}
+
+/// Number of writes that the application made, and the CPU seconds of its process.
+fn driven(source: &Path, place: &Path, spec: &DatasetSpec, model: &Model, seconds: f64) -> (u64, f64) {
+    let database = place.join("driven.sqlite");
+    std::fs::copy(source, &database).unwrap();
+    let launcher = Launcher::new(place, &Cancel::default());
+    let load = Load { rate: Rate::Open(RATE), arrivals: Arrivals::Poisson, pattern: Pattern::Constant };
+    let application = Application {
+        database,
+        journal_mode: JournalMode::Wal,
+        synchronous: Synchronous::Off,
+        busy_timeout_ms: 5000,
+        dataset: spec.clone(),
+        model: model.clone(),
+        task: Task::Work { load, ledger_directory: place.to_owned(), epoch_ns: now_ns() },
+    };
+    let mut subject = EmbeddedSqlite::new(&launcher, application);
+    subject.start().unwrap();
+    std::thread::sleep(Duration::from_secs_f64(seconds));
+    subject.stop().unwrap();
+    let used = launcher.roster().used(Account::Subject).unwrap();
+    (Ledger::open(place, 1).unwrap().writer(0).len(), used.cpu_seconds)
+}
+
+/// CPU seconds of the same writes without pacing and ledger.
+fn bare(source: &Path, place: &Path, spec: &DatasetSpec, model: &Model, writes: u64) -> f64 {
+    let database = place.join("bare.sqlite");
+    std::fs::copy(source, &database).unwrap();
+    let origin = dataset::origin(spec).unwrap();
+    let connection = Connection::open(&database).unwrap();
+    connection.pragma_update(None, "journal_mode", "wal").unwrap();
+    connection.pragma_update(None, "synchronous", "off").unwrap();
+    let mut statements = Statements::prepare(&connection).unwrap();
+    let before = cpu_seconds();
+    for index in 0..writes {
+        statements.change(model, origin.as_ref(), 0, index).unwrap();
+        statements.commit().unwrap();
+    }
+    cpu_seconds() - before
+}
+
+fn cpu_seconds() -> f64 {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).unwrap();
+    (usage.user_time().num_microseconds() + usage.system_time().num_microseconds()) as f64 / 1e6
+}
