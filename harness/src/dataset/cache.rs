@@ -59,11 +59,11 @@ struct Manifest {
 ///
 /// Of two runs that want the same database at once, one generates it and the other waits. What a killed run
 /// left behind anywhere in the cache is removed. `cancel` and `progress` are those of
-/// [`generate`](super::generate); `progress` is not told anything when the cache has the database.
+/// [`generate()`](super::generate()); `progress` is not told anything when the cache has the database.
 ///
 /// # Errors
 ///
-/// As [`generate`](super::generate).
+/// As [`generate()`](super::generate()).
 pub fn obtain(
     cache_directory: &Path,
     spec: &DatasetSpec,

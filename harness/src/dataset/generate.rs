@@ -181,19 +181,9 @@ fn write(
     cancel: &dyn Fn() -> bool,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), Unwritten> {
-<<<<<<< HEAD
     let work = Work { database, file, next_chunk: AtomicU64::new(0), stop: AtomicBool::new(false) };
-    let threads = thread::available_parallelism().map_or(1, |threads| threads.get().min(THREADS_MAX));
-=======
-    let work = Work {
-        database,
-        file,
-        next_chunk: AtomicU64::new(0),
-        stop: AtomicBool::new(false),
-    };
     let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
     let threads = (cores * THREADS_PER_CORE).min(THREADS_MAX);
->>>>>>> dataset
     thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
         let writers: Vec<_> = (0..threads)

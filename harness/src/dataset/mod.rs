@@ -1,8 +1,7 @@
 //! Generated databases.
-
 //!
-//! [`generate`] writes the database of a [`DatasetSpec`], [`cache::obtain`] keeps it for the next time, and
-//! [`origin`] tells what is in it without reading it.
+//! [`generate()`] writes the database of a [`DatasetSpec`], [`cache::obtain`] keeps it for the next time, and
+//! [`origin()`] tells what is in it without reading it.
 
 use serde::{Deserialize, Serialize};
 
@@ -81,7 +80,7 @@ pub fn origin(spec: &DatasetSpec) -> Result<Box<dyn Origin>> {
     Ok(shape(spec)?.origin)
 }
 
-/// What [`generate`] will write, without writing it.
+/// What [`generate()`] will write, without writing it.
 ///
 /// # Errors
 ///

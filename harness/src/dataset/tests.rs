@@ -12,11 +12,7 @@ use super::*;
 const MIB: u64 = 1 << 20;
 
 fn spec(target_bytes: u64, seed: u64) -> DatasetSpec {
-    DatasetSpec {
-        profile: "torrust-demo".into(),
-        target_bytes,
-        seed,
-    }
+    DatasetSpec { profile: "torrust-demo".into(), target_bytes, seed }
 }
 
 fn write(spec: &DatasetSpec, path: &Path) -> Generated {
@@ -33,10 +29,7 @@ fn text(connection: &Connection, sql: &str) -> String {
 
 fn assert_near(bytes: u64, target: u64) {
     let share = bytes as f64 / target as f64;
-    assert!(
-        (0.98..=1.02).contains(&share),
-        "{bytes} bytes for a target of {target}"
-    );
+    assert!((0.98..=1.02).contains(&share), "{bytes} bytes for a target of {target}");
 }
 
 proptest! {
@@ -87,9 +80,8 @@ fn the_content_is_what_the_origin_says() {
     assert_eq!(origin.torrents(), generated.torrents);
 
     let connection = Connection::open(&path).unwrap();
-    let mut statement = connection
-        .prepare("SELECT id, info_hash, completed FROM torrents ORDER BY id")
-        .unwrap();
+    let mut statement =
+        connection.prepare("SELECT id, info_hash, completed FROM torrents ORDER BY id").unwrap();
     let mut rows = statement.query([]).unwrap();
     let mut expected_id = 0;
     while let Some(row) = rows.next().unwrap() {
@@ -118,17 +110,11 @@ fn writes_go_on_where_the_dataset_ends() {
     connection.execute_batch("BEGIN").unwrap();
     for n in 1..=300u64 {
         let new = format!("{:040x}", u128::from(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 64);
-        connection
-            .execute("INSERT INTO torrents (info_hash) VALUES (?1)", [new])
-            .unwrap();
+        connection.execute("INSERT INTO torrents (info_hash) VALUES (?1)", [new]).unwrap();
         assert_eq!(connection.last_insert_rowid() as u64, generated.torrents + n);
     }
-    connection
-        .execute("UPDATE torrents SET completed = 20000000 WHERE id % 16 = 0", [])
-        .unwrap();
-    connection
-        .execute("INSERT INTO keys (key, valid_until) VALUES ('new', 1)", [])
-        .unwrap();
+    connection.execute("UPDATE torrents SET completed = 20000000 WHERE id % 16 = 0", []).unwrap();
+    connection.execute("INSERT INTO keys (key, valid_until) VALUES ('new', 1)", []).unwrap();
     assert_eq!(text(&connection, "PRAGMA integrity_check"), "ok");
 }
 
@@ -152,10 +138,7 @@ fn the_bytes_are_those_of_this_format_version() {
     write(&spec(MIB, 1), &path);
     let digest = xxhash_rust::xxh3::xxh3_64(&fs::read(path).unwrap());
     // When this fails, cached datasets are no longer what the code says they are: raise FORMAT_VERSION.
-    assert_eq!(
-        (FORMAT_VERSION, format!("{digest:016x}").as_str()),
-        (1, "66bc9ea3b68334ea")
-    );
+    assert_eq!((FORMAT_VERSION, format!("{digest:016x}").as_str()), (1, "66bc9ea3b68334ea"));
 }
 
 #[test]
@@ -164,16 +147,10 @@ fn a_dataset_out_of_bounds_is_bad_input_that_names_the_limits() {
         let error = predicted(&spec(size, 1)).unwrap_err();
         assert!(matches!(error, Error::Input(_)), "{error}");
         let message = error.to_string();
-        assert!(
-            message.contains(&size.to_string()) && message.contains("1 MiB"),
-            "{message}"
-        );
+        assert!(message.contains(&size.to_string()) && message.contains("1 MiB"), "{message}");
         assert!(message.contains("1 TiB"), "{message}");
     }
-    let unknown = DatasetSpec {
-        profile: "torust".into(),
-        ..spec(MIB, 1)
-    };
+    let unknown = DatasetSpec { profile: "torust".into(), ..spec(MIB, 1) };
     assert!(matches!(origin(&unknown), Err(Error::Input(_))));
 }
 
@@ -182,9 +159,7 @@ fn a_cancelled_generation_leaves_nothing_behind() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("database.sqlite");
     let written = Cell::new(0);
-    let result = generate(&spec(64 * MIB, 1), &path, &|| written.get() > 0, &mut |bytes| {
-        written.set(bytes)
-    });
+    let result = generate(&spec(64 * MIB, 1), &path, &|| written.get() > 0, &mut |bytes| written.set(bytes));
     assert!(matches!(result, Err(Error::Interrupted)), "{result:?}");
     assert!(written.get() > 0 && written.get() < 64 * MIB);
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
@@ -195,10 +170,7 @@ fn progress_ends_at_the_bytes_of_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let mut steps = Vec::new();
     let path = directory.path().join("database.sqlite");
-    let generated = generate(&spec(20 * MIB, 1), &path, &|| false, &mut |bytes| {
-        steps.push(bytes)
-    })
-    .unwrap();
+    let generated = generate(&spec(20 * MIB, 1), &path, &|| false, &mut |bytes| steps.push(bytes)).unwrap();
     assert!(steps.is_sorted() && steps.len() > 2, "{steps:?}");
     assert_eq!(steps.last(), Some(&generated.bytes));
 }
@@ -214,12 +186,7 @@ fn places_that_cannot_be_written_to_are_named() {
     assert!(matches!(missing, Error::Environment(_)), "{missing}");
     assert!(missing.to_string().contains("missing: No such file"), "{missing}");
     let below_a_file = refused(&file.join("database.sqlite"));
-    assert!(
-        below_a_file
-            .to_string()
-            .contains("choose a path below a directory"),
-        "{below_a_file}"
-    );
+    assert!(below_a_file.to_string().contains("choose a path below a directory"), "{below_a_file}");
 
     for occupied in ["file", "journal-journal", "log-wal"] {
         fs::write(directory.path().join(occupied), "kept").unwrap();
@@ -230,15 +197,7 @@ fn places_that_cannot_be_written_to_are_named() {
         assert!(error.to_string().contains("is already there"), "{error}");
     }
     assert_eq!(fs::read(&file).unwrap(), b"kept");
-    let huge = generate(
-        &spec(TARGET_BYTES_MAX, 1),
-        &directory.path().join("huge"),
-        &|| false,
-        &mut |_| {},
-    );
+    let huge = generate(&spec(TARGET_BYTES_MAX, 1), &directory.path().join("huge"), &|| false, &mut |_| {});
     let message = huge.unwrap_err().to_string();
-    assert!(
-        message.contains("free") && message.contains("1.0 TiB"),
-        "{message}"
-    );
+    assert!(message.contains("free") && message.contains("1.0 TiB"), "{message}");
 }

@@ -14,7 +14,7 @@ use super::{Origin, Torrent};
 /// The profile's line in the registry.
 pub(crate) const PROFILE: Profile = Profile {
     name: "torrust-demo",
-    description: "The public Torrust demo tracker: tens of millions of torrents of which few were ever completed.",
+    description: "The public Torrust demo tracker: very many torrents, of which few were ever completed.",
     shape,
 };
 

@@ -126,42 +126,28 @@ impl Database {
     /// Lays out the tables in their order. The index of the largest table is given what room is left until
     /// `target_bytes`, because the pages of an index with random keys are never full.
     pub(crate) fn new(tables: Vec<Table>, target_bytes: u64) -> Database {
-<<<<<<< HEAD
-        let packed = Database::lay_out(&tables, 0);
-        let spare = used_pages(target_bytes / PAGE_BYTES as u64).saturating_sub(packed.1);
-        let (trees, used_pages) = Database::lay_out(&tables, spare);
-        Database { tables, trees, used_pages }
-=======
         Database::with_numbering(tables, target_bytes, Numbering::with_lock_byte(LOCK_BYTE))
     }
 
     fn with_numbering(tables: Vec<Table>, target_bytes: u64, numbering: Numbering) -> Database {
         let (_, fewest) = Database::lay_out(&tables, 0, numbering);
-        let spare = numbering
-            .used(target_bytes / PAGE_BYTES as u64)
-            .saturating_sub(fewest);
+        let spare = numbering.used(target_bytes / PAGE_BYTES as u64).saturating_sub(fewest);
         let (trees, used_pages) = Database::lay_out(&tables, spare, numbering);
-        Database {
-            tables,
-            trees,
-            used_pages,
-            numbering,
-        }
->>>>>>> dataset
+        Database { tables, trees, used_pages, numbering }
     }
 
     /// The trees, and the number of their pages and those before them.
     fn lay_out(tables: &[Table], spare_pages: u64, numbering: Numbering) -> (Vec<Tree>, u64) {
-        let largest = tables.iter().map(|table| table.rows.count()).max();
+        let largest = (0..tables.len()).max_by_key(|place| tables[*place].rows.count());
         let mut next_page = SEQUENCE_PAGE + 1;
         let mut trees = Vec::with_capacity(tables.len() * 2);
-        for table in tables {
+        for (place, table) in tables.iter().enumerate() {
             let rows = || Arc::clone(&table.rows);
             let tree = Tree::table(rows(), next_page, numbering);
             next_page += tree.pages();
             trees.push(tree);
             let mut index = Tree::index(rows(), next_page, numbering);
-            if Some(table.rows.count()) == largest {
+            if Some(place) == largest {
                 index = index.loosened(spare_pages);
             }
             next_page += index.pages();
@@ -275,9 +261,7 @@ struct Numbering {
 
 impl Numbering {
     fn with_lock_byte(lock_byte: u64) -> Numbering {
-        Numbering {
-            lock_byte_page: lock_byte / PAGE_BYTES as u64 + 1,
-        }
+        Numbering { lock_byte_page: lock_byte / PAGE_BYTES as u64 + 1 }
     }
 
     /// The number in the file of the `nth` page (from 1) that is not the lock-byte page.
@@ -288,11 +272,7 @@ impl Numbering {
 
     /// How many of the first `pages` pages of a file are not the lock-byte page.
     fn used(self, pages: u64) -> u64 {
-        if pages < self.lock_byte_page {
-            pages
-        } else {
-            pages - 1
-        }
+        if pages < self.lock_byte_page { pages } else { pages - 1 }
     }
 }
 

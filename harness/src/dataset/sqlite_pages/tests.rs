@@ -21,30 +21,14 @@ fn table(count: u64, width: usize) -> Vec<Vec<Value>> {
 fn tables(rows: &[Vec<Value>]) -> Vec<Table> {
     let columns = "(id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL UNIQUE, number INTEGER)";
     let few = vec![vec![Value::Text("one".into()), Value::Integer(1)]];
-<<<<<<< HEAD
-    let tables = vec![
+    vec![
         Table { name: "few", columns, rows: Arc::new(FewRows::new(few)) },
         Table { name: "many", columns, rows: Arc::new(FewRows::new(rows.to_vec())) },
-    ];
-    Database::new(tables, target_bytes)
-=======
-    vec![
-        Table {
-            name: "few",
-            columns,
-            rows: Arc::new(FewRows::new(few)),
-        },
-        Table {
-            name: "many",
-            columns,
-            rows: Arc::new(FewRows::new(rows.to_vec())),
-        },
     ]
 }
 
 fn database(rows: &[Vec<Value>], target_bytes: u64) -> Database {
     Database::new(tables(rows), target_bytes)
->>>>>>> dataset
 }
 
 /// The database as a file, its pages written from the last to the first.
@@ -78,58 +62,25 @@ fn read(connection: &Connection, sql: &str) -> Vec<Vec<Value>> {
 fn check(count: u64, width: usize, target_bytes: u64) {
     let rows = table(count, width);
     let database = database(&rows, target_bytes);
-<<<<<<< HEAD
-    let (_directory, connection) = written(&database);
-    assert_eq!(integrity(&connection), "ok", "{count} rows of {width} bytes in {target_bytes} bytes");
-    assert_eq!(read(&connection, "SELECT text, number FROM many ORDER BY id"), rows);
-=======
-    check_content(
-        &database,
-        rows,
-        &format!("{count} rows of {width} bytes in {target_bytes} bytes"),
-    );
+    check_content(&database, rows, &format!("{count} rows of {width} bytes in {target_bytes} bytes"));
 }
 
 fn check_content(database: &Database, rows: Vec<Vec<Value>>, case: &str) {
     let count = rows.len() as i64;
     let (_directory, connection) = written(database);
     assert_eq!(integrity(&connection), "ok", "{case}");
-    assert_eq!(
-        read(&connection, "SELECT text, number FROM many ORDER BY id"),
-        rows,
-        "{case}"
-    );
->>>>>>> dataset
+    assert_eq!(read(&connection, "SELECT text, number FROM many ORDER BY id"), rows, "{case}");
     let mut sorted = rows;
     sorted.sort_by(|a, b| format!("{:?}", a[0]).cmp(&format!("{:?}", b[0])));
     let by_index = "SELECT text, number FROM many INDEXED BY sqlite_autoindex_many_1 ORDER BY text";
     assert_eq!(read(&connection, by_index), sorted, "{case}");
 
-<<<<<<< HEAD
     connection.execute("INSERT INTO many (text) VALUES ('zzz')", []).unwrap();
-    assert_eq!(connection.last_insert_rowid(), count as i64 + 1);
-    connection.execute("DELETE FROM many WHERE id > ?1 - 3", [count as i64]).unwrap();
-    connection.execute("INSERT INTO many (text) VALUES ('yyy')", []).unwrap();
-    assert_eq!(connection.last_insert_rowid(), count as i64 + 2, "ids are never given out again");
-    assert_eq!(integrity(&connection), "ok", "{count} rows of {width} bytes, after writes");
-=======
-    connection
-        .execute("INSERT INTO many (text) VALUES ('zzz')", [])
-        .unwrap();
     assert_eq!(connection.last_insert_rowid(), count + 1, "{case}");
-    connection
-        .execute("DELETE FROM many WHERE id > ?1 - 3", [count])
-        .unwrap();
-    connection
-        .execute("INSERT INTO many (text) VALUES ('yyy')", [])
-        .unwrap();
-    assert_eq!(
-        connection.last_insert_rowid(),
-        count + 2,
-        "ids are never given out again: {case}"
-    );
+    connection.execute("DELETE FROM many WHERE id > ?1 - 3", [count]).unwrap();
+    connection.execute("INSERT INTO many (text) VALUES ('yyy')", []).unwrap();
+    assert_eq!(connection.last_insert_rowid(), count + 2, "ids are never given out again: {case}");
     assert_eq!(integrity(&connection), "ok", "after writes: {case}");
->>>>>>> dataset
 }
 
 #[test]
@@ -205,10 +156,7 @@ fn databases_around_the_lock_byte_are_right() {
         .output()
         .unwrap();
     let output = String::from_utf8_lossy(&child.stdout);
-    assert!(
-        child.status.success() && output.contains("all databases were right"),
-        "{output}"
-    );
+    assert!(child.status.success() && output.contains("all databases were right"), "{output}");
 }
 
 #[test]
@@ -225,11 +173,7 @@ fn child_with_a_low_lock_byte() {
     for count in 1..120 {
         let rows = table(count, 960);
         let database = Database::with_numbering(tables(&rows), 0, numbering);
-        check_content(
-            &database,
-            rows,
-            &format!("{count} rows, {} pages", database.pages()),
-        );
+        check_content(&database, rows, &format!("{count} rows, {} pages", database.pages()));
         beyond += u32::from(database.pages() >= numbering.lock_byte_page);
     }
     assert!(beyond > 60, "only {beyond} databases reached the lock byte");

@@ -44,17 +44,7 @@ impl Tree {
         let count = rows.count();
         let leaves = count.div_ceil(table_leaf_capacity(rows.record_bytes_max(), count));
         let levels = levels(count, leaves, table_fanout(count));
-<<<<<<< HEAD
-        Tree { kind: Kind::Table, rows, first_page, levels }
-=======
-        Tree {
-            kind: Kind::Table,
-            rows,
-            first_page,
-            numbering,
-            levels,
-        }
->>>>>>> dataset
+        Tree { kind: Kind::Table, rows, first_page, numbering, levels }
     }
 
     /// The fewest pages for the index of a table.
@@ -62,18 +52,8 @@ impl Tree {
         let capacity = index_leaf_capacity(rows.entry_bytes_max());
         // A leaf and the entry that parts it from the next one, which lies in a page above.
         let leaves = (rows.count() + 1).div_ceil(capacity + 1);
-<<<<<<< HEAD
-        Tree { kind: Kind::Index, first_page, levels: index_levels(rows.as_ref(), leaves), rows }
-=======
         let levels = index_levels(rows.as_ref(), leaves);
-        Tree {
-            kind: Kind::Index,
-            rows,
-            first_page,
-            numbering,
-            levels,
-        }
->>>>>>> dataset
+        Tree { kind: Kind::Index, rows, first_page, numbering, levels }
     }
 
     /// The index in up to `spare_pages` more pages, as long as its leaves stay about half full.
@@ -90,14 +70,7 @@ impl Tree {
                 beyond = leaves;
             }
         }
-<<<<<<< HEAD
-        Tree { levels: index_levels(packed.rows.as_ref(), fitting), ..packed }
-=======
-        Tree {
-            levels: index_levels(rows, fitting),
-            ..self
-        }
->>>>>>> dataset
+        Tree { levels: index_levels(rows, fitting), ..self }
     }
 
     /// Number of pages.
