@@ -62,21 +62,11 @@ impl LedgerWriter {
     /// When the file cannot be made, grown or mapped.
     pub fn open(directory: &Path, writer: u32) -> io::Result<LedgerWriter> {
         let path = path_of(directory, writer);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)?;
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
         let next = WriterLedger::open(&path)?.map_or(0, |ledger| ledger.len());
         let chunk_index = next / CHUNK_ENTRIES;
         let chunk = map_chunk(&file, chunk_index)?;
-        Ok(LedgerWriter {
-            file,
-            chunk,
-            chunk_index,
-            next,
-        })
+        Ok(LedgerWriter { file, chunk, chunk_index, next })
     }
 
     /// Index of the next write.
@@ -148,12 +138,7 @@ fn map_chunk(file: &File, chunk_index: u64) -> io::Result<MmapMut> {
         file.set_len(end)?;
     }
     // SAFETY: only this process writes the file, and nobody truncates it while it is mapped.
-    unsafe {
-        MmapOptions::new()
-            .offset(chunk_index * chunk_bytes)
-            .len(chunk_bytes as usize)
-            .map_mut(file)
-    }
+    unsafe { MmapOptions::new().offset(chunk_index * chunk_bytes).len(chunk_bytes as usize).map_mut(file) }
 }
 
 /// All writers' writes, for reading; may be opened while they are being written.
@@ -168,9 +153,7 @@ impl Ledger {
     /// When a file cannot be read or mapped.
     pub fn open(directory: &Path, writers: u32) -> io::Result<Ledger> {
         let open = |writer| Ok(WriterLedger::open(&path_of(directory, writer))?.unwrap_or_default());
-        Ok(Ledger {
-            writers: (0..writers).map(open).collect::<io::Result<_>>()?,
-        })
+        Ok(Ledger { writers: (0..writers).map(open).collect::<io::Result<_>>()? })
     }
 
     /// Number of writers.
@@ -210,10 +193,7 @@ impl WriterLedger {
         }
         // SAFETY: the file only ever grows, and its words are read atomically.
         let map = unsafe { Mmap::map(&file)? };
-        let mut ledger = WriterLedger {
-            len: map.len() as u64 / ENTRY_BYTES,
-            map: Some(map),
-        };
+        let mut ledger = WriterLedger { len: map.len() as u64 / ENTRY_BYTES, map: Some(map) };
         // Entries are contiguous and the rest of the last chunk is zero.
         let (mut low, mut high) = (0, ledger.len);
         while low < high {
@@ -250,11 +230,7 @@ impl WriterLedger {
             _ => Outcome::Indeterminate,
         };
         let sent_ns = self.word(index, 1);
-        Entry {
-            due_ns: self.word(index, 0),
-            sent_ns: (sent_ns != 0).then_some(sent_ns),
-            outcome,
-        }
+        Entry { due_ns: self.word(index, 0), sent_ns: (sent_ns != 0).then_some(sent_ns), outcome }
     }
 
     fn word(&self, index: u64, word: u64) -> u64 {
@@ -287,11 +263,7 @@ mod tests {
 
         let ledger = Ledger::open(directory.path(), 2).unwrap();
         let entries: Vec<Entry> = ledger.entries().map(|(_, _, entry)| entry).collect();
-        let entry = |due_ns, sent_ns, outcome| Entry {
-            due_ns,
-            sent_ns,
-            outcome,
-        };
+        let entry = |due_ns, sent_ns, outcome| Entry { due_ns, sent_ns, outcome };
         assert_eq!(
             entries,
             [
@@ -314,9 +286,6 @@ mod tests {
         }
         let ledger = Ledger::open(directory.path(), 4).unwrap();
         assert_eq!(ledger.writer(3).len(), CHUNK_ENTRIES + 5);
-        assert_eq!(
-            ledger.writer(3).entry(CHUNK_ENTRIES + 4).due_ns,
-            CHUNK_ENTRIES + 5
-        );
+        assert_eq!(ledger.writer(3).entry(CHUNK_ENTRIES + 4).due_ns, CHUNK_ENTRIES + 5);
     }
 }

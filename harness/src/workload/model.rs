@@ -128,15 +128,9 @@ impl Model {
     pub fn write(&self, writer: u32, index: u64) -> Write {
         let share = self.draw(writer, index, 0) as f64 / u64::MAX as f64;
         if share < self.multi_row_share {
-            let together = if share < self.multi_row_share / 2.0 {
-                Together::Metric
-            } else {
-                self.transfer(writer, index)
-            };
-            return Write {
-                stamped: vec![self.slot(writer, index, 0)],
-                together,
-            };
+            let together =
+                if share < self.multi_row_share / 2.0 { Together::Metric } else { self.transfer(writer, index) };
+            return Write { stamped: vec![self.slot(writer, index, 0)], together };
         }
         let mut stamped = Vec::with_capacity(self.rows_per_transaction as usize);
         for row in 0..self.rows_per_transaction {
@@ -147,10 +141,7 @@ impl Model {
             };
             stamped.push(key);
         }
-        Write {
-            stamped,
-            together: Together::Nothing,
-        }
+        Write { stamped, together: Together::Nothing }
     }
 
     /// The key of a torrent that a write inserts.
@@ -192,11 +183,7 @@ impl Model {
     /// The `nth` slot (offset 0) or account (offset 8) of a writer. Slots start at id 16, accounts at id 8.
     fn owned(&self, writer: u32, nth: u64, offset: u64) -> u64 {
         let block = nth * u64::from(self.writers) + u64::from(writer);
-        if offset == 0 {
-            (block + 1) * STRIDE
-        } else {
-            block * STRIDE + offset
-        }
+        if offset == 0 { (block + 1) * STRIDE } else { block * STRIDE + offset }
     }
 
     fn draw(&self, writer: u32, index: u64, stream: u32) -> u64 {
