@@ -78,7 +78,7 @@ pub fn run(plan: &TrialPlan, scenario: &Scenario, site: &Site<'_>) -> Result<Tri
     let (board, sampled) = (drill.board.clone(), drill.sampled());
     sampler::beside(&sampled, &board, site.observer, || {
         let mut subject = drill.provision()?;
-        drill.reference(&mut subject)?;
+        drill.reference(&subject)?;
         if drill.backup(&mut subject)? {
             drill.tail(&subject)?;
             drill.disaster(&mut subject)?;
@@ -137,7 +137,7 @@ impl<'a> Drill<'a> {
         site: &'a Site<'a>,
         strategy: &'static dyn Strategy,
     ) -> Drill<'a> {
-        let board = std::sync::Arc::new(Board::new());
+        let board = std::sync::Arc::new(Board::start());
         board.enter("provision");
         Drill {
             plan,
@@ -298,9 +298,8 @@ impl<'a> Drill<'a> {
         };
         // The verifier wants the database to itself. One that is damaged may refuse to close in good order:
         // what that left behind is for the verifier to find.
-        match subject.stop() {
-            Err(Error::Interrupted) => return Err(Error::Interrupted),
-            Err(_) | Ok(()) => {}
+        if let Err(Error::Interrupted) = subject.stop() {
+            return Err(Error::Interrupted);
         }
         self.restore.as_mut().expect("only a restored database is asked to serve").served = Some(served);
         Ok(())

@@ -32,7 +32,7 @@ struct State {
 
 impl Board {
     /// An empty board; the trial starts now.
-    pub fn new() -> Board {
+    pub fn start() -> Board {
         let state =
             State { phases: Vec::new(), remaining: None, samples: Vec::new(), journal_bytes_max: None };
         Board { started_ns: now_ns(), state: Mutex::new(state) }

@@ -150,7 +150,7 @@ impl Watch {
 
     /// The furthest that it got, from 0 to 1; `None` where nobody knows.
     pub fn furthest(&self) -> Option<f64> {
-        (self.progress.is_some() || self.expected_bytes.is_some()).then(|| 1.0 - self.low)
+        (self.progress.is_some() || self.expected_bytes.is_some()).then_some(1.0 - self.low)
     }
 
     /// The time of one undisturbed pass, where there are passes.

@@ -115,7 +115,7 @@ pub fn content_digest(
 
 /// Holds a restored database against the ledger of the writes, the dataset and the source's content.
 ///
-/// `progress` is told the share of the rows read, from 0 to 1. What is wrong with the database is in the report,
+/// `progress` is told the share done, from 0 to 1. What is wrong with the database is in the report,
 /// and so is what kept a check from looking.
 ///
 /// # Errors
@@ -194,9 +194,9 @@ impl Checks {
             Ok(indexes) => integrity::judge_indexes(indexes, entries, &mut self.integrity),
             Err(unreadable) => integrity::judge_unreadable(unreadable, &mut self.integrity),
         }
-        for unreadable in
-            [reading.tables.as_ref().err(), reading.torrents.as_ref().err()].into_iter().flatten()
-        {
+        // What else kept the tables from being read is for the checks that need them.
+        let unread = [reading.tables.as_ref().err(), reading.torrents.as_ref().err()];
+        for unreadable in unread.into_iter().flatten().filter(|unreadable| unreadable.malformed) {
             integrity::judge_unreadable(unreadable, &mut self.integrity);
         }
     }

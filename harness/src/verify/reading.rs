@@ -40,12 +40,14 @@ pub(super) fn read_restored(
     changed_max: u64,
     progress: &mut dyn FnMut(f64),
 ) -> Reading {
-    let rows_read = AtomicU64::new(0);
+    let (rows_read, steps) = (AtomicU64::new(0), AtomicU64::new(0));
     scope(|scope| {
         let (sender, receiver) = channel();
         let work = Work { scope, database, sender };
-        let engine =
-            work.start("the engine's check", CHECK_CACHE_BYTES, move |connection| integrity.run(connection));
+        let steps = &steps;
+        let engine = work.start("the engine's check", CHECK_CACHE_BYTES, move |connection| {
+            integrity.run(connection, steps)
+        });
         let tables = work.start("the tables", SCAN_CACHE_BYTES, Tables::read);
         let indexes = work.start("the indexes", SCAN_CACHE_BYTES, read_indexes);
         let halves = halves(origin.torrents()).map(|ids| {
@@ -55,7 +57,12 @@ pub(super) fn read_restored(
             })
         });
         drop(work);
-        watch(&receiver, &rows_read, origin.torrents(), progress);
+        let rows = origin.torrents();
+        let engine_share = integrity.share_of_time();
+        watch(&receiver, progress, || {
+            let checked = share(steps, rows * integrity.steps_per_row());
+            engine_share * checked + (1.0 - engine_share) * share(&rows_read, rows)
+        });
         let [first, second] = halves.map(Worker::finish);
         let torrents = first.and_then(|mut first| {
             first.absorb(second?);
@@ -106,7 +113,7 @@ pub(super) fn read_source(
             })
         });
         drop(work);
-        watch(&receiver, &rows_read, torrents, progress);
+        watch(&receiver, progress, || share(&rows_read, torrents));
         let [first, second] = halves.map(Worker::finish);
         let mut untouched = first?;
         untouched.absorb(second?);
@@ -150,11 +157,14 @@ impl<T> Worker<'_, T> {
     }
 }
 
-/// Tells the share of the rows that has been read until all workers have ended.
-fn watch(workers: &Receiver<()>, rows_read: &AtomicU64, rows: u64, progress: &mut dyn FnMut(f64)) {
+/// Tells the share done until all workers have ended.
+fn watch(workers: &Receiver<()>, progress: &mut dyn FnMut(f64), share: impl Fn() -> f64) {
     while workers.recv_timeout(TELL_EVERY) == Err(RecvTimeoutError::Timeout) {
-        let share = rows_read.load(Ordering::Relaxed) as f64 / rows.max(1) as f64;
-        progress(share.min(1.0));
+        progress(share());
     }
     progress(1.0);
+}
+
+fn share(done: &AtomicU64, all: u64) -> f64 {
+    (done.load(Ordering::Relaxed) as f64 / all.max(1) as f64).min(1.0)
 }

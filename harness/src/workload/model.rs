@@ -137,7 +137,7 @@ impl Model {
         }
         let mut stamped = Vec::with_capacity(self.rows_per_transaction as usize);
         for row in 0..self.rows_per_transaction {
-            let key = if self.draw(writer, index, row_stream(row)) % INSERT_EVERY == 0 {
+            let key = if self.draw(writer, index, row_stream(row)).is_multiple_of(INSERT_EVERY) {
                 Key::New { writer, index, row }
             } else {
                 self.slot(writer, index, row)

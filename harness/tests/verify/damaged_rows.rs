@@ -388,3 +388,18 @@ fn a_write_is_applied_twice() {
         apply(connection, &trial.model, &trial.dataset, write.writer, write.index);
     });
 }
+
+#[test]
+fn more_rows_have_changed_than_writes_can_change() {
+    let mut trial = Trial::new(&Shape::for_damage(1));
+    trial.run(30);
+    let restored = trial.copy("restored.sqlite", CopyWay::Backup);
+    let connection = Connection::open(&restored.database).unwrap();
+    connection.execute("UPDATE torrents SET completed = ?1", [stamp(0)]).unwrap();
+    connection.close().unwrap();
+    assert_fails(&trial, &restored.database, "prefix");
+    let report = trial.verify(&restored.database, Integrity::Quick, Some(u64::MAX));
+    assert_eq!(failed(&report.verification), ["prefix", "content"]);
+    assert_eq!(report.verification.order, None);
+    assert_eq!(report.recovery_point, None);
+}

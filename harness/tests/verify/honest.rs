@@ -102,3 +102,17 @@ fn without_an_acknowledged_write_nothing_is_shown() {
     assert_eq!(report.verification.loss, None);
     assert_eq!(report.verification.content, Some(Check::Pass));
 }
+
+#[test]
+fn bookkeeping_of_litestream_is_no_damage() {
+    let mut trial = Trial::new(&Shape::for_damage(4));
+    trial.run(300);
+    let restored = trial.copy("restored.sqlite", CopyWay::Backup);
+    let connection = Connection::open(&restored.database).unwrap();
+    let tables = "CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER);
+                  CREATE TABLE _litestream_lock (id INTEGER); INSERT INTO _litestream_seq VALUES (1, 9);";
+    connection.execute_batch(tables).unwrap();
+    connection.close().unwrap();
+    let report = trial.verify(&restored.database, Integrity::Full, Some(restored.taken_ns));
+    assert_eq!(report.verification.findings, Vec::<String>::new());
+}
