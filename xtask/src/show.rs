@@ -130,7 +130,10 @@ fn first_line(text: &str) -> &str {
 pub fn results(results: &Results, directory: &Path) {
     for block in reports::render::table::comparison(results) {
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY).remove_style(TableComponent::HorizontalLines);
+        table.load_preset(presets::NOTHING);
+        table
+            .set_style(TableComponent::HeaderLines, '─')
+            .set_style(TableComponent::MiddleHeaderIntersections, '─');
         table.set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(&block.table.header).add_rows(&block.table.rows);
         println!("{}{}{}", block.title, if block.title.is_empty() { "" } else { ": " }, block.shared);

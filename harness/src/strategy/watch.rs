@@ -160,7 +160,8 @@ impl Watch {
             Passes::FromBytesWritten => {
                 let expected = self.expected_bytes? as f64;
                 let written = self.counters.bytes_written as f64;
-                (written > 0.0).then(|| self.running_seconds * expected / written)
+                // Less than one pass says little about the time of one.
+                (written >= expected).then(|| self.running_seconds * expected / written)
             }
         }
     }
