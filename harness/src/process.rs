@@ -3,6 +3,8 @@
 //! Every child is the leader of a process group of its own, dies with the harness (`PR_SET_PDEATHSIG`), and
 //! carries [`MARK`] in its environment, by which the next start finds whatever a killed harness left behind.
 
+mod counters;
+
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -16,7 +18,9 @@ use anyhow::{Context, anyhow};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, getpid, getppid};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+
+pub use counters::{Account, Counters, Roster};
 
 use crate::error::{Error, Result};
 use crate::worker::{Job, Message};
@@ -61,92 +65,6 @@ impl Cancel {
 /// How often waits look at cancellation, deadline and stall. No measurement depends on it: the end of a
 /// process wakes its waiter at once.
 pub const TICK: Duration = Duration::from_millis(50);
-
-/// Whose account a process is on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Account {
-    /// The application with its database.
-    Subject,
-    /// The strategy, in backup and restore.
-    Strategy,
-    /// The harness: calibration and verification.
-    Harness,
-}
-
-/// What a process used. Bytes of 0 mean that it read or wrote none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Counters {
-    /// User and system time.
-    pub cpu_seconds: f64,
-    /// Peak resident memory (of the largest process, when added up).
-    pub memory_bytes_max: u64,
-    /// Bytes read by system calls, page cache included.
-    pub bytes_read: u64,
-    /// Bytes written by system calls.
-    pub bytes_written: u64,
-    /// Bytes that the disk was asked for.
-    pub disk_bytes_read: u64,
-    /// Bytes that were sent towards the disk.
-    pub disk_bytes_written: u64,
-}
-
-impl Counters {
-    /// Adds what another process used.
-    pub fn add(&mut self, other: &Counters) {
-        self.cpu_seconds += other.cpu_seconds;
-        self.memory_bytes_max = self.memory_bytes_max.max(other.memory_bytes_max);
-        self.bytes_read += other.bytes_read;
-        self.bytes_written += other.bytes_written;
-        self.disk_bytes_read += other.disk_bytes_read;
-        self.disk_bytes_written += other.disk_bytes_written;
-    }
-
-    /// What the running process `pid` has used so far; `None` when it is gone.
-    pub fn of(pid: i32) -> Option<Counters> {
-        let process = procfs::process::Process::new(pid).ok()?;
-        let stat = process.stat().ok()?;
-        let status = process.status().ok()?;
-        let mut counters = Counters {
-            cpu_seconds: (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64,
-            memory_bytes_max: status.vmhwm.unwrap_or(0) * 1024,
-            ..Counters::default()
-        };
-        counters.take_io(pid);
-        Some(counters)
-    }
-
-    fn take_io(&mut self, pid: i32) {
-        if let Ok(io) = procfs::process::Process::new(pid).and_then(|process| process.io()) {
-            self.bytes_read = io.rchar;
-            self.bytes_written = io.wchar;
-            self.disk_bytes_read = io.read_bytes;
-            self.disk_bytes_written = io.write_bytes.saturating_sub(io.cancelled_write_bytes);
-        }
-    }
-}
-
-/// The processes that run now, for the sampler, and what those used that ended.
-#[derive(Default)]
-pub struct Roster {
-    running: Vec<(Account, i32)>,
-    ended: Vec<(Account, Counters)>,
-}
-
-impl Roster {
-    /// Process ids that run now on an account.
-    pub fn running(&self, account: Account) -> Vec<i32> {
-        self.running.iter().filter(|(of, _)| *of == account).map(|(_, pid)| *pid).collect()
-    }
-
-    /// What the ended processes of an account used; `None` when it had none.
-    pub fn used(&self, account: Account) -> Option<Counters> {
-        let mut sum = None;
-        for (_, counters) in self.ended.iter().filter(|(of, _)| *of == account) {
-            sum.get_or_insert_with(Counters::default).add(counters);
-        }
-        sum
-    }
-}
 
 /// Starts the children of one trial.
 #[derive(Clone)]

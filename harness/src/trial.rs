@@ -1,22 +1,22 @@
 //! One trial, from an empty directory to its record.
 
+mod record;
 mod verdict;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use reports::record::{self, Trial, Usage};
+use reports::record::Trial;
 
 use crate::error::{Error, Result};
 use crate::event::Observer;
 use crate::measure::clock::{now_ns, seconds_between};
-use crate::measure::impact::{Span, Writes};
+use crate::measure::impact::Span;
 use crate::measure::sampler::{self, Board, Sampled};
 use crate::measure::{calibration, storage};
-use crate::plan::{TrialPlan, settings_map, stall_seconds};
-use crate::process::{Account, Cancel, Counters, Launcher};
+use crate::plan::{TrialPlan, stall_seconds};
+use crate::process::{Cancel, Counters, Launcher};
 use crate::scenario::Scenario;
 use crate::strategy::watch::{Halt, Watch};
 use crate::strategy::{self, BackupContext, RestoreContext, Strategy};
@@ -24,7 +24,6 @@ use crate::subject::{EmbeddedSqlite, Subject};
 use crate::verify::{self, ContentDigest};
 use crate::worker::Job;
 use crate::workload::embedded::{Application, Task};
-use crate::workload::ledger::{Ledger, Outcome};
 
 /// A dataset that is ready for trials.
 pub struct Source {
@@ -55,8 +54,9 @@ const SETTLE: Duration = Duration::from_millis(500);
 
 /// Runs one trial:
 ///
-/// 1. provision: the subject started on a copy of the dataset, ledger open, caches as the scenario asks;
-/// 2. reference: workload alone, the window that the backup window is later held against;
+/// 1. provision: the subject started on a copy of the dataset, ledger open;
+/// 2. reference: workload alone, the window that the backup window is later held against; then the machine settles,
+///    with caches as the scenario asks;
 /// 3. backup: the strategy runs while the workload goes on, watched for progress, stall and deadline;
 /// 4. tail: workload goes on, so that what a finished backup lacks can be seen;
 /// 5. disaster: the subject killed with SIGKILL, its data directory lost;
@@ -104,7 +104,7 @@ struct Drill<'a> {
     copy_seconds: Option<f64>,
     cached_share: Option<f64>,
     epoch_ns: u64,
-    reference_ns: u64,
+    reference: Span,
     backup: Option<BackupOutcome>,
     disaster_ns: u64,
     restore: Option<RestoreOutcome>,
@@ -149,7 +149,7 @@ impl<'a> Drill<'a> {
             copy_seconds: None,
             cached_share: None,
             epoch_ns: 0,
-            reference_ns: 0,
+            reference: Span { from_ns: 0, to_ns: 0 },
             backup: None,
             disaster_ns: 0,
             restore: None,
@@ -211,8 +211,6 @@ impl<'a> Drill<'a> {
             std::fs::rename(&copy, &live).context("cannot move the copy of the dataset")?;
         }
         std::fs::remove_dir_all(self.place("scratch")).context("cannot remove the scratch directory")?;
-        storage::settle(self.site.directory).context("cannot synchronise the disk")?;
-        calibration::prepare(&live, cache)?;
         self.epoch_ns = now_ns() + LEAD_NS;
         let mut subject = EmbeddedSqlite::new(&self.launcher, self.application(live));
         subject.start()?;
@@ -221,13 +219,14 @@ impl<'a> Drill<'a> {
     }
 
     fn reference(&mut self, subject: &EmbeddedSqlite) -> Result<()> {
-        self.reference_ns = self.board.enter("reference");
-        self.wait(subject, self.scenario.trial.reference_seconds)
+        let from_ns = self.board.enter("reference");
+        self.wait(subject, self.scenario.trial.reference_seconds)?;
+        self.reference = Span { from_ns, to_ns: self.board.enter("settle") };
+        calibration::prepare(subject.database(), self.scenario.subject.cache)
     }
 
     /// True when there is an artifact.
     fn backup(&mut self, subject: &mut EmbeddedSqlite) -> Result<bool> {
-        calibration::prepare(subject.database(), self.scenario.subject.cache)?;
         self.cached_share = storage::cached_share(subject.database()).ok();
         let destination = self.place("artifact");
         let copy_seconds = self.copy_seconds.expect("a provisioned trial has its copy");
@@ -341,199 +340,8 @@ impl<'a> Drill<'a> {
             self.board.phases().last().map_or("provision", |start| start.phase.as_str())
         )))
     }
-
-    fn record(&self, subject: &EmbeddedSqlite) -> Result<Trial> {
-        self.board.enter("record");
-        let ledger =
-            Ledger::open(&self.place("ledger"), self.plan.model.writers).context("cannot read the ledger")?;
-        let writes =
-            Writes::new(&ledger, self.plan.load, self.plan.model.seed, self.epoch_ns, self.disaster_ns);
-        let backup = self.backup.as_ref().expect("a trial that is recorded has tried its backup");
-        let observed = Span { from_ns: self.reference_ns, to_ns: self.disaster_ns };
-        let offered = writes.offered(observed);
-        let judged = verdict::Evidence {
-            acknowledged: ledger
-                .entries()
-                .any(|(_, _, entry)| matches!(entry.outcome, Outcome::Acknowledged(_))),
-            offered,
-            errors_allowed: self.scenario.workload.errors_allowed,
-            backup: backup.halt.as_ref(),
-            restore: self.restore.as_ref().and_then(|restore| restore.halt.as_ref()),
-            served: self.restore.as_ref().and_then(|restore| restore.served.as_ref()),
-            verified: self.verified.as_ref(),
-            verifier_error: self.verifier_error.as_deref(),
-        };
-        let (verdict, reason) = judged.verdict();
-        let impact = self.impact(&writes, backup, subject);
-        let mut trial = self.blank(verdict, self.without_places(&reason));
-        trial.workload.offered_writes_per_second = offered.writes_per_second;
-        trial.backup = Some(self.backup_record(backup, &impact));
-        trial.impact = Some(impact);
-        trial.restore = self.restore.as_ref().filter(|restore| restore.halt.is_none()).map(|restore| {
-            let recovery_seconds = restore.served.as_ref().and_then(|served| served.as_ref().ok().copied());
-            record::Restore { seconds: restore.seconds, recovery_seconds }
-        });
-        trial.recovery_point = self.verified.as_ref().and_then(|report| report.recovery_point.clone());
-        trial.verification = self.verified.as_ref().map(|report| report.verification.clone());
-        trial.phases = self.board.phases();
-        trial.samples = self.board.samples();
-        trial.resources = self.resources();
-        Ok(trial)
-    }
-
-    /// A text for the record: where the working directory lies on this machine is nobody's business.
-    fn without_places(&self, text: &str) -> String {
-        text.replace(&format!("{}/", self.site.directory.display()), "")
-    }
-
-    fn impact(
-        &self,
-        writes: &Writes<'_>,
-        backup: &BackupOutcome,
-        subject: &EmbeddedSqlite,
-    ) -> record::Impact {
-        let reference = Span { from_ns: self.reference_ns, to_ns: backup.span.from_ns };
-        let during = writes.window(backup.span);
-        let downtimes = writes.downtimes(backup.span, subject.outages());
-        let seconds = || downtimes.iter().map(Span::seconds);
-        // Where no write was due and nothing stood still by design, nobody could tell.
-        let known = during.is_some() || !subject.outages().is_empty();
-        record::Impact {
-            reference: writes.window(reference),
-            downtime_seconds: known.then(|| seconds().sum()),
-            longest_stall_seconds: known.then(|| seconds().fold(0.0, f64::max)),
-            during,
-        }
-    }
-
-    fn backup_record(&self, backup: &BackupOutcome, impact: &record::Impact) -> record::Backup {
-        let watch = &backup.watch;
-        let seconds = backup.durable_ns.map(|at| seconds_between(backup.span.from_ns, at));
-        let commits_per_second = impact.during.as_ref().map(|window| window.writes_per_second);
-        let pass_seconds = watch.pass_seconds();
-        let unfinished = matches!(backup.halt, Some(Halt::Stalled(_) | Halt::TimedOut));
-        let law = pass_seconds.zip(commits_per_second).filter(|_| self.plan.load.is_poisson());
-        let eta_seconds = match law {
-            Some((pass, rate)) => reports::advise::expected_seconds(pass, rate),
-            None => watch
-                .furthest()
-                .filter(|furthest| *furthest > 0.0 && pass_seconds.is_none())
-                .map(|furthest| backup.span.seconds() / furthest),
-        };
-        record::Backup {
-            seconds,
-            elapsed_seconds: backup.span.seconds(),
-            artifact_bytes: backup.artifact_bytes,
-            bytes_read: Some(watch.counters.bytes_read),
-            bytes_read_from_disk: Some(watch.counters.disk_bytes_read),
-            bytes_written: Some(watch.counters.bytes_written),
-            restarts: watch
-                .progress
-                .filter(|progress| progress.pages_copied > 0)
-                .map(|progress| progress.restarts),
-            pages_copied: watch
-                .progress
-                .filter(|progress| progress.pages_copied > 0)
-                .map(|progress| progress.pages_copied),
-            progress: if seconds.is_some() { Some(1.0) } else { watch.furthest() },
-            pass_seconds,
-            commits_per_second,
-            eta_seconds: eta_seconds.filter(|_| unfinished),
-            copy_seconds: self.copy_seconds,
-            vs_copy: self.copy_seconds.zip(seconds).map(|(copy, seconds)| copy / seconds),
-            output: Some(self.without_places(&watch.output)).filter(|output| !output.is_empty()),
-        }
-    }
-
-    fn resources(&self) -> record::Resources {
-        let roster = self.launcher.roster();
-        let mut harness = own_counters();
-        harness.cpu_seconds -= self.harness_before.cpu_seconds;
-        record::Resources {
-            subject: roster.used(Account::Subject).map(usage).unwrap_or_default(),
-            strategy: roster.used(Account::Strategy).map(usage).unwrap_or_default(),
-            harness: Usage {
-                cpu_seconds: Some(harness.cpu_seconds),
-                memory_bytes_max: Some(harness.memory_bytes_max),
-                bytes_read: None,
-                bytes_written: None,
-            },
-            journal_bytes_max: self.board.journal_bytes_max(),
-        }
-    }
-
-    fn unavailable(&self, missing: &str) -> Trial {
-        self.blank(record::Verdict::Unavailable, missing.to_owned())
-    }
-
-    /// A record of what is known without any measurement.
-    fn blank(&self, verdict: record::Verdict, reason: String) -> Trial {
-        let (plan, scenario, card) = (self.plan, self.scenario, self.strategy.card());
-        Trial {
-            id: plan.id.clone(),
-            engine: scenario.subject.engine.name().into(),
-            app: scenario.subject.app.name().into(),
-            strategy: card.name.into(),
-            control: card.kind == strategy::Kind::Control,
-            promise: card.promise.text.into(),
-            settings: settings_map(&plan.settings),
-            variant: plan.variant.clone(),
-            dataset: record::Dataset {
-                profile: plan.dataset.profile.clone(),
-                target_bytes: plan.dataset.target_bytes,
-                bytes: plan.dataset_bytes,
-                rows: self.site.source.rows,
-                seed: plan.dataset.seed,
-            },
-            workload: record::Workload {
-                writes_per_second: plan.load.rate.writes_per_second(),
-                offered_writes_per_second: None,
-                pattern: plan.load.pattern.name().into(),
-                arrivals: plan.load.arrivals_name().into(),
-                writers: plan.model.writers,
-                rows_per_transaction: plan.model.rows_per_transaction,
-                multi_row_share: plan.model.multi_row_share,
-                journal_mode: plan.journal_mode.name().into(),
-                synchronous: scenario.subject.synchronous.name().into(),
-                busy_timeout_ms: scenario.subject.busy_timeout_ms,
-                cache: scenario.subject.cache.name().into(),
-                cached_share: self.cached_share,
-            },
-            fault: None,
-            repetition: plan.repetition,
-            verdict,
-            reason,
-            expected: plan.expected.clone(),
-            versions: versions(self.strategy),
-            phases: Vec::new(),
-            backup: None,
-            impact: None,
-            restore: None,
-            recovery_point: None,
-            verification: None,
-            resources: record::Resources::default(),
-            samples: Vec::new(),
-        }
-    }
-}
-
-fn versions(strategy: &dyn Strategy) -> BTreeMap<String, String> {
-    let tools = strategy.card().tools.iter();
-    let mut versions: BTreeMap<String, String> =
-        tools.filter_map(|tool| Some((tool.command.to_owned(), tool.version()?))).collect();
-    versions.insert("sqlite (library)".into(), rusqlite::version().into());
-    versions
 }
 
 fn own_counters() -> Counters {
     Counters::of(std::process::id() as i32).unwrap_or_default()
-}
-
-fn usage(counters: Counters) -> Usage {
-    Usage {
-        cpu_seconds: Some(counters.cpu_seconds),
-        memory_bytes_max: Some(counters.memory_bytes_max),
-        bytes_read: Some(counters.disk_bytes_read),
-        bytes_written: Some(counters.disk_bytes_written),
-    }
 }

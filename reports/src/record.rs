@@ -231,7 +231,7 @@ pub struct Workload {
 /// When a phase of a trial began.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PhaseStart {
-    /// `provision`, `reference`, `arm`, `backup`, `tail`, `disaster`, `restore`, `serve`, `verify` or `record`.
+    /// `provision`, `reference`, `settle`, `backup`, `tail`, `disaster`, `restore`, `serve`, `verify` or `record`.
     pub phase: String,
     /// Seconds after provisioning began.
     pub at_seconds: f64,

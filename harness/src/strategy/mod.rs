@@ -224,6 +224,9 @@ mod tests {
     #[test]
     fn an_unknown_strategy_is_refused_with_the_nearest_name() {
         let Err(error) = named("cold-cpoy") else { panic!("there is no such strategy") };
-        insta::assert_snapshot!(error, @"");
+        insta::assert_snapshot!(
+            error,
+            @"unknown strategy 'cold-cpoy' (did you mean 'cold-copy'?): there are cold-copy, hot-copy, sqlite-cli-backup, sqlite-dump, sqlite-online-backup, sqlite-vacuum-into"
+        );
     }
 }

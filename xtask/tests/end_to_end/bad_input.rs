@@ -22,7 +22,9 @@ fn refused_scenario(scenario: &str, variants: &str) -> String {
 
 #[test]
 fn an_unknown_scenario() {
-    insta::assert_snapshot!(refusal(&Place::new(), &["run", "quik"], 3));
+    let said = refusal(&Place::new(), &["run", "quik"], 3);
+    // The list of scenarios grows.
+    assert!(said.starts_with("error: unknown scenario 'quik' (did you mean 'quick'?): there are "), "{said}");
 }
 
 #[test]

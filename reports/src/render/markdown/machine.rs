@@ -2,8 +2,8 @@
 
 use super::text::{plain, table};
 use crate::compare::Spread;
-use crate::record::{Calibration, Results};
-use crate::render::{number, table::Table};
+use crate::record::{Calibration, Results, Trial};
+use crate::render::{conditions, number, table::Table};
 
 /// The strategy that does what the calibration's copy does. Only this one shows the harness's own overhead.
 const PLAIN_COPY: &str = "cold-copy";
@@ -31,6 +31,7 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
         blocks.push(table(&calibration(&results.run.calibration)));
     }
     blocks.extend(plain_copy_check(results));
+    blocks.extend(cold_source_check(results));
     blocks
 }
 
@@ -72,6 +73,32 @@ fn plain_copy_check(results: &Results) -> Option<String> {
          how far the values lie apart says how steady the disk was.",
         each.join(", "),
         number::ratio(median)
+    ))
+}
+
+/// What shows that a source which the scenario calls cold was read from the disk.
+fn cold_source_check(results: &Results) -> Option<String> {
+    let cold: Vec<&Trial> = results.trials.iter().filter(|trial| trial.workload.cache == "cold").collect();
+    let shares = Spread::of(cold.iter().filter_map(|trial| trial.workload.cached_share))?;
+    let read = |trial: &&Trial| {
+        let backup = trial.backup.as_ref()?;
+        let read = backup.bytes_read_from_disk? as f64;
+        let of_source = 100.0 * read / trial.dataset.bytes as f64;
+        Some(format!("{} {of_source:.0} % at {}", conditions::strategy(trial), speed(read / backup.seconds?)))
+    };
+    let reads: Vec<String> = cold.iter().filter_map(read).collect();
+    let reads = if reads.is_empty() {
+        String::new()
+    } else {
+        format!(
+            " Read from the disk during the backup, as a share of the database: {}. The sequential read above is the \
+             most that this disk gives.",
+            reads.join("; ")
+        )
+    };
+    Some(format!(
+        "The sources were cold: when a backup began, at most {:.1} % of the database was in the page cache.{reads}",
+        shares.max * 100.0
     ))
 }
 

@@ -1,0 +1,103 @@
+//! Keeps the promises of ARCHITECTURE.md that no compiler keeps.
+
+use std::path::{Path, PathBuf};
+
+use harness::strategy::STRATEGIES;
+
+const LINES_MAX: usize = 500;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// All Rust files below a folder of the repository, with their text.
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    found
+}
+
+fn complain(about: &str, places: &[String]) {
+    assert!(places.is_empty(), "{about}:\n{}", places.join("\n"));
+}
+
+#[test]
+fn imports_flow_one_way() {
+    let manifest = |name: &str| std::fs::read_to_string(root().join(name).join("Cargo.toml")).unwrap();
+    assert!(!manifest("reports").contains("harness.workspace"));
+    assert!(!manifest("harness").contains("xtask"));
+}
+
+#[test]
+fn nothing_below_the_command_line_prints() {
+    let mut places = Vec::new();
+    for (path, text) in sources("harness/src").into_iter().chain(sources("reports/src")) {
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        if ["println!", "print!", "dbg!"].iter().any(|word| code.contains(word)) {
+            places.push(path.display().to_string());
+        }
+    }
+    complain("these files print", &places);
+}
+
+#[test]
+fn only_its_own_file_names_a_strategy() {
+    let mut places = Vec::new();
+    for (path, text) in sources("harness/src").into_iter().chain(sources("xtask/src")) {
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let stem = path.file_stem().unwrap().to_string_lossy().replace('_', "-");
+        for strategy in STRATEGIES {
+            let name = strategy.card().name;
+            if stem != name && code.contains(&format!("\"{name}\"")) {
+                places.push(format!("{} names {name}", path.display()));
+            }
+        }
+    }
+    complain("strategies are named outside their files", &places);
+}
+
+#[test]
+fn files_are_short_and_finished() {
+    let mut places = Vec::new();
+    for folder in ["harness", "reports", "xtask/src", "benches"] {
+        for (path, text) in sources(folder) {
+            let lines = text.lines().count();
+            if lines > LINES_MAX {
+                places.push(format!("{} has {lines} lines", path.display()));
+            }
+            if ["todo!(", "unimplemented!(", "FIXME"].iter().any(|mark| text.contains(mark)) {
+                places.push(format!("{} is unfinished", path.display()));
+            }
+        }
+    }
+    complain("files to split or to finish", &places);
+}
+
+#[test]
+fn paths_that_the_documentation_names_exist() {
+    let mut places = Vec::new();
+    for document in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"] {
+        let text = std::fs::read_to_string(root().join(document)).unwrap();
+        for word in text.split(['`', '(', ')', ' ', '\n', '|']) {
+            let word = word.trim_end_matches([',', '.', ':', ';']);
+            let is_path = ["harness/", "reports/", "xtask/", "scenarios/", "benches/", ".ci/"]
+                .iter()
+                .any(|folder| word.starts_with(folder));
+            if is_path && !root().join(word).exists() {
+                places.push(format!("{document} names {word}"));
+            }
+        }
+    }
+    complain("documentation names what is not there", &places);
+}
