@@ -277,9 +277,10 @@ fn plan_block(
     Ok(())
 }
 
-/// A size as ids hold it: `96MiB`, `1.5GiB`.
-fn size_label(size: ByteSize) -> String {
-    size.to_string().replace(".0 ", "").replace(' ', "")
+/// A size in one word that means exactly this size: `96MiB`, `1.5GiB`, and plain bytes where no short form does.
+pub fn size_label(size: ByteSize) -> String {
+    let short = size.to_string().replace(".0 ", "").replace(' ', "");
+    if short.parse() == Ok(size) { short } else { size.0.to_string() }
 }
 
 fn plain(value: &serde_json::Value) -> String {

@@ -62,6 +62,14 @@ impl Cancel {
     }
 }
 
+/// Undoes an inherited `SIGCHLD` that is ignored: the kernel would reap children before their end is accounted for.
+/// Called once, at the start of the program.
+pub fn expect_children() {
+    // SAFETY: the default disposition runs no code of ours.
+    unsafe { nix::sys::signal::signal(Signal::SIGCHLD, nix::sys::signal::SigHandler::SigDfl) }
+        .expect("the default disposition is valid for SIGCHLD");
+}
+
 /// How often waits look at cancellation, deadline and stall. No measurement depends on it: the end of a
 /// process wakes its waiter at once.
 pub const TICK: Duration = Duration::from_millis(50);
@@ -132,16 +140,17 @@ impl Launcher {
         Ok((child, stdin))
     }
 
-    /// Lets a worker do one job of the harness itself and waits for the result.
+    /// Lets a worker do one job and waits for the result.
     ///
     /// # Errors
     /// [`Error::Interrupted`], or what the worker reports; a worker that crashes is reported with its signal.
     pub fn work<T: for<'a> Deserialize<'a>>(
         &self,
+        account: Account,
         job: &Job,
         on_progress: &mut dyn FnMut(crate::worker::Progress),
     ) -> Result<T> {
-        let (child, stdin) = self.worker(Account::Harness, job)?;
+        let (child, stdin) = self.worker(account, job)?;
         drop(stdin);
         let mut group = Group::new(vec![child]);
         let outcome = group.wait(|event| {
@@ -219,9 +228,11 @@ fn wait4(pid: i32) -> (ExitStatus, libc::rusage) {
     // SAFETY: rusage is plain old data, for which all zeros is a value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: both pointers are to live locals of the right types.
-    while unsafe { libc::wait4(pid, &mut status, 0, &mut usage) } < 0
-        && std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted
-    {}
+    while unsafe { libc::wait4(pid, &mut status, 0, &mut usage) } < 0 {
+        let error = std::io::Error::last_os_error();
+        // A status of 0 would stand for success.
+        assert!(error.kind() == std::io::ErrorKind::Interrupted, "cannot wait for process {pid}: {error}");
+    }
     (ExitStatus::from_raw(status), usage)
 }
 
@@ -244,8 +255,8 @@ pub struct Group {
 
 /// How a group ended.
 pub struct Ended {
-    /// Name, exit status and counters of each child.
-    pub children: Vec<(String, ExitStatus, Counters)>,
+    /// Name and exit status of each child.
+    pub children: Vec<(String, ExitStatus)>,
     /// The worker's answer, where one was a worker.
     pub answer: Option<Result<serde_json::Value, String>>,
     /// The last lines that were printed.
@@ -318,8 +329,8 @@ impl Group {
             self.children.iter().for_each(Child::kill);
         }
         let children = self.children.iter_mut().map(|child| {
-            let (status, counters) = child.reap();
-            (child.name.clone(), status, counters)
+            let (status, _) = child.reap();
+            (child.name.clone(), status)
         });
         let ended = Ended { children: children.collect(), answer, output: lines.join("\n") };
         outcome.map(|()| ended)
@@ -341,18 +352,29 @@ impl Group {
                 Ok(Output::Closed) => {
                     self.open -= 1;
                     if self.open == 0 {
-                        return Err(Error::Environment(format!(
-                            "it ended before it served: {}",
-                            said.join("\n")
-                        )));
+                        return Err(self.never_served(&said));
                     }
                 }
                 Ok(Output::Message(_)) | Err(_) => {}
             }
             if Instant::now() > give_up {
-                return Err(Error::Environment(format!("it did not serve within {} s", timeout.as_secs())));
+                let seconds = timeout.as_secs();
+                return Err(Error::Environment(format!(
+                    "the {} did not serve within {seconds} s",
+                    self.children[0].name
+                )));
             }
         }
+    }
+
+    fn never_served(&mut self, said: &[String]) -> Error {
+        let child = &mut self.children[0];
+        let (status, _) = child.reap();
+        Error::Environment(format!(
+            "the {} ended with {status} before it served: {}",
+            child.name,
+            said.join("\n")
+        ))
     }
 
     /// True when a child has ended.
@@ -375,14 +397,19 @@ impl Group {
         });
     }
 
-    /// What the children have used so far, ended ones included.
+    /// What the children have used so far, ended ones included. Of a pipeline, bytes are read by its first and
+    /// written by its last stage: what flows between them is no input or output.
     pub fn counters(&self) -> Counters {
         let mut sum = Counters::default();
+        let (mut bytes_read, mut bytes_written) = (None, 0);
         for child in &self.children {
             let counters = child.reaped.map(|(_, counters)| counters).or_else(|| Counters::of(child.pid()));
-            sum.add(&counters.unwrap_or_default());
+            let counters = counters.unwrap_or_default();
+            sum.add(&counters);
+            bytes_read.get_or_insert(counters.bytes_read);
+            bytes_written = counters.bytes_written;
         }
-        sum
+        Counters { bytes_read: bytes_read.unwrap_or(0), bytes_written, ..sum }
     }
 }
 
@@ -390,13 +417,6 @@ impl Group {
 const OUTPUT_LINES: usize = 20;
 
 impl Ended {
-    /// What all children used.
-    pub fn counters(&self) -> Counters {
-        let mut sum = Counters::default();
-        self.children.iter().for_each(|(_, _, counters)| sum.add(counters));
-        sum
-    }
-
     /// The worker's answer; for commands, null when all were successful.
     ///
     /// # Errors
@@ -405,7 +425,7 @@ impl Ended {
         if let Some(Err(message)) = self.answer {
             return Err(message);
         }
-        for (name, status, _) in &self.children {
+        for (name, status) in &self.children {
             if !status.success() {
                 let said = if self.output.is_empty() { String::new() } else { format!(": {}", self.output) };
                 return Err(format!("'{name}' ended with {status}{said}"));

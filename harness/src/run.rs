@@ -1,5 +1,6 @@
 //! One execution of a scenario: plan, preflight, trials, and results that are saved after each trial.
 
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -12,12 +13,12 @@ use crate::dataset::DatasetSpec;
 use crate::dataset::cache::{self, CachedDataset};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
-use crate::measure::{calibration, host, storage};
+use crate::measure::{calibration, host};
 use crate::plan::{Plan, TrialPlan};
-use crate::process::{Cancel, Launcher};
+use crate::process::{Account, Cancel, Launcher};
 use crate::trial::{self, Site, Source};
 use crate::worker::Job;
-use crate::workspace::Workspace;
+use crate::workspace::{STAGED, Workspace};
 
 /// What is to be run.
 pub struct Request {
@@ -114,9 +115,9 @@ fn prepare(
     observer(Event::Preparing("taking the digest of the dataset".into()));
     let launcher = Launcher::new(work, cancel);
     let job = Job::Digest { database: database.clone(), torrents };
-    let content = launcher.work(&job, &mut |_| {})?;
+    let content = launcher.work(Account::Preparation, &job, &mut |_| {})?;
     observer(Event::Preparing("measuring what the disk can do".into()));
-    let calibration = calibration::measure(&database, work)?;
+    let calibration = calibration::measure(&launcher, &database, work)?;
     cancel.check()?;
     Ok((Source { database, rows, content }, calibration))
 }
@@ -177,7 +178,7 @@ impl Archive {
         let directory = directory.canonicalize().map_err(|error| {
             Error::Input(format!("there is no run to resume in {}: {error}", directory.display()))
         })?;
-        let results =
+        let mut results =
             Results::load(&directory.join(RESULTS)).map_err(|error| Error::Input(error.to_string()))?;
         let (plan, run) = (&request.plan, &results.run);
         let same = run.scenario == plan.scenario.name
@@ -193,6 +194,8 @@ impl Archive {
                 run.command
             )));
         }
+        results.run.planned_trials = plan.trials.len() as u32;
+        results.run.command.clone_from(&request.command);
         Ok(Archive { directory, results })
     }
 
@@ -223,13 +226,12 @@ impl Archive {
     /// Replaces a file as a whole: a reader, or a kill, meets the old one or the new one.
     fn write(&self, name: &str, content: &[u8]) -> Result<()> {
         let path = self.directory.join(name);
+        let staged = self.directory.join(format!("{STAGED}{name}"));
         let save = || -> std::io::Result<()> {
-            let mut file =
-                tempfile::Builder::new().permissions(permissions()).tempfile_in(&self.directory)?;
+            let mut file = File::create(&staged)?;
             file.write_all(content)?;
-            file.as_file().sync_all()?;
-            file.persist(&path)?;
-            Ok(())
+            file.sync_all()?;
+            std::fs::rename(&staged, &path)
         };
         save().with_context(|| format!("cannot save {}", path.display()))?;
         Ok(())
@@ -240,7 +242,7 @@ impl Archive {
         let link = workspace.root().join(LATEST);
         let target = self.directory.canonicalize().context("cannot resolve the results directory")?;
         let target = target.strip_prefix(workspace.root()).unwrap_or(&target);
-        let staged = workspace.root().join(format!(".{LATEST}-{}", std::process::id()));
+        let staged = workspace.root().join(format!("{STAGED}{LATEST}-{}", std::process::id()));
         let make = || -> std::io::Result<()> {
             std::os::unix::fs::symlink(target, &staged)?;
             std::fs::rename(&staged, &link)
@@ -248,14 +250,4 @@ impl Archive {
         make().with_context(|| format!("cannot point {} at the results", link.display()))?;
         Ok(())
     }
-}
-
-/// Results are for everyone, unlike other temporary files.
-fn permissions() -> std::fs::Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(0o644)
-}
-
-/// Free space on the file system of the workspace; `None` when it does not exist yet.
-pub fn free_bytes(root: &Path) -> Option<u64> {
-    root.ancestors().find_map(|ancestor| storage::free_bytes(ancestor).ok())
 }

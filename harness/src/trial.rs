@@ -16,7 +16,7 @@ use crate::measure::impact::Span;
 use crate::measure::sampler::{self, Board, Sampled};
 use crate::measure::{calibration, storage};
 use crate::plan::{TrialPlan, stall_seconds};
-use crate::process::{Cancel, Counters, Launcher};
+use crate::process::{Account, Cancel, Counters, Launcher};
 use crate::scenario::Scenario;
 use crate::strategy::watch::{Halt, Watch};
 use crate::strategy::{self, BackupContext, RestoreContext, Strategy};
@@ -79,15 +79,13 @@ pub fn run(plan: &TrialPlan, scenario: &Scenario, site: &Site<'_>) -> Result<Tri
     sampler::beside(&sampled, &board, site.observer, || {
         let mut subject = drill.provision()?;
         drill.reference(&subject)?;
-        if drill.backup(&mut subject)? {
+        if drill.alive() && drill.backup(&mut subject)? {
             drill.tail(&subject)?;
-            drill.disaster(&mut subject)?;
-            if drill.restore()? {
-                drill.serve()?;
-                drill.verify()?;
-            }
-        } else {
-            drill.disaster(&mut subject)?;
+        }
+        drill.disaster(&mut subject)?;
+        if drill.has_artifact() && drill.restore()? {
+            drill.serve()?;
+            drill.verify()?;
         }
         drill.record(&subject)
     })
@@ -105,6 +103,8 @@ struct Drill<'a> {
     cached_share: Option<f64>,
     epoch_ns: u64,
     reference: Span,
+    /// The phase in which the application ended by itself.
+    died: Option<String>,
     backup: Option<BackupOutcome>,
     disaster_ns: u64,
     restore: Option<RestoreOutcome>,
@@ -150,6 +150,7 @@ impl<'a> Drill<'a> {
             cached_share: None,
             epoch_ns: 0,
             reference: Span { from_ns: 0, to_ns: 0 },
+            died: None,
             backup: None,
             disaster_ns: 0,
             restore: None,
@@ -203,14 +204,15 @@ impl<'a> Drill<'a> {
                 .with_context(|| format!("cannot create {}", self.place(name).display()))?;
         }
         let (source, cache) = (&self.site.source.database, self.scenario.subject.cache);
-        // The plain copy that the backup is compared with, right before it and of the same bytes.
-        let copy = self.place("scratch").join("copy");
-        self.copy_seconds = Some(calibration::copy(&self.launcher, source, &copy, cache)?);
         let live = self.live_database();
         if !storage::reflink(source, &live).context("cannot copy the dataset")? {
-            std::fs::rename(&copy, &live).context("cannot move the copy of the dataset")?;
+            calibration::copy(&self.launcher, source, &live, cache)?;
         }
-        std::fs::remove_dir_all(self.place("scratch")).context("cannot remove the scratch directory")?;
+        // The plain copy that the backup is compared with: of the same bytes, and the second one where the live
+        // database is a copy as well, because a first one after the deletions of an earlier trial is slower.
+        let scratch = self.place("scratch");
+        self.copy_seconds = Some(calibration::copy(&self.launcher, source, &scratch.join("copy"), cache)?);
+        std::fs::remove_dir_all(scratch).context("cannot remove the scratch directory")?;
         self.epoch_ns = now_ns() + LEAD_NS;
         let mut subject = EmbeddedSqlite::new(&self.launcher, self.application(live));
         subject.start()?;
@@ -222,7 +224,16 @@ impl<'a> Drill<'a> {
         let from_ns = self.board.enter("reference");
         self.wait(subject, self.scenario.trial.reference_seconds)?;
         self.reference = Span { from_ns, to_ns: self.board.enter("settle") };
-        calibration::prepare(subject.database(), self.scenario.subject.cache)
+        calibration::prepare(&self.launcher, subject.database(), self.scenario.subject.cache)
+    }
+
+    /// True while the application has not ended by itself.
+    fn alive(&self) -> bool {
+        self.died.is_none()
+    }
+
+    fn has_artifact(&self) -> bool {
+        self.backup.as_ref().is_some_and(|backup| backup.halt.is_none())
     }
 
     /// True when there is an artifact.
@@ -245,6 +256,7 @@ impl<'a> Drill<'a> {
             return Err(error);
         }
         let succeeded = halt.is_none();
+        self.note_life(subject);
         self.backup = Some(BackupOutcome {
             span: Span { from_ns, to_ns },
             durable_ns: watch.durable_ns.filter(|_| succeeded),
@@ -319,7 +331,7 @@ impl<'a> Drill<'a> {
             disaster_ns: self.disaster_ns,
         };
         let job = Job::Verify { request: Box::new(request), dataset: self.plan.dataset.clone() };
-        match self.launcher.work(&job, &mut |_| {}) {
+        match self.launcher.work(Account::Harness, &job, &mut |_| {}) {
             Ok(report) => self.verified = Some(report),
             Err(Error::Interrupted) => return Err(Error::Interrupted),
             // A verifier that crashes proves nothing, which is a verdict and not the end of the run.
@@ -328,17 +340,18 @@ impl<'a> Drill<'a> {
         Ok(())
     }
 
-    /// The workload alone, for some time. An application that dies by itself ends the trial.
-    fn wait(&self, subject: &EmbeddedSqlite, seconds: f64) -> Result<()> {
+    /// The workload alone, for some time.
+    fn wait(&mut self, subject: &EmbeddedSqlite, seconds: f64) -> Result<()> {
         self.site.cancel.sleep_until(Instant::now() + Duration::from_secs_f64(seconds))?;
-        if subject.is_running() {
-            return Ok(());
+        self.note_life(subject);
+        Ok(())
+    }
+
+    /// Notes the phase when the application has ended by itself: such a trial proves nothing.
+    fn note_life(&mut self, subject: &EmbeddedSqlite) {
+        if self.died.is_none() && !subject.is_running() {
+            self.died = self.board.phases().last().map(|start| start.phase.clone());
         }
-        Err(Error::Environment(format!(
-            "trial '{}': the application ended by itself in the phase '{}'",
-            self.plan.id,
-            self.board.phases().last().map_or("provision", |start| start.phase.as_str())
-        )))
     }
 }
 

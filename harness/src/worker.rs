@@ -29,6 +29,11 @@ pub enum Job {
         /// What it has to do, in its own terms.
         task: Value,
     },
+    /// Use memory that is free and give it back, so that it is at hand.
+    TouchMemory {
+        /// How much.
+        bytes: u64,
+    },
     /// Compute the digest of a source database.
     Digest {
         /// The database.
@@ -51,6 +56,7 @@ impl Job {
         match self {
             Job::Application(_) => "embedded application".into(),
             Job::Strategy { name, .. } => name.clone(),
+            Job::TouchMemory { .. } => "memory".into(),
             Job::Digest { .. } => "digest".into(),
             Job::Verify { .. } => "verifier".into(),
         }
@@ -124,6 +130,7 @@ fn work() -> anyhow::Result<Value> {
     match job {
         Job::Application(application) => embedded::run(&application),
         Job::Strategy { name, task } => strategy::named(&name)?.work(task, report),
+        Job::TouchMemory { bytes } => crate::measure::memory::touch(bytes).map(|()| Value::Null),
         Job::Digest { database, torrents } => {
             let digest =
                 verify::content_digest(&database, torrents, &mut |done| report(Progress::done(done)))?;

@@ -29,6 +29,7 @@ pub struct Swept {
 /// The working directory of a run: removed with everything in it when dropped.
 pub struct WorkDirectory {
     path: PathBuf,
+    lock_path: PathBuf,
     lock: File,
 }
 
@@ -65,21 +66,26 @@ impl Workspace {
     pub fn sweep(&self) -> Result<Swept> {
         let _guard = self.guard()?;
         let mut swept = Swept::default();
-        for entry in std::fs::read_dir(self.work()).context("cannot list the working directories")?.flatten()
-        {
-            let path = entry.path();
-            if path.extension().is_none_or(|end| end != "lock") || path.file_stem() == Some(GUARD.as_ref()) {
-                continue;
-            }
-            let lock = File::open(&path).context("cannot open a lock")?;
+        let mut alone = true;
+        for path in self.locks()? {
+            // A run that ends now takes its lock away itself.
+            let Ok(lock) = File::open(&path) else { continue };
             if lock.try_lock().is_err() {
+                alone = false;
                 continue;
             }
             let directory = path.with_extension("");
             swept.processes += kill_marked(&directory);
             remove(&directory)?;
-            std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-            swept.runs += 1;
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::Environment(format!("cannot remove {}: {error}", path.display())));
+                }
+                _ => swept.runs += 1,
+            }
+        }
+        if alone {
+            self.remove_staged()?;
         }
         Ok(swept)
     }
@@ -91,11 +97,12 @@ impl Workspace {
     pub fn work_directory(&self, name: &str) -> Result<WorkDirectory> {
         let _guard = self.guard()?;
         let name = format!("{name}-{}", std::process::id());
-        let lock = File::create(self.work().join(format!("{name}.lock"))).context("cannot create a lock")?;
+        let lock_path = self.work().join(format!("{name}.lock"));
+        let lock = File::create(&lock_path).context("cannot create a lock")?;
         lock.lock().context("cannot lock the working directory")?;
         let path = self.work().join(name);
         std::fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(WorkDirectory { path, lock })
+        Ok(WorkDirectory { path, lock_path, lock })
     }
 
     /// Bytes of the cached datasets.
@@ -109,8 +116,40 @@ impl Workspace {
     /// # Errors
     /// When one cannot be removed.
     pub fn clear_cache(&self) -> Result<()> {
+        let _guard = self.guard()?;
+        let is_live = |path: PathBuf| File::open(path).is_ok_and(|lock| lock.try_lock().is_err());
+        if self.locks()?.into_iter().any(is_live) {
+            let root = self.root.display();
+            return Err(Error::Input(format!(
+                "a run is using {root}: wait for its end, then remove its datasets"
+            )));
+        }
         remove(&self.cache())?;
         std::fs::create_dir(self.cache()).context("cannot create the cache again")?;
+        Ok(())
+    }
+
+    /// The lock files of all runs, living and dead.
+    fn locks(&self) -> Result<Vec<PathBuf>> {
+        let entries = std::fs::read_dir(self.work()).context("cannot list the working directories")?;
+        let paths = entries.flatten().map(|entry| entry.path());
+        let is_lock = |path: &PathBuf| {
+            path.extension().is_some_and(|end| end == "lock") && path.file_stem() != Some(GUARD.as_ref())
+        };
+        Ok(paths.filter(is_lock).collect())
+    }
+
+    /// Removes results that a killed run had written and not yet put in place.
+    fn remove_staged(&self) -> Result<()> {
+        let is_staged =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(STAGED));
+        let below = |directory: &Path| std::fs::read_dir(directory).into_iter().flatten().flatten();
+        let places: Vec<PathBuf> = below(&self.root).map(|entry| entry.path()).collect();
+        let inside = places.iter().filter(|path| path.is_dir() && !path.is_symlink());
+        let inside: Vec<PathBuf> = inside.flat_map(|place| below(place).map(|entry| entry.path())).collect();
+        for path in places.into_iter().chain(inside).filter(is_staged) {
+            std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
         Ok(())
     }
 
@@ -128,6 +167,8 @@ impl Workspace {
 }
 
 const GUARD: &str = "guard";
+/// What is written under a name that begins so is renamed once it is complete.
+pub const STAGED: &str = ".staged-";
 
 fn remove(directory: &Path) -> Result<()> {
     match std::fs::remove_dir_all(directory) {
@@ -150,7 +191,7 @@ impl Drop for WorkDirectory {
         kill_marked(&self.path);
         // What cannot be removed now is found by the next start, as long as its lock file is there.
         if std::fs::remove_dir_all(&self.path).is_ok() {
-            let _ = std::fs::remove_file(self.path.with_extension("lock"));
+            let _ = std::fs::remove_file(&self.lock_path);
         }
         let _ = self.lock.unlock();
     }
@@ -164,17 +205,24 @@ mod tests {
     fn a_sweep_removes_what_a_killed_run_left_and_nothing_of_a_live_one() {
         let root = tempfile::tempdir().unwrap();
         let workspace = Workspace::open(root.path()).unwrap();
-        let live = workspace.work_directory("live").unwrap();
+        let live = workspace.work_directory("live.v2").unwrap();
         let dead = workspace.root().join("work/dead-1");
         std::fs::create_dir(&dead).unwrap();
         std::fs::write(dead.join("database.sqlite"), "left behind").unwrap();
         std::fs::write(workspace.root().join("work/dead-1.lock"), "").unwrap();
+        let results = workspace.root().join("old-run");
+        std::fs::create_dir(&results).unwrap();
+        std::fs::write(results.join(".staged-results.json"), "half").unwrap();
 
         assert_eq!(workspace.sweep().unwrap(), Swept { runs: 1, processes: 0 });
         assert!(!dead.exists() && live.path().exists());
         assert_eq!(workspace.sweep().unwrap(), Swept::default());
+        assert!(workspace.clear_cache().is_err(), "a live run may need the datasets");
         let path = live.path().to_owned();
         drop(live);
-        assert!(!path.exists() && !path.with_extension("lock").exists());
+        workspace.sweep().unwrap();
+        assert_eq!(std::fs::read_dir(&results).unwrap().count(), 0);
+        workspace.clear_cache().unwrap();
+        assert!(!path.exists() && std::fs::read_dir(workspace.work()).unwrap().count() == 1);
     }
 }

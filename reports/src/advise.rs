@@ -48,16 +48,11 @@ pub struct Restarting<'a> {
     pub expectation: Expectation,
 }
 
-/// The backups of a run that begin again with every commit, where pass time and commit rate are known.
-///
-/// A single backup without restarts does not tell whether it was lucky or needs none. So those of a strategy
-/// count, in one journal mode, when any of them restarted: leaving the lucky ones out would flatter the law.
+/// The backups of a run that begin again with every commit, where pass time and commit rate are known: a record
+/// has a pass time for no others. Lucky ones without a restart count too: leaving them out would flatter the law.
 pub fn restarting(trials: &[Trial]) -> Vec<Restarting<'_>> {
-    let restarts = |trial: &Trial| trial.backup.as_ref().and_then(|backup| backup.restarts);
-    let restarted: Vec<&Trial> = trials.iter().filter(|trial| restarts(trial) > Some(0)).collect();
-    let candidates = trials.iter().filter(|trial| restarts(trial).is_some());
-    candidates
-        .filter(|trial| restarted.iter().any(|other| same_contender(other, trial)))
+    trials
+        .iter()
         .filter_map(|trial| {
             let backup = trial.backup.as_ref()?;
             let (pass_seconds, commits_per_second) = (backup.pass_seconds?, backup.commits_per_second?);

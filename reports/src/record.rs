@@ -43,7 +43,7 @@ pub struct Run {
     pub started_at: Timestamp,
     /// The seed from which datasets, workloads and arrivals follow.
     pub seed: u64,
-    /// Version of the harness, with the commit it was built from where that is known.
+    /// Version of the harness, with the commit of the checkout that it ran from where git knows it.
     pub harness_version: String,
     /// The machine.
     pub host: Host,
@@ -258,7 +258,8 @@ pub struct Backup {
     pub pages_copied: Option<u64>,
     /// The furthest it got, from 0 to 1; null where the tool does not tell.
     pub progress: Option<f64>,
-    /// Time of one undisturbed pass, from the rate at which pages were copied; null where there are no passes.
+    /// Time of one undisturbed pass, from the rate at which pages were copied; null for a backup that does not
+    /// begin again when somebody commits, or that did not copy enough to tell.
     pub pass_seconds: Option<f64>,
     /// Commits per second while it ran; null when no ledger could tell.
     pub commits_per_second: Option<f64>,
@@ -288,7 +289,7 @@ pub struct Impact {
 }
 
 /// The writes that were due in one window. Latency counts from when a write was due, so a blocked
-/// application cannot hide; a write that was never answered counts with the time until the window's end.
+/// application cannot hide; a write that was never answered counts with the time until the application was killed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Window {
     /// Length of the window.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
+use harness::plan::size_label;
 use harness::scenario::Overrides;
 use harness::workload::schedule::Rate;
 
@@ -66,6 +67,15 @@ pub struct Run {
     pub resume: bool,
 }
 
+impl Run {
+    /// The flags that say where, as they were given.
+    pub fn place_flags(&self) -> String {
+        let flags = [("--dir", &self.select.place.dir), ("--out", &self.out)];
+        let given = flags.into_iter().filter_map(|(flag, path)| Some((flag, path.as_ref()?)));
+        given.map(|(flag, path)| format!(" {flag} {}", quoted(&path.to_string_lossy()))).collect()
+    }
+}
+
 #[derive(Args)]
 pub struct Select {
     /// Name of a shipped scenario, or path of a scenario file
@@ -116,7 +126,7 @@ impl Select {
             words.push(format!("--only {}", quoted(only)));
         }
         let flags = [
-            ("--size", self.size.map(|size| quoted(&size.to_string().replace(' ', "")))),
+            ("--size", self.size.map(size_label)),
             ("--rate", self.rate.map(|rate| rate.to_string().trim_end_matches("/s").to_owned())),
             ("--seed", self.seed.map(|seed| seed.to_string())),
             ("--repetitions", self.repetitions.map(|count| count.to_string())),
@@ -200,7 +210,7 @@ mod tests {
 
     #[test]
     fn the_command_line_that_is_shown_selects_the_same_trials() {
-        let line = "cargo xtask run sizes --only 'step_pages=100 x' --size 1.0GiB --rate closed --seed 7";
+        let line = "cargo xtask run sizes --only 'step_pages=100 x' --size 1GiB --rate closed --seed 7";
         let words = ["x", "run", "sizes", "--only", "step_pages=100 x", "--size", "1GiB", "--rate", "closed"];
         let Ok(Arguments { command: Command::Run(run) }) =
             Arguments::try_parse_from(words.into_iter().chain(["--seed", "7"]))
@@ -208,6 +218,7 @@ mod tests {
             panic!("the words are valid")
         };
         assert_eq!(run.select.command_line(), line);
-        assert_eq!("1.0GiB".parse(), Ok(ByteSize::gib(1)));
+        assert_eq!(size_label(ByteSize::gib(1)), "1GiB");
+        assert_eq!(size_label(ByteSize(1_500_000_000)), "1500000000");
     }
 }

@@ -14,7 +14,7 @@ use clap::Parser;
 use harness::dataset::{self, DatasetSpec};
 use harness::error::{Error, Result};
 use harness::plan::Plan;
-use harness::process::Cancel;
+use harness::process::{self, Cancel};
 use harness::run::{self, LATEST, REPORT, RESULTS};
 use harness::scenario::Scenario;
 use harness::workspace::Workspace;
@@ -23,6 +23,7 @@ use reports::record::Results;
 use arguments::{Arguments, Clean, Command, Generate, Report, Run, Select};
 
 fn main() -> ExitCode {
+    process::expect_children();
     if std::env::args().nth(1).as_deref() == Some(harness::worker::ARGUMENT) {
         return ExitCode::from(harness::worker::main() as u8);
     }
@@ -71,7 +72,11 @@ fn run_scenario(arguments: &Run) -> Result<u8> {
             Ok(exit::of_outcome(&results))
         }
         Err(Error::Interrupted) => {
-            eprintln!("interrupted: what was measured is saved; go on with: {} --resume", request.command);
+            let place = arguments.place_flags();
+            eprintln!(
+                "interrupted: what was measured is saved; go on with: {} --resume{place}",
+                request.command
+            );
             Err(Error::Interrupted)
         }
         Err(error) => Err(error),

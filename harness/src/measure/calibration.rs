@@ -7,7 +7,6 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
-use procfs::Current;
 use reports::record::Calibration;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -15,6 +14,7 @@ use super::storage::{evict, read_through, settle};
 use crate::error::Result;
 use crate::process::{Account, Group, Launcher};
 use crate::scenario::Cache;
+use crate::worker::Job;
 
 const WRITE_BYTES_MAX: u64 = 1 << 30;
 const FSYNCS: usize = 50;
@@ -23,15 +23,15 @@ const FSYNCS: usize = 50;
 ///
 /// # Errors
 /// When the disk cannot be read or written.
-pub fn measure(database: &Path, directory: &Path) -> Result<Calibration> {
+pub fn measure(launcher: &Launcher, database: &Path, directory: &Path) -> Result<Calibration> {
     let dataset_bytes = std::fs::metadata(database).context("cannot read the dataset")?.len();
-    settle(directory).context("cannot synchronise the disk")?;
+    prepare(launcher, database, Cache::Cold)?;
     let sequential_read_seconds = {
-        evict(database).context("cannot evict the dataset")?;
         let started = Instant::now();
-        read_through(database).context("cannot read the dataset")?;
+        read_through(database, &|| launcher.cancel.is_cancelled()).context("cannot read the dataset")?;
         started.elapsed().as_secs_f64()
     };
+    prepare(launcher, database, Cache::Warm)?;
     let scratch = directory.join("calibration");
     let written = dataset_bytes.min(WRITE_BYTES_MAX);
     let write_seconds = durable_write(&scratch, written).context("cannot write to the disk")?;
@@ -54,12 +54,12 @@ pub fn measure(database: &Path, directory: &Path) -> Result<Calibration> {
 /// When the copy fails.
 pub fn copy(launcher: &Launcher, from: &Path, to: &Path, cache: Cache) -> Result<f64> {
     let directory = to.parent().expect("a copy lies in a directory");
-    prepare(from, cache)?;
+    prepare(launcher, from, cache)?;
     let mut command = Command::new("cp");
     // A reflink would be no copy of the bytes.
     command.args(["--reflink=never", "--"]).arg(from).arg(to).stdin(Stdio::null()).stderr(Stdio::piped());
     let started = Instant::now();
-    let child = launcher.spawn(Account::Harness, command)?;
+    let child = launcher.spawn(Account::Preparation, command)?;
     let ended = Group::new(vec![child]).wait(|_| launcher.cancel.check())?;
     ended.result().map_err(|message| anyhow!(message))?;
     for path in [to, directory] {
@@ -72,36 +72,18 @@ pub fn copy(launcher: &Launcher, from: &Path, to: &Path, cache: Cache) -> Result
 /// left to write back, the file's pages in the page cache as the scenario asks, and free memory at hand.
 ///
 /// # Errors
-/// When the file cannot be read.
-pub fn prepare(file: &Path, cache: Cache) -> Result<()> {
+/// [`crate::error::Error::Interrupted`], or when the file cannot be read.
+pub fn prepare(launcher: &Launcher, file: &Path, cache: Cache) -> Result<()> {
     settle(file).context("cannot synchronise the disk")?;
     match cache {
         Cache::Cold => evict(file),
-        Cache::Warm => read_through(file).map(|_| ()),
+        Cache::Warm => read_through(file, &|| launcher.cancel.is_cancelled()).map(|_| ()),
     }
     .with_context(|| format!("cannot bring {} into the {} state", file.display(), cache.name()))?;
+    launcher.cancel.check()?;
     let bytes = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
     // More than once the file, because not all of what was touched is what is used next.
-    touch_free_memory(bytes * 5 / 2).context("cannot touch free memory")?;
-    Ok(())
-}
-
-/// More would take long and not last: free memory goes back to the host all the while.
-const TOUCHED_BYTES_MAX: u64 = 6 << 30;
-
-/// Uses memory that is free and gives it back, so that it is at hand for the page cache.
-///
-/// A virtual machine may hand free memory back to its host. Fetching it again made the same `cp` of 1 GiB take 2.6
-/// instead of 0.6 s, so that a copy right after a deletion was flattered against all later ones.
-fn touch_free_memory(bytes: u64) -> anyhow::Result<()> {
-    let free = procfs::Meminfo::current()?.mem_free;
-    // Never so much that something is evicted.
-    let bytes = bytes.min(free / 10 * 8).min(TOUCHED_BYTES_MAX) as usize;
-    if bytes > 0 {
-        let mut memory = memmap2::MmapMut::map_anon(bytes)?;
-        memory.chunks_mut(4096).for_each(|page| page[0] = 1);
-    }
-    Ok(())
+    launcher.work(Account::Preparation, &Job::TouchMemory { bytes: bytes * 5 / 2 }, &mut |_| {})
 }
 
 fn durable_write(path: &Path, bytes: u64) -> std::io::Result<f64> {

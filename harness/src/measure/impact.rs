@@ -137,22 +137,31 @@ impl<'a> Writes<'a> {
     pub fn downtimes(&self, span: Span, outages: &[Span]) -> Vec<Span> {
         // (answered, due, acknowledged) of every write that was waiting in the span.
         let mut writes: Vec<(u64, u64, bool)> = Vec::new();
+        let mut acknowledged_before_ns = 0;
+        let mut back_ns = vec![u64::MAX; outages.len()];
         self.for_each(|entry, _| {
             let (answered, acknowledged) = match entry.outcome {
                 Outcome::Acknowledged(at) => (at, true),
                 Outcome::Refused(at) => (at, false),
                 Outcome::Indeterminate => (self.killed_ns, false),
             };
+            if acknowledged && answered < span.from_ns {
+                acknowledged_before_ns = acknowledged_before_ns.max(answered);
+            }
+            for (outage, back_ns) in outages.iter().zip(&mut back_ns) {
+                if acknowledged && answered >= outage.to_ns {
+                    *back_ns = answered.min(*back_ns);
+                }
+            }
             let never_waited = entry.sent_ns.is_none() && matches!(entry.outcome, Outcome::Refused(_));
             if answered >= span.from_ns && entry.due_ns < span.to_ns && !never_waited {
                 writes.push((answered, entry.due_ns, acknowledged));
             }
         });
         writes.sort_unstable();
-        let mut downtimes = stalls(&writes, span);
-        for outage in outages {
-            let back = writes.iter().find(|(at, _, acknowledged)| *acknowledged && *at >= outage.to_ns);
-            let to_ns = back.map_or(outage.to_ns, |(at, _, _)| *at);
+        let mut downtimes = stalls(&writes, acknowledged_before_ns, self.killed_ns, span);
+        for (outage, back_ns) in outages.iter().zip(back_ns) {
+            let to_ns = if back_ns == u64::MAX { outage.to_ns } else { back_ns };
             downtimes.push(Span { from_ns: outage.from_ns, to_ns });
         }
         merged(downtimes)
@@ -179,23 +188,25 @@ impl<'a> Writes<'a> {
     }
 }
 
-/// The stretches between two acknowledgements in which a write was waiting, from [`STALL_NS_MIN`] on.
-fn stalls(writes: &[(u64, u64, bool)], span: Span) -> Vec<Span> {
+/// The stretches between two acknowledgements in which a write was waiting, from [`STALL_NS_MIN`] on, as far as they
+/// lie in the span.
+fn stalls(writes: &[(u64, u64, bool)], acknowledged_before_ns: u64, killed_ns: u64, span: Span) -> Vec<Span> {
     // The earliest due time among a write and all that were answered later.
     let mut earliest_due = vec![u64::MAX; writes.len() + 1];
     for (index, (_, due, _)) in writes.iter().enumerate().rev() {
         earliest_due[index] = earliest_due[index + 1].min(*due);
     }
     let mut stalls = Vec::new();
-    let mut acknowledged_ns = span.from_ns;
+    let mut acknowledged_ns = acknowledged_before_ns;
     let mut waiting_from = 0;
     let ends = writes.iter().enumerate().filter(|(_, (_, _, acknowledged))| *acknowledged);
-    let ends = ends.map(|(index, (at, _, _))| (index + 1, *at)).chain([(writes.len(), span.to_ns)]);
+    let ends = ends.map(|(index, (at, _, _))| (index + 1, *at)).chain([(writes.len(), killed_ns)]);
     for (next, at) in ends {
         let from_ns = acknowledged_ns.max(earliest_due[waiting_from]);
-        let to_ns = at.min(span.to_ns);
-        if to_ns.saturating_sub(from_ns) >= STALL_NS_MIN {
-            stalls.push(Span { from_ns, to_ns });
+        let within = Span { from_ns: from_ns.max(span.from_ns), to_ns: at.min(span.to_ns) };
+        // A stall that only reaches into the span is as long as it is.
+        if at.saturating_sub(from_ns) >= STALL_NS_MIN && within.from_ns < within.to_ns {
+            stalls.push(within);
         }
         acknowledged_ns = acknowledged_ns.max(at);
         waiting_from = next;
@@ -281,6 +292,15 @@ mod tests {
         let writes = Writes::new(&ledger, load(), 1, 1000 * MS, 1350 * MS);
         let downtimes = writes.downtimes(span(50, 340), &[span(110, 150)]);
         assert_eq!(downtimes, [span(110, 201)]);
+    }
+
+    #[test]
+    fn a_stall_that_reaches_over_the_edge_of_the_window_counts_as_far_as_it_is_in_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let ledger = ledger(directory.path(), &[(0, 1), (100, 101), (200, 380), (380, 381), (400, 401)]);
+        let writes = Writes::new(&ledger, load(), 1, 1000 * MS, 1450 * MS);
+        assert_eq!(writes.downtimes(span(50, 250), &[]), [span(200, 250)]);
+        assert_eq!(writes.downtimes(span(350, 440), &[]), [span(350, 380)]);
     }
 
     #[test]

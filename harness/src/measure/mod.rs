@@ -4,5 +4,6 @@ pub mod calibration;
 pub mod clock;
 pub mod host;
 pub mod impact;
+pub mod memory;
 pub mod sampler;
 pub mod storage;

@@ -58,17 +58,18 @@ pub fn evict(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads a file once, so that it is in the page cache as far as it fits. Returns the bytes read.
+/// Reads a file once, so that it is in the page cache as far as it fits, or until `stop` says so. Returns the bytes
+/// read.
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn read_through(path: &Path) -> io::Result<u64> {
+pub fn read_through(path: &Path, stop: &dyn Fn() -> bool) -> io::Result<u64> {
     let mut file = File::open(path)?;
     let mut buffer = vec![0; 1 << 20];
     let mut total = 0;
     loop {
         match io::Read::read(&mut file, &mut buffer)? {
-            0 => return Ok(total),
+            bytes if bytes == 0 || stop() => return Ok(total + bytes as u64),
             bytes => total += bytes as u64,
         }
     }
@@ -85,7 +86,7 @@ pub fn cached_share(path: &Path) -> io::Result<f64> {
     }
     // SAFETY: only asked about, never read.
     let map = unsafe { Mmap::map(&file)? };
-    let page_bytes = 4096;
+    let page_bytes = procfs::page_size() as usize;
     let mut pages = vec![0u8; map.len().div_ceil(page_bytes)];
     // SAFETY: the vector has one byte for each page of the mapping, as mincore(2) asks.
     let status = unsafe { libc::mincore(map.as_ptr().cast_mut().cast(), map.len(), pages.as_mut_ptr()) };
@@ -133,7 +134,7 @@ mod tests {
         std::fs::write(&path, vec![7; 1 << 20]).unwrap();
         evict(&path).unwrap();
         assert!(cached_share(&path).unwrap() < 0.1);
-        assert_eq!(read_through(&path).unwrap(), 1 << 20);
+        assert_eq!(read_through(&path, &|| false).unwrap(), 1 << 20);
         assert!(cached_share(&path).unwrap() > 0.9);
     }
 

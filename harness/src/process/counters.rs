@@ -9,8 +9,10 @@ pub enum Account {
     Subject,
     /// The strategy, in backup and restore.
     Strategy,
-    /// The harness: calibration and verification.
+    /// The harness: its verifier.
     Harness,
+    /// What brings the machine into a known state, and measures what it can do: on nobody's account.
+    Preparation,
 }
 
 /// What a process used. Bytes of 0 mean that it read or wrote none.

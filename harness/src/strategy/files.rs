@@ -19,7 +19,13 @@ pub fn with_companions(database: &Path) -> Vec<PathBuf> {
 /// Runs the machine's `cp` on files and makes the copies durable.
 pub fn copy(watch: &mut Watch, files: &[PathBuf], directory: &Path) -> Result<(), Halt> {
     let mut command = Command::new(CP.command);
-    command.arg("--").args(files).arg(directory).stdin(Stdio::null()).stderr(Stdio::piped());
+    // Artifact and live database must not share extents: that would be a snapshot, not a copy.
+    command
+        .args(["--reflink=never", "--"])
+        .args(files)
+        .arg(directory)
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
     let child = spawn(watch, command)?;
     watch.run(vec![child])?;
     watch.make_durable()

@@ -49,7 +49,8 @@ impl Strategy for SqliteCliBackup {
         if settings.timeout_ms > 0 {
             command.arg(format!(".timeout {}", settings.timeout_ms));
         }
-        command.arg(format!(".backup '{}'", context.target().display()));
+        let target = context.target().display().to_string().replace('\\', r"\\").replace('"', "\\\"");
+        command.arg(format!(".backup \"{target}\""));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         context.watch.passes = Passes::FromBytesWritten;
         let child = spawn(context.watch, command)?;

@@ -29,8 +29,12 @@ pub enum Halt {
 }
 
 impl From<Error> for Halt {
+    /// What the machine or the application refuses to a strategy is that trial's result; the run goes on.
     fn from(error: Error) -> Halt {
-        Halt::Error(error)
+        match error {
+            Error::Input(message) | Error::Environment(message) => Halt::Failed(message),
+            Error::Interrupted | Error::Bug(_) => Halt::Error(error),
+        }
     }
 }
 

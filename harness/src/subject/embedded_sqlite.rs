@@ -4,10 +4,8 @@ use std::path::Path;
 use std::process::ChildStdin;
 use std::time::Duration;
 
-use anyhow::anyhow;
-
 use super::Subject;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::measure::clock::now_ns;
 use crate::measure::impact::Span;
 use crate::process::{Account, Group, Launcher};
@@ -63,7 +61,9 @@ impl Subject for EmbeddedSqlite {
         self.stopped_ns = Some(now_ns());
         drop(stdin);
         let ended = group.wait(|_| self.launcher.cancel.check())?;
-        ended.result().map_err(|message| anyhow!("the application did not stop in good order: {message}"))?;
+        ended.result().map_err(|message| {
+            Error::Environment(format!("the application did not stop in good order: {message}"))
+        })?;
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use crate::measure::clock::seconds_between;
 use crate::measure::impact::{Span, Writes};
 use crate::plan::settings_map;
 use crate::process::{Account, Counters};
-use crate::strategy::watch::Halt;
+use crate::strategy::watch::{Halt, Passes};
 use crate::strategy::{self, Strategy};
 use crate::subject::{EmbeddedSqlite, Subject};
 use crate::workload::ledger::{Ledger, Outcome};
@@ -23,27 +23,30 @@ impl Drill<'_> {
             Ledger::open(&self.place("ledger"), self.plan.model.writers).context("cannot read the ledger")?;
         let writes =
             Writes::new(&ledger, self.plan.load, self.plan.model.seed, self.epoch_ns, self.disaster_ns);
-        let backup = self.backup.as_ref().expect("a trial that is recorded has tried its backup");
+        let backup = self.backup.as_ref();
         let observed = Span { from_ns: self.reference.from_ns, to_ns: self.disaster_ns };
         let offered = writes.offered(observed);
         let judged = verdict::Evidence {
             acknowledged: ledger
                 .entries()
                 .any(|(_, _, entry)| matches!(entry.outcome, Outcome::Acknowledged(_))),
+            died: self.died.as_deref(),
             offered,
             errors_allowed: self.scenario.workload.errors_allowed,
-            backup: backup.halt.as_ref(),
+            backup: backup.and_then(|backup| backup.halt.as_ref()),
             restore: self.restore.as_ref().and_then(|restore| restore.halt.as_ref()),
             served: self.restore.as_ref().and_then(|restore| restore.served.as_ref()),
             verified: self.verified.as_ref(),
             verifier_error: self.verifier_error.as_deref(),
         };
         let (verdict, reason) = judged.verdict();
-        let impact = self.impact(&writes, backup, subject);
         let mut trial = self.blank(verdict, self.without_places(&reason));
         trial.workload.offered_writes_per_second = offered.writes_per_second;
-        trial.backup = Some(self.backup_record(backup, &impact));
-        trial.impact = Some(impact);
+        if let Some(backup) = backup {
+            let impact = self.impact(&writes, backup, subject);
+            trial.backup = Some(self.backup_record(backup, &impact));
+            trial.impact = Some(impact);
+        }
         trial.restore = self.restore.as_ref().filter(|restore| restore.halt.is_none()).map(|restore| {
             let recovery_seconds = restore.served.as_ref().and_then(|served| served.as_ref().ok().copied());
             record::Restore { seconds: restore.seconds, recovery_seconds }
@@ -74,7 +77,7 @@ impl Drill<'_> {
         let known = during.is_some() || !subject.outages().is_empty();
         record::Impact {
             reference: writes.window(self.reference),
-            downtime_seconds: known.then(|| seconds().sum()),
+            downtime_seconds: known.then(|| seconds().fold(0.0, |sum, one| sum + one)),
             longest_stall_seconds: known.then(|| seconds().fold(0.0, f64::max)),
             during,
         }
@@ -87,11 +90,13 @@ impl Drill<'_> {
         let pass_seconds = watch.pass_seconds();
         let unfinished = matches!(backup.halt, Some(Halt::Stalled(_) | Halt::TimedOut));
         let law = pass_seconds.zip(commits_per_second).filter(|_| self.plan.load.is_poisson());
+        // What begins again does not come nearer with time, and what stalled does not come nearer at all.
+        let steady = matches!(backup.halt, Some(Halt::TimedOut)) && watch.passes == Passes::Reported;
         let eta_seconds = match law {
             Some((pass, rate)) => reports::advise::expected_seconds(pass, rate),
             None => watch
                 .furthest()
-                .filter(|furthest| *furthest > 0.0 && pass_seconds.is_none())
+                .filter(|furthest| *furthest > 0.0 && steady && pass_seconds.is_none())
                 .map(|furthest| backup.span.seconds() / furthest),
         };
         record::Backup {
@@ -120,18 +125,26 @@ impl Drill<'_> {
     }
 
     fn resources(&self) -> record::Resources {
+        let used = |account| self.launcher.roster().used(account).unwrap_or_default();
+        let (own, before, verifier) = (own_counters(), self.harness_before, used(Account::Harness));
+        // The kernel adds the input and output of a child that was reaped to its parent's, and nothing else of it.
+        let mut others = Counters::default();
+        for account in [Account::Subject, Account::Strategy, Account::Preparation] {
+            others.add(&used(account));
+        }
+        let disk = |of: fn(&Counters) -> u64| of(&own).saturating_sub(of(&before) + of(&others));
+        let harness = Counters {
+            cpu_seconds: own.cpu_seconds - before.cpu_seconds + verifier.cpu_seconds,
+            memory_bytes_max: own.memory_bytes_max.max(verifier.memory_bytes_max),
+            disk_bytes_read: disk(|counters| counters.disk_bytes_read),
+            disk_bytes_written: disk(|counters| counters.disk_bytes_written),
+            ..Counters::default()
+        };
         let roster = self.launcher.roster();
-        let mut harness = own_counters();
-        harness.cpu_seconds -= self.harness_before.cpu_seconds;
         record::Resources {
             subject: roster.used(Account::Subject).map(usage).unwrap_or_default(),
             strategy: roster.used(Account::Strategy).map(usage).unwrap_or_default(),
-            harness: Usage {
-                cpu_seconds: Some(harness.cpu_seconds),
-                memory_bytes_max: Some(harness.memory_bytes_max),
-                bytes_read: None,
-                bytes_written: None,
-            },
+            harness: usage(harness),
             journal_bytes_max: self.board.journal_bytes_max(),
         }
     }

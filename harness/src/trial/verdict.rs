@@ -10,6 +10,8 @@ use crate::verify;
 pub struct Evidence<'a> {
     /// At least one write was acknowledged.
     pub acknowledged: bool,
+    /// The phase in which the application ended by itself.
+    pub died: Option<&'a str>,
     /// The load that was offered.
     pub offered: Offered,
     /// Share of the writes that may be refused.
@@ -53,6 +55,12 @@ impl Evidence<'_> {
             let error = self.verifier_error.unwrap_or("nothing was restored");
             return (Verdict::Unverified, format!("the restored database was not verified: {error}"));
         };
+        if let Some(Err(error)) = self.served {
+            return (
+                Verdict::Unverified,
+                format!("all is there, but the restored subject does not serve: {error}"),
+            );
+        }
         if let Some(unmade) = unmade_check(report) {
             return (Verdict::Unverified, unmade);
         }
@@ -62,17 +70,22 @@ impl Evidence<'_> {
         (Verdict::Restorable, "all checks passed".into())
     }
 
-    /// What is wrong with the restored database although the strategy said success; empty when nothing is.
+    /// What is wrong with the restored database although the strategy said success; empty when nothing is. That it
+    /// does not serve is no proof by itself: a machine can be out of memory.
     fn wrong(&self) -> String {
         let failed = self.verified.map(failed_checks).unwrap_or_default();
-        let Some(Err(error)) = self.served else {
-            return failed;
-        };
-        let separator = if failed.is_empty() { "" } else { "; " };
-        format!("the restored database does not serve: {error}{separator}{failed}")
+        match self.served {
+            Some(Err(error)) if !failed.is_empty() => {
+                format!("the restored database does not serve: {error}; {failed}")
+            }
+            _ => failed,
+        }
     }
 
     fn proved_nothing(&self) -> Option<String> {
+        if let Some(phase) = self.died {
+            return Some(format!("the application ended by itself in the phase '{phase}'"));
+        }
         if !self.acknowledged {
             return Some("no write was acknowledged".into());
         }
@@ -161,6 +174,7 @@ mod tests {
         let served = Ok(1.0);
         let mut evidence = Evidence {
             acknowledged: true,
+            died: None,
             offered,
             errors_allowed: 0.1,
             backup: None,
@@ -181,6 +195,7 @@ mod tests {
         assert_eq!(verdict(|report, _| report.verification.order = None), Verdict::Unverified);
         assert_eq!(verdict(|_, evidence| evidence.verifier_error = Some("crashed")), Verdict::Unverified);
         assert_eq!(verdict(|_, evidence| evidence.acknowledged = false), Verdict::Unverified);
+        assert_eq!(verdict(|_, evidence| evidence.died = Some("tail")), Verdict::Unverified);
         assert_eq!(verdict(|_, evidence| evidence.offered.late_share = 0.5), Verdict::Unverified);
         assert_eq!(verdict(|_, evidence| evidence.offered.refused_share = 0.5), Verdict::Unverified);
     }
@@ -197,18 +212,25 @@ mod tests {
             }),
             Verdict::Corrupt
         );
-        let error = Err("no answer".to_owned());
-        let evidence_of = |served| Evidence {
-            acknowledged: true,
-            offered: Offered { writes_per_second: None, late_share: 0.0, refused_share: 0.0 },
-            errors_allowed: 0.1,
-            backup: None,
-            restore: None,
-            served: Some(served),
-            verified: None,
-            verifier_error: None,
+        let silent = Err("no answer".to_owned());
+        let verdict_of = |content, served| {
+            let mut report = right();
+            report.verification.content = content;
+            let evidence = Evidence {
+                acknowledged: true,
+                died: None,
+                offered: Offered { writes_per_second: None, late_share: 0.0, refused_share: 0.0 },
+                errors_allowed: 0.1,
+                backup: None,
+                restore: None,
+                served: Some(served),
+                verified: Some(&report),
+                verifier_error: None,
+            };
+            evidence.verdict().0
         };
-        assert_eq!(evidence_of(&error).verdict().0, Verdict::Corrupt);
+        assert_eq!(verdict_of(fail, &silent), Verdict::Corrupt);
+        assert_eq!(verdict_of(Some(Check::Pass), &silent), Verdict::Unverified);
     }
 
     #[test]
@@ -227,6 +249,7 @@ mod tests {
             let offered = Offered { writes_per_second: None, late_share: 0.0, refused_share: 0.0 };
             let evidence = Evidence {
                 acknowledged: true,
+                died: None,
                 offered,
                 errors_allowed: 0.1,
                 backup: Some(halt),

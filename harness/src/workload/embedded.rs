@@ -135,7 +135,14 @@ pub fn run(application: &Application) -> anyhow::Result<Value> {
                 stop: &stop,
             };
             let connection = application.open()?;
-            writers.push(scope.spawn(move || writer.run(&connection).and_then(|()| close(connection))));
+            writers.push(scope.spawn(move || {
+                if let Err(error) = writer.run(&connection) {
+                    // An application that cannot write any more is none: the harness has to see it end.
+                    Message::Error(format!("{error:#}")).send();
+                    std::process::exit(1);
+                }
+                close(connection)
+            }));
         }
         Message::Ready(Value::Null).send();
         wait_for_stop();

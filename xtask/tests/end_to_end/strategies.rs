@@ -115,7 +115,7 @@ fn a_careless_copy_of_live_files_is_exposed_and_does_not_fail_the_run() {
     place.assert_clean();
 }
 
-/// Puts a command in front of PATH that stands in for the real `cp`, except for the calibration's.
+/// Puts a command in front of PATH that stands in for the real `cp` where the backup runs it.
 fn with_false_cp(place: &Place, command: &mut Command, script: &str) {
     let directory = place.path().join("bin");
     std::fs::create_dir(&directory).unwrap();
@@ -134,8 +134,8 @@ fn a_tool_that_copies_half_and_says_success_is_exposed() {
     let place = Place::new();
     let scenario = place.scenario(SMALL, "[[variants]]\nstrategy = \"cold-copy\"\n");
     let mut command = place.command(&["run", scenario.to_str().unwrap()]);
-    with_false_cp(&place, &mut command, "exec head -c 2000000 \"$2\" > \"$3/database.sqlite\"");
-    // 'head' reads "$2", the database, and writes less than half of it.
+    with_false_cp(&place, &mut command, "exec head -c 2000000 \"$3\" > \"$4/database.sqlite\"");
+    // The words are: --reflink=never -- DATABASE DIRECTORY.
     let output = command.output().unwrap();
     let results = place.results();
     assert_eq!(results.trials[0].verdict, Verdict::Corrupt, "{}", results.trials[0].reason);

@@ -1,0 +1,44 @@
+//! Free memory, in the same state for everything that is compared.
+
+use procfs::Current;
+
+/// More would take long and not last: free memory goes back to the host all the while.
+const TOUCHED_BYTES_MAX: u64 = 6 << 30;
+
+/// Uses memory that is free and gives it back, so that it is at hand for the page cache.
+///
+/// A virtual machine may hand free memory back to its host. Fetching it again made the same `cp` of 1 GiB take 2.6
+/// instead of 0.6 s, so that a copy right after a deletion was flattered against all later ones.
+///
+/// # Errors
+/// When the kernel does not tell how much is free, or refuses.
+pub fn touch(bytes: u64) -> anyhow::Result<()> {
+    let free = procfs::Meminfo::current()?.mem_free;
+    let room = control_group_room().map_or(free, |room| room.min(free));
+    // Never so much that something is evicted.
+    let bytes = bytes.min(room / 10 * 8).min(TOUCHED_BYTES_MAX) as usize;
+    if bytes > 0 {
+        let mut memory = memmap2::MmapMut::map_anon(bytes)?;
+        memory.chunks_mut(4096).for_each(|page| page[0] = 1);
+    }
+    Ok(())
+}
+
+/// What the limit of a container leaves; `None` where there is no limit.
+fn control_group_room() -> Option<u64> {
+    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let files = [
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ];
+    files.iter().find_map(|(limit, used)| Some(number(limit)?.saturating_sub(number(used)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn touching_more_than_there_is_is_no_error() {
+        super::touch(1 << 20).unwrap();
+        super::touch(0).unwrap();
+    }
+}
