@@ -120,8 +120,7 @@ fn with_false_cp(place: &Place, command: &mut Command, script: &str) {
     let directory = place.path().join("bin");
     std::fs::create_dir(&directory).unwrap();
     let real = ["/bin/cp", "/usr/bin/cp"].into_iter().find(|path| Path::new(path).exists()).unwrap();
-    let text =
-        format!("#!/bin/sh\ncase \"$1\" in --reflink=never|--version) exec {real} \"$@\";; esac\n{script}\n");
+    let text = format!("#!/bin/sh\ncase \"$*\" in *artifact) {script};; *) exec {real} \"$@\";; esac\n");
     let path = directory.join("cp");
     std::fs::write(&path, text).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
