@@ -18,8 +18,8 @@ const COLUMNS: &str = "\
 - **Verdict**: `restorable` the restored database is right; `lossy` it is right for an earlier moment, but writes are missing that the strategy promises to keep; `corrupt` the strategy reported success and the restored database is wrong; `stalled` the backup stopped converging and was ended; `timed_out` it converged too slowly for the deadline; `failed` the strategy reported an error; `unavailable` something that it needs is not here; `unverified` the trial proved nothing. Of several trials the worst verdict is shown. A control promises nothing.
 - **Backup**: from the call until the artifact is durable, fsync included. \"not in 12 s\": it never was.
 - **vs copy**: the time of a plain `cp` and fsync of the same bytes right before the trial, divided by the backup time. 1 is as fast as a copy, 0.5 takes twice as long. Compare this between machines, not the times.
-- **Write p99** and **Worst write**: latency of the application's writes without a backup → during the backup. It counts from when a write was due, so waiting in a queue counts.
-- **Downtime**: the time in the backup window in which no write could be acknowledged.
+- **Write p99** and **Worst write**: latency of the application's writes without a backup → during the backup. It counts from when a write was due, so waiting in a queue counts. Of fewer than 100 writes in a window the p99 is the worst one.
+- **Downtime**: the time in the backup window in which no write could be acknowledged: the application was stopped, or writes waited and none was answered for 0.1 s or more.
 - **Lost writes** and **Lost time**: acknowledged writes that the restored database lacks, and the time from the newest write that it holds until the disaster. Writes after the end of a backup are lost to every strategy that does not ship them on.
 - **Recovery**: from the disaster until the restored application has answered one read and one write.
 - **Artifact**: size of what has to be kept. **Memory**: peak resident memory of the strategy's largest process.
