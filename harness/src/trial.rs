@@ -55,8 +55,8 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// Runs one trial:
 ///
 /// 1. provision: the subject started on a copy of the dataset, ledger open;
-/// 2. reference: workload alone, the window that the backup window is later held against; then the machine settles,
-///    with caches as the scenario asks;
+/// 2. reference: workload alone, the window that the backup window is later held against; then the machine settles:
+///    the plain copy that the backup is compared with, caches as the scenario asks;
 /// 3. backup: the strategy runs while the workload goes on, watched for progress, stall and deadline;
 /// 4. tail: workload goes on, so that what a finished backup lacks can be seen;
 /// 5. disaster: the subject killed with SIGKILL, its data directory lost;
@@ -208,11 +208,6 @@ impl<'a> Drill<'a> {
         if !storage::reflink(source, &live).context("cannot copy the dataset")? {
             calibration::copy(&self.launcher, source, &live, cache)?;
         }
-        // The plain copy that the backup is compared with: of the same bytes, and the second one where the live
-        // database is a copy as well, because a first one after the deletions of an earlier trial is slower.
-        let scratch = self.place("scratch");
-        self.copy_seconds = Some(calibration::copy(&self.launcher, source, &scratch.join("copy"), cache)?);
-        std::fs::remove_dir_all(scratch).context("cannot remove the scratch directory")?;
         self.epoch_ns = now_ns() + LEAD_NS;
         let mut subject = EmbeddedSqlite::new(&self.launcher, self.application(live));
         subject.start()?;
@@ -224,7 +219,17 @@ impl<'a> Drill<'a> {
         let from_ns = self.board.enter("reference");
         self.wait(subject, self.scenario.trial.reference_seconds)?;
         self.reference = Span { from_ns, to_ns: self.board.enter("settle") };
-        calibration::prepare(&self.launcher, subject.database(), self.scenario.subject.cache)
+        self.settle(subject)
+    }
+
+    /// Makes the plain copy that the backup is compared with, of the same bytes and right before it, and brings the
+    /// machine into the same state once more. The copy stays until the backup is over: deleting it would give the
+    /// backup memory and disk that the copy did not have.
+    fn settle(&mut self, subject: &EmbeddedSqlite) -> Result<()> {
+        let (source, cache) = (&self.site.source.database, self.scenario.subject.cache);
+        let copy = self.place("scratch").join("copy");
+        self.copy_seconds = Some(calibration::copy(&self.launcher, source, &copy, cache)?);
+        calibration::prepare(&self.launcher, subject.database(), cache)
     }
 
     /// True while the application has not ended by itself.
@@ -240,7 +245,7 @@ impl<'a> Drill<'a> {
     fn backup(&mut self, subject: &mut EmbeddedSqlite) -> Result<bool> {
         self.cached_share = storage::cached_share(subject.database()).ok();
         let destination = self.place("artifact");
-        let copy_seconds = self.copy_seconds.expect("a provisioned trial has its copy");
+        let copy_seconds = self.copy_seconds.expect("a settled trial has its copy");
         let stall_after = Duration::from_secs_f64(stall_seconds(self.scenario, copy_seconds));
         let deadline = Duration::from_secs_f64(self.scenario.trial.deadline_seconds);
         let from_ns = self.board.enter("backup");
@@ -273,6 +278,7 @@ impl<'a> Drill<'a> {
     }
 
     fn disaster(&mut self, subject: &mut EmbeddedSqlite) -> Result<()> {
+        std::fs::remove_dir_all(self.place("scratch")).context("cannot remove the scratch directory")?;
         self.disaster_ns = self.board.enter("disaster");
         subject.kill();
         std::fs::rename(self.place("live"), self.place("lost"))

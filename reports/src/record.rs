@@ -79,7 +79,7 @@ pub struct Calibration {
     pub sequential_read_seconds: f64,
     /// Durable sequential write (fsync included) of as many bytes, or of 1 GiB where the dataset is larger.
     pub durable_write_bytes_per_second: f64,
-    /// `cp` of the dataset followed by fsync of file and directory: one measurement before each trial.
+    /// `cp` of the dataset followed by fsync of file and directory: one measurement right before each backup.
     pub copy_seconds: Vec<f64>,
     /// fsync after a 4 KiB append: median over 50.
     pub fsync_ms: f64,
@@ -266,7 +266,7 @@ pub struct Backup {
     /// How long it would take in all: the law of restarts where passes begin again with every commit, else
     /// what its speed so far gives; null when neither applies or it finished.
     pub eta_seconds: Option<f64>,
-    /// `cp` and fsync of the same bytes right before this trial.
+    /// `cp` and fsync of the same bytes right before this backup.
     pub copy_seconds: Option<f64>,
     /// `copy_seconds` divided by `seconds`: above 1 is faster than a plain copy.
     pub vs_copy: Option<f64>,
