@@ -12,12 +12,12 @@ use std::time::Duration;
 use harness::dataset::{self, DatasetSpec};
 use harness::measure::clock::now_ns;
 use harness::process::{Account, Cancel, Launcher};
-use harness::subject::{EmbeddedSqlite, Subject};
-use harness::workload::embedded::{Application, JournalMode, Synchronous, Task};
+use harness::subject::{Database, Subject};
+use harness::workload::application::{Application, Target, Task};
 use harness::workload::ledger::Ledger;
-use harness::workload::model::Model;
+use harness::workload::model::{Marks, Model};
 use harness::workload::schedule::{Arrivals, Load, Pattern, Rate};
-use harness::workload::statements::Statements;
+use harness::workload::sqlite::{self, JournalMode, SqliteTarget, Synchronous};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use rusqlite::Connection;
@@ -35,6 +35,7 @@ fn main() {
     let source = directory.path().join("source.sqlite");
     let generated = dataset::generate(&spec, &source, &|| false, &mut |_| {}).unwrap();
     let model = Model {
+        marks: Marks::Stamps,
         seed: 1,
         writers: 1,
         rows_per_transaction: 1,
@@ -62,16 +63,18 @@ fn driven(source: &Path, place: &Path, spec: &DatasetSpec, model: &Model, second
     let launcher = Launcher::new(place, &Cancel::default());
     let load = Load { rate: Rate::Open(RATE), arrivals: Arrivals::Poisson, pattern: Pattern::Constant };
     let application = Application {
-        database,
-        journal_mode: JournalMode::Wal,
-        synchronous: Synchronous::Off,
-        busy_timeout_ms: 5000,
+        target: Target::Sqlite(SqliteTarget {
+            database: database.clone(),
+            journal_mode: JournalMode::Wal,
+            synchronous: Synchronous::Off,
+            busy_timeout_ms: 5000,
+        }),
         dataset: spec.clone(),
         model: model.clone(),
-        task: Task::Work { load, ledger_directory: place.to_owned(), epoch_ns: now_ns() },
+        task: Task::Serve,
     };
-    let mut subject = EmbeddedSqlite::new(&launcher, application);
-    subject.start().unwrap();
+    let mut subject = Subject::new(&launcher, Database::File(database), None, application);
+    subject.begin(Task::Work { load, ledger_directory: place.to_owned(), epoch_ns: now_ns() }).unwrap();
     std::thread::sleep(Duration::from_secs_f64(seconds));
     subject.stop().unwrap();
     let used = launcher.roster().used(Account::Subject).unwrap();
@@ -86,11 +89,10 @@ fn bare(source: &Path, place: &Path, spec: &DatasetSpec, model: &Model, writes: 
     let connection = Connection::open(&database).unwrap();
     connection.pragma_update(None, "journal_mode", "wal").unwrap();
     connection.pragma_update(None, "synchronous", "off").unwrap();
-    let mut statements = Statements::prepare(&connection).unwrap();
     let before = cpu_seconds();
     for index in 0..writes {
-        statements.change(model, origin.as_ref(), 0, index).unwrap();
-        statements.commit().unwrap();
+        sqlite::change(&connection, model, origin.as_ref(), 0, index).unwrap();
+        connection.prepare_cached("COMMIT").unwrap().execute([]).unwrap();
     }
     cpu_seconds() - before
 }

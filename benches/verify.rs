@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use harness::dataset::{Origin, Torrent};
-use harness::verify::{Integrity, Request, content_digest, verify};
+use harness::verify::{Database, Integrity, Request, content_digest, verify};
 use harness::workload::ledger::{Ledger, LedgerWriter};
-use harness::workload::model::{Key, Model, info_hash, stamp};
+use harness::workload::model::{Key, Marks, Model, info_hash, stamp};
 use rusqlite::Connection;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -30,7 +30,14 @@ impl Origin for Dataset {
 }
 
 fn model() -> Model {
-    Model { seed: 1, writers: 1, rows_per_transaction: 1, multi_row_share: 0.0, torrents: TORRENTS }
+    Model {
+        marks: Marks::Stamps,
+        seed: 1,
+        writers: 1,
+        rows_per_transaction: 1,
+        multi_row_share: 0.0,
+        torrents: TORRENTS,
+    }
 }
 
 fn database(directory: &Path) -> PathBuf {
@@ -82,21 +89,24 @@ fn write(database: &Path, ledger: &Path) {
 fn read_rows(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().unwrap();
     let database = database(directory.path());
-    let expected = content_digest(&database, TORRENTS, &mut |_| {}).unwrap();
+    let source = Database::Sqlite(database.clone());
+    let expected = content_digest(&source, TORRENTS, &mut |_| {}).unwrap();
     let mut group = criterion.benchmark_group("rows");
     group.sample_size(10).throughput(Throughput::Elements(TORRENTS));
     group.bench_function("content_digest", |bencher| {
-        bencher.iter(|| content_digest(black_box(&database), TORRENTS, &mut |_| {}).unwrap());
+        bencher.iter(|| content_digest(black_box(&source), TORRENTS, &mut |_| {}).unwrap());
     });
     write(&database, directory.path());
     for (name, integrity) in [("verify_quick", Integrity::Quick), ("verify_full", Integrity::Full)] {
         let request = Request {
-            database: database.clone(),
+            database: source.clone(),
             ledger: directory.path().to_owned(),
             model: model(),
             expected: expected.clone(),
             integrity,
             keep_acknowledged_before_ns: Some(u64::MAX),
+            lack_sent_after_ns: None,
+            never_written: Vec::new(),
             backup_completed_ns: WRITES,
             disaster_ns: u64::MAX,
         };

@@ -1,9 +1,13 @@
 //! Everything that makes a trial happen: scenario, plan, trial, record.
 
+pub mod container;
 pub mod dataset;
+pub mod docker;
 pub mod error;
 pub mod event;
+pub mod images;
 pub mod measure;
+pub mod mysql;
 pub mod plan;
 pub mod process;
 pub mod run;

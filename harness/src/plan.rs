@@ -9,12 +9,12 @@ use reports::record::Verdict;
 use crate::dataset::{self, DatasetSpec};
 use crate::error::{Error, Result};
 use crate::measure::storage::free_bytes;
-use crate::scenario::{Overrides, Scenario};
-use crate::strategy::{self, Settings};
+use crate::scenario::{App, Engine, Overrides, Scenario, SubjectSection, Variant};
+use crate::strategy::{self, Settings, Strategy};
 use crate::verify::Integrity;
-use crate::workload::embedded::JournalMode;
-use crate::workload::model::Model;
+use crate::workload::model::{Marks, Model};
 use crate::workload::schedule::{Load, Rate};
+use crate::workload::sqlite::JournalMode;
 
 /// All trials of a run.
 pub struct Plan {
@@ -39,16 +39,62 @@ pub struct TrialPlan {
     pub expected: Vec<Verdict>,
     /// The database.
     pub dataset: DatasetSpec,
-    /// Size that the generated file will have.
+    /// Size that the database will have: exact for SQLite, estimated for MySQL.
     pub dataset_bytes: u64,
-    /// The journal mode.
-    pub journal_mode: JournalMode,
+    /// The system under test.
+    pub deployment: Deployment,
     /// The offered load.
     pub load: Load,
     /// What the writes are.
     pub model: Model,
     /// Counts from 1.
     pub repetition: u32,
+}
+
+/// An application on an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deployment {
+    /// The engine.
+    pub engine: Engine,
+    /// The application.
+    pub app: App,
+    /// SQLite's journal mode; `None` for MySQL.
+    pub journal_mode: Option<JournalMode>,
+}
+
+impl Deployment {
+    /// All deployments that a scenario asks for.
+    fn all(subject: &SubjectSection) -> Vec<Deployment> {
+        let mut all = Vec::new();
+        for &app in &subject.apps {
+            for &engine in &subject.engines {
+                let modes = match engine {
+                    Engine::Sqlite => subject.journal_modes.iter().map(|mode| Some(*mode)).collect(),
+                    Engine::Mysql => vec![None],
+                };
+                all.extend(modes.into_iter().map(|journal_mode| Deployment { engine, app, journal_mode }));
+            }
+        }
+        all
+    }
+
+    /// One word: `wal`, `mysql`, `tracker-wal`, `tracker-mysql`.
+    fn label(self) -> String {
+        let engine = self.journal_mode.map_or(self.engine.name(), JournalMode::name);
+        match self.app {
+            App::Embedded => engine.to_owned(),
+            App::Tracker => format!("tracker-{engine}"),
+        }
+    }
+
+    fn is_for(self, variant: &Variant, strategy: &dyn Strategy) -> bool {
+        strategy.card().engines.contains(&self.engine.name())
+            && variant.engines.as_ref().is_none_or(|engines| engines.contains(&self.engine))
+            && variant.apps.as_ref().is_none_or(|apps| apps.contains(&self.app))
+            && self
+                .journal_mode
+                .is_none_or(|mode| variant.journal_modes.as_ref().is_none_or(|modes| modes.contains(&mode)))
+    }
 }
 
 /// Plans assume this speed for a plain durable copy.
@@ -97,12 +143,13 @@ impl Plan {
         Ok(Plan { scenario, trials })
     }
 
-    /// The datasets that the trials use, with the size of each file.
-    pub fn datasets(&self) -> Vec<(DatasetSpec, u64)> {
-        let mut datasets: Vec<(DatasetSpec, u64)> = Vec::new();
+    /// The datasets that the trials use, with the size of each on its engine.
+    pub fn datasets(&self) -> Vec<(Engine, DatasetSpec, u64)> {
+        let mut datasets: Vec<(Engine, DatasetSpec, u64)> = Vec::new();
         for trial in &self.trials {
-            if !datasets.iter().any(|(known, _)| *known == trial.dataset) {
-                datasets.push((trial.dataset.clone(), trial.dataset_bytes));
+            let engine = trial.deployment.engine;
+            if !datasets.iter().any(|(on, known, _)| (*on, known) == (engine, &trial.dataset)) {
+                datasets.push((engine, trial.dataset.clone(), trial.dataset_bytes));
             }
         }
         datasets
@@ -111,7 +158,7 @@ impl Plan {
     /// Disk space that the run needs at its peak, datasets that are cached already included: every dataset
     /// once, and for the largest trial the live database, the artifact and the restored one.
     pub fn disk_bytes(&self) -> u64 {
-        let cached: u64 = self.datasets().iter().map(|(_, bytes)| bytes).sum();
+        let cached: u64 = self.datasets().iter().map(|(_, _, bytes)| bytes).sum();
         let largest = self.trials.iter().map(|trial| trial.dataset_bytes).max().unwrap_or(0);
         cached + largest * 3 + largest / 5 + (64 << 20)
     }
@@ -139,7 +186,7 @@ impl Plan {
 
     /// About how long the run takes, in seconds, at [`ASSUMED_COPY_BYTES_PER_SECOND`].
     pub fn seconds(&self) -> f64 {
-        let generate: f64 = self.datasets().iter().map(|(_, bytes)| copy_seconds(*bytes)).sum();
+        let generate: f64 = self.datasets().iter().map(|(_, _, bytes)| copy_seconds(*bytes)).sum();
         generate + self.trials.iter().map(|trial| trial.seconds(&self.scenario)).sum::<f64>()
     }
 }
@@ -206,6 +253,8 @@ fn validate(scenario: &Scenario) -> Result<(), String> {
     let lists = [
         ("dataset.sizes", scenario.dataset.sizes.len()),
         ("workload.rates", workload.rates.len()),
+        ("subject.engines", scenario.subject.engines.len()),
+        ("subject.apps", scenario.subject.apps.len()),
         ("subject.journal_modes", scenario.subject.journal_modes.len()),
         ("variants", scenario.variants.len()),
     ];
@@ -227,28 +276,28 @@ fn plan_block(
     let dataset =
         DatasetSpec { profile: scenario.dataset.profile.clone(), target_bytes: size.0, seed: scenario.seed };
     let generated = dataset::predicted(&dataset)?;
-    let torrents_min = Model::torrents_min(workload.writers, workload.rows_per_transaction);
-    if generated.torrents < torrents_min {
-        return Err(Error::Input(format!(
-            "{} writers with {} rows a transaction need {torrents_min} torrents, and at {size} there are {}: choose a \
-             larger size or fewer writers or rows",
-            workload.writers, workload.rows_per_transaction, generated.torrents
-        )));
-    }
-    let model = Model {
-        // Variants of one repetition meet the same writes; another repetition is another draw.
-        seed: scenario.seed.wrapping_add(u64::from(repetition)),
-        writers: workload.writers,
-        rows_per_transaction: workload.rows_per_transaction,
-        multi_row_share: workload.multi_row_share,
-        torrents: generated.torrents,
-    };
-    for journal_mode in &scenario.subject.journal_modes {
+    let deployments = Deployment::all(&scenario.subject);
+    let mut used = vec![false; scenario.variants.len()];
+    for deployment in &deployments {
+        let model = model(scenario, deployment.app, repetition, generated.torrents);
+        let torrents_min = Model::torrents_min(model.marks, model.writers, model.rows_per_transaction);
+        if generated.torrents < torrents_min {
+            return Err(Error::Input(format!(
+                "{} writers with {} rows a transaction need {torrents_min} torrents, and at {size} there are {}: \
+                 choose a larger size or fewer writers or rows",
+                model.writers, model.rows_per_transaction, generated.torrents
+            )));
+        }
+        let dataset_bytes = match deployment.engine {
+            Engine::Sqlite => generated.bytes,
+            Engine::Mysql => dataset::mysql::predicted(&dataset)?.bytes,
+        };
         for (number, variant) in scenario.variants.iter().enumerate() {
-            if variant.journal_modes.as_ref().is_some_and(|modes| !modes.contains(journal_mode)) {
+            let found = strategy::named(&variant.strategy)?;
+            if !deployment.is_for(variant, found) {
                 continue;
             }
-            let found = strategy::named(&variant.strategy)?;
+            used[number] = true;
             let settings = found.complete(&variant.settings).map_err(|message| {
                 Error::Input(format!("variant {} ({}): {message}", number + 1, variant.strategy))
             })?;
@@ -260,21 +309,52 @@ fn plan_block(
             let rate_label =
                 rate.writes_per_second().map_or_else(|| "closed".to_owned(), |rate| rate.to_string());
             trials.push(TrialPlan {
-                id: format!("{strategy}{label}/{}/{size}/{rate_label}/{repetition}", journal_mode.name()),
+                id: format!("{strategy}{label}/{}/{size}/{rate_label}/{repetition}", deployment.label()),
                 strategy,
                 settings,
                 variant: named.join(", "),
                 expected: variant.expect.clone(),
                 dataset: dataset.clone(),
-                dataset_bytes: generated.bytes,
-                journal_mode: *journal_mode,
+                dataset_bytes,
+                deployment: *deployment,
                 load: Load { rate, arrivals: workload.arrivals, pattern: workload.pattern },
                 model: model.clone(),
                 repetition,
             });
         }
     }
-    Ok(())
+    match used.iter().position(|used| !used) {
+        None => Ok(()),
+        Some(number) => {
+            let variant = &scenario.variants[number];
+            let engines = strategy::named(&variant.strategy)?.card().engines.join(" and ");
+            Err(Error::Input(format!(
+                "variant {} ({}) meets no subject: the strategy is for {engines}, and none of the scenario's engines, \
+                 apps and journal modes is among the variant's",
+                number + 1,
+                variant.strategy
+            )))
+        }
+    }
+}
+
+/// What the writes of a repetition are.
+fn model(scenario: &Scenario, app: App, repetition: u32, torrents: u64) -> Model {
+    let workload = &scenario.workload;
+    // A tracker knows one write only: one more completed download of one torrent.
+    let (marks, rows_per_transaction, multi_row_share) = match app {
+        App::Embedded => (Marks::Stamps, workload.rows_per_transaction, workload.multi_row_share),
+        App::Tracker => (Marks::Counts, 1, 0.0),
+    };
+    Model {
+        // Variants of one repetition meet the same writes; another repetition is another draw.
+        seed: scenario.seed.wrapping_add(u64::from(repetition)),
+        writers: workload.writers,
+        rows_per_transaction,
+        multi_row_share,
+        marks,
+        torrents,
+    }
 }
 
 /// A size in one word that means exactly this size: `96MiB`, `1.5GiB`, and plain bytes where no short form does.

@@ -89,9 +89,22 @@ impl Launcher {
         Launcher { cancel: cancel.clone(), work_directory: work_directory.to_owned(), roster: Arc::default() }
     }
 
+    /// What the children are marked with: temporary files belong below it.
+    pub fn work_directory(&self) -> &Path {
+        &self.work_directory
+    }
+
     /// The processes of this launcher.
     pub fn roster(&self) -> std::sync::MutexGuard<'_, Roster> {
         self.roster.lock().expect("nobody panics while holding the roster")
+    }
+
+    /// Sends SIGKILL to every process on an account, one right after the other. What the kernel does not permit (a
+    /// container of another user) is for whoever started it.
+    pub fn kill_all(&self, account: Account) {
+        for pid in self.roster().running(account) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
     }
 
     /// Starts a command.

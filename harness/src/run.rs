@@ -9,14 +9,20 @@ use jiff::Timestamp;
 use reports::record::{Calibration, Results, Run, SCHEMA, Trial};
 use reports::render::markdown::markdown;
 
-use crate::dataset::DatasetSpec;
+use crate::container::Network;
 use crate::dataset::cache::{self, CachedDataset};
+use crate::dataset::{self, DatasetSpec};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
+use crate::images::{self, Kind};
 use crate::measure::{calibration, host};
 use crate::plan::{Plan, TrialPlan};
 use crate::process::{Account, Cancel, Launcher};
-use crate::trial::{self, Site, Source};
+use crate::scenario::{App, Engine, Scenario};
+use crate::strategy;
+use crate::subject::{Server, ServerSetup};
+use crate::trial::{self, Images, Site, Source};
+use crate::verify::Database;
 use crate::worker::Job;
 use crate::workspace::{STAGED, Workspace};
 
@@ -53,30 +59,32 @@ pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result
     let workspace = Workspace::open(&request.root)?;
     let swept = workspace.sweep()?;
     if swept.runs > 0 {
-        let (runs, processes) = (swept.runs, swept.processes);
+        let (runs, processes, containers) = (swept.runs, swept.processes, swept.containers);
         observer(Event::Note(format!(
-            "cleaned what {runs} killed run(s) had left: {processes} process(es), files"
+            "cleaned what {runs} killed run(s) had left: {processes} process(es), {containers} container(s), files"
         )));
     }
     plan.check_disk(workspace.root(), cached_bytes(plan, &workspace.cache()))?;
     let mut archive = Archive::open(request, &workspace)?;
     let work = workspace.work_directory(&plan.scenario.name)?;
-    let mut sources: Vec<(DatasetSpec, Source)> = Vec::new();
     let left = archive.left(plan);
+    let images = obtain_images(&left, &plan.scenario, &Launcher::new(work.path(), cancel), observer)?;
+    let mut sources: Vec<(Engine, DatasetSpec, Source)> = Vec::new();
     if left.len() < plan.trials.len() {
         let done = plan.trials.len() - left.len();
         observer(Event::Note(format!("{done} of {} trials have a record already", plan.trials.len())));
     }
     for (index, trial_plan) in left.iter().enumerate() {
         cancel.check()?;
-        if !sources.iter().any(|(known, _)| *known == trial_plan.dataset) {
-            let (source, calibration) =
-                prepare(&trial_plan.dataset, &workspace, work.path(), cancel, observer)?;
+        let (engine, spec) = (trial_plan.deployment.engine, &trial_plan.dataset);
+        if !sources.iter().any(|(on, known, _)| (*on, known) == (engine, spec)) {
+            let desk = Desk { workspace: &workspace, work: work.path(), images: &images, cancel, observer };
+            let (source, calibration) = desk.prepare(engine, spec)?;
             archive.results.run.calibration.push(calibration);
-            sources.push((trial_plan.dataset.clone(), source));
+            sources.push((engine, spec.clone(), source));
         }
-        let source = sources.iter().find(|(known, _)| *known == trial_plan.dataset);
-        let source = &source.expect("it was prepared above").1;
+        let source = sources.iter().find(|(on, known, _)| (*on, known) == (engine, spec));
+        let source = &source.expect("it was prepared above").2;
         observer(Event::TrialStarted {
             number: plan.trials.len() - left.len() + index + 1,
             of: plan.trials.len(),
@@ -85,7 +93,7 @@ pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result
         });
         let directory = work.path().join(format!("trial-{}", index + 1));
         std::fs::create_dir(&directory).context("cannot create the directory of a trial")?;
-        let site = Site { source, directory: &directory, cancel, observer };
+        let site = Site { source, images: &images, directory: &directory, cancel, observer };
         let trial = trial::run(trial_plan, &plan.scenario, &site)?;
         std::fs::remove_dir_all(&directory).context("cannot remove the directory of a trial")?;
         archive.add(trial)?;
@@ -94,32 +102,119 @@ pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result
     Ok((archive.results, archive.directory))
 }
 
-/// Bytes of the plan's datasets that are in the cache already.
+/// Bytes of the plan's datasets that are in the cache already. Those of MySQL are not looked for: which server they
+/// were made by is known only once there is an image.
 pub fn cached_bytes(plan: &Plan, directory: &Path) -> u64 {
     let datasets = plan.datasets();
-    datasets.iter().filter(|(spec, _)| cache::is_cached(directory, spec)).map(|(_, bytes)| bytes).sum()
+    let cached = datasets
+        .iter()
+        .filter(|(engine, spec, _)| *engine == Engine::Sqlite && cache::is_cached(directory, spec));
+    cached.map(|(_, _, bytes)| bytes).sum()
 }
 
-/// Generates a dataset or finds it in the cache, takes its digest, and measures what the machine can do with it.
-fn prepare(
-    spec: &DatasetSpec,
-    workspace: &Workspace,
-    work: &Path,
-    cancel: &Cancel,
+/// Gets the images that these trials need. Without those of a subject there is no run; without the tools, only some
+/// strategies are unavailable.
+fn obtain_images(
+    trials: &[&TrialPlan],
+    scenario: &Scenario,
+    launcher: &Launcher,
     observer: Observer<'_>,
-) -> Result<(Source, Calibration)> {
-    let CachedDataset { database, rows, torrents, .. } =
-        cache::obtain(&workspace.cache(), spec, &|| cancel.is_cancelled(), &mut |bytes| {
-            observer(Event::Generating { dataset: spec, bytes });
-        })?;
-    observer(Event::Preparing("taking the digest of the dataset".into()));
-    let launcher = Launcher::new(work, cancel);
-    let job = Job::Digest { database: database.clone(), torrents };
-    let content = launcher.work(Account::Preparation, &job, &mut |_| {})?;
-    observer(Event::Preparing("measuring what the disk can do".into()));
-    let calibration = calibration::measure(&launcher, &database, work)?;
-    cancel.check()?;
-    Ok((Source { database, rows, content }, calibration))
+) -> Result<Images> {
+    let named = &scenario.subject.images;
+    let any = |wanted: &dyn Fn(&TrialPlan) -> bool| trials.iter().any(|trial| wanted(trial));
+    let obtain = |kind, named: &Option<String>| images::obtain(kind, named.as_deref(), launcher, observer);
+    let contained =
+        |trial: &TrialPlan| strategy::named(trial.strategy).is_ok_and(|found| found.card().contained);
+    let mut images = Images::default();
+    if any(&|trial| trial.deployment.engine == Engine::Mysql) {
+        images.mysql = Some(obtain(Kind::Mysql, &named.mysql)?);
+    }
+    if any(&|trial| trial.deployment.app == App::Tracker) {
+        images.tracker = Some(obtain(Kind::Tracker, &named.tracker)?);
+    }
+    if any(&contained) {
+        images.tools = match obtain(Kind::Tools, &None) {
+            Ok(image) => Some(Ok(image)),
+            Err(Error::Environment(cause)) => Some(Err(cause)),
+            Err(error) => return Err(error),
+        };
+    }
+    Ok(images)
+}
+
+/// What datasets are prepared with.
+struct Desk<'a> {
+    workspace: &'a Workspace,
+    work: &'a Path,
+    images: &'a Images,
+    cancel: &'a Cancel,
+    observer: Observer<'a>,
+}
+
+impl Desk<'_> {
+    /// Gets a dataset, and measures what the machine can do with it.
+    fn prepare(&self, engine: Engine, spec: &DatasetSpec) -> Result<(Source, Calibration)> {
+        let source = match engine {
+            Engine::Sqlite => self.sqlite(spec)?,
+            Engine::Mysql => self.mysql(spec)?,
+        };
+        (self.observer)(Event::Preparing("measuring what the disk can do".into()));
+        let calibration = calibration::measure(&self.launcher(), &source.database, self.work)?;
+        self.cancel.check()?;
+        Ok((source, calibration))
+    }
+
+    fn launcher(&self) -> Launcher {
+        Launcher::new(self.work, self.cancel)
+    }
+
+    /// Generates a database or finds it in the cache, and takes its digest.
+    fn sqlite(&self, spec: &DatasetSpec) -> Result<Source> {
+        let CachedDataset { database, rows, bytes, torrents, .. } =
+            cache::obtain(&self.workspace.cache(), spec, &|| self.cancel.is_cancelled(), &mut |bytes| {
+                (self.observer)(Event::Generating { dataset: spec, bytes })
+            })?;
+        (self.observer)(Event::Preparing("taking the digest of the dataset".into()));
+        let job = Job::Digest { database: Database::Sqlite(database.clone()), torrents };
+        let content = self.launcher().work(Account::Preparation, &job, &mut |_| {})?;
+        Ok(Source { database, bytes, rows, content })
+    }
+
+    /// Loads a database with a server of its own, or finds its data directory in the cache.
+    fn mysql(&self, spec: &DatasetSpec) -> Result<Source> {
+        let image = self.images.mysql.as_ref().expect("the image of a subject was obtained first");
+        let cancelled = || self.cancel.is_cancelled();
+        let cached =
+            cache::obtain_mysql(&self.workspace.cache(), spec, &image.id, &cancelled, &mut |data| {
+                let setup = ServerSetup {
+                    image: image.reference.clone(),
+                    data_directory: data.to_owned(),
+                    run_directory: self.work.join("run-loading"),
+                    artifact: self.work.to_owned(),
+                    options: dataset::mysql::LOADING_OPTIONS
+                        .iter()
+                        .map(|option| (*option).to_owned())
+                        .collect(),
+                    port: None,
+                    network: Network::Bridge,
+                    account: Account::Preparation,
+                };
+                (self.observer)(Event::Preparing("starting a MySQL server to load the dataset".into()));
+                let mut server = Server::new(&self.launcher(), setup)?;
+                server.start()?;
+                let loaded = dataset::mysql::load(server.address(), spec, &cancelled, &mut |bytes| {
+                    (self.observer)(Event::Generating { dataset: spec, bytes });
+                })?;
+                server.stop()?;
+                Ok(loaded)
+            })?;
+        Ok(Source {
+            database: cached.data_directory,
+            bytes: cached.bytes,
+            rows: cached.rows,
+            content: cached.content,
+        })
+    }
 }
 
 /// The results of a run and where they are kept.

@@ -1,8 +1,10 @@
 //! Scenario files: what a set of trials is to be.
 //!
-//! A scenario names one subject, one dataset profile and one workload, lists for the dimensions that vary
-//! (`journal_modes`, `sizes`, `rates`), and the variants to put on trial. The plan is their product.
+//! A scenario names the subject, one dataset profile and one workload, lists for the dimensions that vary
+//! (`engines`, `apps`, `journal_modes`, `sizes`, `rates`), and the variants to put on trial. The plan is their
+//! product.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
@@ -12,8 +14,9 @@ use serde::Deserialize;
 use crate::error::{Error, Result, unknown};
 use crate::strategy::Settings;
 use crate::verify::Integrity;
-use crate::workload::embedded::{JournalMode, Synchronous};
 use crate::workload::schedule::{Arrivals, Pattern, Rate};
+use crate::workload::sqlite::{JournalMode, Synchronous};
+use crate::workload::tracker::Announces;
 
 /// A scenario file.
 #[derive(Clone, Debug, Deserialize)]
@@ -48,16 +51,28 @@ pub struct Scenario {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SubjectSection {
-    /// Database engine.
-    pub engine: Engine,
-    /// What writes.
-    pub app: App,
+    /// Database engines: one set of trials each.
+    pub engines: Vec<Engine>,
+    /// What writes: one set of trials each.
+    pub apps: Vec<App>,
     /// SQLite journal modes: one set of trials each.
     pub journal_modes: Vec<JournalMode>,
-    /// SQLite's `synchronous`.
+    /// SQLite's `synchronous`, where the harness itself opens the file.
     pub synchronous: Synchronous,
-    /// How long a write waits for a lock before it is refused.
+    /// How long a write waits for a lock before it is refused, where the harness itself opens the SQLite file.
     pub busy_timeout_ms: u64,
+    /// MySQL: after how many commits the binary log is made durable; 0: never.
+    pub sync_binlog: u32,
+    /// MySQL: 1: the redo log is durable at each commit; 2: written; 0: once a second.
+    pub innodb_flush_log_at_trx_commit: u32,
+    /// Any other option of mysqld.
+    pub mysql_options: BTreeMap<String, toml::Value>,
+    /// How the tracker is announced to.
+    pub announces: Announces,
+    /// Images to use instead of the default ones.
+    pub images: ImagesSection,
+    /// Port of the MySQL server on 127.0.0.1; any free one when absent.
+    pub port: Option<u16>,
     /// The page cache when the backup begins.
     pub cache: Cache,
 }
@@ -65,14 +80,45 @@ pub struct SubjectSection {
 impl Default for SubjectSection {
     fn default() -> Self {
         SubjectSection {
-            engine: Engine::Sqlite,
-            app: App::Embedded,
+            engines: vec![Engine::Sqlite],
+            apps: vec![App::Embedded],
             journal_modes: vec![JournalMode::Wal],
             synchronous: Synchronous::default(),
             busy_timeout_ms: 5000,
+            sync_binlog: 1,
+            innodb_flush_log_at_trx_commit: 1,
+            mysql_options: BTreeMap::new(),
+            announces: Announces::default(),
+            images: ImagesSection::default(),
+            port: None,
             cache: Cache::default(),
         }
     }
+}
+
+impl SubjectSection {
+    /// All options that a MySQL server is started with besides the harness's own, as text.
+    pub fn server_options(&self) -> BTreeMap<String, String> {
+        let mut options = BTreeMap::from([
+            ("sync_binlog".to_owned(), self.sync_binlog.to_string()),
+            ("innodb_flush_log_at_trx_commit".to_owned(), self.innodb_flush_log_at_trx_commit.to_string()),
+        ]);
+        for (name, value) in &self.mysql_options {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            options.insert(name.clone(), value);
+        }
+        options
+    }
+}
+
+/// Images to use instead of the default ones.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImagesSection {
+    /// The MySQL server.
+    pub mysql: Option<String>,
+    /// The tracker.
+    pub tracker: Option<String>,
 }
 
 /// A database engine.
@@ -81,6 +127,8 @@ impl Default for SubjectSection {
 pub enum Engine {
     /// SQLite.
     Sqlite,
+    /// MySQL.
+    Mysql,
 }
 
 impl Engine {
@@ -88,6 +136,7 @@ impl Engine {
     pub fn name(self) -> &'static str {
         match self {
             Engine::Sqlite => "sqlite",
+            Engine::Mysql => "mysql",
         }
     }
 }
@@ -98,6 +147,8 @@ impl Engine {
 pub enum App {
     /// The harness's own writer process.
     Embedded,
+    /// The Torrust tracker, written to through announces.
+    Tracker,
 }
 
 impl App {
@@ -105,6 +156,7 @@ impl App {
     pub fn name(self) -> &'static str {
         match self {
             App::Embedded => "embedded",
+            App::Tracker => "tracker",
         }
     }
 }
@@ -207,7 +259,11 @@ pub struct Variant {
     /// What differs from the defaults.
     #[serde(default)]
     pub settings: Settings,
-    /// Only in these journal modes; all of the subject's when absent.
+    /// Only on these engines; on all of the subject's that the strategy knows when absent.
+    pub engines: Option<Vec<Engine>>,
+    /// Only with these applications; with all of the subject's when absent.
+    pub apps: Option<Vec<App>>,
+    /// Only in these journal modes; all of the subject's when absent. Does not concern MySQL.
     pub journal_modes: Option<Vec<JournalMode>>,
     /// Verdicts that this scenario expects, where they differ from what the promise demands.
     #[serde(default)]

@@ -1,6 +1,7 @@
 //! One trial, from an empty directory to its record.
 
 mod record;
+mod stage;
 mod verdict;
 
 use std::path::{Path, PathBuf};
@@ -11,34 +12,50 @@ use reports::record::Trial;
 
 use crate::error::{Error, Result};
 use crate::event::Observer;
+use crate::images::Image;
 use crate::measure::clock::{now_ns, seconds_between};
 use crate::measure::impact::Span;
 use crate::measure::sampler::{self, Board, Sampled};
 use crate::measure::{calibration, storage};
 use crate::plan::{TrialPlan, stall_seconds};
 use crate::process::{Account, Cancel, Counters, Launcher};
-use crate::scenario::Scenario;
+use crate::scenario::{App, Engine, Scenario};
 use crate::strategy::watch::{Halt, Watch};
-use crate::strategy::{self, BackupContext, RestoreContext, Strategy};
-use crate::subject::{EmbeddedSqlite, Subject};
+use crate::strategy::{self, BackupContext, Moments, RestoreContext, Shipper, Strategy};
+use crate::subject::Subject;
 use crate::verify::{self, ContentDigest};
 use crate::worker::Job;
-use crate::workload::embedded::{Application, Task};
+use crate::workload::application::Task;
 
-/// A dataset that is ready for trials.
+/// A dataset that is ready for trials, on one engine.
 pub struct Source {
-    /// The database, never written to.
+    /// The database, never written to: a file or a data directory.
     pub database: PathBuf,
+    /// Its size.
+    pub bytes: u64,
     /// Rows of all its tables.
     pub rows: u64,
     /// What the rows that no workload touches come to.
     pub content: ContentDigest,
 }
 
+/// The images of a run, as far as its trials need them.
+#[derive(Default)]
+pub struct Images {
+    /// The MySQL server.
+    pub mysql: Option<Image>,
+    /// The tracker.
+    pub tracker: Option<Image>,
+    /// The tools, or why they cannot be had: that is no obstacle to strategies without any.
+    pub tools: Option<Result<Image, String>>,
+}
+
 /// What a trial runs with.
 pub struct Site<'a> {
     /// Its dataset.
     pub source: &'a Source,
+    /// What containers are made from.
+    pub images: &'a Images,
     /// An empty directory of its own.
     pub directory: &'a Path,
     /// The user's wish to stop.
@@ -57,13 +74,14 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// 1. provision: the subject started on a copy of the dataset, ledger open;
 /// 2. reference: workload alone, the window that the backup window is later held against; then the machine settles:
 ///    the plain copy that the backup is compared with, caches as the scenario asks;
-/// 3. backup: the strategy runs while the workload goes on, watched for progress, stall and deadline;
-/// 4. tail: workload goes on, so that what a finished backup lacks can be seen;
-/// 5. disaster: the subject killed with SIGKILL, its data directory lost;
-/// 6. restore: the strategy builds a data directory from its artifact alone, in an empty place;
-/// 7. serve: the subject starts on it and answers a read and a write: the recovery is over;
-/// 8. verify: integrity, content, and the ledger;
-/// 9. record: everything above.
+/// 3. arm: what ships continuously starts;
+/// 4. backup: the strategy runs while the workload goes on, watched for progress, stall and deadline;
+/// 5. tail: workload goes on, so that what a finished backup lacks can be seen;
+/// 6. disaster: subject and shipper killed with SIGKILL, the data lost;
+/// 7. restore: the strategy builds the data from its artifact alone, in an empty place;
+/// 8. serve: the subject starts on it and answers a read and a write: the recovery is over;
+/// 9. verify: integrity, content, and the ledger;
+/// 10. record: everything above.
 ///
 /// A backup that does not succeed ends the trial with what was measured so far.
 ///
@@ -72,20 +90,23 @@ const SETTLE: Duration = Duration::from_millis(500);
 pub fn run(plan: &TrialPlan, scenario: &Scenario, site: &Site<'_>) -> Result<Trial> {
     let strategy = strategy::named(plan.strategy)?;
     let mut drill = Drill::new(plan, scenario, site, strategy);
-    if let Some(missing) = strategy.card().tools.iter().find_map(|tool| tool.missing()) {
+    if let Some(missing) = drill.missing() {
         return Ok(drill.unavailable(&missing));
     }
     let (board, sampled) = (drill.board.clone(), drill.sampled());
     sampler::beside(&sampled, &board, site.observer, || {
         let mut subject = drill.provision()?;
         drill.reference(&subject)?;
-        if drill.alive() && drill.backup(&mut subject)? {
+        if drill.alive() && drill.arm(&mut subject)? && drill.backup(&mut subject)? {
             drill.tail(&subject)?;
         }
         drill.disaster(&mut subject)?;
-        if drill.has_artifact() && drill.restore()? {
-            drill.serve()?;
-            drill.verify()?;
+        if drill.has_artifact() {
+            let mut restored = drill.stage("restored")?;
+            if drill.restore(&mut restored)? {
+                drill.serve(&mut restored)?;
+                drill.verify(&mut restored)?;
+            }
         }
         drill.record(&subject)
     })
@@ -103,11 +124,14 @@ struct Drill<'a> {
     cached_share: Option<f64>,
     epoch_ns: u64,
     reference: Span,
-    /// The phase in which the application ended by itself.
+    /// The phase in which the application ended by itself, and what is known about that.
     died: Option<String>,
+    shipper: Option<Box<dyn Shipper>>,
     backup: Option<BackupOutcome>,
     disaster_ns: u64,
     restore: Option<RestoreOutcome>,
+    /// Acknowledged writes that the application itself had never written; unknown where nobody looked.
+    never_written: Option<Vec<(u32, u64)>>,
     verified: Option<verify::Report>,
     /// What the verifier could not do, when it crashed.
     verifier_error: Option<String>,
@@ -151,9 +175,11 @@ impl<'a> Drill<'a> {
             epoch_ns: 0,
             reference: Span { from_ns: 0, to_ns: 0 },
             died: None,
+            shipper: None,
             backup: None,
             disaster_ns: 0,
             restore: None,
+            never_written: None,
             verified: None,
             verifier_error: None,
             harness_before: own_counters(),
@@ -164,58 +190,52 @@ impl<'a> Drill<'a> {
         self.site.directory.join(name)
     }
 
-    fn live_database(&self) -> PathBuf {
-        self.place("live").join("database.sqlite")
+    /// What this machine lacks for the strategy, and how to get it.
+    fn missing(&self) -> Option<String> {
+        let card = self.strategy.card();
+        if let Some(missing) = card.tools.iter().find_map(|tool| tool.missing()) {
+            return Some(missing);
+        }
+        match &self.site.images.tools {
+            Some(Err(cause)) if card.contained => Some(format!("the tools image is not here: {cause}")),
+            _ => None,
+        }
     }
 
-    fn restored_database(&self) -> PathBuf {
-        self.place("restored").join("database.sqlite")
+    fn tools(&self) -> Option<&'a Image> {
+        self.site.images.tools.as_ref().and_then(|tools| tools.as_ref().ok())
     }
 
     fn sampled(&self) -> Sampled {
         Sampled {
             launcher: self.launcher.clone(),
-            database: self.live_database(),
+            database: stage::data(self.plan.deployment.engine, &self.place("live")),
             ledger_directory: self.place("ledger"),
             writers: self.plan.model.writers,
             destination: self.place("artifact"),
         }
     }
 
-    fn application(&self, database: PathBuf) -> Application {
-        Application {
-            database,
-            journal_mode: self.plan.journal_mode,
-            synchronous: self.scenario.subject.synchronous,
-            busy_timeout_ms: self.scenario.subject.busy_timeout_ms,
-            dataset: self.plan.dataset.clone(),
-            model: self.plan.model.clone(),
-            task: Task::Work {
-                load: self.plan.load,
-                ledger_directory: self.place("ledger"),
-                epoch_ns: self.epoch_ns,
-            },
-        }
-    }
-
-    fn provision(&mut self) -> Result<EmbeddedSqlite> {
+    fn provision(&mut self) -> Result<Subject> {
         for name in ["live", "ledger", "artifact", "restored", "scratch"] {
             std::fs::create_dir(self.place(name))
                 .with_context(|| format!("cannot create {}", self.place(name).display()))?;
         }
-        let (source, cache) = (&self.site.source.database, self.scenario.subject.cache);
-        let live = self.live_database();
-        if !storage::reflink(source, &live).context("cannot copy the dataset")? {
-            calibration::copy(&self.launcher, source, &live, cache)?;
-        }
+        let mut subject = self.stage("live")?;
+        calibration::duplicate(&self.launcher, &self.site.source.database, subject.data())?;
+        stage::set_journal_mode(self.plan.deployment, subject.data())?;
+        subject.start_services()?;
         self.epoch_ns = now_ns() + LEAD_NS;
-        let mut subject = EmbeddedSqlite::new(&self.launcher, self.application(live));
-        subject.start()?;
+        subject.begin(Task::Work {
+            load: self.plan.load,
+            ledger_directory: self.place("ledger"),
+            epoch_ns: self.epoch_ns,
+        })?;
         self.site.cancel.sleep_until(Instant::now() + SETTLE)?;
         Ok(subject)
     }
 
-    fn reference(&mut self, subject: &EmbeddedSqlite) -> Result<()> {
+    fn reference(&mut self, subject: &Subject) -> Result<()> {
         let from_ns = self.board.enter("reference");
         self.wait(subject, self.scenario.trial.reference_seconds)?;
         self.reference = Span { from_ns, to_ns: self.board.enter("settle") };
@@ -225,11 +245,11 @@ impl<'a> Drill<'a> {
     /// Makes the plain copy that the backup is compared with, of the same bytes and right before it, and brings the
     /// machine into the same state once more. The copy stays until the backup is over: deleting it would give the
     /// backup memory and disk that the copy did not have.
-    fn settle(&mut self, subject: &EmbeddedSqlite) -> Result<()> {
+    fn settle(&mut self, subject: &Subject) -> Result<()> {
         let (source, cache) = (&self.site.source.database, self.scenario.subject.cache);
         let copy = self.place("scratch").join("copy");
         self.copy_seconds = Some(calibration::copy(&self.launcher, source, &copy, cache)?);
-        calibration::prepare(&self.launcher, subject.database(), cache)
+        calibration::prepare(&self.launcher, subject.data(), cache)
     }
 
     /// True while the application has not ended by itself.
@@ -241,20 +261,59 @@ impl<'a> Drill<'a> {
         self.backup.as_ref().is_some_and(|backup| backup.halt.is_none())
     }
 
-    /// True when there is an artifact.
-    fn backup(&mut self, subject: &mut EmbeddedSqlite) -> Result<bool> {
-        self.cached_share = storage::cached_share(subject.database()).ok();
+    /// True when the backup can begin.
+    fn arm(&mut self, subject: &mut Subject) -> Result<bool> {
+        let from_ns = self.board.enter("arm");
+        let mut watch = self.watch(self.place("artifact"), None);
+        let armed = self.with_backup_context(subject, &mut watch, |strategy, context| strategy.arm(context));
+        match armed {
+            Ok(shipper) => {
+                self.shipper = shipper;
+                Ok(true)
+            }
+            Err(Halt::Error(error)) => Err(error),
+            Err(halt) => {
+                let span = Span { from_ns, to_ns: now_ns() };
+                self.backup = Some(BackupOutcome {
+                    span,
+                    durable_ns: None,
+                    halt: Some(halt),
+                    watch,
+                    artifact_bytes: None,
+                });
+                Ok(false)
+            }
+        }
+    }
+
+    fn watch(&self, directory: PathBuf, stall_after: Option<Duration>) -> Watch {
+        let deadline = Duration::from_secs_f64(self.scenario.trial.deadline_seconds);
+        Watch::new(&self.launcher, &directory, deadline, stall_after)
+    }
+
+    fn with_backup_context<T>(
+        &self,
+        subject: &mut Subject,
+        watch: &mut Watch,
+        call: impl FnOnce(&dyn Strategy, &mut BackupContext<'_>) -> T,
+    ) -> T {
         let destination = self.place("artifact");
+        let settings = &self.plan.settings;
+        let tools = self.tools();
+        call(self.strategy, &mut BackupContext { subject, destination: &destination, settings, watch, tools })
+    }
+
+    /// True when there is an artifact.
+    fn backup(&mut self, subject: &mut Subject) -> Result<bool> {
+        self.cached_share = storage::cached_share(subject.data()).ok();
         let copy_seconds = self.copy_seconds.expect("a settled trial has its copy");
         let stall_after = Duration::from_secs_f64(stall_seconds(self.scenario, copy_seconds));
-        let deadline = Duration::from_secs_f64(self.scenario.trial.deadline_seconds);
         let from_ns = self.board.enter("backup");
-        let mut watch = Watch::new(&self.launcher, &destination, deadline, Some(stall_after));
-        watch.expected_bytes = Some(self.plan.dataset_bytes);
+        let mut watch = self.watch(self.place("artifact"), Some(stall_after));
+        watch.expected_bytes = Some(self.site.source.bytes);
         self.board.follow(Some(watch.remaining.clone()));
-        let settings = &self.plan.settings;
-        let mut context = BackupContext { subject, destination: &destination, settings, watch: &mut watch };
-        let halt = self.strategy.backup(&mut context).err();
+        let halt =
+            self.with_backup_context(subject, &mut watch, |strategy, context| strategy.backup(context)).err();
         let to_ns = now_ns();
         self.board.follow(None);
         if let Some(Halt::Error(error)) = halt {
@@ -267,34 +326,58 @@ impl<'a> Drill<'a> {
             durable_ns: watch.durable_ns.filter(|_| succeeded),
             halt,
             watch,
-            artifact_bytes: succeeded.then(|| storage::directory_bytes(&destination)),
+            artifact_bytes: succeeded.then(|| storage::bytes(&self.place("artifact"))),
         });
         Ok(succeeded)
     }
 
-    fn tail(&mut self, subject: &EmbeddedSqlite) -> Result<()> {
+    fn tail(&mut self, subject: &Subject) -> Result<()> {
         self.board.enter("tail");
         self.wait(subject, self.scenario.trial.tail_seconds)
     }
 
-    fn disaster(&mut self, subject: &mut EmbeddedSqlite) -> Result<()> {
+    fn disaster(&mut self, subject: &mut Subject) -> Result<()> {
         std::fs::remove_dir_all(self.place("scratch")).context("cannot remove the scratch directory")?;
+        if let Some((ended, backup)) =
+            self.shipper.as_ref().and_then(|shipper| shipper.ended()).zip(self.backup.as_mut())
+        {
+            backup.halt.get_or_insert(Halt::Failed(ended));
+        }
         self.disaster_ns = self.board.enter("disaster");
+        // At one instant, as far as one processor can; the rest only waits for their ends.
+        self.launcher.kill_all(Account::Subject);
+        self.launcher.kill_all(Account::Strategy);
         subject.kill();
+        if let Some(mut shipper) = self.shipper.take() {
+            shipper.kill();
+        }
+        if let Some(backup) = self.backup.as_mut().filter(|backup| backup.halt.is_none()) {
+            // What ships goes on after the backup.
+            backup.artifact_bytes = Some(storage::bytes(&self.site.directory.join("artifact")));
+        }
         std::fs::rename(self.place("live"), self.place("lost"))
             .context("cannot take the data directory away")?;
         Ok(())
     }
 
-    /// True when there is a data directory.
-    fn restore(&mut self) -> Result<bool> {
+    fn moments(&self) -> Moments {
+        let backup = self.backup.as_ref().expect("only what was backed up is restored");
+        Moments { backup_began_ns: backup.span.from_ns, disaster_ns: self.disaster_ns }
+    }
+
+    /// True when there is something to serve.
+    fn restore(&mut self, restored: &mut Subject) -> Result<bool> {
         let started = self.board.enter("restore");
-        let deadline = Duration::from_secs_f64(self.scenario.trial.deadline_seconds);
-        let (artifact, place) = (self.place("artifact"), self.place("restored"));
-        let mut watch = Watch::new(&self.launcher, &place, deadline, None);
-        let database = self.restored_database();
-        let mut context =
-            RestoreContext { artifact: &artifact, place: &place, database: &database, watch: &mut watch };
+        let mut watch = self.watch(self.place("restored"), None);
+        let artifact = self.place("artifact");
+        let mut context = RestoreContext {
+            artifact: &artifact,
+            subject: restored,
+            settings: &self.plan.settings,
+            moments: self.moments(),
+            watch: &mut watch,
+            tools: self.tools(),
+        };
         let halt = self.strategy.restore(&mut context).err();
         if let Some(Halt::Error(error)) = halt {
             return Err(error);
@@ -305,58 +388,110 @@ impl<'a> Drill<'a> {
         Ok(succeeded)
     }
 
-    fn serve(&mut self) -> Result<()> {
+    fn serve(&mut self, restored: &mut Subject) -> Result<()> {
         self.board.enter("serve");
-        let mut subject = EmbeddedSqlite::new(&self.launcher, self.application(self.restored_database()));
-        let served = match subject.serve() {
+        let served = match restored.serve() {
             Ok(()) => Ok(seconds_between(self.disaster_ns, now_ns())),
             Err(Error::Interrupted) => return Err(Error::Interrupted),
             Err(error) => Err(error.to_string()),
         };
         // The verifier wants the database to itself. One that is damaged may refuse to close in good order:
         // what that left behind is for the verifier to find.
-        if let Err(Error::Interrupted) = subject.stop() {
+        if let Err(Error::Interrupted) = restored.retire() {
             return Err(Error::Interrupted);
         }
-        self.restore.as_mut().expect("only a restored database is asked to serve").served = Some(served);
+        self.restore.as_mut().expect("only what was restored is asked to serve").served = Some(served);
         Ok(())
     }
 
-    fn verify(&mut self) -> Result<()> {
+    fn verify(&mut self, restored: &mut Subject) -> Result<()> {
         self.board.enter("verify");
-        let backup = self.backup.as_ref().expect("only a backup is restored");
-        let promise = self.strategy.card().promise;
-        let request = verify::Request {
-            database: self.restored_database(),
-            ledger: self.place("ledger"),
-            model: self.plan.model.clone(),
-            expected: self.site.source.content.clone(),
-            integrity: self.scenario.trial.integrity,
-            keep_acknowledged_before_ns: promise.keeps_earlier_writes.then_some(backup.span.from_ns),
-            backup_completed_ns: backup.durable_ns.unwrap_or(backup.span.to_ns),
-            disaster_ns: self.disaster_ns,
-        };
+        if let Some(ended) = restored.ended_service().filter(|_| restored.server().is_some()) {
+            // An engine that refuses to run on its data has judged it.
+            self.verified = Some(verify::refused_by_the_engine(&ended));
+            return Ok(());
+        }
+        match self.examine_the_lost() {
+            Ok(never_written) => self.never_written = never_written,
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            Err(error) => {
+                // Without it the application's loss would be taken for the strategy's.
+                self.verifier_error = Some(format!("what the disaster left cannot be examined: {error}"));
+                return Ok(());
+            }
+        }
+        let request = self.request(restored.location());
         let job = Job::Verify { request: Box::new(request), dataset: self.plan.dataset.clone() };
         match self.launcher.work(Account::Harness, &job, &mut |_| {}) {
-            Ok(report) => self.verified = Some(report),
+            Ok(report) => self.take(report),
             Err(Error::Interrupted) => return Err(Error::Interrupted),
             // A verifier that crashes proves nothing, which is a verdict and not the end of the run.
             Err(error) => self.verifier_error = Some(error.to_string()),
         }
+        if let Some(ended) = restored.ended_service() {
+            // As MySQL does when it meets a page that is damaged.
+            self.verified = Some(verify::refused_by_the_engine(&ended));
+        }
         Ok(())
     }
 
+    /// Takes the verifier's report. An application may answer a write and not make it: then it does not serve.
+    fn take(&mut self, report: verify::Report) {
+        let restore = self.restore.as_mut().expect("only what was restored is verified");
+        if report.probed == Some(false) && matches!(restore.served, Some(Ok(_))) {
+            restore.served = Some(Err("it answered a write, and its database lacks it".into()));
+        }
+        self.verified = Some(report);
+    }
+
+    fn request(&self, database: verify::Database) -> verify::Request {
+        let backup = self.backup.as_ref().expect("only a backup is restored");
+        let kept = self.strategy.kept(&self.plan.settings, &self.moments());
+        verify::Request {
+            database,
+            ledger: self.place("ledger"),
+            model: self.plan.model.clone(),
+            expected: self.site.source.content.clone(),
+            integrity: self.scenario.trial.integrity,
+            keep_acknowledged_before_ns: kept.acknowledged_before_ns,
+            lack_sent_after_ns: kept.sent_after_ns,
+            never_written: self.never_written.clone().unwrap_or_default(),
+            backup_completed_ns: backup.durable_ns.unwrap_or(backup.span.to_ns),
+            disaster_ns: self.disaster_ns,
+        }
+    }
+
+    /// Acknowledged writes that are not in the database that the disaster left: the application said that they were.
+    /// Only a tracker is suspected; the embedded application acknowledges what was committed.
+    fn examine_the_lost(&self) -> Result<Option<Vec<(u32, u64)>>> {
+        if self.plan.deployment.app == App::Embedded {
+            return Ok(None);
+        }
+        let mut lost = self.stage("lost")?;
+        match self.plan.deployment.engine {
+            Engine::Sqlite => stage::recover(lost.data())?,
+            Engine::Mysql => lost.server_mut()?.start()?,
+        }
+        let job = Job::Unwritten {
+            request: Box::new(self.request(lost.location())),
+            dataset: self.plan.dataset.clone(),
+        };
+        self.launcher.work(Account::Harness, &job, &mut |_| {}).map(Some)
+    }
+
     /// The workload alone, for some time.
-    fn wait(&mut self, subject: &EmbeddedSqlite, seconds: f64) -> Result<()> {
+    fn wait(&mut self, subject: &Subject, seconds: f64) -> Result<()> {
         self.site.cancel.sleep_until(Instant::now() + Duration::from_secs_f64(seconds))?;
         self.note_life(subject);
         Ok(())
     }
 
     /// Notes the phase when the application has ended by itself: such a trial proves nothing.
-    fn note_life(&mut self, subject: &EmbeddedSqlite) {
+    fn note_life(&mut self, subject: &Subject) {
         if self.died.is_none() && !subject.is_running() {
-            self.died = self.board.phases().last().map(|start| start.phase.clone());
+            let phase = self.board.phases().last().map_or(String::new(), |start| start.phase.clone());
+            let how = subject.ended_service().map_or(String::new(), |how| format!(": {how}"));
+            self.died = Some(format!("'{phase}'{how}"));
         }
     }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::strategy;
 use crate::verify;
-use crate::workload::embedded;
+use crate::workload::application;
 
 /// The hidden subcommand that makes this program a worker.
 pub const ARGUMENT: &str = "worker";
@@ -21,7 +21,7 @@ pub const ARGUMENT: &str = "worker";
 #[derive(Serialize, Deserialize)]
 pub enum Job {
     /// Be the embedded application until standard input closes.
-    Application(embedded::Application),
+    Application(application::Application),
     /// What a strategy does itself, without a tool.
     Strategy {
         /// The strategy's name.
@@ -37,9 +37,16 @@ pub enum Job {
     /// Compute the digest of a source database.
     Digest {
         /// The database.
-        database: std::path::PathBuf,
+        database: verify::Database,
         /// Number of torrents in the dataset.
         torrents: u64,
+    },
+    /// Find the acknowledged writes that the application's own database lacks.
+    Unwritten {
+        /// What is to be looked at.
+        request: Box<verify::Request>,
+        /// What the database was generated from.
+        dataset: crate::dataset::DatasetSpec,
     },
     /// Hold a restored database against the ledger.
     Verify {
@@ -58,6 +65,7 @@ impl Job {
             Job::Strategy { name, .. } => name.clone(),
             Job::TouchMemory { .. } => "memory".into(),
             Job::Digest { .. } => "digest".into(),
+            Job::Unwritten { .. } => "examination of what was lost".into(),
             Job::Verify { .. } => "verifier".into(),
         }
     }
@@ -128,13 +136,17 @@ fn work() -> anyhow::Result<Value> {
     let job = serde_json::from_str(&line).context("a worker is started by the harness, not by hand")?;
     let report = &mut |progress| Message::Progress(progress).send();
     match job {
-        Job::Application(application) => embedded::run(&application),
+        Job::Application(application) => application::run(&application),
         Job::Strategy { name, task } => strategy::named(&name)?.work(task, report),
         Job::TouchMemory { bytes } => crate::measure::memory::touch(bytes).map(|()| Value::Null),
         Job::Digest { database, torrents } => {
             let digest =
                 verify::content_digest(&database, torrents, &mut |done| report(Progress::done(done)))?;
             Ok(serde_json::to_value(digest)?)
+        }
+        Job::Unwritten { request, dataset } => {
+            let origin = crate::dataset::origin(&dataset)?;
+            Ok(serde_json::to_value(verify::unwritten(&request, origin.as_ref())?)?)
         }
         Job::Verify { request, dataset } => {
             let origin = crate::dataset::origin(&dataset)?;

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use crate::container;
 use crate::error::{Error, Result};
-use crate::measure::storage::directory_bytes;
+use crate::measure::storage::bytes;
 use crate::process::kill_marked;
 
 /// The directory of all that Backup Drill keeps.
@@ -24,6 +25,8 @@ pub struct Swept {
     pub runs: usize,
     /// Processes that they had left.
     pub processes: usize,
+    /// Containers that they had left.
+    pub containers: usize,
 }
 
 /// The working directory of a run: removed with everything in it when dropped.
@@ -59,7 +62,7 @@ impl Workspace {
         self.root.join("cache")
     }
 
-    /// Removes what killed runs left: processes first, then directories.
+    /// Removes what killed runs left: processes and containers first, then directories.
     ///
     /// # Errors
     /// When a leftover cannot be removed.
@@ -76,6 +79,7 @@ impl Workspace {
             }
             let directory = path.with_extension("");
             swept.processes += kill_marked(&directory);
+            swept.containers += container::sweep(&directory);
             remove(&directory)?;
             match std::fs::remove_file(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -107,8 +111,7 @@ impl Workspace {
 
     /// Bytes of the cached datasets.
     pub fn cached_bytes(&self) -> u64 {
-        let entries = std::fs::read_dir(self.cache()).into_iter().flatten().flatten();
-        entries.map(|entry| directory_bytes(&entry.path())).sum()
+        bytes(&self.cache())
     }
 
     /// Removes all cached datasets.
@@ -189,6 +192,7 @@ impl WorkDirectory {
 impl Drop for WorkDirectory {
     fn drop(&mut self) {
         kill_marked(&self.path);
+        container::sweep(&self.path);
         // What cannot be removed now is found by the next start, as long as its lock file is there.
         if std::fs::remove_dir_all(&self.path).is_ok() {
             let _ = std::fs::remove_file(&self.lock_path);
@@ -214,7 +218,7 @@ mod tests {
         std::fs::create_dir(&results).unwrap();
         std::fs::write(results.join(".staged-results.json"), "half").unwrap();
 
-        assert_eq!(workspace.sweep().unwrap(), Swept { runs: 1, processes: 0 });
+        assert_eq!(workspace.sweep().unwrap(), Swept { runs: 1, processes: 0, containers: 0 });
         assert!(!dead.exists() && live.path().exists());
         assert_eq!(workspace.sweep().unwrap(), Swept::default());
         assert!(workspace.clear_cache().is_err(), "a live run may need the datasets");

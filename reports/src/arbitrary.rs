@@ -68,6 +68,7 @@ fn trial() -> impl Strategy<Value = Trial> {
             indeterminate_writes: 0,
             lost_writes,
             lost_promised_writes: 0,
+            never_written: None,
             lost_seconds,
             staleness_at_completion_seconds: lost_seconds,
         });

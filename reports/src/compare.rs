@@ -65,6 +65,8 @@ pub(crate) fn same_load_shape(a: &Trial, b: &Trial) -> bool {
         && a.multi_row_share == b.multi_row_share
         && a.synchronous == b.synchronous
         && a.busy_timeout_ms == b.busy_timeout_ms
+        && a.announces == b.announces
+        && a.server_options == b.server_options
         && a.cache == b.cache
 }
 

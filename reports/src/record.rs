@@ -216,12 +216,19 @@ pub struct Workload {
     pub rows_per_transaction: u32,
     /// Share of the writes that change rows which have to agree.
     pub multi_row_share: f64,
-    /// `wal` or `delete`.
-    pub journal_mode: String,
-    /// SQLite's `synchronous`: `off`, `normal`, `full` or `extra`.
-    pub synchronous: String,
-    /// How long a writer waits for a lock before its write is refused.
-    pub busy_timeout_ms: u64,
+    /// SQLite's `wal` or `delete`; null for MySQL.
+    pub journal_mode: Option<String>,
+    /// SQLite's `synchronous`: `off`, `normal`, `full` or `extra`; null where the harness does not set it.
+    pub synchronous: Option<String>,
+    /// How long a writer waits for a lock on a SQLite file before its write is refused; null where the harness does
+    /// not set it.
+    pub busy_timeout_ms: Option<u64>,
+    /// How a tracker is announced to: `udp`, `http` or `both`; null without a tracker.
+    #[serde(default)]
+    pub announces: Option<String>,
+    /// Options of the MySQL server besides the harness's own, among them those that decide durability.
+    #[serde(default)]
+    pub server_options: BTreeMap<String, String>,
     /// `cold` or `warm`: the state of the page cache for the database when the backup begins.
     pub cache: String,
     /// Share of the database file that was in the page cache when the backup began.
@@ -231,7 +238,7 @@ pub struct Workload {
 /// When a phase of a trial began.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PhaseStart {
-    /// `provision`, `reference`, `settle`, `backup`, `tail`, `disaster`, `restore`, `serve`, `verify` or `record`.
+    /// `provision`, `reference`, `settle`, `arm`, `backup`, `tail`, `disaster`, `restore`, `serve`, `verify` or `record`.
     pub phase: String,
     /// Seconds after provisioning began.
     pub at_seconds: f64,
@@ -329,6 +336,10 @@ pub struct RecoveryPoint {
     pub lost_writes: u64,
     /// Acknowledged writes that it lacks although this strategy promised to keep them.
     pub lost_promised_writes: u64,
+    /// Acknowledged writes that the application's own database lacked when it was killed: the application's loss,
+    /// not the strategy's, and left out of the counts above. Null where nobody looked.
+    #[serde(default)]
+    pub never_written: Option<u64>,
     /// From the newest write that it holds until the disaster; 0 when nothing was lost.
     pub lost_seconds: Option<f64>,
     /// From the newest write that it holds until the backup was complete.

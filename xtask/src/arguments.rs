@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
+use harness::images::Kind;
 use harness::plan::size_label;
 use harness::scenario::Overrides;
 use harness::workload::schedule::Rate;
@@ -30,12 +31,14 @@ pub enum Command {
     List,
     /// Show what this machine can run, what is missing and how to get it
     Doctor(Place),
+    /// Get the images that containers are made from: pulled, or built from packages
+    Images(Images),
     /// Generate a database into a file
     Generate(Generate),
     /// Render report.md again from a results.json
     Report(Report),
     /// Run all checks and tests of this repository
-    Test,
+    Test(Test),
     /// Remove what a killed run left behind
     Clean(Clean),
 }
@@ -53,6 +56,13 @@ impl Place {
     pub fn directory(&self) -> PathBuf {
         self.dir.clone().unwrap_or_else(|| workspace_root().join("target/drill"))
     }
+}
+
+#[derive(Args)]
+pub struct Test {
+    /// Pass over what needs Docker, and list it
+    #[arg(long)]
+    pub without_docker: bool,
 }
 
 #[derive(Args)]
@@ -140,6 +150,27 @@ impl Select {
 fn quoted(word: &str) -> String {
     let plain = |character: char| character.is_ascii_alphanumeric() || "-_./=,:".contains(character);
     if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+#[derive(Args)]
+pub struct Images {
+    /// Only these [default: all]
+    #[arg(value_parser = kind)]
+    kinds: Vec<Kind>,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+impl Images {
+    pub fn kinds(&self) -> Vec<Kind> {
+        if self.kinds.is_empty() { Kind::ALL.to_vec() } else { self.kinds.clone() }
+    }
+}
+
+fn kind(name: &str) -> Result<Kind, String> {
+    let names = Kind::ALL.map(Kind::name);
+    let known = Kind::ALL.into_iter().find(|kind| kind.name() == name);
+    known.ok_or_else(|| harness::error::unknown("image", name, &names))
 }
 
 #[derive(Args)]

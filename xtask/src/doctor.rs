@@ -8,7 +8,7 @@ use harness::measure::{host, storage};
 use harness::strategy::STRATEGIES;
 use harness::workspace::Workspace;
 
-/// Prints what was found. The exit code says whether every strategy can run.
+/// Prints what was found. The exit code says whether every strategy and every container can run.
 ///
 /// # Errors
 /// When the directory cannot be used.
@@ -35,6 +35,7 @@ pub fn show(directory: &Path) -> Result<u8> {
             }
         }
     }
+    complete &= crate::images::diagnose()?;
     Ok(if complete { crate::exit::SUCCESS } else { crate::exit::ENVIRONMENT })
 }
 
@@ -44,7 +45,13 @@ fn probe_disk(workspace: &Workspace) -> Result<()> {
     let refused = |error: std::io::Error| Error::Environment(format!("cannot use the disk: {error}"));
     let (file, copy) = (work.path().join("file"), work.path().join("copy"));
     std::fs::write(&file, vec![1; 1 << 20]).map_err(refused)?;
-    let reflink = storage::reflink(&file, &copy).map_err(refused)?;
+    let reflink = std::process::Command::new("cp")
+        .args(["--reflink=always", "--"])
+        .args([&file, &copy])
+        .stderr(std::process::Stdio::null())
+        .status()
+        .map_err(refused)?
+        .success();
     let says = if reflink {
         "yes: working copies are made at once"
     } else {

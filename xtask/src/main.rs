@@ -4,6 +4,7 @@ mod arguments;
 mod check;
 mod doctor;
 mod exit;
+mod images;
 mod list;
 mod planned;
 mod show;
@@ -20,7 +21,7 @@ use harness::scenario::Scenario;
 use harness::workspace::Workspace;
 use reports::record::Results;
 
-use arguments::{Arguments, Clean, Command, Generate, Report, Run, Select};
+use arguments::{Arguments, Clean, Command, Generate, Images, Report, Run, Select};
 
 fn main() -> ExitCode {
     process::expect_children();
@@ -42,9 +43,10 @@ fn dispatch(command: &Command) -> Result<u8> {
         Command::Plan(select) => planned::show(&plan(select)?, &select.directory()),
         Command::List => list::show(),
         Command::Doctor(place) => doctor::show(&place.directory()),
+        Command::Images(images) => obtain_images(images),
         Command::Generate(generate) => generate_dataset(generate),
         Command::Report(report) => render_report(report),
-        Command::Test => check::test(),
+        Command::Test(test) => check::test(test),
         Command::Clean(clean) => clean_up(clean),
     }
 }
@@ -106,6 +108,15 @@ fn generate_dataset(arguments: &Generate) -> Result<u8> {
     Ok(exit::SUCCESS)
 }
 
+fn obtain_images(arguments: &Images) -> Result<u8> {
+    let cancel = cancel_on_signal()?;
+    let progress = show::Progress::new();
+    let directory = arguments.place.directory();
+    let outcome = images::show(&arguments.kinds(), &directory, &cancel, &|event| progress.show(event));
+    progress.finish();
+    outcome
+}
+
 fn render_report(arguments: &Report) -> Result<u8> {
     let given = match &arguments.results {
         Some(path) => path.clone(),
@@ -123,7 +134,10 @@ fn render_report(arguments: &Report) -> Result<u8> {
 fn clean_up(arguments: &Clean) -> Result<u8> {
     let workspace = Workspace::open(&arguments.place.directory())?;
     let swept = workspace.sweep()?;
-    println!("cleaned what {} killed run(s) had left, and ended {} process(es)", swept.runs, swept.processes);
+    println!(
+        "cleaned what {} killed run(s) had left, and ended {} process(es) and {} container(s)",
+        swept.runs, swept.processes, swept.containers
+    );
     let cached = bytesize::ByteSize(workspace.cached_bytes());
     if arguments.datasets {
         workspace.clear_cache()?;

@@ -17,8 +17,14 @@ pub fn show(plan: &Plan, directory: &Path) -> Result<u8> {
     for trial in &plan.trials {
         println!("  {} (about {:.0} s)", trial.id, trial.seconds(&plan.scenario).ceil());
     }
-    for (dataset, bytes) in plan.datasets() {
-        println!("dataset {}, seed {}: {}", dataset.profile, dataset.seed, ByteSize(bytes));
+    for (engine, dataset, bytes) in plan.datasets() {
+        println!(
+            "dataset {} for {}, seed {}: {}",
+            dataset.profile,
+            engine.name(),
+            dataset.seed,
+            ByteSize(bytes)
+        );
     }
     let cached = run::cached_bytes(plan, &directory.join("cache"));
     println!("disk: {} at the peak, {} of it cached already", ByteSize(plan.disk_bytes()), ByteSize(cached));

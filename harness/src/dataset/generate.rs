@@ -101,7 +101,8 @@ fn refuse_occupied(path: &Path) -> Result<()> {
     }
 }
 
-fn require_room(directory: &Path, bytes: u64) -> Result<()> {
+/// Refuses a place that has no room for so many bytes.
+pub(crate) fn require_room(directory: &Path, bytes: u64) -> Result<()> {
     let stat = statvfs(directory).map_err(|error| refused("use", directory, error.into()))?;
     let free = stat.blocks_available() * stat.fragment_size();
     // A file system without any blocks does not count them: nothing is known of its room.

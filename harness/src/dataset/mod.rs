@@ -1,7 +1,7 @@
 //! Generated databases.
 //!
-//! [`generate()`] writes the database of a [`DatasetSpec`], [`cache::obtain`] keeps it for the next time, and
-//! [`origin()`] tells what is in it without reading it.
+//! [`generate()`] writes the database of a [`DatasetSpec`] for SQLite, [`mysql::load`] the same rows for MySQL. The
+//! [`cache`] keeps both for the next time, and [`origin()`] tells what is in them without reading them.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +16,10 @@ pub mod cache;
 mod generate;
 mod hashes;
 mod heavy_tail;
-mod permutation;
+pub mod mysql;
+pub(crate) mod permutation;
 pub mod profile;
+mod rows;
 mod sqlite_pages;
 mod torrust_demo;
 

@@ -1,6 +1,6 @@
 //! The registry of profiles: what the content of a generated database looks like.
 
-use super::sqlite_pages::Table;
+use super::rows::Table;
 use super::{Origin, torrust_demo};
 use crate::error::{Error, Result};
 

@@ -8,7 +8,8 @@ use super::hashes::Hashes;
 use super::heavy_tail::HeavyTail;
 use super::permutation::Permutation;
 use super::profile::{Profile, Shape};
-use super::sqlite_pages::{FewRows, Record, Rows, Table, Value, integer_bytes};
+use super::rows::{Columns, FewRows, Rows, Table, Value};
+use super::sqlite_pages::integer_bytes;
 use super::{Origin, Torrent};
 
 /// The profile's line in the registry.
@@ -50,24 +51,35 @@ fn shape(target_bytes: u64, seed: u64) -> Shape {
     let tables = vec![
         Table {
             name: "whitelist",
-            columns: "(id INTEGER PRIMARY KEY AUTOINCREMENT, info_hash TEXT NOT NULL UNIQUE)",
+            sqlite_columns: "(id INTEGER PRIMARY KEY AUTOINCREMENT, info_hash TEXT NOT NULL UNIQUE)",
+            mysql_columns: "(id INTEGER PRIMARY KEY AUTO_INCREMENT, info_hash VARCHAR(40) NOT NULL)",
+            unique: "info_hash",
             rows: Arc::new(whitelist),
         },
         Table {
             name: "keys",
-            columns: "(id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, valid_until INTEGER)",
+            sqlite_columns: "(id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, valid_until INTEGER)",
+            mysql_columns: "(`id` INT NOT NULL AUTO_INCREMENT, `key` VARCHAR(32) NOT NULL, `valid_until` INT(10), \
+                            PRIMARY KEY (`id`))",
+            unique: "key",
             rows: Arc::new(keys),
         },
         Table {
             name: "torrents",
-            columns: "(id INTEGER PRIMARY KEY AUTOINCREMENT, info_hash TEXT NOT NULL UNIQUE, \
-                      completed INTEGER DEFAULT 0 NOT NULL)",
+            sqlite_columns: "(id INTEGER PRIMARY KEY AUTOINCREMENT, info_hash TEXT NOT NULL UNIQUE, \
+                             completed INTEGER DEFAULT 0 NOT NULL)",
+            mysql_columns: "(id INTEGER PRIMARY KEY AUTO_INCREMENT, info_hash VARCHAR(40) NOT NULL, \
+                            completed INTEGER DEFAULT 0 NOT NULL)",
+            unique: "info_hash",
             rows: Arc::new(torrents),
         },
         Table {
             name: "torrent_aggregate_metrics",
-            columns: "(id INTEGER PRIMARY KEY AUTOINCREMENT, metric_name TEXT NOT NULL UNIQUE, \
-                      value INTEGER DEFAULT 0 NOT NULL)",
+            sqlite_columns: "(id INTEGER PRIMARY KEY AUTOINCREMENT, metric_name TEXT NOT NULL UNIQUE, \
+                             value INTEGER DEFAULT 0 NOT NULL)",
+            mysql_columns: "(id INTEGER PRIMARY KEY AUTO_INCREMENT, metric_name VARCHAR(50) NOT NULL, \
+                            value BIGINT DEFAULT 0 NOT NULL)",
+            unique: "metric_name",
             rows: Arc::new(metrics),
         },
     ];
@@ -138,14 +150,13 @@ impl Rows for Torrents {
         HASH_RECORD_BYTES + integer_bytes(self.hashes.count() as i64)
     }
 
-    fn record(&self, id: u64, record: &mut Record) {
-        record.push_null();
-        record.push_text(&self.hashes.of_id(id));
-        record.push_integer(self.completed(id));
+    fn row(&self, id: u64, columns: &mut dyn Columns) {
+        columns.push_text(&self.hashes.of_id(id));
+        columns.push_integer(self.completed(id));
     }
 
-    fn entry(&self, rank: u64, record: &mut Record) {
-        push_hash_entry(&self.hashes, rank, record);
+    fn entry(&self, rank: u64, columns: &mut dyn Columns) {
+        push_hash_entry(&self.hashes, rank, columns);
     }
 }
 
@@ -153,9 +164,9 @@ impl Rows for Torrents {
 /// of the header, two types and 40 digits.
 const HASH_RECORD_BYTES: usize = 1 + 2 + 40;
 
-fn push_hash_entry(hashes: &Hashes, rank: u64, record: &mut Record) {
-    record.push_text(&hashes.of_rank(rank));
-    record.push_integer(hashes.id_at(rank) as i64);
+fn push_hash_entry(hashes: &Hashes, rank: u64, columns: &mut dyn Columns) {
+    columns.push_text(&hashes.of_rank(rank));
+    columns.push_integer(hashes.id_at(rank) as i64);
 }
 
 /// The table `whitelist`.
@@ -174,13 +185,12 @@ impl Rows for Whitelist {
         HASH_RECORD_BYTES + integer_bytes(self.count() as i64)
     }
 
-    fn record(&self, id: u64, record: &mut Record) {
-        record.push_null();
-        record.push_text(&self.0.of_id(id));
+    fn row(&self, id: u64, columns: &mut dyn Columns) {
+        columns.push_text(&self.0.of_id(id));
     }
 
-    fn entry(&self, rank: u64, record: &mut Record) {
-        push_hash_entry(&self.0, rank, record);
+    fn entry(&self, rank: u64, columns: &mut dyn Columns) {
+        push_hash_entry(&self.0, rank, columns);
     }
 }
 

@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow};
 use reports::record::Calibration;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::storage::{evict, read_through, settle};
+use super::storage::{bytes, evict, read_through, settle, sync_tree};
 use crate::error::Result;
 use crate::process::{Account, Group, Launcher};
 use crate::scenario::Cache;
@@ -24,7 +24,7 @@ const FSYNCS: usize = 50;
 /// # Errors
 /// When the disk cannot be read or written.
 pub fn measure(launcher: &Launcher, database: &Path, directory: &Path) -> Result<Calibration> {
-    let dataset_bytes = std::fs::metadata(database).context("cannot read the dataset")?.len();
+    let dataset_bytes = bytes(database);
     prepare(launcher, database, Cache::Cold)?;
     let sequential_read_seconds = {
         let started = Instant::now();
@@ -47,43 +47,54 @@ pub fn measure(launcher: &Launcher, database: &Path, directory: &Path) -> Result
     })
 }
 
-/// Seconds that the machine's `cp` of a file and fsync of the copy and its directory take, from a cold or a
-/// warm source.
+/// Seconds that the machine's `cp` of a file or directory and fsync of the copy take, the names included, from a
+/// cold or a warm source.
 ///
 /// # Errors
 /// When the copy fails.
 pub fn copy(launcher: &Launcher, from: &Path, to: &Path, cache: Cache) -> Result<f64> {
     let directory = to.parent().expect("a copy lies in a directory");
     prepare(launcher, from, cache)?;
-    let mut command = Command::new("cp");
-    // A reflink would be no copy of the bytes.
-    command.args(["--reflink=never", "--"]).arg(from).arg(to).stdin(Stdio::null()).stderr(Stdio::piped());
     let started = Instant::now();
-    let child = launcher.spawn(Account::Preparation, command)?;
-    let ended = Group::new(vec![child]).wait(|_| launcher.cancel.check())?;
-    ended.result().map_err(|message| anyhow!(message))?;
-    for path in [to, directory] {
-        File::open(path).and_then(|file| file.sync_all()).context("cannot synchronise the copy")?;
-    }
+    // A reflink would be no copy of the bytes.
+    run_cp(launcher, "--reflink=never", from, to)?;
+    sync_tree(directory).context("cannot synchronise the copy")?;
     Ok(started.elapsed().as_secs_f64())
 }
 
-/// Brings the machine into the state in which both the plain copy and the backup of a file are measured: nothing
-/// left to write back, the file's pages in the page cache as the scenario asks, and free memory at hand.
+/// Makes `to` a copy of `from`, a file or a directory, that shares extents with it where the file system can.
+///
+/// # Errors
+/// When the copy fails.
+pub fn duplicate(launcher: &Launcher, from: &Path, to: &Path) -> Result<()> {
+    run_cp(launcher, "--reflink=auto", from, to)
+}
+
+fn run_cp(launcher: &Launcher, reflink: &str, from: &Path, to: &Path) -> Result<()> {
+    let mut command = Command::new("cp");
+    command.args(["-a", reflink, "--"]).arg(from).arg(to).stdin(Stdio::null()).stderr(Stdio::piped());
+    let child = launcher.spawn(Account::Preparation, command)?;
+    let ended = Group::new(vec![child]).wait(|_| launcher.cancel.check())?;
+    ended.result().map_err(|message| anyhow!(message))?;
+    Ok(())
+}
+
+/// Brings the machine into the state in which both the plain copy and the backup of a database are measured: nothing
+/// left to write back, its pages in the page cache as the scenario asks, and free memory at hand.
 ///
 /// # Errors
 /// [`crate::error::Error::Interrupted`], or when the file cannot be read.
-pub fn prepare(launcher: &Launcher, file: &Path, cache: Cache) -> Result<()> {
-    settle(file).context("cannot synchronise the disk")?;
+pub fn prepare(launcher: &Launcher, database: &Path, cache: Cache) -> Result<()> {
+    settle(database).context("cannot synchronise the disk")?;
     match cache {
-        Cache::Cold => evict(file),
-        Cache::Warm => read_through(file, &|| launcher.cancel.is_cancelled()).map(|_| ()),
+        Cache::Cold => evict(database),
+        Cache::Warm => read_through(database, &|| launcher.cancel.is_cancelled()).map(|_| ()),
     }
-    .with_context(|| format!("cannot bring {} into the {} state", file.display(), cache.name()))?;
+    .with_context(|| format!("cannot bring {} into the {} state", database.display(), cache.name()))?;
     launcher.cancel.check()?;
-    let bytes = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
-    // More than once the file, because not all of what was touched is what is used next.
-    launcher.work(Account::Preparation, &Job::TouchMemory { bytes: bytes * 5 / 2 }, &mut |_| {})
+    // More than once the database, because not all of what was touched is what is used next.
+    let touched = bytes(database) * 5 / 2;
+    launcher.work(Account::Preparation, &Job::TouchMemory { bytes: touched }, &mut |_| {})
 }
 
 fn durable_write(path: &Path, bytes: u64) -> std::io::Result<f64> {

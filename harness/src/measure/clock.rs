@@ -1,5 +1,7 @@
 //! One clock for all processes of a trial.
 
+use std::sync::OnceLock;
+
 use nix::time::{ClockId, clock_gettime};
 
 /// Nanoseconds of `CLOCK_MONOTONIC`: the same clock in every process of this machine, and never 0.
@@ -11,4 +13,23 @@ pub fn now_ns() -> u64 {
 /// The time between two readings of [`now_ns`], in seconds; 0 when `from_ns` is the later one.
 pub fn seconds_between(from_ns: u64, to_ns: u64) -> f64 {
     to_ns.saturating_sub(from_ns) as f64 / 1e9
+}
+
+/// The time of day at a reading of [`now_ns`], in nanoseconds since 1970. Within one process the two clocks keep the
+/// distance that they had when it was first asked for.
+pub fn wall_ns(monotonic_ns: u64) -> u64 {
+    monotonic_ns.wrapping_add(wall_offset())
+}
+
+/// The reading of [`now_ns`] at a time of day.
+pub fn monotonic_ns(wall_ns: u64) -> u64 {
+    wall_ns.wrapping_sub(wall_offset())
+}
+
+fn wall_offset() -> u64 {
+    static OFFSET: OnceLock<u64> = OnceLock::new();
+    *OFFSET.get_or_init(|| {
+        let wall = clock_gettime(ClockId::CLOCK_REALTIME).expect("CLOCK_REALTIME exists on every Linux");
+        (wall.tv_sec() as u64 * 1_000_000_000 + wall.tv_nsec() as u64).wrapping_sub(now_ns())
+    })
 }

@@ -47,6 +47,15 @@ pub struct Writes<'a> {
     killed_ns: u64,
 }
 
+/// A write, and what follows from it and its neighbours.
+struct Seen {
+    entry: Entry,
+    /// When its writer went on: with the answer, when it gave up waiting, or with the kill.
+    answered_ns: u64,
+    /// It was sent late for the harness's own reasons.
+    late: bool,
+}
+
 /// How the offered load compares with the declared one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Offered {
@@ -64,23 +73,35 @@ impl<'a> Writes<'a> {
         Writes { ledger, load, seed, epoch_ns, killed_ns }
     }
 
-    /// Calls `visit` with each write, and with whether it was late for the harness's own reasons.
-    fn for_each(&self, mut visit: impl FnMut(&Entry, bool)) {
+    /// Calls `visit` with each write.
+    fn for_each(&self, mut visit: impl FnMut(&Seen)) {
         for writer in 0..self.ledger.writers() {
             let entries = self.ledger.writer(writer);
             let mut free_ns = 0;
             for index in 0..entries.len() {
                 let entry = entries.entry(index);
                 let late = entry.sent_ns.is_some_and(|sent| sent > entry.due_ns.max(free_ns) + LATE_NS);
-                visit(&entry, late);
-                free_ns = match entry.outcome {
+                let answered_ns = match entry.outcome {
                     Outcome::Acknowledged(at) | Outcome::Refused(at) => at,
-                    Outcome::Indeterminate => u64::MAX - LATE_NS,
+                    // A writer that sends again has given up waiting.
+                    Outcome::Indeterminate if index + 1 < entries.len() => {
+                        let next = entries.entry(index + 1);
+                        next.sent_ns.unwrap_or(next.due_ns).min(self.killed_ns)
+                    }
+                    Outcome::Indeterminate => self.killed_ns,
+                };
+                visit(&Seen { entry, answered_ns, late });
+                free_ns = if entry.outcome == Outcome::Indeterminate {
+                    // When it gave up, only its next write tells.
+                    u64::MAX - LATE_NS
+                } else {
+                    answered_ns
                 };
             }
             for due_ns in self.never_sent(writer, entries.len()) {
                 let late = self.killed_ns > due_ns.max(free_ns) + LATE_NS;
-                visit(&Entry { due_ns, sent_ns: None, outcome: Outcome::Indeterminate }, late);
+                let entry = Entry { due_ns, sent_ns: None, outcome: Outcome::Indeterminate };
+                visit(&Seen { entry, answered_ns: self.killed_ns, late });
             }
         }
     }
@@ -99,7 +120,7 @@ impl<'a> Writes<'a> {
     pub fn window(&self, span: Span) -> Option<Window> {
         let mut histogram = Histogram::<u64>::new(3).expect("three digits are a valid precision");
         let (mut due, mut acknowledged, mut errors) = (0u64, 0u64, 0u64);
-        self.for_each(|entry, _| {
+        self.for_each(|Seen { entry, answered_ns, .. }| {
             if let Outcome::Acknowledged(at) = entry.outcome {
                 acknowledged += u64::from(span.contains(at));
             }
@@ -107,16 +128,12 @@ impl<'a> Writes<'a> {
                 return;
             }
             due += 1;
-            let answered = match entry.outcome {
-                Outcome::Acknowledged(at) => at,
-                Outcome::Indeterminate => self.killed_ns,
-                Outcome::Refused(_) => {
-                    errors += 1;
-                    return;
-                }
-            };
-            // The histogram resizes itself, so every value fits.
-            let _ = histogram.record(answered.saturating_sub(entry.due_ns));
+            let gave_up = entry.outcome == Outcome::Indeterminate && *answered_ns < self.killed_ns;
+            errors += u64::from(gave_up || matches!(entry.outcome, Outcome::Refused(_)));
+            if !matches!(entry.outcome, Outcome::Refused(_)) {
+                // The histogram resizes itself, so every value fits.
+                let _ = histogram.record(answered_ns.saturating_sub(entry.due_ns));
+            }
         });
         let quantile = |quantile: f64| {
             (!histogram.is_empty()).then(|| histogram.value_at_quantile(quantile) as f64 / 1e6)
@@ -139,12 +156,8 @@ impl<'a> Writes<'a> {
         let mut writes: Vec<(u64, u64, bool)> = Vec::new();
         let mut acknowledged_before_ns = 0;
         let mut back_ns = vec![u64::MAX; outages.len()];
-        self.for_each(|entry, _| {
-            let (answered, acknowledged) = match entry.outcome {
-                Outcome::Acknowledged(at) => (at, true),
-                Outcome::Refused(at) => (at, false),
-                Outcome::Indeterminate => (self.killed_ns, false),
-            };
+        self.for_each(|Seen { entry, answered_ns, .. }| {
+            let (answered, acknowledged) = (*answered_ns, matches!(entry.outcome, Outcome::Acknowledged(_)));
             if acknowledged && answered < span.from_ns {
                 acknowledged_before_ns = acknowledged_before_ns.max(answered);
             }
@@ -167,14 +180,16 @@ impl<'a> Writes<'a> {
         merged(downtimes)
     }
 
-    /// What was offered in a span.
-    pub fn offered(&self, span: Span) -> Offered {
+    /// What was offered in a span. An application that was stopped on purpose, in one of `outages`, refuses nothing.
+    pub fn offered(&self, span: Span, outages: &[Span]) -> Offered {
         let (mut due, mut late, mut refused) = (0u64, 0u64, 0u64);
-        self.for_each(|entry, was_late| {
+        self.for_each(|Seen { entry, late: was_late, .. }| {
             if span.contains(entry.due_ns) {
                 due += 1;
-                late += u64::from(was_late);
-                refused += u64::from(entry.sent_ns.is_some() && matches!(entry.outcome, Outcome::Refused(_)));
+                late += u64::from(*was_late);
+                let met_nobody =
+                    entry.sent_ns.is_none_or(|sent| outages.iter().any(|outage| outage.contains(sent)));
+                refused += u64::from(!met_nobody && matches!(entry.outcome, Outcome::Refused(_)));
             }
         });
         let share = |count: u64| if due == 0 { 0.0 } else { count as f64 / due as f64 };
@@ -271,7 +286,7 @@ mod tests {
         assert!(window.p50_ms.unwrap() > 400.0, "{window:?}");
         let downtimes = writes.downtimes(span(150, 950), &[]);
         assert_eq!(downtimes, [span(200, 900)]);
-        assert_eq!(writes.offered(span(150, 950)).late_share, 5.0 / 8.0);
+        assert_eq!(writes.offered(span(150, 950), &[]).late_share, 5.0 / 8.0);
     }
 
     #[test]
@@ -280,7 +295,7 @@ mod tests {
         let times = [(0, 1), (100, 101), (200, 450), (450, 451), (451, 452), (500, 501)];
         let ledger = ledger(directory.path(), &times);
         let writes = Writes::new(&ledger, load(), 1, 1000 * MS, 1550 * MS);
-        let offered = writes.offered(span(50, 550));
+        let offered = writes.offered(span(50, 550), &[]);
         assert_eq!(offered.late_share, 0.0);
         assert!((offered.writes_per_second.unwrap() - 10.0).abs() < 0.1, "{offered:?}");
     }
@@ -311,5 +326,29 @@ mod tests {
         assert!(writes.downtimes(span(50, 240), &[]).is_empty());
         let window = writes.window(span(50, 240)).unwrap();
         assert!((window.max_ms.unwrap() - 1.0).abs() < 0.1, "{window:?}");
+    }
+
+    #[test]
+    fn a_writer_that_gives_up_waits_no_longer_and_an_outage_refuses_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = LedgerWriter::open(directory.path(), 0).unwrap();
+        let mut schedule = Schedule::new(load(), 1, 0, 1);
+        let mut due = || 1000 * MS + schedule.next_due_ns().unwrap();
+        writer.send(due(), 1000 * MS).unwrap();
+        writer.acknowledge(1001 * MS);
+        // Never answered: the next write is sent at 250 ms.
+        writer.send(due(), 1100 * MS).unwrap();
+        writer.send(due(), 1250 * MS).unwrap();
+        writer.refuse(1251 * MS);
+        writer.send(due(), 1300 * MS).unwrap();
+        writer.acknowledge(1301 * MS);
+        let ledger = Ledger::open(directory.path(), 1).unwrap();
+        let writes = Writes::new(&ledger, load(), 1, 1000 * MS, 1350 * MS);
+        let window = writes.window(span(50, 350)).unwrap();
+        assert_eq!(window.errors, 2);
+        assert!((window.max_ms.unwrap() - 150.0).abs() < 1.0, "{window:?}");
+        assert_eq!(writes.downtimes(span(50, 340), &[]), [span(100, 301)]);
+        assert!(writes.offered(span(50, 350), &[]).refused_share > 0.0);
+        assert_eq!(writes.offered(span(50, 350), &[span(240, 260)]).refused_share, 0.0);
     }
 }

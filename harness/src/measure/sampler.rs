@@ -8,7 +8,7 @@ use std::time::Duration;
 use reports::record::{PhaseStart, Sample};
 
 use super::clock::{now_ns, seconds_between};
-use super::storage::directory_bytes;
+use super::storage::bytes;
 use crate::event::{Event, Observer, Status};
 use crate::process::{Account, Counters, Launcher};
 use crate::strategy::watch::Remaining;
@@ -140,7 +140,7 @@ fn take(
         phase,
         seconds,
         writes_per_second: subject.map(|_| writes_per_second),
-        artifact_bytes: in_backup.then(|| directory_bytes(&sampled.destination)),
+        artifact_bytes: in_backup.then(|| bytes(&sampled.destination)),
         backup_remaining,
     }));
 }

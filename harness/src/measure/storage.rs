@@ -3,37 +3,45 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::statvfs::statvfs;
 
-/// Makes all files of a directory durable, and the directory itself.
+/// The files below a directory, however deep, in the order of their names, or the file itself. What cannot be read
+/// is left out: live databases make and remove files all the time.
+pub fn files(path: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(path) else {
+        return if path.is_file() { vec![path.to_owned()] } else { Vec::new() };
+    };
+    let mut entries: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    entries.sort();
+    // A symbolic link is no file of the directory.
+    entries.retain(|entry| !entry.is_symlink());
+    entries.iter().flat_map(|entry| files(entry)).collect()
+}
+
+/// Makes everything below a directory durable, the names included.
 ///
 /// # Errors
-/// When one cannot be opened or synchronised.
-pub fn sync_directory(directory: &Path) -> io::Result<()> {
+/// When something cannot be opened or synchronised.
+pub fn sync_tree(directory: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;
-        if entry.file_type()?.is_file() {
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            sync_tree(&entry.path())?;
+        } else if kind.is_file() {
             File::open(entry.path())?.sync_all()?;
         }
     }
     File::open(directory)?.sync_all()
 }
 
-/// Bytes of all files of a directory; 0 when there is none.
-pub fn directory_bytes(directory: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(directory) else {
-        return 0;
-    };
-    entries
-        .flatten()
-        .filter_map(|entry| entry.metadata().ok())
-        .filter(|file| file.is_file())
-        .map(|file| file.len())
-        .sum()
+/// Bytes of a file, or of all files below a directory; 0 when there is nothing.
+pub fn bytes(path: &Path) -> u64 {
+    files(path).iter().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
 }
 
 /// Writes back what earlier steps left dirty on the file system of `path`, so that it does not slow what is
@@ -47,54 +55,70 @@ pub fn settle(path: &Path) -> io::Result<()> {
     if unsafe { libc::syncfs(file.as_raw_fd()) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Puts a file's pages out of the page cache.
+/// Puts the pages of a file, or of all files below a directory, out of the page cache.
 ///
 /// # Errors
-/// When the file cannot be opened or synchronised: dirty pages would stay.
+/// When one cannot be opened or synchronised: dirty pages would stay.
 pub fn evict(path: &Path) -> io::Result<()> {
-    let file = File::open(path)?;
-    file.sync_all()?;
-    posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+    for file in files(path) {
+        let file = File::open(file)?;
+        file.sync_all()?;
+        posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+    }
     Ok(())
 }
 
-/// Reads a file once, so that it is in the page cache as far as it fits, or until `stop` says so. Returns the bytes
-/// read.
+/// Reads a file, or all files below a directory, once, so that they are in the page cache as far as they fit, or
+/// until `stop` says so. Returns the bytes read.
 ///
 /// # Errors
-/// When it cannot be read.
+/// When one cannot be read.
 pub fn read_through(path: &Path, stop: &dyn Fn() -> bool) -> io::Result<u64> {
-    let mut file = File::open(path)?;
     let mut buffer = vec![0; 1 << 20];
     let mut total = 0;
-    loop {
-        match io::Read::read(&mut file, &mut buffer)? {
-            bytes if bytes == 0 || stop() => return Ok(total + bytes as u64),
-            bytes => total += bytes as u64,
+    for file in files(path) {
+        let mut file = File::open(file)?;
+        loop {
+            let bytes = io::Read::read(&mut file, &mut buffer)?;
+            total += bytes as u64;
+            if stop() {
+                return Ok(total);
+            }
+            if bytes == 0 {
+                break;
+            }
         }
     }
+    Ok(total)
 }
 
-/// The share of a file that is in the page cache, from 0 to 1; 1 for an empty file.
+/// The share of a file, or of all files below a directory, that is in the page cache, from 0 to 1; 1 where there is
+/// nothing.
 ///
 /// # Errors
-/// When it cannot be mapped.
+/// When one cannot be mapped.
 pub fn cached_share(path: &Path) -> io::Result<f64> {
-    let file = File::open(path)?;
+    let (mut cached, mut all) = (0, 0);
+    for file in files(path) {
+        let pages = page_residency(&File::open(file)?)?;
+        cached += pages.iter().filter(|page| **page & 1 == 1).count();
+        all += pages.len();
+    }
+    Ok(if all == 0 { 1.0 } else { cached as f64 / all as f64 })
+}
+
+/// A byte a page, with the lowest bit set for pages that are in the page cache.
+fn page_residency(file: &File) -> io::Result<Vec<u8>> {
     if file.metadata()?.len() == 0 {
-        return Ok(1.0);
+        return Ok(Vec::new());
     }
     // SAFETY: only asked about, never read.
-    let map = unsafe { Mmap::map(&file)? };
+    let map = unsafe { Mmap::map(file)? };
     let page_bytes = procfs::page_size() as usize;
     let mut pages = vec![0u8; map.len().div_ceil(page_bytes)];
     // SAFETY: the vector has one byte for each page of the mapping, as mincore(2) asks.
     let status = unsafe { libc::mincore(map.as_ptr().cast_mut().cast(), map.len(), pages.as_mut_ptr()) };
-    if status != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let cached = pages.iter().filter(|page| **page & 1 == 1).count();
-    Ok(cached as f64 / pages.len() as f64)
+    if status == 0 { Ok(pages) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Bytes that may still be written on the file system of `path`.
@@ -104,22 +128,6 @@ pub fn cached_share(path: &Path) -> io::Result<f64> {
 pub fn free_bytes(path: &Path) -> io::Result<u64> {
     let status = statvfs(path)?;
     Ok(status.blocks_available() * status.fragment_size())
-}
-
-/// Makes `to` a copy of `from` that shares its extents. False where the file system cannot; `to` does not
-/// exist then.
-///
-/// # Errors
-/// When `from` cannot be read or `to` not be made.
-pub fn reflink(from: &Path, to: &Path) -> io::Result<bool> {
-    let source = File::open(from)?;
-    let target = File::create(to)?;
-    // SAFETY: FICLONE takes the source's descriptor by value, and both are open.
-    if unsafe { libc::ioctl(target.as_raw_fd(), libc::FICLONE, source.as_raw_fd()) } == 0 {
-        target.sync_all().map(|()| true)
-    } else {
-        std::fs::remove_file(to).map(|()| false)
-    }
 }
 
 #[cfg(test)]
@@ -139,14 +147,15 @@ mod tests {
     }
 
     #[test]
-    fn a_reflink_is_a_copy_or_nothing() {
+    fn a_tree_is_as_large_as_all_its_files() {
         let directory = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
-        let (from, to) = (directory.path().join("from"), directory.path().join("to"));
-        std::fs::write(&from, "content").unwrap();
-        if reflink(&from, &to).unwrap() {
-            assert_eq!(std::fs::read(&to).unwrap(), b"content");
-        } else {
-            assert!(!to.exists());
-        }
+        std::fs::create_dir_all(directory.path().join("a/b")).unwrap();
+        std::fs::write(directory.path().join("a/b/deep"), "12345").unwrap();
+        std::fs::write(directory.path().join("high"), "123").unwrap();
+        sync_tree(directory.path()).unwrap();
+        assert_eq!(bytes(directory.path()), 8);
+        assert_eq!(bytes(&directory.path().join("high")), 3);
+        assert_eq!(read_through(directory.path(), &|| false).unwrap(), 8);
+        assert_eq!(bytes(&directory.path().join("missing")), 0);
     }
 }

@@ -57,6 +57,18 @@ impl Counters {
         Some(counters)
     }
 
+    /// What the running process `pid` and its children have used so far, reaped ones included; `None` when it is
+    /// gone. Of children that have ended, the peak memory is not known.
+    pub fn of_tree(pid: i32) -> Option<Counters> {
+        let mut sum = Counters::of(pid)?;
+        if let Ok(stat) = procfs::process::Process::new(pid).and_then(|process| process.stat()) {
+            let reaped = (stat.cutime + stat.cstime).max(0);
+            sum.cpu_seconds += reaped as f64 / procfs::ticks_per_second() as f64;
+        }
+        children(pid).into_iter().filter_map(Counters::of_tree).for_each(|child| sum.add(&child));
+        Some(sum)
+    }
+
     pub(super) fn take_io(&mut self, pid: i32) {
         if let Ok(io) = procfs::process::Process::new(pid).and_then(|process| process.io()) {
             self.bytes_read = io.rchar;
@@ -71,13 +83,30 @@ impl Counters {
 #[derive(Default)]
 pub struct Roster {
     pub(super) running: Vec<(Account, i32)>,
+    /// The main processes of containers, which are no children of the harness.
+    contained: Vec<(Account, i32)>,
     pub(super) ended: Vec<(Account, Counters)>,
 }
 
 impl Roster {
     /// Process ids that run now on an account.
     pub fn running(&self, account: Account) -> Vec<i32> {
-        self.running.iter().filter(|(of, _)| *of == account).map(|(_, pid)| *pid).collect()
+        let of_account = |list: &[(Account, i32)]| -> Vec<i32> {
+            list.iter().filter(|(of, _)| *of == account).map(|(_, pid)| *pid).collect()
+        };
+        let contained = of_account(&self.contained).into_iter().flat_map(with_descendants);
+        of_account(&self.running).into_iter().chain(contained).collect()
+    }
+
+    /// A container runs whose main process is `pid`.
+    pub(crate) fn enter_container(&mut self, account: Account, pid: i32) {
+        self.contained.push((account, pid));
+    }
+
+    /// The container with the main process `pid`, where that was known, has ended.
+    pub(crate) fn leave_container(&mut self, account: Account, pid: Option<i32>, used: Option<Counters>) {
+        self.contained.retain(|(_, running)| Some(*running) != pid);
+        self.ended.extend(used.map(|used| (account, used)));
     }
 
     /// What the ended processes of an account used; `None` when it had none.
@@ -88,4 +117,18 @@ impl Roster {
         }
         sum
     }
+}
+
+/// The processes that `pid` started and that have not ended.
+fn children(pid: i32) -> Vec<i32> {
+    let Ok(tasks) = procfs::process::Process::new(pid).and_then(|process| process.tasks()) else {
+        return Vec::new();
+    };
+    let of_tasks = tasks.flatten().filter_map(|task| task.children().ok());
+    of_tasks.flatten().map(|child| child as i32).collect()
+}
+
+fn with_descendants(pid: i32) -> Vec<i32> {
+    let below = children(pid).into_iter().flat_map(with_descendants);
+    std::iter::once(pid).chain(below).collect()
 }

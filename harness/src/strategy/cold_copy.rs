@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::tool::CP;
 use super::watch::Halt;
-use super::{BackupContext, Card, Cost, Kind, Promise, RestoreContext, Settings, Strategy, complete, files};
+use super::{
+    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, files,
+};
 
 pub struct ColdCopy;
 
@@ -17,14 +19,15 @@ impl Strategy for ColdCopy {
         Card {
             name: "cold-copy",
             summary: "stop the application, cp and fsync its files, start it again",
-            engines: &["sqlite"],
+            engines: &["mysql", "sqlite"],
             kind: Kind::Cold,
             promise: Promise {
                 text: "consistent; writers stand still meanwhile; keeps every write acknowledged before it began",
-                keeps_earlier_writes: true,
+                keeps: Keeps::Earlier,
             },
             settings: &[],
             tools: &[CP],
+            contained: false,
             cost: Cost { backup: 1.0, restore: 1.0 },
         }
     }
@@ -35,7 +38,7 @@ impl Strategy for ColdCopy {
 
     fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
         context.subject.stop()?;
-        let files = files::with_companions(context.subject.database());
+        let files = files::of_database(context.subject.data());
         let copied = files::copy(context.watch, &files, context.destination);
         // Whatever became of the copy, the application comes back.
         context.subject.start()?;

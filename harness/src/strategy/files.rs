@@ -7,22 +7,22 @@ use super::tool::CP;
 use super::watch::{Halt, Watch};
 use super::{RestoreContext, spawn};
 
-/// A database and what SQLite keeps beside it, as far as it exists.
-pub fn with_companions(database: &Path) -> Vec<PathBuf> {
+/// A SQLite file and what SQLite keeps beside it, as far as it exists; a data directory as it is.
+pub fn of_database(data: &Path) -> Vec<PathBuf> {
     ["", "-wal", "-journal"]
         .into_iter()
-        .map(|suffix| PathBuf::from(format!("{}{suffix}", database.display())))
-        .filter(|file| file.exists())
+        .map(|suffix| PathBuf::from(format!("{}{suffix}", data.display())))
+        .filter(|path| path.exists())
         .collect()
 }
 
-/// Runs the machine's `cp` on files and makes the copies durable.
-pub fn copy(watch: &mut Watch, files: &[PathBuf], directory: &Path) -> Result<(), Halt> {
+/// Runs the machine's `cp` on files and directories, and makes the copies durable.
+pub fn copy(watch: &mut Watch, sources: &[PathBuf], directory: &Path) -> Result<(), Halt> {
     let mut command = Command::new(CP.command);
     // Artifact and live database must not share extents: that would be a snapshot, not a copy.
     command
-        .args(["--reflink=never", "--"])
-        .args(files)
+        .args(["-a", "--reflink=never", "--"])
+        .args(sources)
         .arg(directory)
         .stdin(Stdio::null())
         .stderr(Stdio::piped());
@@ -33,10 +33,12 @@ pub fn copy(watch: &mut Watch, files: &[PathBuf], directory: &Path) -> Result<()
 
 /// Restores by copying the artifact's files.
 pub fn restore(context: &mut RestoreContext<'_>) -> Result<(), Halt> {
-    let name = context.database.file_name().expect("a database is a file");
-    let files = with_companions(&context.artifact.join(name));
-    if files.is_empty() {
-        return Err(Halt::Failed("the artifact holds no database file".into()));
+    let data = context.subject.data();
+    let name = data.file_name().expect("a database has a name");
+    let place = data.parent().expect("a database lies in a directory").to_owned();
+    let sources = of_database(&context.artifact.join(name));
+    if sources.is_empty() {
+        return Err(Halt::Failed("the artifact holds no database".into()));
     }
-    copy(context.watch, &files, context.place)
+    copy(context.watch, &sources, &place)
 }

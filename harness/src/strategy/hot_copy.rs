@@ -3,7 +3,7 @@
 //! It shows that the verifier has teeth, and what a copy of live files comes to. A quick copy is often lucky,
 //! so it can be slowed down to the time that a larger database would take.
 
-use std::fs::File;
+use std::fs::{File, create_dir_all};
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -15,8 +15,10 @@ use serde_json::{Value, json};
 use super::tool::CP;
 use super::watch::Halt;
 use super::{
-    BackupContext, Card, Cost, Kind, Promise, RestoreContext, Settings, Strategy, complete, files, spawn_work,
+    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, files,
+    spawn_work,
 };
+use crate::measure::storage;
 use crate::worker::Progress;
 
 pub struct HotCopy;
@@ -29,7 +31,8 @@ struct HotCopySettings {
 
 #[derive(Serialize, Deserialize)]
 struct Task {
-    files: Vec<PathBuf>,
+    /// Files, and directories with all that is in them.
+    sources: Vec<PathBuf>,
     directory: PathBuf,
     seconds_min: f64,
 }
@@ -39,14 +42,15 @@ impl Strategy for HotCopy {
         Card {
             name: "hot-copy",
             summary: "copy the live files one after the other, with no care for the writers",
-            engines: &["sqlite"],
+            engines: &["mysql", "sqlite"],
             kind: Kind::Control,
-            promise: Promise { text: "nothing", keeps_earlier_writes: false },
+            promise: Promise { text: "nothing", keeps: Keeps::Nothing },
             settings: &[(
                 "seconds_min",
                 "slow the copy down to at least this long: a quick one is often lucky",
             )],
             tools: &[CP],
+            contained: false,
             cost: Cost { backup: 1.0, restore: 1.0 },
         }
     }
@@ -62,7 +66,7 @@ impl Strategy for HotCopy {
     fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
         let settings: HotCopySettings = context.settings();
         let task = json!(Task {
-            files: files::with_companions(context.subject.database()),
+            sources: files::of_database(context.subject.data()),
             directory: context.destination.to_owned(),
             seconds_min: settings.seconds_min,
         });
@@ -77,15 +81,24 @@ impl Strategy for HotCopy {
 
     fn work(&self, task: Value, report: &mut dyn FnMut(Progress)) -> anyhow::Result<Value> {
         let task: Task = serde_json::from_value(task)?;
-        // A journal that was there a moment ago may be gone by now, and again when its turn comes.
+        let mut copied = Vec::new();
+        for source in &task.sources {
+            let parent = source.parent().context("a database lies in a directory")?;
+            for file in storage::files(source) {
+                let target = task.directory.join(file.strip_prefix(parent)?);
+                copied.push((file, target));
+            }
+        }
+        // What was there a moment ago may be gone by now, and again when its turn comes.
         let total: u64 =
-            task.files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|file| file.len()).sum();
+            copied.iter().filter_map(|(from, _)| from.metadata().ok()).map(|from| from.len()).sum();
         let started = Instant::now();
         let mut done = 0;
         let mut buffer = vec![0; 1 << 20];
-        for path in &task.files {
-            let Ok(mut from) = File::open(path) else { continue };
-            let mut to = File::create(task.directory.join(path.file_name().context("a file has a name")?))?;
+        for (from, to) in &copied {
+            let Ok(mut from) = File::open(from) else { continue };
+            create_dir_all(to.parent().context("a copy lies in a directory")?)?;
+            let mut to = File::create(to)?;
             loop {
                 let bytes = from.read(&mut buffer)?;
                 if bytes == 0 {

@@ -3,20 +3,29 @@
 mod cold_copy;
 mod files;
 mod hot_copy;
+mod mydumper;
+mod mysql_binlog;
+mod mysql_clone;
+mod mysql_dump;
+mod mysql_tools;
 mod sqlite_cli_backup;
 mod sqlite_dump;
 mod sqlite_online_backup;
 mod sqlite_vacuum_into;
 pub mod tool;
 pub mod watch;
+mod xtrabackup;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::container::Container;
 use crate::error::{Error, Result};
+use crate::images::Image;
 use crate::process::{Account, Child};
 use crate::subject::Subject;
 use crate::worker::{Job, Progress};
@@ -27,10 +36,15 @@ use watch::{Halt, Watch};
 pub const STRATEGIES: &[&dyn Strategy] = &[
     &cold_copy::ColdCopy,
     &hot_copy::HotCopy,
+    &mydumper::Mydumper,
+    &mysql_binlog::MysqlBinlog,
+    &mysql_clone::MysqlClone,
+    &mysql_dump::MysqlDump,
     &sqlite_cli_backup::SqliteCliBackup,
     &sqlite_dump::SqliteDump,
     &sqlite_online_backup::SqliteOnlineBackup,
     &sqlite_vacuum_into::SqliteVacuumInto,
+    &xtrabackup::Xtrabackup,
 ];
 
 /// The settings of a variant, defaults included.
@@ -47,17 +61,36 @@ pub trait Strategy: Sync {
     /// What is wrong with them: an unknown name, a wrong type, an impossible value.
     fn complete(&self, given: &Settings) -> Result<Settings, String>;
 
+    /// Starts what ships all the while, before the backup is called; most strategies ship nothing.
+    ///
+    /// # Errors
+    /// Why it could not be started.
+    fn arm(&self, _context: &mut BackupContext<'_>) -> Result<Option<Box<dyn Shipper>>, Halt> {
+        Ok(None)
+    }
+
     /// Backs the live database up into `context.destination`.
     ///
     /// # Errors
     /// Why it ended without an artifact.
     fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt>;
 
-    /// Builds a data directory in `context.place` from the artifact alone.
+    /// Builds the data of `context.subject` from the artifact alone: a file or a data directory, or a load into its
+    /// fresh server.
     ///
     /// # Errors
-    /// Why it ended without one.
+    /// Why it ended without them.
     fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt>;
+
+    /// What a restored database is held to, in a trial with these moments.
+    fn kept(&self, _settings: &Settings, moments: &Moments) -> Kept {
+        let acknowledged_before_ns = match self.card().promise.keeps {
+            Keeps::Nothing => None,
+            Keeps::Earlier => Some(moments.backup_began_ns),
+            Keeps::AllBut { last } => Some(moments.disaster_ns.saturating_sub(last.as_nanos() as u64)),
+        };
+        Kept { acknowledged_before_ns, sent_after_ns: None }
+    }
 
     /// What the strategy does itself, without a tool: runs in a worker process, started by [`Watch::work`].
     ///
@@ -84,6 +117,8 @@ pub struct Card {
     pub settings: &'static [(&'static str, &'static str)],
     /// Commands that have to be on PATH.
     pub tools: &'static [Tool],
+    /// True when it runs commands of the tools image.
+    pub contained: bool,
     /// What it costs, for plans.
     pub cost: Cost,
 }
@@ -97,6 +132,8 @@ pub enum Kind {
     Cold,
     /// Writes statements instead of pages.
     Logical,
+    /// Ships every change as it is made.
+    Continuous,
     /// Promises nothing: shows that the verifier has teeth.
     Control,
 }
@@ -108,6 +145,7 @@ impl Kind {
             Kind::Online => "online",
             Kind::Cold => "cold",
             Kind::Logical => "logical",
+            Kind::Continuous => "continuous",
             Kind::Control => "control",
         }
     }
@@ -118,8 +156,49 @@ impl Kind {
 pub struct Promise {
     /// In words.
     pub text: &'static str,
-    /// Writes that were acknowledged before the backup was called are in the restored database.
-    pub keeps_earlier_writes: bool,
+    /// Which writes are in the restored database.
+    pub keeps: Keeps,
+}
+
+/// Which acknowledged writes a strategy promises to keep.
+#[derive(Clone, Copy)]
+pub enum Keeps {
+    /// None: a control.
+    Nothing,
+    /// Those acknowledged before the backup was called.
+    Earlier,
+    /// Those acknowledged until the disaster, but for the last ones.
+    AllBut {
+        /// How long before the disaster an acknowledged write may be lost.
+        last: Duration,
+    },
+}
+
+/// When things happened in a trial, in nanoseconds of the common clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Moments {
+    /// The call to `backup`.
+    pub backup_began_ns: u64,
+    /// The disaster.
+    pub disaster_ns: u64,
+}
+
+/// What a restored database is held to, in nanoseconds of the common clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Every write acknowledged before this is in; `None`: nothing is promised.
+    pub acknowledged_before_ns: Option<u64>,
+    /// No write sent from this on is in: a point in time was asked for.
+    pub sent_after_ns: Option<u64>,
+}
+
+/// What ships changes while the application runs. It ends when dropped.
+pub trait Shipper {
+    /// What is known about its end, when it ended by itself.
+    fn ended(&self) -> Option<String>;
+
+    /// Ends it with SIGKILL.
+    fn kill(&mut self);
 }
 
 /// Time as a multiple of a plain copy's, in orders of size: only plans use it.
@@ -159,24 +238,26 @@ fn parse<S: DeserializeOwned>(settings: &Settings) -> Result<S, String> {
 /// What a strategy gets to back up with.
 pub struct BackupContext<'a> {
     /// The live application.
-    pub subject: &'a mut dyn Subject,
+    pub subject: &'a mut Subject,
     /// An empty directory for the artifact.
     pub destination: &'a Path,
     /// Complete settings.
     pub settings: &'a Settings,
     /// Runs the strategy's processes, watched for progress, stall and deadline.
     pub watch: &'a mut Watch,
+    /// The image of the tools; there is one when the strategy's card says that it needs it.
+    pub tools: Option<&'a Image>,
 }
 
 impl BackupContext<'_> {
     /// The settings in their type.
     pub fn settings<S: DeserializeOwned>(&self) -> S {
-        parse(self.settings).expect("the settings were completed when the scenario was read")
+        settings_of(self.settings)
     }
 
     /// Where an artifact goes that is a database file: named as the live one.
     pub fn target(&self) -> PathBuf {
-        self.destination.join(self.subject.database().file_name().expect("a database is a file"))
+        self.destination.join(self.subject.data().file_name().expect("a database is a file"))
     }
 }
 
@@ -184,12 +265,31 @@ impl BackupContext<'_> {
 pub struct RestoreContext<'a> {
     /// The directory of the artifact.
     pub artifact: &'a Path,
-    /// An empty directory.
-    pub place: &'a Path,
-    /// The database that has to come to be there.
-    pub database: &'a Path,
+    /// What is to run on the restored data: its data is not there yet.
+    pub subject: &'a mut Subject,
+    /// Complete settings.
+    pub settings: &'a Settings,
+    /// When things happened.
+    pub moments: Moments,
     /// Runs the strategy's processes, watched for the deadline.
     pub watch: &'a mut Watch,
+    /// As in [`BackupContext`].
+    pub tools: Option<&'a Image>,
+}
+
+impl Shipper for Container {
+    fn ended(&self) -> Option<String> {
+        (!self.is_running()).then(|| format!("what shipped the changes ended: {}", self.last_words()))
+    }
+
+    fn kill(&mut self) {
+        Container::kill(self);
+    }
+}
+
+/// Complete settings in their type.
+fn settings_of<S: DeserializeOwned>(settings: &Settings) -> S {
+    parse(settings).expect("the settings were completed when the scenario was read")
 }
 
 /// One stage of a pipeline that a strategy runs: started with the account of the strategy.
@@ -226,7 +326,7 @@ mod tests {
         let Err(error) = named("cold-cpoy") else { panic!("there is no such strategy") };
         insta::assert_snapshot!(
             error,
-            @"unknown strategy 'cold-cpoy' (did you mean 'cold-copy'?): there are cold-copy, hot-copy, sqlite-cli-backup, sqlite-dump, sqlite-online-backup, sqlite-vacuum-into"
+            @"unknown strategy 'cold-cpoy' (did you mean 'cold-copy'?): there are cold-copy, hot-copy, mydumper, mysql-binlog, mysql-clone, mysql-dump, sqlite-cli-backup, sqlite-dump, sqlite-online-backup, sqlite-vacuum-into, xtrabackup"
         );
     }
 }

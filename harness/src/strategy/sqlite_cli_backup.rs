@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::tool::{CP, SQLITE3};
 use super::watch::{Halt, Passes};
 use super::{
-    BackupContext, Card, Cost, Kind, Promise, RestoreContext, Settings, Strategy, complete, files, spawn,
+    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, files,
+    spawn,
 };
 
 pub struct SqliteCliBackup;
@@ -30,10 +31,11 @@ impl Strategy for SqliteCliBackup {
             kind: Kind::Online,
             promise: Promise {
                 text: "consistent; keeps every write acknowledged before it began; writers go on",
-                keeps_earlier_writes: true,
+                keeps: Keeps::Earlier,
             },
             settings: &[("timeout_ms", "'.timeout' before '.backup'; 0: none, as most people run it")],
             tools: &[SQLITE3, CP],
+            contained: false,
             cost: Cost { backup: 1.5, restore: 1.0 },
         }
     }
@@ -45,7 +47,7 @@ impl Strategy for SqliteCliBackup {
     fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
         let settings: CliBackupSettings = context.settings();
         let mut command = Command::new(SQLITE3.command);
-        command.arg(context.subject.database());
+        command.arg(context.subject.data());
         if settings.timeout_ms > 0 {
             command.arg(format!(".timeout {}", settings.timeout_ms));
         }

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::tool::{SQLITE3, ZSTD};
 use super::watch::Halt;
-use super::{BackupContext, Card, Cost, Kind, Promise, RestoreContext, Settings, Strategy, complete, spawn};
+use super::{
+    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, spawn,
+};
 
 pub struct SqliteDump;
 
@@ -38,13 +40,14 @@ impl Strategy for SqliteDump {
             promise: Promise {
                 text: "consistent; keeps every write acknowledged before it began; \
                        writers go on in WAL mode and wait in delete mode",
-                keeps_earlier_writes: true,
+                keeps: Keeps::Earlier,
             },
             settings: &[
                 ("level", "compression level of zstd, from 1 to 19"),
                 ("timeout_ms", "'.timeout' before '.dump'; 0: none"),
             ],
             tools: &[SQLITE3, ZSTD],
+            contained: false,
             cost: Cost { backup: 3.0, restore: 15.0 },
         }
     }
@@ -60,7 +63,7 @@ impl Strategy for SqliteDump {
     fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
         let settings: DumpSettings = context.settings();
         let mut dump = Command::new(SQLITE3.command);
-        dump.arg(context.subject.database());
+        dump.arg(context.subject.data());
         if settings.timeout_ms > 0 {
             dump.arg(format!(".timeout {}", settings.timeout_ms));
         }
@@ -84,7 +87,7 @@ impl Strategy for SqliteDump {
         decompress.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut decompress = spawn(context.watch, decompress)?;
         let mut load = Command::new(SQLITE3.command);
-        load.arg("-bail").arg(context.database);
+        load.arg("-bail").arg(context.subject.data());
         load.stdin(decompress.take_stdout().expect("standard output is piped"));
         load.stdout(Stdio::piped()).stderr(Stdio::piped());
         let load = spawn(context.watch, load)?;

@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use super::tool::CP;
 use super::watch::Halt;
 use super::{
-    BackupContext, Card, Cost, Kind, Promise, RestoreContext, Settings, Strategy, complete, files, spawn_work,
+    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, files,
+    spawn_work,
 };
 use crate::worker::Progress;
 
@@ -54,7 +55,7 @@ impl Strategy for SqliteOnlineBackup {
             promise: Promise {
                 text: "consistent; keeps every write acknowledged before it began; \
                        writers go on in WAL mode and wait for each step in delete mode",
-                keeps_earlier_writes: true,
+                keeps: Keeps::Earlier,
             },
             settings: &[
                 ("busy_timeout_ms", "how long a step waits for a lock"),
@@ -66,6 +67,7 @@ impl Strategy for SqliteOnlineBackup {
                 ("step_pages", "pages a step; -1: all in one step"),
             ],
             tools: &[CP],
+            contained: false,
             cost: Cost { backup: 1.5, restore: 1.0 },
         }
     }
@@ -80,7 +82,7 @@ impl Strategy for SqliteOnlineBackup {
 
     fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
         let task = json!(Task {
-            source: context.subject.database().to_owned(),
+            source: context.subject.data().to_owned(),
             target: context.target(),
             settings: context.settings(),
         });

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use super::tool::CP;
 use super::watch::Halt;
 use super::{
-    BackupContext, Card, Cost, Kind, Promise, RestoreContext, Settings, Strategy, complete, files, spawn_work,
+    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, files,
+    spawn_work,
 };
 use crate::worker::Progress;
 
@@ -49,10 +50,11 @@ impl Strategy for SqliteVacuumInto {
             promise: Promise {
                 text: "consistent; keeps every write acknowledged before it began; \
                        writers go on in WAL mode and wait in delete mode",
-                keeps_earlier_writes: true,
+                keeps: Keeps::Earlier,
             },
             settings: &[("busy_timeout_ms", "how long it waits for a lock")],
             tools: &[CP],
+            contained: false,
             cost: Cost { backup: 2.0, restore: 1.0 },
         }
     }
@@ -63,7 +65,7 @@ impl Strategy for SqliteVacuumInto {
 
     fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
         let task = json!(Task {
-            source: context.subject.database().to_owned(),
+            source: context.subject.data().to_owned(),
             target: context.target(),
             settings: context.settings(),
         });

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::container::{Container, Spec};
 use crate::error::Error;
 use crate::measure::clock::now_ns;
-use crate::measure::storage::{directory_bytes, sync_directory};
-use crate::process::{Child, Counters, Ended, Group, Launcher};
+use crate::measure::storage::{bytes, sync_tree};
+use crate::process::{Account, Child, Counters, Ended, Group, Launcher, TICK};
 use crate::worker::Progress;
 
 /// Why a strategy ended without success.
@@ -140,12 +141,50 @@ impl Watch {
         ended.result().map_err(Halt::Failed)
     }
 
+    /// Runs a container of tools until it has ended well.
+    ///
+    /// # Errors
+    /// [`Halt::Failed`] when it ends with an error, otherwise why it was ended.
+    pub fn contain(&mut self, spec: Spec) -> Result<(), Halt> {
+        let name = spec.name;
+        let started = Instant::now();
+        let mut container = Container::start(&self.launcher, Account::Strategy, spec)?;
+        let outcome = container.wait(&mut || self.observe(None));
+        self.running_seconds += started.elapsed().as_secs_f64();
+        let exit = outcome?;
+        self.counters.add(&exit.counters.unwrap_or_default());
+        self.output.clone_from(&exit.output);
+        if exit.code == 0 {
+            return Ok(());
+        }
+        Err(Halt::Failed(format!("'{name}' ended with exit status {}: {}", exit.code, exit.output)))
+    }
+
+    /// Waits until `condition` holds.
+    ///
+    /// # Errors
+    /// [`Halt::Failed`] with the condition's error, or why there is nothing to wait for any more.
+    pub fn wait_until(
+        &mut self,
+        what: &str,
+        condition: &mut dyn FnMut() -> Result<bool, String>,
+    ) -> Result<(), Halt> {
+        while !condition().map_err(Halt::Failed)? {
+            self.observe(None).map_err(|halt| match halt {
+                Halt::TimedOut => Halt::Failed(format!("the deadline passed before {what}")),
+                other => other,
+            })?;
+            std::thread::sleep(TICK);
+        }
+        Ok(())
+    }
+
     /// Makes what was built durable, and notes when it was.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn make_durable(&mut self) -> Result<(), Halt> {
-        sync_directory(&self.directory).map_err(|error| {
+        sync_tree(&self.directory).map_err(|error| {
             Error::Environment(format!("cannot make {} durable: {error}", self.directory.display()))
         })?;
         self.durable_ns = Some(now_ns());
@@ -176,7 +215,7 @@ impl Watch {
             self.progress = Some(progress);
             self.note_remaining(progress.remaining);
         } else if self.progress.is_none() {
-            self.note_growth(directory_bytes(&self.directory));
+            self.note_growth(bytes(&self.directory));
         }
         let now = Instant::now();
         if now >= self.deadline {

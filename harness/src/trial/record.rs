@@ -11,13 +11,14 @@ use crate::measure::clock::seconds_between;
 use crate::measure::impact::{Span, Writes};
 use crate::plan::settings_map;
 use crate::process::{Account, Counters};
+use crate::scenario::{App, Engine};
+use crate::strategy;
 use crate::strategy::watch::{Halt, Passes};
-use crate::strategy::{self, Strategy};
-use crate::subject::{EmbeddedSqlite, Subject};
+use crate::subject::Subject;
 use crate::workload::ledger::{Ledger, Outcome};
 
 impl Drill<'_> {
-    pub(super) fn record(&self, subject: &EmbeddedSqlite) -> Result<Trial> {
+    pub(super) fn record(&self, subject: &Subject) -> Result<Trial> {
         self.board.enter("record");
         let ledger =
             Ledger::open(&self.place("ledger"), self.plan.model.writers).context("cannot read the ledger")?;
@@ -25,7 +26,7 @@ impl Drill<'_> {
             Writes::new(&ledger, self.plan.load, self.plan.model.seed, self.epoch_ns, self.disaster_ns);
         let backup = self.backup.as_ref();
         let observed = Span { from_ns: self.reference.from_ns, to_ns: self.disaster_ns };
-        let offered = writes.offered(observed);
+        let offered = writes.offered(observed, subject.outages());
         let judged = verdict::Evidence {
             acknowledged: ledger
                 .entries()
@@ -52,6 +53,9 @@ impl Drill<'_> {
             record::Restore { seconds: restore.seconds, recovery_seconds }
         });
         trial.recovery_point = self.verified.as_ref().and_then(|report| report.recovery_point.clone());
+        if let Some(point) = &mut trial.recovery_point {
+            point.never_written = self.never_written.as_ref().map(|writes| writes.len() as u64);
+        }
         trial.verification = self.verified.as_ref().map(|report| report.verification.clone());
         trial.phases = self.board.phases();
         trial.samples = self.board.samples();
@@ -64,12 +68,7 @@ impl Drill<'_> {
         text.replace(&format!("{}/", self.site.directory.display()), "")
     }
 
-    fn impact(
-        &self,
-        writes: &Writes<'_>,
-        backup: &BackupOutcome,
-        subject: &EmbeddedSqlite,
-    ) -> record::Impact {
+    fn impact(&self, writes: &Writes<'_>, backup: &BackupOutcome, subject: &Subject) -> record::Impact {
         let during = writes.window(backup.span);
         let downtimes = writes.downtimes(backup.span, subject.outages());
         let seconds = || downtimes.iter().map(Span::seconds);
@@ -153,13 +152,37 @@ impl Drill<'_> {
         self.blank(record::Verdict::Unavailable, missing.to_owned())
     }
 
+    /// The version of everything that takes part.
+    fn versions(&self) -> BTreeMap<String, String> {
+        let card = self.strategy.card();
+        let tools = card.tools.iter();
+        let mut versions: BTreeMap<String, String> =
+            tools.filter_map(|tool| Some((tool.command.to_owned(), tool.version()?))).collect();
+        let (deployment, images) = (self.plan.deployment, self.site.images);
+        if deployment.engine == Engine::Sqlite {
+            versions.insert("sqlite (library)".into(), rusqlite::version().into());
+        }
+        let used = [
+            images.mysql.as_ref().filter(|_| deployment.engine == Engine::Mysql),
+            images.tracker.as_ref().filter(|_| deployment.app == App::Tracker),
+            self.tools().filter(|_| card.contained),
+        ];
+        for image in used.into_iter().flatten() {
+            versions.insert(format!("image {}", image.reference), image.id.clone());
+            versions.extend(image.versions.clone());
+        }
+        versions
+    }
+
     /// A record of what is known without any measurement.
     fn blank(&self, verdict: record::Verdict, reason: String) -> Trial {
         let (plan, scenario, card) = (self.plan, self.scenario, self.strategy.card());
+        let is_tracker = plan.deployment.app == App::Tracker;
+        let opens_the_file = plan.deployment.engine == Engine::Sqlite && !is_tracker;
         Trial {
             id: plan.id.clone(),
-            engine: scenario.subject.engine.name().into(),
-            app: scenario.subject.app.name().into(),
+            engine: plan.deployment.engine.name().into(),
+            app: plan.deployment.app.name().into(),
             strategy: card.name.into(),
             control: card.kind == strategy::Kind::Control,
             promise: card.promise.text.into(),
@@ -168,7 +191,7 @@ impl Drill<'_> {
             dataset: record::Dataset {
                 profile: plan.dataset.profile.clone(),
                 target_bytes: plan.dataset.target_bytes,
-                bytes: plan.dataset_bytes,
+                bytes: self.site.source.bytes,
                 rows: self.site.source.rows,
                 seed: plan.dataset.seed,
             },
@@ -180,9 +203,14 @@ impl Drill<'_> {
                 writers: plan.model.writers,
                 rows_per_transaction: plan.model.rows_per_transaction,
                 multi_row_share: plan.model.multi_row_share,
-                journal_mode: plan.journal_mode.name().into(),
-                synchronous: scenario.subject.synchronous.name().into(),
-                busy_timeout_ms: scenario.subject.busy_timeout_ms,
+                journal_mode: plan.deployment.journal_mode.map(|mode| mode.name().into()),
+                synchronous: opens_the_file.then(|| scenario.subject.synchronous.name().into()),
+                busy_timeout_ms: opens_the_file.then_some(scenario.subject.busy_timeout_ms),
+                announces: is_tracker.then(|| scenario.subject.announces.name().into()),
+                server_options: match plan.deployment.engine {
+                    Engine::Sqlite => BTreeMap::new(),
+                    Engine::Mysql => scenario.subject.server_options(),
+                },
                 cache: scenario.subject.cache.name().into(),
                 cached_share: self.cached_share,
             },
@@ -191,7 +219,7 @@ impl Drill<'_> {
             verdict,
             reason,
             expected: plan.expected.clone(),
-            versions: versions(self.strategy),
+            versions: self.versions(),
             phases: Vec::new(),
             backup: None,
             impact: None,
@@ -202,14 +230,6 @@ impl Drill<'_> {
             samples: Vec::new(),
         }
     }
-}
-
-fn versions(strategy: &dyn Strategy) -> BTreeMap<String, String> {
-    let tools = strategy.card().tools.iter();
-    let mut versions: BTreeMap<String, String> =
-        tools.filter_map(|tool| Some((tool.command.to_owned(), tool.version()?))).collect();
-    versions.insert("sqlite (library)".into(), rusqlite::version().into());
-    versions
 }
 
 fn usage(counters: Counters) -> Usage {

@@ -10,7 +10,7 @@ use crate::verify;
 pub struct Evidence<'a> {
     /// At least one write was acknowledged.
     pub acknowledged: bool,
-    /// The phase in which the application ended by itself.
+    /// The phase in which the application ended by itself, and what is known about that.
     pub died: Option<&'a str>,
     /// The load that was offered.
     pub offered: Offered,
@@ -84,7 +84,7 @@ impl Evidence<'_> {
 
     fn proved_nothing(&self) -> Option<String> {
         if let Some(phase) = self.died {
-            return Some(format!("the application ended by itself in the phase '{phase}'"));
+            return Some(format!("the application ended by itself in the phase {phase}"));
         }
         if !self.acknowledged {
             return Some("no write was acknowledged".into());
@@ -165,6 +165,7 @@ mod tests {
                 seconds: 1.0,
             },
             recovery_point: None,
+            probed: Some(true),
         }
     }
 

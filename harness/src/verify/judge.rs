@@ -36,7 +36,10 @@ pub(super) fn judge_prefix(presence: &Presence<'_>, prefix: &mut Findings) {
 /// Only the write that was sent last of those that are in needs to be looked at: whatever had been acknowledged
 /// before any other was sent had been acknowledged before that one was.
 pub(super) fn judge_order(presence: &Presence<'_>, order: &mut Findings) {
-    let held = presence.writes().filter(|&(_, _, entry, evidence)| is_in(entry, evidence));
+    // Where the rows cannot tell, the write may not have been made yet.
+    let held = presence
+        .writes()
+        .filter(|&(_, _, entry, evidence)| is_in(entry, evidence) && evidence != Evidence::Overwritten);
     let last_sent = held.filter_map(|(writer, index, entry, _)| Some((entry.sent_ns?, writer, index))).max();
     let Some((last_sent_ns, later_writer, later_index)) = last_sent else {
         return;
@@ -64,6 +67,7 @@ pub(super) fn measure_loss(presence: &Presence<'_>, request: &Request, loss: &mu
         indeterminate_writes: 0,
         lost_writes: 0,
         lost_promised_writes: 0,
+        never_written: None,
         lost_seconds: None,
         staleness_at_completion_seconds: None,
     };
@@ -78,7 +82,7 @@ pub(super) fn measure_loss(presence: &Presence<'_>, request: &Request, loss: &mu
             }
             Outcome::Refused(_) => continue,
         };
-        if held {
+        if held && evidence != Evidence::Overwritten {
             newest_held_ns = newest_held_ns.max(answered_ns.or(entry.sent_ns));
         }
         // The ledger outlives the subject: what was answered after the disaster is none of its loss.
@@ -101,8 +105,28 @@ pub(super) fn measure_loss(presence: &Presence<'_>, request: &Request, loss: &mu
     let age_at = |instant_ns| newest_held_ns.map(|newest_ns| seconds_between(newest_ns, instant_ns));
     point.lost_seconds = if point.lost_writes == 0 { Some(0.0) } else { age_at(request.disaster_ns) };
     point.staleness_at_completion_seconds = age_at(request.backup_completed_ns);
+    judge_point_in_time(presence, request, loss);
     if request.keep_acknowledged_before_ns.is_none() {
         loss.cannot("nothing was promised to be kept");
     }
     point
+}
+
+/// A point in time that was asked for: nothing that was sent after it is in.
+fn judge_point_in_time(presence: &Presence<'_>, request: &Request, loss: &mut Findings) {
+    let Some(until_ns) = request.lack_sent_after_ns else {
+        return;
+    };
+    for (writer, index, entry, evidence) in presence.writes() {
+        let told = is_in(entry, evidence) && evidence != Evidence::Overwritten;
+        if let Some(sent_ns) = entry.sent_ns.filter(|sent_ns| told && *sent_ns >= until_ns) {
+            loss.wrong(|| {
+                let ms = seconds_between(until_ns, sent_ns) * 1e3;
+                format!(
+                    "writer {writer}: write {index} was sent {ms:.0} ms after the point in time that was asked for, \
+                     and is in"
+                )
+            });
+        }
+    }
 }

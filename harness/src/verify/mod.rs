@@ -2,7 +2,8 @@
 //!
 //! The six checks, in the order of [`Verification`]:
 //!
-//! 1. integrity: the file's length, leftover journals, the engine's own check, and every index against its table;
+//! 1. integrity: the file's length and leftover journals (SQLite), the engine's own check, and every index against
+//!    its table;
 //! 2. prefix: for every writer exactly the rows after its first n writes;
 //! 3. order: when a write is in, every write acknowledged before that one was sent is in;
 //! 4. transactions: rows that change together agree;
@@ -16,17 +17,21 @@
 //! A check that could not look says null and why. It never says pass.
 
 mod content;
-mod database;
+mod counts;
 mod digest;
+mod engine;
 mod findings;
 mod integrity;
 mod judge;
+mod mysql;
 mod presence;
 mod reading;
+mod sqlite;
 mod torrents;
 mod transactions;
+mod unwritten;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
 use reports::record::{RecoveryPoint, Verification};
@@ -35,25 +40,57 @@ use serde::{Deserialize, Serialize};
 pub use content::{ContentDigest, SchemaObject};
 pub use digest::{Digest, RowsDigest};
 pub use integrity::Integrity;
+pub use unwritten::unwritten;
 
 use crate::dataset::Origin;
 use crate::error::Result;
 use crate::measure::clock::{now_ns, seconds_between};
+use crate::mysql::Address;
 use crate::workload::ledger::Ledger;
 use crate::workload::model::Model;
 use content::TORRENTS;
-use database::{Unreadable, WhileReading};
+use engine::{Engine, Unreadable};
 use findings::Findings;
+use mysql::MysqlDatabase;
 use presence::replay;
 use reading::{Reading, read_restored, read_source};
+use sqlite::SqliteFile;
 use torrents::Torrents;
+
+/// Where a database is. Nobody writes to it while it is read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Database {
+    /// A SQLite file. Nobody else has it open, and whoever had has closed it in good order.
+    Sqlite(PathBuf),
+    /// A database of a MySQL server that runs.
+    Mysql(Address),
+}
+
+impl std::fmt::Display for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Database::Sqlite(path) => path.display().fmt(f),
+            Database::Mysql(address) => address.fmt(f),
+        }
+    }
+}
+
+impl Database {
+    fn engine(&self) -> Box<dyn Engine + '_> {
+        match self {
+            Database::Sqlite(path) => Box::new(SqliteFile(path)),
+            Database::Mysql(address) => Box::new(MysqlDatabase(address)),
+        }
+    }
+}
 
 /// A restored database and what it is held against.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// The restored SQLite database. Nobody else has it open, and whoever had has closed it in good order.
-    pub database: PathBuf,
+    /// The restored database.
+    pub database: Database,
     /// Directory of the trial's ledger.
     pub ledger: PathBuf,
     /// What the writes of the trial follow from.
@@ -65,10 +102,17 @@ pub struct Request {
     /// Writes acknowledged before this instant were promised to be kept, in nanoseconds of
     /// [`now_ns`]; null when nothing was promised (a control).
     pub keep_acknowledged_before_ns: Option<u64>,
+    /// Writes sent from this instant on were asked to be left out (a point in time), in nanoseconds of [`now_ns`];
+    /// null when nothing was.
+    pub lack_sent_after_ns: Option<u64>,
     /// When the backup was complete, in nanoseconds of [`now_ns`].
     pub backup_completed_ns: u64,
     /// When the disaster happened, in nanoseconds of [`now_ns`].
     pub disaster_ns: u64,
+    /// Acknowledged writes that the application's own database lacked when the disaster had happened, by writer and
+    /// index: see [`unwritten()`]. They count as writes without an answer.
+    #[serde(default)]
+    pub never_written: Vec<(u32, u64)>,
 }
 
 /// What verification came to.
@@ -79,6 +123,18 @@ pub struct Report {
     pub verification: Verification,
     /// What was lost; null when the rows could not be read.
     pub recovery_point: Option<RecoveryPoint>,
+    /// Whether the write is in by which the restored application showed that it serves; null when the rows could not
+    /// be read.
+    pub probed: Option<bool>,
+}
+
+/// What verification comes to when the engine itself refuses to run on the restored data: there is nothing to look at,
+/// and no doubt either.
+pub fn refused_by_the_engine(how: &str) -> Report {
+    let mut checks = Checks::new();
+    checks.integrity.wrong(|| how.to_owned());
+    checks.nothing_but_integrity("the engine does not run on the data");
+    Report { verification: checks.conclude(), recovery_point: None, probed: None }
 }
 
 /// The content of a source before any write. `torrents` is the number of torrents in the dataset.
@@ -88,18 +144,14 @@ pub struct Report {
 /// # Errors
 /// When the database cannot be read, still has a journal beside it, or lacks the tables that the workload writes.
 pub fn content_digest(
-    database: &Path,
+    database: &Database,
     torrents: u64,
     progress: &mut dyn FnMut(f64),
 ) -> Result<ContentDigest> {
-    let describe = |unreadable: Unreadable| anyhow!("{}: {}", database.display(), unreadable.reason);
-    for journal in database::journals(database) {
-        // What is in it would be passed over.
-        if journal.metadata().is_ok_and(|metadata| metadata.len() > 0) {
-            return Err(anyhow!("{} was left beside the source", journal.display()).into());
-        }
-    }
-    let (tables, untouched) = read_source(database, torrents, progress).map_err(describe)?;
+    let describe = |unreadable: Unreadable| anyhow!("{database}: {}", unreadable.reason);
+    let engine = database.engine();
+    engine.require_settled()?;
+    let (tables, untouched) = read_source(engine.as_ref(), torrents, progress).map_err(describe)?;
     let mut digests = tables
         .digests
         .into_iter()
@@ -108,8 +160,7 @@ pub fn content_digest(
         .map_err(describe)?;
     digests.insert(TORRENTS.to_owned(), untouched);
     let metric = tables.metric.map_err(describe)?;
-    let metric =
-        metric.with_context(|| format!("{}: has no torrents_downloads_total", database.display()))?;
+    let metric = metric.with_context(|| format!("{database}: has no torrents_downloads_total"))?;
     Ok(ContentDigest { schema: tables.schema, tables: digests, metric })
 }
 
@@ -126,22 +177,29 @@ pub fn verify(request: &Request, origin: &dyn Origin, progress: &mut dyn FnMut(f
         let (dataset, model) = (origin.torrents(), request.model.torrents);
         return Err(anyhow!("the dataset has {dataset} torrents and the model {model}").into());
     }
-    let ledger = Ledger::open(&request.ledger, request.model.writers)
-        .with_context(|| format!("ledger {}", request.ledger.display()))?;
+    let ledger = open_ledger(request)?;
     let mut checks = Checks::new();
-    let mut recovery_point = None;
-    if integrity::judge_file(&request.database, &mut checks.integrity) {
+    let (mut recovery_point, mut probed) = (None, None);
+    let engine = request.database.engine();
+    if engine.look(&mut checks.integrity) {
         let changed_max = changed_rows_max(&ledger, &request.model);
-        let reading = read_restored(&request.database, request.integrity, origin, changed_max, progress);
+        let reading = read_restored(engine.as_ref(), request.integrity, origin, changed_max, progress);
         checks.judge_integrity(&reading);
-        checks.judge_content(&reading, request, origin);
-        recovery_point = checks.judge_writes(reading, request, &ledger);
+        checks.judge_content(&reading, &request.expected, engine.as_ref(), origin);
+        probed =
+            reading.torrents.as_ref().ok().map(|torrents| torrents.hold(&request.model.probe_info_hash()));
+        recovery_point = checks.judge_writes(reading, request, &ledger, origin);
     } else {
         checks.nothing_but_integrity("there is no database");
     }
     let mut verification = checks.conclude();
     verification.seconds = seconds_between(start_ns, now_ns());
-    Ok(Report { verification, recovery_point })
+    Ok(Report { verification, recovery_point, probed })
+}
+
+fn open_ledger(request: &Request) -> Result<Ledger> {
+    let ledger = Ledger::open(&request.ledger, request.model.writers);
+    Ok(ledger.with_context(|| format!("ledger {}", request.ledger.display()))?)
 }
 
 /// The most rows that the writes in the ledger can have changed, the probe's included.
@@ -201,7 +259,13 @@ impl Checks {
         }
     }
 
-    fn judge_content(&mut self, reading: &Reading, request: &Request, origin: &dyn Origin) {
+    fn judge_content(
+        &mut self,
+        reading: &Reading,
+        expected: &ContentDigest,
+        engine: &dyn Engine,
+        origin: &dyn Origin,
+    ) {
         let torrents = match &reading.torrents {
             Ok(torrents) => Some(torrents),
             Err(unreadable) => {
@@ -215,12 +279,10 @@ impl Checks {
         };
         let untouched = torrents.map(|torrents| torrents.untouched);
         let id_max = torrents.and_then(|torrents| torrents.id_max);
-        if content::compare(&request.expected, tables, untouched, id_max, &mut self.content) {
-            let named = database::open(&request.database, 0)
-                .and_then(|connection| torrents::name_changed_rows(&connection, origin, &mut self.content));
-            if let Err(unreadable) = named.while_reading("table torrents") {
-                self.content.cannot(unreadable.reason);
-            }
+        if content::compare(expected, tables, untouched, id_max, &mut self.content)
+            && let Err(unreadable) = torrents::name_changed_rows(engine, origin, &mut self.content)
+        {
+            self.content.cannot(unreadable.reason);
         }
     }
 
@@ -230,6 +292,7 @@ impl Checks {
         reading: Reading,
         request: &Request,
         ledger: &Ledger,
+        origin: &dyn Origin,
     ) -> Option<RecoveryPoint> {
         let mut torrents = match reading.torrents {
             Ok(torrents) => torrents,
@@ -245,7 +308,9 @@ impl Checks {
             self.no_writes("too many torrents have changed");
             return None;
         }
-        let presence = replay(ledger, &request.model, &torrents, &mut self.prefix, &mut self.transactions);
+        let presence =
+            replay(ledger, &request.model, &torrents, origin, &mut self.prefix, &mut self.transactions)
+                .excuse(&request.never_written);
         judge::judge_prefix(&presence, &mut self.prefix);
         judge::judge_order(&presence, &mut self.order);
         match reading.tables.and_then(|tables| tables.metric) {

@@ -2,10 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::counts;
 use super::findings::Findings;
-use super::torrents::{Added, Torrents};
+use super::torrents::{Added, Slot, Torrents};
+use crate::dataset::Origin;
 use crate::workload::ledger::{Entry, Ledger, Outcome};
-use crate::workload::model::{InfoHash, Key, Model, stamp};
+use crate::workload::model::{InfoHash, Key, Marks, Model, stamp, unstamp};
 
 /// What the torrents that a write stamped say about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +18,7 @@ pub(super) enum Evidence {
     Torn,
     /// None holds its stamp, and at least one lacks it.
     Absent,
-    /// Later writes of the same writer have overwritten them all.
+    /// The rows cannot tell: later writes have overwritten them all, or the count would be the same either way.
     Overwritten,
 }
 
@@ -24,13 +26,29 @@ pub(super) enum Evidence {
 pub(super) struct Presence<'a> {
     pub(super) ledger: &'a Ledger,
     pub(super) model: &'a Model,
+    never_written: HashSet<(u32, u64)>,
     writers: Vec<Vec<Evidence>>,
 }
 
 impl Presence<'_> {
+    /// Excuses acknowledged writes that the application itself never wrote: from now on they are indeterminate.
+    pub(super) fn excuse(mut self, never_written: &[(u32, u64)]) -> Self {
+        self.never_written.extend(never_written);
+        if self.model.marks == Marks::Counts {
+            for (writer, evidence) in (0..).zip(&mut self.writers) {
+                let is_lacking = |index| self.never_written.contains(&(writer, index));
+                counts::infer(evidence, self.ledger.writer(writer), is_lacking);
+            }
+        }
+        self
+    }
+
     /// Every write with what the rows say about it.
     pub(super) fn writes(&self) -> impl Iterator<Item = (u32, u64, Entry, Evidence)> {
-        self.ledger.entries().map(|(writer, index, entry)| {
+        self.ledger.entries().map(|(writer, index, mut entry)| {
+            if self.never_written.contains(&(writer, index)) {
+                entry.outcome = Outcome::Indeterminate;
+            }
             (writer, index, entry, self.writers[writer as usize][index as usize])
         })
     }
@@ -52,9 +70,24 @@ pub(super) fn replay<'a>(
     ledger: &'a Ledger,
     model: &'a Model,
     torrents: &Torrents,
+    origin: &dyn Origin,
     prefix: &mut Findings,
     transactions: &mut Findings,
 ) -> Presence<'a> {
+    let writers = match model.marks {
+        Marks::Stamps => replay_stamps(ledger, model, torrents, prefix, transactions),
+        Marks::Counts => counts::replay(ledger, model, torrents, origin, prefix),
+    };
+    Presence { ledger, model, never_written: HashSet::new(), writers }
+}
+
+fn replay_stamps(
+    ledger: &Ledger,
+    model: &Model,
+    torrents: &Torrents,
+    prefix: &mut Findings,
+    transactions: &mut Findings,
+) -> Vec<Vec<Evidence>> {
     let mut rows = Rows::new(torrents, prefix);
     let mut writers: Vec<Vec<Evidence>> = Vec::with_capacity(ledger.writers() as usize);
     for writer in 0..ledger.writers() {
@@ -75,7 +108,7 @@ pub(super) fn replay<'a>(
         writers.push(writes);
     }
     rows.judge_unexplained(model, prefix);
-    Presence { ledger, model, writers }
+    writers
 }
 
 /// The rows that differ from the dataset, and which of them a write explains.
@@ -87,26 +120,20 @@ struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     fn new(torrents: &'a Torrents, prefix: &mut Findings) -> Rows<'a> {
-        let mut added = HashMap::with_capacity(torrents.added.len());
-        for row in &torrents.added {
-            if let Some(twin) = added.insert(&row.info_hash, row) {
-                let twin: &Added = twin;
-                prefix.wrong(|| format!("torrents rows {} and {} have the same info_hash", twin.id, row.id));
-            }
-        }
-        Rows { torrents, added, explained: HashSet::with_capacity(torrents.stamps.len()) }
+        let added = added_by_hash(torrents, prefix);
+        Rows { torrents, added, explained: HashSet::with_capacity(torrents.slots.len()) }
     }
 
     fn evidence(&mut self, stamped: &[Key], index: u64, model: &Model, prefix: &mut Findings) -> Evidence {
         let (mut holds, mut lacks) = (false, false);
         for key in stamped {
             match *key {
-                Key::Dataset(id) => match self.torrents.stamps.get(&id) {
-                    Some(&found) if found == index => {
+                Key::Dataset(id) => match self.stamp(id) {
+                    Some(found) if found == index => {
                         holds = true;
                         self.explained.insert(id);
                     }
-                    Some(&found) if found > index => {}
+                    Some(found) if found > index => {}
                     _ => lacks = true,
                 },
                 Key::New { writer, index, row } => {
@@ -128,25 +155,60 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// The index of the write that a slot holds the stamp of.
+    fn stamp(&self, id: u64) -> Option<u64> {
+        unstamp(self.torrents.slots.get(&id)?.completed)
+    }
+
     fn judge_unexplained(self, model: &Model, prefix: &mut Findings) {
-        let stamps = self.torrents.stamps.iter();
-        let mut unexplained: Vec<_> = stamps.filter(|(id, _)| !self.explained.contains(id)).collect();
+        let slots = self.torrents.slots.iter();
+        let mut unexplained: Vec<_> = slots.filter(|(id, _)| !self.explained.contains(id)).collect();
         // The same database gives the same findings.
-        unexplained.sort();
-        for (id, index) in unexplained {
-            prefix.wrong(|| {
-                format!("torrents row {id} holds the stamp of a write {index} that never stamped it")
+        unexplained.sort_by_key(|(id, _)| **id);
+        for (id, &Slot { completed, original }) in unexplained {
+            prefix.wrong(|| match unstamp(completed) {
+                Some(index) => {
+                    format!("torrents row {id} holds the stamp of a write {index} that never stamped it")
+                }
+                None => format!(
+                    "torrents row {id}: completed is {completed}: neither the dataset's {original} nor a write's"
+                ),
             });
         }
-        let probe = model.probe_info_hash();
-        let mut unknown: Vec<_> = self.added.into_values().collect();
-        unknown.sort_by_key(|row| row.id);
-        for &Added { id, info_hash, completed } in unknown {
-            if info_hash != probe {
-                prefix.wrong(|| format!("torrents row {id} is neither the dataset's nor a write's"));
-            } else if completed != stamp(0) {
-                prefix.wrong(|| format!("torrents row {id} is the probe's, and completed is {completed}"));
-            }
+        judge_unknown(self.added, model, |completed| completed == stamp(0), prefix);
+    }
+}
+
+/// The torrents that the dataset does not have. Twins go to `prefix`.
+pub(super) fn added_by_hash<'a>(
+    torrents: &'a Torrents,
+    prefix: &mut Findings,
+) -> HashMap<&'a InfoHash, &'a Added> {
+    let mut added = HashMap::with_capacity(torrents.added.len());
+    for row in &torrents.added {
+        if let Some(twin) = added.insert(&row.info_hash, row) {
+            let twin: &Added = twin;
+            prefix.wrong(|| format!("torrents rows {} and {} have the same info_hash", twin.id, row.id));
+        }
+    }
+    added
+}
+
+/// Names the torrents that no writer inserted. The probe's is none of them, if it holds what a probe leaves.
+pub(super) fn judge_unknown(
+    added: HashMap<&InfoHash, &Added>,
+    model: &Model,
+    is_probes: impl Fn(i64) -> bool,
+    prefix: &mut Findings,
+) {
+    let probe = model.probe_info_hash();
+    let mut unknown: Vec<_> = added.into_values().collect();
+    unknown.sort_by_key(|row| row.id);
+    for &Added { id, info_hash, completed } in unknown {
+        if info_hash != probe {
+            prefix.wrong(|| format!("torrents row {id} is neither the dataset's nor a write's"));
+        } else if !is_probes(completed) {
+            prefix.wrong(|| format!("torrents row {id} is the probe's, and completed is {completed}"));
         }
     }
 }

@@ -1,25 +1,18 @@
 //! Reads a database side by side: the engine's own check, the indexes and small tables, two halves of `torrents`.
 
 use std::ops::RangeInclusive;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Scope, ScopedJoinHandle, scope};
 use std::time::Duration;
 
-use rusqlite::Connection;
-
 use super::content::Tables;
-use super::database::{Unreadable, WhileReading, open};
 use super::digest::{RowBytes, RowsDigest};
-use super::integrity::{IndexEntries, Integrity, read_indexes};
+use super::engine::{Engine, Unreadable};
+use super::integrity::{IndexEntries, Integrity};
 use super::torrents::{self, Comparison, Torrents, halves};
 use crate::dataset::Origin;
 
-/// What the engine's own check may keep in memory: it looks up every row in every index.
-const CHECK_CACHE_BYTES: u64 = 2 << 30;
-/// What a pass from one end of a table to the other needs.
-const SCAN_CACHE_BYTES: u64 = 16 << 20;
 /// Progress is told this often.
 const TELL_EVERY: Duration = Duration::from_millis(100);
 
@@ -34,7 +27,7 @@ pub(super) struct Reading {
 
 /// Reads a restored database and holds its torrents against the dataset.
 pub(super) fn read_restored(
-    database: &Path,
+    engine: &dyn Engine,
     integrity: Integrity,
     origin: &dyn Origin,
     changed_max: u64,
@@ -43,72 +36,69 @@ pub(super) fn read_restored(
     let (rows_read, steps) = (AtomicU64::new(0), AtomicU64::new(0));
     scope(|scope| {
         let (sender, receiver) = channel();
-        let work = Work { scope, database, sender };
+        let work = Work { scope, sender };
         let steps = &steps;
-        let engine = work.start("the engine's check", CHECK_CACHE_BYTES, move |connection| {
-            integrity.run(connection, steps)
-        });
-        let tables = work.start("the tables", SCAN_CACHE_BYTES, Tables::read);
-        let indexes = work.start("the indexes", SCAN_CACHE_BYTES, read_indexes);
+        let check = work.start("the engine's check", move || engine.check(integrity, steps));
+        let tables = work.start("the tables", || engine.tables());
+        let indexes = work.start("the indexes", || engine.indexes());
         let halves = halves(origin.torrents()).map(|ids| {
             let rows_read = &rows_read;
-            work.start("table torrents", SCAN_CACHE_BYTES, move |connection| {
-                compare_torrents(connection, origin, &ids, changed_max, rows_read)
+            work.start("table torrents", move || {
+                compare_torrents(engine, origin, &ids, changed_max, rows_read)
             })
         });
         drop(work);
         let rows = origin.torrents();
-        let engine_share = integrity.share_of_time();
+        let effort = engine.effort(integrity, rows);
         watch(&receiver, progress, || {
-            let checked = share(steps, rows * integrity.steps_per_row());
-            engine_share * checked + (1.0 - engine_share) * share(&rows_read, rows)
+            let checked = share(steps, effort.steps);
+            effort.share_of_time * checked + (1.0 - effort.share_of_time) * share(&rows_read, rows)
         });
         let [first, second] = halves.map(Worker::finish);
         let torrents = first.and_then(|mut first| {
             first.absorb(second?);
             Ok(first)
         });
-        Reading { engine: engine.finish(), indexes: indexes.finish(), tables: tables.finish(), torrents }
+        Reading { engine: check.finish(), indexes: indexes.finish(), tables: tables.finish(), torrents }
     })
 }
 
-fn compare_torrents(
-    connection: &Connection,
+/// Holds the rows with an id in `ids` against the dataset.
+pub(super) fn compare_torrents(
+    engine: &dyn Engine,
     origin: &dyn Origin,
     ids: &RangeInclusive<i64>,
     changed_max: u64,
     rows_read: &AtomicU64,
 ) -> Result<Torrents, Unreadable> {
     let mut comparison = Comparison::new(origin, ids, changed_max);
-    torrents::read(connection, ids, rows_read, |torrent| {
+    engine.torrents(ids, rows_read, &mut |torrent| {
         comparison.visit(torrent);
         true
-    })
-    .while_reading("table torrents")?;
+    })?;
     Ok(comparison.finish())
 }
 
 /// Reads a source: its small tables, and the digest of the torrents that no write touches.
 pub(super) fn read_source(
-    database: &Path,
+    engine: &dyn Engine,
     torrents: u64,
     progress: &mut dyn FnMut(f64),
 ) -> Result<(Tables, RowsDigest), Unreadable> {
     let rows_read = AtomicU64::new(0);
     scope(|scope| {
         let (sender, receiver) = channel();
-        let work = Work { scope, database, sender };
-        let tables = work.start("the tables", SCAN_CACHE_BYTES, Tables::read);
+        let work = Work { scope, sender };
+        let tables = work.start("the tables", || engine.tables());
         let halves = halves(torrents).map(|ids| {
             let rows_read = &rows_read;
-            work.start("table torrents", SCAN_CACHE_BYTES, move |connection| {
+            work.start("table torrents", move || {
                 let mut untouched = RowsDigest::default();
                 let mut bytes = RowBytes::default();
-                torrents::read(connection, &ids, rows_read, |torrent| {
+                engine.torrents(&ids, rows_read, &mut |torrent| {
                     torrents::digest_untouched(torrent, torrents, &mut bytes, &mut untouched);
                     true
-                })
-                .while_reading("table torrents")?;
+                })?;
                 Ok(untouched)
             })
         });
@@ -121,10 +111,9 @@ pub(super) fn read_source(
     })
 }
 
-/// Starts workers, each with a connection of its own.
-struct Work<'scope, 'env, 'a> {
+/// Starts workers.
+struct Work<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
-    database: &'a Path,
     /// Each worker holds a clone: when all are gone, all have ended, be it by a panic.
     sender: Sender<()>,
 }
@@ -134,18 +123,16 @@ struct Worker<'scope, T> {
     thread: ScopedJoinHandle<'scope, Result<T, Unreadable>>,
 }
 
-impl<'scope> Work<'scope, '_, '_> {
+impl<'scope> Work<'scope, '_> {
     fn start<T: Send + 'scope>(
         &self,
         what: &'static str,
-        cache_bytes: u64,
-        job: impl FnOnce(&Connection) -> Result<T, Unreadable> + Send + 'scope,
+        job: impl FnOnce() -> Result<T, Unreadable> + Send + 'scope,
     ) -> Worker<'scope, T> {
-        let database = self.database.to_owned();
         let sender = self.sender.clone();
         let thread = self.scope.spawn(move || {
             let _sender = sender;
-            job(&open(&database, cache_bytes).while_reading(what)?)
+            job()
         });
         Worker { what, thread }
     }

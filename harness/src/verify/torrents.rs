@@ -2,18 +2,15 @@
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
-use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
 use super::digest::{RowBytes, RowsDigest};
+use super::engine::{Engine, Unreadable};
 use super::findings::Findings;
 use crate::dataset::Origin;
-use crate::workload::model::{InfoHash, Role, role, unstamp};
-
-/// Progress is told after this many rows.
-const TELL_EVERY: u64 = 4096;
+use crate::workload::model::{InfoHash, Role, role};
 
 /// One row as the engine holds it: nothing is copied.
 pub(super) struct RawTorrent<'row> {
@@ -26,34 +23,6 @@ pub(super) struct RawTorrent<'row> {
 pub(super) fn halves(torrents: u64) -> [RangeInclusive<i64>; 2] {
     let middle = (torrents / 2) as i64;
     [i64::MIN..=middle, middle + 1..=i64::MAX]
-}
-
-/// Hands every row with an id in `ids` to `visit`, until it returns false. Counts the rows in `rows_read`.
-pub(super) fn read(
-    connection: &Connection,
-    ids: &RangeInclusive<i64>,
-    rows_read: &AtomicU64,
-    mut visit: impl FnMut(&RawTorrent<'_>) -> bool,
-) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare(
-        "SELECT id, info_hash, completed FROM torrents NOT INDEXED WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
-    )?;
-    let mut rows = statement.query([ids.start(), ids.end()])?;
-    let mut untold = 0;
-    while let Some(row) = rows.next()? {
-        let torrent =
-            RawTorrent { id: row.get_ref(0)?, info_hash: row.get_ref(1)?, completed: row.get_ref(2)? };
-        if !visit(&torrent) {
-            break;
-        }
-        untold += 1;
-        if untold == TELL_EVERY {
-            rows_read.fetch_add(untold, Ordering::Relaxed);
-            untold = 0;
-        }
-    }
-    rows_read.fetch_add(untold, Ordering::Relaxed);
-    Ok(())
 }
 
 /// The dataset's id that `id` is, if it is one of 1 to `torrents`.
@@ -86,6 +55,14 @@ pub(super) struct Added {
     pub(super) completed: i64,
 }
 
+/// A slot that does not hold what the dataset has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot {
+    pub(super) completed: i64,
+    /// What the dataset has.
+    pub(super) original: i64,
+}
+
 /// What the table holds, as far as it is not the dataset's.
 pub(super) struct Torrents {
     /// The highest id.
@@ -94,8 +71,8 @@ pub(super) struct Torrents {
     pub(super) untouched: RowsDigest,
     /// (info_hash, id) of every row: what an index over the hashes has to hold.
     pub(super) entries: RowsDigest,
-    /// The slots that hold a stamp: id and index of the write.
-    pub(super) stamps: HashMap<u64, u64>,
+    /// The slots that differ from the dataset, by id.
+    pub(super) slots: HashMap<u64, Slot>,
     /// The rows that the dataset does not have.
     pub(super) added: Vec<Added>,
     /// The accounts that differ from the dataset: id and completions gained.
@@ -113,7 +90,7 @@ impl Torrents {
             id_max: None,
             untouched: RowsDigest::default(),
             entries: RowsDigest::default(),
-            stamps: HashMap::new(),
+            slots: HashMap::new(),
             added: Vec::new(),
             gains: HashMap::new(),
             overflowed: false,
@@ -123,12 +100,17 @@ impl Torrents {
         }
     }
 
+    /// True when a torrent was added with this key.
+    pub(super) fn hold(&self, info_hash: &InfoHash) -> bool {
+        self.added.iter().any(|row| row.info_hash == *info_hash)
+    }
+
     /// Joins the halves of one table.
     pub(super) fn absorb(&mut self, other: Torrents) {
         self.id_max = self.id_max.max(other.id_max);
         self.untouched.absorb(other.untouched);
         self.entries.absorb(other.entries);
-        self.stamps.extend(other.stamps);
+        self.slots.extend(other.slots);
         self.added.extend(other.added);
         self.gains.extend(other.gains);
         self.overflowed |= other.overflowed;
@@ -211,15 +193,8 @@ impl<'a> Comparison<'a> {
             self.found.prefix.wrong(|| not_a_number(id));
             return;
         };
-        if let Some(index) = unstamp(completed) {
-            if self.has_room() {
-                self.found.stamps.insert(id, index);
-            }
-        } else if completed != origin.completed {
-            self.found.prefix.wrong(|| {
-                let original = origin.completed;
-                format!("torrents row {id}: completed is {completed}: neither the dataset's {original} nor a write's")
-            });
+        if completed != origin.completed && self.has_room() {
+            self.found.slots.insert(id, Slot { completed, original: origin.completed });
         }
     }
 
@@ -263,7 +238,7 @@ impl<'a> Comparison<'a> {
 
     fn has_room(&mut self) -> bool {
         let found = &mut self.found;
-        let kept = (found.stamps.len() + found.added.len() + found.gains.len()) as u64;
+        let kept = (found.slots.len() + found.added.len() + found.gains.len()) as u64;
         found.overflowed |= kept >= self.changed_max;
         !found.overflowed
     }
@@ -275,11 +250,11 @@ fn not_a_number(id: u64) -> String {
 
 /// Names rows that the workload never touches and that differ from the dataset, as many as are shown.
 pub(super) fn name_changed_rows(
-    connection: &Connection,
+    engine: &dyn Engine,
     origin: &dyn Origin,
     content: &mut Findings,
-) -> rusqlite::Result<()> {
-    read(connection, &(1..=origin.torrents() as i64), &AtomicU64::new(0), |torrent| {
+) -> Result<(), Unreadable> {
+    engine.torrents(&(1..=origin.torrents() as i64), &AtomicU64::new(0), &mut |torrent| {
         let ValueRef::Integer(id) = torrent.id else {
             return true;
         };

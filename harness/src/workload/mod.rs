@@ -1,7 +1,9 @@
 //! The concurrent writes of a trial: what they are, when they are due, and what became of each.
 
-pub mod embedded;
+pub mod application;
 pub mod ledger;
 pub mod model;
+pub mod mysql;
 pub mod schedule;
-pub mod statements;
+pub mod sqlite;
+pub mod tracker;

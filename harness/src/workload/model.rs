@@ -11,9 +11,13 @@
 //! | others | never touched: covered by the content digest |
 //!
 //! The work is spread over the whole file because the rows are. One write in eight inserts a new torrent.
+//!
+//! A tracker stores no stamps, only counts: see [`Marks`].
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
+
+use crate::dataset::permutation::Permutation;
 
 /// A torrent's key: 40 hexadecimal digits.
 pub type InfoHash = [u8; 40];
@@ -100,32 +104,65 @@ pub struct Write {
     pub together: Together,
 }
 
+/// What a write leaves behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Marks {
+    /// The stamp of its index, in every torrent that it stamps.
+    #[default]
+    Stamps,
+    /// A download counted by a tracker, for one torrent. The tracker stores how many it has counted since it
+    /// started, whatever the database held before: 0 with the announcement that a download has started, and 1
+    /// more with each that is completed.
+    ///
+    /// Nothing in such a count names a write. So every write has a torrent of its own for as long as there are
+    /// any: the slots of a writer come again only after all of them were used, and one write in eight takes a
+    /// torrent that is not in the dataset.
+    Counts,
+}
+
 /// What all writes of a trial follow from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
+    /// What the writes leave behind.
+    #[serde(default)]
+    pub marks: Marks,
     /// Seed of the workload.
     pub seed: u64,
     /// Number of writers.
     pub writers: u32,
-    /// Torrents that a plain write stamps.
+    /// Torrents that a plain write stamps; has no effect on counts.
     pub rows_per_transaction: u32,
     /// Share of the writes that change rows which have to agree, from 0 to 1; half of them raise the metric,
-    /// half move completions.
+    /// half move completions. Has no effect on counts.
     pub multi_row_share: f64,
     /// Torrents in the dataset: their ids are 1 to this.
     pub torrents: u64,
 }
 
 impl Model {
-    /// The fewest torrents that a dataset needs for this many writers and rows: each writer needs two
-    /// accounts and twice as many slots as a write stamps.
-    pub fn torrents_min(writers: u32, rows_per_transaction: u32) -> u64 {
-        STRIDE * u64::from(writers) * 2 * (u64::from(rows_per_transaction) + 1)
+    /// The fewest torrents that a dataset needs for this many writers and rows. For stamps each writer needs
+    /// two accounts and twice as many slots as a write stamps, for counts a slot.
+    pub fn torrents_min(marks: Marks, writers: u32, rows_per_transaction: u32) -> u64 {
+        let blocks = match marks {
+            Marks::Stamps => 2 * (u64::from(rows_per_transaction) + 1),
+            Marks::Counts => 1,
+        };
+        STRIDE * u64::from(writers) * blocks
     }
 
     /// What writer `writer`'s write number `index` does.
     pub fn write(&self, writer: u32, index: u64) -> Write {
+        match self.marks {
+            Marks::Stamps => self.stamped_write(writer, index),
+            Marks::Counts => {
+                Write { stamped: vec![self.counted(writer, index)], together: Together::Nothing }
+            }
+        }
+    }
+
+    fn stamped_write(&self, writer: u32, index: u64) -> Write {
         let share = self.draw(writer, index, 0) as f64 / u64::MAX as f64;
         if share < self.multi_row_share {
             let together = if share < self.multi_row_share / 2.0 {
@@ -145,6 +182,20 @@ impl Model {
             stamped.push(key);
         }
         Write { stamped, together: Together::Nothing }
+    }
+
+    /// The torrent that a write is counted for.
+    fn counted(&self, writer: u32, index: u64) -> Key {
+        // Of each eight writes in a row one inserts, so that it is known how many slots were taken before.
+        let (eight, place) = (index / INSERT_EVERY, index % INSERT_EVERY);
+        let inserts_at = self.draw(writer, eight, 0) % INSERT_EVERY;
+        if place == inserts_at {
+            return Key::New { writer, index, row: 0 };
+        }
+        let nth = eight * (INSERT_EVERY - 1) + place - u64::from(place > inserts_at);
+        let slots = self.torrents / STRIDE / u64::from(self.writers);
+        let order = Permutation::new(slots, self.draw(writer, 0, 1));
+        Key::Dataset(self.owned(writer, order.forward(nth % slots), 0))
     }
 
     /// The key of a torrent that a write inserts.
@@ -228,15 +279,20 @@ mod tests {
     use super::*;
 
     fn models() -> impl Strategy<Value = Model> {
-        (any::<u64>(), 1..9u32, 1..12u32, 0.0..=1.0, 0..5000u64).prop_map(
-            |(seed, writers, rows_per_transaction, multi_row_share, more)| Model {
+        (marks(), any::<u64>(), 1..9u32, 1..12u32, 0.0..=1.0, 0..5000u64).prop_map(
+            |(marks, seed, writers, rows_per_transaction, multi_row_share, more)| Model {
+                marks,
                 seed,
                 writers,
                 rows_per_transaction,
                 multi_row_share,
-                torrents: Model::torrents_min(writers, rows_per_transaction) + more,
+                torrents: Model::torrents_min(marks, writers, rows_per_transaction) + more,
             },
         )
+    }
+
+    fn marks() -> impl Strategy<Value = Marks> {
+        prop_oneof![Just(Marks::Stamps), Just(Marks::Counts)]
     }
 
     proptest! {
@@ -262,6 +318,21 @@ mod tests {
                     prop_assert_eq!((id / STRIDE) % u64::from(model.writers), u64::from(writer));
                 }
             }
+        }
+
+        #[test]
+        fn counts_take_every_slot_before_any_comes_again(model in models(), writer in 0..8u32) {
+            let model = Model { marks: Marks::Counts, ..model };
+            let writer = writer % model.writers;
+            let slots = (model.torrents / STRIDE / u64::from(model.writers)) as usize;
+            let keys: Vec<Key> =
+                (0..3 * slots as u64).map(|index| model.write(writer, index).stamped[0]).collect();
+            let (taken, new): (Vec<Key>, Vec<Key>) =
+                keys.into_iter().partition(|key| matches!(key, Key::Dataset(_)));
+            for round in taken.chunks(slots) {
+                prop_assert_eq!(round.iter().collect::<HashSet<_>>().len(), round.len());
+            }
+            prop_assert!(new.len() >= 3 * slots / 8 && new.len() <= 3 * slots / 8 + 1);
         }
 
         #[test]

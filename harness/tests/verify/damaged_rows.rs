@@ -43,7 +43,7 @@ pub fn assert_fails(trial: &Trial, database: &Path, check: &str) {
 }
 
 /// Executes a statement that has to change exactly one row.
-fn change(connection: &Connection, sql: &str, parameters: impl rusqlite::Params) {
+pub fn change(connection: &Connection, sql: &str, parameters: impl rusqlite::Params) {
     assert_eq!(connection.execute(sql, parameters).unwrap(), 1, "{sql}");
 }
 

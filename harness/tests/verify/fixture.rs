@@ -5,13 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use harness::dataset::{Origin, Torrent};
-use harness::verify::{ContentDigest, Integrity, Report, Request, content_digest, verify};
+use harness::verify::{ContentDigest, Database, Integrity, Report, Request, content_digest, verify};
 use harness::workload::ledger::{Ledger, LedgerWriter, Outcome};
-use harness::workload::model::{InfoHash, Key, Model, Together, info_hash, stamp};
+use harness::workload::model::{InfoHash, Key, Marks, Model, Together, info_hash, stamp};
 use reports::record::{Check, Verification};
 use rusqlite::Connection;
 use tempfile::TempDir;
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
+
+use crate::tracker::{Tracker, counted_hash};
 
 const SCHEMA: &str = "
     CREATE TABLE whitelist (id INTEGER PRIMARY KEY AUTOINCREMENT, info_hash TEXT NOT NULL UNIQUE);
@@ -60,6 +62,7 @@ impl Draws {
 /// What a trial is made from.
 #[derive(Clone, Debug)]
 pub struct Shape {
+    pub marks: Marks,
     pub seed: u64,
     pub writers: u32,
     pub rows_per_transaction: u32,
@@ -74,6 +77,7 @@ impl Shape {
     /// Large enough for every damage, and every write answered: so each damage can be proved.
     pub fn for_damage(seed: u64) -> Shape {
         Shape {
+            marks: Marks::Stamps,
             seed,
             writers: 3,
             rows_per_transaction: 3,
@@ -137,6 +141,8 @@ pub struct Trial {
     pub draws: Draws,
     journal_mode: &'static str,
     indeterminate_percent: u64,
+    /// The memory of the tracker, when the writes are counts.
+    tracker: Tracker,
     now_ns: u64,
     connections: Vec<Connection>,
     ledgers: Vec<LedgerWriter>,
@@ -146,13 +152,13 @@ pub struct Trial {
 impl Trial {
     pub fn new(shape: &Shape) -> Trial {
         let directory = tempfile::tempdir().unwrap();
-        let &Shape { seed, writers, rows_per_transaction, multi_row_share, .. } = shape;
-        let torrents = Model::torrents_min(writers, rows_per_transaction) + shape.more_torrents;
-        let model = Model { seed, writers, rows_per_transaction, multi_row_share, torrents };
+        let &Shape { marks, seed, writers, rows_per_transaction, multi_row_share, .. } = shape;
+        let torrents = Model::torrents_min(marks, writers, rows_per_transaction) + shape.more_torrents;
+        let model = Model { marks, seed, writers, rows_per_transaction, multi_row_share, torrents };
         let dataset = TinyDataset { seed, torrents };
         let database = directory.path().join("live.sqlite");
         build(&database, &dataset);
-        let expected = content_digest(&database, torrents, &mut |_| {}).unwrap();
+        let expected = content_digest(&Database::Sqlite(database.clone()), torrents, &mut |_| {}).unwrap();
         let connections = (0..writers).map(|_| connect(&database, shape.journal_mode)).collect();
         let ledgers = (0..writers).map(|writer| LedgerWriter::open(directory.path(), writer).unwrap());
         Trial {
@@ -165,6 +171,7 @@ impl Trial {
             draws: Draws(seed << 20),
             journal_mode: shape.journal_mode,
             indeterminate_percent: shape.indeterminate_percent,
+            tracker: Tracker::default(),
             now_ns: 1_000_000,
             connections,
             stages: vec![Stage::Idle; writers as usize],
@@ -193,6 +200,10 @@ impl Trial {
                 }
                 Stage::Idle => {
                     self.ledgers[writer].send(now_ns - 500, now_ns).unwrap();
+                    // So that copies meet what has been started and not completed, and what never will be.
+                    if self.model.marks == Marks::Counts && self.draws.below(2) == 0 {
+                        self.announce(writer as u32);
+                    }
                     Stage::Sent(self.draw_fate())
                 }
                 Stage::Sent(fate) => {
@@ -224,6 +235,9 @@ impl Trial {
     fn execute(&mut self, writer: u32, fate: Fate) {
         let index = self.ledgers[writer as usize].next_index() - 1;
         let committed = matches!(fate, Fate::Acknowledged | Fate::UnansweredIn);
+        if self.model.marks == Marks::Counts {
+            return self.count(writer, index, committed);
+        }
         let transaction = self.connections[writer as usize].transaction().unwrap();
         apply(&transaction, &self.model, &self.dataset, writer, index);
         if committed {
@@ -232,6 +246,43 @@ impl Trial {
             transaction.rollback().unwrap()
         }
         self.executed.push(Executed { writer, index, committed });
+    }
+
+    /// Announces a write to the tracker, which may have been started again.
+    fn count(&mut self, writer: u32, index: u64, committed: bool) {
+        if self.draws.below(300) == 0 {
+            self.tracker = Tracker::default();
+        }
+        if committed {
+            let info_hash = self.announce(writer);
+            self.tracker.completed(&self.connections[writer as usize], &info_hash);
+        }
+        self.executed.push(Executed { writer, index, committed });
+    }
+
+    /// Announces that a peer has started what the writer's newest write will have counted.
+    fn announce(&mut self, writer: u32) -> InfoHash {
+        let index = self.ledgers[writer as usize].next_index() - 1;
+        let info_hash = counted_hash(&self.model, &self.dataset, writer, index);
+        self.tracker.started(&self.connections[writer as usize], &info_hash);
+        info_hash
+    }
+
+    /// The tracker answers that it has counted a write, and could not store it.
+    pub fn acknowledge_without_writing(&mut self, writer: u32) -> u64 {
+        assert!(matches!(self.stages[writer as usize], Stage::Idle), "the writer waits for an answer");
+        let (sent_ns, answered_ns) = (self.tick(), self.tick());
+        let index = self.ledgers[writer as usize].next_index();
+        self.ledgers[writer as usize].send(sent_ns, sent_ns).unwrap();
+        self.ledgers[writer as usize].acknowledge(answered_ns);
+        index
+    }
+
+    /// Lets writers go on until this one waits for nothing.
+    pub fn rest(&mut self, writer: u32) {
+        while !matches!(self.stages[writer as usize], Stage::Idle) {
+            self.run(1);
+        }
     }
 
     /// Takes an honest copy.
@@ -263,9 +314,16 @@ impl Trial {
         let path = self.path(name);
         build(&path, &self.dataset);
         let connection = connect(&path, "delete");
+        let mut tracker = Tracker::default();
         connection.execute_batch("BEGIN").unwrap();
         for (position, write) in self.executed.iter().enumerate() {
-            if chosen(position, write) {
+            if !chosen(position, write) {
+                continue;
+            }
+            if self.model.marks == Marks::Counts {
+                let info_hash = counted_hash(&self.model, &self.dataset, write.writer, write.index);
+                tracker.completed(&connection, &info_hash);
+            } else {
                 apply(&connection, &self.model, &self.dataset, write.writer, write.index);
             }
         }
@@ -283,18 +341,25 @@ impl Trial {
 
     /// Verifies `database`; writes acknowledged before `keep_ns` were promised to be kept.
     pub fn verify(&self, database: &Path, integrity: Integrity, keep_ns: Option<u64>) -> Report {
-        let request = Request {
-            database: database.to_owned(),
+        let request = self.request(database, integrity, keep_ns);
+        let json = serde_json::to_string(&request).unwrap();
+        verify(&serde_json::from_str(&json).unwrap(), &self.dataset, &mut |_| {}).unwrap()
+    }
+
+    /// What a verification is asked for.
+    pub fn request(&self, database: &Path, integrity: Integrity, keep_ns: Option<u64>) -> Request {
+        Request {
+            database: Database::Sqlite(database.to_owned()),
             ledger: self.directory.path().to_owned(),
             model: self.model.clone(),
             expected: self.expected.clone(),
             integrity,
             keep_acknowledged_before_ns: keep_ns,
+            lack_sent_after_ns: None,
             backup_completed_ns: self.now_ns,
             disaster_ns: self.now_ns,
-        };
-        let json = serde_json::to_string(&request).unwrap();
-        verify(&serde_json::from_str(&json).unwrap(), &self.dataset, &mut |_| {}).unwrap()
+            never_written: Vec::new(),
+        }
     }
 
     /// Acknowledged writes that were not in when `restored` was taken: the oracle.

@@ -13,20 +13,25 @@ pub(crate) struct Condition {
 }
 
 /// All conditions but strategy and variant, in the order in which a reader asks for them.
-const CONDITIONS: [Condition; 12] = [
+const CONDITIONS: [Condition; 14] = [
     Condition { label: "Engine", text: |trial| trial.engine.clone() },
     Condition { label: "Application", text: |trial| trial.app.clone() },
     Condition { label: "Dataset", text: |trial| trial.dataset.profile.clone() },
     Condition { label: "Size", text: size },
-    Condition { label: "Journal mode", text: |trial| trial.workload.journal_mode.clone() },
+    Condition { label: "Journal mode", text: |trial| text(&trial.workload.journal_mode) },
     Condition { label: "Writes", text: rate },
     Condition { label: "Arrivals", text: arrivals },
     Condition { label: "Writers", text: |trial| trial.workload.writers.to_string() },
-    Condition { label: "Synchronous", text: |trial| trial.workload.synchronous.clone() },
+    Condition { label: "Synchronous", text: |trial| text(&trial.workload.synchronous) },
     Condition {
         label: "Busy timeout",
-        text: |trial| number::milliseconds(trial.workload.busy_timeout_ms as f64),
+        text: |trial| {
+            let timeout = trial.workload.busy_timeout_ms;
+            timeout.map_or(String::new(), |timeout| number::milliseconds(timeout as f64))
+        },
     },
+    Condition { label: "Announces", text: |trial| text(&trial.workload.announces) },
+    Condition { label: "Server options", text: server_options },
     Condition { label: "Page cache", text: |trial| trial.workload.cache.clone() },
     Condition { label: "Fault", text: |trial| trial.fault.clone().unwrap_or("none".to_string()) },
 ];
@@ -61,6 +66,12 @@ pub(crate) fn strategy(trial: &Trial) -> String {
     text
 }
 
+/// The system under test in a few words: `tracker on sqlite (delete)`.
+pub(crate) fn subject(trial: &Trial) -> String {
+    let mode = trial.workload.journal_mode.as_ref().map_or(String::new(), |mode| format!(" ({mode})"));
+    format!("{} on {}{mode}", trial.app, trial.engine)
+}
+
 /// The size of the dataset that was asked for.
 pub(crate) fn size(trial: &Trial) -> String {
     number::bytes(trial.dataset.target_bytes as f64)
@@ -72,6 +83,15 @@ pub(crate) fn rate(trial: &Trial) -> String {
         Some(per_second) => number::or_missing(Some(per_second), number::rate),
         None => "closed loop".to_string(),
     }
+}
+
+fn text(condition: &Option<String>) -> String {
+    condition.clone().unwrap_or_default()
+}
+
+fn server_options(trial: &Trial) -> String {
+    let options = trial.workload.server_options.iter();
+    options.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
 }
 
 fn arrivals(trial: &Trial) -> String {

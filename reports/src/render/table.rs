@@ -4,7 +4,7 @@ use crate::compare::{Group, Spread, groups};
 use crate::record::{Results, Trial, Verdict, Window};
 use crate::render::{conditions, number};
 
-/// A run with more rows than this gets one table for each dataset size, rate and journal mode.
+/// A run with more rows than this gets one table for each dataset size, rate and subject.
 const ROWS_IN_ONE_TABLE: usize = 12;
 
 /// A header and rows of as many cells, as plain text.
@@ -28,10 +28,10 @@ pub struct Block {
 }
 
 /// The comparison of a run: one row for each group of repetitions, in the order in which they ran, by dataset
-/// size, rate and journal mode. Where trials were repeated, a cell is the median with the range.
+/// size, rate and subject. Where trials were repeated, a cell is the median with the range.
 pub fn comparison(results: &Results) -> Vec<Block> {
     let mut groups = groups(&results.trials);
-    groups.sort_by(|a, b| block_order(a.first).cmp(&block_order(b.first)));
+    groups.sort_by_key(|group| block_order(group.first));
     let split = groups.len() > ROWS_IN_ONE_TABLE;
     groups
         .chunk_by(|a, b| !split || block_order(a.first) == block_order(b.first))
@@ -58,7 +58,7 @@ fn block(groups: &[Group<'_>], titled: bool) -> Block {
     }
     columns.extend(measured_columns());
     let title = if titled {
-        format!("{}, {}, {}", conditions::size(first), conditions::rate(first), first.workload.journal_mode)
+        format!("{}, {}, {}", conditions::size(first), conditions::rate(first), conditions::subject(first))
     } else {
         String::new()
     };
@@ -72,11 +72,11 @@ fn block(groups: &[Group<'_>], titled: bool) -> Block {
     Block { title, shared: conditions::shared(&trials), table }
 }
 
-/// What blocks are split and ordered by: size, rate (a closed loop last), journal mode.
-fn block_order(trial: &Trial) -> (u64, u64, &str) {
+/// What blocks are split and ordered by: size, rate (a closed loop last), application, engine and journal mode.
+fn block_order(trial: &Trial) -> (u64, u64, String) {
     // Bits of numbers that are not negative are ordered as the numbers are.
     let rate = trial.workload.writes_per_second.map_or(u64::MAX, |rate| rate.max(0.0).to_bits());
-    (trial.dataset.target_bytes, rate, &trial.workload.journal_mode)
+    (trial.dataset.target_bytes, rate, conditions::subject(trial))
 }
 
 struct Column {
@@ -175,14 +175,14 @@ mod tests {
     #[test]
     fn a_run_that_varies_the_journal_mode_has_a_column_for_it() {
         let mut delete = example::trial("one-step", Restorable);
-        delete.workload.journal_mode = "delete".into();
+        delete.workload.journal_mode = Some("delete".into());
         let blocks = comparison(&example::results(vec![example::trial("one-step", Restorable), delete]));
         assert_eq!(cells(&blocks[0], "Journal mode"), ["delete", "wal"]);
         assert!(!blocks[0].shared.contains("journal mode"));
     }
 
     #[test]
-    fn a_large_run_is_split_by_size_rate_and_journal_mode() {
+    fn a_large_run_is_split_by_size_rate_and_subject() {
         let mut trials = Vec::new();
         for strategy in 0..7 {
             for rate in [5.0, 1.0] {
@@ -193,7 +193,10 @@ mod tests {
         }
         let blocks = comparison(&example::results(trials));
         let titles: Vec<&str> = blocks.iter().map(|block| block.title.as_str()).collect();
-        assert_eq!(titles, ["300 MiB, 1 /s, wal", "300 MiB, 5 /s, wal"]);
+        assert_eq!(
+            titles,
+            ["300 MiB, 1 /s, embedded on sqlite (wal)", "300 MiB, 5 /s, embedded on sqlite (wal)"]
+        );
     }
 
     #[test]

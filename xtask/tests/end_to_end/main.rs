@@ -1,6 +1,7 @@
 //! Whole runs through the command line, on small databases: real processes, real kills, real files.
 
 mod bad_input;
+mod containers;
 mod endings;
 mod strategies;
 
@@ -80,6 +81,11 @@ impl Place {
             .collect();
         assert!(left.is_empty(), "left behind: {left:?}");
         assert_eq!(self.processes(), 0, "processes are left behind");
+        assert_eq!(
+            harness::container::sweep(&self.path().canonicalize().unwrap()),
+            0,
+            "containers are left behind"
+        );
     }
 
     /// Number of processes that carry the mark of a run in this place.

@@ -13,8 +13,9 @@ mod tree;
 
 use std::sync::Arc;
 
+use super::rows::{Columns, Table, Value};
 use page::{Kind, PageBuilder};
-pub(crate) use record::{Record, Value, integer_bytes};
+pub(crate) use record::{Record, integer_bytes};
 use tree::Tree;
 
 /// Bytes of a page.
@@ -27,90 +28,6 @@ const FILE_HEADER_BYTES: usize = 100;
 const SQLITE_VERSION: u32 = 3_040_001;
 /// Page of the table `sqlite_sequence`, behind the schema's page.
 const SEQUENCE_PAGE: u64 = 2;
-
-/// The rows of a table whose first column is an INTEGER PRIMARY KEY AUTOINCREMENT and that has one unique column.
-pub(crate) trait Rows: Send + Sync {
-    /// Number of rows, at least one: their ids are 1 to this.
-    fn count(&self) -> u64;
-
-    /// Bytes of the longest row's record, at most.
-    fn record_bytes_max(&self) -> usize;
-
-    /// Bytes of the longest index entry's record, at most.
-    fn entry_bytes_max(&self) -> usize;
-
-    /// Appends the values of the row with this id: a null in place of the id, then the other columns.
-    fn record(&self, id: u64, record: &mut Record);
-
-    /// Appends the unique column's value with this rank (from 0) in ascending order, then the id of its row.
-    fn entry(&self, rank: u64, record: &mut Record);
-}
-
-/// Rows that are few enough to be kept in memory.
-pub(crate) struct FewRows {
-    rows: Vec<Vec<Value>>,
-    /// The rows' ids in the order of the first column.
-    ranked: Vec<u64>,
-}
-
-impl FewRows {
-    /// The columns behind the id, row by row. The first of them is the unique one: a text.
-    pub(crate) fn new(rows: Vec<Vec<Value>>) -> FewRows {
-        let key = |id: &u64| match &rows[*id as usize - 1][0] {
-            Value::Text(text) => text.as_str(),
-            other => panic!("{other:?} is no text"),
-        };
-        let mut ranked: Vec<u64> = (1..=rows.len() as u64).collect();
-        ranked.sort_by(|a, b| key(a).cmp(key(b)));
-        FewRows { rows, ranked }
-    }
-
-    fn longest(&self, fill: impl Fn(u64, &mut Record)) -> usize {
-        let lengths = (0..self.count()).map(|n| {
-            let mut record = Record::default();
-            fill(n, &mut record);
-            record.len()
-        });
-        lengths.max().unwrap_or(0)
-    }
-}
-
-impl Rows for FewRows {
-    fn count(&self) -> u64 {
-        self.rows.len() as u64
-    }
-
-    fn record_bytes_max(&self) -> usize {
-        self.longest(|n, record| self.record(n + 1, record))
-    }
-
-    fn entry_bytes_max(&self) -> usize {
-        self.longest(|n, record| self.entry(n, record))
-    }
-
-    fn record(&self, id: u64, record: &mut Record) {
-        record.push_null();
-        for value in &self.rows[id as usize - 1] {
-            record.push(value);
-        }
-    }
-
-    fn entry(&self, rank: u64, record: &mut Record) {
-        let id = self.ranked[rank as usize];
-        record.push(&self.rows[id as usize - 1][0]);
-        record.push_integer(id as i64);
-    }
-}
-
-/// A table and its rows.
-pub(crate) struct Table {
-    /// Its name.
-    pub name: &'static str,
-    /// What stands between the name and the end of the statement that creates it, with the parentheses.
-    pub columns: &'static str,
-    /// Its rows.
-    pub rows: Arc<dyn Rows>,
-}
 
 /// A database whose pages can be written in any order.
 pub(crate) struct Database {
@@ -211,7 +128,7 @@ impl Database {
         for (table, trees) in self.tables.iter().zip(self.trees.chunks_exact(2)) {
             let name = table.name;
             let index = format!("sqlite_autoindex_{name}_1");
-            rows.push(row("table", name, name, trees[0].root(), create(name, table.columns)));
+            rows.push(row("table", name, name, trees[0].root(), create(name, table.sqlite_columns)));
             rows.push(row("index", &index, name, trees[1].root(), Value::Null));
             if rows.len() == 2 {
                 let name = "sqlite_sequence";

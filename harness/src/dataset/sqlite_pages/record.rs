@@ -1,15 +1,6 @@
 //! SQLite's record format: the values of one row, or of one index entry.
 
-/// One value of a row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Value {
-    /// No value.
-    Null,
-    /// A whole number.
-    Integer(i64),
-    /// A text.
-    Text(String),
-}
+use crate::dataset::rows::Columns;
 
 /// A record under construction. It is reused from row to row, so that a row costs no allocation.
 #[derive(Debug, Default)]
@@ -25,38 +16,6 @@ impl Record {
         self.body.clear();
     }
 
-    /// Appends one value.
-    pub(crate) fn push(&mut self, value: &Value) {
-        match value {
-            Value::Null => self.push_null(),
-            Value::Integer(value) => self.push_integer(*value),
-            Value::Text(value) => self.push_text(value.as_bytes()),
-        }
-    }
-
-    /// Appends a null, which is also what a row stores in place of its own id.
-    pub(crate) fn push_null(&mut self) {
-        self.serial_types.push(0);
-    }
-
-    /// Appends a whole number in the fewest bytes.
-    pub(crate) fn push_integer(&mut self, value: i64) {
-        let bytes = integer_bytes(value);
-        self.serial_types.push(match (value, bytes) {
-            (value, 0) => 8 + value as u8,
-            (_, 6) => 5,
-            (_, 8) => 6,
-            (_, bytes) => bytes as u8,
-        });
-        self.body.extend_from_slice(&value.to_be_bytes()[8 - bytes..]);
-    }
-
-    /// Appends a text.
-    pub(crate) fn push_text(&mut self, text: &[u8]) {
-        push_varint(&mut self.serial_types, text.len() as u64 * 2 + 13);
-        self.body.extend_from_slice(text);
-    }
-
     /// Length of the whole record in bytes.
     pub(crate) fn len(&self) -> usize {
         1 + self.serial_types.len() + self.body.len()
@@ -69,6 +28,30 @@ impl Record {
         to[0] = header as u8;
         to[1..header].copy_from_slice(&self.serial_types);
         to[header..header + self.body.len()].copy_from_slice(&self.body);
+    }
+}
+
+impl Columns for Record {
+    /// This is also what a row stores in place of its own id.
+    fn push_null(&mut self) {
+        self.serial_types.push(0);
+    }
+
+    /// In the fewest bytes.
+    fn push_integer(&mut self, value: i64) {
+        let bytes = integer_bytes(value);
+        self.serial_types.push(match (value, bytes) {
+            (value, 0) => 8 + value as u8,
+            (_, 6) => 5,
+            (_, 8) => 6,
+            (_, bytes) => bytes as u8,
+        });
+        self.body.extend_from_slice(&value.to_be_bytes()[8 - bytes..]);
+    }
+
+    fn push_text(&mut self, text: &[u8]) {
+        push_varint(&mut self.serial_types, text.len() as u64 * 2 + 13);
+        self.body.extend_from_slice(text);
     }
 }
 
@@ -113,6 +96,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::dataset::rows::Value;
 
     /// What SQLite's page says of varints, written down the slow way.
     fn read_varint(bytes: &[u8]) -> (u64, usize) {

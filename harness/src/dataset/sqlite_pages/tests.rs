@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
+use crate::dataset::rows::FewRows;
 
 /// A table of `count` rows whose texts are `width` bytes long and in no order, and whose numbers have all lengths.
 fn table(count: u64, width: usize) -> Vec<Vec<Value>> {
@@ -21,10 +22,11 @@ fn table(count: u64, width: usize) -> Vec<Vec<Value>> {
 fn tables(rows: &[Vec<Value>]) -> Vec<Table> {
     let columns = "(id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL UNIQUE, number INTEGER)";
     let few = vec![vec![Value::Text("one".into()), Value::Integer(1)]];
-    vec![
-        Table { name: "few", columns, rows: Arc::new(FewRows::new(few)) },
-        Table { name: "many", columns, rows: Arc::new(FewRows::new(rows.to_vec())) },
-    ]
+    let table = |name, rows| {
+        let rows = Arc::new(FewRows::new(rows));
+        Table { name, sqlite_columns: columns, mysql_columns: "", unique: "text", rows }
+    };
+    vec![table("few", few), table("many", rows.to_vec())]
 }
 
 fn database(rows: &[Vec<Value>], target_bytes: u64) -> Database {

@@ -4,9 +4,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::Numbering;
 use super::page::{Kind, PageBuilder, index_fanout, index_leaf_capacity, table_fanout, table_leaf_capacity};
 use super::record::Record;
-use super::{Numbering, Rows};
+use crate::dataset::rows::{Columns, Rows};
 
 /// Items shared out evenly to groups in their order.
 #[derive(Clone, Copy, Debug)]
@@ -107,7 +108,8 @@ impl Tree {
         let mut builder = PageBuilder::leaf(page, 0, Kind::Table);
         for row in self.levels[0].group(leaf) {
             record.clear();
-            self.rows.record(row + 1, record);
+            record.push_null();
+            self.rows.row(row + 1, record);
             builder.push_row(row + 1, record);
         }
         builder.finish();

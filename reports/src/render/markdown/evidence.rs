@@ -3,7 +3,7 @@
 use super::text::{code, code_block, plain, sentence, table};
 use crate::advise::{Expectation, Restarting, restarting};
 use crate::compare::{Group, groups};
-use crate::record::{Backup, Check, Results, Trial, Verdict, Verification};
+use crate::record::{Backup, Check, RecoveryPoint, Results, Trial, Verdict, Verification};
 use crate::render::conditions::{self, Condition};
 use crate::render::{number, table::Table};
 
@@ -22,8 +22,45 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
         }
     }
     blocks.extend(unavailable(&results.trials));
+    blocks.extend(acknowledged_too_early(&results.trials));
     blocks.extend(law(results));
     blocks
+}
+
+/// Whether the application had written what it acknowledged, where somebody looked.
+fn acknowledged_too_early(trials: &[Trial]) -> Vec<String> {
+    let mut subjects: Vec<(String, Vec<&RecoveryPoint>)> = Vec::new();
+    for trial in trials {
+        let examined = trial.recovery_point.as_ref().filter(|point| point.never_written.is_some());
+        let Some(point) = examined else { continue };
+        let subject = conditions::subject(trial);
+        match subjects.iter_mut().find(|(known, _)| *known == subject) {
+            Some((_, points)) => points.push(point),
+            None => subjects.push((subject, vec![point])),
+        }
+    }
+    if subjects.is_empty() {
+        return Vec::new();
+    }
+    let item = |(subject, points): &(String, Vec<&RecoveryPoint>)| {
+        let lacked: u64 = points.iter().filter_map(|point| point.never_written).sum();
+        let written: u64 = points.iter().map(|point| point.acknowledged_writes).sum();
+        let affected = points.iter().filter(|point| point.never_written > Some(0)).count();
+        format!(
+            "- {}: of {} acknowledged writes its own database lacked {}, in {affected} of {} trials.",
+            plain(subject),
+            written + lacked,
+            lacked,
+            points.len()
+        )
+    };
+    vec![
+        "### Does the application write before it acknowledges?".to_string(),
+        "After the SIGKILL, what the application itself had left was held against the ledger, before any restore. \
+         What is missing there is the application's loss, and is not counted against a strategy."
+            .to_string(),
+        subjects.iter().map(item).collect::<Vec<_>>().join("\n"),
+    ]
 }
 
 /// The evidence of one group of repetitions: a heading, the promise, and each trial that did not keep it.

@@ -61,6 +61,18 @@ mod tests {
         assert!(markdown(&results).contains("No trial has a record."));
     }
 
+    #[test]
+    fn an_application_that_acknowledges_too_early_is_told_apart_from_the_strategies() {
+        let mut trials = vec![example::trial("one-step", Restorable), example::trial("shell", Restorable)];
+        assert!(!markdown(&example::results(trials.clone())).contains("before it acknowledges"));
+        for (trial, lacked) in trials.iter_mut().zip([3, 0]) {
+            trial.app = "tracker".into();
+            trial.recovery_point.as_mut().unwrap().never_written = Some(lacked);
+        }
+        let report = markdown(&example::results(trials));
+        assert!(report.contains("its own database lacked 3, in 1 of 2 trials."), "{report}");
+    }
+
     /// The sections of a report, as a reader of Markdown finds them; free text must not add or hide one.
     fn sections(report: &str) -> Vec<String> {
         let mut sections = Vec::new();

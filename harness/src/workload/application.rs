@@ -1,90 +1,99 @@
-//! The embedded application: a process of its own whose writers follow the schedule, write to the database
-//! with the tracker's schema and statements, and enter every write into the ledger.
+//! What writes: a process of its own whose writers follow the schedule, send their writes to a [`Target`], and
+//! enter every one of them into the ledger.
 
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
-use rusqlite::{Connection, OpenFlags, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::dataset::{self, DatasetSpec, Origin};
 use crate::measure::clock::now_ns;
+use crate::mysql::Address;
 use crate::worker::Message;
 use crate::workload::ledger::LedgerWriter;
-use crate::workload::model::{Model, stamp};
+use crate::workload::model::{InfoHash, Model};
 use crate::workload::schedule::{Load, Schedule};
-use crate::workload::statements::{Statements, UPSERT, text};
-
-/// SQLite's ways to commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum JournalMode {
-    /// Write-ahead log.
-    Wal,
-    /// Rollback journal, deleted at each commit: SQLite's default, and what the tracker leaves it in.
-    Delete,
-}
-
-impl JournalMode {
-    /// The name in SQL and in records.
-    pub fn name(self) -> &'static str {
-        match self {
-            JournalMode::Wal => "wal",
-            JournalMode::Delete => "delete",
-        }
-    }
-}
-
-/// SQLite's `synchronous` setting.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Synchronous {
-    /// Never waits for the disk.
-    Off,
-    /// WAL: waits at checkpoints only.
-    Normal,
-    /// Waits at each commit.
-    #[default]
-    Full,
-    /// As `full`, and for the directory of a rollback journal.
-    Extra,
-}
-
-impl Synchronous {
-    /// The name in SQL and in records.
-    pub fn name(self) -> &'static str {
-        match self {
-            Synchronous::Off => "off",
-            Synchronous::Normal => "normal",
-            Synchronous::Full => "full",
-            Synchronous::Extra => "extra",
-        }
-    }
-}
+use crate::workload::sqlite::SqliteTarget;
+use crate::workload::tracker::TrackerTarget;
+use crate::workload::{mysql, sqlite, tracker};
 
 /// What the application needs to know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Application {
-    /// The live database.
-    pub database: PathBuf,
-    /// Journal mode to set.
-    pub journal_mode: JournalMode,
-    /// `synchronous` of each connection.
-    pub synchronous: Synchronous,
-    /// How long a write waits for a lock before it is refused.
-    pub busy_timeout_ms: u64,
+    /// What it writes to.
+    pub target: Target,
     /// What the database was generated from.
     pub dataset: DatasetSpec,
     /// What the writes are.
     pub model: Model,
     /// What it does once it is open.
     pub task: Task,
+}
+
+/// What the writes are sent to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Target {
+    /// A SQLite file.
+    Sqlite(SqliteTarget),
+    /// A MySQL server.
+    Mysql(Address),
+    /// A tracker.
+    Tracker(TrackerTarget),
+}
+
+/// What a writer talks to the target through.
+pub trait Client: Sync {
+    /// Reads one torrent of the dataset.
+    ///
+    /// # Errors
+    /// When there is no answer, or a wrong one.
+    fn read(&self, info_hash: &InfoHash) -> anyhow::Result<()>;
+
+    /// Makes one write that belongs to no writer: [`Model::probe_info_hash`].
+    ///
+    /// # Errors
+    /// When it is not acknowledged.
+    fn probe(&self) -> anyhow::Result<()>;
+
+    /// Opens what one writer writes through.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    fn session(&self) -> anyhow::Result<Box<dyn Session + '_>>;
+
+    /// Closes it in good order, after all sessions.
+    ///
+    /// # Errors
+    /// When it cannot be closed.
+    fn close(self: Box<Self>) -> anyhow::Result<()>;
+}
+
+/// One writer's way to the target.
+pub trait Session: Send {
+    /// Makes a writer's write number `index`.
+    fn write(&mut self, writer: u32, index: u64) -> Answer;
+
+    /// Closes it in good order.
+    ///
+    /// # Errors
+    /// When it cannot be closed.
+    fn close(self: Box<Self>) -> anyhow::Result<()>;
+}
+
+/// What came of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is in.
+    Acknowledged,
+    /// It is not in.
+    Refused,
+    /// Nobody knows whether it is in.
+    None,
 }
 
 /// What the application does once it is open.
@@ -110,38 +119,34 @@ pub enum Task {
 /// When the database cannot be opened, read or written, or the ledger cannot grow.
 pub fn run(application: &Application) -> anyhow::Result<Value> {
     let origin = dataset::origin(&application.dataset)?;
-    let connection = application.open()?;
-    let read = "SELECT completed FROM torrents WHERE info_hash = ?1";
-    let hash = origin.torrent(1).info_hash;
-    let _: i64 = connection.query_row(read, [text(&hash)], |row| row.get(0)).context("a read failed")?;
-    let stop = AtomicBool::new(false);
+    let client = application.connect(origin.as_ref())?;
+    client.read(&origin.torrent(1).info_hash).context("a read failed")?;
     let Task::Work { load, ledger_directory, epoch_ns } = &application.task else {
-        let probe = application.model.probe_info_hash();
-        connection.execute(UPSERT, params![text(&probe), stamp(0)]).context("a write failed")?;
+        client.probe().context("a write failed")?;
         Message::Ready(Value::Null).send();
         wait_for_stop();
-        return close(connection);
+        client.close()?;
+        return Ok(Value::Null);
     };
+    let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let mut writers = Vec::new();
         for index in 0..application.model.writers {
             let writer = Writer {
-                model: &application.model,
-                origin: origin.as_ref(),
                 index,
                 ledger: LedgerWriter::open(ledger_directory, index).context("cannot open the ledger")?,
                 schedule: Schedule::new(*load, application.model.seed, index, application.model.writers),
                 epoch_ns: *epoch_ns,
                 stop: &stop,
             };
-            let connection = application.open()?;
+            let mut session = client.session()?;
             writers.push(scope.spawn(move || {
-                if let Err(error) = writer.run(&connection) {
+                if let Err(error) = writer.run(session.as_mut()) {
                     // An application that cannot write any more is none: the harness has to see it end.
                     Message::Error(format!("{error:#}")).send();
                     std::process::exit(1);
                 }
-                close(connection)
+                session.close()
             }));
         }
         Message::Ready(Value::Null).send();
@@ -150,26 +155,20 @@ pub fn run(application: &Application) -> anyhow::Result<Value> {
         for writer in writers {
             writer.join().map_err(|_| anyhow!("a writer panicked"))??;
         }
-        // The last connection to close folds the write-ahead log back into the database.
-        close(connection)
-    })
+        anyhow::Ok(())
+    })?;
+    client.close()?;
+    Ok(Value::Null)
 }
 
 impl Application {
-    fn open(&self) -> anyhow::Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.database, flags)
-            .with_context(|| format!("cannot open {}", self.database.display()))?;
-        connection.busy_timeout(Duration::from_millis(self.busy_timeout_ms))?;
-        connection.pragma_update(None, "journal_mode", self.journal_mode.name())?;
-        connection.pragma_update(None, "synchronous", self.synchronous.name())?;
-        Ok(connection)
+    fn connect<'a>(&'a self, origin: &'a dyn Origin) -> anyhow::Result<Box<dyn Client + 'a>> {
+        match &self.target {
+            Target::Sqlite(target) => sqlite::connect(target, &self.model, origin),
+            Target::Mysql(address) => mysql::connect(address, &self.model, origin),
+            Target::Tracker(target) => tracker::connect(target, &self.model, origin),
+        }
     }
-}
-
-fn close(connection: Connection) -> anyhow::Result<Value> {
-    connection.close().map_err(|(_, error)| error).context("cannot close the database")?;
-    Ok(Value::Null)
 }
 
 /// Returns when the harness closes standard input, or is gone.
@@ -183,8 +182,6 @@ fn wait_for_stop() {
 const NAP_NS: u64 = 20_000_000;
 
 struct Writer<'a> {
-    model: &'a Model,
-    origin: &'a dyn Origin,
     index: u32,
     ledger: LedgerWriter,
     schedule: Schedule,
@@ -193,17 +190,16 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn run(mut self, connection: &Connection) -> anyhow::Result<()> {
+    fn run(mut self, session: &mut dyn Session) -> anyhow::Result<()> {
         // Sleeps end on time instead of up to 50 us late.
         nix::sys::prctl::set_timerslack(1)?;
-        let mut statements = Statements::prepare(connection)?;
         let mut due_ns = self.resume()?;
         while let Some(due) = due_ns.filter(|due| self.sleep_until(*due)) {
             let index = self.ledger.next_index();
             self.ledger.send(due, now_ns()).context("the ledger cannot grow")?;
-            match self.write(index, &mut statements, connection) {
-                Answer::Committed => self.ledger.acknowledge(now_ns()),
-                Answer::RolledBack => self.ledger.refuse(now_ns()),
+            match session.write(self.index, index) {
+                Answer::Acknowledged => self.ledger.acknowledge(now_ns()),
+                Answer::Refused => self.ledger.refuse(now_ns()),
                 Answer::None => {}
             }
             due_ns = self.next_due_ns();
@@ -251,33 +247,4 @@ impl Writer<'_> {
             let _ = clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &time);
         }
     }
-
-    fn write(&self, index: u64, statements: &mut Statements<'_>, connection: &Connection) -> Answer {
-        let committed = match statements.change(self.model, self.origin, self.index, index) {
-            Ok(()) => statements.commit(),
-            Err(_) => {
-                // Some errors have rolled back already; then there is nothing left to do.
-                let _ = connection.execute_batch("ROLLBACK");
-                return Answer::RolledBack;
-            }
-        };
-        match committed {
-            Ok(()) => Answer::Committed,
-            // A commit that meets a lock leaves its transaction open.
-            Err(_) if !connection.is_autocommit() && connection.execute_batch("ROLLBACK").is_ok() => {
-                Answer::RolledBack
-            }
-            Err(_) => Answer::None,
-        }
-    }
-}
-
-/// What the database said to a write.
-enum Answer {
-    /// It is in.
-    Committed,
-    /// It is not in.
-    RolledBack,
-    /// A commit failed in a way that leaves open whether it is in.
-    None,
 }

@@ -1,12 +1,15 @@
 //! Generated databases that are kept: the second trial on a dataset does not wait for it again.
 //!
-//! A database has a directory `<profile>-<target bytes>-<seed>-<format version>` with these files:
+//! A database has a directory `<profile>-<target bytes>-<seed>-<format version>`, with the engine and its version in
+//! front when that is not SQLite. In it are:
 //!
-//! | file | content |
+//! | name | content |
 //! | --- | --- |
-//! | `database.sqlite` | the database, which nobody may write to |
+//! | `database.sqlite` or `data` | the database or the server's data directory, which nobody may write to |
 //! | `manifest.json` | what it is; written last, so a directory without it holds nothing of use |
 //! | `lock` | held while the others are looked at or changed |
+
+mod mysql;
 
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
@@ -16,12 +19,15 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::generate::{companions, generate, partial_path, refused, sync_directory};
 use super::sqlite_pages::{PAGE_BYTES, Record};
 use super::{DatasetSpec, FORMAT_VERSION, Generated, plan};
 use crate::error::{Error, Result};
+
+pub use mysql::{CachedServer, is_cached_mysql, obtain_mysql};
 
 const DATABASE: &str = "database.sqlite";
 const MANIFEST: &str = "manifest.json";
@@ -72,9 +78,7 @@ pub fn obtain(
 ) -> Result<CachedDataset> {
     let (_, generated) = plan(spec)?;
     let directory = cache_directory.join(directory_name(spec));
-    fs::create_dir_all(&directory).map_err(|error| refused("create", &directory, error))?;
-    remove_leftovers(cache_directory)?;
-    let _lock = lock(&directory, cancel)?;
+    let _lock = enter(cache_directory, &directory, cancel)?;
 
     let manifest = manifest(spec, generated);
     let database = directory.join(DATABASE);
@@ -101,6 +105,14 @@ fn directory_name(spec: &DatasetSpec) -> String {
 fn manifest(spec: &DatasetSpec, generated: Generated) -> Manifest {
     let Generated { bytes, rows, torrents } = generated;
     Manifest { format: FORMAT_VERSION, spec: spec.clone(), bytes, rows, torrents }
+}
+
+/// Makes the directory of a dataset, removes what killed runs have not finished anywhere in the cache, and waits for the
+/// lock.
+fn enter(cache_directory: &Path, directory: &Path, cancel: &dyn Fn() -> bool) -> Result<File> {
+    fs::create_dir_all(directory).map_err(|error| refused("create", directory, error))?;
+    remove_leftovers(cache_directory)?;
+    lock(directory, cancel)
 }
 
 /// Waits for the lock. It goes with the process that holds it, however that ends.
@@ -131,9 +143,11 @@ fn remove_leftovers(cache_directory: &Path) -> Result<()> {
     let entries = fs::read_dir(cache_directory).map_err(|error| refused("read", cache_directory, error))?;
     for entry in entries {
         let entry = entry.map_err(|error| refused("read", cache_directory, error))?;
-        let partial = partial_path(&entry.path().join(DATABASE));
-        if partial.exists() && try_lock(&entry.path())?.is_some() {
-            remove(&partial)?;
+        for database in [DATABASE, mysql::DATA] {
+            let partial = partial_path(&entry.path().join(database));
+            if partial.exists() && try_lock(&entry.path())?.is_some() {
+                remove(&partial)?;
+            }
         }
     }
     Ok(())
@@ -141,8 +155,7 @@ fn remove_leftovers(cache_directory: &Path) -> Result<()> {
 
 /// Whether the directory holds exactly what it should. Any transaction since would have changed the first page.
 fn is_complete(directory: &Path, wanted: &Manifest) -> Result<bool> {
-    let found = fs::read(directory.join(MANIFEST)).ok();
-    if found.and_then(|json| serde_json::from_slice::<Manifest>(&json).ok()).as_ref() != Some(wanted) {
+    if load(directory).as_ref() != Some(wanted) {
         return Ok(false);
     }
     let path = directory.join(DATABASE);
@@ -170,14 +183,21 @@ fn clear(directory: &Path) -> Result<()> {
     remove(&database)
 }
 
+/// Removes a file, or a directory with all that is in it, if it is there.
 fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(refused("remove", path, error)),
         _ => Ok(()),
     }
 }
 
-fn save(manifest: &Manifest, directory: &Path) -> Result<()> {
+/// The manifest in a directory, if there is a whole one.
+fn load<M: DeserializeOwned>(directory: &Path) -> Option<M> {
+    serde_json::from_slice(&fs::read(directory.join(MANIFEST)).ok()?).ok()
+}
+
+fn save(manifest: &impl Serialize, directory: &Path) -> Result<()> {
     let json = serde_json::to_vec_pretty(manifest).context("a manifest is always valid JSON")?;
     let path = directory.join(MANIFEST);
     let written = File::create(&path).and_then(|mut file| {

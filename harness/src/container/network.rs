@@ -1,0 +1,68 @@
+//! Networks of our own.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::models::NetworkCreateRequest;
+
+use super::sweep::LABEL;
+use crate::docker::{block_on, connect, detached, failed};
+use crate::error::Result;
+use crate::measure::clock::now_ns;
+use crate::process::Launcher;
+
+/// A bridge network for the containers of one trial. Dropping it removes it; containers that joined keep it.
+pub struct OwnNetwork {
+    docker: Docker,
+    name: String,
+}
+
+impl OwnNetwork {
+    /// Makes one, with the label of the launcher's work directory.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Environment`] when Docker is not there or refuses.
+    pub fn create(launcher: &Launcher) -> Result<OwnNetwork> {
+        let docker = connect()?;
+        let name = unique();
+        let label = launcher.work_directory().display().to_string();
+        let request = NetworkCreateRequest {
+            name: name.clone(),
+            labels: Some(HashMap::from([(LABEL.to_owned(), label)])),
+            ..NetworkCreateRequest::default()
+        };
+        let made = block_on(docker.create_network(request));
+        made.map_err(|error| failed("create a network", &error))?;
+        Ok(OwnNetwork { docker, name })
+    }
+
+    /// Its name, as Docker knows it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Under which name the container that joined as `alias` is found by the others.
+    pub fn host_name(&self, alias: &str) -> String {
+        format!("{}-{alias}", self.name)
+    }
+}
+
+impl Drop for OwnNetwork {
+    fn drop(&mut self) {
+        let (docker, name) = (self.docker.clone(), self.name.clone());
+        detached(Duration::from_secs(30), async move {
+            // What cannot be removed now is found by the sweep.
+            let _ = docker.remove_network(&name).await;
+        });
+    }
+}
+
+/// A name that nothing else on this machine's Docker has.
+pub(super) fn unique() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let salt = now_ns() as u32;
+    format!("backup-drill-{}-{count}-{salt:08x}", std::process::id())
+}

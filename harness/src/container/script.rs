@@ -1,0 +1,81 @@
+//! Scripts of tools, and what they used.
+
+use crate::process::Counters;
+
+/// Where the account is written, in the container: apart from all that the script prints.
+pub(super) const ACCOUNT: &str = "/tmp/.backup-drill-account";
+
+/// Runs the script that is its argument and writes its account. The kernel adds the I/O of every process that was
+/// waited for to its parent's, so the difference of this bash's own is the script's.
+pub(super) const WRAPPER: &str = r#"
+account=/tmp/.backup-drill-account
+memory=/tmp/.backup-drill-memory
+mapfile -t before < /proc/$$/io
+env time --quiet --format=%M --output=$memory bash -o errexit -o pipefail -c "$1"
+status=$?
+mapfile -t after < /proc/$$/io
+mapfile -t peak < $memory
+{ times; printf '%s\n' "${peak[0]}" "${before[@]}" "${after[@]}"; } > $account
+exit $status
+"#;
+
+/// Reads an account; `None` when it is not complete.
+pub(super) fn parse(account: &str) -> Option<Counters> {
+    let lines: Vec<&str> = account.lines().collect();
+    // The first line of `times` is the shell itself, which only waited.
+    let cpu_seconds = lines.get(1)?.split_whitespace().map(seconds).sum::<Option<f64>>()?;
+    let memory_bytes_max = lines.get(2)?.parse::<u64>().ok()? * 1024;
+    let io = lines.get(3..)?;
+    let used = |name: &str| {
+        let values = io.iter().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": ")?.parse().ok());
+        match values.collect::<Vec<u64>>()[..] {
+            [before, after] => after.checked_sub(before),
+            _ => None,
+        }
+    };
+    Some(Counters {
+        cpu_seconds,
+        memory_bytes_max,
+        bytes_read: used("rchar")?,
+        bytes_written: used("wchar")?,
+        disk_bytes_read: used("read_bytes")?,
+        disk_bytes_written: used("write_bytes")?.saturating_sub(used("cancelled_write_bytes")?),
+    })
+}
+
+/// `1m2.345s`
+fn seconds(time: &str) -> Option<f64> {
+    let (minutes, seconds) = time.strip_suffix('s')?.split_once('m')?;
+    Some(minutes.parse::<f64>().ok()? * 60.0 + seconds.parse::<f64>().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ACCOUNT_OF_A_COPY: &str = "0m0.004s 0m0.008s\n1m1.500s 0m0.250s\n2048\n\
+        rchar: 100\nwchar: 10\nsyscr: 9\nsyscw: 1\nread_bytes: 4096\nwrite_bytes: 0\ncancelled_write_bytes: 0\n\
+        rchar: 1100\nwchar: 2010\nsyscr: 9\nsyscw: 1\nread_bytes: 4096\nwrite_bytes: 8192\n\
+        cancelled_write_bytes: 4096\n";
+
+    #[test]
+    fn an_account_is_what_came_between_the_two_readings() {
+        let expected = Counters {
+            cpu_seconds: 61.75,
+            memory_bytes_max: 2 << 20,
+            bytes_read: 1000,
+            bytes_written: 2000,
+            disk_bytes_read: 0,
+            disk_bytes_written: 4096,
+        };
+        assert_eq!(parse(ACCOUNT_OF_A_COPY), Some(expected));
+    }
+
+    #[test]
+    fn what_is_not_complete_is_no_account() {
+        for end in 0..ACCOUNT_OF_A_COPY.len() - "4096\n".len() {
+            assert_eq!(parse(&ACCOUNT_OF_A_COPY[..end]), None, "{end}");
+        }
+        assert!(WRAPPER.contains(ACCOUNT));
+    }
+}

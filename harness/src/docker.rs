@@ -1,0 +1,102 @@
+//! The way to Docker: one client and one runtime, for images and containers.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::errors::Error as DockerError;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::error::{Error, Result};
+
+/// A daemon that takes longer to say that it is there is taken for absent.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(1).thread_name("docker").enable_all().build().expect("a thread can be started")
+});
+
+/// Runs a future to its end. Not for use within a future: see [`detached`].
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    RUNTIME.block_on(future)
+}
+
+/// Runs a future to its end, or for as long as `timeout`, from any thread, also one of a runtime.
+pub(crate) fn detached(timeout: Duration, future: impl Future<Output = ()> + Send + 'static) {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    RUNTIME.spawn(async move {
+        future.await;
+        // Nobody listens any more when it took too long.
+        let _ = sender.send(());
+    });
+    let _ = receiver.recv_timeout(timeout);
+}
+
+/// The client, once the daemon has answered.
+///
+/// # Errors
+/// [`Error::Environment`] when Docker is not there, does not run, or may not be used.
+pub(crate) fn connect() -> Result<Docker> {
+    block_on(async {
+        let client = testcontainers::core::client::docker_client_instance();
+        let docker = client.await.map_err(|error| unreachable(&error.to_string()))?;
+        match tokio::time::timeout(PING_TIMEOUT, docker.ping()).await {
+            Ok(Ok(_)) => Ok(docker),
+            Ok(Err(error)) => Err(unreachable(&causes(&error))),
+            Err(_) => Err(unreachable(&format!("no answer within {} s", PING_TIMEOUT.as_secs()))),
+        }
+    })
+}
+
+/// What the daemon says its version is.
+///
+/// # Errors
+/// [`Error::Environment`] when it cannot be asked.
+pub fn server_version() -> Result<String> {
+    let docker = connect()?;
+    let version = block_on(docker.version()).map_err(|error| failed("tell its version", &error))?;
+    Ok(version.version.unwrap_or_else(|| "unknown".to_owned()))
+}
+
+/// The error of a daemon that could not do what it was asked.
+pub(crate) fn failed(what: &str, error: &DockerError) -> Error {
+    Error::Environment(format!("Docker could not {what}: {}", reason(error)))
+}
+
+/// What the daemon says, without the words of its protocol.
+pub(crate) fn reason(error: &DockerError) -> String {
+    match error {
+        DockerError::DockerResponseServerError { message, .. } => message.trim().to_owned(),
+        DockerError::DockerStreamError { error } => error.trim().to_owned(),
+        _ => causes(error),
+    }
+}
+
+/// True when the daemon says that there is no such thing.
+pub(crate) fn is_absent(error: &DockerError) -> bool {
+    matches!(error, DockerError::DockerResponseServerError { status_code: 404, .. })
+}
+
+fn unreachable(cause: &str) -> Error {
+    let address = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+    Error::Environment(format!(
+        "Docker is not running or not reachable at {address} ({cause}): start it ('systemctl start docker'), \
+         install it (Debian, Ubuntu: the package 'docker.io'), or, when permission is denied, add this user to \
+         the group 'docker'"
+    ))
+}
+
+/// An error and what it was caused by: what the client says alone hides that a socket is missing.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    text
+}

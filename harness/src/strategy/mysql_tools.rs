@@ -1,0 +1,53 @@
+//! What strategies share that run MySQL's own tools: in a container, through the server's socket.
+
+use std::path::Path;
+
+use super::BackupContext;
+use super::watch::Halt;
+use crate::container::{Mount, Network, Spec};
+use crate::images::Image;
+use crate::subject::{ARTIFACT, RUN, Server};
+
+/// The argument by which a client gets to know account, password and socket.
+pub fn options() -> String {
+    format!("--defaults-extra-file={RUN}/client.cnf")
+}
+
+/// A pipeline of tools, as a line for the shell, that reaches the server and the artifact and nothing else.
+///
+/// # Errors
+/// Without the image of the tools.
+pub fn pipeline(
+    name: &'static str,
+    tools: Option<&Image>,
+    server: &Server,
+    artifact: &Path,
+    script: &str,
+) -> Result<Spec, Halt> {
+    let image = tools.ok_or_else(|| Halt::Failed("there is no tools image".into()))?;
+    let mut spec = Spec::shell(&image.reference, name, script);
+    spec.network = Network::None;
+    spec.mounts.push(server.run_mount());
+    spec.mounts.push(Mount { host: artifact.to_owned(), container: ARTIFACT.into(), read_only: false });
+    Ok(spec)
+}
+
+/// Lets the server copy its data directory into the artifact with `CLONE LOCAL DATA DIRECTORY`, after installing the
+/// plugin that knows the statement, and makes the copy durable.
+///
+/// # Errors
+/// Why there is no copy.
+pub fn clone_data(context: &mut BackupContext<'_>) -> Result<(), Halt> {
+    let target = context.target();
+    let name = target.file_name().expect("a target has a name").to_string_lossy();
+    let mysql = format!("mysql {}", options());
+    let installed = "SELECT COUNT(*) FROM information_schema.plugins WHERE plugin_name = 'clone'";
+    let script = format!(
+        "[ \"$({mysql} -N -e \"{installed}\")\" = 1 ] || {mysql} -e \"INSTALL PLUGIN clone SONAME 'mysql_clone.so'\"\n\
+         {mysql} -e \"CLONE LOCAL DATA DIRECTORY = '{ARTIFACT}/{name}'\""
+    );
+    let server = context.subject.server_mut()?;
+    let spec = pipeline("mysql", context.tools, server, context.destination, &script)?;
+    context.watch.contain(spec)?;
+    context.watch.make_durable()
+}

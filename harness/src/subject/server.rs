@@ -1,0 +1,278 @@
+//! A MySQL server in a container. Its data directory is on a mount that the harness can copy, lose and restore.
+
+use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use nix::unistd::getuid;
+
+use crate::container::{Container, Mount, Network, Port, Protocol, Spec};
+use crate::error::{Error, Result};
+use crate::mysql::{Address, Secret};
+use crate::process::{Account, Launcher};
+
+/// Where a server's container, and every tools container, finds the files by which it is reached.
+pub const RUN: &str = "/run/drill";
+/// Where they find the artifact.
+pub const ARTIFACT: &str = "/artifact";
+const DATA: &str = "/var/lib/mysql";
+/// The account that everything but the server itself uses.
+const USER: &str = "drill";
+/// The tracker's database.
+const DATABASE: &str = "torrust";
+/// A large redo log may have to be applied first.
+const START_TIMEOUT: Duration = Duration::from_secs(600);
+/// All dirty pages have to be written first.
+const STOP_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// What a server is made from.
+pub struct ServerSetup {
+    /// The image.
+    pub image: String,
+    /// Its data directory: initialised at the first start when it is empty.
+    pub data_directory: PathBuf,
+    /// A directory for the files by which it is reached.
+    pub run_directory: PathBuf,
+    /// The directory of the artifact: the server itself writes clones there.
+    pub artifact: PathBuf,
+    /// Arguments of mysqld besides the harness's own.
+    pub options: Vec<String>,
+    /// Port on 127.0.0.1; any free one when absent.
+    pub port: Option<u16>,
+    /// The network, and the account that pays for it.
+    pub network: Network,
+    /// Whose account it is on.
+    pub account: Account,
+}
+
+/// A MySQL server.
+pub struct Server {
+    launcher: Launcher,
+    setup: ServerSetup,
+    address: Address,
+    container: Option<Container>,
+    /// It was started, and nobody has ended it since.
+    started: bool,
+    /// It accepted connections after its latest start.
+    ready: bool,
+}
+
+impl Server {
+    /// A server that does not run yet: gives it a password and a port.
+    ///
+    /// # Errors
+    /// When its run directory cannot be written, or no port is free.
+    pub fn new(launcher: &Launcher, setup: ServerSetup) -> Result<Server> {
+        let address = Address {
+            port: setup.port.map_or_else(free_port, Ok)?,
+            user: USER.into(),
+            password: random_password()?,
+            database: DATABASE.into(),
+        };
+        let server = Server {
+            launcher: launcher.clone(),
+            setup,
+            address,
+            container: None,
+            started: false,
+            ready: false,
+        };
+        server.write_files()?;
+        Ok(server)
+    }
+
+    /// Statements that make the account, before the server listens; options by which tools reach it. Both are files
+    /// of ours alone, so that the password is on no command line.
+    fn write_files(&self) -> Result<()> {
+        let Address { user, password, database, .. } = &self.address;
+        let password = &password.0;
+        let account = format!("'{user}'@'%'");
+        // The replicated log must not carry the account to where a backup is restored.
+        let init = [
+            "SET sql_log_bin = 0;".to_owned(),
+            format!("CREATE DATABASE IF NOT EXISTS {database};"),
+            format!("CREATE USER IF NOT EXISTS {account} IDENTIFIED BY '{password}';"),
+            format!("ALTER USER {account} IDENTIFIED BY '{password}';"),
+            format!("GRANT ALL ON *.* TO {account} WITH GRANT OPTION;"),
+        ];
+        let client = format!("[client]\nuser={user}\npassword={password}\nsocket={RUN}/mysqld.sock\n");
+        fs::create_dir_all(&self.setup.run_directory).context("cannot make the run directory")?;
+        self.write("init.sql", &(init.join("\n") + "\n"))?;
+        self.write("client.cnf", &client)
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<()> {
+        let path = self.setup.run_directory.join(name);
+        let options = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        options
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(())
+    }
+
+    /// Starts it and waits until it accepts connections; nothing when it runs. An empty data directory is initialised
+    /// first.
+    ///
+    /// # Errors
+    /// When it does not come up, with what it said last.
+    pub fn start(&mut self) -> Result<()> {
+        if self.ready {
+            return Ok(());
+        }
+        if self.container.is_none() && is_empty(&self.setup.data_directory)? {
+            self.initialise()?;
+        }
+        match &mut self.container {
+            Some(container) => container.start_again()?,
+            None => {
+                let spec = self.spec();
+                self.container = Some(Container::start(&self.launcher, self.setup.account, spec)?);
+            }
+        }
+        self.started = true;
+        let container = self.container.as_mut().expect("it was started above");
+        container.wait_for_log("ready for connections", START_TIMEOUT)?;
+        self.ready = true;
+        Ok(())
+    }
+
+    /// Makes a data directory as a fresh server has it.
+    fn initialise(&self) -> Result<()> {
+        fs::create_dir_all(&self.setup.data_directory).context("cannot make the data directory")?;
+        let mut command = self.base_command();
+        command.push("--initialize-insecure".into());
+        let spec = Spec { command, ports: Vec::new(), network: Network::None, ..self.spec() };
+        let mut container = Container::start(&self.launcher, self.setup.account, spec)?;
+        let exit = container.wait(&mut || self.launcher.cancel.check())?;
+        if exit.code == 0 {
+            return Ok(());
+        }
+        Err(Error::Environment(format!("mysqld cannot make a data directory: {}", exit.output)))
+    }
+
+    fn base_command(&self) -> Vec<String> {
+        // Only for root, who has to say that it is meant.
+        let user = getuid().is_root().then(|| "--user=root".to_owned());
+        // Without this first, the options of the image's own configuration would count too.
+        let first = ["--no-defaults".to_owned()].into_iter().chain(user);
+        first.chain([format!("--datadir={DATA}"), "--secure-file-priv=NULL".to_owned()]).collect()
+    }
+
+    fn spec(&self) -> Spec {
+        let mut command = self.base_command();
+        command.extend([
+            format!("--socket={RUN}/mysqld.sock"),
+            format!("--pid-file={RUN}/mysqld.pid"),
+            format!("--init-file={RUN}/init.sql"),
+            "--mysqlx=OFF".to_owned(),
+            // Nobody is known by name, and looking one up takes seconds where no name server answers.
+            "--skip-name-resolve".to_owned(),
+        ]);
+        command.extend(self.setup.options.iter().cloned());
+        let mount = |host: &Path, container: &str| Mount {
+            host: host.to_owned(),
+            container: container.to_owned(),
+            read_only: false,
+        };
+        Spec {
+            entrypoint: Some("mysqld".into()),
+            command,
+            mounts: vec![
+                mount(&self.setup.data_directory, DATA),
+                mount(&self.setup.run_directory, RUN),
+                mount(&self.setup.artifact, ARTIFACT),
+            ],
+            ports: vec![Port { host: self.address.port, container: 3306, protocol: Protocol::Tcp }],
+            network: self.setup.network.clone(),
+            ..Spec::new(&self.setup.image, "MySQL server")
+        }
+    }
+
+    /// Stops it in good order; nothing when it does not run.
+    ///
+    /// # Errors
+    /// When it does not stop.
+    pub fn stop(&mut self) -> Result<()> {
+        self.ready = false;
+        if !std::mem::take(&mut self.started) {
+            return Ok(());
+        }
+        self.container.as_mut().map_or(Ok(()), |container| container.stop(STOP_TIMEOUT))
+    }
+
+    /// Ends it with SIGKILL.
+    pub fn kill(&mut self) {
+        self.ready = false;
+        if std::mem::take(&mut self.started)
+            && let Some(container) = &mut self.container
+        {
+            container.kill();
+        }
+    }
+
+    /// What is known about its end, when it ended by itself.
+    pub fn ended(&self) -> Option<String> {
+        let container =
+            self.container.as_ref().filter(|container| self.started && !container.is_running())?;
+        Some(format!("the MySQL server ended: {}", container.last_words()))
+    }
+
+    /// Where it is reached.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Its data directory.
+    pub fn data_directory(&self) -> &Path {
+        &self.setup.data_directory
+    }
+
+    /// Writes an option file for a program on this machine, which reaches the server over its port. The option file of
+    /// the containers names a socket in them.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn option_file(&self) -> Result<PathBuf> {
+        let Address { port, user, password, .. } = &self.address;
+        let password = &password.0;
+        let text = format!(
+            "[client]\nuser={user}\npassword={password}\nhost=127.0.0.1\nport={port}\nprotocol=tcp\n"
+        );
+        self.write("host.cnf", &text)?;
+        Ok(self.setup.run_directory.join("host.cnf"))
+    }
+
+    /// What a container of tools needs to reach it: the option file is `client.cnf` in [`RUN`].
+    pub fn run_mount(&self) -> Mount {
+        Mount { host: self.setup.run_directory.clone(), container: RUN.into(), read_only: false }
+    }
+}
+
+fn is_empty(directory: &Path) -> Result<bool> {
+    match fs::read_dir(directory) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(anyhow::Error::from(error).context("cannot read the data directory").into()),
+    }
+}
+
+/// A TCP port that is free now. It stays the same when the container is stopped and started.
+///
+/// # Errors
+/// When none is.
+pub fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).context("no port is free on 127.0.0.1")?;
+    Ok(listener.local_addr().context("a listener has an address")?.port())
+}
+
+/// 128 random bits.
+fn random_password() -> Result<Secret> {
+    let mut bytes = [0; 16];
+    let read = |bytes: &mut [u8; 16]| std::io::Read::read_exact(&mut fs::File::open("/dev/urandom")?, bytes);
+    read(&mut bytes).context("cannot draw a password")?;
+    Ok(Secret(format!("{:032x}", u128::from_le_bytes(bytes))))
+}

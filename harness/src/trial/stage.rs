@@ -1,0 +1,133 @@
+//! Sets a subject up in a directory of the trial: the live one, the restored one, and once more the lost one.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use rusqlite::Connection;
+
+use super::Drill;
+use crate::container::{Network, OwnNetwork};
+use crate::error::Result;
+use crate::images::Image;
+use crate::plan::Deployment;
+use crate::process::Account;
+use crate::scenario::{App, Engine};
+use crate::subject::{Database, Server, ServerSetup, Subject, Tracker, TrackerDatabase, TrackerSetup};
+use crate::workload::application::{Application, Target, Task};
+use crate::workload::sqlite::SqliteTarget;
+
+/// Names of the containers on the network that they share.
+const SERVER_ALIAS: &str = "mysql";
+const TRACKER_ALIAS: &str = "tracker";
+
+/// Where an engine's data is in a directory of the trial: a file, or a data directory.
+pub fn data(engine: Engine, place: &Path) -> PathBuf {
+    match engine {
+        Engine::Sqlite => place.join("database.sqlite"),
+        Engine::Mysql => place.join("mysql"),
+    }
+}
+
+/// Sets the journal mode of a SQLite file that a tracker is going to use: it takes what it finds.
+pub fn set_journal_mode(deployment: Deployment, file: &Path) -> Result<()> {
+    if let (App::Tracker, Some(mode)) = (deployment.app, deployment.journal_mode) {
+        let connection = Connection::open(file).context("cannot open the database")?;
+        connection.pragma_update(None, "journal_mode", mode.name()).context("cannot set the journal mode")?;
+    }
+    Ok(())
+}
+
+/// Lets SQLite finish what a SIGKILL cut short: the first who opens the file rolls its journal back, or its log
+/// forward.
+pub fn recover(file: &Path) -> Result<()> {
+    let connection = Connection::open(file).context("cannot open what the disaster left")?;
+    let count = "SELECT count(*) FROM sqlite_schema";
+    let _: i64 = connection.query_row(count, [], |row| row.get(0)).context("cannot read what it left")?;
+    connection.pragma_update(None, "journal_mode", "delete").context("cannot fold its log back")?;
+    Ok(())
+}
+
+fn present(image: &Option<Image>) -> &Image {
+    image.as_ref().expect("a run gets the images of its subjects first")
+}
+
+impl Drill<'_> {
+    /// A subject whose data is in the directory `name`, and which does not run yet.
+    pub(super) fn stage(&self, name: &str) -> Result<Subject> {
+        let place = self.place(name);
+        let run_directory = self.place(&format!("run-{name}"));
+        let deployment = self.plan.deployment;
+        let network = match (deployment.engine, deployment.app) {
+            (Engine::Mysql, App::Tracker) => {
+                Network::Joined(Arc::new(OwnNetwork::create(&self.launcher)?), SERVER_ALIAS.into())
+            }
+            _ => Network::Bridge,
+        };
+        let data = data(deployment.engine, &place);
+        let database = match deployment.engine {
+            Engine::Sqlite => Database::File(data),
+            Engine::Mysql => {
+                let options = self.scenario.subject.server_options().into_iter();
+                let setup = ServerSetup {
+                    image: present(&self.site.images.mysql).reference.clone(),
+                    data_directory: data,
+                    run_directory: run_directory.clone(),
+                    artifact: self.place("artifact"),
+                    options: options.map(|(name, value)| format!("--{name}={value}")).collect(),
+                    // Somebody may want to look at the live one; the others come and go beside each other.
+                    port: self.scenario.subject.port.filter(|_| name == "live"),
+                    network: network.clone(),
+                    account: Account::Subject,
+                };
+                Database::Server(Box::new(Server::new(&self.launcher, setup)?))
+            }
+        };
+        let tracker = match deployment.app {
+            App::Embedded => None,
+            App::Tracker => Some(self.tracker(&database, run_directory, network)?),
+        };
+        let application = self.application(&database, tracker.as_ref());
+        Ok(Subject::new(&self.launcher, database, tracker, application))
+    }
+
+    fn tracker(&self, database: &Database, run_directory: PathBuf, network: Network) -> Result<Tracker> {
+        let setup = TrackerSetup {
+            image: present(&self.site.images.tracker).reference.clone(),
+            run_directory,
+            database: match (database, &network) {
+                (Database::Server(server), Network::Joined(network, alias)) => {
+                    TrackerDatabase::Mysql(server.address().clone(), network.host_name(alias))
+                }
+                (Database::Server(_), _) => unreachable!("a tracker and its server share a network"),
+                (Database::File(file), _) => TrackerDatabase::Sqlite(file.clone()),
+            },
+            announces: self.scenario.subject.announces,
+            network: match network {
+                Network::Joined(network, _) => Network::Joined(network, TRACKER_ALIAS.into()),
+                other => other,
+            },
+        };
+        Tracker::new(&self.launcher, setup)
+    }
+
+    fn application(&self, database: &Database, tracker: Option<&Tracker>) -> Application {
+        let subject = &self.scenario.subject;
+        let target = match (tracker, database) {
+            (Some(tracker), _) => Target::Tracker(tracker.target().clone()),
+            (None, Database::Server(server)) => Target::Mysql(server.address().clone()),
+            (None, Database::File(file)) => Target::Sqlite(SqliteTarget {
+                database: file.clone(),
+                journal_mode: self.plan.deployment.journal_mode.expect("SQLite has a journal mode"),
+                synchronous: subject.synchronous,
+                busy_timeout_ms: subject.busy_timeout_ms,
+            }),
+        };
+        Application {
+            target,
+            dataset: self.plan.dataset.clone(),
+            model: self.plan.model.clone(),
+            task: Task::Serve,
+        }
+    }
+}

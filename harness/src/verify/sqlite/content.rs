@@ -1,0 +1,76 @@
+//! SQLite's schema and small tables.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::{WhileReading, quoted};
+use crate::verify::content::{METRIC, METRICS, SchemaObject, TORRENTS, Tables};
+use crate::verify::digest::{RowBytes, RowsDigest};
+use crate::verify::engine::Unreadable;
+
+const SEQUENCES: &str = "sqlite_sequence";
+/// Litestream keeps its position in tables of the database that it replicates: they are none of the content.
+const BOOKKEEPING_PREFIX: &str = "_litestream_";
+
+/// Reads the schema and every table but `torrents`.
+pub(super) fn read_tables(connection: &Connection) -> Result<Tables, Unreadable> {
+    let schema = read_schema(connection).while_reading("the schema")?;
+    let tables = schema.iter().filter(|object| object.kind == "table" && object.name != TORRENTS);
+    let digests = tables
+        .map(|table| {
+            let digest = digest_rows(connection, &untouched_rows(&table.name));
+            (table.name.clone(), digest.while_reading(&format!("table {}", table.name)))
+        })
+        .collect();
+    let metric = format!("SELECT value FROM {METRICS} WHERE metric_name = '{METRIC}'");
+    let metric = read_number(connection, &metric).while_reading(METRIC);
+    let sequence = schema.iter().any(|object| object.name == SEQUENCES).then(|| {
+        let sql = format!("SELECT seq FROM {SEQUENCES} WHERE name = '{TORRENTS}'");
+        read_number(connection, &sql).while_reading(SEQUENCES)
+    });
+    Ok(Tables { schema, digests, metric, sequence })
+}
+
+fn read_number(connection: &Connection, sql: &str) -> rusqlite::Result<Option<i64>> {
+    connection.query_row(sql, [], |row| row.get(0)).optional()
+}
+
+fn read_schema(connection: &Connection) -> rusqlite::Result<Vec<SchemaObject>> {
+    let mut statement = connection.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema")?;
+    let objects = statement.query_map([], |row| {
+        Ok(SchemaObject { kind: row.get(0)?, name: row.get(1)?, table: row.get(2)?, sql: row.get(3)? })
+    })?;
+    let mut schema = objects.collect::<rusqlite::Result<Vec<_>>>()?;
+    schema.retain(|object| !object.table.starts_with(BOOKKEEPING_PREFIX));
+    schema.sort();
+    Ok(schema)
+}
+
+/// The query for the rows of a table, and of its columns, that no write changes.
+fn untouched_rows(table: &str) -> String {
+    match table {
+        METRICS => format!(
+            "SELECT id, metric_name, CASE metric_name WHEN '{METRIC}' THEN NULL ELSE value END FROM {METRICS} NOT INDEXED"
+        ),
+        SEQUENCES => format!(
+            "SELECT name, seq FROM {SEQUENCES} WHERE name IS NOT '{TORRENTS}' AND name NOT GLOB '{BOOKKEEPING_PREFIX}*'"
+        ),
+        other => format!("SELECT * FROM {} NOT INDEXED", quoted(other)),
+    }
+}
+
+/// The digest of the rows that a query gives.
+pub(super) fn digest_rows(connection: &Connection, sql: &str) -> rusqlite::Result<RowsDigest> {
+    let mut statement = connection.prepare(sql)?;
+    let columns = statement.column_count();
+    let mut rows = statement.query([])?;
+    let mut digest = RowsDigest::default();
+    let mut bytes = RowBytes::default();
+    while let Some(row) = rows.next()? {
+        bytes.clear();
+        for column in 0..columns {
+            bytes.push(row.get_ref(column)?);
+        }
+        digest.add(&bytes);
+    }
+    Ok(digest)
+}

@@ -1,0 +1,161 @@
+//! SQLite databases, as the checks read them.
+
+mod check;
+mod content;
+mod file;
+
+use std::fmt::Write as _;
+use std::ops::RangeInclusive;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::anyhow;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::content::Tables;
+use super::engine::{Effort, Engine, Unreadable};
+use super::findings::Findings;
+use super::integrity::{IndexEntries, Integrity};
+use super::torrents::RawTorrent;
+
+/// What the engine's own check may keep in memory: it looks up every row in every index.
+const CHECK_CACHE_BYTES: u64 = 2 << 30;
+/// What a pass from one end of a table to the other needs.
+const SCAN_CACHE_BYTES: u64 = 16 << 20;
+/// Rows are counted in lots of this many.
+const COUNT_EVERY: u64 = 4096;
+
+/// The file of a database that nobody else has open.
+pub(super) struct SqliteFile<'a>(pub(super) &'a Path);
+
+impl SqliteFile<'_> {
+    fn open(&self, cache_bytes: u64, what: &str) -> Result<Connection, Unreadable> {
+        open(self.0, cache_bytes).while_reading(what)
+    }
+}
+
+impl Engine for SqliteFile<'_> {
+    fn look(&self, integrity: &mut Findings) -> bool {
+        file::judge_file(self.0, integrity)
+    }
+
+    fn require_settled(&self) -> anyhow::Result<()> {
+        for journal in journals(self.0) {
+            // What is in it would be passed over.
+            if journal.metadata().is_ok_and(|metadata| metadata.len() > 0) {
+                return Err(anyhow!("{} was left beside the source", journal.display()));
+            }
+        }
+        Ok(())
+    }
+
+    fn effort(&self, integrity: Integrity, rows: u64) -> Effort {
+        // Steps of the engine's virtual machine a row, as measured.
+        match integrity {
+            Integrity::Full => Effort { steps: rows * 15, share_of_time: 0.9 },
+            Integrity::Quick => Effort { steps: rows * 7, share_of_time: 0.3 },
+        }
+    }
+
+    fn check(&self, integrity: Integrity, steps: &AtomicU64) -> Result<Vec<String>, Unreadable> {
+        check::run(integrity, &self.open(CHECK_CACHE_BYTES, "the engine's check")?, steps)
+    }
+
+    fn tables(&self) -> Result<Tables, Unreadable> {
+        content::read_tables(&self.open(SCAN_CACHE_BYTES, "the tables")?)
+    }
+
+    fn indexes(&self) -> Result<Vec<IndexEntries>, Unreadable> {
+        check::read_indexes(&self.open(SCAN_CACHE_BYTES, "the indexes")?)
+    }
+
+    fn torrents(
+        &self,
+        ids: &RangeInclusive<i64>,
+        rows_read: &AtomicU64,
+        visit: &mut dyn FnMut(&RawTorrent<'_>) -> bool,
+    ) -> Result<(), Unreadable> {
+        let what = "table torrents";
+        read_torrents(&self.open(SCAN_CACHE_BYTES, what)?, ids, rows_read, visit).while_reading(what)
+    }
+}
+
+fn read_torrents(
+    connection: &Connection,
+    ids: &RangeInclusive<i64>,
+    rows_read: &AtomicU64,
+    visit: &mut dyn FnMut(&RawTorrent<'_>) -> bool,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(
+        "SELECT id, info_hash, completed FROM torrents NOT INDEXED WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+    )?;
+    let mut rows = statement.query([ids.start(), ids.end()])?;
+    let mut uncounted = 0;
+    while let Some(row) = rows.next()? {
+        let torrent =
+            RawTorrent { id: row.get_ref(0)?, info_hash: row.get_ref(1)?, completed: row.get_ref(2)? };
+        if !visit(&torrent) {
+            break;
+        }
+        uncounted += 1;
+        if uncounted == COUNT_EVERY {
+            rows_read.fetch_add(uncounted, Ordering::Relaxed);
+            uncounted = 0;
+        }
+    }
+    rows_read.fetch_add(uncounted, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Says what was being read when the engine reported an error.
+trait WhileReading<T> {
+    /// Names what was being read.
+    fn while_reading(self, what: &str) -> Result<T, Unreadable>;
+}
+
+impl<T> WhileReading<T> for rusqlite::Result<T> {
+    fn while_reading(self, what: &str) -> Result<T, Unreadable> {
+        self.map_err(|error| {
+            let code = error.sqlite_error_code();
+            let malformed = matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase));
+            Unreadable { reason: format!("{what}: {error}"), malformed }
+        })
+    }
+}
+
+/// Opens `database` read-only and immutable: no lock, no journal, no recovery, not one byte changed.
+///
+/// `cache_bytes` is the most that the engine may keep in memory apart from the mapped file.
+fn open(database: &Path, cache_bytes: u64) -> rusqlite::Result<Connection> {
+    let mut uri = String::from("file:");
+    for &byte in database.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' => uri.push(char::from(byte)),
+            byte if byte.is_ascii_alphanumeric() => uri.push(char::from(byte)),
+            byte => write!(uri, "%{byte:02x}").expect("a string takes everything"),
+        }
+    }
+    uri.push_str("?immutable=1");
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(uri, flags)?;
+    // The engine cuts this to its own maximum.
+    connection.pragma_update(None, "mmap_size", i64::MAX)?;
+    connection.pragma_update(None, "cache_size", -((cache_bytes / 1024) as i64))?;
+    Ok(connection)
+}
+
+/// The files beside `database` in which SQLite keeps what is not in it yet.
+fn journals(database: &Path) -> [PathBuf; 2] {
+    ["-journal", "-wal"].map(|suffix| {
+        let mut path = database.as_os_str().to_owned();
+        path.push(suffix);
+        PathBuf::from(path)
+    })
+}
+
+/// A name as SQL.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

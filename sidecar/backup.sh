@@ -1,0 +1,343 @@
+#!/usr/bin/env bash
+# Backs up the databases and configuration files of an application that runs beside this container, whose data is
+# mounted here read-only. README.md has the settings. Exit status: 0 done, 1 a backup failed, 2 a setting is wrong,
+# 3 another backup is under way, 143 ended by SIGTERM.
+
+# shellcheck source=common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+SQLITE_BUSY_TIMEOUT_MILLISECONDS=10000
+MAPPED_BYTES_MAX=1099511627776
+
+work_directory=""
+configuration_paths=()
+
+default_settings() {
+    BACKUP_DIR=${BACKUP_DIR:-/backups}
+    BACKUP_INTERVAL=${BACKUP_INTERVAL:-86400}
+    BACKUP_MODE=${BACKUP_MODE:-loop}
+    BACKUP_PATHS=${BACKUP_PATHS:-}
+    RETENTION_DAYS=${RETENTION_DAYS:-7}
+    SQLITE_DATABASE=${SQLITE_DATABASE:-}
+    SQLITE_MODE=${SQLITE_MODE:-backup}
+    default_mysql_settings
+}
+
+validate_settings() {
+    default_settings
+    require_one_of BACKUP_MODE "$BACKUP_MODE" loop single
+    require_whole_number BACKUP_INTERVAL "$BACKUP_INTERVAL" 31536000 "seconds between backups"
+    require_whole_number RETENTION_DAYS "$RETENTION_DAYS" 36500 "days to keep a backup"
+    require_one_of SQLITE_MODE "$SQLITE_MODE" backup dump
+    if [[ -z $SQLITE_DATABASE$MYSQL_HOST$BACKUP_PATHS ]]; then
+        setting_error SQLITE_DATABASE "" "set it, MYSQL_HOST or BACKUP_PATHS: there is nothing to back up"
+    fi
+    validate_backup_directory
+    [[ -w $BACKUP_DIR ]] || setting_error BACKUP_DIR "$BACKUP_DIR" "make it writable: backups are stored there"
+    local tool
+    for tool in flock mountpoint tar zstd; do
+        require_tool "$tool"
+    done
+    [[ -z $SQLITE_DATABASE ]] || validate_sqlite_settings
+    if [[ -n $MYSQL_HOST ]]; then
+        validate_mysql_settings
+        require_tool mysqldump
+    else
+        reject_mysql_settings_without_host
+    fi
+    [[ -z $BACKUP_PATHS ]] || validate_configuration_paths
+}
+
+validate_sqlite_settings() {
+    require_absolute_path SQLITE_DATABASE "$SQLITE_DATABASE"
+    require_tool sqlite3
+    [[ -f $SQLITE_DATABASE && -r $SQLITE_DATABASE ]] ||
+        setting_error SQLITE_DATABASE "$SQLITE_DATABASE" "name a database file that exists and can be read"
+    # Alone, the file lacks its journal or WAL: a backup could miss or tear transactions and nobody would notice.
+    ! mountpoint --quiet "$(realpath -- "$SQLITE_DATABASE")" ||
+        setting_error SQLITE_DATABASE "$SQLITE_DATABASE" "mount the directory it is in, not the file alone"
+}
+
+# Someone who sets a database but no host believes that it is backed up.
+reject_mysql_settings_without_host() {
+    local variable
+    for variable in MYSQL_DATABASE MYSQL_USER; do
+        [[ -z ${!variable} ]] || setting_error MYSQL_HOST "" "set it, or unset $variable"
+    done
+}
+
+is_comment_or_blank() {
+    [[ $1 =~ ^[[:space:]]*(#|$) ]]
+}
+
+without_surrounding_blanks() {
+    local text=$1
+    text=${text#"${text%%[![:space:]]*}"}
+    printf '%s' "${text%"${text##*[![:space:]]}"}"
+}
+
+# Fills configuration_paths from the file that BACKUP_PATHS names.
+read_configuration_paths() {
+    configuration_paths=()
+    local line
+    while IFS= read -r line || [[ -n $line ]]; do
+        is_comment_or_blank "$line" && continue
+        configuration_paths+=("$(without_surrounding_blanks "$line")")
+    done <"$BACKUP_PATHS"
+}
+
+validate_configuration_paths() {
+    require_absolute_path BACKUP_PATHS "$BACKUP_PATHS"
+    [[ -f $BACKUP_PATHS && -r $BACKUP_PATHS ]] ||
+        setting_error BACKUP_PATHS "$BACKUP_PATHS" "name a file that lists one path a line"
+    read_configuration_paths
+    ((${#configuration_paths[@]} > 0)) ||
+        setting_error BACKUP_PATHS "$BACKUP_PATHS" "list at least one path in it, or unset it"
+    local path parent
+    for path in "${configuration_paths[@]}"; do
+        require_absolute_path "BACKUP_PATHS ($BACKUP_PATHS)" "$path"
+        [[ -e $path || -L $path ]] ||
+            setting_error "BACKUP_PATHS ($BACKUP_PATHS)" "$path" "list only what exists"
+        parent=$(dirname -- "$path")
+        # A restore puts real directories there; it must not have to follow links out of the place it restores into.
+        [[ $(realpath -- "$parent") == "$parent" ]] ||
+            setting_error "BACKUP_PATHS ($BACKUP_PATHS)" "$path" "list it by its real path, $(realpath -- "$path")"
+        [[ $(realpath -- "$BACKUP_DIR")/ != "${path%/}"/* ]] ||
+            setting_error "BACKUP_PATHS ($BACKUP_PATHS)" "$path" "leave out the backups themselves ($BACKUP_DIR)"
+    done
+}
+
+remove_temporary_files() {
+    remove_option_file
+    [[ -z $work_directory ]] || rm -rf -- "$work_directory"
+    work_directory=""
+}
+
+# The lock is held for one cycle: between the cycles of a loop, a single backup may be taken by hand.
+take_lock() {
+    exec {lock_descriptor}>"$BACKUP_DIR/.backup-sidecar.lock" || return "$EXIT_FAILED"
+    if ! flock --nonblock "$lock_descriptor"; then
+        release_lock
+        log "refused: another backup into $BACKUP_DIR is under way"
+        return "$EXIT_OVERLAPPING"
+    fi
+}
+
+release_lock() {
+    exec {lock_descriptor}>&-
+    lock_descriptor=""
+}
+
+# Only the holder of the lock comes here, so whatever lies in the directory was left by a run that was killed.
+make_work_directory() {
+    work_directory=$BACKUP_DIR/.backup-sidecar-partial
+    rm -rf -- "$work_directory" && mkdir -- "$work_directory"
+}
+
+# Gives a complete artifact its name, and returns only when a power failure can no longer take it away.
+publish() {
+    local temporary=$1 name=$2
+    if [[ ! -s $temporary || -e $BACKUP_DIR/$name ]]; then
+        log "failed: $name would be empty or exists"
+        return 1
+    fi
+    sync -- "$temporary" && mv --no-target-directory -- "$temporary" "$BACKUP_DIR/$name" && sync -- "$BACKUP_DIR" &&
+        log "stored $name ($(stat --format=%s -- "$BACKUP_DIR/$name") bytes)"
+}
+
+sqlite_reader() {
+    run_tool sqlite3 -batch -bail -readonly -cmd ".timeout $SQLITE_BUSY_TIMEOUT_MILLISECONDS" "$SQLITE_DATABASE" "$1"
+}
+
+# A copy that was cut short does not have the number of pages that its own header states.
+has_all_pages() {
+    local file=$1 expected
+    [[ -s $file ]] || return 1
+    expected=$(sqlite3 "file:$file?immutable=1" \
+        'SELECT page_count * page_size FROM pragma_page_count, pragma_page_size') || return 1
+    [[ $(stat --format=%s -- "$file") == "$expected" ]]
+}
+
+is_sound() {
+    local verdict
+    "$@" >verdict || return 1
+    verdict=$(<verdict)
+    [[ $verdict == ok ]] && return 0
+    log "failed: the database is damaged: ${verdict:0:500}"
+    return 1
+}
+
+# The soundness of the database is checked in both modes, because neither sees damage by itself: `.backup` copies it,
+# and the `.dump` of SQLite 3.53 leaves out the rows behind it, yet ends with COMMIT and exit status 0. Backups of a
+# damaged database would push out the good ones. The copy may be mapped into memory, which makes its check fast; the
+# database itself may not, because the application can truncate it.
+read_sqlite() {
+    if [[ ! -s $SQLITE_DATABASE ]]; then
+        log "failed: $SQLITE_DATABASE is missing or empty"
+        return 1
+    fi
+    case $SQLITE_MODE in
+        backup)
+            sqlite_reader ".backup database.db" >&2 && has_all_pages database.db &&
+                is_sound run_tool sqlite3 -batch -cmd '.output /dev/null' -cmd "PRAGMA mmap_size = $MAPPED_BYTES_MAX" \
+                    -cmd .output 'file:database.db?immutable=1' 'PRAGMA quick_check'
+            ;;
+        dump)
+            is_sound sqlite_reader 'PRAGMA quick_check' && sqlite_reader .dump >database.sql &&
+                is_complete_sqlite_dump database.sql
+            ;;
+    esac
+}
+
+# A tar of one file, because that keeps the owner and the mode of the database for the restore.
+back_up_sqlite() {
+    local stamp=$1 content=database.db
+    [[ $SQLITE_MODE == dump ]] && content=database.sql
+    if ! read_sqlite; then
+        log "failed: sqlite3 did not read all of $SQLITE_DATABASE. From a read-only mount, one in WAL mode can be" \
+            "read only while its -shm file is there, and one whose transaction was cut off only when it has been rolled" \
+            "back: start the application"
+        return 1
+    fi
+    local owner group mode
+    read -r owner group mode < <(stat --format='%u %g %a' -- "$SQLITE_DATABASE") || return 1
+    run_tool tar --create --zstd --file=sqlite.partial --numeric-owner --owner=":$owner" --group=":$group" \
+        --mode="$mode" -- "$content" && publish sqlite.partial "sqlite-$stamp.tar.zst"
+}
+
+# Fills mysqldump_options. MariaDB's mysqldump does not know the option, and needs it not.
+choose_mysqldump_options() {
+    local help
+    mysqldump_options=(--single-transaction --quick --routines --events --triggers --hex-blob --comments
+        --no-tablespaces)
+    # Read to its end before it is searched: cut short by the search, mysqldump would fail, and so would the question.
+    help=$(mysqldump --no-defaults --help 2>/dev/null)
+    if [[ $help == *--set-gtid-purged* ]]; then
+        # With identifiers of transactions in it, a dump cannot be restored into a server that has seen them.
+        mysqldump_options+=(--set-gtid-purged=OFF)
+    fi
+}
+
+back_up_mysql() {
+    local stamp=$1 status
+    write_option_file || return 1
+    choose_mysqldump_options
+    run_tool mysqldump --defaults-file="$option_file" "${mysqldump_options[@]}" "$MYSQL_DATABASE" >mysql.sql
+    status=$?
+    remove_option_file
+    if ((status != 0)) || ! is_complete_mysql_dump mysql.sql; then
+        log "failed: the dump of $MYSQL_DATABASE on $MYSQL_HOST is not complete (mysqldump exit status $status)"
+        return 1
+    fi
+    run_tool zstd --quiet --rm -o mysql.partial mysql.sql && publish mysql.partial "mysql-$stamp.sql.zst"
+}
+
+# Every listed path with all below it, and the directories above it: without their modes a restore would open to
+# everyone a file that only a closed directory protected.
+list_configuration_members() {
+    local path parent
+    for path in "${configuration_paths[@]}"; do
+        parent=$(dirname -- "$path")
+        while [[ $parent != / ]]; do
+            printf '%s\0' "${parent#/}"
+            parent=$(dirname -- "$parent")
+        done
+        # Without the final slash: with it, find would follow a symbolic link.
+        path=${path#/}
+        (cd / && find "./${path%/}" -printf '%p\0' | sed --null-data 's,^\./,,') || return 1
+    done | LC_ALL=C sort --zero-terminated --unique
+}
+
+back_up_configuration() {
+    local stamp=$1
+    if ! list_configuration_members >members ||
+        ! run_tool tar --create --zstd --file="$PWD/config.partial" --directory=/ --numeric-owner --acls \
+            --null --no-recursion --verbatim-files-from --files-from="$PWD/members"; then
+        log "failed: the paths listed in $BACKUP_PATHS could not be copied"
+        return 1
+    fi
+    publish config.partial "config-$stamp.tar.zst"
+}
+
+# Every part is tried, whatever became of the others: a configuration file that is gone must not cost the database.
+back_up_all() {
+    local stamp status=0
+    stamp=$(new_stamp)
+    [[ -z $SQLITE_DATABASE ]] || back_up_sqlite "$stamp" || status=1
+    [[ -z $MYSQL_HOST ]] || back_up_mysql "$stamp" || status=1
+    [[ -z $BACKUP_PATHS ]] || back_up_configuration "$stamp" || status=1
+    return "$status"
+}
+
+# The newest artifact that still decompresses: one that a failing disk has spoiled is no reason to remove a good one.
+# It is left in newest_good: a command substitution would make a signal wait for the end of the test.
+find_newest_good() {
+    local kind=$1
+    while read -r newest_good; do
+        run_tool zstd --quiet --test "$BACKUP_DIR/$newest_good" && return 0
+        log "warning: $newest_good is damaged"
+    done < <(list_artifacts "$kind" | tac)
+    return 1
+}
+
+remove_expired() {
+    local kind=$1 expired name
+    expired=$(list_artifacts "$kind" ! -newermt "$RETENTION_DAYS days ago")
+    [[ -n $expired ]] || return 0
+    find_newest_good "$kind" || return 0
+    while read -r name; do
+        [[ $name == "$newest_good" ]] && continue
+        rm -- "$BACKUP_DIR/$name" && log "removed $name, older than $RETENTION_DAYS days"
+    done <<<"$expired"
+}
+
+mark_failure() {
+    printf 'The backup that began at %s failed. See the log.\n' "$1" >"$BACKUP_DIR/last-failure"
+}
+
+# 1. take the lock; 2. back up every part; 3. if all are stored, remove what has expired and the mark of a failure.
+# After a failure nothing expires: while backups fail, the old ones are all there is.
+run_cycle() {
+    local began status=0 kind
+    began=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+    take_lock || return
+    make_work_directory && pushd "$work_directory" >/dev/null || status=1
+    if ((status == 0)) && back_up_all; then
+        for kind in sqlite mysql config; do
+            remove_expired "$kind"
+        done
+        rm -f -- "$BACKUP_DIR/last-failure"
+    else
+        status=$EXIT_FAILED
+        mark_failure "$began"
+    fi
+    cd / || return
+    remove_temporary_files
+    release_lock
+    return "$status"
+}
+
+# Starts each cycle a whole number of intervals after the first; one that takes longer skips a turn.
+run_loop() {
+    while true; do
+        run_cycle || log "will try again at the next interval"
+        run_tool sleep $((BACKUP_INTERVAL - SECONDS % BACKUP_INTERVAL))
+    done
+}
+
+main() {
+    set -u -o pipefail
+    umask 077
+    exec </dev/null
+    validate_settings
+    install_traps
+    SECONDS=0
+    case $BACKUP_MODE in
+        single) run_cycle ;;
+        loop) run_loop ;;
+    esac
+}
+
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
+    main
+fi

@@ -1,0 +1,194 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # The scripts that source this use its constants.
+# What backup.sh and restore.sh share: messages, checks of settings, names of artifacts, tools that a signal can end,
+# and the option file that keeps the MySQL password off command lines.
+
+EXIT_FAILED=1
+EXIT_BAD_SETTING=2
+EXIT_OVERLAPPING=3
+
+# Sub-second stamps, always of the same length and in UTC: sorting names sorts times.
+STAMP_PATTERN='[0-9]{8}T[0-9]{6}\.[0-9]{9}Z'
+
+# Empty means there is nothing to release or remove: a signal may come at any time.
+lock_descriptor=""
+option_file_directory=""
+
+log() {
+    printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >&2
+}
+
+# One error that names the variable, its value and the cure.
+setting_error() {
+    local variable=$1 value=$2 cure=$3
+    printf 'error: %s is "%s": %s\n' "$variable" "$value" "$cure" >&2
+    exit "$EXIT_BAD_SETTING"
+}
+
+require_one_of() {
+    local variable=$1 value=$2
+    shift 2
+    local allowed
+    for allowed in "$@"; do
+        [[ $value == "$allowed" ]] && return 0
+    done
+    setting_error "$variable" "$value" "set it to one of: $*"
+}
+
+# No leading zero: the shell would read 010 as eight.
+require_whole_number() {
+    local variable=$1 value=$2 maximum=$3 meaning=$4
+    if [[ ! $value =~ ^[1-9][0-9]{0,8}$ ]] || ((value > maximum)); then
+        setting_error "$variable" "$value" "set it to $meaning, a whole number from 1 to $maximum"
+    fi
+}
+
+require_absolute_path() {
+    local variable=$1 value=$2
+    [[ $value == /* ]] || setting_error "$variable" "$value" "give an absolute path"
+    case $value/ in
+        */../* | */./* | *$'\n'*) setting_error "$variable" "$value" "give a path without '.', '..' or line breaks" ;;
+    esac
+}
+
+require_tool() {
+    local tool=$1
+    command -v "$tool" >/dev/null || setting_error PATH "$PATH" "install $tool, which these settings need"
+}
+
+validate_backup_directory() {
+    require_absolute_path BACKUP_DIR "$BACKUP_DIR"
+    [[ -d $BACKUP_DIR ]] || setting_error BACKUP_DIR "$BACKUP_DIR" "create this directory, or mount one there"
+}
+
+# Also sets mysql_password, and takes the password out of the environment that tools inherit.
+validate_mysql_settings() {
+    [[ -n $MYSQL_USER ]] || setting_error MYSQL_USER "" "name the user who connects to $MYSQL_HOST"
+    [[ -n $MYSQL_DATABASE ]] || setting_error MYSQL_DATABASE "" "name the database on $MYSQL_HOST"
+    [[ $MYSQL_DATABASE =~ ^[0-9A-Za-z_$][-0-9A-Za-z_$]*$ ]] ||
+        setting_error MYSQL_DATABASE "$MYSQL_DATABASE" "use letters, digits, '_', '$' and, not first, '-'"
+    require_whole_number MYSQL_PORT "$MYSQL_PORT" 65535 "the port of the server"
+    if [[ -n ${MYSQL_PASSWORD_FILE:-} ]]; then
+        [[ -z ${MYSQL_PASSWORD+set} ]] ||
+            setting_error MYSQL_PASSWORD_FILE "$MYSQL_PASSWORD_FILE" "unset it or MYSQL_PASSWORD: both are set"
+        [[ -f $MYSQL_PASSWORD_FILE && -r $MYSQL_PASSWORD_FILE ]] ||
+            setting_error MYSQL_PASSWORD_FILE "$MYSQL_PASSWORD_FILE" "name a file that can be read"
+        mysql_password=$(<"$MYSQL_PASSWORD_FILE")
+    else
+        [[ -n ${MYSQL_PASSWORD+set} ]] ||
+            setting_error MYSQL_PASSWORD "" "set it (to nothing, if the user has none) or MYSQL_PASSWORD_FILE"
+        mysql_password=$MYSQL_PASSWORD
+    fi
+    unset MYSQL_PASSWORD
+}
+
+default_mysql_settings() {
+    MYSQL_HOST=${MYSQL_HOST:-}
+    MYSQL_PORT=${MYSQL_PORT:-3306}
+    MYSQL_USER=${MYSQL_USER:-}
+    MYSQL_DATABASE=${MYSQL_DATABASE:-}
+}
+
+# MySQL reads backslash escapes inside quotes, so every byte of a password can be written.
+quote_for_option_file() {
+    local value=$1
+    value=${value//\\/\\\\}
+    value=${value//\"/\\\"}
+    value=${value//$'\n'/\\n}
+    value=${value//$'\r'/\\r}
+    printf '"%s"' "$value"
+}
+
+# Sets option_file. It lies in memory where the machine allows it, so that the password never reaches a disk.
+write_option_file() {
+    local parent=${TMPDIR:-/tmp}
+    [[ -d /dev/shm && -w /dev/shm ]] && parent=/dev/shm
+    option_file_directory=$(mktemp --directory "$parent/backup-sidecar.XXXXXXXXXX") || return 1
+    option_file=$option_file_directory/my.cnf
+    {
+        printf '[client]\nuser=%s\n' "$(quote_for_option_file "$MYSQL_USER")"
+        printf 'password=%s\n' "$(quote_for_option_file "$mysql_password")"
+        if [[ $MYSQL_HOST == /* ]]; then
+            printf 'socket=%s\n' "$(quote_for_option_file "$MYSQL_HOST")"
+        else
+            # "localhost" would mean a socket that is not in this container.
+            printf 'host=%s\nport=%s\nprotocol=TCP\n' "$(quote_for_option_file "$MYSQL_HOST")" "$MYSQL_PORT"
+        fi
+    } >"$option_file"
+}
+
+remove_option_file() {
+    [[ -z $option_file_directory ]] || rm -rf -- "$option_file_directory"
+    option_file_directory=""
+}
+
+# The shell handles a signal only between commands: a tool runs in the background, in a process group of its own, so
+# that a signal is handled at once and can end the tool with all that it started. The tool does not inherit the lock.
+run_tool() {
+    set -m
+    if [[ -n $lock_descriptor ]]; then
+        "$@" {lock_descriptor}>&- &
+    else
+        "$@" &
+    fi
+    set +m
+    wait "$!"
+}
+
+# Tools only read what they back up and write temporary files, so they need no time to finish.
+end_tools() {
+    local process
+    for process in $(jobs -p); do
+        kill -KILL -- "-$process"
+    done 2>/dev/null
+    wait 2>/dev/null
+}
+
+stop_by_signal() {
+    local status=$1
+    trap '' TERM INT HUP
+    end_tools
+    log "stopped by a signal; what was under way is given up"
+    exit "$status"
+}
+
+install_traps() {
+    trap 'stop_by_signal 143' TERM
+    trap 'stop_by_signal 130' INT
+    trap 'stop_by_signal 129' HUP
+    trap remove_temporary_files EXIT
+}
+
+new_stamp() {
+    date -u +%Y%m%dT%H%M%S.%NZ
+}
+
+artifact_suffix() {
+    case $1 in
+        mysql) echo sql.zst ;;
+        *) echo tar.zst ;;
+    esac
+}
+
+# Names of all complete artifacts of a kind, oldest first. Only regular files whose whole name is of our making count.
+list_artifacts() {
+    local kind=$1
+    shift
+    find "$BACKUP_DIR" -maxdepth 1 -type f -regextype posix-extended \
+        -regex ".*/$kind-$STAMP_PATTERN\.$(artifact_suffix "$kind")" "$@" -printf '%f\n' | LC_ALL=C sort
+}
+
+# A dump says itself that it is complete, on its last line.
+ends_with_line() {
+    local file=$1 pattern=$2
+    tail -n 1 -- "$file" | grep -Eq -- "$pattern"
+}
+
+is_complete_mysql_dump() {
+    ends_with_line "$1" '^-- Dump completed'
+}
+
+# `.dump` writes "ROLLBACK; -- due to errors" there when it could not read everything.
+is_complete_sqlite_dump() {
+    ends_with_line "$1" '^COMMIT;$'
+}

@@ -1,0 +1,283 @@
+#!/usr/bin/env bash
+# Restores what backup.sh stored. Exit status: 0 done, 1 failed, 2 an argument or a setting is wrong or a target exists.
+
+# shellcheck source=common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+USAGE='usage: restore.sh [--stamp STAMP] [--force] [--sqlite-to FILE] [--mysql] [--config-to DIRECTORY]
+       restore.sh --list
+
+  --sqlite-to FILE        restore the SQLite database as FILE
+  --mysql                 restore into MYSQL_DATABASE on MYSQL_HOST, with the settings of the backup
+  --config-to DIRECTORY   restore configuration files below DIRECTORY; / puts them where they were
+  --stamp STAMP           restore the backup of this stamp, the part of a name between kind and suffix; default: newest
+  --force                 overwrite what exists
+  --list                  show the backups in BACKUP_DIR (default /backups)
+
+Stop the application first.'
+
+work_directory=""
+
+argument_error() {
+    printf 'error: %s\n%s\n' "$1" "$USAGE" >&2
+    exit "$EXIT_BAD_SETTING"
+}
+
+parse_arguments() {
+    sqlite_target="" config_target="" stamp="" force=no with_mysql=no list=no
+    while (($# > 0)); do
+        case $1 in
+            --sqlite-to | --config-to | --stamp) [[ -n ${2:-} ]] || argument_error "$1 needs a value" ;;&
+            --sqlite-to) sqlite_target=$2 && shift ;;
+            --config-to) config_target=$2 && shift ;;
+            --stamp) stamp=$2 && shift ;;
+            --mysql) with_mysql=yes ;;
+            --force) force=yes ;;
+            --list) list=yes ;;
+            --help) echo "$USAGE" && exit 0 ;;
+            *) argument_error "unknown argument $1" ;;
+        esac
+        shift
+    done
+    [[ -z $stamp || $stamp =~ ^$STAMP_PATTERN$ ]] || argument_error "--stamp $stamp is not a stamp; --list shows them"
+    [[ -n $sqlite_target$config_target || $with_mysql$list != nono ]] || argument_error "say what to restore"
+}
+
+# Sets artifact to the chosen or the newest one of a kind.
+choose_artifact() {
+    local kind=$1 name
+    if [[ -n $stamp ]]; then
+        name=$kind-$stamp.$(artifact_suffix "$kind")
+    else
+        name=$(list_artifacts "$kind" | tail -n 1)
+    fi
+    artifact=$BACKUP_DIR/$name
+    [[ -n $name && -f $artifact ]] || refuse "there is no $kind backup ${stamp:-at all} in $BACKUP_DIR"
+    log "restoring $artifact"
+}
+
+# Validates everything before anything is changed.
+validate() {
+    BACKUP_DIR=${BACKUP_DIR:-/backups}
+    validate_backup_directory
+    require_tool zstd
+    require_tool tar
+    if [[ -n $sqlite_target ]]; then
+        require_tool sqlite3
+        require_absolute_path --sqlite-to "$sqlite_target"
+        [[ -d $(dirname -- "$sqlite_target") ]] || argument_error "create the directory of $sqlite_target first"
+        [[ ! -d $sqlite_target && ! -L $sqlite_target ]] || argument_error "$sqlite_target is a directory or a link"
+        refuse_existing "$sqlite_target" "$sqlite_target-wal" "$sqlite_target-journal"
+    fi
+    if [[ -n $config_target ]]; then
+        require_absolute_path --config-to "$config_target"
+        [[ -d $config_target ]] || argument_error "create the directory $config_target first"
+    fi
+    if [[ $with_mysql == yes ]]; then
+        default_mysql_settings
+        [[ -n $MYSQL_HOST ]] || setting_error MYSQL_HOST "" "name the server to restore into"
+        validate_mysql_settings
+        require_tool mysql
+    fi
+}
+
+refuse() {
+    printf 'error: %s\n' "$1" >&2
+    exit "$EXIT_BAD_SETTING"
+}
+
+refuse_existing() {
+    local path
+    [[ $force == no ]] || return 0
+    for path in "$@"; do
+        [[ ! -e $path && ! -L $path ]] || refuse "$path exists; --force overwrites it"
+    done
+}
+
+# Beside the target, so that the last step is a rename; closed to others, because modes inside may be wider than those
+# of the directories that protect the target.
+make_work_directory() {
+    work_directory=$(mktemp --directory "$1/.backup-sidecar-restore.XXXXXXXXXX")
+}
+
+remove_temporary_files() {
+    remove_option_file
+    [[ -z $work_directory ]] || rm -rf -- "$work_directory"
+    work_directory=""
+}
+
+# Only root can give files away. Who is not root would silently become the owner of every file.
+refuse_foreign_owners() {
+    ((EUID != 0)) || return 0
+    local owners
+    owners=$(tar --list --verbose --zstd --numeric-owner --file="$artifact" | awk '{print $2}' | sort -u) || return 1
+    [[ $owners == "$(id -u)/$(id -g)" ]] ||
+        refuse "$artifact has files of other owners ($(tr '\n' ' ' <<<"$owners")): restore it as root"
+}
+
+extract() {
+    refuse_foreign_owners || return 1
+    run_tool tar --extract --zstd --file="$artifact" --directory="$work_directory" --numeric-owner --same-owner \
+        --preserve-permissions --acls --delay-directory-restore
+}
+
+# The permissions that both have: never looser than what was backed up, nor than what is there.
+tightest_mode() {
+    local backed_up=$1 existing=$2
+    printf '%o' $((8#$(stat --format=%a -- "$backed_up") & 8#$(stat --format=%a -- "$existing")))
+}
+
+tighten_to_existing() {
+    local restored=$1 existing=$2
+    [[ -f $existing && ! -L $existing && ! -L $restored ]] || return 0
+    chmod -- "$(tightest_mode "$restored" "$existing")" "$restored"
+}
+
+restore_sqlite() {
+    choose_artifact sqlite
+    make_work_directory "$(dirname -- "$sqlite_target")" && extract || return 1
+    local database=$work_directory/database.db dump=$work_directory/database.sql verdict
+    if [[ -f $dump ]]; then
+        is_complete_sqlite_dump "$dump" || return 1
+        run_tool sqlite3 -batch -bail "$database" <"$dump" >&2 || return 1
+        chown --reference="$dump" -- "$database" && chmod --reference="$dump" -- "$database" || return 1
+    fi
+    run_tool sqlite3 -batch -readonly "file:$database?immutable=1" 'PRAGMA integrity_check' >"$work_directory/verdict"
+    verdict=$(<"$work_directory/verdict")
+    if [[ $verdict != ok ]]; then
+        log "the restored database is damaged: ${verdict:0:500}"
+        return 1
+    fi
+    tighten_to_existing "$database" "$sqlite_target" && sync -- "$database" || return 1
+    # Those of the database that is replaced would be played into the restored one.
+    rm -f -- "$sqlite_target"-{wal,shm,journal} &&
+        mv --force --no-target-directory -- "$database" "$sqlite_target" && sync -- "$(dirname -- "$sqlite_target")"
+}
+
+# Looks at every member before the first is moved: refusals leave everything as it was.
+refuse_configuration_conflicts() {
+    local member target
+    for member in "$@"; do
+        target=${config_target%/}/$member
+        if [[ -d $work_directory/$member && ! -L $work_directory/$member ]]; then
+            [[ ! -L $target ]] || refuse "$target is a symbolic link where the backup has a directory"
+            [[ -d $target || ! -e $target ]] || refuse "$target is a file where the backup has a directory"
+        else
+            [[ -L $target || ! -d $target ]] || refuse "$target is a directory where the backup has a file"
+            refuse_existing "$target"
+        fi
+    done
+}
+
+# Directories stay closed until their content is in place.
+place_configuration_member() {
+    local source=$work_directory/$1 target=${config_target%/}/$1
+    if [[ -d $source && ! -L $source ]]; then
+        [[ -d $target ]] || mkdir --mode=0700 -- "$target"
+    else
+        tighten_to_existing "$source" "$target" || return 1
+        [[ -L $source ]] || sync -- "$source" || return 1
+        mv --force --no-target-directory -- "$source" "$target"
+    fi
+}
+
+# A directory that was there before keeps its owner, unless all may be overwritten.
+finish_configuration_directory() {
+    local source=$work_directory/$1 target=${config_target%/}/$1 existed=$2 mode
+    if [[ $existed == yes ]]; then
+        mode=$(tightest_mode "$source" "$target")
+    else
+        mode=$(stat --format=%a -- "$source")
+    fi
+    if [[ $existed == no || $force == yes ]]; then
+        chown --reference="$source" -- "$target" || return 1
+    fi
+    # The leading zeros make chmod clear the set-group-ID bit of a directory, too.
+    chmod -- "00$mode" "$target" && sync -- "$target"
+}
+
+restore_configuration() {
+    choose_artifact config
+    make_work_directory "$config_target" && extract || return 1
+    local member index members=() directories=() existed=()
+    mapfile -d '' -t members < <(cd "$work_directory" && find . -mindepth 1 -printf '%P\0')
+    refuse_configuration_conflicts "${members[@]}"
+    for member in "${members[@]}"; do
+        if [[ -d $work_directory/$member && ! -L $work_directory/$member ]]; then
+            directories+=("$member")
+            [[ -d ${config_target%/}/$member ]] && existed+=(yes) || existed+=(no)
+        fi
+        place_configuration_member "$member" || return 1
+    done
+    for ((index = ${#directories[@]} - 1; index >= 0; index--)); do
+        finish_configuration_directory "${directories[index]}" "${existed[index]}" || return 1
+    done
+    sync -- "$config_target"
+}
+
+mysql_client() {
+    run_tool mysql --defaults-file="$option_file" --batch --skip-column-names "$@"
+}
+
+prepare_mysql_database() {
+    local name=$MYSQL_DATABASE facts tables character_set collation
+    mysql_client --execute="SELECT (SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '$name'),
+        default_character_set_name, default_collation_name
+        FROM information_schema.schemata WHERE schema_name = '$name'" >"$work_directory/facts" || return 1
+    facts=$(<"$work_directory/facts")
+    if [[ -z $facts ]]; then
+        mysql_client --execute="CREATE DATABASE \`$name\`"
+        return
+    fi
+    read -r tables character_set collation <<<"$facts"
+    ((tables > 0)) || return 0
+    [[ $force == yes ]] || refuse "database $name on $MYSQL_HOST has $tables tables; --force drops it first"
+    mysql_client --execute="DROP DATABASE \`$name\`;
+        CREATE DATABASE \`$name\` CHARACTER SET $character_set COLLATE $collation"
+}
+
+# The dump is decompressed and found complete before the server is touched.
+restore_mysql() {
+    choose_artifact mysql
+    make_work_directory "${TMPDIR:-/tmp}" || return 1
+    run_tool zstd --quiet --decompress -o "$work_directory/dump.sql" "$artifact" || return 1
+    is_complete_mysql_dump "$work_directory/dump.sql" || return 1
+    write_option_file && prepare_mysql_database || return 1
+    mysql_client --binary-mode "$MYSQL_DATABASE" <"$work_directory/dump.sql"
+}
+
+restore_part() {
+    if "$1"; then
+        remove_temporary_files
+        log "done"
+    else
+        log "failed: $1"
+        exit "$EXIT_FAILED"
+    fi
+}
+
+list_backups() {
+    local kind
+    for kind in sqlite mysql config; do
+        list_artifacts "$kind"
+    done
+}
+
+main() {
+    set -u -o pipefail
+    umask 077
+    parse_arguments "$@"
+    validate
+    if [[ $list == yes ]]; then
+        list_backups
+        return
+    fi
+    install_traps
+    [[ -z $sqlite_target ]] || restore_part restore_sqlite
+    [[ $with_mysql == no ]] || restore_part restore_mysql
+    [[ -z $config_target ]] || restore_part restore_configuration
+}
+
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
+    main "$@"
+fi

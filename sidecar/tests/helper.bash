@@ -1,0 +1,110 @@
+# shellcheck shell=bash
+# Each test has a directory of its own with a data directory, an empty backup directory and fake tools first on PATH.
+
+setup() {
+    SIDECAR=${SIDECAR:-$(cd "$BATS_TEST_DIRNAME/.." && pwd)}
+    unset "${!BACKUP_@}" "${!SQLITE_@}" "${!MYSQL_@}" RETENTION_DAYS
+    ROOT=$BATS_TEST_TMPDIR
+    DATA=$ROOT/data
+    mkdir -p "$DATA" "$ROOT/backups" "$ROOT/bin" "$ROOT/target"
+    export BACKUP_DIR=$ROOT/backups BACKUP_MODE=single PATH=$ROOT/bin:$PATH
+    DATABASE=$DATA/tracker.db
+}
+
+teardown() {
+    local process
+    for process in $(jobs -p); do
+        kill -KILL "$process" 2>/dev/null || true
+    done
+}
+
+make_database() {
+    sqlite3 "$DATABASE" "CREATE TABLE torrents(name TEXT); INSERT INTO torrents VALUES ('one'), ('two');"
+    export SQLITE_DATABASE=$DATABASE
+}
+
+# make_tool NAME: the script on standard input becomes a tool.
+make_tool() {
+    { echo '#!/usr/bin/env bash' && cat; } >"$ROOT/bin/$1"
+    chmod +x "$ROOT/bin/$1"
+}
+
+# A mysqldump that records its arguments, environment and option file, and writes a complete dump. Its help is longer
+# than a pipe holds, as the real one's is.
+make_mysqldump() {
+    export RECORDS=$ROOT/records
+    mkdir -p "$RECORDS"
+    make_tool mysqldump <<'TOOL'
+[[ $* == *--help* ]] && { echo "${HELP_TEXT:---set-gtid-purged}" && seq 50000; exit; }
+printf '%s\n' "$@" >"$RECORDS/arguments"
+env >"$RECORDS/environment"
+option_file=${1#--defaults-file=}
+cp "$option_file" "$RECORDS/option_file"
+stat --format=%a "$option_file" "$(dirname "$option_file")" >"$RECORDS/modes"
+echo "$option_file" >"$RECORDS/name"
+echo 'CREATE TABLE a(b INT);'
+echo '-- Dump completed on 2026-01-01'
+TOOL
+    use_mysql
+}
+
+use_mysql() {
+    export MYSQL_HOST=database MYSQL_USER=tracker MYSQL_PASSWORD=topsecret MYSQL_DATABASE=tracker
+}
+
+make_paths() {
+    printf '%s\n' "$@" >"$ROOT/paths"
+    export BACKUP_PATHS=$ROOT/paths
+}
+
+backup() {
+    "$SIDECAR/backup.sh"
+}
+
+restore() {
+    "$SIDECAR/restore.sh" "$@"
+}
+
+artifacts() {
+    find "$BACKUP_DIR" -maxdepth 1 -name '*.zst' -printf '%f\n' | sort
+}
+
+# Not `! grep`: that fails a test only on its last line.
+lacks() {
+    if grep -q -- "$@"; then
+        return 1
+    fi
+}
+
+count_artifacts() {
+    artifacts | grep -c . || true
+}
+
+mode_of() {
+    stat --format=%a "$1"
+}
+
+wait_until() {
+    local attempt
+    for ((attempt = 0; attempt < 100; attempt++)); do
+        "$@" && return 0
+        sleep 0.05
+    done
+    return 1
+}
+
+# No artifact, and nothing temporary either.
+assert_nothing_left() {
+    [ "$(count_artifacts)" -eq 0 ]
+    [ ! -e "$BACKUP_DIR/.backup-sidecar-partial" ]
+}
+
+# A setting is refused with status 2, by an error that names the variable, its value and a cure.
+assert_refused() {
+    run backup
+    echo "$output"
+    [ "$status" -eq 2 ]
+    [[ $output == "error: $1 is \"$2\": "?* ]]
+    [ "$(wc -l <<<"$output")" -eq 1 ]
+    [ "$(count_artifacts)" -eq 0 ]
+}
