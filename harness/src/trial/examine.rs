@@ -1,0 +1,86 @@
+//! Step 9: what the restored database is worth, against what the disaster left.
+
+use super::{Drill, stage};
+use crate::error::{Error, Result};
+use crate::process::Account;
+use crate::scenario::{App, Engine};
+use crate::subject::Subject;
+use crate::verify;
+use crate::worker::Job;
+
+impl Drill<'_> {
+    pub(super) fn verify(&mut self, restored: &mut Subject) -> Result<()> {
+        self.board.enter("verify");
+        if let Some(ended) = restored.ended_service().filter(|_| restored.server().is_some()) {
+            // An engine that refuses to run on its data has judged it.
+            self.verified = Some(verify::refused_by_the_engine(&ended));
+            return Ok(());
+        }
+        match self.examine_the_lost() {
+            Ok(never_written) => self.never_written = never_written,
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            Err(error) => {
+                // Without it the application's loss would be taken for the strategy's.
+                self.verifier_error = Some(format!("what the disaster left cannot be examined: {error}"));
+                return Ok(());
+            }
+        }
+        let request = self.request(restored.location());
+        let job = Job::Verify { request: Box::new(request), dataset: self.plan.dataset.clone() };
+        match self.launcher.work(Account::Harness, &job, &mut |_| {}) {
+            Ok(report) => self.take(report),
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            // A verifier that crashes proves nothing, which is a verdict and not the end of the run.
+            Err(error) => self.verifier_error = Some(error.to_string()),
+        }
+        if let Some(ended) = restored.ended_service() {
+            // As MySQL does when it meets a page that is damaged.
+            self.verified = Some(verify::refused_by_the_engine(&ended));
+        }
+        Ok(())
+    }
+
+    /// Takes the verifier's report. An application may answer a write and not make it: then it does not serve.
+    fn take(&mut self, report: verify::Report) {
+        let restore = self.restore.as_mut().expect("only what was restored is verified");
+        if report.probed == Some(false) && matches!(restore.served, Some(Ok(_))) {
+            restore.served = Some(Err("it answered a write, and its database lacks it".into()));
+        }
+        self.verified = Some(report);
+    }
+
+    fn request(&self, database: verify::Database) -> verify::Request {
+        let backup = self.backup.as_ref().expect("only a backup is restored");
+        let kept = self.strategy.kept(&self.plan.settings, &self.moments());
+        verify::Request {
+            database,
+            ledger: self.place("ledger"),
+            model: self.plan.model.clone(),
+            expected: self.site.source.content.clone(),
+            integrity: self.scenario.trial.integrity,
+            keep_acknowledged_before_ns: kept.acknowledged_before_ns,
+            lack_sent_after_ns: kept.sent_after_ns,
+            never_written: self.never_written.clone().unwrap_or_default(),
+            backup_completed_ns: backup.durable_ns.unwrap_or(backup.span.to_ns),
+            disaster_ns: self.disaster_ns,
+        }
+    }
+
+    /// Acknowledged writes that are not in the database that the disaster left: the application said that they were.
+    /// Only a tracker is suspected; the embedded application acknowledges what was committed.
+    fn examine_the_lost(&self) -> Result<Option<Vec<(u32, u64)>>> {
+        if self.plan.deployment.app == App::Embedded {
+            return Ok(None);
+        }
+        let mut lost = self.stage("lost")?;
+        match self.plan.deployment.engine {
+            Engine::Sqlite => stage::recover(lost.data())?,
+            Engine::Mysql => lost.server_mut()?.start()?,
+        }
+        let job = Job::Unwritten {
+            request: Box::new(self.request(lost.location())),
+            dataset: self.plan.dataset.clone(),
+        };
+        self.launcher.work(Account::Harness, &job, &mut |_| {}).map(Some)
+    }
+}
