@@ -5,7 +5,8 @@ use crate::compare::Spread;
 use crate::record::{Calibration, Results, Trial};
 use crate::render::{conditions, number, table::Table};
 
-/// The strategy that does what the calibration's copy does. Only this one shows the harness's own overhead.
+/// The strategy that does what the calibration's copy does. Only this one shows the harness's own overhead, and only
+/// where nothing but the copy takes time: a server, or a container, has to be stopped first.
 const PLAIN_COPY: &str = "cold-copy";
 
 /// The section on machine and calibration.
@@ -59,7 +60,7 @@ fn plain_copy_check(results: &Results) -> Option<String> {
     let ratios: Vec<f64> = results
         .trials
         .iter()
-        .filter(|trial| trial.strategy == PLAIN_COPY)
+        .filter(|trial| trial.strategy == PLAIN_COPY && trial.engine == "sqlite" && trial.app == "embedded")
         .filter_map(|trial| {
             let backup = trial.backup.as_ref()?;
             Some(backup.seconds? / backup.copy_seconds?).filter(|ratio| ratio.is_finite())
@@ -104,4 +105,22 @@ fn cold_source_check(results: &Results) -> Option<String> {
 
 fn speed(bytes_per_second: f64) -> String {
     number::or_missing(Some(bytes_per_second), |speed| format!("{}/s", number::bytes(speed)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example;
+    use crate::record::Verdict;
+
+    #[test]
+    fn a_server_that_has_to_be_stopped_first_says_nothing_about_the_harness() {
+        let mut on_a_server = example::trial(PLAIN_COPY, Verdict::Restorable);
+        on_a_server.engine = "mysql".into();
+        assert_eq!(plain_copy_check(&example::results(vec![on_a_server.clone()])), None);
+        let on_a_file = example::trial(PLAIN_COPY, Verdict::Restorable);
+        let alone = plain_copy_check(&example::results(vec![on_a_file.clone()]));
+        assert!(alone.is_some());
+        assert_eq!(plain_copy_check(&example::results(vec![on_a_file, on_a_server])), alone);
+    }
 }
