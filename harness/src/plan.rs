@@ -1,5 +1,7 @@
 //! From a scenario to the trials that it means: validated as a whole before anything has an effect.
 
+mod own;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -33,7 +35,7 @@ pub struct TrialPlan {
     pub strategy: &'static str,
     /// Complete settings.
     pub settings: Settings,
-    /// The settings that the scenario names, as text.
+    /// The variant's name, or the settings that the scenario names, as text.
     pub variant: String,
     /// What the scenario expects; empty: what the promise demands.
     pub expected: Vec<Verdict>,
@@ -111,6 +113,7 @@ impl Plan {
     /// [`Error::Input`] that names what is impossible in the scenario or in the overrides.
     pub fn new(mut scenario: Scenario, overrides: &Overrides) -> Result<Plan> {
         scenario.apply(overrides);
+        own::adapt(&mut scenario)?;
         let place = |message: String| Error::Input(format!("scenario '{}': {message}", scenario.name));
         validate(&scenario).map_err(place)?;
         let mut trials = Vec::new();
@@ -196,6 +199,12 @@ fn copy_seconds(bytes: u64) -> f64 {
 }
 
 impl TrialPlan {
+    /// True when its strategy runs commands of the tools image.
+    pub fn is_contained(&self) -> bool {
+        let card = strategy::named(self.strategy).expect("a planned strategy is known").card();
+        card.contained && self.deployment.engine == Engine::Mysql
+    }
+
     /// About how long the trial takes, in seconds.
     pub fn seconds(&self, scenario: &Scenario) -> f64 {
         let times = &scenario.trial;
@@ -261,6 +270,15 @@ fn validate(scenario: &Scenario) -> Result<(), String> {
     if let Some((name, _)) = lists.iter().find(|(_, length)| *length == 0) {
         return Err(format!("{name} is empty: there is nothing to try"));
     }
+    let unreadable = |name: &str| name.trim().is_empty() || name.contains(|c: char| c == '/' || c.is_control());
+    let names = scenario.variants.iter().enumerate().filter_map(|(index, variant)| Some((index, variant.name.as_ref()?)));
+    if let Some((index, name)) = names.into_iter().find(|(_, name)| unreadable(name)) {
+        return Err(format!(
+            "variant {}: name is '{}': it must be one line without '/'",
+            index + 1,
+            name.escape_default()
+        ));
+    }
     workload.pattern.validate().map_err(|message| format!("workload.pattern: {message}"))
 }
 
@@ -275,21 +293,21 @@ fn plan_block(
     let workload = &scenario.workload;
     let dataset =
         DatasetSpec { profile: scenario.dataset.profile.clone(), target_bytes: size.0, seed: scenario.seed };
-    let generated = dataset::predicted(&dataset)?;
+    let (sqlite_bytes, torrents) = own::predicted(scenario, &dataset)?;
     let deployments = Deployment::all(&scenario.subject);
     let mut used = vec![false; scenario.variants.len()];
     for deployment in &deployments {
-        let model = model(scenario, deployment.app, repetition, generated.torrents);
+        let model = model(scenario, deployment.app, repetition, torrents);
         let torrents_min = Model::torrents_min(model.marks, model.writers, model.rows_per_transaction);
-        if generated.torrents < torrents_min {
+        if torrents < torrents_min {
             return Err(Error::Input(format!(
-                "{} writers with {} rows a transaction need {torrents_min} torrents, and at {size} there are {}: \
+                "{} writers with {} rows a transaction need {torrents_min} torrents, and at {size} there are {torrents}: \
                  choose a larger size or fewer writers or rows",
-                model.writers, model.rows_per_transaction, generated.torrents
+                model.writers, model.rows_per_transaction
             )));
         }
         let dataset_bytes = match deployment.engine {
-            Engine::Sqlite => generated.bytes,
+            Engine::Sqlite => sqlite_bytes,
             Engine::Mysql => dataset::mysql::predicted(&dataset)?.bytes,
         };
         for (number, variant) in scenario.variants.iter().enumerate() {
@@ -298,12 +316,14 @@ fn plan_block(
                 continue;
             }
             used[number] = true;
-            let settings = found.complete(&variant.settings).map_err(|message| {
-                Error::Input(format!("variant {} ({}): {message}", number + 1, variant.strategy))
-            })?;
-            let named: Vec<String> =
-                variant.settings.iter().map(|(name, value)| format!("{name}={}", plain(value))).collect();
-            let label = if named.is_empty() { String::new() } else { format!(":{}", named.join(",")) };
+            let place =
+                |message| Error::Input(format!("variant {} ({}): {message}", number + 1, variant.strategy));
+            let settings = found.complete(&variant.settings).map_err(place)?;
+            found.check(&settings, &scenario.directory).map_err(place)?;
+            let label = match variant.label(",") {
+                label if label.is_empty() => label,
+                label => format!(":{label}"),
+            };
             let strategy = found.card().name;
             let size = size_label(size);
             let rate_label =
@@ -312,7 +332,7 @@ fn plan_block(
                 id: format!("{strategy}{label}/{}/{size}/{rate_label}/{repetition}", deployment.label()),
                 strategy,
                 settings,
-                variant: named.join(", "),
+                variant: variant.label(", "),
                 expected: variant.expect.clone(),
                 dataset: dataset.clone(),
                 dataset_bytes,
@@ -361,10 +381,6 @@ fn model(scenario: &Scenario, app: App, repetition: u32, torrents: u64) -> Model
 pub fn size_label(size: ByteSize) -> String {
     let short = size.to_string().replace(".0 ", "").replace(' ', "");
     if short.parse() == Ok(size) { short } else { size.0.to_string() }
-}
-
-fn plain(value: &serde_json::Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// The settings as records hold them.

@@ -7,9 +7,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use bytesize::ByteSize;
 use reports::record::Verdict;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::error::{Error, Result, unknown};
 use crate::strategy::Settings;
@@ -25,6 +27,12 @@ pub struct Scenario {
     /// The file's name without its ending.
     #[serde(skip)]
     pub name: String,
+    /// The directory of the file: relative paths in it count from there.
+    #[serde(skip)]
+    pub directory: PathBuf,
+    /// A SQLite file of the user's own in place of the dataset's databases.
+    #[serde(skip)]
+    pub database: Option<PathBuf>,
     /// What it is for, in a sentence or two: stands at the top of its report.
     pub description: String,
     /// What datasets, workloads and arrivals follow from.
@@ -254,6 +262,8 @@ impl Default for TrialSection {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Variant {
+    /// What tells it apart in ids and reports; its settings when absent.
+    pub name: Option<String>,
     /// Name in the registry.
     pub strategy: String,
     /// What differs from the defaults.
@@ -268,6 +278,15 @@ pub struct Variant {
     /// Verdicts that this scenario expects, where they differ from what the promise demands.
     #[serde(default)]
     pub expect: Vec<Verdict>,
+}
+
+impl Variant {
+    /// Its name, or the settings that it has, with `separator` between them.
+    pub fn label(&self, separator: &str) -> String {
+        let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let settings = || self.settings.iter().map(|(name, value)| format!("{name}={}", plain(value)));
+        self.name.clone().unwrap_or_else(|| settings().collect::<Vec<_>>().join(separator))
+    }
 }
 
 fn one_u64() -> u64 {
@@ -305,6 +324,8 @@ pub struct Overrides {
     pub repetitions: Option<u32>,
     /// Another deadline, in seconds.
     pub deadline_seconds: Option<f64>,
+    /// A SQLite file of the user's own instead of the scenario's databases.
+    pub database: Option<PathBuf>,
 }
 
 impl Scenario {
@@ -317,17 +338,21 @@ impl Scenario {
         let text = std::fs::read_to_string(&path)
             .map_err(|error| Error::Input(format!("cannot read the scenario {}: {error}", path.display())))?;
         let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        Scenario::parse(&name, &text)
-            .map_err(|message| Error::Input(format!("{}: {message}", path.display())))
+        let mut scenario = Scenario::parse(&name, &text)
+            .map_err(|message| Error::Input(format!("{}: {message}", path.display())))?;
+        let file = path.canonicalize().context("a file that was read has a path")?;
+        file.parent().context("a file lies in a directory")?.clone_into(&mut scenario.directory);
+        Ok(scenario)
     }
 
-    /// Reads a scenario from its text.
+    /// Reads a scenario from its text; relative paths in it count from the current directory.
     ///
     /// # Errors
     /// The place and the cause.
     pub fn parse(name: &str, text: &str) -> Result<Scenario, String> {
         let mut scenario: Scenario = toml::from_str(text).map_err(|error| error.to_string())?;
         name.clone_into(&mut scenario.name);
+        scenario.directory = PathBuf::from(".");
         Ok(scenario)
     }
 
@@ -342,6 +367,7 @@ impl Scenario {
         self.seed = overrides.seed.unwrap_or(self.seed);
         self.repetitions = overrides.repetitions.unwrap_or(self.repetitions);
         self.trial.deadline_seconds = overrides.deadline_seconds.unwrap_or(self.trial.deadline_seconds);
+        self.database.clone_from(&overrides.database);
     }
 
     /// The scenario files of a directory, sorted.

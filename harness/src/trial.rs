@@ -150,6 +150,8 @@ struct BackupOutcome {
 struct RestoreOutcome {
     seconds: f64,
     halt: Option<Halt>,
+    /// What the strategy's commands printed last.
+    output: String,
     /// How it served, once it was asked to.
     served: Option<Result<f64, String>>,
 }
@@ -192,12 +194,14 @@ impl<'a> Drill<'a> {
 
     /// What this machine lacks for the strategy, and how to get it.
     fn missing(&self) -> Option<String> {
-        let card = self.strategy.card();
-        if let Some(missing) = card.tools.iter().find_map(|tool| tool.missing()) {
+        if let Some(missing) = self.strategy.missing(&self.plan.settings, self.plan.deployment.engine) {
             return Some(missing);
         }
+        if self.strategy.leaves_out_never_completed() && self.scenario.database.is_some() {
+            return Some("it knows the tracker's tables alone, and a database of your own has others".into());
+        }
         match &self.site.images.tools {
-            Some(Err(cause)) if card.contained => Some(format!("the tools image is not here: {cause}")),
+            Some(Err(cause)) if self.plan.is_contained() => Some(format!("the tools image is not here: {cause}")),
             _ => None,
         }
     }
@@ -298,9 +302,15 @@ impl<'a> Drill<'a> {
         call: impl FnOnce(&dyn Strategy, &mut BackupContext<'_>) -> T,
     ) -> T {
         let destination = self.place("artifact");
-        let settings = &self.plan.settings;
-        let tools = self.tools();
-        call(self.strategy, &mut BackupContext { subject, destination: &destination, settings, watch, tools })
+        let mut context = BackupContext {
+            subject,
+            destination: &destination,
+            settings: &self.plan.settings,
+            scenario_directory: &self.scenario.directory,
+            watch,
+            tools: self.tools(),
+        };
+        call(self.strategy, &mut context)
     }
 
     /// True when there is an artifact.
@@ -350,6 +360,9 @@ impl<'a> Drill<'a> {
         subject.kill();
         if let Some(mut shipper) = self.shipper.take() {
             shipper.kill();
+            if let Some(backup) = &mut self.backup {
+                backup.watch.note_output(&shipper.output());
+            }
         }
         if let Some(backup) = self.backup.as_mut().filter(|backup| backup.halt.is_none()) {
             // What ships goes on after the backup.
@@ -374,6 +387,7 @@ impl<'a> Drill<'a> {
             artifact: &artifact,
             subject: restored,
             settings: &self.plan.settings,
+            scenario_directory: &self.scenario.directory,
             moments: self.moments(),
             watch: &mut watch,
             tools: self.tools(),
@@ -384,7 +398,7 @@ impl<'a> Drill<'a> {
         }
         let succeeded = halt.is_none();
         let seconds = seconds_between(started, now_ns());
-        self.restore = Some(RestoreOutcome { seconds, halt, served: None });
+        self.restore = Some(RestoreOutcome { seconds, halt, output: watch.output, served: None });
         Ok(succeeded)
     }
 

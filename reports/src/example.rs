@@ -176,7 +176,7 @@ fn restorable(strategy: &str) -> Trial {
             downtime_seconds: Some(0.0),
             longest_stall_seconds: Some(0.0),
         }),
-        restore: Some(Restore { seconds: 1.1, recovery_seconds: Some(1.4) }),
+        restore: Some(Restore { seconds: 1.1, recovery_seconds: Some(1.4), output: None }),
         recovery_point: Some(RecoveryPoint {
             acknowledged_writes: 100,
             indeterminate_writes: 0,

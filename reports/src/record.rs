@@ -104,7 +104,7 @@ pub struct Trial {
     pub promise: String,
     /// The strategy's settings, defaults included.
     pub settings: BTreeMap<String, serde_json::Value>,
-    /// The settings that differ from the defaults, as a short text: what tells variants apart.
+    /// What tells variants apart: the name that the scenario gives, or the settings that it names as a short text.
     pub variant: String,
     /// The database that the trial ran on.
     pub dataset: Dataset,
@@ -277,7 +277,7 @@ pub struct Backup {
     pub copy_seconds: Option<f64>,
     /// `copy_seconds` divided by `seconds`: above 1 is faster than a plain copy.
     pub vs_copy: Option<f64>,
-    /// What the strategy's commands printed last, where that explains the verdict.
+    /// What the strategy's commands printed last; null when they printed nothing.
     pub output: Option<String>,
 }
 
@@ -323,6 +323,9 @@ pub struct Restore {
     /// The measured recovery time: from the disaster until one read and one write were answered; null when
     /// the restored subject never did.
     pub recovery_seconds: Option<f64>,
+    /// What the strategy's commands printed last; null when they printed nothing.
+    #[serde(default)]
+    pub output: Option<String>,
 }
 
 /// What the restored database lacks.

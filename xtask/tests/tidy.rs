@@ -98,7 +98,7 @@ fn paths_that_the_documentation_names_exist() {
         let text = std::fs::read_to_string(root().join(document)).unwrap();
         for word in text.split(['`', '(', ')', ' ', '\n', '|']) {
             let word = word.trim_end_matches([',', '.', ':', ';']);
-            let is_path = ["harness/", "reports/", "xtask/", "scenarios/", "benches/", ".ci/"]
+            let is_path = ["harness/", "reports/", "xtask/", "scenarios/", "examples/", "benches/", ".ci/"]
                 .iter()
                 .any(|folder| word.starts_with(folder));
             if is_path && !root().join(word).exists() {

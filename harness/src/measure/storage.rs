@@ -22,18 +22,22 @@ pub fn files(path: &Path) -> Vec<PathBuf> {
     entries.iter().flat_map(|entry| files(entry)).collect()
 }
 
-/// Makes everything below a directory durable, the names included.
+/// Makes everything below a directory durable, the names included. What is removed meanwhile, as by a program that goes
+/// on shipping changes, needs no durability.
 ///
 /// # Errors
 /// When something cannot be opened or synchronised.
 pub fn sync_tree(directory: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            sync_tree(&entry.path())?;
-        } else if kind.is_file() {
-            File::open(entry.path())?.sync_all()?;
+        let synced = entry.file_type().and_then(|kind| match kind {
+            kind if kind.is_dir() => sync_tree(&entry.path()),
+            kind if kind.is_file() => File::open(entry.path())?.sync_all(),
+            _ => Ok(()),
+        });
+        match synced {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other?,
         }
     }
     File::open(directory)?.sync_all()

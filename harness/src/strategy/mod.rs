@@ -1,6 +1,7 @@
 //! Ways to back up and restore. One file a strategy, one line in [`STRATEGIES`].
 
 mod cold_copy;
+mod external;
 mod files;
 mod hot_copy;
 mod mydumper;
@@ -8,9 +9,11 @@ mod mysql_binlog;
 mod mysql_clone;
 mod mysql_dump;
 mod mysql_tools;
+mod selective;
 mod sqlite_cli_backup;
 mod sqlite_dump;
 mod sqlite_online_backup;
+mod sqlite_tools;
 mod sqlite_vacuum_into;
 pub mod tool;
 pub mod watch;
@@ -27,6 +30,7 @@ use crate::container::Container;
 use crate::error::{Error, Result};
 use crate::images::Image;
 use crate::process::{Account, Child};
+use crate::scenario::Engine;
 use crate::subject::Subject;
 use crate::worker::{Job, Progress};
 use tool::Tool;
@@ -35,11 +39,13 @@ use watch::{Halt, Watch};
 /// All strategies, in alphabetical order.
 pub const STRATEGIES: &[&dyn Strategy] = &[
     &cold_copy::ColdCopy,
+    &external::External,
     &hot_copy::HotCopy,
     &mydumper::Mydumper,
     &mysql_binlog::MysqlBinlog,
     &mysql_clone::MysqlClone,
     &mysql_dump::MysqlDump,
+    &selective::Selective,
     &sqlite_cli_backup::SqliteCliBackup,
     &sqlite_dump::SqliteDump,
     &sqlite_online_backup::SqliteOnlineBackup,
@@ -60,6 +66,35 @@ pub trait Strategy: Sync {
     /// # Errors
     /// What is wrong with them: an unknown name, a wrong type, an impossible value.
     fn complete(&self, given: &Settings) -> Result<Settings, String>;
+
+    /// Looks whether what complete settings name is there, before anything has an effect. Relative paths count from
+    /// `directory`, that of the scenario.
+    ///
+    /// # Errors
+    /// What is missing.
+    fn check(&self, _settings: &Settings, _directory: &Path) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// The commands of its card that it runs on this engine.
+    fn tools(&self, _engine: Engine) -> &'static [Tool] {
+        self.card().tools
+    }
+
+    /// What this machine lacks to run it with these settings, and how to get it.
+    fn missing(&self, _settings: &Settings, engine: Engine) -> Option<String> {
+        self.tools(engine).iter().find_map(Tool::missing)
+    }
+
+    /// What it is held to with these settings.
+    fn promise(&self, _settings: &Settings) -> Promise {
+        self.card().promise
+    }
+
+    /// True when it leaves out the torrents that were never completed: that they are missing is no loss then.
+    fn leaves_out_never_completed(&self) -> bool {
+        false
+    }
 
     /// Starts what ships all the while, before the backup is called; most strategies ship nothing.
     ///
@@ -83,8 +118,8 @@ pub trait Strategy: Sync {
     fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt>;
 
     /// What a restored database is held to, in a trial with these moments.
-    fn kept(&self, _settings: &Settings, moments: &Moments) -> Kept {
-        let acknowledged_before_ns = match self.card().promise.keeps {
+    fn kept(&self, settings: &Settings, moments: &Moments) -> Kept {
+        let acknowledged_before_ns = match self.promise(settings).keeps {
             Keeps::Nothing => None,
             Keeps::Earlier => Some(moments.backup_began_ns),
             Keeps::AllBut { last } => Some(moments.disaster_ns.saturating_sub(last.as_nanos() as u64)),
@@ -111,13 +146,13 @@ pub struct Card {
     pub engines: &'static [&'static str],
     /// Which family it belongs to.
     pub kind: Kind,
-    /// What it is held to.
+    /// What it is held to, where its settings do not change that: see [`Strategy::promise`].
     pub promise: Promise,
     /// Each setting with its meaning; names and defaults come from [`Strategy::complete`].
     pub settings: &'static [(&'static str, &'static str)],
     /// Commands that have to be on PATH.
     pub tools: &'static [Tool],
-    /// True when it runs commands of the tools image.
+    /// True when it runs commands of the tools image, on MySQL.
     pub contained: bool,
     /// What it costs, for plans.
     pub cost: Cost,
@@ -134,6 +169,8 @@ pub enum Kind {
     Logical,
     /// Ships every change as it is made.
     Continuous,
+    /// Commands of the user's own.
+    External,
     /// Promises nothing: shows that the verifier has teeth.
     Control,
 }
@@ -146,6 +183,7 @@ impl Kind {
             Kind::Cold => "cold",
             Kind::Logical => "logical",
             Kind::Continuous => "continuous",
+            Kind::External => "commands of your own",
             Kind::Control => "control",
         }
     }
@@ -158,6 +196,13 @@ pub struct Promise {
     pub text: &'static str,
     /// Which writes are in the restored database.
     pub keeps: Keeps,
+}
+
+impl Promise {
+    /// True when nothing is promised: it is there to show that the verifier has teeth.
+    pub fn is_none(&self) -> bool {
+        matches!(self.keeps, Keeps::Nothing)
+    }
 }
 
 /// Which acknowledged writes a strategy promises to keep.
@@ -199,6 +244,11 @@ pub trait Shipper {
 
     /// Ends it with SIGKILL.
     fn kill(&mut self);
+
+    /// What it has printed last, where somebody listened.
+    fn output(&self) -> String {
+        String::new()
+    }
 }
 
 /// Time as a multiple of a plain copy's, in orders of size: only plans use it.
@@ -243,6 +293,8 @@ pub struct BackupContext<'a> {
     pub destination: &'a Path,
     /// Complete settings.
     pub settings: &'a Settings,
+    /// The directory of the scenario.
+    pub scenario_directory: &'a Path,
     /// Runs the strategy's processes, watched for progress, stall and deadline.
     pub watch: &'a mut Watch,
     /// The image of the tools; there is one when the strategy's card says that it needs it.
@@ -269,6 +321,8 @@ pub struct RestoreContext<'a> {
     pub subject: &'a mut Subject,
     /// Complete settings.
     pub settings: &'a Settings,
+    /// The directory of the scenario.
+    pub scenario_directory: &'a Path,
     /// When things happened.
     pub moments: Moments,
     /// Runs the strategy's processes, watched for the deadline.
@@ -326,7 +380,7 @@ mod tests {
         let Err(error) = named("cold-cpoy") else { panic!("there is no such strategy") };
         insta::assert_snapshot!(
             error,
-            @"unknown strategy 'cold-cpoy' (did you mean 'cold-copy'?): there are cold-copy, hot-copy, mydumper, mysql-binlog, mysql-clone, mysql-dump, sqlite-cli-backup, sqlite-dump, sqlite-online-backup, sqlite-vacuum-into, xtrabackup"
+            @"unknown strategy 'cold-cpoy' (did you mean 'cold-copy'?): there are cold-copy, external, hot-copy, mydumper, mysql-binlog, mysql-clone, mysql-dump, selective, sqlite-cli-backup, sqlite-dump, sqlite-online-backup, sqlite-vacuum-into, xtrabackup"
         );
     }
 }

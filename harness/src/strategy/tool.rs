@@ -28,11 +28,16 @@ pub const ZSTD: Tool =
 pub const CP: Tool =
     Tool { command: "cp", version_argument: "--version", get: "install the package 'coreutils'" };
 
+/// Where PATH has a command.
+pub fn on_path(command: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|directory| directory.join(command)).find(|file| file.is_file())
+}
+
 impl Tool {
     /// Where PATH has it.
     pub fn path(&self) -> Option<PathBuf> {
-        let path = std::env::var_os("PATH")?;
-        std::env::split_paths(&path).map(|directory| directory.join(self.command)).find(|file| file.is_file())
+        on_path(self.command)
     }
 
     /// The first line that it says about its version; `None` when it is not there or cannot be run.

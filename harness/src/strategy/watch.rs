@@ -191,6 +191,14 @@ impl Watch {
         Ok(())
     }
 
+    /// Adds to what was printed.
+    pub fn note_output(&mut self, more: &str) {
+        if !self.output.is_empty() && !more.is_empty() {
+            self.output.push('\n');
+        }
+        self.output.push_str(more);
+    }
+
     /// The furthest that it got, from 0 to 1; `None` where nobody knows.
     pub fn furthest(&self) -> Option<f64> {
         (self.progress.is_some() || self.expected_bytes.is_some()).then_some(1.0 - self.low)

@@ -60,6 +60,7 @@ impl Drill<'_> {
             integrity: self.scenario.trial.integrity,
             keep_acknowledged_before_ns: kept.acknowledged_before_ns,
             lack_sent_after_ns: kept.sent_after_ns,
+            without_never_completed: self.strategy.leaves_out_never_completed(),
             never_written: self.never_written.clone().unwrap_or_default(),
             backup_completed_ns: backup.durable_ns.unwrap_or(backup.span.to_ns),
             disaster_ns: self.disaster_ns,
@@ -77,8 +78,9 @@ impl Drill<'_> {
             Engine::Sqlite => stage::recover(lost.data())?,
             Engine::Mysql => lost.server_mut()?.start()?,
         }
+        let request = verify::Request { without_never_completed: false, ..self.request(lost.location()) };
         let job = Job::Unwritten {
-            request: Box::new(self.request(lost.location())),
+            request: Box::new(request),
             dataset: self.plan.dataset.clone(),
         };
         self.launcher.work(Account::Harness, &job, &mut |_| {}).map(Some)

@@ -12,7 +12,6 @@ use crate::measure::impact::{Span, Writes};
 use crate::plan::settings_map;
 use crate::process::{Account, Counters};
 use crate::scenario::{App, Engine};
-use crate::strategy;
 use crate::strategy::watch::{Halt, Passes};
 use crate::subject::Subject;
 use crate::workload::ledger::{Ledger, Outcome};
@@ -50,7 +49,8 @@ impl Drill<'_> {
         }
         trial.restore = self.restore.as_ref().filter(|restore| restore.halt.is_none()).map(|restore| {
             let recovery_seconds = restore.served.as_ref().and_then(|served| served.as_ref().ok().copied());
-            record::Restore { seconds: restore.seconds, recovery_seconds }
+            let output = self.output(&restore.output);
+            record::Restore { seconds: restore.seconds, recovery_seconds, output }
         });
         trial.recovery_point = self.verified.as_ref().and_then(|report| report.recovery_point.clone());
         if let Some(point) = &mut trial.recovery_point {
@@ -66,6 +66,10 @@ impl Drill<'_> {
     /// A text for the record: where the working directory lies on this machine is nobody's business.
     fn without_places(&self, text: &str) -> String {
         text.replace(&format!("{}/", self.site.directory.display()), "")
+    }
+
+    fn output(&self, printed: &str) -> Option<String> {
+        Some(self.without_places(printed)).filter(|output| !output.is_empty())
     }
 
     fn impact(&self, writes: &Writes<'_>, backup: &BackupOutcome, subject: &Subject) -> record::Impact {
@@ -119,7 +123,7 @@ impl Drill<'_> {
             eta_seconds: eta_seconds.filter(|_| unfinished),
             copy_seconds: self.copy_seconds,
             vs_copy: self.copy_seconds.zip(seconds).map(|(copy, seconds)| copy / seconds),
-            output: Some(self.without_places(&watch.output)).filter(|output| !output.is_empty()),
+            output: self.output(&watch.output),
         }
     }
 
@@ -154,8 +158,7 @@ impl Drill<'_> {
 
     /// The version of everything that takes part.
     fn versions(&self) -> BTreeMap<String, String> {
-        let card = self.strategy.card();
-        let tools = card.tools.iter();
+        let tools = self.strategy.tools(self.plan.deployment.engine).iter();
         let mut versions: BTreeMap<String, String> =
             tools.filter_map(|tool| Some((tool.command.to_owned(), tool.version()?))).collect();
         let (deployment, images) = (self.plan.deployment, self.site.images);
@@ -165,7 +168,7 @@ impl Drill<'_> {
         let used = [
             images.mysql.as_ref().filter(|_| deployment.engine == Engine::Mysql),
             images.tracker.as_ref().filter(|_| deployment.app == App::Tracker),
-            self.tools().filter(|_| card.contained),
+            self.tools().filter(|_| self.plan.is_contained()),
         ];
         for image in used.into_iter().flatten() {
             versions.insert(format!("image {}", image.reference), image.id.clone());
@@ -176,16 +179,17 @@ impl Drill<'_> {
 
     /// A record of what is known without any measurement.
     fn blank(&self, verdict: record::Verdict, reason: String) -> Trial {
-        let (plan, scenario, card) = (self.plan, self.scenario, self.strategy.card());
+        let (plan, scenario) = (self.plan, self.scenario);
+        let promise = self.strategy.promise(&plan.settings);
         let is_tracker = plan.deployment.app == App::Tracker;
         let opens_the_file = plan.deployment.engine == Engine::Sqlite && !is_tracker;
         Trial {
             id: plan.id.clone(),
             engine: plan.deployment.engine.name().into(),
             app: plan.deployment.app.name().into(),
-            strategy: card.name.into(),
-            control: card.kind == strategy::Kind::Control,
-            promise: card.promise.text.into(),
+            strategy: plan.strategy.into(),
+            control: promise.is_none(),
+            promise: promise.text.into(),
             settings: settings_map(&plan.settings),
             variant: plan.variant.clone(),
             dataset: record::Dataset {

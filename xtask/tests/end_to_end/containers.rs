@@ -12,15 +12,15 @@ use super::*;
 use reports::record::Verdict;
 
 /// True where the tests were asked to do without Docker; `cargo xtask test` lists what that leaves out.
-fn without_docker() -> bool {
+pub fn without_docker() -> bool {
     std::env::var_os("BACKUP_DRILL_WITHOUT_DOCKER").is_some()
 }
 
-fn on(subject: &str) -> String {
+pub fn on(subject: &str) -> String {
     format!("[subject]\n{subject}\n{SMALL}")
 }
 
-const MYSQL: &str = "engines = [\"mysql\"]";
+pub const MYSQL: &str = "engines = [\"mysql\"]";
 const TRACKER_ON_SQLITE: &str = "apps = [\"tracker\"]\njournal_modes = [\"delete\"]";
 const TRACKER_ON_MYSQL: &str = "engines = [\"mysql\"]\napps = [\"tracker\"]";
 const COLD: &str = "[[variants]]\nstrategy = \"cold-copy\"\n";

@@ -140,8 +140,11 @@ fn trial_item(trial: &Trial) -> String {
         lines.push(format!("  - Checks: {}.", plain(&checks_in_words(Some(verification)))));
         lines.extend(findings(verification));
     }
-    if let Some(output) = trial.backup.as_ref().and_then(|backup| backup.output.as_deref()) {
-        lines.push("  - Last output of the command:".to_string());
+    let restored = trial.restore.as_ref().and_then(|restore| restore.output.as_deref());
+    let backed_up = trial.backup.as_ref().and_then(|backup| backup.output.as_deref());
+    for (whose, output) in [("command", backed_up), ("restore's command", restored)] {
+        let Some(output) = output else { continue };
+        lines.push(format!("  - Last output of the {whose}:"));
         lines.push(format!("\n{}", code_block(output, "text", "    ")));
     }
     lines.join("\n")
