@@ -298,29 +298,32 @@ fn plan_block(
                 continue;
             }
             used[number] = true;
-            let settings = found.complete(&variant.settings).map_err(|message| {
+            let place = |message| {
                 Error::Input(format!("variant {} ({}): {message}", number + 1, variant.strategy))
-            })?;
-            let named: Vec<String> =
-                variant.settings.iter().map(|(name, value)| format!("{name}={}", plain(value))).collect();
-            let label = if named.is_empty() { String::new() } else { format!(":{}", named.join(",")) };
-            let strategy = found.card().name;
-            let size = size_label(size);
-            let rate_label =
-                rate.writes_per_second().map_or_else(|| "closed".to_owned(), |rate| rate.to_string());
-            trials.push(TrialPlan {
-                id: format!("{strategy}{label}/{}/{size}/{rate_label}/{repetition}", deployment.label()),
-                strategy,
-                settings,
-                variant: named.join(", "),
-                expected: variant.expect.clone(),
-                dataset: dataset.clone(),
-                dataset_bytes,
-                deployment: *deployment,
-                load: Load { rate, arrivals: workload.arrivals, pattern: workload.pattern },
-                model: model.clone(),
-                repetition,
-            });
+            };
+            for given in variant.forms().map_err(place)? {
+                let settings = found.complete(&given).map_err(place)?;
+                let named: Vec<String> =
+                    given.iter().map(|(name, value)| format!("{name}={}", plain(value))).collect();
+                let label = if named.is_empty() { String::new() } else { format!(":{}", named.join(",")) };
+                let strategy = found.card().name;
+                let size = size_label(size);
+                let rate_label =
+                    rate.writes_per_second().map_or_else(|| "closed".to_owned(), |rate| rate.to_string());
+                trials.push(TrialPlan {
+                    id: format!("{strategy}{label}/{}/{size}/{rate_label}/{repetition}", deployment.label()),
+                    strategy,
+                    settings,
+                    variant: named.join(", "),
+                    expected: variant.expect.clone(),
+                    dataset: dataset.clone(),
+                    dataset_bytes,
+                    deployment: *deployment,
+                    load: Load { rate, arrivals: workload.arrivals, pattern: workload.pattern },
+                    model: model.clone(),
+                    repetition,
+                });
+            }
         }
     }
     match used.iter().position(|used| !used) {
@@ -433,6 +436,24 @@ mod tests {
             refused("\"1MiB\"", "\"1KiB\""),
             refused("sizes", "profile = \"demo\"\nsizes"),
         ];
+        insta::assert_snapshot!(messages.join("\n"));
+    }
+
+    #[test]
+    fn versions_are_trials_of_their_own() {
+        let variant = "strategy = \"litestream\"\n        versions = [\"0.3.13\", \"0.5.17\"]";
+        let text = SMALL.replace("strategy = \"cold-copy\"", variant);
+        let overrides = Overrides { only: vec!["litestream".into()], ..Overrides::default() };
+        let planned = plan(&text, &overrides).unwrap();
+        let settings = planned.trials.iter().map(|trial| (trial.variant.as_str(), &trial.settings["version"]));
+        let settings: Vec<_> = settings.take(2).collect();
+        assert_eq!(settings, [("version=0.3.13", &"0.3.13".into()), ("version=0.5.17", &"0.5.17".into())]);
+        let both = text.replace("versions", "settings = { version = \"0.5.5\" }\n        versions");
+        let of_another = SMALL.replace("strategy = \"cold-copy\"", "strategy = \"cold-copy\"\n        versions = [\"1\"]");
+        let messages = [both, of_another].map(|text| match plan(&text, &overrides) {
+            Err(Error::Input(message)) => message,
+            _ => panic!("it was accepted"),
+        });
         insta::assert_snapshot!(messages.join("\n"));
     }
 

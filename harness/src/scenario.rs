@@ -259,6 +259,9 @@ pub struct Variant {
     /// What differs from the defaults.
     #[serde(default)]
     pub settings: Settings,
+    /// One trial each with this as the setting `version`: versions of a tool side by side.
+    #[serde(default)]
+    pub versions: Vec<String>,
     /// Only on these engines; on all of the subject's that the strategy knows when absent.
     pub engines: Option<Vec<Engine>>,
     /// Only with these applications; with all of the subject's when absent.
@@ -268,6 +271,27 @@ pub struct Variant {
     /// Verdicts that this scenario expects, where they differ from what the promise demands.
     #[serde(default)]
     pub expect: Vec<Verdict>,
+}
+
+impl Variant {
+    /// The settings that it stands for: one for each of its versions, or those that it has.
+    ///
+    /// # Errors
+    /// When they name a version, too.
+    pub fn forms(&self) -> Result<Vec<Settings>, String> {
+        if self.versions.is_empty() {
+            return Ok(vec![self.settings.clone()]);
+        }
+        if self.settings.contains_key("version") {
+            return Err("its settings name a version, and it has versions: give one of them".into());
+        }
+        let with = |version: &String| {
+            let mut settings = self.settings.clone();
+            settings.insert("version".into(), version.clone().into());
+            settings
+        };
+        Ok(self.versions.iter().map(with).collect())
+    }
 }
 
 fn one_u64() -> u64 {

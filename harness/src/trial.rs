@@ -21,10 +21,12 @@ use crate::measure::{calibration, storage};
 use crate::plan::{TrialPlan, stall_seconds};
 use crate::process::{Account, Cancel, Counters, Launcher};
 use crate::scenario::Scenario;
+use crate::strategy::tool::Program;
 use crate::strategy::watch::{Halt, Watch};
 use crate::strategy::{self, BackupContext, Moments, RestoreContext, Shipper, Strategy};
 use crate::subject::Subject;
 use crate::verify::{self, ContentDigest};
+use crate::wheel::Shelf;
 use crate::workload::application::Task;
 
 /// A dataset that is ready for trials, on one engine.
@@ -58,6 +60,8 @@ pub struct Site<'a> {
     pub images: &'a Images,
     /// An empty directory of its own.
     pub directory: &'a Path,
+    /// The cache of the workspace, on the same file system.
+    pub cache: &'a Path,
     /// The user's wish to stop.
     pub cancel: &'a Cancel,
     /// Who is told what happens.
@@ -90,7 +94,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 pub fn run(plan: &TrialPlan, scenario: &Scenario, site: &Site<'_>) -> Result<Trial> {
     let strategy = strategy::named(plan.strategy)?;
     let mut drill = Drill::new(plan, scenario, site, strategy);
-    if let Some(missing) = drill.missing() {
+    if let Some(missing) = drill.missing()? {
         return Ok(drill.unavailable(&missing));
     }
     let (board, sampled) = (drill.board.clone(), drill.sampled());
@@ -126,7 +130,10 @@ struct Drill<'a> {
     reference: Span,
     /// The phase in which the application ended by itself, and what is known about that.
     died: Option<String>,
+    /// The strategy's program, where its settings name one.
+    program: Option<Program>,
     shipper: Option<Box<dyn Shipper>>,
+    shipping_cpu_share: Option<f64>,
     backup: Option<BackupOutcome>,
     disaster_ns: u64,
     restore: Option<RestoreOutcome>,
@@ -175,7 +182,9 @@ impl<'a> Drill<'a> {
             epoch_ns: 0,
             reference: Span { from_ns: 0, to_ns: 0 },
             died: None,
+            program: None,
             shipper: None,
+            shipping_cpu_share: None,
             backup: None,
             disaster_ns: 0,
             restore: None,
@@ -191,15 +200,21 @@ impl<'a> Drill<'a> {
     }
 
     /// What this machine lacks for the strategy, and how to get it.
-    fn missing(&self) -> Option<String> {
+    fn missing(&mut self) -> Result<Option<String>> {
         let card = self.strategy.card();
         if let Some(missing) = card.tools.iter().find_map(|tool| tool.missing()) {
-            return Some(missing);
+            return Ok(Some(missing));
         }
-        match &self.site.images.tools {
-            Some(Err(cause)) if card.contained => Some(format!("the tools image is not here: {cause}")),
-            _ => None,
+        if let (true, Some(Err(cause))) = (card.contained, &self.site.images.tools) {
+            return Ok(Some(format!("the tools image is not here: {cause}")));
         }
+        let Site { cache: directory, observer, .. } = *self.site;
+        match self.strategy.program(&self.plan.settings, &Shelf { directory, launcher: &self.launcher, observer }) {
+            Ok(program) => self.program = program,
+            Err(Error::Environment(missing)) => return Ok(Some(missing)),
+            Err(error) => return Err(error),
+        }
+        Ok(None)
     }
 
     fn tools(&self) -> Option<&'a Image> {
@@ -292,15 +307,29 @@ impl<'a> Drill<'a> {
     }
 
     fn with_backup_context<T>(
-        &self,
+        &mut self,
         subject: &mut Subject,
         watch: &mut Watch,
         call: impl FnOnce(&dyn Strategy, &mut BackupContext<'_>) -> T,
     ) -> T {
-        let destination = self.place("artifact");
-        let settings = &self.plan.settings;
-        let tools = self.tools();
-        call(self.strategy, &mut BackupContext { subject, destination: &destination, settings, watch, tools })
+        let mut context = BackupContext {
+            subject,
+            destination: &self.place("artifact"),
+            settings: &self.plan.settings,
+            watch,
+            tools: self.tools(),
+            program: self.program.as_ref(),
+            shipper: match &mut self.shipper {
+                Some(shipper) => Some(shipper.as_mut()),
+                None => None,
+            },
+        };
+        call(self.strategy, &mut context)
+    }
+
+    /// What ships continuously has used so much so far.
+    fn shipped(&self) -> Option<Counters> {
+        self.shipper.as_ref()?.counters()
     }
 
     /// True when there is an artifact.
@@ -312,10 +341,14 @@ impl<'a> Drill<'a> {
         let mut watch = self.watch(self.place("artifact"), Some(stall_after));
         watch.expected_bytes = Some(self.site.source.bytes);
         self.board.follow(Some(watch.remaining.clone()));
+        let before = self.shipped();
         let halt =
             self.with_backup_context(subject, &mut watch, |strategy, context| strategy.backup(context)).err();
         let to_ns = now_ns();
         self.board.follow(None);
+        if let Some((before, after)) = before.zip(self.shipped()) {
+            watch.counters.add(&after.since(&before));
+        }
         if let Some(Halt::Error(error)) = halt {
             return Err(error);
         }
@@ -332,8 +365,14 @@ impl<'a> Drill<'a> {
     }
 
     fn tail(&mut self, subject: &Subject) -> Result<()> {
-        self.board.enter("tail");
-        self.wait(subject, self.scenario.trial.tail_seconds)
+        let from_ns = self.board.enter("tail");
+        let before = self.shipped();
+        self.wait(subject, self.scenario.trial.tail_seconds)?;
+        let after = before.zip(self.shipped());
+        self.shipping_cpu_share = after.map(|(before, after)| {
+            after.since(&before).cpu_seconds / seconds_between(from_ns, now_ns())
+        });
+        Ok(())
     }
 
     fn disaster(&mut self, subject: &mut Subject) -> Result<()> {
@@ -377,6 +416,7 @@ impl<'a> Drill<'a> {
             moments: self.moments(),
             watch: &mut watch,
             tools: self.tools(),
+            program: self.program.as_ref(),
         };
         let halt = self.strategy.restore(&mut context).err();
         if let Some(Halt::Error(error)) = halt {

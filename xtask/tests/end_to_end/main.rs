@@ -3,6 +3,7 @@
 mod bad_input;
 mod containers;
 mod endings;
+mod shipping;
 mod strategies;
 
 use std::path::{Path, PathBuf};
