@@ -16,6 +16,7 @@ pub mod strategy;
 pub mod subject;
 pub mod trial;
 pub mod verify;
+pub mod wheel;
 pub mod worker;
 pub mod workload;
 pub mod workspace;

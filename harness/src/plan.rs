@@ -318,29 +318,31 @@ fn plan_block(
             used[number] = true;
             let place =
                 |message| Error::Input(format!("variant {} ({}): {message}", number + 1, variant.strategy));
-            let settings = found.complete(&variant.settings).map_err(place)?;
-            found.check(&settings, &scenario.directory).map_err(place)?;
-            let label = match variant.label(",") {
-                label if label.is_empty() => label,
-                label => format!(":{label}"),
-            };
-            let strategy = found.card().name;
-            let size = size_label(size);
-            let rate_label =
-                rate.writes_per_second().map_or_else(|| "closed".to_owned(), |rate| rate.to_string());
-            trials.push(TrialPlan {
-                id: format!("{strategy}{label}/{}/{size}/{rate_label}/{repetition}", deployment.label()),
-                strategy,
-                settings,
-                variant: variant.label(", "),
-                expected: variant.expect.clone(),
-                dataset: dataset.clone(),
-                dataset_bytes,
-                deployment: *deployment,
-                load: Load { rate, arrivals: workload.arrivals, pattern: workload.pattern },
-                model: model.clone(),
-                repetition,
-            });
+            for form in variant.forms().map_err(place)? {
+                let settings = found.complete(&form.settings).map_err(place)?;
+                found.check(&settings, &scenario.directory).map_err(place)?;
+                let label = match form.label(",") {
+                    label if label.is_empty() => label,
+                    label => format!(":{label}"),
+                };
+                let strategy = found.card().name;
+                let size = size_label(size);
+                let rate_label =
+                    rate.writes_per_second().map_or_else(|| "closed".to_owned(), |rate| rate.to_string());
+                trials.push(TrialPlan {
+                    id: format!("{strategy}{label}/{}/{size}/{rate_label}/{repetition}", deployment.label()),
+                    strategy,
+                    settings,
+                    variant: form.label(", "),
+                    expected: variant.expect.clone(),
+                    dataset: dataset.clone(),
+                    dataset_bytes,
+                    deployment: *deployment,
+                    load: Load { rate, arrivals: workload.arrivals, pattern: workload.pattern },
+                    model: model.clone(),
+                    repetition,
+                });
+            }
         }
     }
     match used.iter().position(|used| !used) {
@@ -449,6 +451,24 @@ mod tests {
             refused("\"1MiB\"", "\"1KiB\""),
             refused("sizes", "profile = \"demo\"\nsizes"),
         ];
+        insta::assert_snapshot!(messages.join("\n"));
+    }
+
+    #[test]
+    fn versions_are_trials_of_their_own() {
+        let variant = "strategy = \"litestream\"\n        versions = [\"0.3.13\", \"0.5.17\"]";
+        let text = SMALL.replace("strategy = \"cold-copy\"", variant);
+        let overrides = Overrides { only: vec!["litestream".into()], ..Overrides::default() };
+        let planned = plan(&text, &overrides).unwrap();
+        let settings = planned.trials.iter().map(|trial| (trial.variant.as_str(), &trial.settings["version"]));
+        let settings: Vec<_> = settings.take(2).collect();
+        assert_eq!(settings, [("version=0.3.13", &"0.3.13".into()), ("version=0.5.17", &"0.5.17".into())]);
+        let both = text.replace("versions", "settings = { version = \"0.5.5\" }\n        versions");
+        let of_another = SMALL.replace("strategy = \"cold-copy\"", "strategy = \"cold-copy\"\n        versions = [\"1\"]");
+        let messages = [both, of_another].map(|text| match plan(&text, &overrides) {
+            Err(Error::Input(message)) => message,
+            _ => panic!("it was accepted"),
+        });
         insta::assert_snapshot!(messages.join("\n"));
     }
 

@@ -94,7 +94,8 @@ pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result
         });
         let directory = work.path().join(format!("trial-{}", index + 1));
         std::fs::create_dir(&directory).context("cannot create the directory of a trial")?;
-        let site = Site { source, images: &images, directory: &directory, cancel, observer };
+        let cache = &workspace.cache();
+        let site = Site { source, images: &images, directory: &directory, cache, cancel, observer };
         let trial = trial::run(trial_plan, &plan.scenario, &site)?;
         // What a command has put into the background does not disturb the next trial.
         kill_marked(&directory);

@@ -269,6 +269,9 @@ pub struct Variant {
     /// What differs from the defaults.
     #[serde(default)]
     pub settings: Settings,
+    /// One trial each with this as the setting `version`: versions of a tool side by side.
+    #[serde(default)]
+    pub versions: Vec<String>,
     /// Only on these engines; on all of the subject's that the strategy knows when absent.
     pub engines: Option<Vec<Engine>>,
     /// Only with these applications; with all of the subject's when absent.
@@ -281,6 +284,35 @@ pub struct Variant {
 }
 
 impl Variant {
+    /// The forms that it stands for: one for each of its versions, or itself.
+    ///
+    /// # Errors
+    /// When its settings name a version, too.
+    pub fn forms(&self) -> Result<Vec<Form>, String> {
+        if self.versions.is_empty() {
+            return Ok(vec![Form { name: self.name.clone(), settings: self.settings.clone() }]);
+        }
+        if self.settings.contains_key("version") {
+            return Err("its settings name a version, and it has versions: give one of them".into());
+        }
+        let with = |version: &String| {
+            let mut settings = self.settings.clone();
+            settings.insert("version".into(), version.clone().into());
+            Form { name: self.name.as_ref().map(|name| format!("{name} {version}")), settings }
+        };
+        Ok(self.versions.iter().map(with).collect())
+    }
+}
+
+/// One form of a variant.
+pub struct Form {
+    /// As of the variant; tells its versions apart.
+    pub name: Option<String>,
+    /// What differs from the defaults.
+    pub settings: Settings,
+}
+
+impl Form {
     /// Its name, or the settings that it has, with `separator` between them.
     pub fn label(&self, separator: &str) -> String {
         let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -1,5 +1,6 @@
 //! One trial, from an empty directory to its record.
 
+mod equipment;
 mod examine;
 mod record;
 mod stage;
@@ -21,10 +22,12 @@ use crate::measure::{calibration, storage};
 use crate::plan::{TrialPlan, stall_seconds};
 use crate::process::{Account, Cancel, Counters, Launcher};
 use crate::scenario::Scenario;
+use crate::strategy::tool::Program;
 use crate::strategy::watch::{Halt, Watch};
 use crate::strategy::{self, BackupContext, Moments, RestoreContext, Shipper, Strategy};
 use crate::subject::Subject;
 use crate::verify::{self, ContentDigest};
+use crate::wheel::Shelf;
 use crate::workload::application::Task;
 
 /// A dataset that is ready for trials, on one engine.
@@ -58,6 +61,8 @@ pub struct Site<'a> {
     pub images: &'a Images,
     /// An empty directory of its own.
     pub directory: &'a Path,
+    /// The cache of the workspace, on the same file system.
+    pub cache: &'a Path,
     /// The user's wish to stop.
     pub cancel: &'a Cancel,
     /// Who is told what happens.
@@ -90,7 +95,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 pub fn run(plan: &TrialPlan, scenario: &Scenario, site: &Site<'_>) -> Result<Trial> {
     let strategy = strategy::named(plan.strategy)?;
     let mut drill = Drill::new(plan, scenario, site, strategy);
-    if let Some(missing) = drill.missing() {
+    if let Some(missing) = drill.missing()? {
         return Ok(drill.unavailable(&missing));
     }
     let (board, sampled) = (drill.board.clone(), drill.sampled());
@@ -126,7 +131,10 @@ struct Drill<'a> {
     reference: Span,
     /// The phase in which the application ended by itself, and what is known about that.
     died: Option<String>,
+    /// The strategy's program, where its settings name one.
+    program: Option<Program>,
     shipper: Option<Box<dyn Shipper>>,
+    shipping_cpu_share: Option<f64>,
     backup: Option<BackupOutcome>,
     disaster_ns: u64,
     restore: Option<RestoreOutcome>,
@@ -177,7 +185,9 @@ impl<'a> Drill<'a> {
             epoch_ns: 0,
             reference: Span { from_ns: 0, to_ns: 0 },
             died: None,
+            program: None,
             shipper: None,
+            shipping_cpu_share: None,
             backup: None,
             disaster_ns: 0,
             restore: None,
@@ -190,24 +200,6 @@ impl<'a> Drill<'a> {
 
     fn place(&self, name: &str) -> PathBuf {
         self.site.directory.join(name)
-    }
-
-    /// What this machine lacks for the strategy, and how to get it.
-    fn missing(&self) -> Option<String> {
-        if let Some(missing) = self.strategy.missing(&self.plan.settings, self.plan.deployment.engine) {
-            return Some(missing);
-        }
-        if self.strategy.leaves_out_never_completed() && self.scenario.database.is_some() {
-            return Some("it knows the tracker's tables alone, and a database of your own has others".into());
-        }
-        match &self.site.images.tools {
-            Some(Err(cause)) if self.plan.is_contained() => Some(format!("the tools image is not here: {cause}")),
-            _ => None,
-        }
-    }
-
-    fn tools(&self) -> Option<&'a Image> {
-        self.site.images.tools.as_ref().and_then(|tools| tools.as_ref().ok())
     }
 
     fn sampled(&self) -> Sampled {
@@ -295,24 +287,6 @@ impl<'a> Drill<'a> {
         Watch::new(&self.launcher, &directory, deadline, stall_after)
     }
 
-    fn with_backup_context<T>(
-        &self,
-        subject: &mut Subject,
-        watch: &mut Watch,
-        call: impl FnOnce(&dyn Strategy, &mut BackupContext<'_>) -> T,
-    ) -> T {
-        let destination = self.place("artifact");
-        let mut context = BackupContext {
-            subject,
-            destination: &destination,
-            settings: &self.plan.settings,
-            scenario_directory: &self.scenario.directory,
-            watch,
-            tools: self.tools(),
-        };
-        call(self.strategy, &mut context)
-    }
-
     /// True when there is an artifact.
     fn backup(&mut self, subject: &mut Subject) -> Result<bool> {
         self.cached_share = storage::cached_share(subject.data()).ok();
@@ -322,10 +296,14 @@ impl<'a> Drill<'a> {
         let mut watch = self.watch(self.place("artifact"), Some(stall_after));
         watch.expected_bytes = Some(self.site.source.bytes);
         self.board.follow(Some(watch.remaining.clone()));
+        let before = self.shipped();
         let halt =
             self.with_backup_context(subject, &mut watch, |strategy, context| strategy.backup(context)).err();
         let to_ns = now_ns();
         self.board.follow(None);
+        if let Some((before, after)) = before.zip(self.shipped()) {
+            watch.counters.add(&after.since(&before));
+        }
         if let Some(Halt::Error(error)) = halt {
             return Err(error);
         }
@@ -342,8 +320,14 @@ impl<'a> Drill<'a> {
     }
 
     fn tail(&mut self, subject: &Subject) -> Result<()> {
-        self.board.enter("tail");
-        self.wait(subject, self.scenario.trial.tail_seconds)
+        let from_ns = self.board.enter("tail");
+        let before = self.shipped();
+        self.wait(subject, self.scenario.trial.tail_seconds)?;
+        let after = before.zip(self.shipped());
+        self.shipping_cpu_share = after.map(|(before, after)| {
+            after.since(&before).cpu_seconds / seconds_between(from_ns, now_ns())
+        });
+        Ok(())
     }
 
     fn disaster(&mut self, subject: &mut Subject) -> Result<()> {
@@ -391,6 +375,7 @@ impl<'a> Drill<'a> {
             moments: self.moments(),
             watch: &mut watch,
             tools: self.tools(),
+            program: self.program.as_ref(),
         };
         let halt = self.strategy.restore(&mut context).err();
         if let Some(Halt::Error(error)) = halt {

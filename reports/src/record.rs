@@ -391,6 +391,10 @@ pub struct Resources {
     pub harness: Usage,
     /// The largest WAL or rollback journal beside the live database.
     pub journal_bytes_max: Option<u64>,
+    /// CPU seconds a second of what ships continuously, over the tail: with no writes declared, what it costs while it is
+    /// idle. Null where nothing ships.
+    #[serde(default)]
+    pub shipping_cpu_share: Option<f64>,
 }
 
 /// What a group of processes used. Null: it had no process, or the kernel did not tell.

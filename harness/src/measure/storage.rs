@@ -1,6 +1,6 @@
 //! Files on the measured disk: durability, the page cache, and space.
 
-use std::fs::File;
+use std::fs::{DirEntry, File};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -22,25 +22,30 @@ pub fn files(path: &Path) -> Vec<PathBuf> {
     entries.iter().flat_map(|entry| files(entry)).collect()
 }
 
-/// Makes everything below a directory durable, the names included. What is removed meanwhile, as by a program that goes
-/// on shipping changes, needs no durability.
+/// Makes everything below a directory durable, the names included. Somebody may still make and remove files there: what
+/// is gone needs nothing.
 ///
 /// # Errors
 /// When something cannot be opened or synchronised.
 pub fn sync_tree(directory: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(directory)? {
-        let entry = entry?;
-        let synced = entry.file_type().and_then(|kind| match kind {
-            kind if kind.is_dir() => sync_tree(&entry.path()),
-            kind if kind.is_file() => File::open(entry.path())?.sync_all(),
-            _ => Ok(()),
-        });
-        match synced {
+        match sync_entry(&entry?) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            other => other?,
+            synced => synced?,
         }
     }
     File::open(directory)?.sync_all()
+}
+
+fn sync_entry(entry: &DirEntry) -> io::Result<()> {
+    let kind = entry.file_type()?;
+    if kind.is_dir() {
+        sync_tree(&entry.path())
+    } else if kind.is_file() {
+        File::open(entry.path())?.sync_all()
+    } else {
+        Ok(())
+    }
 }
 
 /// Bytes of a file, or of all files below a directory; 0 when there is nothing.

@@ -4,12 +4,15 @@ mod cold_copy;
 mod external;
 mod files;
 mod hot_copy;
+mod litestream;
 mod mydumper;
 mod mysql_binlog;
 mod mysql_clone;
 mod mysql_dump;
 mod mysql_tools;
 mod selective;
+mod shipping;
+mod sqlite3_rsync;
 mod sqlite_cli_backup;
 mod sqlite_dump;
 mod sqlite_online_backup;
@@ -26,14 +29,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::container::Container;
+use crate::container::{Container, Mount, Network, Spec};
 use crate::error::{Error, Result};
 use crate::images::Image;
-use crate::process::{Account, Child};
+use crate::process::{Account, Child, Counters};
 use crate::scenario::Engine;
-use crate::subject::Subject;
+use crate::subject::{ARTIFACT, Subject};
+use crate::wheel::Shelf;
 use crate::worker::{Job, Progress};
-use tool::Tool;
+use tool::{Program, Tool};
 use watch::{Halt, Watch};
 
 /// All strategies, in alphabetical order.
@@ -41,6 +45,7 @@ pub const STRATEGIES: &[&dyn Strategy] = &[
     &cold_copy::ColdCopy,
     &external::External,
     &hot_copy::HotCopy,
+    &litestream::Litestream,
     &mydumper::Mydumper,
     &mysql_binlog::MysqlBinlog,
     &mysql_clone::MysqlClone,
@@ -50,6 +55,7 @@ pub const STRATEGIES: &[&dyn Strategy] = &[
     &sqlite_dump::SqliteDump,
     &sqlite_online_backup::SqliteOnlineBackup,
     &sqlite_vacuum_into::SqliteVacuumInto,
+    &sqlite3_rsync::Sqlite3Rsync,
     &xtrabackup::Xtrabackup,
 ];
 
@@ -94,6 +100,15 @@ pub trait Strategy: Sync {
     /// True when it leaves out the torrents that were never completed: that they are missing is no loss then.
     fn leaves_out_never_completed(&self) -> bool {
         false
+    }
+
+    /// The program that these settings name, where that is none of the card's tools: looked for, or fetched, before the
+    /// trial begins.
+    ///
+    /// # Errors
+    /// [`Error::Environment`] with what is missing and how to get it; [`Error::Interrupted`].
+    fn program(&self, _settings: &Settings, _shelf: &Shelf<'_>) -> Result<Option<Program>> {
+        Ok(None)
     }
 
     /// Starts what ships all the while, before the backup is called; most strategies ship nothing.
@@ -249,6 +264,15 @@ pub trait Shipper {
     fn output(&self) -> String {
         String::new()
     }
+
+    /// Starts it once more after [`Shipper::kill`], as it was started first.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    fn start_again(&mut self) -> Result<()>;
+
+    /// What it has used so far; `None` where nobody knows.
+    fn counters(&self) -> Option<Counters>;
 }
 
 /// Time as a multiple of a plain copy's, in orders of size: only plans use it.
@@ -299,6 +323,10 @@ pub struct BackupContext<'a> {
     pub watch: &'a mut Watch,
     /// The image of the tools; there is one when the strategy's card says that it needs it.
     pub tools: Option<&'a Image>,
+    /// What [`Strategy::program`] found.
+    pub program: Option<&'a Program>,
+    /// What [`Strategy::arm`] started.
+    pub shipper: Option<&'a mut dyn Shipper>,
 }
 
 impl BackupContext<'_> {
@@ -329,6 +357,8 @@ pub struct RestoreContext<'a> {
     pub watch: &'a mut Watch,
     /// As in [`BackupContext`].
     pub tools: Option<&'a Image>,
+    /// As in [`BackupContext`].
+    pub program: Option<&'a Program>,
 }
 
 impl Shipper for Container {
@@ -338,6 +368,14 @@ impl Shipper for Container {
 
     fn kill(&mut self) {
         Container::kill(self);
+    }
+
+    fn start_again(&mut self) -> Result<()> {
+        Container::start_again(self)
+    }
+
+    fn counters(&self) -> Option<Counters> {
+        Container::counters(self)
     }
 }
 
@@ -356,6 +394,18 @@ fn spawn_work(watch: &Watch, name: &str, task: Value) -> Result<Child, Halt> {
     let job = Job::Strategy { name: name.to_owned(), task };
     let (child, _stdin) = watch.launcher.worker(Account::Strategy, &job)?;
     Ok(child)
+}
+
+/// A pipeline of tools, as a line for the shell, that reaches the artifact and nothing else.
+///
+/// # Errors
+/// Without the image of the tools.
+fn contained(name: &'static str, tools: Option<&Image>, artifact: &Path, script: &str) -> Result<Spec, Halt> {
+    let image = tools.ok_or_else(|| Halt::Failed("there is no tools image".into()))?;
+    let mut spec = Spec::shell(&image.reference, name, script);
+    spec.network = Network::None;
+    spec.mounts.push(Mount { host: artifact.to_owned(), container: ARTIFACT.into(), read_only: false });
+    Ok(spec)
 }
 
 #[cfg(test)]

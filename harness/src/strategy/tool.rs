@@ -1,6 +1,6 @@
 //! Commands that strategies run, as operators run them: found on PATH, with their version in the record.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A command that has to be on PATH.
@@ -34,6 +34,16 @@ pub fn on_path(command: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|directory| directory.join(command)).find(|file| file.is_file())
 }
 
+/// A program in the form that a variant asks for.
+pub struct Program {
+    /// What the record calls it.
+    pub name: &'static str,
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it says about its version.
+    pub version: String,
+}
+
 impl Tool {
     /// Where PATH has it.
     pub fn path(&self) -> Option<PathBuf> {
@@ -42,8 +52,12 @@ impl Tool {
 
     /// The first line that it says about its version; `None` when it is not there or cannot be run.
     pub fn version(&self) -> Option<String> {
-        let output =
-            Command::new(self.path()?).arg(self.version_argument).stdin(Stdio::null()).output().ok()?;
+        self.version_at(&self.path()?)
+    }
+
+    /// As [`Tool::version`], of the program in another place.
+    pub fn version_at(&self, path: &Path) -> Option<String> {
+        let output = Command::new(path).arg(self.version_argument).stdin(Stdio::null()).output().ok()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         output.status.success().then(|| text.lines().next().unwrap_or("unknown").trim().to_owned())
     }

@@ -91,6 +91,9 @@ pub struct Watch {
     /// When the result was durable, by the common clock; `None` until it is.
     pub durable_ns: Option<u64>,
     directory: PathBuf,
+    /// What grows when the operation gets on.
+    growing: Vec<PathBuf>,
+    rests: Duration,
     deadline: Instant,
     stall_after: Option<Duration>,
     running_seconds: f64,
@@ -118,6 +121,8 @@ impl Watch {
             output: String::new(),
             durable_ns: None,
             directory: directory.to_owned(),
+            growing: vec![directory.to_owned()],
+            rests: Duration::ZERO,
             deadline: now + deadline,
             stall_after,
             running_seconds: 0.0,
@@ -166,17 +171,23 @@ impl Watch {
     /// [`Halt::Failed`] with the condition's error, or why there is nothing to wait for any more.
     pub fn wait_until(
         &mut self,
-        what: &str,
         condition: &mut dyn FnMut() -> Result<bool, String>,
     ) -> Result<(), Halt> {
         while !condition().map_err(Halt::Failed)? {
-            self.observe(None).map_err(|halt| match halt {
-                Halt::TimedOut => Halt::Failed(format!("the deadline passed before {what}")),
-                other => other,
-            })?;
+            self.observe(None)?;
             std::thread::sleep(TICK);
         }
         Ok(())
+    }
+
+    /// Another part of the operation begins: from now on it is progress when one of these grows, and nobody knows how
+    /// large they get. By design they may stay as they are for as long as `rests`.
+    pub fn follow_growth_of(&mut self, places: Vec<PathBuf>, rests: Duration) {
+        self.growing = places;
+        self.rests = rests;
+        self.expected_bytes = None;
+        self.low = 1.0;
+        self.low_since = Instant::now();
     }
 
     /// Makes what was built durable, and notes when it was.
@@ -223,7 +234,7 @@ impl Watch {
             self.progress = Some(progress);
             self.note_remaining(progress.remaining);
         } else if self.progress.is_none() {
-            self.note_growth(bytes(&self.directory));
+            self.note_growth(self.growing.iter().map(|place| bytes(place)).sum());
         }
         let now = Instant::now();
         if now >= self.deadline {
@@ -231,7 +242,7 @@ impl Watch {
         }
         let quiet = now.duration_since(self.low_since);
         match self.stall_after {
-            Some(stall_after) if quiet >= stall_after => Err(Halt::Stalled(quiet)),
+            Some(stall_after) if quiet >= stall_after + self.rests => Err(Halt::Stalled(quiet)),
             _ => Ok(()),
         }
     }
@@ -290,6 +301,25 @@ mod tests {
         std::thread::sleep(Duration::from_millis(120));
         assert!(matches!(watch.observe(at(0.5, 0)), Err(Halt::Stalled(_))));
         assert_eq!(watch.furthest(), Some(0.5));
+    }
+
+    #[test]
+    fn a_part_that_began_later_has_its_own_lows() {
+        let directory = tempfile::tempdir().unwrap();
+        let (first, second) = (directory.path().join("first"), directory.path().join("second"));
+        std::fs::write(&first, [1; 100]).unwrap();
+        let mut watch = watch(Duration::from_millis(100));
+        watch.follow_growth_of(vec![first], Duration::from_secs(60));
+        assert!(watch.observe(None).is_ok());
+        std::thread::sleep(Duration::from_millis(120));
+        assert!(watch.observe(None).is_ok(), "it may rest");
+        watch.follow_growth_of(vec![second.clone()], Duration::ZERO);
+        // Less than what the first part had made, and a beginning all the same.
+        std::fs::write(&second, [1; 10]).unwrap();
+        std::thread::sleep(Duration::from_millis(120));
+        assert!(watch.observe(None).is_ok());
+        std::thread::sleep(Duration::from_millis(120));
+        assert!(matches!(watch.observe(None), Err(Halt::Stalled(_))));
     }
 
     #[test]

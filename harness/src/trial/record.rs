@@ -149,6 +149,7 @@ impl Drill<'_> {
             strategy: roster.used(Account::Strategy).map(usage).unwrap_or_default(),
             harness: usage(harness),
             journal_bytes_max: self.board.journal_bytes_max(),
+            shipping_cpu_share: self.shipping_cpu_share,
         }
     }
 
@@ -161,6 +162,7 @@ impl Drill<'_> {
         let tools = self.strategy.tools(self.plan.deployment.engine).iter();
         let mut versions: BTreeMap<String, String> =
             tools.filter_map(|tool| Some((tool.command.to_owned(), tool.version()?))).collect();
+        versions.extend(self.program.iter().map(|program| (program.name.to_owned(), program.version.clone())));
         let (deployment, images) = (self.plan.deployment, self.site.images);
         if deployment.engine == Engine::Sqlite {
             versions.insert("sqlite (library)".into(), rusqlite::version().into());

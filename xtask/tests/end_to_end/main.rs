@@ -4,6 +4,7 @@ mod bad_input;
 mod containers;
 mod endings;
 mod own;
+mod shipping;
 mod strategies;
 
 use std::path::{Path, PathBuf};

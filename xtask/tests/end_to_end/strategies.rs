@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use harness::strategy::STRATEGIES;
+use harness::strategy::{Card, Kind, STRATEGIES};
 use reports::record::{Check, Verdict};
 
 use super::*;
@@ -28,9 +28,15 @@ pub fn variants_for(engine: &str) -> (String, usize) {
     (variants, count)
 }
 
+fn card_of(trial: &Trial) -> Card {
+    STRATEGIES.iter().map(|strategy| strategy.card()).find(|card| card.name == trial.strategy).unwrap()
+}
+
 fn lacks_a_tool(trial: &Trial) -> bool {
-    let strategy = STRATEGIES.iter().find(|strategy| strategy.card().name == trial.strategy).unwrap();
-    strategy.card().tools.iter().any(|tool| tool.missing().is_some())
+    let card = card_of(trial);
+    let without_docker = std::env::var_os("BACKUP_DRILL_WITHOUT_DOCKER").is_some();
+    card.tools.iter().any(|tool| tool.missing().is_some())
+        || (card.contained && without_docker && trial.verdict == Verdict::Unavailable)
 }
 
 /// What any artifact has at least: a selection of the rows is small.
@@ -66,11 +72,17 @@ fn every_sqlite_strategy_restores_in_both_journal_modes_or_says_why_not() {
     let results = place.results();
     assert_eq!(results.trials.len(), count * 2, "{}", text(&output));
     for trial in results.trials.iter().filter(|trial| !trial.control) {
+        // It waits for no lock.
+        if trial.id.starts_with("sqlite3-rsync/delete") && trial.verdict == Verdict::Failed {
+            assert!(trial.reason.contains("database is locked"), "{}", trial.reason);
+            continue;
+        }
         assert_restorable(trial);
         if !lacks_a_tool(trial) {
             assert!(trial.backup.as_ref().unwrap().bytes_written > Some(least_bytes(trial)), "{}", trial.id);
             // The tail was written after every backup had ended.
-            assert!(trial.recovery_point.as_ref().unwrap().lost_writes > 0, "{}", trial.id);
+            let lost = trial.recovery_point.as_ref().unwrap().lost_writes;
+            assert!(lost > 0 || card_of(trial).kind == Kind::Continuous, "{}", trial.id);
         }
     }
     let cold = trial(&results, "cold-copy/wal").impact.as_ref().unwrap();
