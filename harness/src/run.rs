@@ -112,8 +112,8 @@ pub fn cached_bytes(plan: &Plan, directory: &Path) -> u64 {
     cached.map(|(_, _, bytes)| bytes).sum()
 }
 
-/// Gets the images that these trials need. Without those of a subject there is no run; without the tools, only some
-/// strategies are unavailable.
+/// Gets the images that these trials need. Without those of a subject there is no run; without those of strategies,
+/// only some of these are unavailable.
 fn obtain_images(
     trials: &[&TrialPlan],
     scenario: &Scenario,
@@ -123,8 +123,6 @@ fn obtain_images(
     let named = &scenario.subject.images;
     let any = |wanted: &dyn Fn(&TrialPlan) -> bool| trials.iter().any(|trial| wanted(trial));
     let obtain = |kind, named: &Option<String>| images::obtain(kind, named.as_deref(), launcher, observer);
-    let contained =
-        |trial: &TrialPlan| strategy::named(trial.strategy).is_ok_and(|found| found.card().contained);
     let mut images = Images::default();
     if any(&|trial| trial.deployment.engine == Engine::Mysql) {
         images.mysql = Some(obtain(Kind::Mysql, &named.mysql)?);
@@ -132,12 +130,18 @@ fn obtain_images(
     if any(&|trial| trial.deployment.app == App::Tracker) {
         images.tracker = Some(obtain(Kind::Tracker, &named.tracker)?);
     }
-    if any(&contained) {
-        images.tools = match obtain(Kind::Tools, &None) {
-            Ok(image) => Some(Ok(image)),
-            Err(Error::Environment(cause)) => Some(Err(cause)),
-            Err(error) => return Err(error),
-        };
+    let uses = |trial: &TrialPlan, kind| {
+        strategy::named(trial.strategy).is_ok_and(|found| found.image() == Some(kind))
+    };
+    for kind in Kind::ALL {
+        if any(&|trial| uses(trial, kind)) {
+            let obtained = match obtain(kind, &None) {
+                Ok(image) => Ok(image),
+                Err(Error::Environment(cause)) => Err(cause),
+                Err(error) => return Err(error),
+            };
+            images.tools.insert(kind, obtained);
+        }
     }
     Ok(images)
 }

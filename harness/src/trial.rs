@@ -5,15 +5,17 @@ mod record;
 mod stage;
 mod verdict;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use reports::record::Trial;
 
+use crate::configuration::{self, Listing};
 use crate::error::{Error, Result};
 use crate::event::Observer;
-use crate::images::Image;
+use crate::images::{Image, Kind};
 use crate::measure::clock::{now_ns, seconds_between};
 use crate::measure::impact::Span;
 use crate::measure::sampler::{self, Board, Sampled};
@@ -46,8 +48,8 @@ pub struct Images {
     pub mysql: Option<Image>,
     /// The tracker.
     pub tracker: Option<Image>,
-    /// The tools, or why they cannot be had: that is no obstacle to strategies without any.
-    pub tools: Option<Result<Image, String>>,
+    /// What strategies make containers from, or why it cannot be had: that is no obstacle to strategies without any.
+    pub tools: HashMap<Kind, Result<Image, String>>,
 }
 
 /// What a trial runs with.
@@ -126,6 +128,8 @@ struct Drill<'a> {
     reference: Span,
     /// The phase in which the application ended by itself, and what is known about that.
     died: Option<String>,
+    /// The configuration files as they were, where the strategy takes them along.
+    configuration: Option<Listing>,
     shipper: Option<Box<dyn Shipper>>,
     backup: Option<BackupOutcome>,
     disaster_ns: u64,
@@ -175,6 +179,7 @@ impl<'a> Drill<'a> {
             epoch_ns: 0,
             reference: Span { from_ns: 0, to_ns: 0 },
             died: None,
+            configuration: None,
             shipper: None,
             backup: None,
             disaster_ns: 0,
@@ -196,14 +201,14 @@ impl<'a> Drill<'a> {
         if let Some(missing) = card.tools.iter().find_map(|tool| tool.missing()) {
             return Some(missing);
         }
-        match &self.site.images.tools {
-            Some(Err(cause)) if card.contained => Some(format!("the tools image is not here: {cause}")),
-            _ => None,
-        }
+        let kind = self.strategy.image()?;
+        let cause = self.site.images.tools.get(&kind)?.as_ref().err()?;
+        Some(format!("the {} image is not here: {cause}", kind.name()))
     }
 
+    /// What the strategy's containers are made from.
     fn tools(&self) -> Option<&'a Image> {
-        self.site.images.tools.as_ref().and_then(|tools| tools.as_ref().ok())
+        self.site.images.tools.get(&self.strategy.image()?)?.as_ref().ok()
     }
 
     fn sampled(&self) -> Sampled {
@@ -224,6 +229,10 @@ impl<'a> Drill<'a> {
         let mut subject = self.stage("live")?;
         calibration::duplicate(&self.launcher, &self.site.source.database, subject.data())?;
         stage::set_journal_mode(self.plan.deployment, subject.data())?;
+        if self.strategy.takes_configuration() {
+            let beside = self.place("live").join(configuration::DIRECTORY);
+            self.configuration = Some(configuration::make(&beside).context("cannot make configuration files")?);
+        }
         subject.start_services()?;
         self.epoch_ns = now_ns() + LEAD_NS;
         subject.begin(Task::Work {
@@ -297,10 +306,15 @@ impl<'a> Drill<'a> {
         watch: &mut Watch,
         call: impl FnOnce(&dyn Strategy, &mut BackupContext<'_>) -> T,
     ) -> T {
-        let destination = self.place("artifact");
-        let settings = &self.plan.settings;
-        let tools = self.tools();
-        call(self.strategy, &mut BackupContext { subject, destination: &destination, settings, watch, tools })
+        let mut context = BackupContext {
+            subject,
+            destination: &self.place("artifact"),
+            settings: &self.plan.settings,
+            watch,
+            tools: self.tools(),
+            shipper: self.shipper.as_deref(),
+        };
+        call(self.strategy, &mut context)
     }
 
     /// True when there is an artifact.
@@ -322,7 +336,7 @@ impl<'a> Drill<'a> {
         let succeeded = halt.is_none();
         self.note_life(subject);
         self.backup = Some(BackupOutcome {
-            span: Span { from_ns, to_ns },
+            span: Span { from_ns: watch.began_ns.unwrap_or(from_ns), to_ns },
             durable_ns: watch.durable_ns.filter(|_| succeeded),
             halt,
             watch,

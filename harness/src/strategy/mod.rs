@@ -3,11 +3,14 @@
 mod cold_copy;
 mod files;
 mod hot_copy;
+mod maintenance_window;
 mod mydumper;
 mod mysql_binlog;
 mod mysql_clone;
 mod mysql_dump;
 mod mysql_tools;
+mod sidecar;
+mod sidecar_container;
 mod sqlite_cli_backup;
 mod sqlite_dump;
 mod sqlite_online_backup;
@@ -25,8 +28,8 @@ use serde_json::Value;
 
 use crate::container::Container;
 use crate::error::{Error, Result};
-use crate::images::Image;
-use crate::process::{Account, Child};
+use crate::images::{self, Image};
+use crate::process::{Account, Child, Counters};
 use crate::subject::Subject;
 use crate::worker::{Job, Progress};
 use tool::Tool;
@@ -36,10 +39,12 @@ use watch::{Halt, Watch};
 pub const STRATEGIES: &[&dyn Strategy] = &[
     &cold_copy::ColdCopy,
     &hot_copy::HotCopy,
+    &maintenance_window::MaintenanceWindow,
     &mydumper::Mydumper,
     &mysql_binlog::MysqlBinlog,
     &mysql_clone::MysqlClone,
     &mysql_dump::MysqlDump,
+    &sidecar::Sidecar,
     &sqlite_cli_backup::SqliteCliBackup,
     &sqlite_dump::SqliteDump,
     &sqlite_online_backup::SqliteOnlineBackup,
@@ -54,6 +59,17 @@ pub type Settings = serde_json::Map<String, Value>;
 pub trait Strategy: Sync {
     /// What it is, promises and needs.
     fn card(&self) -> Card;
+
+    /// The image that its containers are made from, where it has any.
+    fn image(&self) -> Option<images::Kind> {
+        self.card().contained.then_some(images::Kind::Tools)
+    }
+
+    /// True when it takes configuration files along: each of its trials has some beside the database, and holds what
+    /// comes back against them.
+    fn takes_configuration(&self) -> bool {
+        false
+    }
 
     /// Completes given settings with the defaults.
     ///
@@ -117,7 +133,7 @@ pub struct Card {
     pub settings: &'static [(&'static str, &'static str)],
     /// Commands that have to be on PATH.
     pub tools: &'static [Tool],
-    /// True when it runs commands of the tools image.
+    /// True when it runs commands in containers: of the tools image, if [`Strategy::image`] does not say otherwise.
     pub contained: bool,
     /// What it costs, for plans.
     pub cost: Cost,
@@ -197,6 +213,16 @@ pub trait Shipper {
     /// What is known about its end, when it ended by itself.
     fn ended(&self) -> Option<String>;
 
+    /// What it has used so far; `None` where nobody knows.
+    fn counters(&self) -> Option<Counters> {
+        None
+    }
+
+    /// For messages: how it is, and what it said last.
+    fn last_words(&self) -> String {
+        String::new()
+    }
+
     /// Ends it with SIGKILL.
     fn kill(&mut self);
 }
@@ -245,8 +271,10 @@ pub struct BackupContext<'a> {
     pub settings: &'a Settings,
     /// Runs the strategy's processes, watched for progress, stall and deadline.
     pub watch: &'a mut Watch,
-    /// The image of the tools; there is one when the strategy's card says that it needs it.
+    /// The image of the kind that [`Strategy::image`] names.
     pub tools: Option<&'a Image>,
+    /// What was armed; nothing while it is.
+    pub shipper: Option<&'a dyn Shipper>,
 }
 
 impl BackupContext<'_> {
@@ -280,6 +308,14 @@ pub struct RestoreContext<'a> {
 impl Shipper for Container {
     fn ended(&self) -> Option<String> {
         (!self.is_running()).then(|| format!("what shipped the changes ended: {}", self.last_words()))
+    }
+
+    fn counters(&self) -> Option<Counters> {
+        Container::counters(self)
+    }
+
+    fn last_words(&self) -> String {
+        Container::last_words(self)
     }
 
     fn kill(&mut self) {
@@ -326,7 +362,7 @@ mod tests {
         let Err(error) = named("cold-cpoy") else { panic!("there is no such strategy") };
         insta::assert_snapshot!(
             error,
-            @"unknown strategy 'cold-cpoy' (did you mean 'cold-copy'?): there are cold-copy, hot-copy, mydumper, mysql-binlog, mysql-clone, mysql-dump, sqlite-cli-backup, sqlite-dump, sqlite-online-backup, sqlite-vacuum-into, xtrabackup"
+            @"unknown strategy 'cold-cpoy' (did you mean 'cold-copy'?): there are cold-copy, hot-copy, maintenance-window, mydumper, mysql-binlog, mysql-clone, mysql-dump, sidecar, sqlite-cli-backup, sqlite-dump, sqlite-online-backup, sqlite-vacuum-into, xtrabackup"
         );
     }
 }

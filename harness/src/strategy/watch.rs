@@ -90,7 +90,11 @@ pub struct Watch {
     pub output: String,
     /// When the result was durable, by the common clock; `None` until it is.
     pub durable_ns: Option<u64>,
+    /// When what is measured began, by the common clock, where it had to wait for its turn; `None`: with the call.
+    pub began_ns: Option<u64>,
     directory: PathBuf,
+    /// Bytes that were in the directory before what is watched.
+    bytes_before: u64,
     deadline: Instant,
     stall_after: Option<Duration>,
     running_seconds: f64,
@@ -117,7 +121,9 @@ impl Watch {
             counters: Counters::default(),
             output: String::new(),
             durable_ns: None,
+            began_ns: None,
             directory: directory.to_owned(),
+            bytes_before: 0,
             deadline: now + deadline,
             stall_after,
             running_seconds: 0.0,
@@ -170,13 +176,37 @@ impl Watch {
         condition: &mut dyn FnMut() -> Result<bool, String>,
     ) -> Result<(), Halt> {
         while !condition().map_err(Halt::Failed)? {
-            self.observe(None).map_err(|halt| match halt {
+            self.pause(TICK).map_err(|halt| match halt {
                 Halt::TimedOut => Halt::Failed(format!("the deadline passed before {what}")),
                 other => other,
             })?;
-            std::thread::sleep(TICK);
         }
         Ok(())
+    }
+
+    /// Lets a moment pass for what goes on elsewhere, and looks after it.
+    ///
+    /// # Errors
+    /// Why it is to be ended.
+    pub fn pause(&mut self, moment: Duration) -> Result<(), Halt> {
+        self.observe(None)?;
+        std::thread::sleep(moment);
+        Ok(())
+    }
+
+    /// Watches what begins now: only what grows from here on is progress, towards `expected_bytes` where somebody
+    /// knows them.
+    pub fn watch_anew(&mut self, expected_bytes: Option<u64>) {
+        self.expected_bytes = expected_bytes;
+        self.bytes_before = bytes(&self.directory);
+        self.low = 1.0;
+        self.low_since = Instant::now();
+    }
+
+    /// Enters what was used by something that this did not start, in the time for which it was watched.
+    pub fn account(&mut self, used: Counters, running: Duration) {
+        self.counters = used;
+        self.running_seconds = running.as_secs_f64();
     }
 
     /// Makes what was built durable, and notes when it was.
@@ -215,7 +245,7 @@ impl Watch {
             self.progress = Some(progress);
             self.note_remaining(progress.remaining);
         } else if self.progress.is_none() {
-            self.note_growth(bytes(&self.directory));
+            self.note_growth(bytes(&self.directory).saturating_sub(self.bytes_before));
         }
         let now = Instant::now();
         if now >= self.deadline {
@@ -289,6 +319,23 @@ mod tests {
         let launcher = Launcher::new(Path::new("nowhere"), &Cancel::default());
         let mut watch = Watch::new(&launcher, Path::new("nowhere"), Duration::ZERO, None);
         assert!(matches!(watch.observe(at(0.5, 0)), Err(Halt::TimedOut)));
+    }
+
+    #[test]
+    fn what_was_there_before_is_no_progress() {
+        let directory = tempfile::tempdir().unwrap();
+        let launcher = Launcher::new(Path::new("nowhere"), &Cancel::default());
+        let hour = Duration::from_secs(3600);
+        let mut watch = Watch::new(&launcher, directory.path(), hour, Some(Duration::from_millis(100)));
+        std::fs::write(directory.path().join("earlier"), [0; 900]).unwrap();
+        watch.watch_anew(Some(1000));
+        std::fs::write(directory.path().join("later"), [0; 250]).unwrap();
+        assert!(watch.observe(None).is_ok());
+        assert_eq!(watch.furthest(), Some(0.25));
+        std::thread::sleep(Duration::from_millis(120));
+        assert!(matches!(watch.observe(None), Err(Halt::Stalled(_))));
+        watch.watch_anew(None);
+        assert!(watch.observe(None).is_ok());
     }
 
     #[test]

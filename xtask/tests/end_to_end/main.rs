@@ -3,6 +3,7 @@
 mod bad_input;
 mod containers;
 mod endings;
+mod sidecar;
 mod strategies;
 
 use std::path::{Path, PathBuf};
@@ -110,6 +111,11 @@ const SMALL: &str = r#"
     [workload]
     rates = [40]
 "#;
+
+/// True where the tests were asked to do without Docker; `cargo xtask test` lists what that leaves out.
+fn without_docker() -> bool {
+    std::env::var_os("BACKUP_DRILL_WITHOUT_DOCKER").is_some()
+}
 
 fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
