@@ -15,7 +15,7 @@ use super::*;
 fn tried(place: &Place, engine: &str, variant: &str, flags: &[&str]) -> Trial {
     let extra = format!("[subject]\nengines = [\"{engine}\"]\n{SMALL}");
     let scenario = place.scenario(&extra, &format!("[[variants]]\n{variant}\n"));
-    let output = place.run(&[&["run", scenario.to_str().unwrap()], flags].concat());
+    let output = place.run(&[&["run", scenario.to_str().unwrap()][..], flags].concat());
     place.assert_clean();
     let results = place.results();
     assert_eq!(results.trials.len(), 1, "{}", text(&output));
