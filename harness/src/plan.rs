@@ -10,6 +10,7 @@ use reports::record::Verdict;
 
 use crate::dataset::{self, DatasetSpec};
 use crate::error::{Error, Result};
+use crate::images;
 use crate::measure::storage::free_bytes;
 use crate::scenario::{App, Engine, Overrides, Scenario, SubjectSection, Variant};
 use crate::strategy::{self, Settings, Strategy};
@@ -199,10 +200,9 @@ fn copy_seconds(bytes: u64) -> f64 {
 }
 
 impl TrialPlan {
-    /// True when its strategy runs commands of the tools image.
-    pub fn is_contained(&self) -> bool {
-        let card = strategy::named(self.strategy).expect("a planned strategy is known").card();
-        card.contained && self.deployment.engine == Engine::Mysql
+    /// The image that its strategy's containers are made from.
+    pub fn image(&self) -> Option<images::Kind> {
+        strategy::named(self.strategy).expect("a planned strategy is known").image(self.deployment.engine)
     }
 
     /// About how long the trial takes, in seconds.

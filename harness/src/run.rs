@@ -116,8 +116,8 @@ pub fn cached_bytes(plan: &Plan, directory: &Path) -> u64 {
     cached.map(|(_, _, bytes)| bytes).sum()
 }
 
-/// Gets the images that these trials need. Without those of a subject there is no run; without the tools, only some
-/// strategies are unavailable.
+/// Gets the images that these trials need. Without those of a subject there is no run; without those of strategies,
+/// only some of these are unavailable.
 fn obtain_images(
     trials: &[&TrialPlan],
     scenario: &Scenario,
@@ -134,12 +134,15 @@ fn obtain_images(
     if any(&|trial| trial.deployment.app == App::Tracker) {
         images.tracker = Some(obtain(Kind::Tracker, &named.tracker)?);
     }
-    if any(&TrialPlan::is_contained) {
-        images.tools = match obtain(Kind::Tools, &None) {
-            Ok(image) => Some(Ok(image)),
-            Err(Error::Environment(cause)) => Some(Err(cause)),
-            Err(error) => return Err(error),
-        };
+    for kind in Kind::ALL {
+        if any(&|trial| trial.image() == Some(kind)) {
+            let obtained = match obtain(kind, &None) {
+                Ok(image) => Ok(image),
+                Err(Error::Environment(cause)) => Err(cause),
+                Err(error) => return Err(error),
+            };
+            images.tools.insert(kind, obtained);
+        }
     }
     Ok(images)
 }

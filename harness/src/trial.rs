@@ -6,15 +6,17 @@ mod record;
 mod stage;
 mod verdict;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use reports::record::Trial;
 
+use crate::configuration::{self, Listing};
 use crate::error::{Error, Result};
 use crate::event::Observer;
-use crate::images::Image;
+use crate::images::{Image, Kind};
 use crate::measure::clock::{now_ns, seconds_between};
 use crate::measure::impact::Span;
 use crate::measure::sampler::{self, Board, Sampled};
@@ -49,8 +51,8 @@ pub struct Images {
     pub mysql: Option<Image>,
     /// The tracker.
     pub tracker: Option<Image>,
-    /// The tools, or why they cannot be had: that is no obstacle to strategies without any.
-    pub tools: Option<Result<Image, String>>,
+    /// What strategies make containers from, or why it cannot be had: that is no obstacle to strategies without any.
+    pub tools: HashMap<Kind, Result<Image, String>>,
 }
 
 /// What a trial runs with.
@@ -133,6 +135,8 @@ struct Drill<'a> {
     died: Option<String>,
     /// The strategy's program, where its settings name one.
     program: Option<Program>,
+    /// The configuration files as they were, where the strategy takes them along.
+    configuration: Option<Listing>,
     shipper: Option<Box<dyn Shipper>>,
     shipping_cpu_share: Option<f64>,
     backup: Option<BackupOutcome>,
@@ -186,6 +190,7 @@ impl<'a> Drill<'a> {
             reference: Span { from_ns: 0, to_ns: 0 },
             died: None,
             program: None,
+            configuration: None,
             shipper: None,
             shipping_cpu_share: None,
             backup: None,
@@ -220,6 +225,10 @@ impl<'a> Drill<'a> {
         let mut subject = self.stage("live")?;
         calibration::duplicate(&self.launcher, &self.site.source.database, subject.data())?;
         stage::set_journal_mode(self.plan.deployment, subject.data())?;
+        if self.strategy.takes_configuration() {
+            let beside = self.place("live").join(configuration::DIRECTORY);
+            self.configuration = Some(configuration::make(&beside).context("cannot make configuration files")?);
+        }
         subject.start_services()?;
         self.epoch_ns = now_ns() + LEAD_NS;
         subject.begin(Task::Work {
@@ -310,7 +319,7 @@ impl<'a> Drill<'a> {
         let succeeded = halt.is_none();
         self.note_life(subject);
         self.backup = Some(BackupOutcome {
-            span: Span { from_ns, to_ns },
+            span: Span { from_ns: watch.began_ns.unwrap_or(from_ns), to_ns },
             durable_ns: watch.durable_ns.filter(|_| succeeded),
             halt,
             watch,

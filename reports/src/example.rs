@@ -193,6 +193,7 @@ fn restorable(strategy: &str) -> Trial {
             transactions: Some(Check::Pass),
             content: Some(Check::Pass),
             loss: Some(Check::Pass),
+            configuration: None,
             findings: Vec::new(),
             seconds: 3.0,
         }),

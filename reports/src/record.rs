@@ -247,7 +247,8 @@ pub struct PhaseStart {
 /// The backup itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Backup {
-    /// From the call until the artifact was durable; null when it never was.
+    /// From the call until the artifact was durable, without the wait for its turn of a strategy that backs up at
+    /// intervals; null when it never was.
     pub seconds: Option<f64>,
     /// How long it ran until it finished or was ended.
     pub elapsed_seconds: f64,
@@ -374,6 +375,10 @@ pub struct Verification {
     pub content: Option<Check>,
     /// No write is missing that the strategy promised to keep.
     pub loss: Option<Check>,
+    /// Configuration files beside the database are as they were: what they are, content, mode, owner, target of links.
+    /// Null for a strategy that takes none along.
+    #[serde(default)]
+    pub configuration: Option<Check>,
     /// What is wrong, one line a finding, at most a few dozen.
     pub findings: Vec<String>,
     /// How long verification took.

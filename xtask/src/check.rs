@@ -4,6 +4,7 @@ use std::process::Command;
 
 use harness::docker;
 use harness::error::{Error, Result};
+use harness::scenario::Engine;
 use harness::strategy::STRATEGIES;
 
 use crate::arguments::{Test, workspace_root};
@@ -68,7 +69,8 @@ fn untested(without_docker: bool) -> Vec<String> {
     }
     for strategy in STRATEGIES {
         let card = strategy.card();
-        if without_docker && !card.engines.contains(&"sqlite") {
+        let contained = !card.engines.contains(&"sqlite") || strategy.image(Engine::Sqlite).is_some();
+        if without_docker && contained {
             untested.push(format!("{}, because --without-docker was given", card.name));
         } else if let Some(missing) = card.tools.iter().find_map(|tool| tool.missing()) {
             untested.push(format!("{}, because {missing}", card.name));

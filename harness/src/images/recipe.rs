@@ -16,11 +16,13 @@ pub enum Kind {
     Tracker,
     /// What backups are made and restored with.
     Tools,
+    /// What backs up beside an application at each interval: stands on the tools.
+    Sidecar,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 3] = [Kind::Mysql, Kind::Tracker, Kind::Tools];
+    pub const ALL: [Kind; 4] = [Kind::Mysql, Kind::Tracker, Kind::Tools, Kind::Sidecar];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -28,6 +30,7 @@ impl Kind {
             Kind::Mysql => "mysql",
             Kind::Tracker => "tracker",
             Kind::Tools => "tools",
+            Kind::Sidecar => "sidecar",
         }
     }
 
@@ -37,7 +40,7 @@ impl Kind {
         match self {
             Kind::Mysql => Some("mysql:8.4"),
             Kind::Tracker => Some("torrust/tracker:3.0.0"),
-            Kind::Tools => None,
+            Kind::Tools | Kind::Sidecar => None,
         }
     }
 
@@ -46,7 +49,7 @@ impl Kind {
         match self {
             Kind::Mysql => Some("mysqld"),
             Kind::Tracker => Some("torrust-tracker"),
-            Kind::Tools => None,
+            Kind::Tools | Kind::Sidecar => None,
         }
     }
 }
@@ -86,6 +89,7 @@ pub(super) enum Program {
 }
 
 impl Recipe {
+    /// The recipe of a kind's system.
     pub fn of(kind: Kind) -> Recipe {
         match kind {
             Kind::Mysql => Recipe {
@@ -113,12 +117,13 @@ impl Recipe {
                 finish: "true",
                 command: &["torrust-tracker"],
             },
-            Kind::Tools => Recipe {
-                kind,
+            Kind::Tools | Kind::Sidecar => Recipe {
+                kind: Kind::Tools,
                 suite: "sid",
-                // mysqlbinlog comes with the server.
+                // mysqlbinlog comes with the server; what the sidecar is tested with is bats.
                 packages: &[
                     "bash",
+                    "bats",
                     "mydumper",
                     "mysql-client-core",
                     "mysql-server-core",

@@ -43,10 +43,10 @@ impl Counters {
         self.disk_bytes_written += other.disk_bytes_written;
     }
 
-    /// What came after an earlier reading. Peak memory is that of the whole time.
+    /// What was used since an earlier reading of the same processes; the peak of the memory is that of now.
     pub fn since(&self, earlier: &Counters) -> Counters {
         Counters {
-            cpu_seconds: self.cpu_seconds - earlier.cpu_seconds,
+            cpu_seconds: (self.cpu_seconds - earlier.cpu_seconds).max(0.0),
             memory_bytes_max: self.memory_bytes_max,
             bytes_read: self.bytes_read.saturating_sub(earlier.bytes_read),
             bytes_written: self.bytes_written.saturating_sub(earlier.bytes_written),

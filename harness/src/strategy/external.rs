@@ -303,6 +303,10 @@ impl Shipper for Armed {
         })
     }
 
+    fn counters(&self) -> Option<Counters> {
+        Some(self.group.counters())
+    }
+
     fn kill(&mut self) {
         self.group.kill();
     }

@@ -199,7 +199,7 @@ fn await_replica(context: &mut BackupContext<'_>, lag: Duration) -> Result<(), H
     let Some(shipper) = context.shipper.as_deref() else {
         return Err(Halt::Failed("nothing ships".into()));
     };
-    context.watch.follow_growth_of(vec![replica.clone(), own_directory(database)], lag);
+    context.watch.watch_anew(vec![replica.clone(), own_directory(database)], None, lag);
     context.watch.wait_until(&mut || {
         if let Some(ended) = shipper.ended() {
             return Err(ended);
@@ -251,7 +251,7 @@ fn try_replica(context: &mut BackupContext<'_>, settings: &LitestreamSettings) -
     std::fs::create_dir(&place).map_err(|error| Halt::Failed(format!("cannot make a directory: {error}")))?;
     let database = place.join("database.sqlite");
     let replica = context.destination.join(REPLICA);
-    context.watch.follow_growth_of(vec![place.clone()], Duration::ZERO);
+    context.watch.watch_anew(vec![place.clone()], None, Duration::ZERO);
     restore(settings, context.watch, found(context.program)?, &replica, &database, None)?;
     let child = spawn_work(context.watch, Litestream.card().name, json!(Task::Check(database)))?;
     context.watch.run(vec![child])?;

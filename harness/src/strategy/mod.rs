@@ -5,6 +5,7 @@ mod external;
 mod files;
 mod hot_copy;
 mod litestream;
+mod maintenance_window;
 mod mydumper;
 mod mysql_binlog;
 mod mysql_clone;
@@ -12,6 +13,8 @@ mod mysql_dump;
 mod mysql_tools;
 mod selective;
 mod shipping;
+mod sidecar;
+mod sidecar_container;
 mod sqlite3_rsync;
 mod sqlite_cli_backup;
 mod sqlite_dump;
@@ -31,7 +34,7 @@ use serde_json::Value;
 
 use crate::container::{Container, Mount, Network, Spec};
 use crate::error::{Error, Result};
-use crate::images::Image;
+use crate::images::{self, Image};
 use crate::process::{Account, Child, Counters};
 use crate::scenario::Engine;
 use crate::subject::{ARTIFACT, Subject};
@@ -46,11 +49,13 @@ pub const STRATEGIES: &[&dyn Strategy] = &[
     &external::External,
     &hot_copy::HotCopy,
     &litestream::Litestream,
+    &maintenance_window::MaintenanceWindow,
     &mydumper::Mydumper,
     &mysql_binlog::MysqlBinlog,
     &mysql_clone::MysqlClone,
     &mysql_dump::MysqlDump,
     &selective::Selective,
+    &sidecar::Sidecar,
     &sqlite_cli_backup::SqliteCliBackup,
     &sqlite_dump::SqliteDump,
     &sqlite_online_backup::SqliteOnlineBackup,
@@ -66,6 +71,17 @@ pub type Settings = serde_json::Map<String, Value>;
 pub trait Strategy: Sync {
     /// What it is, promises and needs.
     fn card(&self) -> Card;
+
+    /// The image that its containers are made from, where it has any on this engine.
+    fn image(&self, _engine: Engine) -> Option<images::Kind> {
+        self.card().contained.then_some(images::Kind::Tools)
+    }
+
+    /// True when it takes configuration files along: each of its trials has some beside the database, and holds what
+    /// comes back against them.
+    fn takes_configuration(&self) -> bool {
+        false
+    }
 
     /// Completes given settings with the defaults.
     ///
@@ -167,7 +183,7 @@ pub struct Card {
     pub settings: &'static [(&'static str, &'static str)],
     /// Commands that have to be on PATH.
     pub tools: &'static [Tool],
-    /// True when it runs commands of the tools image, on MySQL.
+    /// True when it runs commands in containers: of the tools image, if [`Strategy::image`] does not say otherwise.
     pub contained: bool,
     /// What it costs, for plans.
     pub cost: Cost,
@@ -257,6 +273,14 @@ pub trait Shipper {
     /// What is known about its end, when it ended by itself.
     fn ended(&self) -> Option<String>;
 
+    /// What it has used so far; `None` where nobody knows.
+    fn counters(&self) -> Option<Counters>;
+
+    /// For messages: how it is, and what it said last.
+    fn last_words(&self) -> String {
+        String::new()
+    }
+
     /// Ends it with SIGKILL.
     fn kill(&mut self);
 
@@ -269,10 +293,9 @@ pub trait Shipper {
     ///
     /// # Errors
     /// When it cannot be started.
-    fn start_again(&mut self) -> Result<()>;
-
-    /// What it has used so far; `None` where nobody knows.
-    fn counters(&self) -> Option<Counters>;
+    fn start_again(&mut self) -> Result<()> {
+        Err(Error::Environment("what ships the changes cannot be started again".into()))
+    }
 }
 
 /// Time as a multiple of a plain copy's, in orders of size: only plans use it.
@@ -321,7 +344,7 @@ pub struct BackupContext<'a> {
     pub scenario_directory: &'a Path,
     /// Runs the strategy's processes, watched for progress, stall and deadline.
     pub watch: &'a mut Watch,
-    /// The image of the tools; there is one when the strategy's card says that it needs it.
+    /// The image of the kind that [`Strategy::image`] names.
     pub tools: Option<&'a Image>,
     /// What [`Strategy::program`] found.
     pub program: Option<&'a Program>,
@@ -366,16 +389,20 @@ impl Shipper for Container {
         (!self.is_running()).then(|| format!("what shipped the changes ended: {}", self.last_words()))
     }
 
+    fn counters(&self) -> Option<Counters> {
+        Container::counters(self)
+    }
+
+    fn last_words(&self) -> String {
+        Container::last_words(self)
+    }
+
     fn kill(&mut self) {
         Container::kill(self);
     }
 
     fn start_again(&mut self) -> Result<()> {
         Container::start_again(self)
-    }
-
-    fn counters(&self) -> Option<Counters> {
-        Container::counters(self)
     }
 }
 

@@ -83,6 +83,10 @@ impl Strategy for Selective {
         }
     }
 
+    fn image(&self, engine: Engine) -> Option<images::Kind> {
+        (engine == Engine::Mysql).then_some(images::Kind::Tools)
+    }
+
     fn leaves_out_never_completed(&self) -> bool {
         true
     }

@@ -90,9 +90,12 @@ pub struct Watch {
     pub output: String,
     /// When the result was durable, by the common clock; `None` until it is.
     pub durable_ns: Option<u64>,
+    /// When what is measured began, by the common clock, where it had to wait for its turn; `None`: with the call.
+    pub began_ns: Option<u64>,
     directory: PathBuf,
-    /// What grows when the operation gets on.
+    /// What grows when the operation gets on, and its bytes before what is watched.
     growing: Vec<PathBuf>,
+    bytes_before: u64,
     rests: Duration,
     deadline: Instant,
     stall_after: Option<Duration>,
@@ -120,8 +123,10 @@ impl Watch {
             counters: Counters::default(),
             output: String::new(),
             durable_ns: None,
+            began_ns: None,
             directory: directory.to_owned(),
             growing: vec![directory.to_owned()],
+            bytes_before: 0,
             rests: Duration::ZERO,
             deadline: now + deadline,
             stall_after,
@@ -174,20 +179,36 @@ impl Watch {
         condition: &mut dyn FnMut() -> Result<bool, String>,
     ) -> Result<(), Halt> {
         while !condition().map_err(Halt::Failed)? {
-            self.observe(None)?;
-            std::thread::sleep(TICK);
+            self.pause(TICK)?;
         }
         Ok(())
     }
 
-    /// Another part of the operation begins: from now on it is progress when one of these grows, and nobody knows how
-    /// large they get. By design they may stay as they are for as long as `rests`.
-    pub fn follow_growth_of(&mut self, places: Vec<PathBuf>, rests: Duration) {
+    /// Lets a moment pass for what goes on elsewhere, and looks after it.
+    ///
+    /// # Errors
+    /// Why it is to be ended.
+    pub fn pause(&mut self, moment: Duration) -> Result<(), Halt> {
+        self.observe(None)?;
+        std::thread::sleep(moment);
+        Ok(())
+    }
+
+    /// Another part of the operation begins: from now on it is progress when these places grow, towards
+    /// `expected_bytes` more where somebody knows them. By design they may stay as they are for as long as `rests`.
+    pub fn watch_anew(&mut self, places: Vec<PathBuf>, expected_bytes: Option<u64>, rests: Duration) {
+        self.bytes_before = places.iter().map(|place| bytes(place)).sum();
         self.growing = places;
         self.rests = rests;
-        self.expected_bytes = None;
+        self.expected_bytes = expected_bytes;
         self.low = 1.0;
         self.low_since = Instant::now();
+    }
+
+    /// Enters what was used by something that this did not start, in the time for which it was watched.
+    pub fn account(&mut self, used: Counters, running: Duration) {
+        self.counters = used;
+        self.running_seconds = running.as_secs_f64();
     }
 
     /// Makes what was built durable, and notes when it was.
@@ -234,7 +255,8 @@ impl Watch {
             self.progress = Some(progress);
             self.note_remaining(progress.remaining);
         } else if self.progress.is_none() {
-            self.note_growth(self.growing.iter().map(|place| bytes(place)).sum());
+            let grown: u64 = self.growing.iter().map(|place| bytes(place)).sum();
+            self.note_growth(grown.saturating_sub(self.bytes_before));
         }
         let now = Instant::now();
         if now >= self.deadline {
@@ -309,11 +331,11 @@ mod tests {
         let (first, second) = (directory.path().join("first"), directory.path().join("second"));
         std::fs::write(&first, [1; 100]).unwrap();
         let mut watch = watch(Duration::from_millis(100));
-        watch.follow_growth_of(vec![first], Duration::from_secs(60));
+        watch.watch_anew(vec![first.clone()], None, Duration::from_secs(60));
         assert!(watch.observe(None).is_ok());
         std::thread::sleep(Duration::from_millis(120));
         assert!(watch.observe(None).is_ok(), "it may rest");
-        watch.follow_growth_of(vec![second.clone()], Duration::ZERO);
+        watch.watch_anew(vec![second.clone()], None, Duration::ZERO);
         // Less than what the first part had made, and a beginning all the same.
         std::fs::write(&second, [1; 10]).unwrap();
         std::thread::sleep(Duration::from_millis(120));
@@ -327,6 +349,23 @@ mod tests {
         let launcher = Launcher::new(Path::new("nowhere"), &Cancel::default());
         let mut watch = Watch::new(&launcher, Path::new("nowhere"), Duration::ZERO, None);
         assert!(matches!(watch.observe(at(0.5, 0)), Err(Halt::TimedOut)));
+    }
+
+    #[test]
+    fn what_was_there_before_is_no_progress() {
+        let directory = tempfile::tempdir().unwrap();
+        let launcher = Launcher::new(Path::new("nowhere"), &Cancel::default());
+        let hour = Duration::from_secs(3600);
+        let mut watch = Watch::new(&launcher, directory.path(), hour, Some(Duration::from_millis(100)));
+        std::fs::write(directory.path().join("earlier"), [0; 900]).unwrap();
+        watch.watch_anew(vec![directory.path().to_owned()], Some(1000), Duration::ZERO);
+        std::fs::write(directory.path().join("later"), [0; 250]).unwrap();
+        assert!(watch.observe(None).is_ok());
+        assert_eq!(watch.furthest(), Some(0.25));
+        std::thread::sleep(Duration::from_millis(120));
+        assert!(matches!(watch.observe(None), Err(Halt::Stalled(_))));
+        watch.watch_anew(vec![directory.path().to_owned()], None, Duration::ZERO);
+        assert!(watch.observe(None).is_ok());
     }
 
     #[test]

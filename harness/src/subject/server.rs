@@ -246,6 +246,16 @@ impl Server {
         Ok(self.setup.run_directory.join("host.cnf"))
     }
 
+    /// Writes the password alone into the run directory, for a program in a container that takes it from a file.
+    /// Returns the path there.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn password_file(&self) -> Result<String> {
+        self.write("password", &self.address.password.0)?;
+        Ok(format!("{RUN}/password"))
+    }
+
     /// What a container of tools needs to reach it: the option file is `client.cnf` in [`RUN`].
     pub fn run_mount(&self) -> Mount {
         Mount { host: self.setup.run_directory.clone(), container: RUN.into(), read_only: false }

@@ -19,8 +19,10 @@ impl<'a> Drill<'a> {
             let reason = "it knows the tracker's tables alone, and a database of your own has others";
             return Ok(Some(reason.into()));
         }
-        if let (true, Some(Err(cause))) = (self.plan.is_contained(), &self.site.images.tools) {
-            return Ok(Some(format!("the tools image is not here: {cause}")));
+        if let Some(kind) = self.plan.image()
+            && let Some(Err(cause)) = self.site.images.tools.get(&kind)
+        {
+            return Ok(Some(format!("the {} image is not here: {cause}", kind.name())));
         }
         let Site { cache: directory, observer, .. } = *self.site;
         let shelf = Shelf { directory, launcher: &self.launcher, observer };
@@ -32,8 +34,9 @@ impl<'a> Drill<'a> {
         Ok(None)
     }
 
+    /// What the strategy's containers are made from.
     pub(super) fn tools(&self) -> Option<&'a Image> {
-        self.site.images.tools.as_ref().and_then(|tools| tools.as_ref().ok())
+        self.site.images.tools.get(&self.plan.image()?)?.as_ref().ok()
     }
 
     pub(super) fn with_backup_context<T>(

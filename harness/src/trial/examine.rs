@@ -1,6 +1,10 @@
 //! Step 9: what the restored database is worth, against what the disaster left.
 
+use anyhow::Context;
+use reports::record::Check;
+
 use super::{Drill, stage};
+use crate::configuration;
 use crate::error::{Error, Result};
 use crate::process::Account;
 use crate::scenario::{App, Engine};
@@ -11,6 +15,25 @@ use crate::worker::Job;
 impl Drill<'_> {
     pub(super) fn verify(&mut self, restored: &mut Subject) -> Result<()> {
         self.board.enter("verify");
+        self.verify_database(restored)?;
+        self.verify_configuration()
+    }
+
+    /// Holds what came back beside the database against what was there.
+    fn verify_configuration(&mut self) -> Result<()> {
+        let directory = self.place("restored").join(configuration::DIRECTORY);
+        let Some((before, report)) = self.configuration.as_ref().zip(self.verified.as_mut()) else {
+            return Ok(());
+        };
+        let after = configuration::list(&directory).context("cannot list the restored configuration files")?;
+        let differences = configuration::differences(before, &after);
+        let passed = differences.is_empty();
+        report.verification.configuration = Some(if passed { Check::Pass } else { Check::Fail });
+        report.verification.findings.extend(differences);
+        Ok(())
+    }
+
+    fn verify_database(&mut self, restored: &mut Subject) -> Result<()> {
         if let Some(ended) = restored.ended_service().filter(|_| restored.server().is_some()) {
             // An engine that refuses to run on its data has judged it.
             self.verified = Some(verify::refused_by_the_engine(&ended));

@@ -170,7 +170,7 @@ impl Drill<'_> {
         let used = [
             images.mysql.as_ref().filter(|_| deployment.engine == Engine::Mysql),
             images.tracker.as_ref().filter(|_| deployment.app == App::Tracker),
-            self.tools().filter(|_| self.plan.is_contained()),
+            self.tools(),
         ];
         for image in used.into_iter().flatten() {
             versions.insert(format!("image {}", image.reference), image.id.clone());

@@ -11,11 +11,6 @@ use super::strategies::{assert_restorable, variants_for};
 use super::*;
 use reports::record::Verdict;
 
-/// True where the tests were asked to do without Docker; `cargo xtask test` lists what that leaves out.
-pub fn without_docker() -> bool {
-    std::env::var_os("BACKUP_DRILL_WITHOUT_DOCKER").is_some()
-}
-
 pub fn on(subject: &str) -> String {
     format!("[subject]\n{subject}\n{SMALL}")
 }

@@ -5,6 +5,7 @@ mod containers;
 mod endings;
 mod own;
 mod shipping;
+mod sidecar;
 mod strategies;
 
 use std::path::{Path, PathBuf};
@@ -112,6 +113,11 @@ const SMALL: &str = r#"
     [workload]
     rates = [40]
 "#;
+
+/// True where the tests were asked to do without Docker; `cargo xtask test` lists what that leaves out.
+fn without_docker() -> bool {
+    std::env::var_os("BACKUP_DRILL_WITHOUT_DOCKER").is_some()
+}
 
 fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))

@@ -8,7 +8,7 @@ use harness::process::{Cancel, Launcher};
 use reports::record::{Check, Verdict};
 use rusqlite::Connection;
 
-use super::containers::{MYSQL, on, without_docker};
+use super::containers::{MYSQL, on};
 use super::strategies::assert_restorable;
 use super::*;
 

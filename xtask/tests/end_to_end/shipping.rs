@@ -2,7 +2,6 @@
 
 use reports::record::Verdict;
 
-use super::containers::without_docker;
 use super::strategies::assert_restorable;
 use super::*;
 

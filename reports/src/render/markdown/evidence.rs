@@ -118,6 +118,13 @@ fn restorable(trials: &[Trial]) -> Option<String> {
         full.len(),
         restorable.len()
     );
+    let beside = |trial: &&&Trial| {
+        trial.verification.as_ref().is_some_and(|checks| checks.configuration == Some(Check::Pass))
+    };
+    match restorable.iter().filter(beside).count() {
+        0 => {}
+        count => text += &format!(" In {count} of them configuration files came back as they were, too."),
+    }
     for trial in partial {
         text += &format!(" {}: {}.", code(&trial.id), plain(&checks_in_words(trial.verification.as_ref())));
     }
@@ -205,8 +212,9 @@ fn checks_in_words(verification: Option<&Verification>) -> String {
     let Some(verification) = verification else {
         return "no check is in the record".to_string();
     };
+    let beside = verification.configuration.map(|check| ("configuration", Some(check)));
     let that = |wanted: Option<Check>| {
-        let names = checks(verification).into_iter().filter(|(_, check)| *check == wanted);
+        let names = checks(verification).into_iter().chain(beside).filter(|(_, check)| *check == wanted);
         names.map(|(name, _)| name).collect::<Vec<_>>()
     };
     let outcomes = [
