@@ -8,6 +8,7 @@ mod mysql_binlog;
 mod mysql_clone;
 mod mysql_dump;
 mod mysql_tools;
+mod snapshot;
 mod sqlite_cli_backup;
 mod sqlite_dump;
 mod sqlite_online_backup;
@@ -27,6 +28,7 @@ use crate::container::Container;
 use crate::error::{Error, Result};
 use crate::images::Image;
 use crate::process::{Account, Child};
+use crate::scenario::Engine;
 use crate::subject::Subject;
 use crate::worker::{Job, Progress};
 use tool::Tool;
@@ -40,6 +42,7 @@ pub const STRATEGIES: &[&dyn Strategy] = &[
     &mysql_binlog::MysqlBinlog,
     &mysql_clone::MysqlClone,
     &mysql_dump::MysqlDump,
+    &snapshot::Snapshot,
     &sqlite_cli_backup::SqliteCliBackup,
     &sqlite_dump::SqliteDump,
     &sqlite_online_backup::SqliteOnlineBackup,
@@ -82,9 +85,19 @@ pub trait Strategy: Sync {
     /// Why it ended without them.
     fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt>;
 
+    /// What it promises with these settings.
+    fn promise(&self, _settings: &Settings) -> Promise {
+        self.card().promise
+    }
+
+    /// What keeps it from its work on data in this directory, where there is none yet, and what to do about that.
+    fn obstacle(&self, _engine: Engine, _directory: &Path, _settings: &Settings) -> Option<String> {
+        None
+    }
+
     /// What a restored database is held to, in a trial with these moments.
-    fn kept(&self, _settings: &Settings, moments: &Moments) -> Kept {
-        let acknowledged_before_ns = match self.card().promise.keeps {
+    fn kept(&self, settings: &Settings, moments: &Moments) -> Kept {
+        let acknowledged_before_ns = match self.promise(settings).keeps {
             Keeps::Nothing => None,
             Keeps::Earlier => Some(moments.backup_began_ns),
             Keeps::AllBut { last } => Some(moments.disaster_ns.saturating_sub(last.as_nanos() as u64)),
@@ -132,6 +145,8 @@ pub enum Kind {
     Cold,
     /// Writes statements instead of pages.
     Logical,
+    /// Has the file system share what the database is made of.
+    Snapshot,
     /// Ships every change as it is made.
     Continuous,
     /// Promises nothing: shows that the verifier has teeth.
@@ -145,6 +160,7 @@ impl Kind {
             Kind::Online => "online",
             Kind::Cold => "cold",
             Kind::Logical => "logical",
+            Kind::Snapshot => "file system",
             Kind::Continuous => "continuous",
             Kind::Control => "control",
         }
@@ -326,7 +342,7 @@ mod tests {
         let Err(error) = named("cold-cpoy") else { panic!("there is no such strategy") };
         insta::assert_snapshot!(
             error,
-            @"unknown strategy 'cold-cpoy' (did you mean 'cold-copy'?): there are cold-copy, hot-copy, mydumper, mysql-binlog, mysql-clone, mysql-dump, sqlite-cli-backup, sqlite-dump, sqlite-online-backup, sqlite-vacuum-into, xtrabackup"
+            @"unknown strategy 'cold-cpoy' (did you mean 'cold-copy'?): there are cold-copy, hot-copy, mydumper, mysql-binlog, mysql-clone, mysql-dump, snapshot, sqlite-cli-backup, sqlite-dump, sqlite-online-backup, sqlite-vacuum-into, xtrabackup"
         );
     }
 }

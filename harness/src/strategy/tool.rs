@@ -28,6 +28,10 @@ pub const ZSTD: Tool =
 pub const CP: Tool =
     Tool { command: "cp", version_argument: "--version", get: "install the package 'coreutils'" };
 
+/// The command of the btrfs file system.
+pub const BTRFS: Tool =
+    Tool { command: "btrfs", version_argument: "--version", get: "install the package 'btrfs-progs'" };
+
 impl Tool {
     /// Where PATH has it.
     pub fn path(&self) -> Option<PathBuf> {
@@ -39,7 +43,9 @@ impl Tool {
     pub fn version(&self) -> Option<String> {
         let output =
             Command::new(self.path()?).arg(self.version_argument).stdin(Stdio::null()).output().ok()?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        // Some tell it where errors are told.
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
         output.status.success().then(|| text.lines().next().unwrap_or("unknown").trim().to_owned())
     }
 

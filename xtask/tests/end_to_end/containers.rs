@@ -2,7 +2,6 @@
 
 use std::net::TcpListener;
 use std::process::Child;
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -12,7 +11,7 @@ use super::*;
 use reports::record::Verdict;
 
 /// True where the tests were asked to do without Docker; `cargo xtask test` lists what that leaves out.
-fn without_docker() -> bool {
+pub fn without_docker() -> bool {
     std::env::var_os("BACKUP_DRILL_WITHOUT_DOCKER").is_some()
 }
 
