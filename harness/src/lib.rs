@@ -6,6 +6,7 @@ pub mod dataset;
 pub mod docker;
 pub mod error;
 pub mod event;
+pub mod file_system;
 pub mod images;
 pub mod measure;
 pub mod mysql;

@@ -10,6 +10,7 @@ use reports::record::Verdict;
 
 use crate::dataset::{self, DatasetSpec};
 use crate::error::{Error, Result};
+use crate::file_system::FileSystem;
 use crate::images;
 use crate::measure::storage::free_bytes;
 use crate::scenario::{App, Engine, Overrides, Scenario, SubjectSection, Variant};
@@ -54,7 +55,7 @@ pub struct TrialPlan {
     pub repetition: u32,
 }
 
-/// An application on an engine.
+/// An application on an engine, on a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deployment {
     /// The engine.
@@ -63,6 +64,8 @@ pub struct Deployment {
     pub app: App,
     /// SQLite's journal mode; `None` for MySQL.
     pub journal_mode: Option<JournalMode>,
+    /// Where its data lies.
+    pub file_system: FileSystem,
 }
 
 impl Deployment {
@@ -75,25 +78,29 @@ impl Deployment {
                     Engine::Sqlite => subject.journal_modes.iter().map(|mode| Some(*mode)).collect(),
                     Engine::Mysql => vec![None],
                 };
-                all.extend(modes.into_iter().map(|journal_mode| Deployment { engine, app, journal_mode }));
+                for journal_mode in modes {
+                    let on = |&file_system| Deployment { engine, app, journal_mode, file_system };
+                    all.extend(subject.file_systems.iter().map(on));
+                }
             }
         }
         all
     }
 
-    /// One word: `wal`, `mysql`, `tracker-wal`, `tracker-mysql`.
+    /// One word: `wal`, `mysql`, `tracker-wal`, `tracker-mysql-btrfs`.
     fn label(self) -> String {
+        let tracker = (self.app == App::Tracker).then(|| self.app.name());
         let engine = self.journal_mode.map_or(self.engine.name(), JournalMode::name);
-        match self.app {
-            App::Embedded => engine.to_owned(),
-            App::Tracker => format!("tracker-{engine}"),
-        }
+        let file_system = self.file_system.maker().map(|_| self.file_system.name());
+        let words: Vec<&str> = tracker.into_iter().chain([engine]).chain(file_system).collect();
+        words.join("-")
     }
 
     fn is_for(self, variant: &Variant, strategy: &dyn Strategy) -> bool {
         strategy.card().engines.contains(&self.engine.name())
             && variant.engines.as_ref().is_none_or(|engines| engines.contains(&self.engine))
             && variant.apps.as_ref().is_none_or(|apps| apps.contains(&self.app))
+            && variant.file_systems.as_ref().is_none_or(|those| those.contains(&self.file_system))
             && self
                 .journal_mode
                 .is_none_or(|mode| variant.journal_modes.as_ref().is_none_or(|modes| modes.contains(&mode)))
@@ -160,11 +167,10 @@ impl Plan {
     }
 
     /// Disk space that the run needs at its peak, datasets that are cached already included: every dataset
-    /// once, and for the largest trial the live database, the artifact and the restored one.
+    /// once, and the largest trial.
     pub fn disk_bytes(&self) -> u64 {
         let cached: u64 = self.datasets().iter().map(|(_, _, bytes)| bytes).sum();
-        let largest = self.trials.iter().map(|trial| trial.dataset_bytes).max().unwrap_or(0);
-        cached + largest * 3 + largest / 5 + (64 << 20)
+        cached + self.trials.iter().map(TrialPlan::disk_bytes).max().unwrap_or(0)
     }
 
     /// # Errors
@@ -203,6 +209,13 @@ impl TrialPlan {
     /// The image that its strategy's containers are made from.
     pub fn image(&self) -> Option<images::Kind> {
         strategy::named(self.strategy).expect("a planned strategy is known").image(self.deployment.engine)
+    }
+
+    /// Disk space that the trial needs at its peak: the live database, the artifact and the restored one, and the file
+    /// system that they lie on.
+    pub fn disk_bytes(&self) -> u64 {
+        let data_bytes = self.dataset_bytes * 3 + self.dataset_bytes / 5 + (64 << 20);
+        self.deployment.file_system.disk_bytes(data_bytes)
     }
 
     /// About how long the trial takes, in seconds.
@@ -265,6 +278,7 @@ fn validate(scenario: &Scenario) -> Result<(), String> {
         ("subject.engines", scenario.subject.engines.len()),
         ("subject.apps", scenario.subject.apps.len()),
         ("subject.journal_modes", scenario.subject.journal_modes.len()),
+        ("subject.file_systems", scenario.subject.file_systems.len()),
         ("variants", scenario.variants.len()),
     ];
     if let Some((name, _)) = lists.iter().find(|(_, length)| *length == 0) {
@@ -278,6 +292,13 @@ fn validate(scenario: &Scenario) -> Result<(), String> {
             index + 1,
             name.escape_default()
         ));
+    }
+    if scenario.subject.extents.is_some()
+        && !scenario.subject.file_systems.iter().all(|on| on.shares_blocks())
+    {
+        return Err("subject.extents needs subject.file_systems of btrfs and xfs alone: on others, a file that is \
+                     written to stays where it is"
+            .into());
     }
     workload.pattern.validate().map_err(|message| format!("workload.pattern: {message}"))
 }
@@ -352,7 +373,7 @@ fn plan_block(
             let engines = strategy::named(&variant.strategy)?.card().engines.join(" and ");
             Err(Error::Input(format!(
                 "variant {} ({}) meets no subject: the strategy is for {engines}, and none of the scenario's engines, \
-                 apps and journal modes is among the variant's",
+                 apps, journal modes and file systems is among the variant's",
                 number + 1,
                 variant.strategy
             )))
@@ -396,6 +417,25 @@ mod tests {
 
     fn plan(text: &str, overrides: &Overrides) -> Result<Plan> {
         Plan::new(Scenario::parse("small", text).unwrap(), overrides)
+    }
+
+    #[test]
+    fn file_systems_are_a_dimension_and_those_that_are_made_take_disk_space() {
+        let on = SMALL.replace("[subject]", "[subject]\nfile_systems = [\"disk\", \"btrfs\"]");
+        let on = on.replace("journal_modes = [\"wal\"]", "file_systems = [\"btrfs\"]");
+        let overrides = Overrides { size: Some(ByteSize::mib(4)), ..Overrides::default() };
+        let plan = plan(&on, &overrides).unwrap();
+        let ids: Vec<&str> = plan.trials.iter().map(|trial| trial.id.as_str()).collect();
+        insta::assert_snapshot!(ids.join("\n"), @r"
+        cold-copy/wal/4MiB/10/1
+        cold-copy/wal-btrfs/4MiB/10/1
+        sqlite-online-backup:pinned=true,step_pages=100/wal-btrfs/4MiB/10/1
+        cold-copy/delete/4MiB/10/1
+        cold-copy/delete-btrfs/4MiB/10/1
+        sqlite-online-backup:pinned=true,step_pages=100/delete-btrfs/4MiB/10/1
+        ");
+        let (disk, own) = (plan.trials[0].disk_bytes(), plan.trials[1].disk_bytes());
+        assert!(own > disk && plan.disk_bytes() > own, "{disk} {own}");
     }
 
     const SMALL: &str = r#"
@@ -450,6 +490,8 @@ mod tests {
             refused("\"2MiB\"", "\"1MiB\""),
             refused("\"1MiB\"", "\"1KiB\""),
             refused("sizes", "profile = \"demo\"\nsizes"),
+            refused("[subject]", "[subject]\nextents = 1000"),
+            refused("journal_modes = [\"wal\"]\n", "file_systems = [\"xfs\"]\n"),
         ];
         insta::assert_snapshot!(messages.join("\n"));
     }

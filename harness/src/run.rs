@@ -58,9 +58,9 @@ pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result
     let workspace = Workspace::open(&request.root)?;
     let swept = workspace.sweep()?;
     if swept.runs > 0 {
-        let (runs, processes, containers) = (swept.runs, swept.processes, swept.containers);
         observer(Event::Note(format!(
-            "cleaned what {runs} killed run(s) had left: {processes} process(es), {containers} container(s), files"
+            "cleaned what {} killed run(s) had left: {} process(es), {} container(s), {} file system(s), files",
+            swept.runs, swept.processes, swept.containers, swept.file_systems
         )));
     }
     plan.check_disk(workspace.root(), cached_bytes(plan, &workspace.cache()))?;
@@ -336,6 +336,9 @@ impl Archive {
     fn add(&mut self, trial: Trial) -> Result<()> {
         let copy_seconds = trial.backup.as_ref().and_then(|backup| backup.copy_seconds);
         let run = &mut self.results.run;
+        // What was copied to another file system says nothing about the disk.
+        let copy_seconds = copy_seconds
+            .filter(|_| trial.file_system.as_deref().is_none_or(|on| on == run.host.filesystem));
         let calibration =
             run.calibration.iter_mut().rfind(|entry| entry.dataset_bytes == trial.dataset.bytes);
         if let Some((calibration, seconds)) = calibration.zip(copy_seconds) {

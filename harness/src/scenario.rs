@@ -1,8 +1,8 @@
 //! Scenario files: what a set of trials is to be.
 //!
 //! A scenario names the subject, one dataset profile and one workload, lists for the dimensions that vary
-//! (`engines`, `apps`, `journal_modes`, `sizes`, `rates`), and the variants to put on trial. The plan is their
-//! product.
+//! (`engines`, `apps`, `journal_modes`, `file_systems`, `sizes`, `rates`), and the variants to put on trial. The plan is
+//! their product.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::{Error, Result, unknown};
+use crate::file_system::FileSystem;
 use crate::strategy::Settings;
 use crate::verify::Integrity;
 use crate::workload::schedule::{Arrivals, Pattern, Rate};
@@ -65,6 +66,10 @@ pub struct SubjectSection {
     pub apps: Vec<App>,
     /// SQLite journal modes: one set of trials each.
     pub journal_modes: Vec<JournalMode>,
+    /// Where the data lies: one set of trials each.
+    pub file_systems: Vec<FileSystem>,
+    /// Into how many extents the largest file of the live database is broken up; it stays as it was copied when absent.
+    pub extents: Option<u64>,
     /// SQLite's `synchronous`, where the harness itself opens the file.
     pub synchronous: Synchronous,
     /// How long a write waits for a lock before it is refused, where the harness itself opens the SQLite file.
@@ -91,6 +96,8 @@ impl Default for SubjectSection {
             engines: vec![Engine::Sqlite],
             apps: vec![App::Embedded],
             journal_modes: vec![JournalMode::Wal],
+            file_systems: vec![FileSystem::Disk],
+            extents: None,
             synchronous: Synchronous::default(),
             busy_timeout_ms: 5000,
             sync_binlog: 1,
@@ -140,6 +147,9 @@ pub enum Engine {
 }
 
 impl Engine {
+    /// All there are.
+    pub const ALL: [Engine; 2] = [Engine::Mysql, Engine::Sqlite];
+
     /// The name in records.
     pub fn name(self) -> &'static str {
         match self {
@@ -278,6 +288,8 @@ pub struct Variant {
     pub apps: Option<Vec<App>>,
     /// Only in these journal modes; all of the subject's when absent. Does not concern MySQL.
     pub journal_modes: Option<Vec<JournalMode>>,
+    /// Only on these file systems; on all of the subject's when absent.
+    pub file_systems: Option<Vec<FileSystem>>,
     /// Verdicts that this scenario expects, where they differ from what the promise demands.
     #[serde(default)]
     pub expect: Vec<Verdict>,

@@ -16,11 +16,12 @@ use reports::record::Trial;
 use crate::configuration::{self, Listing};
 use crate::error::{Error, Result};
 use crate::event::Observer;
+use crate::file_system::Mounted;
 use crate::images::{Image, Kind};
 use crate::measure::clock::{now_ns, seconds_between};
 use crate::measure::impact::Span;
 use crate::measure::sampler::{self, Board, Sampled};
-use crate::measure::{calibration, storage};
+use crate::measure::{calibration, extents, storage};
 use crate::plan::{TrialPlan, stall_seconds};
 use crate::process::{Account, Cancel, Counters, Launcher};
 use crate::scenario::Scenario;
@@ -97,8 +98,8 @@ const SETTLE: Duration = Duration::from_millis(500);
 pub fn run(plan: &TrialPlan, scenario: &Scenario, site: &Site<'_>) -> Result<Trial> {
     let strategy = strategy::named(plan.strategy)?;
     let mut drill = Drill::new(plan, scenario, site, strategy);
-    if let Some(missing) = drill.missing()? {
-        return Ok(drill.unavailable(&missing));
+    if let Some(obstacle) = drill.lay_out()? {
+        return Ok(drill.unavailable(&obstacle));
     }
     let (board, sampled) = (drill.board.clone(), drill.sampled());
     sampler::beside(&sampled, &board, site.observer, || {
@@ -129,6 +130,8 @@ struct Drill<'a> {
     board: std::sync::Arc<Board>,
     copy_seconds: Option<f64>,
     cached_share: Option<f64>,
+    /// Extents of the live database, where the scenario asks for a number of them.
+    extents: Option<u64>,
     epoch_ns: u64,
     reference: Span,
     /// The phase in which the application ended by itself, and what is known about that.
@@ -148,6 +151,8 @@ struct Drill<'a> {
     /// What the verifier could not do, when it crashed.
     verifier_error: Option<String>,
     harness_before: Counters,
+    /// Unmounted last, when nobody uses it any more.
+    file_system: Option<Mounted>,
 }
 
 struct BackupOutcome {
@@ -186,6 +191,7 @@ impl<'a> Drill<'a> {
             board,
             copy_seconds: None,
             cached_share: None,
+            extents: None,
             epoch_ns: 0,
             reference: Span { from_ns: 0, to_ns: 0 },
             died: None,
@@ -200,30 +206,26 @@ impl<'a> Drill<'a> {
             verified: None,
             verifier_error: None,
             harness_before: own_counters(),
+            file_system: None,
         }
     }
 
-    fn place(&self, name: &str) -> PathBuf {
-        self.site.directory.join(name)
     }
 
     fn sampled(&self) -> Sampled {
         Sampled {
             launcher: self.launcher.clone(),
             database: stage::data(self.plan.deployment.engine, &self.place("live")),
-            ledger_directory: self.place("ledger"),
+            ledger_directory: self.ledger(),
             writers: self.plan.model.writers,
             destination: self.place("artifact"),
         }
     }
 
     fn provision(&mut self) -> Result<Subject> {
-        for name in ["live", "ledger", "artifact", "restored", "scratch"] {
-            std::fs::create_dir(self.place(name))
-                .with_context(|| format!("cannot create {}", self.place(name).display()))?;
-        }
         let mut subject = self.stage("live")?;
         calibration::duplicate(&self.launcher, &self.site.source.database, subject.data())?;
+        self.break_up(subject.data())?;
         stage::set_journal_mode(self.plan.deployment, subject.data())?;
         if self.strategy.takes_configuration() {
             let beside = self.place("live").join(configuration::DIRECTORY);
@@ -233,7 +235,7 @@ impl<'a> Drill<'a> {
         self.epoch_ns = now_ns() + LEAD_NS;
         subject.begin(Task::Work {
             load: self.plan.load,
-            ledger_directory: self.place("ledger"),
+            ledger_directory: self.ledger(),
             epoch_ns: self.epoch_ns,
         })?;
         self.site.cancel.sleep_until(Instant::now() + SETTLE)?;
@@ -252,6 +254,9 @@ impl<'a> Drill<'a> {
     /// backup memory and disk that the copy did not have.
     fn settle(&mut self, subject: &Subject) -> Result<()> {
         let (source, cache) = (&self.site.source.database, self.scenario.subject.cache);
+        if self.scenario.subject.extents.is_some() {
+            self.extents = extents::count(subject.data()).ok();
+        }
         let copy = self.place("scratch").join("copy");
         self.copy_seconds = Some(calibration::copy(&self.launcher, source, &copy, cache)?);
         calibration::prepare(&self.launcher, subject.data(), cache)
@@ -359,7 +364,7 @@ impl<'a> Drill<'a> {
         }
         if let Some(backup) = self.backup.as_mut().filter(|backup| backup.halt.is_none()) {
             // What ships goes on after the backup.
-            backup.artifact_bytes = Some(storage::bytes(&self.site.directory.join("artifact")));
+            backup.artifact_bytes = Some(storage::bytes(&self.place("artifact")));
         }
         std::fs::rename(self.place("live"), self.place("lost"))
             .context("cannot take the data directory away")?;

@@ -152,6 +152,7 @@ fn restorable(strategy: &str) -> Trial {
             rows: 2_900_000,
             seed: 7,
         },
+        file_system: Some("ext4".into()),
         workload: workload(),
         fault: None,
         repetition: 1,
@@ -221,6 +222,7 @@ fn workload() -> Workload {
         server_options: BTreeMap::new(),
         cache: "cold".into(),
         cached_share: Some(0.01),
+        extents: None,
     }
 }
 

@@ -108,6 +108,10 @@ pub struct Trial {
     pub variant: String,
     /// The database that the trial ran on.
     pub dataset: Dataset,
+    /// Type of the file system that the data lay on, as the kernel names it, with `on a loop device` where the harness
+    /// made it for the trial; null where nobody looked.
+    #[serde(default)]
+    pub file_system: Option<String>,
     /// The concurrent writes.
     pub workload: Workload,
     /// What went wrong on purpose besides the disaster, or null.
@@ -233,6 +237,10 @@ pub struct Workload {
     pub cache: String,
     /// Share of the database file that was in the page cache when the backup began.
     pub cached_share: Option<f64>,
+    /// Extents that the live database lay in right before the backup; null where the scenario does not ask for a number
+    /// of them, or the file system does not tell.
+    #[serde(default)]
+    pub extents: Option<u64>,
 }
 
 /// When a phase of a trial began.

@@ -54,8 +54,13 @@ pub struct Place {
 impl Place {
     /// The directory asked for, or `target/drill` of this repository.
     pub fn directory(&self) -> PathBuf {
-        self.dir.clone().unwrap_or_else(|| workspace_root().join("target/drill"))
+        self.dir.clone().unwrap_or_else(default_directory)
     }
+}
+
+/// Where everything is kept that has no other place.
+pub fn default_directory() -> PathBuf {
+    workspace_root().join("target/drill")
 }
 
 #[derive(Args)]

@@ -15,6 +15,7 @@ mod selective;
 mod shipping;
 mod sidecar;
 mod sidecar_container;
+mod snapshot;
 mod sqlite3_rsync;
 mod sqlite_cli_backup;
 mod sqlite_dump;
@@ -56,6 +57,7 @@ pub const STRATEGIES: &[&dyn Strategy] = &[
     &mysql_dump::MysqlDump,
     &selective::Selective,
     &sidecar::Sidecar,
+    &snapshot::Snapshot,
     &sqlite_cli_backup::SqliteCliBackup,
     &sqlite_dump::SqliteDump,
     &sqlite_online_backup::SqliteOnlineBackup,
@@ -148,6 +150,11 @@ pub trait Strategy: Sync {
     /// Why it ended without them.
     fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt>;
 
+    /// What keeps it from its work on data in this directory, where there is none yet, and what to do about that.
+    fn obstacle(&self, _engine: Engine, _directory: &Path, _settings: &Settings) -> Option<String> {
+        None
+    }
+
     /// What a restored database is held to, in a trial with these moments.
     fn kept(&self, settings: &Settings, moments: &Moments) -> Kept {
         let acknowledged_before_ns = match self.promise(settings).keeps {
@@ -198,6 +205,8 @@ pub enum Kind {
     Cold,
     /// Writes statements instead of pages.
     Logical,
+    /// Has the file system share what the database is made of.
+    Snapshot,
     /// Ships every change as it is made.
     Continuous,
     /// Commands of the user's own.
@@ -213,6 +222,7 @@ impl Kind {
             Kind::Online => "online",
             Kind::Cold => "cold",
             Kind::Logical => "logical",
+            Kind::Snapshot => "file system",
             Kind::Continuous => "continuous",
             Kind::External => "commands of your own",
             Kind::Control => "control",

@@ -28,6 +28,9 @@ pub const ZSTD: Tool =
 pub const CP: Tool =
     Tool { command: "cp", version_argument: "--version", get: "install the package 'coreutils'" };
 
+/// The command of the btrfs file system.
+pub const BTRFS: Tool =
+    Tool { command: "btrfs", version_argument: "--version", get: "install the package 'btrfs-progs'" };
 /// Where PATH has a command.
 pub fn on_path(command: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
@@ -58,7 +61,9 @@ impl Tool {
     /// As [`Tool::version`], of the program in another place.
     pub fn version_at(&self, path: &Path) -> Option<String> {
         let output = Command::new(path).arg(self.version_argument).stdin(Stdio::null()).output().ok()?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        // Some tell it where errors are told.
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
         output.status.success().then(|| text.lines().next().unwrap_or("unknown").trim().to_owned())
     }
 

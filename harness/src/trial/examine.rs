@@ -77,7 +77,7 @@ impl Drill<'_> {
         let kept = self.strategy.kept(&self.plan.settings, &self.moments());
         verify::Request {
             database,
-            ledger: self.place("ledger"),
+            ledger: self.ledger(),
             model: self.plan.model.clone(),
             expected: self.site.source.content.clone(),
             integrity: self.scenario.trial.integrity,

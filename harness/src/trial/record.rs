@@ -1,12 +1,14 @@
 //! The record of a trial: everything that was seen, in the terms of the results schema.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::Context;
 use reports::record::{self, Trial, Usage};
 
 use super::{BackupOutcome, Drill, own_counters, verdict};
 use crate::error::Result;
+use crate::file_system::{FileSystem, mount_of};
 use crate::measure::clock::seconds_between;
 use crate::measure::impact::{Span, Writes};
 use crate::plan::settings_map;
@@ -20,7 +22,7 @@ impl Drill<'_> {
     pub(super) fn record(&self, subject: &Subject) -> Result<Trial> {
         self.board.enter("record");
         let ledger =
-            Ledger::open(&self.place("ledger"), self.plan.model.writers).context("cannot read the ledger")?;
+            Ledger::open(&self.ledger(), self.plan.model.writers).context("cannot read the ledger")?;
         let writes =
             Writes::new(&ledger, self.plan.load, self.plan.model.seed, self.epoch_ns, self.disaster_ns);
         let backup = self.backup.as_ref();
@@ -65,7 +67,8 @@ impl Drill<'_> {
 
     /// A text for the record: where the working directory lies on this machine is nobody's business.
     fn without_places(&self, text: &str) -> String {
-        text.replace(&format!("{}/", self.site.directory.display()), "")
+        let below = |text: &str, directory: &Path| text.replace(&format!("{}/", directory.display()), "");
+        below(&below(text, &self.disk()), self.site.directory)
     }
 
     fn output(&self, printed: &str) -> Option<String> {
@@ -159,7 +162,8 @@ impl Drill<'_> {
 
     /// The version of everything that takes part.
     fn versions(&self) -> BTreeMap<String, String> {
-        let tools = self.strategy.tools(self.plan.deployment.engine).iter();
+        let engine_tools = self.strategy.tools(self.plan.deployment.engine).iter();
+        let tools = engine_tools.chain(self.plan.deployment.file_system.maker());
         let mut versions: BTreeMap<String, String> =
             tools.filter_map(|tool| Some((tool.command.to_owned(), tool.version()?))).collect();
         versions.extend(self.program.iter().map(|program| (program.name.to_owned(), program.version.clone())));
@@ -177,6 +181,14 @@ impl Drill<'_> {
             versions.extend(image.versions.clone());
         }
         versions
+    }
+
+    /// What the data lies on, and whether that is the disk's own.
+    fn file_system_name(&self) -> Option<String> {
+        match self.plan.deployment.file_system {
+            FileSystem::Disk => mount_of(self.site.directory).ok().map(|mount| mount.kind),
+            made => Some(format!("{} on a loop device", made.name())),
+        }
     }
 
     /// A record of what is known without any measurement.
@@ -201,6 +213,7 @@ impl Drill<'_> {
                 rows: self.site.source.rows,
                 seed: plan.dataset.seed,
             },
+            file_system: self.file_system_name(),
             workload: record::Workload {
                 writes_per_second: plan.load.rate.writes_per_second(),
                 offered_writes_per_second: None,
@@ -219,6 +232,7 @@ impl Drill<'_> {
                 },
                 cache: scenario.subject.cache.name().into(),
                 cached_share: self.cached_share,
+                extents: self.extents,
             },
             fault: None,
             repetition: plan.repetition,

@@ -2,7 +2,6 @@
 
 use std::net::TcpListener;
 use std::process::Child;
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
