@@ -209,7 +209,10 @@ impl<'a> Drill<'a> {
             return Ok(Some(format!("the tools image is not here: {cause}")));
         }
         let Site { cache: directory, observer, .. } = *self.site;
-        match self.strategy.program(&self.plan.settings, &Shelf { directory, launcher: &self.launcher, observer }) {
+        match self
+            .strategy
+            .program(&self.plan.settings, &Shelf { directory, launcher: &self.launcher, observer })
+        {
             Ok(program) => self.program = program,
             Err(Error::Environment(missing)) => return Ok(Some(missing)),
             Err(error) => return Err(error),
@@ -369,9 +372,8 @@ impl<'a> Drill<'a> {
         let before = self.shipped();
         self.wait(subject, self.scenario.trial.tail_seconds)?;
         let after = before.zip(self.shipped());
-        self.shipping_cpu_share = after.map(|(before, after)| {
-            after.since(&before).cpu_seconds / seconds_between(from_ns, now_ns())
-        });
+        self.shipping_cpu_share = after
+            .map(|(before, after)| after.since(&before).cpu_seconds / seconds_between(from_ns, now_ns()));
         Ok(())
     }
 
