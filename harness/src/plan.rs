@@ -502,11 +502,13 @@ mod tests {
         let text = SMALL.replace("strategy = \"cold-copy\"", variant);
         let overrides = Overrides { only: vec!["litestream".into()], ..Overrides::default() };
         let planned = plan(&text, &overrides).unwrap();
-        let settings = planned.trials.iter().map(|trial| (trial.variant.as_str(), &trial.settings["version"]));
+        let settings =
+            planned.trials.iter().map(|trial| (trial.variant.as_str(), &trial.settings["version"]));
         let settings: Vec<_> = settings.take(2).collect();
         assert_eq!(settings, [("version=0.3.13", &"0.3.13".into()), ("version=0.5.17", &"0.5.17".into())]);
         let both = text.replace("versions", "settings = { version = \"0.5.5\" }\n        versions");
-        let of_another = SMALL.replace("strategy = \"cold-copy\"", "strategy = \"cold-copy\"\n        versions = [\"1\"]");
+        let of_another =
+            SMALL.replace("strategy = \"cold-copy\"", "strategy = \"cold-copy\"\n        versions = [\"1\"]");
         let messages = [both, of_another].map(|text| match plan(&text, &overrides) {
             Err(Error::Input(message)) => message,
             _ => panic!("it was accepted"),

