@@ -201,7 +201,9 @@ impl<'a> Drill<'a> {
             return Some("it knows the tracker's tables alone, and a database of your own has others".into());
         }
         match &self.site.images.tools {
-            Some(Err(cause)) if self.plan.is_contained() => Some(format!("the tools image is not here: {cause}")),
+            Some(Err(cause)) if self.plan.is_contained() => {
+                Some(format!("the tools image is not here: {cause}"))
+            }
             _ => None,
         }
     }
