@@ -284,14 +284,13 @@ fn validate(scenario: &Scenario) -> Result<(), String> {
     if let Some((name, _)) = lists.iter().find(|(_, length)| *length == 0) {
         return Err(format!("{name} is empty: there is nothing to try"));
     }
-    let unreadable = |name: &str| name.trim().is_empty() || name.contains(|c: char| c == '/' || c.is_control());
-    let names = scenario.variants.iter().enumerate().filter_map(|(index, variant)| Some((index, variant.name.as_ref()?)));
-    if let Some((index, name)) = names.into_iter().find(|(_, name)| unreadable(name)) {
-        return Err(format!(
-            "variant {}: name is '{}': it must be one line without '/'",
-            index + 1,
-            name.escape_default()
-        ));
+    let unreadable =
+        |name: &str| name.trim().is_empty() || name.contains(|c: char| c == '/' || c.is_control());
+    for (variant, number) in scenario.variants.iter().zip(1..) {
+        if let Some(name) = variant.name.as_ref().filter(|name| unreadable(name)) {
+            let name = name.escape_default();
+            return Err(format!("variant {number}: its name is '{name}': it must be one line without '/'"));
+        }
     }
     if scenario.subject.extents.is_some()
         && !scenario.subject.file_systems.iter().all(|on| on.shares_blocks())
@@ -462,6 +461,16 @@ mod tests {
     }
 
     #[test]
+    fn a_name_takes_the_place_of_the_settings() {
+        let named = SMALL.replace("settings =", "name = \"in steps\"\nsettings =");
+        let plan = plan(&named, &Overrides::default()).unwrap();
+        let trial = plan.trials.iter().find(|trial| trial.id.contains("sqlite")).unwrap();
+        assert_eq!(trial.id, "sqlite-online-backup:in steps/wal/1MiB/10/1");
+        assert_eq!(trial.variant, "in steps");
+        assert_eq!(trial.settings["step_pages"], 100);
+    }
+
+    #[test]
     fn overrides_narrow_the_plan() {
         let overrides = Overrides {
             only: vec!["pinned".into()],
@@ -492,6 +501,8 @@ mod tests {
             refused("sizes", "profile = \"demo\"\nsizes"),
             refused("[subject]", "[subject]\nextents = 1000"),
             refused("journal_modes = [\"wal\"]\n", "file_systems = [\"xfs\"]\n"),
+            refused("sizes", "profile = \"own-database\"\nsizes"),
+            refused("strategy = \"cold-copy\"", "name = \"a/b\"\nstrategy = \"cold-copy\""),
         ];
         insta::assert_snapshot!(messages.join("\n"));
     }

@@ -78,8 +78,14 @@ pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result
         let (engine, spec) = (trial_plan.deployment.engine, &trial_plan.dataset);
         if !sources.iter().any(|(on, known, _)| (*on, known) == (engine, spec)) {
             let scenario = &plan.scenario;
-            let desk =
-                Desk { workspace: &workspace, work: work.path(), images: &images, scenario, cancel, observer };
+            let desk = Desk {
+                workspace: &workspace,
+                work: work.path(),
+                images: &images,
+                scenario,
+                cancel,
+                observer,
+            };
             let (source, calibration) = desk.prepare(engine, spec)?;
             archive.results.run.calibration.push(calibration);
             sources.push((engine, spec.clone(), source));

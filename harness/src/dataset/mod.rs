@@ -66,8 +66,7 @@ pub struct TableNames {
 
 impl TableNames {
     /// What the tracker calls them.
-    pub const TRACKER: TableNames =
-        TableNames { torrents: "torrents", metrics: "torrent_aggregate_metrics" };
+    pub const TRACKER: TableNames = TableNames { torrents: "torrents", metrics: "torrent_aggregate_metrics" };
 }
 
 /// The torrents of a database as they were before any write.

@@ -26,8 +26,7 @@ use crate::verify::{self, Database, Integrity};
 pub const PROFILE: &str = "own-database";
 
 /// Names that no other schema has.
-const TABLES: TableNames =
-    TableNames { torrents: "backup_drill_torrents", metrics: "backup_drill_metrics" };
+const TABLES: TableNames = TableNames { torrents: "backup_drill_torrents", metrics: "backup_drill_metrics" };
 /// The added tables hold as many torrents as the demo has at this size: enough for many writers, and soon added.
 const DEMO_BYTES: u64 = 4 << 20;
 /// About what the added tables take: indexes that are filled in random order are not full.
@@ -115,9 +114,8 @@ pub fn copy(launcher: &Launcher, file: &Path, to: &Path) -> Result<()> {
 
 /// What no write leaves as it was: size, time and identity of every part.
 fn marks(file: &Path) -> Vec<Option<(u64, u64, i64, i64)>> {
-    let mark = |metadata: fs::Metadata| {
-        (metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec())
-    };
+    let mark =
+        |metadata: fs::Metadata| (metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec());
     PARTS.iter().map(|part| fs::metadata(with_suffix(file, part)).ok().map(mark)).collect()
 }
 
@@ -130,14 +128,17 @@ pub fn adopt(copy: &Path, seed: u64, integrity: Integrity) -> anyhow::Result<()>
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(copy, flags)?;
     connection.pragma_update(None, "journal_mode", "delete").context("cannot fold its log back")?;
+    for name in [TABLES.torrents, TABLES.metrics] {
+        let is_there = connection.table_exists(None, name)?;
+        ensure!(
+            !is_there,
+            "it has a table {name}, as if it came from a trial: use the database that the trial was made on"
+        );
+    }
     connection.close().map_err(|(_, error)| error)?;
     let damage = verify::damage(&Database::Sqlite(copy.to_owned()), TABLES, integrity);
     ensure!(damage.is_empty(), "it is damaged, or cannot be checked: {}", damage.join("; "));
     let mut connection = Connection::open_with_flags(copy, flags)?;
-    for name in [TABLES.torrents, TABLES.metrics] {
-        let is_there = connection.table_exists(None, name)?;
-        ensure!(!is_there, "it has a table {name}, as if it came from a trial: use the database that the trial was made on");
-    }
     add_tables(&mut connection, origin(seed).as_ref()).context("cannot add the tables of the ledger")?;
     connection.close().map_err(|(_, error)| error)?;
     Ok(())
@@ -192,30 +193,34 @@ mod tests {
         ");
     }
 
+    const SMALL: &str = "CREATE TABLE torrents (id INTEGER PRIMARY KEY, name TEXT);
+                         CREATE INDEX named ON torrents (name);
+                         INSERT INTO torrents VALUES (1, 'one'), (2, 'two');";
+
     #[test]
-    fn a_database_is_adopted_once_and_not_when_it_is_damaged() {
+    fn a_database_is_adopted_once() {
         let directory = tempfile::tempdir().unwrap();
-        let file = database(
-            directory.path(),
-            "CREATE TABLE torrents (id INTEGER PRIMARY KEY, name TEXT); CREATE INDEX named ON torrents (name);
-             INSERT INTO torrents VALUES (1, 'one'), (2, 'two');",
-        );
+        let file = database(directory.path(), SMALL);
         adopt(&file, 1, Integrity::Full).unwrap();
         let connection = Connection::open(&file).unwrap();
-        let count = |table: &str| -> u64 {
+        let count = |table: &str| -> i64 {
             connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
         };
-        assert_eq!(count("backup_drill_torrents"), origin(1).torrents());
+        assert_eq!(count("backup_drill_torrents") as u64, origin(1).torrents());
         assert_eq!((count("torrents"), count("backup_drill_metrics")), (2, 1));
         assert!(bytes(&file).unwrap() <= ADDED_BYTES);
         let twice = format!("{:#}", adopt(&file, 1, Integrity::Full).unwrap_err());
         assert!(twice.starts_with("it has a table backup_drill_torrents, as if"), "{twice}");
+    }
 
+    #[test]
+    fn a_damaged_database_is_not_adopted() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = database(directory.path(), SMALL);
         let damage = "PRAGMA writable_schema = ON;
                       UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 'torrents')
                       WHERE name = 'named'";
-        connection.execute_batch(damage).unwrap();
-        drop(connection);
+        Connection::open(&file).unwrap().execute_batch(damage).unwrap();
         for integrity in [Integrity::Full, Integrity::Quick] {
             let damaged = format!("{:#}", adopt(&file, 1, integrity).unwrap_err());
             assert!(damaged.starts_with("it is damaged, or cannot be checked: "), "{damaged}");
@@ -237,7 +242,8 @@ mod tests {
         copy(&launcher, &link, &to).unwrap();
         assert_eq!(marks(&file), before);
         adopt(&to, 1, Integrity::Full).unwrap();
-        let x: i64 = Connection::open(&to).unwrap().query_row("SELECT x FROM t", [], |row| row.get(0)).unwrap();
+        let x: i64 =
+            Connection::open(&to).unwrap().query_row("SELECT x FROM t", [], |row| row.get(0)).unwrap();
         assert_eq!(x, 7);
         drop(writer);
     }

@@ -145,10 +145,14 @@ impl Strategy for External {
             let Some(program) = command.program().filter(|program| is_path(program)) else { continue };
             let file = directory.join(program);
             let metadata = file.metadata().map_err(|error| {
-                format!("settings.{name}: {program}: {error}; relative paths count from the scenario's directory")
+                format!(
+                    "settings.{name}: {program}: {error}; relative paths count from the scenario's directory"
+                )
             })?;
             if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 {
-                return Err(format!("settings.{name}: {program} cannot be executed: try 'chmod +x {program}'"));
+                return Err(format!(
+                    "settings.{name}: {program} cannot be executed: try 'chmod +x {program}'"
+                ));
             }
         }
         Ok(())
@@ -202,7 +206,8 @@ impl Strategy for External {
         kill_marked(context.watch.launcher.work_directory());
         let settings: ExternalSettings = settings_of(context.settings);
         let into_server = context.subject.server().is_some() && settings.restore_into == RestoreInto::Server;
-        let mut command = settings.restore.expect("its presence was checked").command(context.scenario_directory);
+        let mut command =
+            settings.restore.expect("its presence was checked").command(context.scenario_directory);
         command.env("DRILL_ARTIFACT", context.artifact);
         if into_server {
             context.subject.server_mut()?.start()?;

@@ -11,12 +11,7 @@ use super::{BackupContext, RestoreContext, spawn};
 ///
 /// # Errors
 /// Why there is none.
-pub fn dump(
-    context: &mut BackupContext<'_>,
-    arguments: &[&str],
-    level: u32,
-    file: &str,
-) -> Result<(), Halt> {
+pub fn dump(context: &mut BackupContext<'_>, arguments: &[&str], level: u32, file: &str) -> Result<(), Halt> {
     let mut dump = Command::new(SQLITE3.command);
     dump.arg(context.subject.data()).args(arguments);
     dump.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

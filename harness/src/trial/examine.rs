@@ -102,10 +102,7 @@ impl Drill<'_> {
             Engine::Mysql => lost.server_mut()?.start()?,
         }
         let request = verify::Request { without_never_completed: false, ..self.request(lost.location()) };
-        let job = Job::Unwritten {
-            request: Box::new(request),
-            dataset: self.plan.dataset.clone(),
-        };
+        let job = Job::Unwritten { request: Box::new(request), dataset: self.plan.dataset.clone() };
         self.launcher.work(Account::Harness, &job, &mut |_| {}).map(Some)
     }
 }

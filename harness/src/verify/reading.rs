@@ -43,9 +43,7 @@ pub(super) fn read_restored(
         let indexes = work.start("the indexes", || engine.indexes());
         let halves = halves(origin.torrents()).map(|ids| {
             let rows_read = &rows_read;
-            work.start("table torrents", move || {
-                compare_torrents(engine, origin, &ids, limits, rows_read)
-            })
+            work.start("table torrents", move || compare_torrents(engine, origin, &ids, limits, rows_read))
         });
         drop(work);
         let rows = origin.torrents();

@@ -30,9 +30,8 @@ pub fn unwritten(request: &Request, origin: &dyn Origin) -> Result<Vec<(u32, u64
         changed_max: changed_rows_max(&ledger, &request.model),
         without_never_completed: request.without_never_completed,
     };
-    let torrents =
-        read_torrents(engine.as_ref(), origin, limits)
-            .map_err(|unreadable| anyhow!("{}: {}", request.database, unreadable.reason))?;
+    let torrents = read_torrents(engine.as_ref(), origin, limits)
+        .map_err(|unreadable| anyhow!("{}: {}", request.database, unreadable.reason))?;
     if torrents.overflowed {
         let database = &request.database;
         return Err(anyhow!("{database}: more torrents have changed than all writes can change").into());

@@ -140,7 +140,8 @@ impl SqliteClient<'_> {
 
 impl Client for SqliteClient<'_> {
     fn read(&self, info_hash: &InfoHash) -> anyhow::Result<()> {
-        let _: i64 = self.connection().query_row(&self.statements.read, [text(info_hash)], |row| row.get(0))?;
+        let _: i64 =
+            self.connection().query_row(&self.statements.read, [text(info_hash)], |row| row.get(0))?;
         Ok(())
     }
 
@@ -221,7 +222,11 @@ pub fn change(
         Together::Metric => execute(connection, &statements.raise_metric, [])?,
         Together::Transfer { from, to, amount } => {
             for (id, change) in [(from, -amount), (to, amount)] {
-                execute(connection, &statements.move_completed, params![text(&origin.torrent(id).info_hash), change])?;
+                execute(
+                    connection,
+                    &statements.move_completed,
+                    params![text(&origin.torrent(id).info_hash), change],
+                )?;
             }
         }
     }

@@ -63,7 +63,9 @@ fn an_honest_selection_is_never_accused() {
 #[test]
 fn a_kept_row_that_is_missing_is_found() {
     let delete = "DELETE FROM torrents WHERE id = ?1";
-    for (check, role) in [("content", Role::Untouched), ("prefix", Role::Slot), ("transactions", Role::Account)] {
+    for (check, role) in
+        [("content", Role::Untouched), ("prefix", Role::Slot), ("transactions", Role::Account)]
+    {
         finds(check, |trial, connection| {
             let present = ids(trial, connection, role, true);
             // Writes may have come back to an account where they began, and then nothing would be missing.

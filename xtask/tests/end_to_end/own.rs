@@ -55,7 +55,8 @@ fn a_script_of_the_users_own_goes_through_the_same_trial() {
         assert_eq!((trial.variant.as_str(), trial.control), ("my script", false));
         assert!(trial.promise.starts_with("as the scenario declares"), "{}", trial.promise);
         let here = place.path().canonicalize().unwrap();
-        let said = |last| format!("sqlite in {}\n{{\"error\":\"a line and no message\"}}\n{last}", here.display());
+        let said =
+            |last| format!("sqlite in {}\n{{\"error\":\"a line and no message\"}}\n{last}", here.display());
         assert_eq!(trial.backup.as_ref().unwrap().output, Some(said("backed up")));
         assert_eq!(trial.restore.as_ref().unwrap().output, Some(said("brought back")));
     }
@@ -75,7 +76,12 @@ fn commands_that_exit_0_and_are_wrong_get_the_verdict_that_they_deserve() {
         external("stale", stale, BACK, ""),
         external("stale as promised", stale, BACK, "promise = { all_but_seconds = 3600.0 }"),
         external("stale control", stale, BACK, "promise = 'nothing'"),
-        external("pipe", "false | gzip > \"$DRILL_DESTINATION/copy\"", "gunzip -c \"$DRILL_ARTIFACT/copy\" > \"$DRILL_TARGET\"", ""),
+        external(
+            "pipe",
+            "false | gzip > \"$DRILL_DESTINATION/copy\"",
+            "gunzip -c \"$DRILL_ARTIFACT/copy\" > \"$DRILL_TARGET\"",
+            "",
+        ),
     ];
     let (output, results) = run_variants(&place, &variants.concat());
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
@@ -107,7 +113,12 @@ fn an_armed_command_ships_until_the_disaster() {
     done"#;
     let wait = r#"until [ -e "$DRILL_DESTINATION/copy" ]; do sleep 0.05; done; echo "it is there""#;
     let variants = [
-        external("shipper", wait, BACK, &format!("arm = '''{ship}'''\npromise = {{ all_but_seconds = 30.0 }}")),
+        external(
+            "shipper",
+            wait,
+            BACK,
+            &format!("arm = '''{ship}'''\npromise = {{ all_but_seconds = 30.0 }}"),
+        ),
         external("quitter", "sleep 0.2", BACK, "arm = 'echo no more; exit 0'"),
     ];
     let (output, results) = run_variants(&place, &variants.concat());
@@ -140,7 +151,8 @@ fn what_a_command_leaves_in_the_background_ends_with_the_disaster() {
 #[test]
 fn a_command_that_is_not_there_is_told_before_anything_happens() {
     let place = Place::new();
-    let words = "[[variants]]\nstrategy = 'external'\nsettings = { backup = ['./no-such.sh'], restore = 'true' }\n";
+    let words =
+        "[[variants]]\nstrategy = 'external'\nsettings = { backup = ['./no-such.sh'], restore = 'true' }\n";
     let scenario = place.scenario(SMALL, words);
     let output = place.run_scenario(&scenario);
     assert_eq!(output.status.code(), Some(3), "{}", text(&output));
@@ -209,7 +221,12 @@ fn commands_of_the_users_own_reach_a_mysql_server() {
     assert_eq!(dump.backup.as_ref().unwrap().output.as_deref(), Some("mysql on 127.0.0.1"));
     let directory = trial(&results, "external:directory/");
     assert!(directory.control, "{}", text(&output));
-    assert_eq!(directory.restore.as_ref().unwrap().output.as_deref(), Some("no server"), "{}", directory.reason);
+    assert_eq!(
+        directory.restore.as_ref().unwrap().output.as_deref(),
+        Some("no server"),
+        "{}",
+        directory.reason
+    );
     let empty = trial(&results, "external:empty/");
     assert_eq!(empty.verdict, Verdict::Corrupt, "{}", empty.reason);
     let said = std::fs::read_to_string(place.path().join("latest/results.json")).unwrap();
@@ -224,7 +241,12 @@ fn a_selection_is_small_and_held_to_what_it_leaves_out() {
     let (output, results) = run_variants(&place, variants);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     let bytes = |part| trial(&results, part).backup.as_ref().unwrap().artifact_bytes.unwrap();
-    assert!(bytes("selective") * 10 < bytes("sqlite-dump"), "{} {}", bytes("selective"), bytes("sqlite-dump"));
+    assert!(
+        bytes("selective") * 10 < bytes("sqlite-dump"),
+        "{} {}",
+        bytes("selective"),
+        bytes("sqlite-dump")
+    );
     let selective = trial(&results, "selective");
     assert_restorable(selective);
     assert_eq!(selective.verification.as_ref().unwrap().content, Some(Check::Pass));
@@ -253,7 +275,9 @@ fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>, SystemTime)> {
     let mut files: Vec<_> = std::fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .map(|path| (path.clone(), std::fs::read(&path).unwrap(), path.metadata().unwrap().modified().unwrap()))
+        .map(|path| {
+            (path.clone(), std::fs::read(&path).unwrap(), path.metadata().unwrap().modified().unwrap())
+        })
         .collect();
     files.sort();
     files
@@ -267,7 +291,8 @@ fn a_database_of_the_users_own_is_tried_on_a_copy_whatever_its_schema() {
     let file = own.join("my.db");
     Connection::open(&file).unwrap().execute_batch(ODD).unwrap();
     let before = files(&own);
-    let forget = format!("{COPY}; sqlite3 \"$DRILL_DESTINATION/copy\" \"DELETE FROM pairs WHERE k = 'key 17'\"");
+    let forget =
+        format!("{COPY}; sqlite3 \"$DRILL_DESTINATION/copy\" \"DELETE FROM pairs WHERE k = 'key 17'\"");
     let variants = [
         "[[variants]]\nstrategy = 'cold-copy'\nexpect = ['stalled']\n".to_owned(),
         "[[variants]]\nstrategy = 'sqlite-vacuum-into'\n".to_owned(),

@@ -58,10 +58,7 @@ unsafe extern "C" fn count_steps(steps: *mut c_void) -> c_int {
 }
 
 /// Reads every index that holds plain columns of all rows of its table. `torrents` is the table that another pass reads.
-pub(super) fn read_indexes(
-    connection: &Connection,
-    torrents: &str,
-) -> Result<Vec<IndexEntries>, Unreadable> {
+pub(super) fn read_indexes(connection: &Connection, torrents: &str) -> Result<Vec<IndexEntries>, Unreadable> {
     let indexes = list_indexes(connection).while_reading("the list of indexes")?;
     let read = |(table, index): (String, String)| {
         let what = format!("index {index}");
