@@ -97,7 +97,7 @@ stop_running() {
         log "stopping $container"
         # Also when that fails: nobody knows what it came to, and starting what runs does no harm.
         stopped=("$container" "${stopped[@]}")
-        if ! run_apart "$DOCKER" stop --time "$STOP_SECONDS" "$container" >/dev/null; then
+        if ! run_apart "$DOCKER" stop -t "$STOP_SECONDS" "$container" >/dev/null; then
             log "failed: $container could not be stopped"
             return 1
         fi
