@@ -27,10 +27,9 @@ use crate::process::{Account, Cancel, Counters, Launcher};
 use crate::scenario::Scenario;
 use crate::strategy::tool::Program;
 use crate::strategy::watch::{Halt, Watch};
-use crate::strategy::{self, BackupContext, Moments, RestoreContext, Shipper, Strategy};
+use crate::strategy::{self, Moments, RestoreContext, Shipper, Strategy};
 use crate::subject::Subject;
 use crate::verify::{self, ContentDigest};
-use crate::wheel::Shelf;
 use crate::workload::application::Task;
 
 /// A dataset that is ready for trials, on one engine.
@@ -210,8 +209,6 @@ impl<'a> Drill<'a> {
         }
     }
 
-    }
-
     fn sampled(&self) -> Sampled {
         Sampled {
             launcher: self.launcher.clone(),
@@ -361,9 +358,10 @@ impl<'a> Drill<'a> {
                 backup.watch.note_output(&shipper.output());
             }
         }
+        let artifact = self.place("artifact");
         if let Some(backup) = self.backup.as_mut().filter(|backup| backup.halt.is_none()) {
             // What ships goes on after the backup.
-            backup.artifact_bytes = Some(storage::bytes(&self.place("artifact")));
+            backup.artifact_bytes = Some(storage::bytes(&artifact));
         }
         std::fs::rename(self.place("live"), self.place("lost"))
             .context("cannot take the data directory away")?;

@@ -31,7 +31,7 @@ use super::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Shipper, Strategy, complete,
     settings_of, spawn,
 };
-use crate::process::{Group, kill_marked, last_lines};
+use crate::process::{Counters, Group, kill_marked, last_lines};
 use crate::scenario::Engine;
 use crate::subject::Subject;
 

@@ -9,6 +9,7 @@ use super::watch::Halt;
 use super::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, images,
 };
+use crate::scenario::Engine;
 
 pub struct MaintenanceWindow;
 

@@ -13,6 +13,7 @@ use super::sqlite_tools::{dump, load};
 use super::tool::{SQLITE3, Tool, ZSTD};
 use super::watch::Halt;
 use super::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete};
+use crate::images;
 use crate::scenario::Engine;
 use crate::subject::ARTIFACT;
 

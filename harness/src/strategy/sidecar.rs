@@ -19,6 +19,7 @@ use super::{
 use crate::container::Container;
 use crate::measure::clock::now_ns;
 use crate::process::{Account, Counters};
+use crate::scenario::Engine;
 
 pub struct Sidecar;
 
