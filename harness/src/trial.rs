@@ -342,9 +342,10 @@ impl<'a> Drill<'a> {
         if let Some(mut shipper) = self.shipper.take() {
             shipper.kill();
         }
+        let artifact = self.place("artifact");
         if let Some(backup) = self.backup.as_mut().filter(|backup| backup.halt.is_none()) {
             // What ships goes on after the backup.
-            backup.artifact_bytes = Some(storage::bytes(&self.place("artifact")));
+            backup.artifact_bytes = Some(storage::bytes(&artifact));
         }
         std::fs::rename(self.place("live"), self.place("lost"))
             .context("cannot take the data directory away")?;
