@@ -35,11 +35,8 @@ pub enum FileSystem {
     Xfs,
 }
 
-const MKFS_BTRFS: Tool = Tool {
-    command: "mkfs.btrfs",
-    version_argument: "--version",
-    get: "install the package 'btrfs-progs'",
-};
+const MKFS_BTRFS: Tool =
+    Tool { command: "mkfs.btrfs", version_argument: "--version", get: "install the package 'btrfs-progs'" };
 const MKFS_EXT4: Tool =
     Tool { command: "mkfs.ext4", version_argument: "-V", get: "install the package 'e2fsprogs'" };
 const MKFS_XFS: Tool =
@@ -156,10 +153,7 @@ impl Mounted {
         // As the kernel's table of mounts is going to call it.
         let directory = launcher.work_directory().canonicalize().context("there is no work directory")?;
         // Before anything is there, so that whatever happens is undone.
-        let mounted = Mounted {
-            point: directory.join(name),
-            image: directory.join(format!("{name}.image")),
-        };
+        let mounted = Mounted { point: directory.join(name), image: directory.join(format!("{name}.image")) };
         let files = || {
             File::create_new(&mounted.image)?.set_len(bytes)?;
             std::fs::create_dir(&mounted.point)
@@ -301,7 +295,8 @@ mod tests {
 
     #[test]
     fn a_mount_is_read_from_the_kernels_table() {
-        let line = b"36 35 98:0 / /a\\040b/\\134c rw,noatime shared:1 master:2 - ext4 /dev/loop\\0110 rw,discard";
+        let line =
+            b"36 35 98:0 / /a\\040b/\\134c rw,noatime shared:1 master:2 - ext4 /dev/loop\\0110 rw,discard";
         let mount = parse(line).unwrap();
         assert_eq!(mount.point, Path::new("/a b/\\c"));
         assert_eq!((mount.kind.as_str(), mount.source.as_str()), ("ext4", "/dev/loop\t0"));

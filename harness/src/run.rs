@@ -343,8 +343,8 @@ impl Archive {
         let copy_seconds = trial.backup.as_ref().and_then(|backup| backup.copy_seconds);
         let run = &mut self.results.run;
         // What was copied to another file system says nothing about the disk.
-        let copy_seconds = copy_seconds
-            .filter(|_| trial.file_system.as_deref().is_none_or(|on| on == run.host.filesystem));
+        let copy_seconds =
+            copy_seconds.filter(|_| trial.file_system.as_deref().is_none_or(|on| on == run.host.filesystem));
         let calibration =
             run.calibration.iter_mut().rfind(|entry| entry.dataset_bytes == trial.dataset.bytes);
         if let Some((calibration, seconds)) = calibration.zip(copy_seconds) {

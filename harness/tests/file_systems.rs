@@ -134,7 +134,10 @@ fn one_that_is_too_small_says_why_and_leaves_nothing() {
     else {
         panic!("an XFS of 1 MiB cannot be")
     };
-    assert!(cause.starts_with("cannot make a file system of its own (xfs): 'mkfs.xfs' ended with"), "{cause}");
+    assert!(
+        cause.starts_with("cannot make a file system of its own (xfs): 'mkfs.xfs' ended with"),
+        "{cause}"
+    );
     place.assert_clean();
 }
 

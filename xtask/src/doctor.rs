@@ -46,7 +46,8 @@ pub fn show(directory: &Path) -> Result<u8> {
 
 /// Prints what keeps a strategy from data on this disk: it may still work on a file system of its own.
 fn show_obstacles(strategy: &dyn Strategy, directory: &Path) {
-    let (card, defaults) = (strategy.card(), strategy.complete(&Settings::new()).expect("defaults are valid"));
+    let (card, defaults) =
+        (strategy.card(), strategy.complete(&Settings::new()).expect("defaults are valid"));
     for engine in Engine::ALL.into_iter().filter(|engine| card.engines.contains(&engine.name())) {
         if let Some(obstacle) = strategy.obstacle(engine, directory, &defaults) {
             println!("           not for {} here: {obstacle}", engine.name());

@@ -43,11 +43,7 @@ pub fn restore(context: &mut RestoreContext<'_>) -> Result<(), Halt> {
 }
 
 /// Restores by running `cp` on the database in a directory.
-pub fn restore_from(
-    context: &mut RestoreContext<'_>,
-    directory: &Path,
-    reflink: &str,
-) -> Result<(), Halt> {
+pub fn restore_from(context: &mut RestoreContext<'_>, directory: &Path, reflink: &str) -> Result<(), Halt> {
     let data = context.subject.data();
     let name = data.file_name().expect("a database has a name");
     let place = data.parent().expect("a database lies in a directory").to_owned();

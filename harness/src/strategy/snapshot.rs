@@ -160,9 +160,11 @@ impl Strategy for Snapshot {
         let (settings, complete) = complete::<SnapshotSettings>(given)?;
         let is_ordered = settings.order != Order::DatabaseFirst || settings.pause_ms > 0;
         if is_ordered && settings.mechanism != Mechanism::Reflink {
-            return Err("order and pause_ms are for files that are shared one after the other: set mechanism = \
+            return Err(
+                "order and pause_ms are for files that are shared one after the other: set mechanism = \
                         'reflink', too"
-                .into());
+                    .into(),
+            );
         }
         Ok(complete)
     }
@@ -408,6 +410,8 @@ mod tests {
             obstacle(&[]).unwrap(),
             @r#"the data lies on proc, which has no subvolumes, and reflinks are made file by file, and these files have to be of one moment: let the scenario ask for a file system of its own (file_systems = ["btrfs"] in [subject]), or choose another disk with --dir"#
         );
-        assert!(obstacle(&[("mechanism", "subvolume")]).unwrap().contains("proc, which has no subvolumes: let"));
+        assert!(
+            obstacle(&[("mechanism", "subvolume")]).unwrap().contains("proc, which has no subvolumes: let")
+        );
     }
 }

@@ -86,8 +86,7 @@ fn a_log_that_is_older_than_its_database_is_exposed() {
         strategy = "snapshot"
         settings = { mechanism = "reflink", hold = "nothing", order = "wal-first", pause_ms = 1500 }
     "#;
-    let extra =
-        on(FileSystem::Xfs, "synchronous = \"normal\"").replace("[40]", "[500]\nwriters = 2");
+    let extra = on(FileSystem::Xfs, "synchronous = \"normal\"").replace("[40]", "[500]\nwriters = 2");
     let output = place.run_scenario(&place.scenario(&extra, variants));
     let trial = &place.results().trials[0];
     assert_eq!(trial.verdict, Verdict::Corrupt, "{}: {}", trial.reason, text(&output));
@@ -118,7 +117,8 @@ fn a_snapshot_restores_mysql_with_and_without_its_locks() {
     let variants: String = ["nothing", "instance", "global"]
         .map(|lock| format!("[[variants]]\nstrategy = \"snapshot\"\nsettings = {{ lock = \"{lock}\" }}\n"))
         .concat();
-    let output = place.run_scenario(&place.scenario(&on(FileSystem::Btrfs, "engines = [\"mysql\"]"), &variants));
+    let output =
+        place.run_scenario(&place.scenario(&on(FileSystem::Btrfs, "engines = [\"mysql\"]"), &variants));
     let results = place.results();
     assert_eq!(results.trials.len(), 3, "{}", text(&output));
     results.trials.iter().for_each(assert_restored);
