@@ -2,7 +2,7 @@
 //!
 //! A file is shared as quickly as it has few extents. Years of snapshots, and of updates in between, leave many.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
@@ -11,7 +11,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::calibration::duplicate;
-use super::storage::files;
+use super::storage::opened;
 use crate::error::Result;
 use crate::process::Launcher;
 
@@ -39,8 +39,8 @@ const FIEMAP: libc::Ioctl = nix::request_code_readwrite!(b'f', 11, size_of::<Fie
 /// When the file system does not tell.
 pub fn count(path: &Path) -> io::Result<u64> {
     let mut extents = 0;
-    for file in files(path) {
-        let file = File::open(file)?;
+    for file in opened(path) {
+        let file = file?;
         let mut map = Fiemap { length: u64::MAX, ..Fiemap::default() };
         // SAFETY: the kernel writes to nothing but this structure, which says that there is room for no extent.
         if unsafe { libc::ioctl(file.as_raw_fd(), FIEMAP, &mut map) } != 0 {

@@ -69,8 +69,7 @@ fn reflinks_restore_what_a_transaction_holds_together() {
         strategy = "snapshot"
         settings = { mechanism = "reflink", order = "wal-first", pause_ms = 500 }
     "#;
-    let extra = on(FileSystem::Xfs, BOTH_MODES).replace("[40]", "[200]");
-    let output = place.run_scenario(&place.scenario(&extra, variants));
+    let output = place.run_scenario(&place.scenario(&on(FileSystem::Xfs, BOTH_MODES), variants));
     let results = place.results();
     assert_eq!(results.trials.len(), 6, "{}", text(&output));
     results.trials.iter().for_each(assert_restored);
