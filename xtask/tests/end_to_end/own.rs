@@ -157,9 +157,10 @@ fn a_command_that_is_not_there_is_told_before_anything_happens() {
     let output = place.run_scenario(&scenario);
     assert_eq!(output.status.code(), Some(3), "{}", text(&output));
     assert!(!place.path().join("latest").exists(), "a refused run has no effect");
-    insta::assert_snapshot!(String::from_utf8_lossy(&output.stderr), @r"
-    error: scenario 'small': variant 1 (external): settings.backup: ./no-such.sh: No such file or directory (os error 2); relative paths count from the scenario's directory
-    ");
+    insta::assert_snapshot!(
+        String::from_utf8_lossy(&output.stderr).trim_end(),
+        @"error: scenario 'small': variant 1 (external): settings.backup: ./no-such.sh: No such file or directory (os error 2); relative paths count from the scenario's directory"
+    );
     let on_path = words.replace("./no-such.sh", "no-such-command-anywhere");
     let (output, results) = run_variants(&place, &on_path);
     assert_eq!(output.status.code(), Some(4), "{}", text(&output));
@@ -329,7 +330,8 @@ fn what_is_no_database_or_no_scenario_for_one_is_refused() {
         let output = place.run(&["run", scenario.to_str().unwrap(), "--database", file.to_str().unwrap()]);
         assert_eq!(output.status.code(), Some(3), "{}", text(&output));
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        said.replace(&place.path().display().to_string(), "PLACE")
+        let error = said.lines().find(|line| line.starts_with("error: ")).unwrap();
+        error.replace(&place.path().display().to_string(), "PLACE")
     };
     let cold = "[[variants]]\nstrategy = 'cold-copy'\n";
     let scenario = place.scenario(SMALL, cold);
@@ -339,7 +341,7 @@ fn what_is_no_database_or_no_scenario_for_one_is_refused() {
     let on_mysql = refusal(&place.scenario(&on(MYSQL), cold));
     Connection::open(&file).unwrap().execute_batch("CREATE TABLE backup_drill_metrics (x)").unwrap();
     let twice = refusal(&place.scenario(SMALL, cold));
-    insta::assert_snapshot!([no_database, on_mysql, twice].concat(), @r#"
+    insta::assert_snapshot!([no_database, on_mysql, twice].join("\n"), @r#"
     error: cannot use PLACE/my.db as a database: it is no SQLite database: its first bytes are others
     error: scenario 'small' is not for a database of your own: --database takes one whose engines are ["sqlite"] and whose apps are ["embedded"], such as 'quick'
     error: cannot use PLACE/my.db: it has a table backup_drill_metrics, as if it came from a trial: use the database that the trial was made on
