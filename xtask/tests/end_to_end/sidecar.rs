@@ -46,7 +46,7 @@ fn a_sidecar_copies_a_database_of_few_writes_page_by_page() {
     }
     let place = Place::new();
     let copy = "strategy = \"sidecar\"\nsettings = { sqlite_mode = \"backup\", interval_seconds = 1 }";
-    assert_restorable(&tried(&place, "sqlite", copy, &["--rate", "5"]));
+    assert_restorable(&tried(&place, "sqlite", copy, &["--rate", "15"]));
 }
 
 #[test]
