@@ -5,7 +5,6 @@ use harness::process::{Cancel, Launcher};
 use nix::sys::signal::Signal;
 use reports::record::Verdict;
 
-use super::containers::without_docker;
 use super::endings::{signal, started_until};
 use super::strategies::assert_restored;
 use super::*;
