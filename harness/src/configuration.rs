@@ -103,8 +103,9 @@ fn add(path: &Path, name: &Path, listing: &mut Listing) -> io::Result<()> {
     let what = if metadata.is_symlink() {
         What::Link(fs::read_link(path)?)
     } else if metadata.is_dir() {
-        let names: Vec<OsString> =
-            fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>()?;
+        let names: Vec<OsString> = fs::read_dir(path)?
+            .map(|entry| entry.map(|entry| entry.file_name()))
+            .collect::<Result<_, _>>()?;
         for below in names {
             add(&path.join(&below), &name.join(&below), listing)?;
         }
@@ -221,6 +222,8 @@ mod tests {
     #[test]
     fn nothing_at_all_is_everything_missing() {
         let lines = found(|at| fs::remove_dir_all(at).unwrap());
-        assert!(lines.starts_with("configuration: config is missing\nconfiguration: .environment is missing"));
+        assert!(
+            lines.starts_with("configuration: config is missing\nconfiguration: .environment is missing")
+        );
     }
 }

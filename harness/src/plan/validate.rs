@@ -58,9 +58,11 @@ pub(super) fn validate(scenario: &Scenario) -> Result<(), String> {
     if scenario.subject.extents.is_some()
         && !scenario.subject.file_systems.iter().all(|on| on.shares_blocks())
     {
-        return Err("subject.extents needs subject.file_systems of btrfs and xfs alone: on others, a file that is \
+        return Err(
+            "subject.extents needs subject.file_systems of btrfs and xfs alone: on others, a file that is \
                      written to stays where it is"
-            .into());
+                .into(),
+        );
     }
     workload.pattern.validate().map_err(|message| format!("workload.pattern: {message}"))
 }

@@ -167,11 +167,7 @@ struct Cycle {
 }
 
 impl Cycle {
-    fn awaited(
-        context: &mut BackupContext<'_>,
-        shipper: &dyn Shipper,
-        copied_bytes: Option<u64>,
-    ) -> Cycle {
+    fn awaited(context: &mut BackupContext<'_>, shipper: &dyn Shipper, copied_bytes: Option<u64>) -> Cycle {
         anew(context, copied_bytes);
         Cycle {
             copied_bytes,
@@ -249,7 +245,10 @@ fn left_all(context: &BackupContext<'_>, before: &BTreeSet<PathBuf>) -> Result<(
 
 fn artifacts(destination: &Path) -> BTreeSet<PathBuf> {
     let entries = std::fs::read_dir(destination).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "zst")).collect()
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|end| end == "zst"))
+        .collect()
 }
 
 /// Leaves backups that were made long ago, as far as their names and times say: nobody looks at their content.
@@ -297,7 +296,8 @@ mod tests {
 
     #[test]
     fn settings_out_of_range_are_refused() {
-        let messages = [refused("cycles", 0), refused("interval_seconds", 0), refused("retention_days", 4000)];
+        let messages =
+            [refused("cycles", 0), refused("interval_seconds", 0), refused("retention_days", 4000)];
         insta::assert_snapshot!(messages.join("\n"), @"
         cycles must be from 1 to 1000
         interval_seconds must be from 1 to 86400
@@ -318,9 +318,9 @@ mod tests {
         make_aged(at, "sqlite", &settings).unwrap();
         assert_eq!(artifacts(at).len(), 4);
         assert_eq!(checked(), "3 backups are older than the retention and still there");
-        let (young, expired): (Vec<PathBuf>, Vec<PathBuf>) = artifacts(at).into_iter().partition(|path| {
-            path.metadata().unwrap().modified().unwrap().elapsed().unwrap() < DAY * 2
-        });
+        let (young, expired): (Vec<PathBuf>, Vec<PathBuf>) = artifacts(at)
+            .into_iter()
+            .partition(|path| path.metadata().unwrap().modified().unwrap().elapsed().unwrap() < DAY * 2);
         expired.iter().for_each(|path| std::fs::remove_file(path).unwrap());
         std::fs::write(at.join("sqlite-new.tar.zst"), "").unwrap();
         assert_eq!(checked(), "");

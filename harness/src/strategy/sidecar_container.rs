@@ -24,8 +24,10 @@ pub enum SqliteMode {
 }
 
 /// What [`SqliteMode`] means, for cards.
-pub const SQLITE_MODE: (&str, &str) =
-    ("sqlite_mode", "for SQLite: \"backup\" is sqlite3's .backup, \"dump\" its .dump; MySQL is always dumped");
+pub const SQLITE_MODE: (&str, &str) = (
+    "sqlite_mode",
+    "for SQLite: \"backup\" is sqlite3's .backup, \"dump\" its .dump; MySQL is always dumped",
+);
 
 /// What messages call it.
 const NAME: &str = "sidecar container";

@@ -18,9 +18,7 @@ pub fn variants_for(engine: &str) -> (String, usize) {
         let on = if engine == "mysql" { Engine::Mysql } else { Engine::Sqlite };
         let in_a_container = strategy.image(on).is_some();
         // Commands of the user's own have tests of their own.
-        if !card.engines.contains(&engine)
-            || card.name == "external"
-            || (without_docker() && in_a_container)
+        if !card.engines.contains(&engine) || card.name == "external" || (without_docker() && in_a_container)
         {
             continue;
         }
