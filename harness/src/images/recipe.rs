@@ -131,7 +131,7 @@ impl Recipe {
                     Program::Source {
                         name: "sqlite3",
                         needs: &["dpkg-dev", "gcc", "libc6-dev", "make"],
-                        make: "./configure --disable-tcl --enable-all && make sqlite3_rsync",
+                        make: "./configure --disable-tcl --enable-all && make sqlite3_rsync && strip sqlite3_rsync",
                         binary: "sqlite3_rsync",
                     },
                 ],
