@@ -199,7 +199,7 @@ impl Strategy for Snapshot {
         let unused = volume_manager(&mount)
             .map(|manager| format!(" (snapshots of {manager} are not among the mechanisms)"))
             .unwrap_or_default();
-        Some(format!("the data lies on {}{unused}, {}: {ELSEWHERE}", mount.kind, why.join(", and ")))
+        Some(format!("the data lies on {}{unused}: {}; {ELSEWHERE}", mount.kind, why.join(", and ")))
     }
 
     fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
@@ -340,24 +340,24 @@ const SUBVOLUME_INODE: u64 = 256;
 /// Why a directory cannot be kept as a whole.
 fn no_subvolume(mount: &Mount, directory: &Path) -> Option<String> {
     if mount.kind != "btrfs" {
-        return Some("which has no subvolumes".into());
+        return Some("it has no subvolumes".into());
     }
     let is_one = directory.metadata().is_ok_and(|metadata| metadata.ino() == SUBVOLUME_INODE);
-    (!is_one).then(|| "in a directory that is no subvolume".into())
+    (!is_one).then(|| "its directory is no subvolume".into())
 }
 
 /// Why the files of a database in a directory cannot be shared as promised.
 fn no_reflinks(engine: Engine, directory: &Path, settings: &SnapshotSettings) -> Option<String> {
     if engine == Engine::Mysql {
-        return Some("reflinks are made file by file, and these files have to be of one moment".into());
+        return Some("reflinks share file by file, never a whole data directory at one moment".into());
     }
     if settings.mechanism == Mechanism::Auto && settings.hold == Hold::Nothing {
         return Some("reflinks promise nothing when nothing is held".into());
     }
     match reflinks_work(directory) {
         Ok(true) => None,
-        Ok(false) => Some("files cannot share blocks there (reflinks)".into()),
-        Err(error) => Some(format!("reflinks cannot be tried there: {error}")),
+        Ok(false) => Some("its files cannot share blocks (reflinks)".into()),
+        Err(error) => Some(format!("reflinks cannot be tried: {error}")),
     }
 }
 
@@ -408,10 +408,8 @@ mod tests {
         };
         insta::assert_snapshot!(
             obstacle(&[]).unwrap(),
-            @r#"the data lies on proc, which has no subvolumes, and reflinks are made file by file, and these files have to be of one moment: let the scenario ask for a file system of its own (file_systems = ["btrfs"] in [subject]), or choose another disk with --dir"#
+            @r#"the data lies on proc: it has no subvolumes, and reflinks share file by file, never a whole data directory at one moment; let the scenario ask for a file system of its own (file_systems = ["btrfs"] in [subject]), or choose another disk with --dir"#
         );
-        assert!(
-            obstacle(&[("mechanism", "subvolume")]).unwrap().contains("proc, which has no subvolumes: let")
-        );
+        assert!(obstacle(&[("mechanism", "subvolume")]).unwrap().contains("proc: it has no subvolumes; let"));
     }
 }

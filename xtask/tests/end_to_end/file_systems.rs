@@ -1,5 +1,7 @@
 //! Trials on a file system of their own, what snapshots of it are worth, and that none of it is left.
 
+use std::process::Child;
+
 use harness::file_system::FileSystem;
 use harness::process::{Cancel, Launcher};
 use nix::sys::signal::Signal;
@@ -134,7 +136,7 @@ fn a_file_system_without_snapshots_makes_them_unavailable() {
     assert_eq!(snapshot.verdict, Verdict::Unavailable, "{}", snapshot.reason);
     insta::assert_snapshot!(
         snapshot.reason,
-        @r#"the data lies on ext4, which has no subvolumes, and files cannot share blocks there (reflinks): let the scenario ask for a file system of its own (file_systems = ["btrfs"] in [subject]), or choose another disk with --dir"#
+        @r#"the data lies on ext4: it has no subvolumes, and its files cannot share blocks (reflinks); let the scenario ask for a file system of its own (file_systems = ["btrfs"] in [subject]), or choose another disk with --dir"#
     );
     assert_restored(copy);
     place.assert_clean();
@@ -158,7 +160,26 @@ fn a_file_system_ends_with_an_interrupted_run_and_is_swept_after_a_killed_one() 
     assert_eq!(child.wait().unwrap().code(), Some(130));
     place.assert_clean();
 
-    let mut child = started();
+    assert_swept_after_a_kill(&place, started());
+}
+
+#[test]
+fn a_file_system_that_a_container_uses_is_swept_after_a_killed_run() {
+    if without_docker() {
+        return;
+    }
+    let Some(place) = place_for(FileSystem::Btrfs) else { return };
+    let variants = "[[variants]]\nstrategy = \"snapshot\"\n";
+    let scenario = place.scenario(&on(FileSystem::Btrfs, "engines = [\"mysql\"]"), variants);
+    let longer = std::fs::read_to_string(&scenario)
+        .unwrap()
+        .replace("reference_seconds = 0.5", "reference_seconds = 30.0");
+    std::fs::write(&scenario, longer).unwrap();
+    let child = started_until(&place, &scenario, "trial-1/ledger/writer-0000.ledger");
+    assert_swept_after_a_kill(&place, child);
+}
+
+fn assert_swept_after_a_kill(place: &Place, mut child: Child) {
     signal(&child, Signal::SIGKILL);
     child.wait().unwrap();
     assert_eq!(place.mounts(), 1, "a mount does not end with who made it");
