@@ -228,6 +228,36 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_that_somebody_wrote_into_is_refused() {
+        use std::io::Write;
+        use std::sync::atomic::{AtomicBool, Ordering};
+
+        let directory = tempfile::tempdir().unwrap();
+        let file = database(directory.path(), SMALL);
+        let launcher = Launcher::new(directory.path(), &Cancel::default());
+        let stop = AtomicBool::new(false);
+        let refused = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut log = fs::File::create(with_suffix(&file, "-wal")).unwrap();
+                while !stop.load(Ordering::Relaxed) {
+                    log.write_all(b"more").unwrap();
+                }
+            });
+            while !with_suffix(&file, "-wal").exists() {
+                std::thread::yield_now();
+            }
+            let copied = copy(&launcher, &file, &directory.path().join("copy.sqlite"));
+            stop.store(true, Ordering::Relaxed);
+            copied.unwrap_err().to_string()
+        });
+        assert!(
+            refused.contains("own.db was written to while it was copied: stop what writes to it"),
+            "{refused}"
+        );
+        assert!(refused.contains("VACUUM INTO 'copy.db'"), "{refused}");
+    }
+
+    #[test]
     fn a_copy_has_what_is_in_the_log_and_the_original_stays_as_it_is() {
         let directory = tempfile::tempdir().unwrap();
         let file = database(directory.path(), "PRAGMA journal_mode = wal; CREATE TABLE t (x);");

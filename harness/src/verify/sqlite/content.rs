@@ -53,7 +53,7 @@ fn read_schema(connection: &Connection) -> rusqlite::Result<Vec<SchemaObject>> {
     for name in HEADER_NUMBERS {
         let number: i64 = connection.pragma_query_value(None, name, |row| row.get(0))?;
         schema.push(SchemaObject {
-            kind: "header".into(),
+            kind: "pragma".into(),
             name: name.into(),
             table: String::new(),
             sql: Some(number.to_string()),
