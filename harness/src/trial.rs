@@ -231,7 +231,8 @@ impl<'a> Drill<'a> {
         stage::set_journal_mode(self.plan.deployment, subject.data())?;
         if self.strategy.takes_configuration() {
             let beside = self.place("live").join(configuration::DIRECTORY);
-            self.configuration = Some(configuration::make(&beside).context("cannot make configuration files")?);
+            self.configuration =
+                Some(configuration::make(&beside).context("cannot make configuration files")?);
         }
         subject.start_services()?;
         self.epoch_ns = now_ns() + LEAD_NS;

@@ -46,8 +46,6 @@ impl Default for SidecarSettings {
 
 /// Where the sidecar works: there as long as a cycle is under way.
 const WORK: &str = ".backup-sidecar-partial";
-/// Made when its first cycle begins.
-const LOCK: &str = ".backup-sidecar.lock";
 /// There while its last cycle failed.
 const FAILURE: &str = "last-failure";
 /// How often it is looked at: a small part of what the shortest cycle takes.
@@ -109,16 +107,18 @@ impl Strategy for Sidecar {
     fn arm(&self, context: &mut BackupContext<'_>) -> Result<Option<Box<dyn Shipper>>, Halt> {
         let settings: SidecarSettings = context.settings();
         make_aged(context.destination, kinds(context)[0], &settings)?;
+        let aged = artifacts(context.destination);
         let spec =
             looping(context, settings.sqlite_mode, settings.interval_seconds, settings.retention_days)?;
         let container = Container::start(&context.watch.launcher, Account::Strategy, spec)?;
-        let lock = context.destination.join(LOCK);
+        // So that the first cycle is not one that began after the call: it works, or has left something.
+        let destination = context.destination;
         context.watch.wait_until("the first cycle began", &mut || {
-            if container.is_running() {
-                Ok(lock.exists())
-            } else {
-                Err(format!("the sidecar ended: {}", container.last_words()))
+            if !container.is_running() {
+                return Err(format!("the sidecar ended: {}", container.last_words()));
             }
+            let begun = destination.join(WORK).exists() || destination.join(FAILURE).exists();
+            Ok(begun || artifacts(destination) != aged)
         })?;
         Ok(Some(Box::new(container)))
     }
@@ -166,11 +166,7 @@ struct Cycle {
 }
 
 impl Cycle {
-    fn awaited(
-        context: &mut BackupContext<'_>,
-        shipper: &dyn Shipper,
-        copied_bytes: Option<u64>,
-    ) -> Cycle {
+    fn awaited(context: &mut BackupContext<'_>, shipper: &dyn Shipper, copied_bytes: Option<u64>) -> Cycle {
         context.watch.watch_anew(copied_bytes);
         Cycle {
             copied_bytes,
@@ -243,7 +239,10 @@ fn left_all(context: &BackupContext<'_>, before: &BTreeSet<PathBuf>) -> Result<(
 
 fn artifacts(destination: &Path) -> BTreeSet<PathBuf> {
     let entries = std::fs::read_dir(destination).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "zst")).collect()
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|end| end == "zst"))
+        .collect()
 }
 
 /// Leaves backups that were made long ago, as far as their names and times say: nobody looks at their content.
@@ -291,7 +290,8 @@ mod tests {
 
     #[test]
     fn settings_out_of_range_are_refused() {
-        let messages = [refused("cycles", 0), refused("interval_seconds", 0), refused("retention_days", 4000)];
+        let messages =
+            [refused("cycles", 0), refused("interval_seconds", 0), refused("retention_days", 4000)];
         insta::assert_snapshot!(messages.join("\n"), @"
         cycles must be from 1 to 1000
         interval_seconds must be from 1 to 86400
@@ -312,9 +312,9 @@ mod tests {
         make_aged(at, "sqlite", &settings).unwrap();
         assert_eq!(artifacts(at).len(), 4);
         assert_eq!(checked(), "3 backups are older than the retention and still there");
-        let (young, expired): (Vec<PathBuf>, Vec<PathBuf>) = artifacts(at).into_iter().partition(|path| {
-            path.metadata().unwrap().modified().unwrap().elapsed().unwrap() < DAY * 2
-        });
+        let (young, expired): (Vec<PathBuf>, Vec<PathBuf>) = artifacts(at)
+            .into_iter()
+            .partition(|path| path.metadata().unwrap().modified().unwrap().elapsed().unwrap() < DAY * 2);
         expired.iter().for_each(|path| std::fs::remove_file(path).unwrap());
         std::fs::write(at.join("sqlite-new.tar.zst"), "").unwrap();
         assert_eq!(checked(), "");

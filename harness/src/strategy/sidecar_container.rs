@@ -24,8 +24,10 @@ pub enum SqliteMode {
 }
 
 /// What [`SqliteMode`] means, for cards.
-pub const SQLITE_MODE: (&str, &str) =
-    ("sqlite_mode", "for SQLite: \"backup\" is sqlite3's .backup, \"dump\" its .dump; MySQL is always dumped");
+pub const SQLITE_MODE: (&str, &str) = (
+    "sqlite_mode",
+    "for SQLite: \"backup\" is sqlite3's .backup, \"dump\" its .dump; MySQL is always dumped",
+);
 
 /// What messages call it.
 const NAME: &str = "sidecar container";
@@ -103,7 +105,7 @@ pub fn restore(context: &mut RestoreContext<'_>) -> Result<(), Halt> {
     if is_file { context.watch.make_durable() } else { Ok(()) }
 }
 
-fn image<'a>(tools: Option<&'a Image>) -> Result<&'a Image, Halt> {
+fn image(tools: Option<&Image>) -> Result<&Image, Halt> {
     tools.ok_or_else(|| Halt::Failed("there is no image of the sidecar".into()))
 }
 

@@ -25,7 +25,8 @@ impl Drill<'_> {
         let Some((before, report)) = self.configuration.as_ref().zip(self.verified.as_mut()) else {
             return Ok(());
         };
-        let after = configuration::list(&directory).context("cannot list the restored configuration files")?;
+        let after =
+            configuration::list(&directory).context("cannot list the restored configuration files")?;
         let differences = configuration::differences(before, &after);
         let passed = differences.is_empty();
         report.verification.configuration = Some(if passed { Check::Pass } else { Check::Fail });
