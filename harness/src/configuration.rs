@@ -2,7 +2,6 @@
 //! and what differs after it.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -103,11 +102,9 @@ fn add(path: &Path, name: &Path, listing: &mut Listing) -> io::Result<()> {
     let what = if metadata.is_symlink() {
         What::Link(fs::read_link(path)?)
     } else if metadata.is_dir() {
-        let names: Vec<OsString> = fs::read_dir(path)?
-            .map(|entry| entry.map(|entry| entry.file_name()))
-            .collect::<Result<_, _>>()?;
-        for below in names {
-            add(&path.join(&below), &name.join(&below), listing)?;
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            add(&entry.path(), &name.join(entry.file_name()), listing)?;
         }
         What::Directory
     } else if metadata.is_file() {

@@ -47,8 +47,6 @@ impl Default for SidecarSettings {
 
 /// Where the sidecar works: there as long as a cycle is under way.
 const WORK: &str = ".backup-sidecar-partial";
-/// Made when its first cycle begins.
-const LOCK: &str = ".backup-sidecar.lock";
 /// There while its last cycle failed.
 const FAILURE: &str = "last-failure";
 /// How often it is looked at: a small part of what the shortest cycle takes.
@@ -110,16 +108,18 @@ impl Strategy for Sidecar {
     fn arm(&self, context: &mut BackupContext<'_>) -> Result<Option<Box<dyn Shipper>>, Halt> {
         let settings: SidecarSettings = context.settings();
         make_aged(context.destination, kinds(context)[0], &settings)?;
+        let aged = artifacts(context.destination);
         let spec =
             looping(context, settings.sqlite_mode, settings.interval_seconds, settings.retention_days)?;
         let container = Container::start(&context.watch.launcher, Account::Strategy, spec)?;
-        let lock = context.destination.join(LOCK);
+        // So that the first cycle is not one that began after the call: it works, or has left something.
+        let destination = context.destination;
         context.watch.wait_until(&mut || {
-            if container.is_running() {
-                Ok(lock.exists())
-            } else {
-                Err(format!("the sidecar ended: {}", container.last_words()))
+            if !container.is_running() {
+                return Err(format!("the sidecar ended: {}", container.last_words()));
             }
+            let begun = destination.join(WORK).exists() || destination.join(FAILURE).exists();
+            Ok(begun || artifacts(destination) != aged)
         })?;
         Ok(Some(Box::new(container)))
     }

@@ -105,7 +105,7 @@ pub fn restore(context: &mut RestoreContext<'_>) -> Result<(), Halt> {
     if is_file { context.watch.make_durable() } else { Ok(()) }
 }
 
-fn image<'a>(tools: Option<&'a Image>) -> Result<&'a Image, Halt> {
+fn image(tools: Option<&Image>) -> Result<&Image, Halt> {
     tools.ok_or_else(|| Halt::Failed("there is no image of the sidecar".into()))
 }
 
