@@ -22,6 +22,14 @@ pub fn files(path: &Path) -> Vec<PathBuf> {
     entries.iter().flat_map(|entry| files(entry)).collect()
 }
 
+/// Opens [`files`] one after the other. What a live database has removed meanwhile is left out.
+fn open_files(path: &Path) -> impl Iterator<Item = io::Result<File>> {
+    let is_there = |file: &io::Result<File>| {
+        file.as_ref().err().is_none_or(|error| error.kind() != io::ErrorKind::NotFound)
+    };
+    files(path).into_iter().map(File::open).filter(is_there)
+}
+
 /// Makes everything below a directory durable, the names included. Somebody may still make and remove files there: what
 /// is gone needs nothing.
 ///
@@ -69,8 +77,8 @@ pub fn settle(path: &Path) -> io::Result<()> {
 /// # Errors
 /// When one cannot be opened or synchronised: dirty pages would stay.
 pub fn evict(path: &Path) -> io::Result<()> {
-    for file in files(path) {
-        let file = File::open(file)?;
+    for file in open_files(path) {
+        let file = file?;
         file.sync_all()?;
         posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
     }
@@ -85,8 +93,8 @@ pub fn evict(path: &Path) -> io::Result<()> {
 pub fn read_through(path: &Path, stop: &dyn Fn() -> bool) -> io::Result<u64> {
     let mut buffer = vec![0; 1 << 20];
     let mut total = 0;
-    for file in files(path) {
-        let mut file = File::open(file)?;
+    for file in open_files(path) {
+        let mut file = file?;
         loop {
             let bytes = io::Read::read(&mut file, &mut buffer)?;
             total += bytes as u64;
@@ -108,8 +116,8 @@ pub fn read_through(path: &Path, stop: &dyn Fn() -> bool) -> io::Result<u64> {
 /// When one cannot be mapped.
 pub fn cached_share(path: &Path) -> io::Result<f64> {
     let (mut cached, mut all) = (0, 0);
-    for file in files(path) {
-        let pages = page_residency(&File::open(file)?)?;
+    for file in open_files(path) {
+        let pages = page_residency(&file?)?;
         cached += pages.iter().filter(|page| **page & 1 == 1).count();
         all += pages.len();
     }
