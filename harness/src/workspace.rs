@@ -60,7 +60,7 @@ impl Workspace {
         &self.root
     }
 
-    /// Where generated datasets are kept.
+    /// Where generated datasets and fetched programs are kept.
     pub fn cache(&self) -> PathBuf {
         self.root.join("cache")
     }

@@ -30,7 +30,9 @@ pub fn show(directory: &Path) -> Result<u8> {
         match card.tools.iter().find_map(|tool| tool.missing()) {
             None => {
                 let versions: Vec<String> = card.tools.iter().filter_map(|tool| tool.version()).collect();
-                println!("  ready    {} ({})", card.name, versions.join("; "));
+                let versions =
+                    if versions.is_empty() { String::new() } else { format!(" ({})", versions.join("; ")) };
+                println!("  ready    {}{versions}", card.name);
                 show_obstacles(*strategy, workspace.root());
             }
             Some(missing) => {

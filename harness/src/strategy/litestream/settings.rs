@@ -54,7 +54,8 @@ impl LitestreamSettings {
         let own = [
             ("config", &self.config, &["dbs"][..]),
             ("database", &self.database, &["path", "dir", "replica", "replicas"]),
-            ("replica", &self.replica, &["path", "url"]),
+            // The replica is a directory of the artifact.
+            ("replica", &self.replica, &["path", "type", "url"]),
         ];
         for (section, keys, own) in own {
             if let Some(key) = own.iter().find(|key| keys.contains_key(**key)) {
