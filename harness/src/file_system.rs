@@ -193,6 +193,8 @@ fn command(tool: &Tool, words: &[&str], paths: &[&Path]) -> Command {
 }
 
 fn run(launcher: &Launcher, command: Command) -> Result<()> {
+    // Most commands end before anybody asks.
+    launcher.cancel.check()?;
     let child = launcher.spawn(Account::Preparation, command)?;
     let ended = Group::new(vec![child]).wait(|_| launcher.cancel.check())?;
     ended.result().map_err(Error::Environment)?;

@@ -20,7 +20,7 @@ const SOON: Duration = Duration::from_secs(30);
 /// A server that tells its starts apart and stops when it is asked to.
 const SERVER: &str = r#"
 trap 'echo bye; exit 0' TERM
-if [ -e /tmp/seen ]; then echo "second start"; else echo "first start"; touch /tmp/seen; fi
+if [ -e /tmp/seen ]; then echo "second start"; else touch /tmp/seen; echo "first start"; fi
 while true; do sleep 0.05; done"#;
 
 /// A trial's place: what it started is gone when this is.

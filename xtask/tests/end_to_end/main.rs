@@ -49,7 +49,7 @@ impl Place {
             reference_seconds = 0.5
             tail_seconds = 0.5
             deadline_seconds = 60.0
-            stall_seconds_min = 2.0
+            stall_seconds_min = 10.0
             stall_copies = 1.0
             {variants}
             "#
