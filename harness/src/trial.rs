@@ -341,7 +341,7 @@ impl<'a> Drill<'a> {
             durable_ns: watch.durable_ns.filter(|_| succeeded),
             halt,
             watch,
-            artifact_bytes: succeeded.then(|| storage::bytes(&self.place("artifact"))),
+            artifact_bytes: succeeded.then(|| self.strategy.artifact_bytes(&self.place("artifact"))),
         });
         Ok(succeeded)
     }
@@ -358,6 +358,9 @@ impl<'a> Drill<'a> {
         {
             backup.halt.get_or_insert(Halt::Failed(ended));
         }
+        if let Some(shipper) = &mut self.shipper {
+            shipper.note();
+        }
         self.disaster_ns = self.board.enter("disaster");
         // At one instant, as far as one processor can; the rest only waits for their ends.
         self.launcher.kill_all(Account::Subject);
@@ -368,7 +371,7 @@ impl<'a> Drill<'a> {
         }
         if let Some(backup) = self.backup.as_mut().filter(|backup| backup.halt.is_none()) {
             // What ships goes on after the backup.
-            backup.artifact_bytes = Some(storage::bytes(&self.site.directory.join("artifact")));
+            backup.artifact_bytes = Some(self.strategy.artifact_bytes(&self.site.directory.join("artifact")));
         }
         std::fs::rename(self.place("live"), self.place("lost"))
             .context("cannot take the data directory away")?;

@@ -29,6 +29,7 @@ use serde_json::Value;
 use crate::container::Container;
 use crate::error::{Error, Result};
 use crate::images::{self, Image};
+use crate::measure::storage;
 use crate::process::{Account, Child, Counters};
 use crate::subject::Subject;
 use crate::worker::{Job, Progress};
@@ -97,6 +98,11 @@ pub trait Strategy: Sync {
     /// # Errors
     /// Why it ended without them.
     fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt>;
+
+    /// Size of what a restore needs of the directory of the artifact.
+    fn artifact_bytes(&self, artifact: &Path) -> u64 {
+        storage::bytes(artifact)
+    }
 
     /// What a restored database is held to, in a trial with these moments.
     fn kept(&self, _settings: &Settings, moments: &Moments) -> Kept {
@@ -218,10 +224,13 @@ pub trait Shipper {
         None
     }
 
-    /// For messages: how it is, and what it said last.
-    fn last_words(&self) -> String {
+    /// The last lines that it printed.
+    fn last_lines(&self) -> String {
         String::new()
     }
+
+    /// Reads what it has used, because its end is near and nobody could tell afterwards.
+    fn note(&mut self) {}
 
     /// Ends it with SIGKILL.
     fn kill(&mut self);
@@ -314,8 +323,12 @@ impl Shipper for Container {
         Container::counters(self)
     }
 
-    fn last_words(&self) -> String {
-        Container::last_words(self)
+    fn last_lines(&self) -> String {
+        Container::last_lines(self)
+    }
+
+    fn note(&mut self) {
+        Container::note(self);
     }
 
     fn kill(&mut self) {
