@@ -326,7 +326,7 @@ impl<'a> Drill<'a> {
             durable_ns: watch.durable_ns.filter(|_| succeeded),
             halt,
             watch,
-            artifact_bytes: succeeded.then(|| storage::bytes(&self.place("artifact"))),
+            artifact_bytes: succeeded.then(|| self.strategy.artifact_bytes(&self.place("artifact"))),
         });
         Ok(succeeded)
     }
@@ -348,6 +348,9 @@ impl<'a> Drill<'a> {
         {
             backup.halt.get_or_insert(Halt::Failed(ended));
         }
+        if let Some(shipper) = &mut self.shipper {
+            shipper.note();
+        }
         self.disaster_ns = self.board.enter("disaster");
         // At one instant, as far as one processor can; the rest only waits for their ends.
         self.launcher.kill_all(Account::Subject);
@@ -356,13 +359,13 @@ impl<'a> Drill<'a> {
         if let Some(mut shipper) = self.shipper.take() {
             shipper.kill();
             if let Some(backup) = &mut self.backup {
-                backup.watch.note_output(&shipper.output());
+                backup.watch.note_output(&shipper.last_lines());
             }
         }
         let artifact = self.place("artifact");
         if let Some(backup) = self.backup.as_mut().filter(|backup| backup.halt.is_none()) {
             // What ships goes on after the backup.
-            backup.artifact_bytes = Some(storage::bytes(&artifact));
+            backup.artifact_bytes = Some(self.strategy.artifact_bytes(&artifact));
         }
         std::fs::rename(self.place("live"), self.place("lost"))
             .context("cannot take the data directory away")?;

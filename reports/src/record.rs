@@ -260,7 +260,7 @@ pub struct Backup {
     pub seconds: Option<f64>,
     /// How long it ran until it finished or was ended.
     pub elapsed_seconds: f64,
-    /// Bytes of the artifact; null when there is none.
+    /// Bytes of the artifact, as far as a restore needs it; null when there is none.
     pub artifact_bytes: Option<u64>,
     /// Bytes that the strategy's processes read, page cache included.
     pub bytes_read: Option<u64>,

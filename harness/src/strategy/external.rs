@@ -302,7 +302,7 @@ struct Armed {
 
 impl Shipper for Armed {
     fn ended(&self) -> Option<String> {
-        self.group.has_ended().then(|| match self.output() {
+        self.group.has_ended().then(|| match self.last_lines() {
             said if said.is_empty() => "the armed command ended before the disaster and said nothing".into(),
             said => format!("the armed command ended before the disaster and said:\n{said}"),
         })
@@ -316,7 +316,7 @@ impl Shipper for Armed {
         self.group.kill();
     }
 
-    fn output(&self) -> String {
+    fn last_lines(&self) -> String {
         last_lines(&self.log)
     }
 }

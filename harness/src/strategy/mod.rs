@@ -36,6 +36,7 @@ use serde_json::Value;
 use crate::container::{Container, Mount, Network, Spec};
 use crate::error::{Error, Result};
 use crate::images::{self, Image};
+use crate::measure::storage;
 use crate::process::{Account, Child, Counters};
 use crate::scenario::Engine;
 use crate::subject::{ARTIFACT, Subject};
@@ -153,6 +154,11 @@ pub trait Strategy: Sync {
     /// What keeps it from its work on data in this directory, where there is none yet, and what to do about that.
     fn obstacle(&self, _engine: Engine, _directory: &Path, _settings: &Settings) -> Option<String> {
         None
+    }
+
+    /// Size of what a restore needs of the directory of the artifact.
+    fn artifact_bytes(&self, artifact: &Path) -> u64 {
+        storage::bytes(artifact)
     }
 
     /// What a restored database is held to, in a trial with these moments.
@@ -286,18 +292,16 @@ pub trait Shipper {
     /// What it has used so far; `None` where nobody knows.
     fn counters(&self) -> Option<Counters>;
 
-    /// For messages: how it is, and what it said last.
-    fn last_words(&self) -> String {
+    /// The last lines that it printed.
+    fn last_lines(&self) -> String {
         String::new()
     }
+
+    /// Reads what it has used, because its end is near and nobody could tell afterwards.
+    fn note(&mut self) {}
 
     /// Ends it with SIGKILL.
     fn kill(&mut self);
-
-    /// What it has printed last, where somebody listened.
-    fn output(&self) -> String {
-        String::new()
-    }
 
     /// Starts it once more after [`Shipper::kill`], as it was started first.
     ///
@@ -403,8 +407,12 @@ impl Shipper for Container {
         Container::counters(self)
     }
 
-    fn last_words(&self) -> String {
-        Container::last_words(self)
+    fn last_lines(&self) -> String {
+        Container::last_lines(self)
+    }
+
+    fn note(&mut self) {
+        Container::note(self);
     }
 
     fn kill(&mut self) {

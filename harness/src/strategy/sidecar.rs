@@ -18,6 +18,7 @@ use super::{
 };
 use crate::container::Container;
 use crate::measure::clock::now_ns;
+use crate::measure::storage;
 use crate::process::{Account, Counters};
 use crate::scenario::Engine;
 
@@ -137,12 +138,19 @@ impl Strategy for Sidecar {
             let mut cycle = Cycle::awaited(context, shipper, copied_bytes);
             let outcome = cycle.follow(context, shipper);
             // Whatever became of it.
-            context.watch.output = shipper.last_words();
             let used = shipper.counters().unwrap_or_default().since(&cycle.counters);
             context.watch.account(used, cycle.since.elapsed());
             outcome?;
         }
         check_aged(context.destination, &settings)
+    }
+
+    /// The newest backup, and none of the others that are kept.
+    fn artifact_bytes(&self, artifact: &Path) -> u64 {
+        let all = artifacts(artifact);
+        let newest = |kind: &str| all.iter().rfind(|path| is_of(path, kind));
+        let newest = ["config", "mysql", "sqlite"].into_iter().filter_map(newest);
+        newest.map(|path| storage::bytes(path)).sum()
     }
 
     fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
@@ -191,7 +199,7 @@ impl Cycle {
                 return Err(Halt::Failed(ended));
             }
             if !works && failure.exists() {
-                return Err(Halt::Failed(format!("a cycle of the sidecar failed: {}", shipper.last_words())));
+                return Err(Halt::Failed(format!("a cycle of the sidecar failed: {}", shipper.last_lines())));
             }
             match (works, &self.before) {
                 (false, Some(before)) => {
@@ -231,12 +239,8 @@ fn anew(context: &mut BackupContext<'_>, expected_bytes: Option<u64>) {
 /// A cycle that is over is complete when it has left an artifact of each kind.
 fn left_all(context: &BackupContext<'_>, before: &BTreeSet<PathBuf>) -> Result<(), Halt> {
     let now = artifacts(context.destination);
-    let new: Vec<String> = now
-        .difference(before)
-        .map(|path| path.file_name().unwrap_or_default().to_string_lossy().into_owned())
-        .collect();
     for kind in kinds(context) {
-        if !new.iter().any(|name| name.starts_with(&format!("{kind}-"))) {
+        if !now.difference(before).any(|path| is_of(path, kind)) {
             return Err(Halt::Failed(format!("a cycle of the sidecar ended and left no {kind} artifact")));
         }
     }
@@ -249,6 +253,10 @@ fn artifacts(destination: &Path) -> BTreeSet<PathBuf> {
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|end| end == "zst"))
         .collect()
+}
+
+fn is_of(path: &Path, kind: &str) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{kind}-")))
 }
 
 /// Leaves backups that were made long ago, as far as their names and times say: nobody looks at their content.
@@ -303,6 +311,21 @@ mod tests {
         interval_seconds must be from 1 to 86400
         retention_days must be from 1 to 3650
         ");
+    }
+
+    #[test]
+    fn an_artifact_is_the_newest_backup_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = [
+            ("sqlite-20260101T000000.000000000Z.tar.zst", 1),
+            ("sqlite-20260102T000000.000000000Z.tar.zst", 10),
+            ("config-20260102T000000.000000000Z.tar.zst", 100),
+            ("last-failure", 1000),
+        ];
+        for (name, bytes) in files {
+            std::fs::write(directory.path().join(name), vec![0; bytes]).unwrap();
+        }
+        assert_eq!(Sidecar.artifact_bytes(directory.path()), 110);
     }
 
     #[test]
