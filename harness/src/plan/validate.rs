@@ -59,9 +59,7 @@ pub(super) fn validate(scenario: &Scenario) -> Result<(), String> {
         && !scenario.subject.file_systems.iter().all(|on| on.shares_blocks())
     {
         return Err(
-            "subject.extents needs subject.file_systems of btrfs and xfs alone: on others, a file that is \
-                     written to stays where it is"
-                .into(),
+            "subject.extents needs btrfs and xfs alone in subject.file_systems: others write in place".into(),
         );
     }
     workload.pattern.validate().map_err(|message| format!("workload.pattern: {message}"))

@@ -130,8 +130,8 @@ impl Strategy for Snapshot {
             engines: &["mysql", "sqlite"],
             kind: Kind::Snapshot,
             promise: Promise {
-                text: "consistent; keeps every write acknowledged before it began; writers stand still for as long as \
-                       it takes; lies on the same disk as the database",
+                text: "consistent; keeps every write acknowledged before it began; writers wait for what is held, and \
+                       while what they write to is being shared; lies on the same disk as the database",
                 keeps: Keeps::Earlier,
             },
             settings: &[
@@ -160,11 +160,7 @@ impl Strategy for Snapshot {
         let (settings, complete) = complete::<SnapshotSettings>(given)?;
         let is_ordered = settings.order != Order::DatabaseFirst || settings.pause_ms > 0;
         if is_ordered && settings.mechanism != Mechanism::Reflink {
-            return Err(
-                "order and pause_ms are for files that are shared one after the other: set mechanism = \
-                        'reflink', too"
-                    .into(),
-            );
+            return Err("order and pause_ms need mechanism = 'reflink': one file after the other".into());
         }
         Ok(complete)
     }
@@ -183,19 +179,16 @@ impl Strategy for Snapshot {
             Ok(mount) => mount,
             Err(error) => return Some(error.to_string()),
         };
-        let no_subvolume = match (settings.mechanism, no_subvolume(&mount, directory)) {
-            (Mechanism::Reflink, _) => None,
-            (_, None) => return BTRFS.missing(),
-            (_, Some(why)) => Some(why),
-        };
-        let no_reflinks = match settings.mechanism {
-            Mechanism::Subvolume => None,
-            _ => match no_reflinks(engine, directory, &settings) {
-                None => return None,
-                Some(why) => Some(why),
-            },
-        };
-        let why: Vec<String> = no_subvolume.into_iter().chain(no_reflinks).collect();
+        let mut why = Vec::new();
+        if settings.mechanism != Mechanism::Reflink {
+            match no_subvolume(&mount, directory) {
+                None => return BTRFS.missing(),
+                Some(reason) => why.push(reason),
+            }
+        }
+        if settings.mechanism != Mechanism::Subvolume {
+            why.push(no_reflinks(engine, directory, &settings)?);
+        }
         let unused = volume_manager(&mount)
             .map(|manager| format!(" (snapshots of {manager} are not among the mechanisms)"))
             .unwrap_or_default();
@@ -397,7 +390,7 @@ mod tests {
     fn what_cannot_be_is_refused_with_the_reason() {
         insta::assert_snapshot!(
             settings(&[("order", "wal-first")]).unwrap_err(),
-            @"order and pause_ms are for files that are shared one after the other: set mechanism = 'reflink', too"
+            @"order and pause_ms need mechanism = 'reflink': one file after the other"
         );
         insta::assert_snapshot!(
             settings(&[("hold", "reading")]).unwrap_err(),

@@ -50,6 +50,19 @@ fn a_sidecar_copies_a_database_of_few_writes_page_by_page() {
 }
 
 #[test]
+fn a_sidecar_whose_turn_does_not_come_is_timed_out_and_accounted_for() {
+    if without_docker() {
+        return;
+    }
+    let place = Place::new();
+    let rare = "strategy = \"sidecar\"\nsettings = { interval_seconds = 1000 }";
+    let trial = tried(&place, "sqlite", rare, &["--deadline", "4", "--rate", "15"]);
+    assert_eq!(trial.verdict, Verdict::TimedOut, "{}", trial.reason);
+    // The backup that it made when it was armed.
+    assert!(trial.resources.strategy.bytes_written > Some(1 << 19), "{:?}", trial.resources);
+}
+
+#[test]
 fn a_sidecar_dumps_mysql_at_its_interval() {
     if without_docker() {
         return;
