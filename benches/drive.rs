@@ -86,12 +86,13 @@ fn bare(source: &Path, place: &Path, spec: &DatasetSpec, model: &Model, writes: 
     let database = place.join("bare.sqlite");
     std::fs::copy(source, &database).unwrap();
     let origin = dataset::origin(spec).unwrap();
+    let statements = sqlite::Statements::new(origin.tables());
     let connection = Connection::open(&database).unwrap();
     connection.pragma_update(None, "journal_mode", "wal").unwrap();
     connection.pragma_update(None, "synchronous", "off").unwrap();
     let before = cpu_seconds();
     for index in 0..writes {
-        sqlite::change(&connection, model, origin.as_ref(), 0, index).unwrap();
+        sqlite::change(&connection, &statements, model, origin.as_ref(), 0, index).unwrap();
         connection.prepare_cached("COMMIT").unwrap().execute([]).unwrap();
     }
     cpu_seconds() - before

@@ -11,6 +11,7 @@ MAPPED_BYTES_MAX=1099511627776
 
 work_directory=""
 configuration_paths=()
+sqlite_source=""
 
 default_settings() {
     BACKUP_DIR=${BACKUP_DIR:-/backups}
@@ -146,7 +147,28 @@ publish() {
 }
 
 sqlite_reader() {
-    run_tool sqlite3 -batch -bail -readonly -cmd ".timeout $SQLITE_BUSY_TIMEOUT_MILLISECONDS" "$SQLITE_DATABASE" "$1"
+    run_tool sqlite3 -batch -bail -readonly -cmd ".timeout $SQLITE_BUSY_TIMEOUT_MILLISECONDS" "$sqlite_source" "$1"
+}
+
+# Who opens a database in WAL mode makes two files beside it, and who closes it last removes them: without them nobody
+# has it open, and all of it is in the one file.
+is_closed_wal_database() {
+    local read_version
+    read_version=$(od --address-radix=n --format=u1 --skip-bytes=19 --read-bytes=1 -- "$SQLITE_DATABASE" 2>/dev/null) ||
+        return 1
+    ((read_version == 2)) && [[ ! -e $SQLITE_DATABASE-wal && ! -e $SQLITE_DATABASE-shm ]]
+}
+
+immutable_address() {
+    local path=$SQLITE_DATABASE
+    path=${path//\%/%25}
+    path=${path//\?/%3f}
+    path=${path//\#/%23}
+    printf 'file:%s?immutable=1' "$path"
+}
+
+state_of_database() {
+    stat --format='%i %s %.Y %.Z' -- "$SQLITE_DATABASE"
 }
 
 # A copy that was cut short does not have the number of pages that its own header states.
@@ -171,11 +193,7 @@ is_sound() {
 # and the `.dump` of SQLite 3.53 leaves out the rows behind it, yet ends with COMMIT and exit status 0. Backups of a
 # damaged database would push out the good ones. The copy may be mapped into memory, which makes its check fast; the
 # database itself may not, because the application can truncate it.
-read_sqlite() {
-    if [[ ! -s $SQLITE_DATABASE ]]; then
-        log "failed: $SQLITE_DATABASE is missing or empty"
-        return 1
-    fi
+copy_sqlite() {
     case $SQLITE_MODE in
         backup)
             sqlite_reader ".backup database.db" >&2 && has_all_pages database.db &&
@@ -189,12 +207,35 @@ read_sqlite() {
     esac
 }
 
+# To read a closed database in WAL mode, SQLite would make the two files, which a read-only mount forbids. As immutable
+# it is read without them and without any lock, so that an application that came back could tear the copy: it counts
+# only when the database is closed afterwards, too, and is the file that it was.
+read_sqlite() {
+    local before
+    if [[ ! -s $SQLITE_DATABASE ]]; then
+        log "failed: $SQLITE_DATABASE is missing or empty"
+        return 1
+    fi
+    if ! is_closed_wal_database; then
+        sqlite_source=$SQLITE_DATABASE
+        copy_sqlite
+        return
+    fi
+    before=$(state_of_database) || return 1
+    sqlite_source=$(immutable_address)
+    copy_sqlite || return 1
+    if ! is_closed_wal_database || [[ $(state_of_database) != "$before" ]]; then
+        log "failed: $SQLITE_DATABASE was opened while it was read without locks"
+        return 1
+    fi
+}
+
 # A tar of one file, because that keeps the owner and the mode of the database for the restore.
 back_up_sqlite() {
     local stamp=$1 content=database.db
     [[ $SQLITE_MODE == dump ]] && content=database.sql
     if ! read_sqlite; then
-        log "failed: sqlite3 did not read all of $SQLITE_DATABASE. From a read-only mount, one in WAL mode can be" \
+        log "failed: there is no whole copy of $SQLITE_DATABASE. From a read-only mount, one with a -wal file can be" \
             "read only while its -shm file is there, and one whose transaction was cut off only when it has been rolled" \
             "back: start the application"
         return 1

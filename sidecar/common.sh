@@ -84,6 +84,8 @@ validate_mysql_settings() {
 
 default_mysql_settings() {
     MYSQL_HOST=${MYSQL_HOST:-}
+    # In the environment, the mysql client would take the path of a socket for the name of a host.
+    export -n MYSQL_HOST
     MYSQL_PORT=${MYSQL_PORT:-3306}
     MYSQL_USER=${MYSQL_USER:-}
     MYSQL_DATABASE=${MYSQL_DATABASE:-}

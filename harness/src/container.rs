@@ -272,7 +272,7 @@ impl Container {
     }
 
     /// Reads what it has used, for when it has ended.
-    fn note(&mut self) {
+    pub fn note(&mut self) {
         self.used = self.counters();
     }
 
@@ -317,7 +317,8 @@ impl Container {
         script::parse(&String::from_utf8_lossy(&account))
     }
 
-    fn last_lines(&self) -> String {
+    /// The last lines that it printed.
+    pub fn last_lines(&self) -> String {
         let tail = OUTPUT_LINES.to_string();
         let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&tail).build();
         let chunks = block_on(self.docker.logs(&self.id, Some(options)).collect::<Vec<_>>());

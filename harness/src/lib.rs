@@ -1,10 +1,12 @@
 //! Everything that makes a trial happen: scenario, plan, trial, record.
 
+pub mod configuration;
 pub mod container;
 pub mod dataset;
 pub mod docker;
 pub mod error;
 pub mod event;
+pub mod file_system;
 pub mod images;
 pub mod measure;
 pub mod mysql;
@@ -16,6 +18,7 @@ pub mod strategy;
 pub mod subject;
 pub mod trial;
 pub mod verify;
+pub mod wheel;
 pub mod worker;
 pub mod workload;
 pub mod workspace;

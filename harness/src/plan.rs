@@ -1,5 +1,8 @@
 //! From a scenario to the trials that it means: validated as a whole before anything has an effect.
 
+mod own;
+mod validate;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -8,6 +11,8 @@ use reports::record::Verdict;
 
 use crate::dataset::{self, DatasetSpec};
 use crate::error::{Error, Result};
+use crate::file_system::FileSystem;
+use crate::images;
 use crate::measure::storage::free_bytes;
 use crate::scenario::{App, Engine, Overrides, Scenario, SubjectSection, Variant};
 use crate::strategy::{self, Settings, Strategy};
@@ -15,6 +20,7 @@ use crate::verify::Integrity;
 use crate::workload::model::{Marks, Model};
 use crate::workload::schedule::{Load, Rate};
 use crate::workload::sqlite::JournalMode;
+use validate::validate;
 
 /// All trials of a run.
 pub struct Plan {
@@ -33,7 +39,7 @@ pub struct TrialPlan {
     pub strategy: &'static str,
     /// Complete settings.
     pub settings: Settings,
-    /// The settings that the scenario names, as text.
+    /// The variant's name, or the settings that the scenario names, as text.
     pub variant: String,
     /// What the scenario expects; empty: what the promise demands.
     pub expected: Vec<Verdict>,
@@ -51,7 +57,7 @@ pub struct TrialPlan {
     pub repetition: u32,
 }
 
-/// An application on an engine.
+/// An application on an engine, on a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deployment {
     /// The engine.
@@ -60,6 +66,8 @@ pub struct Deployment {
     pub app: App,
     /// SQLite's journal mode; `None` for MySQL.
     pub journal_mode: Option<JournalMode>,
+    /// Where its data lies.
+    pub file_system: FileSystem,
 }
 
 impl Deployment {
@@ -72,25 +80,29 @@ impl Deployment {
                     Engine::Sqlite => subject.journal_modes.iter().map(|mode| Some(*mode)).collect(),
                     Engine::Mysql => vec![None],
                 };
-                all.extend(modes.into_iter().map(|journal_mode| Deployment { engine, app, journal_mode }));
+                for journal_mode in modes {
+                    let on = |&file_system| Deployment { engine, app, journal_mode, file_system };
+                    all.extend(subject.file_systems.iter().map(on));
+                }
             }
         }
         all
     }
 
-    /// One word: `wal`, `mysql`, `tracker-wal`, `tracker-mysql`.
+    /// One word: `wal`, `mysql`, `tracker-wal`, `tracker-mysql-btrfs`.
     fn label(self) -> String {
+        let tracker = (self.app == App::Tracker).then(|| self.app.name());
         let engine = self.journal_mode.map_or(self.engine.name(), JournalMode::name);
-        match self.app {
-            App::Embedded => engine.to_owned(),
-            App::Tracker => format!("tracker-{engine}"),
-        }
+        let file_system = self.file_system.maker().map(|_| self.file_system.name());
+        let words: Vec<&str> = tracker.into_iter().chain([engine]).chain(file_system).collect();
+        words.join("-")
     }
 
     fn is_for(self, variant: &Variant, strategy: &dyn Strategy) -> bool {
         strategy.card().engines.contains(&self.engine.name())
             && variant.engines.as_ref().is_none_or(|engines| engines.contains(&self.engine))
             && variant.apps.as_ref().is_none_or(|apps| apps.contains(&self.app))
+            && variant.file_systems.as_ref().is_none_or(|those| those.contains(&self.file_system))
             && self
                 .journal_mode
                 .is_none_or(|mode| variant.journal_modes.as_ref().is_none_or(|modes| modes.contains(&mode)))
@@ -111,6 +123,7 @@ impl Plan {
     /// [`Error::Input`] that names what is impossible in the scenario or in the overrides.
     pub fn new(mut scenario: Scenario, overrides: &Overrides) -> Result<Plan> {
         scenario.apply(overrides);
+        own::adapt(&mut scenario)?;
         let place = |message: String| Error::Input(format!("scenario '{}': {message}", scenario.name));
         validate(&scenario).map_err(place)?;
         let mut trials = Vec::new();
@@ -156,11 +169,10 @@ impl Plan {
     }
 
     /// Disk space that the run needs at its peak, datasets that are cached already included: every dataset
-    /// once, and for the largest trial the live database, the artifact and the restored one.
+    /// once, and the largest trial.
     pub fn disk_bytes(&self) -> u64 {
         let cached: u64 = self.datasets().iter().map(|(_, _, bytes)| bytes).sum();
-        let largest = self.trials.iter().map(|trial| trial.dataset_bytes).max().unwrap_or(0);
-        cached + largest * 3 + largest / 5 + (64 << 20)
+        cached + self.trials.iter().map(TrialPlan::disk_bytes).max().unwrap_or(0)
     }
 
     /// # Errors
@@ -196,6 +208,18 @@ fn copy_seconds(bytes: u64) -> f64 {
 }
 
 impl TrialPlan {
+    /// The image that its strategy's containers are made from.
+    pub fn image(&self) -> Option<images::Kind> {
+        strategy::named(self.strategy).expect("a planned strategy is known").image(self.deployment.engine)
+    }
+
+    /// Disk space that the trial needs at its peak: the live database, the artifact and the restored one, and the file
+    /// system that they lie on.
+    pub fn disk_bytes(&self) -> u64 {
+        let data_bytes = self.dataset_bytes * 3 + self.dataset_bytes / 5 + (64 << 20);
+        self.deployment.file_system.disk_bytes(data_bytes)
+    }
+
     /// About how long the trial takes, in seconds.
     pub fn seconds(&self, scenario: &Scenario) -> f64 {
         let times = &scenario.trial;
@@ -219,51 +243,6 @@ pub fn stall_seconds(scenario: &Scenario, copy_seconds: f64) -> f64 {
     (scenario.trial.stall_copies * copy_seconds).max(scenario.trial.stall_seconds_min)
 }
 
-fn validate(scenario: &Scenario) -> Result<(), String> {
-    let workload = &scenario.workload;
-    let times = &scenario.trial;
-    let shares = [("multi_row_share", workload.multi_row_share), ("errors_allowed", workload.errors_allowed)];
-    for (name, share) in shares {
-        if !(0.0..=1.0).contains(&share) {
-            return Err(format!("workload.{name} is {share}: it must be from 0 to 1"));
-        }
-    }
-    let spans = [
-        ("reference_seconds", times.reference_seconds),
-        ("tail_seconds", times.tail_seconds),
-        ("deadline_seconds", times.deadline_seconds),
-        ("stall_copies", times.stall_copies),
-        ("stall_seconds_min", times.stall_seconds_min),
-    ];
-    for (name, span) in spans {
-        if !(span > 0.0 && span <= 1e7) {
-            return Err(format!("trial.{name} is {span}: it must be above 0"));
-        }
-    }
-    let counts = [
-        ("workload.writers", workload.writers, 256),
-        ("workload.rows_per_transaction", workload.rows_per_transaction, 10_000),
-        ("repetitions", scenario.repetitions, 1000),
-    ];
-    for (name, count, most) in counts {
-        if count == 0 || count > most {
-            return Err(format!("{name} is {count}: it must be from 1 to {most}"));
-        }
-    }
-    let lists = [
-        ("dataset.sizes", scenario.dataset.sizes.len()),
-        ("workload.rates", workload.rates.len()),
-        ("subject.engines", scenario.subject.engines.len()),
-        ("subject.apps", scenario.subject.apps.len()),
-        ("subject.journal_modes", scenario.subject.journal_modes.len()),
-        ("variants", scenario.variants.len()),
-    ];
-    if let Some((name, _)) = lists.iter().find(|(_, length)| *length == 0) {
-        return Err(format!("{name} is empty: there is nothing to try"));
-    }
-    workload.pattern.validate().map_err(|message| format!("workload.pattern: {message}"))
-}
-
 /// Plans the trials of one repetition, size and rate.
 fn plan_block(
     scenario: &Scenario,
@@ -275,21 +254,21 @@ fn plan_block(
     let workload = &scenario.workload;
     let dataset =
         DatasetSpec { profile: scenario.dataset.profile.clone(), target_bytes: size.0, seed: scenario.seed };
-    let generated = dataset::predicted(&dataset)?;
+    let (sqlite_bytes, torrents) = own::predicted(scenario, &dataset)?;
     let deployments = Deployment::all(&scenario.subject);
     let mut used = vec![false; scenario.variants.len()];
     for deployment in &deployments {
-        let model = model(scenario, deployment.app, repetition, generated.torrents);
+        let model = model(scenario, deployment.app, repetition, torrents);
         let torrents_min = Model::torrents_min(model.marks, model.writers, model.rows_per_transaction);
-        if generated.torrents < torrents_min {
+        if torrents < torrents_min {
             return Err(Error::Input(format!(
-                "{} writers with {} rows a transaction need {torrents_min} torrents, and at {size} there are {}: \
+                "{} writers with {} rows a transaction need {torrents_min} torrents, and at {size} there are {torrents}: \
                  choose a larger size or fewer writers or rows",
-                model.writers, model.rows_per_transaction, generated.torrents
+                model.writers, model.rows_per_transaction
             )));
         }
         let dataset_bytes = match deployment.engine {
-            Engine::Sqlite => generated.bytes,
+            Engine::Sqlite => sqlite_bytes,
             Engine::Mysql => dataset::mysql::predicted(&dataset)?.bytes,
         };
         for (number, variant) in scenario.variants.iter().enumerate() {
@@ -298,29 +277,33 @@ fn plan_block(
                 continue;
             }
             used[number] = true;
-            let settings = found.complete(&variant.settings).map_err(|message| {
-                Error::Input(format!("variant {} ({}): {message}", number + 1, variant.strategy))
-            })?;
-            let named: Vec<String> =
-                variant.settings.iter().map(|(name, value)| format!("{name}={}", plain(value))).collect();
-            let label = if named.is_empty() { String::new() } else { format!(":{}", named.join(",")) };
-            let strategy = found.card().name;
-            let size = size_label(size);
-            let rate_label =
-                rate.writes_per_second().map_or_else(|| "closed".to_owned(), |rate| rate.to_string());
-            trials.push(TrialPlan {
-                id: format!("{strategy}{label}/{}/{size}/{rate_label}/{repetition}", deployment.label()),
-                strategy,
-                settings,
-                variant: named.join(", "),
-                expected: variant.expect.clone(),
-                dataset: dataset.clone(),
-                dataset_bytes,
-                deployment: *deployment,
-                load: Load { rate, arrivals: workload.arrivals, pattern: workload.pattern },
-                model: model.clone(),
-                repetition,
-            });
+            let place =
+                |message| Error::Input(format!("variant {} ({}): {message}", number + 1, variant.strategy));
+            for form in variant.forms().map_err(place)? {
+                let settings = found.complete(&form.settings).map_err(place)?;
+                found.check(&settings, &scenario.directory).map_err(place)?;
+                let label = match form.label(",") {
+                    label if label.is_empty() => label,
+                    label => format!(":{label}"),
+                };
+                let strategy = found.card().name;
+                let size = size_label(size);
+                let rate_label =
+                    rate.writes_per_second().map_or_else(|| "closed".to_owned(), |rate| rate.to_string());
+                trials.push(TrialPlan {
+                    id: format!("{strategy}{label}/{}/{size}/{rate_label}/{repetition}", deployment.label()),
+                    strategy,
+                    settings,
+                    variant: form.label(", "),
+                    expected: variant.expect.clone(),
+                    dataset: dataset.clone(),
+                    dataset_bytes,
+                    deployment: *deployment,
+                    load: Load { rate, arrivals: workload.arrivals, pattern: workload.pattern },
+                    model: model.clone(),
+                    repetition,
+                });
+            }
         }
     }
     match used.iter().position(|used| !used) {
@@ -330,7 +313,7 @@ fn plan_block(
             let engines = strategy::named(&variant.strategy)?.card().engines.join(" and ");
             Err(Error::Input(format!(
                 "variant {} ({}) meets no subject: the strategy is for {engines}, and none of the scenario's engines, \
-                 apps and journal modes is among the variant's",
+                 apps, journal modes and file systems is among the variant's",
                 number + 1,
                 variant.strategy
             )))
@@ -363,10 +346,6 @@ pub fn size_label(size: ByteSize) -> String {
     if short.parse() == Ok(size) { short } else { size.0.to_string() }
 }
 
-fn plain(value: &serde_json::Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
 /// The settings as records hold them.
 pub fn settings_map(settings: &Settings) -> BTreeMap<String, serde_json::Value> {
     settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
@@ -378,6 +357,25 @@ mod tests {
 
     fn plan(text: &str, overrides: &Overrides) -> Result<Plan> {
         Plan::new(Scenario::parse("small", text).unwrap(), overrides)
+    }
+
+    #[test]
+    fn file_systems_are_a_dimension_and_those_that_are_made_take_disk_space() {
+        let on = SMALL.replace("[subject]", "[subject]\nfile_systems = [\"disk\", \"btrfs\"]");
+        let on = on.replace("journal_modes = [\"wal\"]", "file_systems = [\"btrfs\"]");
+        let overrides = Overrides { size: Some(ByteSize::mib(4)), ..Overrides::default() };
+        let plan = plan(&on, &overrides).unwrap();
+        let ids: Vec<&str> = plan.trials.iter().map(|trial| trial.id.as_str()).collect();
+        insta::assert_snapshot!(ids.join("\n"), @r"
+        cold-copy/wal/4MiB/10/1
+        cold-copy/wal-btrfs/4MiB/10/1
+        sqlite-online-backup:pinned=true,step_pages=100/wal-btrfs/4MiB/10/1
+        cold-copy/delete/4MiB/10/1
+        cold-copy/delete-btrfs/4MiB/10/1
+        sqlite-online-backup:pinned=true,step_pages=100/delete-btrfs/4MiB/10/1
+        ");
+        let (disk, own) = (plan.trials[0].disk_bytes(), plan.trials[1].disk_bytes());
+        assert!(own > disk && plan.disk_bytes() > own, "{disk} {own}");
     }
 
     const SMALL: &str = r#"
@@ -401,6 +399,16 @@ mod tests {
         let plan = plan(SMALL, &Overrides::default()).unwrap();
         let ids: Vec<&str> = plan.trials.iter().map(|trial| trial.id.as_str()).collect();
         insta::assert_snapshot!(ids.join("\n"));
+    }
+
+    #[test]
+    fn a_name_takes_the_place_of_the_settings() {
+        let named = SMALL.replace("settings =", "name = \"in steps\"\nsettings =");
+        let plan = plan(&named, &Overrides::default()).unwrap();
+        let trial = plan.trials.iter().find(|trial| trial.id.contains("sqlite")).unwrap();
+        assert_eq!(trial.id, "sqlite-online-backup:in steps/wal/1MiB/10/1");
+        assert_eq!(trial.variant, "in steps");
+        assert_eq!(trial.settings["step_pages"], 100);
     }
 
     #[test]
@@ -432,7 +440,31 @@ mod tests {
             refused("\"2MiB\"", "\"1MiB\""),
             refused("\"1MiB\"", "\"1KiB\""),
             refused("sizes", "profile = \"demo\"\nsizes"),
+            refused("[subject]", "[subject]\nextents = 1000"),
+            refused("journal_modes = [\"wal\"]\n", "file_systems = [\"xfs\"]\n"),
+            refused("sizes", "profile = \"own-database\"\nsizes"),
+            refused("strategy = \"cold-copy\"", "name = \"a/b\"\nstrategy = \"cold-copy\""),
         ];
+        insta::assert_snapshot!(messages.join("\n"));
+    }
+
+    #[test]
+    fn versions_are_trials_of_their_own() {
+        let variant = "strategy = \"litestream\"\n        versions = [\"0.3.13\", \"0.5.17\"]";
+        let text = SMALL.replace("strategy = \"cold-copy\"", variant);
+        let overrides = Overrides { only: vec!["litestream".into()], ..Overrides::default() };
+        let planned = plan(&text, &overrides).unwrap();
+        let settings =
+            planned.trials.iter().map(|trial| (trial.variant.as_str(), &trial.settings["version"]));
+        let settings: Vec<_> = settings.take(2).collect();
+        assert_eq!(settings, [("version=0.3.13", &"0.3.13".into()), ("version=0.5.17", &"0.5.17".into())]);
+        let both = text.replace("versions", "settings = { version = \"0.5.5\" }\n        versions");
+        let of_another =
+            SMALL.replace("strategy = \"cold-copy\"", "strategy = \"cold-copy\"\n        versions = [\"1\"]");
+        let messages = [both, of_another].map(|text| match plan(&text, &overrides) {
+            Err(Error::Input(message)) => message,
+            _ => panic!("it was accepted"),
+        });
         insta::assert_snapshot!(messages.join("\n"));
     }
 

@@ -4,13 +4,14 @@
 //! carries [`MARK`] in its environment, by which the next start finds whatever a killed harness left behind.
 
 mod counters;
+mod output;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,8 @@ use nix::unistd::{Pid, getpid, getppid};
 use serde::Deserialize;
 
 pub use counters::{Account, Counters, Roster};
+pub use output::last_lines;
+use output::{Output, keep, listen};
 
 use crate::error::{Error, Result};
 use crate::worker::{Job, Message};
@@ -99,11 +102,14 @@ impl Launcher {
         self.roster.lock().expect("nobody panics while holding the roster")
     }
 
-    /// Sends SIGKILL to every process on an account, one right after the other. What the kernel does not permit (a
+    /// Sends SIGKILL to every process on an account and what it started, one right after the other. What the kernel does not permit (a
     /// container of another user) is for whoever started it.
     pub fn kill_all(&self, account: Account) {
-        for pid in self.roster().running(account) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        for pid in self.roster().running(account).into_iter().map(Pid::from_raw) {
+            // With all that it started; a process of a container need not be the first of its group.
+            if killpg(pid, Signal::SIGKILL).is_err() {
+                let _ = kill(pid, Signal::SIGKILL);
+            }
         }
     }
 
@@ -129,7 +135,8 @@ impl Launcher {
             command.spawn().map_err(|error| Error::Environment(format!("cannot start '{name}': {error}")))?;
         let pid = child.id() as i32;
         self.roster().running.push((account, pid));
-        Ok(Child { name, account, process: child, reaped: None, roster: self.roster.clone() })
+        let roster = self.roster.clone();
+        Ok(Child { name, is_worker: false, account, process: child, reaped: None, roster })
     }
 
     /// Starts a worker: this same program, doing one job in a process of its own.
@@ -145,6 +152,7 @@ impl Launcher {
             .stderr(Stdio::piped());
         let mut child = self.spawn(account, command)?;
         child.name = job.name();
+        child.is_worker = true;
         let mut stdin = child.process.stdin.take().expect("stdin is piped");
         let mut line = serde_json::to_vec(job).context("a job is plain data")?;
         line.push(b'\n');
@@ -181,6 +189,8 @@ impl Launcher {
 pub struct Child {
     /// What messages call it.
     pub name: String,
+    /// It speaks in messages; what any other program prints is never taken for one.
+    is_worker: bool,
     account: Account,
     process: std::process::Child,
     reaped: Option<(ExitStatus, Counters)>,
@@ -253,12 +263,6 @@ fn seconds(time: libc::timeval) -> f64 {
     time.tv_sec as f64 + time.tv_usec as f64 / 1e6
 }
 
-enum Output {
-    Message(Message),
-    Line(String),
-    Closed,
-}
-
 /// Children that work together (a pipeline, or a single worker) until all have ended.
 pub struct Group {
     children: Vec<Child>,
@@ -285,11 +289,11 @@ impl Group {
         for child in &mut children {
             if let Some(stdout) = child.process.stdout.take() {
                 open += 1;
-                listen(stdout, sender.clone());
+                listen(stdout, child.is_worker, sender.clone());
             }
             if let Some(stderr) = child.process.stderr.take() {
                 open += 1;
-                listen(stderr, sender.clone());
+                listen(stderr, false, sender.clone());
             }
         }
         Group { children, receiver, open }
@@ -322,10 +326,7 @@ impl Group {
                     Ok(())
                 }
                 Ok(Output::Line(line)) => {
-                    lines.push(line);
-                    if lines.len() > OUTPUT_LINES {
-                        lines.remove(0);
-                    }
+                    keep(&mut lines, line);
                     Ok(())
                 }
                 Ok(Output::Closed) => {
@@ -426,9 +427,6 @@ impl Group {
     }
 }
 
-/// The output that a record keeps.
-const OUTPUT_LINES: usize = 20;
-
 impl Ended {
     /// The worker's answer; for commands, null when all were successful.
     ///
@@ -446,24 +444,6 @@ impl Ended {
         }
         Ok(self.answer.and_then(Result::ok).unwrap_or_default())
     }
-}
-
-/// Sends what a pipe says, line by line, until it closes.
-fn listen(pipe: impl std::io::Read + Send + 'static, sender: Sender<Output>) {
-    std::thread::spawn(move || {
-        let mut reader = BufReader::new(pipe);
-        let mut line = Vec::new();
-        // An unreadable pipe is a closed one; a receiver that is gone does not care.
-        while reader.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
-            let output = match serde_json::from_slice::<Message>(&line) {
-                Ok(message) => Output::Message(message),
-                Err(_) => Output::Line(String::from_utf8_lossy(&line).trim_end().to_owned()),
-            };
-            let _ = sender.send(output);
-            line.clear();
-        }
-        let _ = sender.send(Output::Closed);
-    });
 }
 
 /// Kills every process that carries the mark of `work_directory` or of a directory in it, and counts them.

@@ -11,18 +11,17 @@ use reports::render::markdown::markdown;
 
 use crate::container::Network;
 use crate::dataset::cache::{self, CachedDataset};
-use crate::dataset::{self, DatasetSpec};
+use crate::dataset::{self, DatasetSpec, own};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
 use crate::images::{self, Kind};
-use crate::measure::{calibration, host};
+use crate::measure::{calibration, host, storage};
 use crate::plan::{Plan, TrialPlan};
-use crate::process::{Account, Cancel, Launcher};
+use crate::process::{Account, Cancel, Launcher, kill_marked};
 use crate::scenario::{App, Engine, Scenario};
-use crate::strategy;
 use crate::subject::{Server, ServerSetup};
 use crate::trial::{self, Images, Site, Source};
-use crate::verify::Database;
+use crate::verify::{ContentDigest, Database};
 use crate::worker::Job;
 use crate::workspace::{STAGED, Workspace};
 
@@ -59,9 +58,9 @@ pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result
     let workspace = Workspace::open(&request.root)?;
     let swept = workspace.sweep()?;
     if swept.runs > 0 {
-        let (runs, processes, containers) = (swept.runs, swept.processes, swept.containers);
         observer(Event::Note(format!(
-            "cleaned what {runs} killed run(s) had left: {processes} process(es), {containers} container(s), files"
+            "cleaned what {} killed run(s) had left: {} process(es), {} container(s), {} file system(s), files",
+            swept.runs, swept.processes, swept.containers, swept.file_systems
         )));
     }
     plan.check_disk(workspace.root(), cached_bytes(plan, &workspace.cache()))?;
@@ -78,7 +77,15 @@ pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result
         cancel.check()?;
         let (engine, spec) = (trial_plan.deployment.engine, &trial_plan.dataset);
         if !sources.iter().any(|(on, known, _)| (*on, known) == (engine, spec)) {
-            let desk = Desk { workspace: &workspace, work: work.path(), images: &images, cancel, observer };
+            let scenario = &plan.scenario;
+            let desk = Desk {
+                workspace: &workspace,
+                work: work.path(),
+                images: &images,
+                scenario,
+                cancel,
+                observer,
+            };
             let (source, calibration) = desk.prepare(engine, spec)?;
             archive.results.run.calibration.push(calibration);
             sources.push((engine, spec.clone(), source));
@@ -93,8 +100,11 @@ pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result
         });
         let directory = work.path().join(format!("trial-{}", index + 1));
         std::fs::create_dir(&directory).context("cannot create the directory of a trial")?;
-        let site = Site { source, images: &images, directory: &directory, cancel, observer };
+        let cache = &workspace.cache();
+        let site = Site { source, images: &images, directory: &directory, cache, cancel, observer };
         let trial = trial::run(trial_plan, &plan.scenario, &site)?;
+        // What a command has put into the background does not disturb the next trial.
+        kill_marked(&directory);
         std::fs::remove_dir_all(&directory).context("cannot remove the directory of a trial")?;
         archive.add(trial)?;
         observer(Event::TrialFinished(archive.results.trials.last().expect("one was added")));
@@ -112,8 +122,8 @@ pub fn cached_bytes(plan: &Plan, directory: &Path) -> u64 {
     cached.map(|(_, _, bytes)| bytes).sum()
 }
 
-/// Gets the images that these trials need. Without those of a subject there is no run; without the tools, only some
-/// strategies are unavailable.
+/// Gets the images that these trials need. Without those of a subject there is no run; without those of strategies,
+/// only some of these are unavailable.
 fn obtain_images(
     trials: &[&TrialPlan],
     scenario: &Scenario,
@@ -123,8 +133,6 @@ fn obtain_images(
     let named = &scenario.subject.images;
     let any = |wanted: &dyn Fn(&TrialPlan) -> bool| trials.iter().any(|trial| wanted(trial));
     let obtain = |kind, named: &Option<String>| images::obtain(kind, named.as_deref(), launcher, observer);
-    let contained =
-        |trial: &TrialPlan| strategy::named(trial.strategy).is_ok_and(|found| found.card().contained);
     let mut images = Images::default();
     if any(&|trial| trial.deployment.engine == Engine::Mysql) {
         images.mysql = Some(obtain(Kind::Mysql, &named.mysql)?);
@@ -132,12 +140,15 @@ fn obtain_images(
     if any(&|trial| trial.deployment.app == App::Tracker) {
         images.tracker = Some(obtain(Kind::Tracker, &named.tracker)?);
     }
-    if any(&contained) {
-        images.tools = match obtain(Kind::Tools, &None) {
-            Ok(image) => Some(Ok(image)),
-            Err(Error::Environment(cause)) => Some(Err(cause)),
-            Err(error) => return Err(error),
-        };
+    for kind in Kind::ALL {
+        if any(&|trial| trial.image() == Some(kind)) {
+            let obtained = match obtain(kind, &None) {
+                Ok(image) => Ok(image),
+                Err(Error::Environment(cause)) => Err(cause),
+                Err(error) => return Err(error),
+            };
+            images.tools.insert(kind, obtained);
+        }
     }
     Ok(images)
 }
@@ -147,6 +158,7 @@ struct Desk<'a> {
     workspace: &'a Workspace,
     work: &'a Path,
     images: &'a Images,
+    scenario: &'a Scenario,
     cancel: &'a Cancel,
     observer: Observer<'a>,
 }
@@ -154,9 +166,10 @@ struct Desk<'a> {
 impl Desk<'_> {
     /// Gets a dataset, and measures what the machine can do with it.
     fn prepare(&self, engine: Engine, spec: &DatasetSpec) -> Result<(Source, Calibration)> {
-        let source = match engine {
-            Engine::Sqlite => self.sqlite(spec)?,
-            Engine::Mysql => self.mysql(spec)?,
+        let source = match (engine, &self.scenario.database) {
+            (_, Some(file)) => self.own(file, spec)?,
+            (Engine::Sqlite, None) => self.sqlite(spec)?,
+            (Engine::Mysql, None) => self.mysql(spec)?,
         };
         (self.observer)(Event::Preparing("measuring what the disk can do".into()));
         let calibration = calibration::measure(&self.launcher(), &source.database, self.work)?;
@@ -170,13 +183,39 @@ impl Desk<'_> {
 
     /// Generates a database or finds it in the cache, and takes its digest.
     fn sqlite(&self, spec: &DatasetSpec) -> Result<Source> {
-        let CachedDataset { database, rows, bytes, torrents, .. } =
+        let CachedDataset { database, rows, bytes, .. } =
             cache::obtain(&self.workspace.cache(), spec, &|| self.cancel.is_cancelled(), &mut |bytes| {
                 (self.observer)(Event::Generating { dataset: spec, bytes })
             })?;
+        let content = self.digest(&database, spec)?;
+        Ok(Source { database, bytes, rows, content })
+    }
+
+    fn digest(&self, database: &Path, spec: &DatasetSpec) -> Result<ContentDigest> {
         (self.observer)(Event::Preparing("taking the digest of the dataset".into()));
-        let job = Job::Digest { database: Database::Sqlite(database.clone()), torrents };
-        let content = self.launcher().work(Account::Preparation, &job, &mut |_| {})?;
+        let database = Database::Sqlite(database.to_owned());
+        let job = Job::Digest { database, dataset: spec.clone() };
+        self.launcher().work(Account::Preparation, &job, &mut |_| {})
+    }
+
+    /// Copies a database of the user's own, adds the tables that the workload writes to, and takes its digest.
+    fn own(&self, file: &Path, spec: &DatasetSpec) -> Result<Source> {
+        (self.observer)(Event::Preparing(format!("copying {} and checking the copy", file.display())));
+        let database = self.work.join("own.sqlite");
+        own::copy(&self.launcher(), file, &database)?;
+        let integrity = self.scenario.trial.integrity;
+        let job = Job::Adopt { copy: database.clone(), seed: spec.seed, integrity };
+        let adopted = self.launcher().work(Account::Preparation, &job, &mut |_| {});
+        let content = adopted.and_then(|()| self.digest(&database, spec)).map_err(|error| match error {
+            // What cannot be read is the file, and not a bug.
+            Error::Bug(cause) => Error::Input(format!("cannot use {}: {cause:#}", file.display())),
+            other => other,
+        })?;
+        let origin = dataset::origin(spec)?;
+        let is_rows_of = |table: &str| table != origin.tables().torrents && !table.starts_with("sqlite_");
+        let others = content.tables.iter().filter(|(table, _)| is_rows_of(table));
+        let rows = origin.torrents() + others.map(|(_, digest)| digest.rows).sum::<u64>();
+        let bytes = storage::bytes(&database);
         Ok(Source { database, bytes, rows, content })
     }
 
@@ -303,6 +342,9 @@ impl Archive {
     fn add(&mut self, trial: Trial) -> Result<()> {
         let copy_seconds = trial.backup.as_ref().and_then(|backup| backup.copy_seconds);
         let run = &mut self.results.run;
+        // What was copied to another file system says nothing about the disk.
+        let copy_seconds =
+            copy_seconds.filter(|_| trial.file_system.as_deref().is_none_or(|on| on == run.host.filesystem));
         let calibration =
             run.calibration.iter_mut().rfind(|entry| entry.dataset_bytes == trial.dataset.bytes);
         if let Some((calibration, seconds)) = calibration.zip(copy_seconds) {

@@ -1,17 +1,20 @@
 //! Scenario files: what a set of trials is to be.
 //!
 //! A scenario names the subject, one dataset profile and one workload, lists for the dimensions that vary
-//! (`engines`, `apps`, `journal_modes`, `sizes`, `rates`), and the variants to put on trial. The plan is their
-//! product.
+//! (`engines`, `apps`, `journal_modes`, `file_systems`, `sizes`, `rates`), and the variants to put on trial. The plan is
+//! their product.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use bytesize::ByteSize;
 use reports::record::Verdict;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::error::{Error, Result, unknown};
+use crate::file_system::FileSystem;
 use crate::strategy::Settings;
 use crate::verify::Integrity;
 use crate::workload::schedule::{Arrivals, Pattern, Rate};
@@ -25,6 +28,12 @@ pub struct Scenario {
     /// The file's name without its ending.
     #[serde(skip)]
     pub name: String,
+    /// The directory of the file: relative paths in it count from there.
+    #[serde(skip)]
+    pub directory: PathBuf,
+    /// A SQLite file of the user's own in place of the dataset's databases.
+    #[serde(skip)]
+    pub database: Option<PathBuf>,
     /// What it is for, in a sentence or two: stands at the top of its report.
     pub description: String,
     /// What datasets, workloads and arrivals follow from.
@@ -57,6 +66,10 @@ pub struct SubjectSection {
     pub apps: Vec<App>,
     /// SQLite journal modes: one set of trials each.
     pub journal_modes: Vec<JournalMode>,
+    /// Where the data lies: one set of trials each.
+    pub file_systems: Vec<FileSystem>,
+    /// Into how many extents the largest file of the live database is broken up; it stays as it was copied when absent.
+    pub extents: Option<u64>,
     /// SQLite's `synchronous`, where the harness itself opens the file.
     pub synchronous: Synchronous,
     /// How long a write waits for a lock before it is refused, where the harness itself opens the SQLite file.
@@ -83,6 +96,8 @@ impl Default for SubjectSection {
             engines: vec![Engine::Sqlite],
             apps: vec![App::Embedded],
             journal_modes: vec![JournalMode::Wal],
+            file_systems: vec![FileSystem::Disk],
+            extents: None,
             synchronous: Synchronous::default(),
             busy_timeout_ms: 5000,
             sync_binlog: 1,
@@ -132,6 +147,9 @@ pub enum Engine {
 }
 
 impl Engine {
+    /// All there are.
+    pub const ALL: [Engine; 2] = [Engine::Mysql, Engine::Sqlite];
+
     /// The name in records.
     pub fn name(self) -> &'static str {
         match self {
@@ -254,20 +272,65 @@ impl Default for TrialSection {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Variant {
+    /// What tells it apart in ids and reports; its settings when absent.
+    pub name: Option<String>,
     /// Name in the registry.
     pub strategy: String,
     /// What differs from the defaults.
     #[serde(default)]
     pub settings: Settings,
+    /// One trial each with this as the setting `version`: versions of a tool side by side.
+    #[serde(default)]
+    pub versions: Vec<String>,
     /// Only on these engines; on all of the subject's that the strategy knows when absent.
     pub engines: Option<Vec<Engine>>,
     /// Only with these applications; with all of the subject's when absent.
     pub apps: Option<Vec<App>>,
     /// Only in these journal modes; all of the subject's when absent. Does not concern MySQL.
     pub journal_modes: Option<Vec<JournalMode>>,
+    /// Only on these file systems; on all of the subject's when absent.
+    pub file_systems: Option<Vec<FileSystem>>,
     /// Verdicts that this scenario expects, where they differ from what the promise demands.
     #[serde(default)]
     pub expect: Vec<Verdict>,
+}
+
+impl Variant {
+    /// The forms that it stands for: one for each of its versions, or itself.
+    ///
+    /// # Errors
+    /// When its settings name a version, too.
+    pub fn forms(&self) -> Result<Vec<Form>, String> {
+        if self.versions.is_empty() {
+            return Ok(vec![Form { name: self.name.clone(), settings: self.settings.clone() }]);
+        }
+        if self.settings.contains_key("version") {
+            return Err("its settings name a version, and it has versions: give one of them".into());
+        }
+        let with = |version: &String| {
+            let mut settings = self.settings.clone();
+            settings.insert("version".into(), version.clone().into());
+            Form { name: self.name.as_ref().map(|name| format!("{name} {version}")), settings }
+        };
+        Ok(self.versions.iter().map(with).collect())
+    }
+}
+
+/// One form of a variant.
+pub struct Form {
+    /// As of the variant; tells its versions apart.
+    pub name: Option<String>,
+    /// What differs from the defaults.
+    pub settings: Settings,
+}
+
+impl Form {
+    /// Its name, or the settings that it has, with `separator` between them.
+    pub fn label(&self, separator: &str) -> String {
+        let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let settings = || self.settings.iter().map(|(name, value)| format!("{name}={}", plain(value)));
+        self.name.clone().unwrap_or_else(|| settings().collect::<Vec<_>>().join(separator))
+    }
 }
 
 fn one_u64() -> u64 {
@@ -305,6 +368,8 @@ pub struct Overrides {
     pub repetitions: Option<u32>,
     /// Another deadline, in seconds.
     pub deadline_seconds: Option<f64>,
+    /// A SQLite file of the user's own instead of the scenario's databases.
+    pub database: Option<PathBuf>,
 }
 
 impl Scenario {
@@ -317,17 +382,21 @@ impl Scenario {
         let text = std::fs::read_to_string(&path)
             .map_err(|error| Error::Input(format!("cannot read the scenario {}: {error}", path.display())))?;
         let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        Scenario::parse(&name, &text)
-            .map_err(|message| Error::Input(format!("{}: {message}", path.display())))
+        let mut scenario = Scenario::parse(&name, &text)
+            .map_err(|message| Error::Input(format!("{}: {message}", path.display())))?;
+        let file = path.canonicalize().context("a file that was read has a path")?;
+        file.parent().context("a file lies in a directory")?.clone_into(&mut scenario.directory);
+        Ok(scenario)
     }
 
-    /// Reads a scenario from its text.
+    /// Reads a scenario from its text; relative paths in it count from the current directory.
     ///
     /// # Errors
     /// The place and the cause.
     pub fn parse(name: &str, text: &str) -> Result<Scenario, String> {
         let mut scenario: Scenario = toml::from_str(text).map_err(|error| error.to_string())?;
         name.clone_into(&mut scenario.name);
+        scenario.directory = PathBuf::from(".");
         Ok(scenario)
     }
 
@@ -342,6 +411,7 @@ impl Scenario {
         self.seed = overrides.seed.unwrap_or(self.seed);
         self.repetitions = overrides.repetitions.unwrap_or(self.repetitions);
         self.trial.deadline_seconds = overrides.deadline_seconds.unwrap_or(self.trial.deadline_seconds);
+        self.database.clone_from(&overrides.database);
     }
 
     /// The scenario files of a directory, sorted.

@@ -1,28 +1,33 @@
 //! One trial, from an empty directory to its record.
 
+mod equipment;
 mod examine;
 mod record;
 mod stage;
 mod verdict;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use reports::record::Trial;
 
+use crate::configuration::{self, Listing};
 use crate::error::{Error, Result};
 use crate::event::Observer;
-use crate::images::Image;
+use crate::file_system::Mounted;
+use crate::images::{Image, Kind};
 use crate::measure::clock::{now_ns, seconds_between};
 use crate::measure::impact::Span;
 use crate::measure::sampler::{self, Board, Sampled};
-use crate::measure::{calibration, storage};
+use crate::measure::{calibration, extents, storage};
 use crate::plan::{TrialPlan, stall_seconds};
 use crate::process::{Account, Cancel, Counters, Launcher};
 use crate::scenario::Scenario;
+use crate::strategy::tool::Program;
 use crate::strategy::watch::{Halt, Watch};
-use crate::strategy::{self, BackupContext, Moments, RestoreContext, Shipper, Strategy};
+use crate::strategy::{self, Moments, RestoreContext, Shipper, Strategy};
 use crate::subject::Subject;
 use crate::verify::{self, ContentDigest};
 use crate::workload::application::Task;
@@ -46,8 +51,8 @@ pub struct Images {
     pub mysql: Option<Image>,
     /// The tracker.
     pub tracker: Option<Image>,
-    /// The tools, or why they cannot be had: that is no obstacle to strategies without any.
-    pub tools: Option<Result<Image, String>>,
+    /// What strategies make containers from, or why it cannot be had: that is no obstacle to strategies without any.
+    pub tools: HashMap<Kind, Result<Image, String>>,
 }
 
 /// What a trial runs with.
@@ -58,6 +63,8 @@ pub struct Site<'a> {
     pub images: &'a Images,
     /// An empty directory of its own.
     pub directory: &'a Path,
+    /// The cache of the workspace, on the same file system.
+    pub cache: &'a Path,
     /// The user's wish to stop.
     pub cancel: &'a Cancel,
     /// Who is told what happens.
@@ -90,8 +97,8 @@ const SETTLE: Duration = Duration::from_millis(500);
 pub fn run(plan: &TrialPlan, scenario: &Scenario, site: &Site<'_>) -> Result<Trial> {
     let strategy = strategy::named(plan.strategy)?;
     let mut drill = Drill::new(plan, scenario, site, strategy);
-    if let Some(missing) = drill.missing() {
-        return Ok(drill.unavailable(&missing));
+    if let Some(obstacle) = drill.lay_out()? {
+        return Ok(drill.unavailable(&obstacle));
     }
     let (board, sampled) = (drill.board.clone(), drill.sampled());
     sampler::beside(&sampled, &board, site.observer, || {
@@ -122,11 +129,18 @@ struct Drill<'a> {
     board: std::sync::Arc<Board>,
     copy_seconds: Option<f64>,
     cached_share: Option<f64>,
+    /// Extents of the live database, where the scenario asks for a number of them.
+    extents: Option<u64>,
     epoch_ns: u64,
     reference: Span,
     /// The phase in which the application ended by itself, and what is known about that.
     died: Option<String>,
+    /// The strategy's program, where its settings name one.
+    program: Option<Program>,
+    /// The configuration files as they were, where the strategy takes them along.
+    configuration: Option<Listing>,
     shipper: Option<Box<dyn Shipper>>,
+    shipping_cpu_share: Option<f64>,
     backup: Option<BackupOutcome>,
     disaster_ns: u64,
     restore: Option<RestoreOutcome>,
@@ -136,6 +150,8 @@ struct Drill<'a> {
     /// What the verifier could not do, when it crashed.
     verifier_error: Option<String>,
     harness_before: Counters,
+    /// Unmounted last, when nobody uses it any more.
+    file_system: Option<Mounted>,
 }
 
 struct BackupOutcome {
@@ -150,6 +166,8 @@ struct BackupOutcome {
 struct RestoreOutcome {
     seconds: f64,
     halt: Option<Halt>,
+    /// What the strategy's commands printed last.
+    output: String,
     /// How it served, once it was asked to.
     served: Option<Result<f64, String>>,
 }
@@ -172,10 +190,14 @@ impl<'a> Drill<'a> {
             board,
             copy_seconds: None,
             cached_share: None,
+            extents: None,
             epoch_ns: 0,
             reference: Span { from_ns: 0, to_ns: 0 },
             died: None,
+            program: None,
+            configuration: None,
             shipper: None,
+            shipping_cpu_share: None,
             backup: None,
             disaster_ns: 0,
             restore: None,
@@ -183,52 +205,35 @@ impl<'a> Drill<'a> {
             verified: None,
             verifier_error: None,
             harness_before: own_counters(),
+            file_system: None,
         }
-    }
-
-    fn place(&self, name: &str) -> PathBuf {
-        self.site.directory.join(name)
-    }
-
-    /// What this machine lacks for the strategy, and how to get it.
-    fn missing(&self) -> Option<String> {
-        let card = self.strategy.card();
-        if let Some(missing) = card.tools.iter().find_map(|tool| tool.missing()) {
-            return Some(missing);
-        }
-        match &self.site.images.tools {
-            Some(Err(cause)) if card.contained => Some(format!("the tools image is not here: {cause}")),
-            _ => None,
-        }
-    }
-
-    fn tools(&self) -> Option<&'a Image> {
-        self.site.images.tools.as_ref().and_then(|tools| tools.as_ref().ok())
     }
 
     fn sampled(&self) -> Sampled {
         Sampled {
             launcher: self.launcher.clone(),
             database: stage::data(self.plan.deployment.engine, &self.place("live")),
-            ledger_directory: self.place("ledger"),
+            ledger_directory: self.ledger(),
             writers: self.plan.model.writers,
             destination: self.place("artifact"),
         }
     }
 
     fn provision(&mut self) -> Result<Subject> {
-        for name in ["live", "ledger", "artifact", "restored", "scratch"] {
-            std::fs::create_dir(self.place(name))
-                .with_context(|| format!("cannot create {}", self.place(name).display()))?;
-        }
         let mut subject = self.stage("live")?;
         calibration::duplicate(&self.launcher, &self.site.source.database, subject.data())?;
+        self.break_up(subject.data())?;
         stage::set_journal_mode(self.plan.deployment, subject.data())?;
+        if self.strategy.takes_configuration() {
+            let beside = self.place("live").join(configuration::DIRECTORY);
+            self.configuration =
+                Some(configuration::make(&beside).context("cannot make configuration files")?);
+        }
         subject.start_services()?;
         self.epoch_ns = now_ns() + LEAD_NS;
         subject.begin(Task::Work {
             load: self.plan.load,
-            ledger_directory: self.place("ledger"),
+            ledger_directory: self.ledger(),
             epoch_ns: self.epoch_ns,
         })?;
         self.site.cancel.sleep_until(Instant::now() + SETTLE)?;
@@ -247,6 +252,9 @@ impl<'a> Drill<'a> {
     /// backup memory and disk that the copy did not have.
     fn settle(&mut self, subject: &Subject) -> Result<()> {
         let (source, cache) = (&self.site.source.database, self.scenario.subject.cache);
+        if self.scenario.subject.extents.is_some() {
+            self.extents = extents::count(subject.data()).ok();
+        }
         let copy = self.place("scratch").join("copy");
         self.copy_seconds = Some(calibration::copy(&self.launcher, source, &copy, cache)?);
         calibration::prepare(&self.launcher, subject.data(), cache)
@@ -291,18 +299,6 @@ impl<'a> Drill<'a> {
         Watch::new(&self.launcher, &directory, deadline, stall_after)
     }
 
-    fn with_backup_context<T>(
-        &self,
-        subject: &mut Subject,
-        watch: &mut Watch,
-        call: impl FnOnce(&dyn Strategy, &mut BackupContext<'_>) -> T,
-    ) -> T {
-        let destination = self.place("artifact");
-        let settings = &self.plan.settings;
-        let tools = self.tools();
-        call(self.strategy, &mut BackupContext { subject, destination: &destination, settings, watch, tools })
-    }
-
     /// True when there is an artifact.
     fn backup(&mut self, subject: &mut Subject) -> Result<bool> {
         self.cached_share = storage::cached_share(subject.data()).ok();
@@ -312,28 +308,37 @@ impl<'a> Drill<'a> {
         let mut watch = self.watch(self.place("artifact"), Some(stall_after));
         watch.expected_bytes = Some(self.site.source.bytes);
         self.board.follow(Some(watch.remaining.clone()));
+        let before = self.shipped();
         let halt =
             self.with_backup_context(subject, &mut watch, |strategy, context| strategy.backup(context)).err();
         let to_ns = now_ns();
         self.board.follow(None);
+        if let Some((before, after)) = before.zip(self.shipped()) {
+            watch.counters.add(&after.since(&before));
+        }
         if let Some(Halt::Error(error)) = halt {
             return Err(error);
         }
         let succeeded = halt.is_none();
         self.note_life(subject);
         self.backup = Some(BackupOutcome {
-            span: Span { from_ns, to_ns },
+            span: Span { from_ns: watch.began_ns.unwrap_or(from_ns), to_ns },
             durable_ns: watch.durable_ns.filter(|_| succeeded),
             halt,
             watch,
-            artifact_bytes: succeeded.then(|| storage::bytes(&self.place("artifact"))),
+            artifact_bytes: succeeded.then(|| self.strategy.artifact_bytes(&self.place("artifact"))),
         });
         Ok(succeeded)
     }
 
     fn tail(&mut self, subject: &Subject) -> Result<()> {
-        self.board.enter("tail");
-        self.wait(subject, self.scenario.trial.tail_seconds)
+        let from_ns = self.board.enter("tail");
+        let before = self.shipped();
+        self.wait(subject, self.scenario.trial.tail_seconds)?;
+        let after = before.zip(self.shipped());
+        self.shipping_cpu_share = after
+            .map(|(before, after)| after.since(&before).cpu_seconds / seconds_between(from_ns, now_ns()));
+        Ok(())
     }
 
     fn disaster(&mut self, subject: &mut Subject) -> Result<()> {
@@ -343,6 +348,9 @@ impl<'a> Drill<'a> {
         {
             backup.halt.get_or_insert(Halt::Failed(ended));
         }
+        if let Some(shipper) = &mut self.shipper {
+            shipper.note();
+        }
         self.disaster_ns = self.board.enter("disaster");
         // At one instant, as far as one processor can; the rest only waits for their ends.
         self.launcher.kill_all(Account::Subject);
@@ -350,10 +358,14 @@ impl<'a> Drill<'a> {
         subject.kill();
         if let Some(mut shipper) = self.shipper.take() {
             shipper.kill();
+            if let Some(backup) = &mut self.backup {
+                backup.watch.note_output(&shipper.last_lines());
+            }
         }
+        let artifact = self.place("artifact");
         if let Some(backup) = self.backup.as_mut().filter(|backup| backup.halt.is_none()) {
             // What ships goes on after the backup.
-            backup.artifact_bytes = Some(storage::bytes(&self.site.directory.join("artifact")));
+            backup.artifact_bytes = Some(self.strategy.artifact_bytes(&artifact));
         }
         std::fs::rename(self.place("live"), self.place("lost"))
             .context("cannot take the data directory away")?;
@@ -374,9 +386,11 @@ impl<'a> Drill<'a> {
             artifact: &artifact,
             subject: restored,
             settings: &self.plan.settings,
+            scenario_directory: &self.scenario.directory,
             moments: self.moments(),
             watch: &mut watch,
             tools: self.tools(),
+            program: self.program.as_ref(),
         };
         let halt = self.strategy.restore(&mut context).err();
         if let Some(Halt::Error(error)) = halt {
@@ -384,7 +398,7 @@ impl<'a> Drill<'a> {
         }
         let succeeded = halt.is_none();
         let seconds = seconds_between(started, now_ns());
-        self.restore = Some(RestoreOutcome { seconds, halt, served: None });
+        self.restore = Some(RestoreOutcome { seconds, halt, output: watch.output, served: None });
         Ok(succeeded)
     }
 

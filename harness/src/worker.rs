@@ -5,11 +5,13 @@
 //! message a line: progress, then the answer.
 
 use std::io::{BufRead, Write};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::dataset::{self, DatasetSpec};
 use crate::strategy;
 use crate::verify;
 use crate::workload::application;
@@ -38,22 +40,31 @@ pub enum Job {
     Digest {
         /// The database.
         database: verify::Database,
-        /// Number of torrents in the dataset.
-        torrents: u64,
+        /// What it was generated from.
+        dataset: DatasetSpec,
+    },
+    /// Make a copy of a database of the user's own ready for trials.
+    Adopt {
+        /// The copy.
+        copy: PathBuf,
+        /// What the torrents that are added follow from.
+        seed: u64,
+        /// How thoroughly the engine checks it first.
+        integrity: verify::Integrity,
     },
     /// Find the acknowledged writes that the application's own database lacks.
     Unwritten {
         /// What is to be looked at.
         request: Box<verify::Request>,
         /// What the database was generated from.
-        dataset: crate::dataset::DatasetSpec,
+        dataset: DatasetSpec,
     },
     /// Hold a restored database against the ledger.
     Verify {
         /// What is to be checked.
         request: Box<verify::Request>,
         /// What the database was generated from.
-        dataset: crate::dataset::DatasetSpec,
+        dataset: DatasetSpec,
     },
 }
 
@@ -65,6 +76,7 @@ impl Job {
             Job::Strategy { name, .. } => name.clone(),
             Job::TouchMemory { .. } => "memory".into(),
             Job::Digest { .. } => "digest".into(),
+            Job::Adopt { .. } => "adoption".into(),
             Job::Unwritten { .. } => "examination of what was lost".into(),
             Job::Verify { .. } => "verifier".into(),
         }
@@ -139,17 +151,20 @@ fn work() -> anyhow::Result<Value> {
         Job::Application(application) => application::run(&application),
         Job::Strategy { name, task } => strategy::named(&name)?.work(task, report),
         Job::TouchMemory { bytes } => crate::measure::memory::touch(bytes).map(|()| Value::Null),
-        Job::Digest { database, torrents } => {
-            let digest =
-                verify::content_digest(&database, torrents, &mut |done| report(Progress::done(done)))?;
-            Ok(serde_json::to_value(digest)?)
+        Job::Digest { database, dataset } => {
+            let origin = dataset::origin(&dataset)?;
+            let on_progress = &mut |done| report(Progress::done(done));
+            Ok(serde_json::to_value(verify::content_digest(&database, origin.as_ref(), on_progress)?)?)
+        }
+        Job::Adopt { copy, seed, integrity } => {
+            dataset::own::adopt(&copy, seed, integrity).map(|()| Value::Null)
         }
         Job::Unwritten { request, dataset } => {
-            let origin = crate::dataset::origin(&dataset)?;
+            let origin = dataset::origin(&dataset)?;
             Ok(serde_json::to_value(verify::unwritten(&request, origin.as_ref())?)?)
         }
         Job::Verify { request, dataset } => {
-            let origin = crate::dataset::origin(&dataset)?;
+            let origin = dataset::origin(&dataset)?;
             let on_progress = &mut |done| report(Progress::done(done));
             Ok(serde_json::to_value(verify::verify(&request, origin.as_ref(), on_progress)?)?)
         }

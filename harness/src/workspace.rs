@@ -10,6 +10,7 @@ use anyhow::Context;
 
 use crate::container;
 use crate::error::{Error, Result};
+use crate::file_system;
 use crate::measure::storage::bytes;
 use crate::process::kill_marked;
 
@@ -27,6 +28,8 @@ pub struct Swept {
     pub processes: usize,
     /// Containers that they had left.
     pub containers: usize,
+    /// File systems that they had left mounted.
+    pub file_systems: usize,
 }
 
 /// The working directory of a run: removed with everything in it when dropped.
@@ -57,12 +60,12 @@ impl Workspace {
         &self.root
     }
 
-    /// Where generated datasets are kept.
+    /// Where generated datasets and fetched programs are kept.
     pub fn cache(&self) -> PathBuf {
         self.root.join("cache")
     }
 
-    /// Removes what killed runs left: processes and containers first, then directories.
+    /// Removes what killed runs left: first what uses files, then mounts, then directories.
     ///
     /// # Errors
     /// When a leftover cannot be removed.
@@ -80,6 +83,7 @@ impl Workspace {
             let directory = path.with_extension("");
             swept.processes += kill_marked(&directory);
             swept.containers += container::sweep(&directory);
+            swept.file_systems += file_system::sweep(&directory)?;
             remove(&directory)?;
             match std::fs::remove_file(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -194,7 +198,7 @@ impl Drop for WorkDirectory {
         kill_marked(&self.path);
         container::sweep(&self.path);
         // What cannot be removed now is found by the next start, as long as its lock file is there.
-        if std::fs::remove_dir_all(&self.path).is_ok() {
+        if file_system::sweep(&self.path).is_ok() && std::fs::remove_dir_all(&self.path).is_ok() {
             let _ = std::fs::remove_file(&self.lock_path);
         }
         let _ = self.lock.unlock();
@@ -218,7 +222,7 @@ mod tests {
         std::fs::create_dir(&results).unwrap();
         std::fs::write(results.join(".staged-results.json"), "half").unwrap();
 
-        assert_eq!(workspace.sweep().unwrap(), Swept { runs: 1, processes: 0, containers: 0 });
+        assert_eq!(workspace.sweep().unwrap(), Swept { runs: 1, ..Swept::default() });
         assert!(!dead.exists() && live.path().exists());
         assert_eq!(workspace.sweep().unwrap(), Swept::default());
         assert!(workspace.clear_cache().is_err(), "a live run may need the datasets");

@@ -52,6 +52,7 @@ pub(crate) fn same_contender(a: &Trial, b: &Trial) -> bool {
         && a.settings == b.settings
         && a.variant == b.variant
         && a.fault == b.fault
+        && a.file_system == b.file_system
         && a.workload.journal_mode == b.workload.journal_mode
 }
 

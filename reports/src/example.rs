@@ -152,6 +152,7 @@ fn restorable(strategy: &str) -> Trial {
             rows: 2_900_000,
             seed: 7,
         },
+        file_system: Some("ext4".into()),
         workload: workload(),
         fault: None,
         repetition: 1,
@@ -176,7 +177,7 @@ fn restorable(strategy: &str) -> Trial {
             downtime_seconds: Some(0.0),
             longest_stall_seconds: Some(0.0),
         }),
-        restore: Some(Restore { seconds: 1.1, recovery_seconds: Some(1.4) }),
+        restore: Some(Restore { seconds: 1.1, recovery_seconds: Some(1.4), output: None }),
         recovery_point: Some(RecoveryPoint {
             acknowledged_writes: 100,
             indeterminate_writes: 0,
@@ -193,6 +194,7 @@ fn restorable(strategy: &str) -> Trial {
             transactions: Some(Check::Pass),
             content: Some(Check::Pass),
             loss: Some(Check::Pass),
+            configuration: None,
             findings: Vec::new(),
             seconds: 3.0,
         }),
@@ -220,6 +222,7 @@ fn workload() -> Workload {
         server_options: BTreeMap::new(),
         cache: "cold".into(),
         cached_share: Some(0.01),
+        extents: None,
     }
 }
 

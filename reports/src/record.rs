@@ -104,10 +104,14 @@ pub struct Trial {
     pub promise: String,
     /// The strategy's settings, defaults included.
     pub settings: BTreeMap<String, serde_json::Value>,
-    /// The settings that differ from the defaults, as a short text: what tells variants apart.
+    /// What tells variants apart: the name that the scenario gives, or the settings that it names as a short text.
     pub variant: String,
     /// The database that the trial ran on.
     pub dataset: Dataset,
+    /// Type of the file system that the data lay on, as the kernel names it, with `on a loop device` where the harness
+    /// made it for the trial; null where nobody looked.
+    #[serde(default)]
+    pub file_system: Option<String>,
     /// The concurrent writes.
     pub workload: Workload,
     /// What went wrong on purpose besides the disaster, or null.
@@ -233,6 +237,10 @@ pub struct Workload {
     pub cache: String,
     /// Share of the database file that was in the page cache when the backup began.
     pub cached_share: Option<f64>,
+    /// Extents that the live database lay in right before the backup; null where the scenario does not ask for a number
+    /// of them, or the file system does not tell.
+    #[serde(default)]
+    pub extents: Option<u64>,
 }
 
 /// When a phase of a trial began.
@@ -247,11 +255,12 @@ pub struct PhaseStart {
 /// The backup itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Backup {
-    /// From the call until the artifact was durable; null when it never was.
+    /// From the call until the artifact was durable, without the wait for its turn of a strategy that backs up at
+    /// intervals; null when it never was.
     pub seconds: Option<f64>,
     /// How long it ran until it finished or was ended.
     pub elapsed_seconds: f64,
-    /// Bytes of the artifact; null when there is none.
+    /// Bytes of the artifact, as far as a restore needs it; null when there is none.
     pub artifact_bytes: Option<u64>,
     /// Bytes that the strategy's processes read, page cache included.
     pub bytes_read: Option<u64>,
@@ -277,7 +286,7 @@ pub struct Backup {
     pub copy_seconds: Option<f64>,
     /// `copy_seconds` divided by `seconds`: above 1 is faster than a plain copy.
     pub vs_copy: Option<f64>,
-    /// What the strategy's commands printed last, where that explains the verdict.
+    /// What the strategy's commands printed last; null when they printed nothing.
     pub output: Option<String>,
 }
 
@@ -323,6 +332,9 @@ pub struct Restore {
     /// The measured recovery time: from the disaster until one read and one write were answered; null when
     /// the restored subject never did.
     pub recovery_seconds: Option<f64>,
+    /// What the strategy's commands printed last; null when they printed nothing.
+    #[serde(default)]
+    pub output: Option<String>,
 }
 
 /// What the restored database lacks.
@@ -371,6 +383,10 @@ pub struct Verification {
     pub content: Option<Check>,
     /// No write is missing that the strategy promised to keep.
     pub loss: Option<Check>,
+    /// Configuration files beside the database are as they were: what they are, content, mode, owner, target of links.
+    /// Null for a strategy that takes none along.
+    #[serde(default)]
+    pub configuration: Option<Check>,
     /// What is wrong, one line a finding, at most a few dozen.
     pub findings: Vec<String>,
     /// How long verification took.
@@ -388,6 +404,10 @@ pub struct Resources {
     pub harness: Usage,
     /// The largest WAL or rollback journal beside the live database.
     pub journal_bytes_max: Option<u64>,
+    /// CPU seconds a second of what ships continuously, over the tail: with no writes declared, what it costs while it is
+    /// idle. Null where nothing ships.
+    #[serde(default)]
+    pub shipping_cpu_share: Option<f64>,
 }
 
 /// What a group of processes used. Null: it had no process, or the kernel did not tell.

@@ -290,3 +290,53 @@ TOOL
     [ ! -e "$BACKUP_DIR/.backup-sidecar-partial" ]
     [ "$(count_artifacts)" -eq 1 ]
 }
+
+make_closed_wal_database() {
+    make_database
+    sqlite3 "$DATABASE" 'PRAGMA journal_mode=wal' >/dev/null
+    [ "$(ls -A "$DATA")" = tracker.db ]
+}
+
+# Making a file there would fail on a read-only mount, and moves the time of the directory.
+@test "a closed database in WAL mode is read without making a file beside it" {
+    make_closed_wal_database
+    touch --date='1 hour ago' "$DATA"
+    before=$(stat --format=%.Y "$DATA")
+    backup
+    content_of sqlite >"$ROOT/copy.db"
+    [ "$(sqlite3 "$ROOT/copy.db" 'SELECT count(*) FROM torrents')" -eq 2 ]
+    rm "$BACKUP_DIR"/sqlite-*
+    SQLITE_MODE=dump backup
+    content_of sqlite | sqlite3 "$ROOT/loaded.db"
+    [ "$(sqlite3 "$ROOT/loaded.db" 'SELECT count(*) FROM torrents')" -eq 2 ]
+    [ "$(stat --format=%.Y "$DATA")" = "$before" ]
+}
+
+@test "a closed database that is opened or written to while it is read leaves nothing" {
+    make_closed_wal_database
+    real=$(command -v sqlite3)
+    for meanwhile in "touch $DATABASE-wal" "touch $DATABASE-shm" "$real $DATABASE 'DELETE FROM torrents'"; do
+        make_tool sqlite3 <<TOOL
+$real "\$@" || exit
+[[ \$* != *.backup* ]] || $meanwhile
+TOOL
+        run backup
+        [ "$status" -eq 1 ]
+        [[ $output == *"was opened while it was read"* ]]
+        assert_nothing_left
+        rm -f "$DATABASE"-{wal,shm}
+    done
+}
+
+@test "a database that is not in WAL mode is read under its locks" {
+    make_database
+    source "$SIDECAR/backup.sh"
+    run is_closed_wal_database
+    [ "$status" -eq 1 ]
+}
+
+@test "the address of an immutable database keeps what is special in addresses" {
+    source "$SIDECAR/backup.sh"
+    SQLITE_DATABASE='/data/a?b#c%d.db'
+    [ "$(immutable_address)" = 'file:/data/a%3fb%23c%25d.db?immutable=1' ]
+}

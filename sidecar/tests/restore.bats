@@ -259,6 +259,7 @@ make_mysql_client() {
     backup
     make_tool mysql <<'TOOL'
 printf '%s\n' "$@" >>"$RECORDS/client_arguments"
+env >"$RECORDS/client_environment"
 [[ $* == *"SELECT COUNT"* ]] && { printf "$FACTS"; exit 0; }
 [[ $* == *--execute* ]] || cat >"$RECORDS/fed"
 TOOL
@@ -269,6 +270,13 @@ TOOL
     FACTS='0\tutf8mb4\tutf8mb4_bin\n' restore --mysql
     grep -q 'CREATE TABLE a' "$RECORDS/fed"
     lacks topsecret "$RECORDS/client_arguments"
+}
+
+@test "a server is named in the option file alone, because mysql would look up a socket as a host" {
+    make_mysql_client
+    FACTS='' MYSQL_HOST=/run/mysqld.sock restore --mysql
+    lacks '^MYSQL_HOST=' "$RECORDS/client_environment"
+    lacks '^MYSQL_HOST=' "$RECORDS/environment"
 }
 
 @test "a MySQL database with tables is not overwritten" {

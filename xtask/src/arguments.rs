@@ -54,8 +54,13 @@ pub struct Place {
 impl Place {
     /// The directory asked for, or `target/drill` of this repository.
     pub fn directory(&self) -> PathBuf {
-        self.dir.clone().unwrap_or_else(|| workspace_root().join("target/drill"))
+        self.dir.clone().unwrap_or_else(default_directory)
     }
+}
+
+/// Where everything is kept that has no other place.
+pub fn default_directory() -> PathBuf {
+    workspace_root().join("target/drill")
 }
 
 #[derive(Args)]
@@ -97,6 +102,9 @@ pub struct Select {
     /// This dataset size instead of the scenario's (1GiB, 500MB)
     #[arg(long)]
     size: Option<ByteSize>,
+    /// A copy of this SQLite file instead of the scenario's databases: any schema, and the file itself is only read
+    #[arg(long, value_name = "FILE", conflicts_with = "size")]
+    database: Option<PathBuf>,
     /// This rate in writes per second, or 'closed', instead of the scenario's
     #[arg(long)]
     rate: Option<Rate>,
@@ -122,6 +130,7 @@ impl Select {
             seed: self.seed,
             repetitions: self.repetitions,
             deadline_seconds: self.deadline,
+            database: self.database.clone(),
         }
     }
 
@@ -137,6 +146,7 @@ impl Select {
         }
         let flags = [
             ("--size", self.size.map(size_label)),
+            ("--database", self.database.as_ref().map(|file| quoted(&file.to_string_lossy()))),
             ("--rate", self.rate.map(|rate| rate.to_string().trim_end_matches("/s").to_owned())),
             ("--seed", self.seed.map(|seed| seed.to_string())),
             ("--repetitions", self.repetitions.map(|count| count.to_string())),
@@ -249,6 +259,12 @@ mod tests {
             panic!("the words are valid")
         };
         assert_eq!(run.select.command_line(), line);
+        let Ok(Arguments { command: Command::Run(run) }) =
+            Arguments::try_parse_from(["x", "run", "--database", "my own.db"])
+        else {
+            panic!("the words are valid")
+        };
+        assert_eq!(run.select.command_line(), "cargo xtask run quick --database 'my own.db'");
         assert_eq!(size_label(ByteSize::gib(1)), "1GiB");
         assert_eq!(size_label(ByteSize(1_500_000_000)), "1500000000");
     }

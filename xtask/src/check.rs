@@ -4,9 +4,13 @@ use std::process::Command;
 
 use harness::docker;
 use harness::error::{Error, Result};
+use harness::file_system::FileSystem;
+use harness::process::{Cancel, Launcher};
+use harness::scenario::Engine;
 use harness::strategy::STRATEGIES;
+use harness::workspace::Workspace;
 
-use crate::arguments::{Test, workspace_root};
+use crate::arguments::{Test, default_directory, workspace_root};
 
 /// The steps, cheapest first; the first that fails ends it.
 const STEPS: &[(&str, &[&str])] = &[
@@ -48,7 +52,7 @@ pub fn test(arguments: &Test) -> Result<u8> {
             return Ok(crate::exit::FELL_SHORT);
         }
     }
-    let untested = untested(arguments.without_docker);
+    let untested = untested(arguments.without_docker)?;
     if untested.is_empty() {
         println!("all checks and tests passed, for every strategy");
     }
@@ -59,8 +63,15 @@ pub fn test(arguments: &Test) -> Result<u8> {
 }
 
 /// What the tests passed over on this machine.
-fn untested(without_docker: bool) -> Vec<String> {
+fn untested(without_docker: bool) -> Result<Vec<String>> {
     let mut untested = Vec::new();
+    let work = Workspace::open(&default_directory())?.work_directory("test")?;
+    let launcher = Launcher::new(work.path(), &Cancel::default());
+    for kind in FileSystem::MADE {
+        if let Some(obstacle) = kind.obstacle(&launcher)? {
+            untested.push(format!("what needs {} for a trial, because {obstacle}", kind.name()));
+        }
+    }
     if without_docker {
         let why = "because --without-docker was given";
         untested.push(format!("containers and images, {why}"));
@@ -68,7 +79,8 @@ fn untested(without_docker: bool) -> Vec<String> {
     }
     for strategy in STRATEGIES {
         let card = strategy.card();
-        if without_docker && !card.engines.contains(&"sqlite") {
+        let contained = !card.engines.contains(&"sqlite") || strategy.image(Engine::Sqlite).is_some();
+        if without_docker && contained {
             untested.push(format!("{}, because --without-docker was given", card.name));
         } else if let Some(missing) = card.tools.iter().find_map(|tool| tool.missing()) {
             untested.push(format!("{}, because {missing}", card.name));
@@ -76,5 +88,5 @@ fn untested(without_docker: bool) -> Vec<String> {
             untested.push(format!("{} on mysql, because --without-docker was given", card.name));
         }
     }
-    untested
+    Ok(untested)
 }

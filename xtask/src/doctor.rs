@@ -4,8 +4,11 @@ use std::path::Path;
 
 use bytesize::ByteSize;
 use harness::error::{Error, Result};
+use harness::file_system::{FileSystem, reflinks_work};
 use harness::measure::{host, storage};
-use harness::strategy::STRATEGIES;
+use harness::process::{Cancel, Launcher};
+use harness::scenario::Engine;
+use harness::strategy::{STRATEGIES, Settings, Strategy};
 use harness::workspace::Workspace;
 
 /// Prints what was found. The exit code says whether every strategy and every container can run.
@@ -27,7 +30,10 @@ pub fn show(directory: &Path) -> Result<u8> {
         match card.tools.iter().find_map(|tool| tool.missing()) {
             None => {
                 let versions: Vec<String> = card.tools.iter().filter_map(|tool| tool.version()).collect();
-                println!("  ready    {} ({})", card.name, versions.join("; "));
+                let versions =
+                    if versions.is_empty() { String::new() } else { format!(" ({})", versions.join("; ")) };
+                println!("  ready    {}{versions}", card.name);
+                show_obstacles(*strategy, workspace.root());
             }
             Some(missing) => {
                 complete = false;
@@ -35,24 +41,47 @@ pub fn show(directory: &Path) -> Result<u8> {
             }
         }
     }
+    complete &= diagnose_file_systems(&workspace)?;
     complete &= crate::images::diagnose()?;
     Ok(if complete { crate::exit::SUCCESS } else { crate::exit::ENVIRONMENT })
+}
+
+/// Prints what keeps a strategy from data on this disk: it may still work on a file system of its own.
+fn show_obstacles(strategy: &dyn Strategy, directory: &Path) {
+    let (card, defaults) =
+        (strategy.card(), strategy.complete(&Settings::new()).expect("defaults are valid"));
+    for engine in Engine::ALL.into_iter().filter(|engine| card.engines.contains(&engine.name())) {
+        if let Some(obstacle) = strategy.obstacle(engine, directory, &defaults) {
+            println!("           not for {} here: {obstacle}", engine.name());
+        }
+    }
+}
+
+/// Tries to make each file system that a scenario can ask for; false when one cannot be made.
+fn diagnose_file_systems(workspace: &Workspace) -> Result<bool> {
+    println!("\nfile systems of a trial's own");
+    let work = workspace.work_directory("doctor")?;
+    let launcher = Launcher::new(work.path(), &Cancel::default());
+    let mut complete = true;
+    for kind in FileSystem::MADE {
+        match kind.obstacle(&launcher)? {
+            None => println!("  ready    {}", kind.name()),
+            Some(obstacle) => {
+                complete = false;
+                println!("  missing  {}: {obstacle}", kind.name());
+            }
+        }
+    }
+    Ok(complete)
 }
 
 /// Tries what depends on the file system.
 fn probe_disk(workspace: &Workspace) -> Result<()> {
     let work = workspace.work_directory("doctor")?;
     let refused = |error: std::io::Error| Error::Environment(format!("cannot use the disk: {error}"));
-    let (file, copy) = (work.path().join("file"), work.path().join("copy"));
+    let file = work.path().join("file");
     std::fs::write(&file, vec![1; 1 << 20]).map_err(refused)?;
-    let reflink = std::process::Command::new("cp")
-        .args(["--reflink=always", "--"])
-        .args([&file, &copy])
-        .stderr(std::process::Stdio::null())
-        .status()
-        .map_err(refused)?
-        .success();
-    let says = if reflink {
+    let says = if reflinks_work(work.path()).map_err(refused)? {
         "yes: working copies are made at once"
     } else {
         "no: working copies are made by copying"

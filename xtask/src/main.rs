@@ -135,8 +135,8 @@ fn clean_up(arguments: &Clean) -> Result<u8> {
     let workspace = Workspace::open(&arguments.place.directory())?;
     let swept = workspace.sweep()?;
     println!(
-        "cleaned what {} killed run(s) had left, and ended {} process(es) and {} container(s)",
-        swept.runs, swept.processes, swept.containers
+        "cleaned what {} killed run(s) had left: ended {} process(es) and {} container(s), unmounted {} file system(s)",
+        swept.runs, swept.processes, swept.containers, swept.file_systems
     );
     let cached = bytesize::ByteSize(workspace.cached_bytes());
     if arguments.datasets {

@@ -1,7 +1,8 @@
 //! Generated databases.
 //!
 //! [`generate()`] writes the database of a [`DatasetSpec`] for SQLite, [`mysql::load`] the same rows for MySQL. The
-//! [`cache`] keeps both for the next time, and [`origin()`] tells what is in them without reading them.
+//! [`cache`] keeps both for the next time, and [`origin()`] tells what is in them without reading them. A database of the
+//! user's own takes the place of a generated one in [`own`].
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,7 @@ mod generate;
 mod hashes;
 mod heavy_tail;
 pub mod mysql;
+pub mod own;
 pub(crate) mod permutation;
 pub mod profile;
 mod rows;
@@ -53,8 +55,27 @@ pub struct Torrent {
     pub completed: i64,
 }
 
-/// The torrents of a generated database as they were before any write.
+/// What the tables are called that the workload writes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableNames {
+    /// The torrents.
+    pub torrents: &'static str,
+    /// What is known of all torrents together.
+    pub metrics: &'static str,
+}
+
+impl TableNames {
+    /// What the tracker calls them.
+    pub const TRACKER: TableNames = TableNames { torrents: "torrents", metrics: "torrent_aggregate_metrics" };
+}
+
+/// The torrents of a database as they were before any write.
 pub trait Origin: Send + Sync {
+    /// The tables that hold them.
+    fn tables(&self) -> TableNames {
+        TableNames::TRACKER
+    }
+
     /// Number of torrents: their ids are 1 to this.
     fn torrents(&self) -> u64;
 
@@ -79,6 +100,9 @@ pub struct Generated {
 ///
 /// [`Error::Input`] for a profile that does not exist and for a size out of bounds.
 pub fn origin(spec: &DatasetSpec) -> Result<Box<dyn Origin>> {
+    if spec.profile == own::PROFILE {
+        return Ok(own::origin(spec.seed));
+    }
     Ok(shape(spec)?.origin)
 }
 

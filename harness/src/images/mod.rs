@@ -7,6 +7,7 @@ mod build;
 mod local;
 mod pull;
 mod recipe;
+mod sidecar;
 
 use std::collections::BTreeMap;
 
@@ -42,6 +43,10 @@ impl Image {
 /// # Errors
 /// [`Error::Environment`] with every cause when there is no way to it; [`Error::Interrupted`].
 pub fn obtain(kind: Kind, named: Option<&str>, launcher: &Launcher, observer: Observer<'_>) -> Result<Image> {
+    if kind == Kind::Sidecar {
+        let tools = obtain(Kind::Tools, None, launcher, observer)?;
+        return sidecar::obtain(&connect()?, &tools, launcher, observer);
+    }
     let docker = connect()?;
     if let Some(image) = local::find(&docker, kind, named, launcher)? {
         return Ok(image);
@@ -85,12 +90,16 @@ pub fn obtain(kind: Kind, named: Option<&str>, launcher: &Launcher, observer: Ob
 /// # Errors
 /// [`Error::Environment`] when Docker cannot be asked.
 pub fn here(kind: Kind) -> Result<Option<Image>> {
-    local::look(&connect()?, kind, None)
+    let docker = connect()?;
+    match local::look(&docker, kind, None)? {
+        Some(tools) if kind == Kind::Sidecar => sidecar::look(&docker, &tools),
+        found => Ok(found),
+    }
 }
 
-/// Reference of our own image of this kind, as it is built now.
+/// Reference of our own image of this kind, as it is built now; without its tag where that follows from another image.
 pub fn own_reference(kind: Kind) -> String {
-    Recipe::of(kind).reference()
+    if kind == Kind::Sidecar { sidecar::REPOSITORY.to_owned() } else { Recipe::of(kind).reference() }
 }
 
 /// What is missing to build an image on this machine, and how to get it.

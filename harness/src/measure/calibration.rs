@@ -55,6 +55,8 @@ pub fn measure(launcher: &Launcher, database: &Path, directory: &Path) -> Result
 pub fn copy(launcher: &Launcher, from: &Path, to: &Path, cache: Cache) -> Result<f64> {
     let directory = to.parent().expect("a copy lies in a directory");
     prepare(launcher, from, cache)?;
+    // The copy may go to another file system than it comes from.
+    settle(directory).context("cannot synchronise the disk")?;
     let started = Instant::now();
     // A reflink would be no copy of the bytes.
     run_cp(launcher, "--reflink=never", from, to)?;

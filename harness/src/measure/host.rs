@@ -6,6 +6,7 @@ use procfs::Current;
 use reports::record::Host;
 
 use super::storage::free_bytes;
+use crate::file_system::mount_of;
 
 /// Describes this machine, and the file system of `directory`. What the system does not tell is "unknown".
 pub fn describe(directory: &Path) -> Host {
@@ -18,7 +19,7 @@ pub fn describe(directory: &Path) -> Host {
         cpu: cpus.and_then(|cpus| cpus.model_name(0).map(str::to_owned)).unwrap_or_else(unknown),
         cpus: std::thread::available_parallelism().map_or(0, |count| count.get() as u32),
         memory_bytes: procfs::Meminfo::current().map_or(0, |memory| memory.mem_total),
-        filesystem: filesystem(directory).unwrap_or_else(unknown),
+        filesystem: mount_of(directory).map_or_else(|_| unknown(), |mount| mount.kind),
         free_bytes: free_bytes(directory).unwrap_or(0),
     }
 }
@@ -27,14 +28,6 @@ fn os_name() -> Option<String> {
     let text = std::fs::read_to_string("/etc/os-release").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
     Some(line.trim_matches('"').to_owned())
-}
-
-/// The type of the file system that holds `directory`: of the mount with the longest path above it.
-fn filesystem(directory: &Path) -> Option<String> {
-    let directory = directory.canonicalize().ok()?;
-    let mounts = procfs::process::Process::myself().ok()?.mountinfo().ok()?;
-    let above = mounts.into_iter().filter(|mount| directory.starts_with(&mount.mount_point));
-    above.max_by_key(|mount| mount.mount_point.as_os_str().len()).map(|mount| mount.fs_type)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Files on the measured disk: durability, the page cache, and space.
 
-use std::fs::File;
+use std::fs::{DirEntry, File};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -22,21 +22,38 @@ pub fn files(path: &Path) -> Vec<PathBuf> {
     entries.iter().flat_map(|entry| files(entry)).collect()
 }
 
-/// Makes everything below a directory durable, the names included.
+/// The same, opened. What is gone by then is left out, too.
+pub fn opened(path: &Path) -> impl Iterator<Item = io::Result<File>> {
+    files(path)
+        .into_iter()
+        .map(File::open)
+        .filter(|opened| !matches!(opened, Err(error) if error.kind() == io::ErrorKind::NotFound))
+}
+
+/// Makes everything below a directory durable, the names included. Somebody may still make and remove files there: what
+/// is gone needs nothing.
 ///
 /// # Errors
 /// When something cannot be opened or synchronised.
 pub fn sync_tree(directory: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(directory)? {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            sync_tree(&entry.path())?;
-        } else if kind.is_file() {
-            File::open(entry.path())?.sync_all()?;
+        match sync_entry(&entry?) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            synced => synced?,
         }
     }
     File::open(directory)?.sync_all()
+}
+
+fn sync_entry(entry: &DirEntry) -> io::Result<()> {
+    let kind = entry.file_type()?;
+    if kind.is_dir() {
+        sync_tree(&entry.path())
+    } else if kind.is_file() {
+        File::open(entry.path())?.sync_all()
+    } else {
+        Ok(())
+    }
 }
 
 /// Bytes of a file, or of all files below a directory; 0 when there is nothing.
@@ -60,8 +77,8 @@ pub fn settle(path: &Path) -> io::Result<()> {
 /// # Errors
 /// When one cannot be opened or synchronised: dirty pages would stay.
 pub fn evict(path: &Path) -> io::Result<()> {
-    for file in files(path) {
-        let file = File::open(file)?;
+    for file in opened(path) {
+        let file = file?;
         file.sync_all()?;
         posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
     }
@@ -76,8 +93,8 @@ pub fn evict(path: &Path) -> io::Result<()> {
 pub fn read_through(path: &Path, stop: &dyn Fn() -> bool) -> io::Result<u64> {
     let mut buffer = vec![0; 1 << 20];
     let mut total = 0;
-    for file in files(path) {
-        let mut file = File::open(file)?;
+    for file in opened(path) {
+        let mut file = file?;
         loop {
             let bytes = io::Read::read(&mut file, &mut buffer)?;
             total += bytes as u64;
@@ -99,8 +116,8 @@ pub fn read_through(path: &Path, stop: &dyn Fn() -> bool) -> io::Result<u64> {
 /// When one cannot be mapped.
 pub fn cached_share(path: &Path) -> io::Result<f64> {
     let (mut cached, mut all) = (0, 0);
-    for file in files(path) {
-        let pages = page_residency(&File::open(file)?)?;
+    for file in opened(path) {
+        let pages = page_residency(&file?)?;
         cached += pages.iter().filter(|page| **page & 1 == 1).count();
         all += pages.len();
     }

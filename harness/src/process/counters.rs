@@ -43,6 +43,18 @@ impl Counters {
         self.disk_bytes_written += other.disk_bytes_written;
     }
 
+    /// What was used since an earlier reading of the same processes; the peak of the memory is that of now.
+    pub fn since(&self, earlier: &Counters) -> Counters {
+        Counters {
+            cpu_seconds: (self.cpu_seconds - earlier.cpu_seconds).max(0.0),
+            memory_bytes_max: self.memory_bytes_max,
+            bytes_read: self.bytes_read.saturating_sub(earlier.bytes_read),
+            bytes_written: self.bytes_written.saturating_sub(earlier.bytes_written),
+            disk_bytes_read: self.disk_bytes_read.saturating_sub(earlier.disk_bytes_read),
+            disk_bytes_written: self.disk_bytes_written.saturating_sub(earlier.disk_bytes_written),
+        }
+    }
+
     /// What the running process `pid` has used so far; `None` when it is gone.
     pub fn of(pid: i32) -> Option<Counters> {
         let process = procfs::process::Process::new(pid).ok()?;

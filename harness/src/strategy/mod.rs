@@ -1,16 +1,26 @@
 //! Ways to back up and restore. One file a strategy, one line in [`STRATEGIES`].
 
 mod cold_copy;
+mod external;
 mod files;
 mod hot_copy;
+mod litestream;
+mod maintenance_window;
 mod mydumper;
 mod mysql_binlog;
 mod mysql_clone;
 mod mysql_dump;
 mod mysql_tools;
+mod selective;
+mod shipping;
+mod sidecar;
+mod sidecar_container;
+mod snapshot;
+mod sqlite3_rsync;
 mod sqlite_cli_backup;
 mod sqlite_dump;
 mod sqlite_online_backup;
+mod sqlite_tools;
 mod sqlite_vacuum_into;
 pub mod tool;
 pub mod watch;
@@ -23,27 +33,37 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::container::Container;
+use crate::container::{Container, Mount, Network, Spec};
 use crate::error::{Error, Result};
-use crate::images::Image;
-use crate::process::{Account, Child};
-use crate::subject::Subject;
+use crate::images::{self, Image};
+use crate::measure::storage;
+use crate::process::{Account, Child, Counters};
+use crate::scenario::Engine;
+use crate::subject::{ARTIFACT, Subject};
+use crate::wheel::Shelf;
 use crate::worker::{Job, Progress};
-use tool::Tool;
+use tool::{Program, Tool};
 use watch::{Halt, Watch};
 
 /// All strategies, in alphabetical order.
 pub const STRATEGIES: &[&dyn Strategy] = &[
     &cold_copy::ColdCopy,
+    &external::External,
     &hot_copy::HotCopy,
+    &litestream::Litestream,
+    &maintenance_window::MaintenanceWindow,
     &mydumper::Mydumper,
     &mysql_binlog::MysqlBinlog,
     &mysql_clone::MysqlClone,
     &mysql_dump::MysqlDump,
+    &selective::Selective,
+    &sidecar::Sidecar,
+    &snapshot::Snapshot,
     &sqlite_cli_backup::SqliteCliBackup,
     &sqlite_dump::SqliteDump,
     &sqlite_online_backup::SqliteOnlineBackup,
     &sqlite_vacuum_into::SqliteVacuumInto,
+    &sqlite3_rsync::Sqlite3Rsync,
     &xtrabackup::Xtrabackup,
 ];
 
@@ -55,11 +75,60 @@ pub trait Strategy: Sync {
     /// What it is, promises and needs.
     fn card(&self) -> Card;
 
+    /// The image that its containers are made from, where it has any on this engine.
+    fn image(&self, _engine: Engine) -> Option<images::Kind> {
+        self.card().contained.then_some(images::Kind::Tools)
+    }
+
+    /// True when it takes configuration files along: each of its trials has some beside the database, and holds what
+    /// comes back against them.
+    fn takes_configuration(&self) -> bool {
+        false
+    }
+
     /// Completes given settings with the defaults.
     ///
     /// # Errors
     /// What is wrong with them: an unknown name, a wrong type, an impossible value.
     fn complete(&self, given: &Settings) -> Result<Settings, String>;
+
+    /// Looks whether what complete settings name is there, before anything has an effect. Relative paths count from
+    /// `directory`, that of the scenario.
+    ///
+    /// # Errors
+    /// What is missing.
+    fn check(&self, _settings: &Settings, _directory: &Path) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// The commands of its card that it runs on this engine.
+    fn tools(&self, _engine: Engine) -> &'static [Tool] {
+        self.card().tools
+    }
+
+    /// What this machine lacks to run it with these settings, and how to get it.
+    fn missing(&self, _settings: &Settings, engine: Engine) -> Option<String> {
+        self.tools(engine).iter().find_map(Tool::missing)
+    }
+
+    /// What it is held to with these settings.
+    fn promise(&self, _settings: &Settings) -> Promise {
+        self.card().promise
+    }
+
+    /// True when it leaves out the torrents that were never completed: that they are missing is no loss then.
+    fn leaves_out_never_completed(&self) -> bool {
+        false
+    }
+
+    /// The program that these settings name, where that is none of the card's tools: looked for, or fetched, before the
+    /// trial begins.
+    ///
+    /// # Errors
+    /// [`Error::Environment`] with what is missing and how to get it; [`Error::Interrupted`].
+    fn program(&self, _settings: &Settings, _shelf: &Shelf<'_>) -> Result<Option<Program>> {
+        Ok(None)
+    }
 
     /// Starts what ships all the while, before the backup is called; most strategies ship nothing.
     ///
@@ -82,9 +151,19 @@ pub trait Strategy: Sync {
     /// Why it ended without them.
     fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt>;
 
+    /// What keeps it from its work on data in this directory, where there is none yet, and what to do about that.
+    fn obstacle(&self, _engine: Engine, _directory: &Path, _settings: &Settings) -> Option<String> {
+        None
+    }
+
+    /// Size of what a restore needs of the directory of the artifact.
+    fn artifact_bytes(&self, artifact: &Path) -> u64 {
+        storage::bytes(artifact)
+    }
+
     /// What a restored database is held to, in a trial with these moments.
-    fn kept(&self, _settings: &Settings, moments: &Moments) -> Kept {
-        let acknowledged_before_ns = match self.card().promise.keeps {
+    fn kept(&self, settings: &Settings, moments: &Moments) -> Kept {
+        let acknowledged_before_ns = match self.promise(settings).keeps {
             Keeps::Nothing => None,
             Keeps::Earlier => Some(moments.backup_began_ns),
             Keeps::AllBut { last } => Some(moments.disaster_ns.saturating_sub(last.as_nanos() as u64)),
@@ -111,13 +190,13 @@ pub struct Card {
     pub engines: &'static [&'static str],
     /// Which family it belongs to.
     pub kind: Kind,
-    /// What it is held to.
+    /// What it is held to, where its settings do not change that: see [`Strategy::promise`].
     pub promise: Promise,
     /// Each setting with its meaning; names and defaults come from [`Strategy::complete`].
     pub settings: &'static [(&'static str, &'static str)],
     /// Commands that have to be on PATH.
     pub tools: &'static [Tool],
-    /// True when it runs commands of the tools image.
+    /// True when it runs commands in containers: of the tools image, if [`Strategy::image`] does not say otherwise.
     pub contained: bool,
     /// What it costs, for plans.
     pub cost: Cost,
@@ -132,8 +211,12 @@ pub enum Kind {
     Cold,
     /// Writes statements instead of pages.
     Logical,
+    /// Has the file system share what the database is made of.
+    Snapshot,
     /// Ships every change as it is made.
     Continuous,
+    /// Commands of the user's own.
+    External,
     /// Promises nothing: shows that the verifier has teeth.
     Control,
 }
@@ -145,7 +228,9 @@ impl Kind {
             Kind::Online => "online",
             Kind::Cold => "cold",
             Kind::Logical => "logical",
+            Kind::Snapshot => "file system",
             Kind::Continuous => "continuous",
+            Kind::External => "commands of your own",
             Kind::Control => "control",
         }
     }
@@ -158,6 +243,13 @@ pub struct Promise {
     pub text: &'static str,
     /// Which writes are in the restored database.
     pub keeps: Keeps,
+}
+
+impl Promise {
+    /// True when nothing is promised: it is there to show that the verifier has teeth.
+    pub fn is_none(&self) -> bool {
+        matches!(self.keeps, Keeps::Nothing)
+    }
 }
 
 /// Which acknowledged writes a strategy promises to keep.
@@ -197,8 +289,27 @@ pub trait Shipper {
     /// What is known about its end, when it ended by itself.
     fn ended(&self) -> Option<String>;
 
+    /// What it has used so far; `None` where nobody knows.
+    fn counters(&self) -> Option<Counters>;
+
+    /// The last lines that it printed.
+    fn last_lines(&self) -> String {
+        String::new()
+    }
+
+    /// Reads what it has used, because its end is near and nobody could tell afterwards.
+    fn note(&mut self) {}
+
     /// Ends it with SIGKILL.
     fn kill(&mut self);
+
+    /// Starts it once more after [`Shipper::kill`], as it was started first.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    fn start_again(&mut self) -> Result<()> {
+        Err(Error::Environment("what ships the changes cannot be started again".into()))
+    }
 }
 
 /// Time as a multiple of a plain copy's, in orders of size: only plans use it.
@@ -243,10 +354,16 @@ pub struct BackupContext<'a> {
     pub destination: &'a Path,
     /// Complete settings.
     pub settings: &'a Settings,
+    /// The directory of the scenario.
+    pub scenario_directory: &'a Path,
     /// Runs the strategy's processes, watched for progress, stall and deadline.
     pub watch: &'a mut Watch,
-    /// The image of the tools; there is one when the strategy's card says that it needs it.
+    /// The image of the kind that [`Strategy::image`] names.
     pub tools: Option<&'a Image>,
+    /// What [`Strategy::program`] found.
+    pub program: Option<&'a Program>,
+    /// What [`Strategy::arm`] started.
+    pub shipper: Option<&'a mut dyn Shipper>,
 }
 
 impl BackupContext<'_> {
@@ -269,12 +386,16 @@ pub struct RestoreContext<'a> {
     pub subject: &'a mut Subject,
     /// Complete settings.
     pub settings: &'a Settings,
+    /// The directory of the scenario.
+    pub scenario_directory: &'a Path,
     /// When things happened.
     pub moments: Moments,
     /// Runs the strategy's processes, watched for the deadline.
     pub watch: &'a mut Watch,
     /// As in [`BackupContext`].
     pub tools: Option<&'a Image>,
+    /// As in [`BackupContext`].
+    pub program: Option<&'a Program>,
 }
 
 impl Shipper for Container {
@@ -282,8 +403,24 @@ impl Shipper for Container {
         (!self.is_running()).then(|| format!("what shipped the changes ended: {}", self.last_words()))
     }
 
+    fn counters(&self) -> Option<Counters> {
+        Container::counters(self)
+    }
+
+    fn last_lines(&self) -> String {
+        Container::last_lines(self)
+    }
+
+    fn note(&mut self) {
+        Container::note(self);
+    }
+
     fn kill(&mut self) {
         Container::kill(self);
+    }
+
+    fn start_again(&mut self) -> Result<()> {
+        Container::start_again(self)
     }
 }
 
@@ -302,6 +439,18 @@ fn spawn_work(watch: &Watch, name: &str, task: Value) -> Result<Child, Halt> {
     let job = Job::Strategy { name: name.to_owned(), task };
     let (child, _stdin) = watch.launcher.worker(Account::Strategy, &job)?;
     Ok(child)
+}
+
+/// A pipeline of tools, as a line for the shell, that reaches the artifact and nothing else.
+///
+/// # Errors
+/// Without the image of the tools.
+fn contained(name: &'static str, tools: Option<&Image>, artifact: &Path, script: &str) -> Result<Spec, Halt> {
+    let image = tools.ok_or_else(|| Halt::Failed("there is no tools image".into()))?;
+    let mut spec = Spec::shell(&image.reference, name, script);
+    spec.network = Network::None;
+    spec.mounts.push(Mount { host: artifact.to_owned(), container: ARTIFACT.into(), read_only: false });
+    Ok(spec)
 }
 
 #[cfg(test)]
@@ -326,7 +475,7 @@ mod tests {
         let Err(error) = named("cold-cpoy") else { panic!("there is no such strategy") };
         insta::assert_snapshot!(
             error,
-            @"unknown strategy 'cold-cpoy' (did you mean 'cold-copy'?): there are cold-copy, hot-copy, mydumper, mysql-binlog, mysql-clone, mysql-dump, sqlite-cli-backup, sqlite-dump, sqlite-online-backup, sqlite-vacuum-into, xtrabackup"
+            @"unknown strategy 'cold-cpoy' (did you mean 'cold-copy'?): there are cold-copy, external, hot-copy, litestream, maintenance-window, mydumper, mysql-binlog, mysql-clone, mysql-dump, selective, sidecar, snapshot, sqlite-cli-backup, sqlite-dump, sqlite-online-backup, sqlite-vacuum-into, sqlite3-rsync, xtrabackup"
         );
     }
 }

@@ -93,7 +93,7 @@ impl Strategy for MysqlBinlog {
         let server = context.subject.server_mut()?;
         let spec = pipeline("mysqlbinlog", context.tools, server, context.destination, &script)?;
         let container = Container::start(&context.watch.launcher, Account::Strategy, spec)?;
-        context.watch.wait_until("the binary log arrives", &mut || {
+        context.watch.wait_until(&mut || {
             if container.is_running() {
                 Ok(files_of(&logs).iter().any(|file| file.metadata().is_ok_and(|file| file.len() > 0)))
             } else {

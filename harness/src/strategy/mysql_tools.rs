@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::BackupContext;
 use super::watch::Halt;
-use crate::container::{Mount, Network, Spec};
+use super::{BackupContext, contained};
+use crate::container::Spec;
 use crate::images::Image;
 use crate::subject::{ARTIFACT, RUN, Server};
 
@@ -24,11 +24,8 @@ pub fn pipeline(
     artifact: &Path,
     script: &str,
 ) -> Result<Spec, Halt> {
-    let image = tools.ok_or_else(|| Halt::Failed("there is no tools image".into()))?;
-    let mut spec = Spec::shell(&image.reference, name, script);
-    spec.network = Network::None;
+    let mut spec = contained(name, tools, artifact, script)?;
     spec.mounts.push(server.run_mount());
-    spec.mounts.push(Mount { host: artifact.to_owned(), container: ARTIFACT.into(), read_only: false });
     Ok(spec)
 }
 

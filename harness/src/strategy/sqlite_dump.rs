@@ -3,15 +3,12 @@
 //! A dump that meets an error writes `ROLLBACK; -- due to errors` at its end, and the command still succeeds:
 //! loading it gives an empty database.
 
-use std::process::{Command, Stdio};
-
 use serde::{Deserialize, Serialize};
 
+use super::sqlite_tools::{dump, load};
 use super::tool::{SQLITE3, ZSTD};
 use super::watch::Halt;
-use super::{
-    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, spawn,
-};
+use super::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete};
 
 pub struct SqliteDump;
 
@@ -62,36 +59,12 @@ impl Strategy for SqliteDump {
 
     fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
         let settings: DumpSettings = context.settings();
-        let mut dump = Command::new(SQLITE3.command);
-        dump.arg(context.subject.data());
-        if settings.timeout_ms > 0 {
-            dump.arg(format!(".timeout {}", settings.timeout_ms));
-        }
-        dump.arg(".dump").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut dump = spawn(context.watch, dump)?;
-        let mut compress = Command::new(ZSTD.command);
-        compress
-            .args(["--quiet", &format!("-{}", settings.level), "-o"])
-            .arg(context.destination.join(ARTIFACT));
-        compress.stdin(dump.take_stdout().expect("standard output is piped")).stderr(Stdio::piped());
-        let compress = spawn(context.watch, compress)?;
-        // How small it will get, nobody knows.
-        context.watch.expected_bytes = None;
-        context.watch.run(vec![dump, compress])?;
-        context.watch.make_durable()
+        let timeout = format!(".timeout {}", settings.timeout_ms);
+        let arguments: &[&str] = if settings.timeout_ms > 0 { &[&timeout, ".dump"] } else { &[".dump"] };
+        dump(context, arguments, settings.level, ARTIFACT)
     }
 
     fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
-        let mut decompress = Command::new(ZSTD.command);
-        decompress.args(["--quiet", "-d", "-c"]).arg(context.artifact.join(ARTIFACT));
-        decompress.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut decompress = spawn(context.watch, decompress)?;
-        let mut load = Command::new(SQLITE3.command);
-        load.arg("-bail").arg(context.subject.data());
-        load.stdin(decompress.take_stdout().expect("standard output is piped"));
-        load.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let load = spawn(context.watch, load)?;
-        context.watch.run(vec![decompress, load])?;
-        context.watch.make_durable()
+        load(context, ARTIFACT)
     }
 }

@@ -1,6 +1,6 @@
 //! Commands that strategies run, as operators run them: found on PATH, with their version in the record.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A command that has to be on PATH.
@@ -28,18 +28,42 @@ pub const ZSTD: Tool =
 pub const CP: Tool =
     Tool { command: "cp", version_argument: "--version", get: "install the package 'coreutils'" };
 
+/// The command of the btrfs file system.
+pub const BTRFS: Tool =
+    Tool { command: "btrfs", version_argument: "--version", get: "install the package 'btrfs-progs'" };
+/// Where PATH has a command.
+pub fn on_path(command: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|directory| directory.join(command)).find(|file| file.is_file())
+}
+
+/// A program in the form that a variant asks for.
+pub struct Program {
+    /// What the record calls it.
+    pub name: &'static str,
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it says about its version.
+    pub version: String,
+}
+
 impl Tool {
     /// Where PATH has it.
     pub fn path(&self) -> Option<PathBuf> {
-        let path = std::env::var_os("PATH")?;
-        std::env::split_paths(&path).map(|directory| directory.join(self.command)).find(|file| file.is_file())
+        on_path(self.command)
     }
 
     /// The first line that it says about its version; `None` when it is not there or cannot be run.
     pub fn version(&self) -> Option<String> {
-        let output =
-            Command::new(self.path()?).arg(self.version_argument).stdin(Stdio::null()).output().ok()?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        self.version_at(&self.path()?)
+    }
+
+    /// As [`Tool::version`], of the program in another place.
+    pub fn version_at(&self, path: &Path) -> Option<String> {
+        let output = Command::new(path).arg(self.version_argument).stdin(Stdio::null()).output().ok()?;
+        // Some tell it where errors are told.
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
         output.status.success().then(|| text.lines().next().unwrap_or("unknown").trim().to_owned())
     }
 

@@ -90,7 +90,13 @@ pub struct Watch {
     pub output: String,
     /// When the result was durable, by the common clock; `None` until it is.
     pub durable_ns: Option<u64>,
+    /// When what is measured began, by the common clock, where it had to wait for its turn; `None`: with the call.
+    pub began_ns: Option<u64>,
     directory: PathBuf,
+    /// What grows when the operation gets on, and its bytes before what is watched.
+    growing: Vec<PathBuf>,
+    bytes_before: u64,
+    rests: Duration,
     deadline: Instant,
     stall_after: Option<Duration>,
     running_seconds: f64,
@@ -117,7 +123,11 @@ impl Watch {
             counters: Counters::default(),
             output: String::new(),
             durable_ns: None,
+            began_ns: None,
             directory: directory.to_owned(),
+            growing: vec![directory.to_owned()],
+            bytes_before: 0,
+            rests: Duration::ZERO,
             deadline: now + deadline,
             stall_after,
             running_seconds: 0.0,
@@ -164,19 +174,38 @@ impl Watch {
     ///
     /// # Errors
     /// [`Halt::Failed`] with the condition's error, or why there is nothing to wait for any more.
-    pub fn wait_until(
-        &mut self,
-        what: &str,
-        condition: &mut dyn FnMut() -> Result<bool, String>,
-    ) -> Result<(), Halt> {
+    pub fn wait_until(&mut self, condition: &mut dyn FnMut() -> Result<bool, String>) -> Result<(), Halt> {
         while !condition().map_err(Halt::Failed)? {
-            self.observe(None).map_err(|halt| match halt {
-                Halt::TimedOut => Halt::Failed(format!("the deadline passed before {what}")),
-                other => other,
-            })?;
-            std::thread::sleep(TICK);
+            self.pause(TICK)?;
         }
         Ok(())
+    }
+
+    /// Lets a moment pass for what goes on elsewhere, and looks after it.
+    ///
+    /// # Errors
+    /// Why it is to be ended.
+    pub fn pause(&mut self, moment: Duration) -> Result<(), Halt> {
+        self.observe(None)?;
+        std::thread::sleep(moment);
+        Ok(())
+    }
+
+    /// Another part of the operation begins: from now on it is progress when these places grow, towards
+    /// `expected_bytes` more where somebody knows them. By design they may stay as they are for as long as `rests`.
+    pub fn watch_anew(&mut self, places: Vec<PathBuf>, expected_bytes: Option<u64>, rests: Duration) {
+        self.bytes_before = places.iter().map(|place| bytes(place)).sum();
+        self.growing = places;
+        self.rests = rests;
+        self.expected_bytes = expected_bytes;
+        self.low = 1.0;
+        self.low_since = Instant::now();
+    }
+
+    /// Enters what was used by something that this did not start, in the time for which it was watched.
+    pub fn account(&mut self, used: Counters, running: Duration) {
+        self.counters = used;
+        self.running_seconds = running.as_secs_f64();
     }
 
     /// Makes what was built durable, and notes when it was.
@@ -189,6 +218,14 @@ impl Watch {
         })?;
         self.durable_ns = Some(now_ns());
         Ok(())
+    }
+
+    /// Adds to what was printed.
+    pub fn note_output(&mut self, more: &str) {
+        if !self.output.is_empty() && !more.is_empty() {
+            self.output.push('\n');
+        }
+        self.output.push_str(more);
     }
 
     /// The furthest that it got, from 0 to 1; `None` where nobody knows.
@@ -215,7 +252,8 @@ impl Watch {
             self.progress = Some(progress);
             self.note_remaining(progress.remaining);
         } else if self.progress.is_none() {
-            self.note_growth(bytes(&self.directory));
+            let grown: u64 = self.growing.iter().map(|place| bytes(place)).sum();
+            self.note_growth(grown.saturating_sub(self.bytes_before));
         }
         let now = Instant::now();
         if now >= self.deadline {
@@ -223,7 +261,7 @@ impl Watch {
         }
         let quiet = now.duration_since(self.low_since);
         match self.stall_after {
-            Some(stall_after) if quiet >= stall_after => Err(Halt::Stalled(quiet)),
+            Some(stall_after) if quiet >= stall_after + self.rests => Err(Halt::Stalled(quiet)),
             _ => Ok(()),
         }
     }
@@ -285,10 +323,46 @@ mod tests {
     }
 
     #[test]
+    fn a_part_that_began_later_has_its_own_lows() {
+        let directory = tempfile::tempdir().unwrap();
+        let (first, second) = (directory.path().join("first"), directory.path().join("second"));
+        std::fs::write(&first, [1; 100]).unwrap();
+        let mut watch = watch(Duration::from_millis(100));
+        watch.watch_anew(vec![first.clone()], None, Duration::from_secs(60));
+        assert!(watch.observe(None).is_ok());
+        std::thread::sleep(Duration::from_millis(120));
+        assert!(watch.observe(None).is_ok(), "it may rest");
+        watch.watch_anew(vec![second.clone()], None, Duration::ZERO);
+        // Less than what the first part had made, and a beginning all the same.
+        std::fs::write(&second, [1; 10]).unwrap();
+        std::thread::sleep(Duration::from_millis(120));
+        assert!(watch.observe(None).is_ok());
+        std::thread::sleep(Duration::from_millis(120));
+        assert!(matches!(watch.observe(None), Err(Halt::Stalled(_))));
+    }
+
+    #[test]
     fn the_deadline_ends_what_still_progresses() {
         let launcher = Launcher::new(Path::new("nowhere"), &Cancel::default());
         let mut watch = Watch::new(&launcher, Path::new("nowhere"), Duration::ZERO, None);
         assert!(matches!(watch.observe(at(0.5, 0)), Err(Halt::TimedOut)));
+    }
+
+    #[test]
+    fn what_was_there_before_is_no_progress() {
+        let directory = tempfile::tempdir().unwrap();
+        let launcher = Launcher::new(Path::new("nowhere"), &Cancel::default());
+        let hour = Duration::from_secs(3600);
+        let mut watch = Watch::new(&launcher, directory.path(), hour, Some(Duration::from_millis(100)));
+        std::fs::write(directory.path().join("earlier"), [0; 900]).unwrap();
+        watch.watch_anew(vec![directory.path().to_owned()], Some(1000), Duration::ZERO);
+        std::fs::write(directory.path().join("later"), [0; 250]).unwrap();
+        assert!(watch.observe(None).is_ok());
+        assert_eq!(watch.furthest(), Some(0.25));
+        std::thread::sleep(Duration::from_millis(120));
+        assert!(matches!(watch.observe(None), Err(Halt::Stalled(_))));
+        watch.watch_anew(vec![directory.path().to_owned()], None, Duration::ZERO);
+        assert!(watch.observe(None).is_ok());
     }
 
     #[test]

@@ -108,6 +108,18 @@ impl Subject {
         }
     }
 
+    /// Stops what writes in good order, and leaves a database server running. The peers of a tracker go on trying.
+    ///
+    /// # Errors
+    /// When it does not stop, or ends with an error.
+    pub fn stop_application(&mut self) -> Result<()> {
+        self.stopped_ns = Some(now_ns());
+        match &mut self.tracker {
+            Some(tracker) => tracker.stop(),
+            None => self.writer.stop(),
+        }
+    }
+
     /// Ends everything with SIGKILL, one after the other.
     pub fn kill(&mut self) {
         self.writer.kill();

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -28,6 +28,9 @@ const DATABASE: &str = "torrust";
 const START_TIMEOUT: Duration = Duration::from_secs(600);
 /// All dirty pages have to be written first.
 const STOP_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Ports below are for services that everybody knows.
+const PORT_MIN: u16 = 10_000;
 
 /// What a server is made from.
 pub struct ServerSetup {
@@ -246,6 +249,16 @@ impl Server {
         Ok(self.setup.run_directory.join("host.cnf"))
     }
 
+    /// Writes the password alone into the run directory, for a program in a container that takes it from a file.
+    /// Returns the path there.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn password_file(&self) -> Result<String> {
+        self.write("password", &self.address.password.0)?;
+        Ok(format!("{RUN}/password"))
+    }
+
     /// What a container of tools needs to reach it: the option file is `client.cnf` in [`RUN`].
     pub fn run_mount(&self) -> Mount {
         Mount { host: self.setup.run_directory.clone(), container: RUN.into(), read_only: false }
@@ -260,19 +273,35 @@ fn is_empty(directory: &Path) -> Result<bool> {
     }
 }
 
-/// A TCP port that is free now. It stays the same when the container is stopped and started.
+/// A port on loopback that is free now, for TCP and UDP. Its container gets it later, and once more when it is started
+/// again: so it is none of those that the kernel gives to connections meanwhile.
 ///
 /// # Errors
 /// When none is.
 pub fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).context("no port is free on 127.0.0.1")?;
-    Ok(listener.local_addr().context("a listener has an address")?.port())
+    let own = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let first_of_kernel: u16 =
+        own.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(32_768);
+    let ports = first_of_kernel.max(PORT_MIN + 1) - PORT_MIN;
+    for _ in 0..1000 {
+        let port = PORT_MIN + u16::from_le_bytes(random()?) % ports;
+        let place = ("127.0.0.1", port);
+        if TcpListener::bind(place).is_ok() && UdpSocket::bind(place).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err(Error::Environment(format!("no port from {PORT_MIN} to {first_of_kernel} is free on 127.0.0.1")))
+}
+
+fn random<const BYTES: usize>() -> Result<[u8; BYTES]> {
+    let mut bytes = [0; BYTES];
+    fs::File::open("/dev/urandom")
+        .and_then(|mut source| std::io::Read::read_exact(&mut source, &mut bytes))
+        .context("cannot draw random numbers")?;
+    Ok(bytes)
 }
 
 /// 128 random bits.
 fn random_password() -> Result<Secret> {
-    let mut bytes = [0; 16];
-    let read = |bytes: &mut [u8; 16]| std::io::Read::read_exact(&mut fs::File::open("/dev/urandom")?, bytes);
-    read(&mut bytes).context("cannot draw a password")?;
-    Ok(Secret(format!("{:032x}", u128::from_le_bytes(bytes))))
+    Ok(Secret(format!("{:032x}", u128::from_le_bytes(random()?))))
 }

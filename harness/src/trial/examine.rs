@@ -1,6 +1,10 @@
 //! Step 9: what the restored database is worth, against what the disaster left.
 
+use anyhow::Context;
+use reports::record::Check;
+
 use super::{Drill, stage};
+use crate::configuration;
 use crate::error::{Error, Result};
 use crate::process::Account;
 use crate::scenario::{App, Engine};
@@ -11,6 +15,26 @@ use crate::worker::Job;
 impl Drill<'_> {
     pub(super) fn verify(&mut self, restored: &mut Subject) -> Result<()> {
         self.board.enter("verify");
+        self.verify_database(restored)?;
+        self.verify_configuration()
+    }
+
+    /// Holds what came back beside the database against what was there.
+    fn verify_configuration(&mut self) -> Result<()> {
+        let directory = self.place("restored").join(configuration::DIRECTORY);
+        let Some((before, report)) = self.configuration.as_ref().zip(self.verified.as_mut()) else {
+            return Ok(());
+        };
+        let after =
+            configuration::list(&directory).context("cannot list the restored configuration files")?;
+        let differences = configuration::differences(before, &after);
+        let passed = differences.is_empty();
+        report.verification.configuration = Some(if passed { Check::Pass } else { Check::Fail });
+        report.verification.findings.extend(differences);
+        Ok(())
+    }
+
+    fn verify_database(&mut self, restored: &mut Subject) -> Result<()> {
         if let Some(ended) = restored.ended_service().filter(|_| restored.server().is_some()) {
             // An engine that refuses to run on its data has judged it.
             self.verified = Some(verify::refused_by_the_engine(&ended));
@@ -54,12 +78,13 @@ impl Drill<'_> {
         let kept = self.strategy.kept(&self.plan.settings, &self.moments());
         verify::Request {
             database,
-            ledger: self.place("ledger"),
+            ledger: self.ledger(),
             model: self.plan.model.clone(),
             expected: self.site.source.content.clone(),
             integrity: self.scenario.trial.integrity,
             keep_acknowledged_before_ns: kept.acknowledged_before_ns,
             lack_sent_after_ns: kept.sent_after_ns,
+            without_never_completed: self.strategy.leaves_out_never_completed(),
             never_written: self.never_written.clone().unwrap_or_default(),
             backup_completed_ns: backup.durable_ns.unwrap_or(backup.span.to_ns),
             disaster_ns: self.disaster_ns,
@@ -77,10 +102,8 @@ impl Drill<'_> {
             Engine::Sqlite => stage::recover(lost.data())?,
             Engine::Mysql => lost.server_mut()?.start()?,
         }
-        let job = Job::Unwritten {
-            request: Box::new(self.request(lost.location())),
-            dataset: self.plan.dataset.clone(),
-        };
+        let request = verify::Request { without_never_completed: false, ..self.request(lost.location()) };
+        let job = Job::Unwritten { request: Box::new(request), dataset: self.plan.dataset.clone() };
         self.launcher.work(Account::Harness, &job, &mut |_| {}).map(Some)
     }
 }

@@ -1,18 +1,19 @@
 //! The record of a trial: everything that was seen, in the terms of the results schema.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::Context;
 use reports::record::{self, Trial, Usage};
 
 use super::{BackupOutcome, Drill, own_counters, verdict};
 use crate::error::Result;
+use crate::file_system::{FileSystem, mount_of};
 use crate::measure::clock::seconds_between;
 use crate::measure::impact::{Span, Writes};
 use crate::plan::settings_map;
 use crate::process::{Account, Counters};
 use crate::scenario::{App, Engine};
-use crate::strategy;
 use crate::strategy::watch::{Halt, Passes};
 use crate::subject::Subject;
 use crate::workload::ledger::{Ledger, Outcome};
@@ -21,7 +22,7 @@ impl Drill<'_> {
     pub(super) fn record(&self, subject: &Subject) -> Result<Trial> {
         self.board.enter("record");
         let ledger =
-            Ledger::open(&self.place("ledger"), self.plan.model.writers).context("cannot read the ledger")?;
+            Ledger::open(&self.ledger(), self.plan.model.writers).context("cannot read the ledger")?;
         let writes =
             Writes::new(&ledger, self.plan.load, self.plan.model.seed, self.epoch_ns, self.disaster_ns);
         let backup = self.backup.as_ref();
@@ -50,7 +51,8 @@ impl Drill<'_> {
         }
         trial.restore = self.restore.as_ref().filter(|restore| restore.halt.is_none()).map(|restore| {
             let recovery_seconds = restore.served.as_ref().and_then(|served| served.as_ref().ok().copied());
-            record::Restore { seconds: restore.seconds, recovery_seconds }
+            let output = self.output(&restore.output);
+            record::Restore { seconds: restore.seconds, recovery_seconds, output }
         });
         trial.recovery_point = self.verified.as_ref().and_then(|report| report.recovery_point.clone());
         if let Some(point) = &mut trial.recovery_point {
@@ -65,7 +67,12 @@ impl Drill<'_> {
 
     /// A text for the record: where the working directory lies on this machine is nobody's business.
     fn without_places(&self, text: &str) -> String {
-        text.replace(&format!("{}/", self.site.directory.display()), "")
+        let below = |text: &str, directory: &Path| text.replace(&format!("{}/", directory.display()), "");
+        below(&below(text, &self.disk()), self.site.directory)
+    }
+
+    fn output(&self, printed: &str) -> Option<String> {
+        Some(self.without_places(printed)).filter(|output| !output.is_empty())
     }
 
     fn impact(&self, writes: &Writes<'_>, backup: &BackupOutcome, subject: &Subject) -> record::Impact {
@@ -119,7 +126,7 @@ impl Drill<'_> {
             eta_seconds: eta_seconds.filter(|_| unfinished),
             copy_seconds: self.copy_seconds,
             vs_copy: self.copy_seconds.zip(seconds).map(|(copy, seconds)| copy / seconds),
-            output: Some(self.without_places(&watch.output)).filter(|output| !output.is_empty()),
+            output: self.output(&watch.output),
         }
     }
 
@@ -145,6 +152,7 @@ impl Drill<'_> {
             strategy: roster.used(Account::Strategy).map(usage).unwrap_or_default(),
             harness: usage(harness),
             journal_bytes_max: self.board.journal_bytes_max(),
+            shipping_cpu_share: self.shipping_cpu_share,
         }
     }
 
@@ -154,10 +162,12 @@ impl Drill<'_> {
 
     /// The version of everything that takes part.
     fn versions(&self) -> BTreeMap<String, String> {
-        let card = self.strategy.card();
-        let tools = card.tools.iter();
+        let engine_tools = self.strategy.tools(self.plan.deployment.engine).iter();
+        let tools = engine_tools.chain(self.plan.deployment.file_system.maker());
         let mut versions: BTreeMap<String, String> =
             tools.filter_map(|tool| Some((tool.command.to_owned(), tool.version()?))).collect();
+        versions
+            .extend(self.program.iter().map(|program| (program.name.to_owned(), program.version.clone())));
         let (deployment, images) = (self.plan.deployment, self.site.images);
         if deployment.engine == Engine::Sqlite {
             versions.insert("sqlite (library)".into(), rusqlite::version().into());
@@ -165,7 +175,7 @@ impl Drill<'_> {
         let used = [
             images.mysql.as_ref().filter(|_| deployment.engine == Engine::Mysql),
             images.tracker.as_ref().filter(|_| deployment.app == App::Tracker),
-            self.tools().filter(|_| card.contained),
+            self.tools(),
         ];
         for image in used.into_iter().flatten() {
             versions.insert(format!("image {}", image.reference), image.id.clone());
@@ -174,18 +184,27 @@ impl Drill<'_> {
         versions
     }
 
+    /// What the data lies on, and whether that is the disk's own.
+    fn file_system_name(&self) -> Option<String> {
+        match self.plan.deployment.file_system {
+            FileSystem::Disk => mount_of(self.site.directory).ok().map(|mount| mount.kind),
+            made => Some(format!("{} on a loop device", made.name())),
+        }
+    }
+
     /// A record of what is known without any measurement.
     fn blank(&self, verdict: record::Verdict, reason: String) -> Trial {
-        let (plan, scenario, card) = (self.plan, self.scenario, self.strategy.card());
+        let (plan, scenario) = (self.plan, self.scenario);
+        let promise = self.strategy.promise(&plan.settings);
         let is_tracker = plan.deployment.app == App::Tracker;
         let opens_the_file = plan.deployment.engine == Engine::Sqlite && !is_tracker;
         Trial {
             id: plan.id.clone(),
             engine: plan.deployment.engine.name().into(),
             app: plan.deployment.app.name().into(),
-            strategy: card.name.into(),
-            control: card.kind == strategy::Kind::Control,
-            promise: card.promise.text.into(),
+            strategy: plan.strategy.into(),
+            control: promise.is_none(),
+            promise: promise.text.into(),
             settings: settings_map(&plan.settings),
             variant: plan.variant.clone(),
             dataset: record::Dataset {
@@ -195,6 +214,7 @@ impl Drill<'_> {
                 rows: self.site.source.rows,
                 seed: plan.dataset.seed,
             },
+            file_system: self.file_system_name(),
             workload: record::Workload {
                 writes_per_second: plan.load.rate.writes_per_second(),
                 offered_writes_per_second: None,
@@ -213,6 +233,7 @@ impl Drill<'_> {
                 },
                 cache: scenario.subject.cache.name().into(),
                 cached_share: self.cached_share,
+                extents: self.extents,
             },
             fault: None,
             repetition: plan.repetition,

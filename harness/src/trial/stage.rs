@@ -1,4 +1,4 @@
-//! Sets a subject up in a directory of the trial: the live one, the restored one, and once more the lost one.
+//! The directories of a trial, and a subject in one of them: the live one, the restored one, and once more the lost one.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,8 +8,10 @@ use rusqlite::Connection;
 
 use super::Drill;
 use crate::container::{Network, OwnNetwork};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::file_system::{FileSystem, Mounted};
 use crate::images::Image;
+use crate::measure::{extents, storage};
 use crate::plan::Deployment;
 use crate::process::Account;
 use crate::scenario::{App, Engine};
@@ -17,6 +19,8 @@ use crate::subject::{Database, Server, ServerSetup, Subject, Tracker, TrackerDat
 use crate::workload::application::{Application, Target, Task};
 use crate::workload::sqlite::SqliteTarget;
 
+/// The directory of the trial where its own file system is mounted.
+const DISK: &str = "disk";
 /// Names of the containers on the network that they share.
 const SERVER_ALIAS: &str = "mysql";
 const TRACKER_ALIAS: &str = "tracker";
@@ -53,10 +57,60 @@ fn present(image: &Option<Image>) -> &Image {
 }
 
 impl Drill<'_> {
+    /// The file system that the trial asks for, or the directory of the trial on the disk's own.
+    pub(super) fn disk(&self) -> PathBuf {
+        match self.plan.deployment.file_system {
+            FileSystem::Disk => self.site.directory.to_owned(),
+            _ => self.site.directory.join(DISK),
+        }
+    }
+
+    /// Where the data lies, and what becomes of it.
+    pub(super) fn place(&self, name: &str) -> PathBuf {
+        self.disk().join(name)
+    }
+
+    /// Where the ledger lies: always on the disk, so that it stands still for no file system that is on trial.
+    pub(super) fn ledger(&self) -> PathBuf {
+        self.site.directory.join("ledger")
+    }
+
+    /// Makes the directories of the trial. When it cannot be run here, what it lacks, and how to get that.
+    pub(super) fn lay_out(&mut self) -> Result<Option<String>> {
+        let missing = self.missing()?;
+        if missing.is_some() {
+            return Ok(missing);
+        }
+        let Deployment { engine, file_system, .. } = self.plan.deployment;
+        if file_system != FileSystem::Disk {
+            let bytes = self.plan.disk_bytes();
+            match Mounted::make(file_system, &self.launcher, DISK, bytes) {
+                Ok(mounted) => self.file_system = Some(mounted),
+                Err(Error::Environment(obstacle)) => return Ok(Some(obstacle)),
+                Err(error) => return Err(error),
+            }
+        }
+        let plain = ["artifact", "restored", "scratch"].map(|name| self.place(name));
+        for directory in plain.iter().chain([&self.ledger()]) {
+            std::fs::create_dir(directory)
+                .with_context(|| format!("cannot create {}", directory.display()))?;
+        }
+        let live = self.place("live");
+        file_system.create_directory(&self.launcher, &live)?;
+        Ok(self.strategy.obstacle(engine, &live, &self.plan.settings))
+    }
+
+    /// Breaks the live database up, as the scenario asks.
+    pub(super) fn break_up(&self, data: &Path) -> Result<()> {
+        let Some(extents) = self.scenario.subject.extents else { return Ok(()) };
+        let largest = storage::files(data).into_iter().max_by_key(|file| storage::bytes(file));
+        largest.map_or(Ok(()), |file| extents::break_up(&self.launcher, &file, extents))
+    }
+
     /// A subject whose data is in the directory `name`, and which does not run yet.
     pub(super) fn stage(&self, name: &str) -> Result<Subject> {
         let place = self.place(name);
-        let run_directory = self.place(&format!("run-{name}"));
+        let run_directory = self.site.directory.join(format!("run-{name}"));
         let deployment = self.plan.deployment;
         let network = match (deployment.engine, deployment.app) {
             (Engine::Mysql, App::Tracker) => {

@@ -108,6 +108,7 @@ impl Evidence<'_> {
     }
 }
 
+/// Those of a database, which all have to be made.
 fn checks(report: &verify::Report) -> [(&'static str, Option<Check>); 5] {
     let verification = &report.verification;
     [
@@ -121,7 +122,9 @@ fn checks(report: &verify::Report) -> [(&'static str, Option<Check>); 5] {
 
 /// Which checks failed and the first findings; empty when none did.
 fn failed_checks(report: &verify::Report) -> String {
-    let failed = checks(report).into_iter().filter(|(_, check)| *check == Some(Check::Fail));
+    let configuration = [("configuration", report.verification.configuration)];
+    let all = checks(report).into_iter().chain(configuration);
+    let failed = all.filter(|(_, check)| *check == Some(Check::Fail));
     let names: Vec<&str> = failed.map(|(name, _)| name).collect();
     if names.is_empty() {
         return String::new();
@@ -161,6 +164,7 @@ mod tests {
                 transactions: pass,
                 content: pass,
                 loss: pass,
+                configuration: None,
                 findings: Vec::new(),
                 seconds: 1.0,
             },
@@ -232,6 +236,14 @@ mod tests {
         };
         assert_eq!(verdict_of(fail, &silent), Verdict::Corrupt);
         assert_eq!(verdict_of(Some(Check::Pass), &silent), Verdict::Unverified);
+    }
+
+    #[test]
+    fn a_right_database_beside_wrong_configuration_files_is_corrupt() {
+        let pass = Some(Check::Pass);
+        assert_eq!(verdict(|report, _| report.verification.configuration = pass), Verdict::Restorable);
+        let fail = Some(Check::Fail);
+        assert_eq!(verdict(|report, _| report.verification.configuration = fail), Verdict::Corrupt);
     }
 
     #[test]

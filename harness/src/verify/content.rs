@@ -7,10 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::digest::RowsDigest;
 use super::engine::Unreadable;
 use super::findings::Findings;
+use crate::dataset::TableNames;
 
-/// The table whose rows the workload writes.
-pub(super) const TORRENTS: &str = "torrents";
-pub(super) const METRICS: &str = "torrent_aggregate_metrics";
+/// The metric that the workload raises.
 pub(super) const METRIC: &str = "torrents_downloads_total";
 
 /// A table, an index, a view, a trigger or whatever else the engine's schema holds.
@@ -33,14 +32,24 @@ pub struct SchemaObject {
 pub struct ContentDigest {
     /// All objects of the schema, sorted.
     pub schema: Vec<SchemaObject>,
-    /// By table, the rows that no write changes. Of `torrents` those with the role `Untouched`; of the
+    /// By table, the rows that no write changes. Of the torrents those with the role `Untouched`; of the
     /// aggregate metrics all, without the value that writes raise.
     pub tables: BTreeMap<String, RowsDigest>,
+    /// Of the torrents that no write changes those that were ever completed.
+    pub completed: RowsDigest,
     /// The value of `torrents_downloads_total` before any write.
     pub metric: i64,
 }
 
-/// What the tables other than `torrents` hold.
+impl ContentDigest {
+    /// The content without the torrents that were never completed.
+    pub(super) fn without_never_completed(mut self, names: TableNames) -> ContentDigest {
+        self.tables.insert(names.torrents.to_owned(), self.completed);
+        self
+    }
+}
+
+/// What the tables other than that of the torrents hold.
 pub(super) struct Tables {
     pub(super) schema: Vec<SchemaObject>,
     pub(super) digests: BTreeMap<String, Result<RowsDigest, Unreadable>>,
@@ -50,9 +59,10 @@ pub(super) struct Tables {
     pub(super) sequence: Option<Result<Option<i64>, Unreadable>>,
 }
 
-/// Check 5: holds what was read against what the source had. Says whether `torrents` differs.
+/// Check 5: holds what was read against what the source had. Says whether the torrents differ.
 pub(super) fn compare(
     expected: &ContentDigest,
+    names: TableNames,
     tables: &Tables,
     torrents: Option<RowsDigest>,
     id_max: Option<i64>,
@@ -66,20 +76,20 @@ pub(super) fn compare(
     }
     let mut torrents_differ = false;
     for (table, expected) in &expected.tables {
-        let found = match (table.as_str(), tables.digests.get(table)) {
-            (TORRENTS, _) => torrents,
-            (_, Some(Ok(digest))) => Some(*digest),
-            (_, Some(Err(unreadable))) => {
+        let found = match tables.digests.get(table) {
+            _ if table == names.torrents => torrents,
+            Some(Ok(digest)) => Some(*digest),
+            Some(Err(unreadable)) => {
                 content.cannot(&unreadable.reason);
                 None
             }
             // The schema lacks it: said above.
-            (_, None) => None,
+            None => None,
         };
         let Some(found) = found.filter(|found| found != expected) else {
             continue;
         };
-        torrents_differ |= table == TORRENTS;
+        torrents_differ |= table == names.torrents;
         content.wrong(|| {
             let (was, is) = (expected.rows, found.rows);
             format!("table {table}: {was} rows that no write touches were there, {is} are, and they are not the same")
@@ -111,11 +121,13 @@ mod tests {
     use super::*;
 
     fn judged(sequence: Option<Option<i64>>) -> (Option<Check>, Vec<String>) {
-        let expected = ContentDigest { schema: Vec::new(), tables: BTreeMap::new(), metric: 0 };
+        let completed = RowsDigest::default();
+        let expected = ContentDigest { schema: Vec::new(), tables: BTreeMap::new(), completed, metric: 0 };
         let sequence = sequence.map(Ok);
         let tables = Tables { schema: Vec::new(), digests: BTreeMap::new(), metric: Ok(None), sequence };
         let mut content = Findings::new("content");
-        assert!(!compare(&expected, &tables, None, Some(71), &mut content));
+        let names = TableNames::TRACKER;
+        assert!(!compare(&expected, names, &tables, None, Some(71), &mut content));
         let mut lines = Vec::new();
         (content.conclude(&mut lines), lines)
     }

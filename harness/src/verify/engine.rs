@@ -39,13 +39,13 @@ pub(super) trait Engine: Sync {
     /// Runs the engine's own check: its messages, none when all is well. Counts its steps in `steps`.
     fn check(&self, integrity: Integrity, steps: &AtomicU64) -> Result<Vec<String>, Unreadable>;
 
-    /// Reads the schema and every table but `torrents`.
+    /// Reads the schema and every table but that of the torrents.
     fn tables(&self) -> Result<Tables, Unreadable>;
 
     /// Reads every index that holds plain columns of all rows of its table.
     fn indexes(&self) -> Result<Vec<IndexEntries>, Unreadable>;
 
-    /// Hands every row of `torrents` with an id in `ids`, in the order of the ids, to `visit`, until it returns
+    /// Hands every row of the torrents with an id in `ids`, in the order of the ids, to `visit`, until it returns
     /// false. Counts the rows in `rows_read`.
     fn torrents(
         &self,

@@ -10,7 +10,7 @@
 //! 5. content: what no write touches is as it was;
 //! 6. loss: nothing is missing that was promised to be kept.
 //!
-//! The database is read once and never changed: `torrents` streams by, and only what differs from the dataset is
+//! The database is read once and never changed: the torrents stream by, and only what differs from the dataset is
 //! kept, so memory grows with the number of writes and not with the database. Everything after that is
 //! judged from the rows kept, the model and the ledger, and knows no engine.
 //!
@@ -32,6 +32,7 @@ mod transactions;
 mod unwritten;
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 
 use anyhow::{Context, anyhow};
 use reports::record::{RecoveryPoint, Verification};
@@ -42,20 +43,19 @@ pub use digest::{Digest, RowsDigest};
 pub use integrity::Integrity;
 pub use unwritten::unwritten;
 
-use crate::dataset::Origin;
+use crate::dataset::{Origin, TableNames};
 use crate::error::Result;
 use crate::measure::clock::{now_ns, seconds_between};
 use crate::mysql::Address;
 use crate::workload::ledger::Ledger;
 use crate::workload::model::Model;
-use content::TORRENTS;
 use engine::{Engine, Unreadable};
 use findings::Findings;
 use mysql::MysqlDatabase;
 use presence::replay;
 use reading::{Reading, read_restored, read_source};
 use sqlite::SqliteFile;
-use torrents::Torrents;
+use torrents::{Limits, Torrents};
 
 /// Where a database is. Nobody writes to it while it is read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,9 +77,9 @@ impl std::fmt::Display for Database {
 }
 
 impl Database {
-    fn engine(&self) -> Box<dyn Engine + '_> {
+    fn engine(&self, names: TableNames) -> Box<dyn Engine + '_> {
         match self {
-            Database::Sqlite(path) => Box::new(SqliteFile(path)),
+            Database::Sqlite(path) => Box::new(SqliteFile { path, names }),
             Database::Mysql(address) => Box::new(MysqlDatabase(address)),
         }
     }
@@ -105,6 +105,9 @@ pub struct Request {
     /// Writes sent from this instant on were asked to be left out (a point in time), in nanoseconds of [`now_ns`];
     /// null when nothing was.
     pub lack_sent_after_ns: Option<u64>,
+    /// Torrents that were never completed were to be left out: their absence is right, and their presence wrong.
+    #[serde(default)]
+    pub without_never_completed: bool,
     /// When the backup was complete, in nanoseconds of [`now_ns`].
     pub backup_completed_ns: u64,
     /// When the disaster happened, in nanoseconds of [`now_ns`].
@@ -137,7 +140,26 @@ pub fn refused_by_the_engine(how: &str) -> Report {
     Report { verification: checks.conclude(), recovery_point: None, probed: None }
 }
 
-/// The content of a source before any write. `torrents` is the number of torrents in the dataset.
+/// What is wrong with a database before anything was done to it; nothing when all is well. `names` are those of tables
+/// that are read elsewhere.
+pub fn damage(database: &Database, names: TableNames, integrity: Integrity) -> Vec<String> {
+    let mut findings = Findings::new("integrity");
+    let engine = database.engine(names);
+    engine.look(&mut findings);
+    match engine.check(integrity, &AtomicU64::new(0)) {
+        Ok(messages) => messages.iter().for_each(|message| findings.wrong(|| message.clone())),
+        Err(unreadable) => integrity::judge_unreadable(&unreadable, &mut findings),
+    }
+    match engine.indexes() {
+        Ok(indexes) => integrity::judge_indexes(&indexes, None, &mut findings),
+        Err(unreadable) => integrity::judge_unreadable(&unreadable, &mut findings),
+    }
+    let mut lines = Vec::new();
+    findings.conclude(&mut lines);
+    lines
+}
+
+/// The content of a source before any write. The source has the torrents of `origin`.
 ///
 /// `progress` is told the share done, from 0 to 1.
 ///
@@ -145,23 +167,24 @@ pub fn refused_by_the_engine(how: &str) -> Report {
 /// When the database cannot be read, still has a journal beside it, or lacks the tables that the workload writes.
 pub fn content_digest(
     database: &Database,
-    torrents: u64,
+    origin: &dyn Origin,
     progress: &mut dyn FnMut(f64),
 ) -> Result<ContentDigest> {
     let describe = |unreadable: Unreadable| anyhow!("{database}: {}", unreadable.reason);
-    let engine = database.engine();
+    let names = origin.tables();
+    let engine = database.engine(names);
     engine.require_settled()?;
-    let (tables, untouched) = read_source(engine.as_ref(), torrents, progress).map_err(describe)?;
+    let (tables, untouched) = read_source(engine.as_ref(), origin.torrents(), progress).map_err(describe)?;
     let mut digests = tables
         .digests
         .into_iter()
         .map(|(table, digest)| Ok((table, digest?)))
         .collect::<Result<std::collections::BTreeMap<_, _>, Unreadable>>()
         .map_err(describe)?;
-    digests.insert(TORRENTS.to_owned(), untouched);
+    digests.insert(names.torrents.to_owned(), untouched.all);
     let metric = tables.metric.map_err(describe)?;
     let metric = metric.with_context(|| format!("{database}: has no torrents_downloads_total"))?;
-    Ok(ContentDigest { schema: tables.schema, tables: digests, metric })
+    Ok(ContentDigest { schema: tables.schema, tables: digests, completed: untouched.completed, metric })
 }
 
 /// Holds a restored database against the ledger of the writes, the dataset and the source's content.
@@ -180,12 +203,15 @@ pub fn verify(request: &Request, origin: &dyn Origin, progress: &mut dyn FnMut(f
     let ledger = open_ledger(request)?;
     let mut checks = Checks::new();
     let (mut recovery_point, mut probed) = (None, None);
-    let engine = request.database.engine();
+    let engine = request.database.engine(origin.tables());
     if engine.look(&mut checks.integrity) {
-        let changed_max = changed_rows_max(&ledger, &request.model);
-        let reading = read_restored(engine.as_ref(), request.integrity, origin, changed_max, progress);
+        let limits = Limits {
+            changed_max: changed_rows_max(&ledger, &request.model),
+            without_never_completed: request.without_never_completed,
+        };
+        let reading = read_restored(engine.as_ref(), request.integrity, origin, limits, progress);
         checks.judge_integrity(&reading);
-        checks.judge_content(&reading, &request.expected, engine.as_ref(), origin);
+        checks.judge_content(&reading, request, engine.as_ref(), origin);
         probed =
             reading.torrents.as_ref().ok().map(|torrents| torrents.hold(&request.model.probe_info_hash()));
         recovery_point = checks.judge_writes(reading, request, &ledger, origin);
@@ -262,10 +288,15 @@ impl Checks {
     fn judge_content(
         &mut self,
         reading: &Reading,
-        expected: &ContentDigest,
+        request: &Request,
         engine: &dyn Engine,
         origin: &dyn Origin,
     ) {
+        let names = origin.tables();
+        let mut expected = request.expected.clone();
+        if request.without_never_completed {
+            expected = expected.without_never_completed(names);
+        }
         let torrents = match &reading.torrents {
             Ok(torrents) => Some(torrents),
             Err(unreadable) => {
@@ -277,9 +308,12 @@ impl Checks {
             Ok(tables) => tables,
             Err(unreadable) => return self.content.cannot(&unreadable.reason),
         };
-        let untouched = torrents.map(|torrents| torrents.untouched);
+        if let Some(torrents) = torrents.filter(|_| request.without_never_completed) {
+            torrents::judge_never_completed(torrents, &request.model.probe_info_hash(), &mut self.content);
+        }
+        let untouched = torrents.map(|torrents| torrents.untouched.all);
         let id_max = torrents.and_then(|torrents| torrents.id_max);
-        if content::compare(expected, tables, untouched, id_max, &mut self.content)
+        if content::compare(&expected, names, tables, untouched, id_max, &mut self.content)
             && let Err(unreadable) = torrents::name_changed_rows(engine, origin, &mut self.content)
         {
             self.content.cannot(unreadable.reason);
@@ -348,6 +382,8 @@ impl Checks {
             transactions: self.transactions.conclude(&mut findings),
             content: self.content.conclude(&mut findings),
             loss: self.loss.conclude(&mut findings),
+            // They lie beside the database.
+            configuration: None,
             findings,
             seconds: 0.0,
         }

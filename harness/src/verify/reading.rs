@@ -7,10 +7,10 @@ use std::thread::{Scope, ScopedJoinHandle, scope};
 use std::time::Duration;
 
 use super::content::Tables;
-use super::digest::{RowBytes, RowsDigest};
+use super::digest::RowBytes;
 use super::engine::{Engine, Unreadable};
 use super::integrity::{IndexEntries, Integrity};
-use super::torrents::{self, Comparison, Torrents, halves};
+use super::torrents::{self, Comparison, Limits, Torrents, Untouched, halves};
 use crate::dataset::Origin;
 
 /// Progress is told this often.
@@ -30,7 +30,7 @@ pub(super) fn read_restored(
     engine: &dyn Engine,
     integrity: Integrity,
     origin: &dyn Origin,
-    changed_max: u64,
+    limits: Limits,
     progress: &mut dyn FnMut(f64),
 ) -> Reading {
     let (rows_read, steps) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -43,9 +43,7 @@ pub(super) fn read_restored(
         let indexes = work.start("the indexes", || engine.indexes());
         let halves = halves(origin.torrents()).map(|ids| {
             let rows_read = &rows_read;
-            work.start("table torrents", move || {
-                compare_torrents(engine, origin, &ids, changed_max, rows_read)
-            })
+            work.start("table torrents", move || compare_torrents(engine, origin, &ids, limits, rows_read))
         });
         drop(work);
         let rows = origin.torrents();
@@ -68,10 +66,10 @@ pub(super) fn compare_torrents(
     engine: &dyn Engine,
     origin: &dyn Origin,
     ids: &RangeInclusive<i64>,
-    changed_max: u64,
+    limits: Limits,
     rows_read: &AtomicU64,
 ) -> Result<Torrents, Unreadable> {
-    let mut comparison = Comparison::new(origin, ids, changed_max);
+    let mut comparison = Comparison::new(origin, ids, limits);
     engine.torrents(ids, rows_read, &mut |torrent| {
         comparison.visit(torrent);
         true
@@ -79,12 +77,12 @@ pub(super) fn compare_torrents(
     Ok(comparison.finish())
 }
 
-/// Reads a source: its small tables, and the digest of the torrents that no write touches.
+/// Reads a source: its other tables, and the digest of the torrents that no write touches.
 pub(super) fn read_source(
     engine: &dyn Engine,
     torrents: u64,
     progress: &mut dyn FnMut(f64),
-) -> Result<(Tables, RowsDigest), Unreadable> {
+) -> Result<(Tables, Untouched), Unreadable> {
     let rows_read = AtomicU64::new(0);
     scope(|scope| {
         let (sender, receiver) = channel();
@@ -93,7 +91,7 @@ pub(super) fn read_source(
         let halves = halves(torrents).map(|ids| {
             let rows_read = &rows_read;
             work.start("table torrents", move || {
-                let mut untouched = RowsDigest::default();
+                let mut untouched = Untouched::default();
                 let mut bytes = RowBytes::default();
                 engine.torrents(&ids, rows_read, &mut |torrent| {
                     torrents::digest_untouched(torrent, torrents, &mut bytes, &mut untouched);

@@ -1,4 +1,4 @@
-//! Reads the table `torrents` once, in the order of its ids, and keeps only what writes have changed.
+//! Reads the table of the torrents once, in the order of their ids, and keeps only what writes have changed.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -19,6 +19,18 @@ pub(super) struct RawTorrent<'row> {
     pub(super) completed: ValueRef<'row>,
 }
 
+/// What `completed` is of a torrent that was never completed.
+const NEVER: ValueRef<'static> = ValueRef::Integer(0);
+
+/// What a comparison goes by besides the dataset.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// The most rows that differ which are kept, so that a database full of garbage does not fill the memory.
+    pub(super) changed_max: u64,
+    /// Torrents that were never completed were to be left out.
+    pub(super) without_never_completed: bool,
+}
+
 /// The two ranges of ids that are read side by side: together every id that there can be.
 pub(super) fn halves(torrents: u64) -> [RangeInclusive<i64>; 2] {
     let middle = (torrents / 2) as i64;
@@ -30,12 +42,27 @@ fn dataset_id(id: i64, torrents: u64) -> Option<u64> {
     u64::try_from(id).ok().filter(|id| (1..=torrents).contains(id))
 }
 
+/// The rows that the workload never touches.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Untouched {
+    pub(super) all: RowsDigest,
+    /// Those that were ever completed.
+    pub(super) completed: RowsDigest,
+}
+
+impl Untouched {
+    pub(super) fn absorb(&mut self, other: Untouched) {
+        self.all.absorb(other.all);
+        self.completed.absorb(other.completed);
+    }
+}
+
 /// Adds a row to `untouched` when the workload never touches it.
 pub(super) fn digest_untouched(
     torrent: &RawTorrent<'_>,
     torrents: u64,
     bytes: &mut RowBytes,
-    untouched: &mut RowsDigest,
+    untouched: &mut Untouched,
 ) {
     let ValueRef::Integer(id) = torrent.id else { return };
     if dataset_id(id, torrents).is_some_and(|id| role(id) == Role::Untouched) {
@@ -43,7 +70,10 @@ pub(super) fn digest_untouched(
         bytes.push(torrent.id);
         bytes.push(torrent.info_hash);
         bytes.push(torrent.completed);
-        untouched.add(bytes);
+        untouched.all.add(bytes);
+        if torrent.completed != NEVER {
+            untouched.completed.add(bytes);
+        }
     }
 }
 
@@ -68,7 +98,7 @@ pub(super) struct Torrents {
     /// The highest id.
     pub(super) id_max: Option<i64>,
     /// The rows that the workload never touches.
-    pub(super) untouched: RowsDigest,
+    pub(super) untouched: Untouched,
     /// (info_hash, id) of every row: what an index over the hashes has to hold.
     pub(super) entries: RowsDigest,
     /// The slots that differ from the dataset, by id.
@@ -88,7 +118,7 @@ impl Torrents {
     fn new() -> Torrents {
         Torrents {
             id_max: None,
-            untouched: RowsDigest::default(),
+            untouched: Untouched::default(),
             entries: RowsDigest::default(),
             slots: HashMap::new(),
             added: Vec::new(),
@@ -126,18 +156,17 @@ pub(super) struct Comparison<'a> {
     /// The dataset's id that has to come next, and the last one of this range.
     next: u64,
     last: u64,
-    changed_max: u64,
+    limits: Limits,
     bytes: RowBytes,
     found: Torrents,
 }
 
 impl<'a> Comparison<'a> {
-    /// Compares the rows with an id in `ids`. Keeps at most `changed_max` rows that differ, so that a database
-    /// full of garbage does not fill the memory.
-    pub(super) fn new(origin: &'a dyn Origin, ids: &RangeInclusive<i64>, changed_max: u64) -> Comparison<'a> {
+    /// Compares the rows with an id in `ids`.
+    pub(super) fn new(origin: &'a dyn Origin, ids: &RangeInclusive<i64>, limits: Limits) -> Comparison<'a> {
         let next = u64::try_from(*ids.start()).unwrap_or(0).max(1);
         let last = u64::try_from(*ids.end()).unwrap_or(0).min(origin.torrents());
-        Comparison { origin, next, last, changed_max, bytes: RowBytes::default(), found: Torrents::new() }
+        Comparison { origin, next, last, limits, bytes: RowBytes::default(), found: Torrents::new() }
     }
 
     /// Takes the next row.
@@ -162,6 +191,9 @@ impl<'a> Comparison<'a> {
         }
         self.missing_until(id);
         self.next = id + 1;
+        if self.limits.without_never_completed && torrent.completed == NEVER {
+            self.found.content.wrong(|| was_to_be_left_out(id as i64));
+        }
         match role(id) {
             Role::Untouched => {}
             Role::Slot => self.visit_slot(id, torrent),
@@ -177,12 +209,40 @@ impl<'a> Comparison<'a> {
 
     fn missing_until(&mut self, id: u64) {
         for missing in self.next..id {
+            if self.limits.without_never_completed && self.is_left_out(missing) {
+                continue;
+            }
             let findings = match role(missing) {
                 Role::Untouched => &mut self.found.content,
                 Role::Slot => &mut self.found.prefix,
                 Role::Account => &mut self.found.transactions,
             };
             findings.wrong(|| format!("torrents row {missing} is missing"));
+        }
+    }
+
+    /// Whether a row may be missing where those were left out that hold 0: what writes have changed is kept as if it was
+    /// there and held that, and has to be explained by them like everything else.
+    fn is_left_out(&mut self, id: u64) -> bool {
+        let original = self.origin.torrent(id).completed;
+        match role(id) {
+            _ if original == 0 => {}
+            Role::Untouched => return false,
+            Role::Slot => self.keep_slot(id, 0, original),
+            Role::Account => self.keep_account(id, 0, original),
+        }
+        true
+    }
+
+    fn keep_slot(&mut self, id: u64, completed: i64, original: i64) {
+        if completed != original && self.has_room() {
+            self.found.slots.insert(id, Slot { completed, original });
+        }
+    }
+
+    fn keep_account(&mut self, id: u64, completed: i64, original: i64) {
+        if completed != original && self.has_room() {
+            self.found.gains.insert(id, i128::from(completed) - i128::from(original));
         }
     }
 
@@ -193,9 +253,7 @@ impl<'a> Comparison<'a> {
             self.found.prefix.wrong(|| not_a_number(id));
             return;
         };
-        if completed != origin.completed && self.has_room() {
-            self.found.slots.insert(id, Slot { completed, original: origin.completed });
-        }
+        self.keep_slot(id, completed, origin.completed);
     }
 
     fn visit_account(&mut self, id: u64, torrent: &RawTorrent<'_>) {
@@ -205,9 +263,7 @@ impl<'a> Comparison<'a> {
             self.found.transactions.wrong(|| not_a_number(id));
             return;
         };
-        if completed != origin.completed && self.has_room() {
-            self.found.gains.insert(id, i128::from(completed) - i128::from(origin.completed));
-        }
+        self.keep_account(id, completed, origin.completed);
     }
 
     fn visit_added(&mut self, id: i64, torrent: &RawTorrent<'_>) {
@@ -239,13 +295,24 @@ impl<'a> Comparison<'a> {
     fn has_room(&mut self) -> bool {
         let found = &mut self.found;
         let kept = (found.slots.len() + found.added.len() + found.gains.len()) as u64;
-        found.overflowed |= kept >= self.changed_max;
+        found.overflowed |= kept >= self.limits.changed_max;
         !found.overflowed
     }
 }
 
 fn not_a_number(id: u64) -> String {
     format!("torrents row {id}: completed is no number")
+}
+
+fn was_to_be_left_out(id: i64) -> String {
+    format!("torrents row {id} was never completed, and is there although such torrents were to be left out")
+}
+
+/// Names the added torrents that were to be left out. The probe's came after the restore.
+pub(super) fn judge_never_completed(torrents: &Torrents, probe: &InfoHash, content: &mut Findings) {
+    for row in torrents.added.iter().filter(|row| row.completed == 0 && row.info_hash != *probe) {
+        content.wrong(|| was_to_be_left_out(row.id));
+    }
 }
 
 /// Names rows that the workload never touches and that differ from the dataset, as many as are shown.

@@ -8,7 +8,7 @@ use super::engine::{Engine, Unreadable};
 use super::findings::Findings;
 use super::presence::{Evidence, replay};
 use super::reading::compare_torrents;
-use super::torrents::{Torrents, halves};
+use super::torrents::{Limits, Torrents, halves};
 use super::{Request, changed_rows_max, open_ledger};
 use crate::dataset::Origin;
 use crate::error::Result;
@@ -25,9 +25,13 @@ use crate::workload::ledger::Outcome;
 /// When the ledger or the database cannot be read, or more has changed in it than all writes can change.
 pub fn unwritten(request: &Request, origin: &dyn Origin) -> Result<Vec<(u32, u64)>> {
     let ledger = open_ledger(request)?;
-    let torrents =
-        read_torrents(request.database.engine().as_ref(), origin, changed_rows_max(&ledger, &request.model))
-            .map_err(|unreadable| anyhow!("{}: {}", request.database, unreadable.reason))?;
+    let engine = request.database.engine(origin.tables());
+    let limits = Limits {
+        changed_max: changed_rows_max(&ledger, &request.model),
+        without_never_completed: request.without_never_completed,
+    };
+    let torrents = read_torrents(engine.as_ref(), origin, limits)
+        .map_err(|unreadable| anyhow!("{}: {}", request.database, unreadable.reason))?;
     if torrents.overflowed {
         let database = &request.database;
         return Err(anyhow!("{database}: more torrents have changed than all writes can change").into());
@@ -44,11 +48,11 @@ pub fn unwritten(request: &Request, origin: &dyn Origin) -> Result<Vec<(u32, u64
 fn read_torrents(
     engine: &dyn Engine,
     origin: &dyn Origin,
-    changed_max: u64,
+    limits: Limits,
 ) -> std::result::Result<Torrents, Unreadable> {
     let rows_read = AtomicU64::new(0);
     let [first, second] =
-        halves(origin.torrents()).map(|ids| compare_torrents(engine, origin, &ids, changed_max, &rows_read));
+        halves(origin.torrents()).map(|ids| compare_torrents(engine, origin, &ids, limits, &rows_read));
     let mut torrents = first?;
     torrents.absorb(second?);
     Ok(torrents)

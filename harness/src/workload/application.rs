@@ -16,7 +16,7 @@ use crate::measure::clock::now_ns;
 use crate::mysql::Address;
 use crate::worker::Message;
 use crate::workload::ledger::LedgerWriter;
-use crate::workload::model::{InfoHash, Model};
+use crate::workload::model::{InfoHash, Model, Role, role};
 use crate::workload::schedule::{Load, Schedule};
 use crate::workload::sqlite::SqliteTarget;
 use crate::workload::tracker::TrackerTarget;
@@ -120,7 +120,7 @@ pub enum Task {
 pub fn run(application: &Application) -> anyhow::Result<Value> {
     let origin = dataset::origin(&application.dataset)?;
     let client = application.connect(origin.as_ref())?;
-    client.read(&origin.torrent(1).info_hash).context("a read failed")?;
+    client.read(&witness(origin.as_ref())).context("a read failed")?;
     let Task::Work { load, ledger_directory, epoch_ns } = &application.task else {
         client.probe().context("a write failed")?;
         Message::Ready(Value::Null).send();
@@ -159,6 +159,15 @@ pub fn run(application: &Application) -> anyhow::Result<Value> {
     })?;
     client.close()?;
     Ok(Value::Null)
+}
+
+/// The torrent that is read to show that the application answers: one that no write touches, and that was completed, so
+/// that it is also in a backup that leaves out what never was.
+fn witness(origin: &dyn Origin) -> InfoHash {
+    let torrents = (1..=origin.torrents()).filter(|id| role(*id) == Role::Untouched);
+    let mut torrents = torrents.map(|id| origin.torrent(id));
+    let witness = torrents.find(|torrent| torrent.completed > 0);
+    witness.unwrap_or_else(|| origin.torrent(1)).info_hash
 }
 
 impl Application {

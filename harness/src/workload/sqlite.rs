@@ -8,7 +8,7 @@ use anyhow::Context;
 use rusqlite::{Connection, OpenFlags, Params, params};
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::Origin;
+use crate::dataset::{Origin, TableNames};
 use crate::workload::application::{Answer, Client, Session};
 use crate::workload::model::{InfoHash, Key, Model, Together, stamp};
 
@@ -72,14 +72,31 @@ pub struct SqliteTarget {
     pub busy_timeout_ms: u64,
 }
 
-/// The tracker's own statement: enters a torrent, or sets its completed downloads.
-const UPSERT: &str = "INSERT INTO torrents (info_hash, completed) VALUES (?1, ?2) \
-                                 ON CONFLICT(info_hash) DO UPDATE SET completed = ?2";
-const RAISE_METRIC: &str = "UPDATE torrent_aggregate_metrics SET value = value + 1 \
-                            WHERE metric_name = 'torrents_downloads_total'";
-const MOVE: &str = "UPDATE torrents SET completed = completed + ?2 WHERE info_hash = ?1";
+/// The statements of the writes.
+pub struct Statements {
+    /// The tracker's own: enters a torrent, or sets its completed downloads.
+    upsert: String,
+    raise_metric: String,
+    move_completed: String,
+    read: String,
+}
 
-const READ: &str = "SELECT completed FROM torrents WHERE info_hash = ?1";
+impl Statements {
+    /// Those for tables with these names.
+    pub fn new(TableNames { torrents, metrics }: TableNames) -> Statements {
+        Statements {
+            upsert: format!(
+                "INSERT INTO {torrents} (info_hash, completed) VALUES (?1, ?2) \
+                 ON CONFLICT(info_hash) DO UPDATE SET completed = ?2"
+            ),
+            raise_metric: format!(
+                "UPDATE {metrics} SET value = value + 1 WHERE metric_name = 'torrents_downloads_total'"
+            ),
+            move_completed: format!("UPDATE {torrents} SET completed = completed + ?2 WHERE info_hash = ?1"),
+            read: format!("SELECT completed FROM {torrents} WHERE info_hash = ?1"),
+        }
+    }
+}
 
 /// Opens the file.
 ///
@@ -90,13 +107,15 @@ pub fn connect<'a>(
     model: &'a Model,
     origin: &'a dyn Origin,
 ) -> anyhow::Result<Box<dyn Client + 'a>> {
-    Ok(Box::new(SqliteClient { target, model, origin, connection: target.open()?.into() }))
+    let statements = Statements::new(origin.tables());
+    Ok(Box::new(SqliteClient { target, model, origin, statements, connection: target.open()?.into() }))
 }
 
 struct SqliteClient<'a> {
     target: &'a SqliteTarget,
     model: &'a Model,
     origin: &'a dyn Origin,
+    statements: Statements,
     /// Outlives all sessions: the last connection to close folds the write-ahead log back into the database.
     connection: Mutex<Connection>,
 }
@@ -121,18 +140,20 @@ impl SqliteClient<'_> {
 
 impl Client for SqliteClient<'_> {
     fn read(&self, info_hash: &InfoHash) -> anyhow::Result<()> {
-        let _: i64 = self.connection().query_row(READ, [text(info_hash)], |row| row.get(0))?;
+        let _: i64 =
+            self.connection().query_row(&self.statements.read, [text(info_hash)], |row| row.get(0))?;
         Ok(())
     }
 
     fn probe(&self) -> anyhow::Result<()> {
-        self.connection().execute(UPSERT, params![text(&self.model.probe_info_hash()), stamp(0)])?;
+        let info_hash = self.model.probe_info_hash();
+        self.connection().execute(&self.statements.upsert, params![text(&info_hash), stamp(0)])?;
         Ok(())
     }
 
     fn session(&self) -> anyhow::Result<Box<dyn Session + '_>> {
-        let connection = self.target.open()?;
-        Ok(Box::new(SqliteSession { model: self.model, origin: self.origin, connection }))
+        let (model, origin, statements) = (self.model, self.origin, &self.statements);
+        Ok(Box::new(SqliteSession { model, origin, statements, connection: self.target.open()? }))
     }
 
     fn close(self: Box<Self>) -> anyhow::Result<()> {
@@ -147,12 +168,13 @@ fn close(connection: Connection) -> anyhow::Result<()> {
 struct SqliteSession<'a> {
     model: &'a Model,
     origin: &'a dyn Origin,
+    statements: &'a Statements,
     connection: Connection,
 }
 
 impl Session for SqliteSession<'_> {
     fn write(&mut self, writer: u32, index: u64) -> Answer {
-        if change(&self.connection, self.model, self.origin, writer, index).is_err() {
+        if change(&self.connection, self.statements, self.model, self.origin, writer, index).is_err() {
             // Some errors have rolled back already; then there is nothing left to do.
             let _ = self.connection.execute_batch("ROLLBACK");
             return Answer::Refused;
@@ -180,6 +202,7 @@ impl Session for SqliteSession<'_> {
 /// When the database is locked, or refuses. The transaction may be open then.
 pub fn change(
     connection: &Connection,
+    statements: &Statements,
     model: &Model,
     origin: &dyn Origin,
     writer: u32,
@@ -192,14 +215,18 @@ pub fn change(
             Key::Dataset(id) => origin.torrent(id).info_hash,
             Key::New { writer, index, row } => model.new_info_hash(writer, index, row),
         };
-        execute(connection, UPSERT, params![text(&hash), stamp(index)])?;
+        execute(connection, &statements.upsert, params![text(&hash), stamp(index)])?;
     }
     match write.together {
         Together::Nothing => {}
-        Together::Metric => execute(connection, RAISE_METRIC, [])?,
+        Together::Metric => execute(connection, &statements.raise_metric, [])?,
         Together::Transfer { from, to, amount } => {
             for (id, change) in [(from, -amount), (to, amount)] {
-                execute(connection, MOVE, params![text(&origin.torrent(id).info_hash), change])?;
+                execute(
+                    connection,
+                    &statements.move_completed,
+                    params![text(&origin.torrent(id).info_hash), change],
+                )?;
             }
         }
     }

@@ -158,7 +158,7 @@ impl Trial {
         let dataset = TinyDataset { seed, torrents };
         let database = directory.path().join("live.sqlite");
         build(&database, &dataset);
-        let expected = content_digest(&Database::Sqlite(database.clone()), torrents, &mut |_| {}).unwrap();
+        let expected = content_digest(&Database::Sqlite(database.clone()), &dataset, &mut |_| {}).unwrap();
         let connections = (0..writers).map(|_| connect(&database, shape.journal_mode)).collect();
         let ledgers = (0..writers).map(|writer| LedgerWriter::open(directory.path(), writer).unwrap());
         Trial {
@@ -356,6 +356,7 @@ impl Trial {
             integrity,
             keep_acknowledged_before_ns: keep_ns,
             lack_sent_after_ns: None,
+            without_never_completed: false,
             backup_completed_ns: self.now_ns,
             disaster_ns: self.now_ns,
             never_written: Vec::new(),

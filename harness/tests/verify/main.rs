@@ -5,4 +5,6 @@ mod damaged_files;
 mod damaged_rows;
 mod fixture;
 mod honest;
+mod own;
+mod selective;
 mod tracker;

@@ -203,6 +203,7 @@ impl Trial {
             integrity,
             keep_acknowledged_before_ns: Some(now_ns),
             lack_sent_after_ns: None,
+            without_never_completed: false,
             never_written: Vec::new(),
             backup_completed_ns: now_ns,
             disaster_ns: now_ns,

@@ -13,12 +13,14 @@ pub(crate) struct Condition {
 }
 
 /// All conditions but strategy and variant, in the order in which a reader asks for them.
-const CONDITIONS: [Condition; 14] = [
+const CONDITIONS: [Condition; 16] = [
     Condition { label: "Engine", text: |trial| trial.engine.clone() },
     Condition { label: "Application", text: |trial| trial.app.clone() },
     Condition { label: "Dataset", text: |trial| trial.dataset.profile.clone() },
     Condition { label: "Size", text: size },
     Condition { label: "Journal mode", text: |trial| text(&trial.workload.journal_mode) },
+    Condition { label: "File system", text: |trial| text(&trial.file_system) },
+    Condition { label: "Extents", text: extents },
     Condition { label: "Writes", text: rate },
     Condition { label: "Arrivals", text: arrivals },
     Condition { label: "Writers", text: |trial| trial.workload.writers.to_string() },
@@ -87,6 +89,10 @@ pub(crate) fn rate(trial: &Trial) -> String {
 
 fn text(condition: &Option<String>) -> String {
     condition.clone().unwrap_or_default()
+}
+
+fn extents(trial: &Trial) -> String {
+    trial.workload.extents.map_or(String::new(), |extents| number::count(extents as f64))
 }
 
 fn server_options(trial: &Trial) -> String {

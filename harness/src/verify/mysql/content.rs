@@ -1,9 +1,14 @@
 //! MySQL's schema and small tables.
 
 use super::{Reader, optional, text, unexpected};
+use crate::dataset::TableNames;
 use crate::mysql::{literal, quoted};
-use crate::verify::content::{METRIC, METRICS, SchemaObject, TORRENTS, Tables};
+use crate::verify::content::{METRIC, SchemaObject, Tables};
 use crate::verify::engine::Unreadable;
+
+/// On MySQL there are no other databases than the tracker's.
+pub(super) const TORRENTS: &str = TableNames::TRACKER.torrents;
+const METRICS: &str = TableNames::TRACKER.metrics;
 
 /// Everything of a schema that is no table: kind, name, the table that it belongs to, and what it is made of.
 const OTHER_OBJECTS: &str = "

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::content::TORRENTS;
 use super::{Reader, optional, text};
 use crate::mysql::quoted;
-use crate::verify::content::TORRENTS;
 use crate::verify::engine::Unreadable;
 use crate::verify::integrity::IndexEntries;
 

@@ -8,7 +8,6 @@ use rusqlite::{Connection, ffi};
 
 use super::content::digest_rows;
 use super::{WhileReading, quoted};
-use crate::verify::content::TORRENTS;
 use crate::verify::engine::Unreadable;
 use crate::verify::integrity::{IndexEntries, Integrity};
 
@@ -58,8 +57,8 @@ unsafe extern "C" fn count_steps(steps: *mut c_void) -> c_int {
     0
 }
 
-/// Reads every index that holds plain columns of all rows of its table.
-pub(super) fn read_indexes(connection: &Connection) -> Result<Vec<IndexEntries>, Unreadable> {
+/// Reads every index that holds plain columns of all rows of its table. `torrents` is the table that another pass reads.
+pub(super) fn read_indexes(connection: &Connection, torrents: &str) -> Result<Vec<IndexEntries>, Unreadable> {
     let indexes = list_indexes(connection).while_reading("the list of indexes")?;
     let read = |(table, index): (String, String)| {
         let what = format!("index {index}");
@@ -71,8 +70,8 @@ pub(super) fn read_indexes(connection: &Connection) -> Result<Vec<IndexEntries>,
         };
         let select =
             |how: &str| format!("SELECT {}, rowid FROM {} {how}", columns.join(", "), quoted(&table));
-        // The comparison of `torrents` with the dataset passes by these columns anyway.
-        let passed_by = table == TORRENTS && columns == [quoted("info_hash")];
+        // The comparison of the torrents with the dataset passes by these columns anyway.
+        let passed_by = table == torrents && columns == [quoted("info_hash")];
         let rows = (!passed_by).then(|| {
             digest_rows(connection, &select("NOT INDEXED")).while_reading(&format!("table {table}"))
         });
@@ -86,7 +85,7 @@ pub(super) fn read_indexes(connection: &Connection) -> Result<Vec<IndexEntries>,
 fn list_indexes(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
     let mut statement = connection.prepare(
         "SELECT t.name, i.name FROM pragma_table_list AS t, pragma_index_list(t.name) AS i
-         WHERE t.schema = 'main' AND t.type = 'table' AND t.wr = 0 AND i.partial = 0",
+         WHERE t.schema = 'main' AND t.type IN ('table', 'shadow') AND t.wr = 0 AND i.partial = 0",
     )?;
     statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }

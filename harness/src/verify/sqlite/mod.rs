@@ -18,6 +18,7 @@ use super::engine::{Effort, Engine, Unreadable};
 use super::findings::Findings;
 use super::integrity::{IndexEntries, Integrity};
 use super::torrents::RawTorrent;
+use crate::dataset::TableNames;
 
 /// What the engine's own check may keep in memory: it looks up every row in every index.
 const CHECK_CACHE_BYTES: u64 = 2 << 30;
@@ -27,21 +28,25 @@ const SCAN_CACHE_BYTES: u64 = 16 << 20;
 const COUNT_EVERY: u64 = 4096;
 
 /// The file of a database that nobody else has open.
-pub(super) struct SqliteFile<'a>(pub(super) &'a Path);
+pub(super) struct SqliteFile<'a> {
+    pub(super) path: &'a Path,
+    /// What the tables are called that the workload writes to.
+    pub(super) names: TableNames,
+}
 
 impl SqliteFile<'_> {
     fn open(&self, cache_bytes: u64, what: &str) -> Result<Connection, Unreadable> {
-        open(self.0, cache_bytes).while_reading(what)
+        open(self.path, cache_bytes).while_reading(what)
     }
 }
 
 impl Engine for SqliteFile<'_> {
     fn look(&self, integrity: &mut Findings) -> bool {
-        file::judge_file(self.0, integrity)
+        file::judge_file(self.path, integrity)
     }
 
     fn require_settled(&self) -> anyhow::Result<()> {
-        for journal in journals(self.0) {
+        for journal in journals(self.path) {
             // What is in it would be passed over.
             if journal.metadata().is_ok_and(|metadata| metadata.len() > 0) {
                 return Err(anyhow!("{} was left beside the source", journal.display()));
@@ -63,11 +68,11 @@ impl Engine for SqliteFile<'_> {
     }
 
     fn tables(&self) -> Result<Tables, Unreadable> {
-        content::read_tables(&self.open(SCAN_CACHE_BYTES, "the tables")?)
+        content::read_tables(&self.open(SCAN_CACHE_BYTES, "the tables")?, self.names)
     }
 
     fn indexes(&self) -> Result<Vec<IndexEntries>, Unreadable> {
-        check::read_indexes(&self.open(SCAN_CACHE_BYTES, "the indexes")?)
+        check::read_indexes(&self.open(SCAN_CACHE_BYTES, "the indexes")?, self.names.torrents)
     }
 
     fn torrents(
@@ -76,20 +81,22 @@ impl Engine for SqliteFile<'_> {
         rows_read: &AtomicU64,
         visit: &mut dyn FnMut(&RawTorrent<'_>) -> bool,
     ) -> Result<(), Unreadable> {
-        let what = "table torrents";
-        read_torrents(&self.open(SCAN_CACHE_BYTES, what)?, ids, rows_read, visit).while_reading(what)
+        let what = format!("table {}", self.names.torrents);
+        let connection = self.open(SCAN_CACHE_BYTES, &what)?;
+        read_torrents(&connection, self.names.torrents, ids, rows_read, visit).while_reading(&what)
     }
 }
 
 fn read_torrents(
     connection: &Connection,
+    table: &str,
     ids: &RangeInclusive<i64>,
     rows_read: &AtomicU64,
     visit: &mut dyn FnMut(&RawTorrent<'_>) -> bool,
 ) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare(
-        "SELECT id, info_hash, completed FROM torrents NOT INDEXED WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
-    )?;
+    let mut statement = connection.prepare(&format!(
+        "SELECT id, info_hash, completed FROM {table} NOT INDEXED WHERE id BETWEEN ?1 AND ?2 ORDER BY id"
+    ))?;
     let mut rows = statement.query([ids.start(), ids.end()])?;
     let mut uncounted = 0;
     while let Some(row) = rows.next()? {

@@ -118,6 +118,13 @@ fn restorable(trials: &[Trial]) -> Option<String> {
         full.len(),
         restorable.len()
     );
+    let beside = |trial: &&&Trial| {
+        trial.verification.as_ref().is_some_and(|checks| checks.configuration == Some(Check::Pass))
+    };
+    match restorable.iter().filter(beside).count() {
+        0 => {}
+        count => text += &format!(" In {count} of them configuration files came back as they were, too."),
+    }
     for trial in partial {
         text += &format!(" {}: {}.", code(&trial.id), plain(&checks_in_words(trial.verification.as_ref())));
     }
@@ -140,8 +147,11 @@ fn trial_item(trial: &Trial) -> String {
         lines.push(format!("  - Checks: {}.", plain(&checks_in_words(Some(verification)))));
         lines.extend(findings(verification));
     }
-    if let Some(output) = trial.backup.as_ref().and_then(|backup| backup.output.as_deref()) {
-        lines.push("  - Last output of the command:".to_string());
+    let restored = trial.restore.as_ref().and_then(|restore| restore.output.as_deref());
+    let backed_up = trial.backup.as_ref().and_then(|backup| backup.output.as_deref());
+    for (whose, output) in [("command", backed_up), ("restore's command", restored)] {
+        let Some(output) = output else { continue };
+        lines.push(format!("  - Last output of the {whose}:"));
         lines.push(format!("\n{}", code_block(output, "text", "    ")));
     }
     lines.join("\n")
@@ -202,8 +212,9 @@ fn checks_in_words(verification: Option<&Verification>) -> String {
     let Some(verification) = verification else {
         return "no check is in the record".to_string();
     };
+    let beside = verification.configuration.map(|check| ("configuration", Some(check)));
     let that = |wanted: Option<Check>| {
-        let names = checks(verification).into_iter().filter(|(_, check)| *check == wanted);
+        let names = checks(verification).into_iter().chain(beside).filter(|(_, check)| *check == wanted);
         names.map(|(name, _)| name).collect::<Vec<_>>()
     };
     let outcomes = [

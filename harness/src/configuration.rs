@@ -1,0 +1,226 @@
+//! Configuration files beside a database: a few that have all that is easily lost on the way into a backup and back,
+//! and what differs after it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::geteuid;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Where they are beside a database, and where a strategy restores them to.
+pub const DIRECTORY: &str = "config";
+
+/// Somebody who is not whoever restores, as far as that user may give files away.
+const OTHER_USER: u32 = 12_345;
+const OTHER_GROUP: u32 = 23_456;
+/// Mode bits that `chmod` knows.
+const MODE: u32 = 0o7777;
+
+/// What is at each path below a directory; the directory itself is the empty path.
+pub type Listing = BTreeMap<PathBuf, Entry>;
+
+/// A file, a directory or a symbolic link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    what: What,
+    mode: u32,
+    user: u32,
+    group: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum What {
+    File { bytes: u64, digest: u64 },
+    Directory,
+    Link(PathBuf),
+    Special,
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            What::File { .. } => f.write_str("a file"),
+            What::Directory => f.write_str("a directory"),
+            What::Link(target) => write!(f, "a link to {}", target.display()),
+            What::Special => f.write_str("neither file, directory nor link"),
+        }
+    }
+}
+
+/// Makes a directory of configuration files: hidden, secret, executable, empty and of other owners (where this user may
+/// give files away), with links, one of them to nowhere.
+///
+/// # Errors
+/// When one cannot be made.
+pub fn make(directory: &Path) -> io::Result<Listing> {
+    let at = |name: &str| directory.join(name);
+    fs::create_dir_all(at("private"))?;
+    let files = [
+        ("tracker.toml", "[core]\nprivate = true\n", 0o640),
+        (".environment", "LANGUAGE=C\n", 0o644),
+        ("empty", "", 0o644),
+        ("start", "#!/bin/sh\nexec tracker\n", 0o755),
+        ("private/token", "not for others\n", 0o600),
+        ("private/key with a blank", "for nobody to change\n", 0o400),
+    ];
+    for (name, content, _) in files {
+        fs::write(at(name), content)?;
+    }
+    symlink("tracker.toml", at("current"))?;
+    symlink("/nowhere/to/be/found", at("dangling"))?;
+    if geteuid().is_root() {
+        for name in ["private", "private/token"] {
+            chown(at(name), Some(OTHER_USER), Some(OTHER_GROUP))?;
+        }
+    }
+    // Last: a change of owner may take bits away, and whoever made them has other habits.
+    let directories = [("private", 0o750), ("", 0o751)];
+    for (name, mode) in files.map(|(name, _, mode)| (name, mode)).into_iter().chain(directories) {
+        fs::set_permissions(at(name), fs::Permissions::from_mode(mode))?;
+    }
+    list(directory)
+}
+
+/// What is in a directory; nothing when it is not there.
+///
+/// # Errors
+/// When something in it cannot be read.
+pub fn list(directory: &Path) -> io::Result<Listing> {
+    let mut listing = Listing::new();
+    if directory.symlink_metadata().is_ok() {
+        add(directory, Path::new(""), &mut listing)?;
+    }
+    Ok(listing)
+}
+
+fn add(path: &Path, name: &Path, listing: &mut Listing) -> io::Result<()> {
+    let metadata = path.symlink_metadata()?;
+    let what = if metadata.is_symlink() {
+        What::Link(fs::read_link(path)?)
+    } else if metadata.is_dir() {
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            add(&entry.path(), &name.join(entry.file_name()), listing)?;
+        }
+        What::Directory
+    } else if metadata.is_file() {
+        What::File { bytes: metadata.len(), digest: xxh3_64(&fs::read(path)?) }
+    } else {
+        What::Special
+    };
+    let entry = Entry { what, mode: metadata.mode() & MODE, user: metadata.uid(), group: metadata.gid() };
+    listing.insert(name.to_owned(), entry);
+    Ok(())
+}
+
+/// What is not as it was, one line each.
+pub fn differences(before: &Listing, after: &Listing) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, was) in before {
+        match after.get(name) {
+            None => found.push(format!("configuration: {} is missing", shown(name))),
+            Some(is) => compare(&shown(name), was, is, &mut found),
+        }
+    }
+    let extra = after.keys().filter(|name| !before.contains_key(*name));
+    found.extend(extra.map(|name| format!("configuration: {} was not there before", shown(name))));
+    found
+}
+
+fn compare(name: &str, was: &Entry, is: &Entry, found: &mut Vec<String>) {
+    let mut wrong = |what: String| found.push(format!("configuration: {name} {what}"));
+    match (&was.what, &is.what) {
+        (was, is) if was == is => {}
+        (What::File { .. }, What::File { .. }) => wrong("has another content".to_owned()),
+        (was, is) => return wrong(format!("is {is} and was {was}")),
+    }
+    if is.mode & !was.mode != 0 {
+        wrong(format!("was loosened from mode {:04o} to {:04o}", was.mode, is.mode));
+    } else if is.mode != was.mode {
+        wrong(format!("has mode {:04o} and had {:04o}", is.mode, was.mode));
+    }
+    if (is.user, is.group) != (was.user, was.group) {
+        wrong(format!("belongs to {}:{} and belonged to {}:{}", is.user, is.group, was.user, was.group));
+    }
+}
+
+fn shown(name: &Path) -> String {
+    if name.as_os_str().is_empty() { DIRECTORY.to_owned() } else { name.display().to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is found when the files come back as they were, but for one change.
+    fn found(change: impl FnOnce(&Path)) -> String {
+        let place = tempfile::tempdir().unwrap();
+        let (before, after) = (place.path().join("before"), place.path().join("after"));
+        let before = make(&before).unwrap();
+        assert_eq!(make(&after).unwrap(), before);
+        change(&after);
+        differences(&before, &list(&after).unwrap()).join("\n")
+    }
+
+    fn set_mode(path: PathBuf, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn what_came_back_as_it_was_is_no_finding() {
+        assert_eq!(found(|_| ()), "");
+    }
+
+    #[test]
+    fn every_change_is_found() {
+        let changes = [
+            found(|at| fs::write(at.join(".environment"), "LANGUAGE=D\n").unwrap()),
+            found(|at| fs::remove_file(at.join(".environment")).unwrap()),
+            found(|at| fs::write(at.join("new"), "").unwrap()),
+            found(|at| {
+                fs::remove_file(at.join("current")).unwrap();
+                symlink("start", at.join("current")).unwrap();
+            }),
+            found(|at| {
+                fs::remove_file(at.join("current")).unwrap();
+                fs::write(at.join("current"), "[core]\nprivate = true\n").unwrap();
+            }),
+            found(|at| set_mode(at.join("private/token"), 0o640)),
+            found(|at| set_mode(at.join("start"), 0o644)),
+            found(|at| set_mode(at.to_owned(), 0o755)),
+        ];
+        insta::assert_snapshot!(changes.join("\n"), @"
+        configuration: .environment has another content
+        configuration: .environment is missing
+        configuration: new was not there before
+        configuration: current is a link to start and was a link to tracker.toml
+        configuration: current is a file and was a link to tracker.toml
+        configuration: private/token was loosened from mode 0600 to 0640
+        configuration: start has mode 0644 and had 0755
+        configuration: config was loosened from mode 0751 to 0755
+        ");
+    }
+
+    #[test]
+    fn another_owner_is_found() {
+        if !geteuid().is_root() {
+            return;
+        }
+        assert_eq!(
+            found(|at| chown(at.join("private/token"), Some(0), Some(0)).unwrap()),
+            "configuration: private/token belongs to 0:0 and belonged to 12345:23456"
+        );
+    }
+
+    #[test]
+    fn nothing_at_all_is_everything_missing() {
+        let lines = found(|at| fs::remove_dir_all(at).unwrap());
+        assert!(
+            lines.starts_with("configuration: config is missing\nconfiguration: .environment is missing")
+        );
+    }
+}

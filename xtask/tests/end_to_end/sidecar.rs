@@ -1,0 +1,136 @@
+//! The sidecar at its intervals, and in a maintenance window.
+
+use std::fs::File;
+
+use harness::container::{Container, Mount, Network, Spec};
+use harness::error::Error;
+use harness::images::{self, Kind};
+use harness::process::{Account, Cancel, Launcher};
+use reports::record::Verdict;
+
+use super::strategies::assert_restorable;
+use super::*;
+
+/// Runs one variant, and gives its trial.
+fn tried(place: &Place, engine: &str, variant: &str, flags: &[&str]) -> Trial {
+    let extra = format!("[subject]\nengines = [\"{engine}\"]\n{SMALL}");
+    let scenario = place.scenario(&extra, &format!("[[variants]]\n{variant}\n"));
+    let output = place.run(&[&["run", scenario.to_str().unwrap()][..], flags].concat());
+    place.assert_clean();
+    let results = place.results();
+    assert_eq!(results.trials.len(), 1, "{}", text(&output));
+    results.trials.into_iter().next().unwrap()
+}
+
+#[test]
+fn a_sidecar_goes_on_at_its_interval_and_removes_what_is_too_old() {
+    if without_docker() {
+        return;
+    }
+    let place = Place::new();
+    let dump = "strategy = \"sidecar\"\n\
+                settings = { sqlite_mode = \"dump\", interval_seconds = 1, cycles = 3, aged_backups = 2 }";
+    let trial = tried(&place, "sqlite", dump, &[]);
+    assert_restorable(&trial);
+    let said = trial.backup.as_ref().unwrap().output.as_ref().unwrap();
+    assert_eq!(said.matches("removed sqlite-").count(), 2, "{said}");
+    // The one that was under way when the backup was called, and the three that it waited for.
+    assert!(said.matches("stored sqlite-").count() >= 4, "{said}");
+    assert!(said.matches("stored config-").count() >= 4, "{said}");
+}
+
+#[test]
+fn a_sidecar_copies_a_database_of_few_writes_page_by_page() {
+    if without_docker() {
+        return;
+    }
+    let place = Place::new();
+    let copy = "strategy = \"sidecar\"\nsettings = { sqlite_mode = \"backup\", interval_seconds = 1 }";
+    assert_restorable(&tried(&place, "sqlite", copy, &["--rate", "15"]));
+}
+
+#[test]
+fn a_sidecar_whose_turn_does_not_come_is_timed_out_and_accounted_for() {
+    if without_docker() {
+        return;
+    }
+    let place = Place::new();
+    let rare = "strategy = \"sidecar\"\nsettings = { interval_seconds = 1000 }";
+    let trial = tried(&place, "sqlite", rare, &["--deadline", "4", "--rate", "15"]);
+    assert_eq!(trial.verdict, Verdict::TimedOut, "{}", trial.reason);
+    // The backup that it made when it was armed.
+    assert!(trial.resources.strategy.bytes_written > Some(1 << 19), "{:?}", trial.resources);
+}
+
+#[test]
+fn a_sidecar_dumps_mysql_at_its_interval() {
+    if without_docker() {
+        return;
+    }
+    let place = Place::new();
+    let dump = "strategy = \"sidecar\"\nsettings = { interval_seconds = 1, aged_backups = 1 }";
+    let trial = tried(&place, "mysql", dump, &[]);
+    assert_restorable(&trial);
+    assert!(trial.impact.unwrap().during.unwrap().writes_per_second > 0.0, "writers go on");
+}
+
+#[test]
+fn a_window_stops_writers_and_lets_them_go_on_afterwards() {
+    if without_docker() {
+        return;
+    }
+    for engine in ["sqlite", "mysql"] {
+        let place = Place::new();
+        let trial = tried(&place, engine, "strategy = \"maintenance-window\"", &[]);
+        assert_restorable(&trial);
+        assert!(trial.impact.unwrap().downtime_seconds > Some(0.0), "{engine}");
+        // The tail was written after the window.
+        assert!(trial.recovery_point.unwrap().lost_writes > 0, "{engine}");
+    }
+}
+
+#[test]
+fn the_application_comes_back_when_the_window_is_given_up() {
+    if without_docker() {
+        return;
+    }
+    let place = Place::new();
+    // No container has ended by then.
+    let trial = tried(&place, "sqlite", "strategy = \"maintenance-window\"", &["--deadline", "0.01"]);
+    // An application that had not come back would have made this trial unverified.
+    assert_eq!(trial.verdict, Verdict::TimedOut, "{}", trial.reason);
+    // An outage is entered when the application answers again.
+    assert!(trial.impact.as_ref().unwrap().downtime_seconds > Some(0.0), "{:?}", trial.impact);
+}
+
+#[test]
+fn a_backup_that_meets_another_one_refuses() {
+    if without_docker() {
+        return;
+    }
+    let place = Place::new();
+    let launcher = Launcher::new(place.path(), &Cancel::default());
+    let image = images::obtain(Kind::Sidecar, None, &launcher, &|_| ()).unwrap();
+    let backups = place.path().join("backups");
+    std::fs::create_dir(&backups).unwrap();
+    std::fs::write(backups.join("paths"), "/etc/hostname\n").unwrap();
+    let lock = File::create(backups.join(".backup-sidecar.lock")).unwrap();
+    let back_up = || {
+        let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let spec = Spec {
+            environment: vec![setting("BACKUP_MODE", "single"), setting("BACKUP_PATHS", "/backups/paths")],
+            mounts: vec![Mount { host: backups.clone(), container: "/backups".into(), read_only: false }],
+            network: Network::None,
+            ..Spec::new(&image.reference, "sidecar container")
+        };
+        let mut container = Container::start(&launcher, Account::Strategy, spec).unwrap();
+        container.wait::<Error>(&mut || Ok(())).unwrap()
+    };
+    lock.lock().unwrap();
+    let refused = back_up();
+    assert_eq!(refused.code, 3, "{}", refused.output);
+    assert!(refused.output.contains("another backup into /backups is under way"), "{}", refused.output);
+    lock.unlock().unwrap();
+    let done = back_up();
+    assert_eq!(done.code, 0, "{}", done.output);
+}
