@@ -139,7 +139,6 @@ pub struct Trial {
     /// Every write that reached the database, in the order of their commits.
     pub executed: Vec<Executed>,
     pub draws: Draws,
-    journal_mode: &'static str,
     indeterminate_percent: u64,
     /// The memory of the tracker, when the writes are counts.
     tracker: Tracker,
@@ -169,7 +168,6 @@ impl Trial {
             expected,
             executed: Vec::new(),
             draws: Draws(seed << 20),
-            journal_mode: shape.journal_mode,
             indeterminate_percent: shape.indeterminate_percent,
             tracker: Tracker::default(),
             now_ns: 1_000_000,
@@ -299,8 +297,10 @@ impl Trial {
             }
             CopyWay::Files => {
                 fs::copy(&source, &target).unwrap();
-                if self.journal_mode == "wal" {
-                    fs::copy(beside(&source, "-wal"), beside(&target, "-wal")).unwrap();
+                // There is no log before the first write.
+                let log = beside(&source, "-wal");
+                if log.exists() {
+                    fs::copy(log, beside(&target, "-wal")).unwrap();
                 }
             }
         }
