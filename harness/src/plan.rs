@@ -213,10 +213,13 @@ impl TrialPlan {
         strategy::named(self.strategy).expect("a planned strategy is known").image(self.deployment.engine)
     }
 
-    /// Disk space that the trial needs at its peak: the live database, the artifact and the restored one, and the file
-    /// system that they lie on.
+    /// Disk space that the trial needs at its peak: the live database, the artifact, the restored one and those that are
+    /// restored earlier, and the file system that they lie on.
     pub fn disk_bytes(&self) -> u64 {
-        let data_bytes = self.dataset_bytes * 3 + self.dataset_bytes / 5 + (64 << 20);
+        let strategy = strategy::named(self.strategy).expect("a planned strategy is known");
+        let databases = 2.0 + f64::from(strategy.live_restores(&self.settings)) + strategy.artifact_copies();
+        // Something for journals and logs.
+        let data_bytes = (self.dataset_bytes as f64 * (databases + 0.2)) as u64 + (64 << 20);
         self.deployment.file_system.disk_bytes(data_bytes)
     }
 

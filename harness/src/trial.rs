@@ -2,6 +2,7 @@
 
 mod equipment;
 mod examine;
+mod live_restores;
 mod record;
 mod stage;
 mod verdict;
@@ -31,6 +32,7 @@ use crate::strategy::{self, Moments, RestoreContext, Shipper, Strategy};
 use crate::subject::Subject;
 use crate::verify::{self, ContentDigest};
 use crate::workload::application::Task;
+use live_restores::LiveRestore;
 
 /// A dataset that is ready for trials, on one engine.
 pub struct Source {
@@ -83,7 +85,8 @@ const SETTLE: Duration = Duration::from_millis(500);
 ///    the plain copy that the backup is compared with, caches as the scenario asks;
 /// 3. arm: what ships continuously starts;
 /// 4. backup: the strategy runs while the workload goes on, watched for progress, stall and deadline;
-/// 5. tail: workload goes on, so that what a finished backup lacks can be seen;
+/// 5. tail: workload goes on, so that what a finished backup lacks can be seen; what ships is restored meanwhile where
+///    the variant asks for it;
 /// 6. disaster: subject and shipper killed with SIGKILL, the data lost;
 /// 7. restore: the strategy builds the data from its artifact alone, in an empty place;
 /// 8. serve: the subject starts on it and answers a read and a write: the recovery is over;
@@ -142,6 +145,7 @@ struct Drill<'a> {
     shipper: Option<Box<dyn Shipper>>,
     shipping_cpu_share: Option<f64>,
     backup: Option<BackupOutcome>,
+    live_restores: Vec<LiveRestore>,
     disaster_ns: u64,
     restore: Option<RestoreOutcome>,
     /// Acknowledged writes that the application itself had never written; unknown where nobody looked.
@@ -199,6 +203,7 @@ impl<'a> Drill<'a> {
             shipper: None,
             shipping_cpu_share: None,
             backup: None,
+            live_restores: Vec::new(),
             disaster_ns: 0,
             restore: None,
             never_written: None,
@@ -331,16 +336,6 @@ impl<'a> Drill<'a> {
         Ok(succeeded)
     }
 
-    fn tail(&mut self, subject: &Subject) -> Result<()> {
-        let from_ns = self.board.enter("tail");
-        let before = self.shipped();
-        self.wait(subject, self.scenario.trial.tail_seconds)?;
-        let after = before.zip(self.shipped());
-        self.shipping_cpu_share = after
-            .map(|(before, after)| after.since(&before).cpu_seconds / seconds_between(from_ns, now_ns()));
-        Ok(())
-    }
-
     fn disaster(&mut self, subject: &mut Subject) -> Result<()> {
         std::fs::remove_dir_all(self.place("scratch")).context("cannot remove the scratch directory")?;
         if let Some((ended, backup)) =
@@ -380,26 +375,37 @@ impl<'a> Drill<'a> {
     /// True when there is something to serve.
     fn restore(&mut self, restored: &mut Subject) -> Result<bool> {
         let started = self.board.enter("restore");
-        let mut watch = self.watch(self.place("restored"), None);
-        let artifact = self.place("artifact");
-        let mut context = RestoreContext {
-            artifact: &artifact,
-            subject: restored,
-            settings: &self.plan.settings,
-            scenario_directory: &self.scenario.directory,
-            moments: self.moments(),
-            watch: &mut watch,
-            tools: self.tools(),
-            program: self.program.as_ref(),
-        };
-        let halt = self.strategy.restore(&mut context).err();
+        let (restoring, output) = self.restore_into(restored, self.place("restored"), self.moments());
+        let halt = restoring.err();
         if let Some(Halt::Error(error)) = halt {
             return Err(error);
         }
         let succeeded = halt.is_none();
         let seconds = seconds_between(started, now_ns());
-        self.restore = Some(RestoreOutcome { seconds, halt, output: watch.output, served: None });
+        self.restore = Some(RestoreOutcome { seconds, halt, output, served: None });
         Ok(succeeded)
+    }
+
+    /// Has the strategy restore its artifact, and gives what its commands printed last.
+    fn restore_into(
+        &self,
+        restored: &mut Subject,
+        place: PathBuf,
+        moments: Moments,
+    ) -> (Result<(), Halt>, String) {
+        let mut watch = self.watch(place, None);
+        let mut context = RestoreContext {
+            artifact: &self.place("artifact"),
+            subject: restored,
+            settings: &self.plan.settings,
+            scenario_directory: &self.scenario.directory,
+            moments,
+            watch: &mut watch,
+            tools: self.tools(),
+            program: self.program.as_ref(),
+        };
+        let outcome = self.strategy.restore(&mut context);
+        (outcome, watch.output)
     }
 
     fn serve(&mut self, restored: &mut Subject) -> Result<()> {

@@ -132,6 +132,9 @@ pub struct Trial {
     pub backup: Option<Backup>,
     /// What the backup did to the application; null when there is nothing to compare.
     pub impact: Option<Impact>,
+    /// Restores in the tail, while the application ran, where the variant asked for them.
+    #[serde(default)]
+    pub live_restores: Vec<LiveRestore>,
     /// The way back; null when there was nothing to restore.
     pub restore: Option<Restore>,
     /// What was lost; null when nothing was restored.
@@ -335,6 +338,19 @@ pub struct Restore {
     /// What the strategy's commands printed last; null when they printed nothing.
     #[serde(default)]
     pub output: Option<String>,
+}
+
+/// A restore in the tail, while the application ran, of what had been shipped by then.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LiveRestore {
+    /// Seconds after provisioning began.
+    pub at_seconds: f64,
+    /// From the call until the data was complete and durable.
+    pub seconds: f64,
+    /// What it lacked, as if the disaster had come with the call; null when the rows could not be read.
+    pub recovery_point: Option<RecoveryPoint>,
+    /// What its checks came to.
+    pub verification: Verification,
 }
 
 /// What the restored database lacks.

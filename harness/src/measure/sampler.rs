@@ -54,11 +54,16 @@ impl Board {
         self.state().remaining = remaining;
     }
 
+    /// A moment, in seconds after the trial started.
+    pub fn at_seconds(&self, at_ns: u64) -> f64 {
+        seconds_between(self.started_ns, at_ns)
+    }
+
     /// When each phase began.
     pub fn phases(&self) -> Vec<PhaseStart> {
         let start = |(phase, at): &(&'static str, u64)| PhaseStart {
             phase: (*phase).to_owned(),
-            at_seconds: seconds_between(self.started_ns, *at),
+            at_seconds: self.at_seconds(*at),
         };
         self.state().phases.iter().map(start).collect()
     }
@@ -123,7 +128,7 @@ fn take(
     let mut state = board.state();
     let phase = state.phases.last().map_or("provision", |(phase, _)| phase);
     let backup_remaining = state.remaining.as_ref().and_then(Remaining::get);
-    let seconds = seconds_between(board.started_ns, now_ns);
+    let seconds = board.at_seconds(now_ns);
     state.samples.push(Sample {
         at_seconds: seconds,
         phase: phase.to_owned(),

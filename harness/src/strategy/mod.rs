@@ -111,6 +111,17 @@ pub trait Strategy: Sync {
         self.tools(engine).iter().find_map(Tool::missing)
     }
 
+    /// How often the artifact is restored in the tail of a trial, while the application runs and the artifact grows:
+    /// what ships has to be good at every moment, and not only at the last.
+    fn live_restores(&self, _settings: &Settings) -> u32 {
+        0
+    }
+
+    /// Size of the artifact and of what else it keeps, at most, as a multiple of the database: only plans use it.
+    fn artifact_copies(&self) -> f64 {
+        1.0
+    }
+
     /// What it is held to with these settings.
     fn promise(&self, _settings: &Settings) -> Promise {
         self.card().promise

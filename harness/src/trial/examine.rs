@@ -3,7 +3,7 @@
 use anyhow::Context;
 use reports::record::Check;
 
-use super::{Drill, stage};
+use super::{Drill, Moments, stage};
 use crate::configuration;
 use crate::error::{Error, Result};
 use crate::process::Account;
@@ -16,6 +16,7 @@ impl Drill<'_> {
     pub(super) fn verify(&mut self, restored: &mut Subject) -> Result<()> {
         self.board.enter("verify");
         self.verify_database(restored)?;
+        self.verify_live_restores()?;
         self.verify_configuration()
     }
 
@@ -49,7 +50,7 @@ impl Drill<'_> {
                 return Ok(());
             }
         }
-        let request = self.request(restored.location());
+        let request = self.request(restored.location(), &self.moments());
         let job = Job::Verify { request: Box::new(request), dataset: self.plan.dataset.clone() };
         match self.launcher.work(Account::Harness, &job, &mut |_| {}) {
             Ok(report) => self.take(report),
@@ -73,9 +74,9 @@ impl Drill<'_> {
         self.verified = Some(report);
     }
 
-    fn request(&self, database: verify::Database) -> verify::Request {
+    pub(super) fn request(&self, database: verify::Database, moments: &Moments) -> verify::Request {
         let backup = self.backup.as_ref().expect("only a backup is restored");
-        let kept = self.strategy.kept(&self.plan.settings, &self.moments());
+        let kept = self.strategy.kept(&self.plan.settings, moments);
         verify::Request {
             database,
             ledger: self.ledger(),
@@ -87,7 +88,7 @@ impl Drill<'_> {
             without_never_completed: self.strategy.leaves_out_never_completed(),
             never_written: self.never_written.clone().unwrap_or_default(),
             backup_completed_ns: backup.durable_ns.unwrap_or(backup.span.to_ns),
-            disaster_ns: self.disaster_ns,
+            disaster_ns: moments.disaster_ns,
         }
     }
 
@@ -102,7 +103,8 @@ impl Drill<'_> {
             Engine::Sqlite => stage::recover(lost.data())?,
             Engine::Mysql => lost.server_mut()?.start()?,
         }
-        let request = verify::Request { without_never_completed: false, ..self.request(lost.location()) };
+        let request = self.request(lost.location(), &self.moments());
+        let request = verify::Request { without_never_completed: false, ..request };
         let job = Job::Unwritten { request: Box::new(request), dataset: self.plan.dataset.clone() };
         self.launcher.work(Account::Harness, &job, &mut |_| {}).map(Some)
     }

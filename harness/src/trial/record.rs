@@ -39,6 +39,7 @@ impl Drill<'_> {
             restore: self.restore.as_ref().and_then(|restore| restore.halt.as_ref()),
             served: self.restore.as_ref().and_then(|restore| restore.served.as_ref()),
             verified: self.verified.as_ref(),
+            live: self.live_reports(),
             verifier_error: self.verifier_error.as_deref(),
         };
         let (verdict, reason) = judged.verdict();
@@ -49,6 +50,7 @@ impl Drill<'_> {
             trial.backup = Some(self.backup_record(backup, &impact));
             trial.impact = Some(impact);
         }
+        trial.live_restores = self.live_records();
         trial.restore = self.restore.as_ref().filter(|restore| restore.halt.is_none()).map(|restore| {
             let recovery_seconds = restore.served.as_ref().and_then(|served| served.as_ref().ok().copied());
             let output = self.output(&restore.output);
@@ -244,6 +246,7 @@ impl Drill<'_> {
             phases: Vec::new(),
             backup: None,
             impact: None,
+            live_restores: Vec::new(),
             restore: None,
             recovery_point: None,
             verification: None,

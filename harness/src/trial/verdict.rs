@@ -24,6 +24,8 @@ pub struct Evidence<'a> {
     pub served: Option<&'a Result<f64, String>>,
     /// The verifier's report.
     pub verified: Option<&'a verify::Report>,
+    /// Its reports on what was restored while the application ran, each with what it is called.
+    pub live: Vec<(String, &'a verify::Report)>,
     /// How the verifier crashed.
     pub verifier_error: Option<&'a str>,
 }
@@ -61,11 +63,19 @@ impl Evidence<'_> {
                 format!("all is there, but the restored subject does not serve: {error}"),
             );
         }
-        if let Some(unmade) = unmade_check(report) {
+        let all = || {
+            let live = self.live.iter().map(|(name, report)| (name.as_str(), *report));
+            std::iter::once(("", report)).chain(live)
+        };
+        if let Some(unmade) =
+            all().find_map(|(name, report)| Some(format!("{name}{}", unmade_check(report)?)))
+        {
             return (Verdict::Unverified, unmade);
         }
-        if report.verification.loss == Some(Check::Fail) {
-            return (Verdict::Lossy, first_findings(report, "a promised write is missing"));
+        if let Some((name, report)) = all().find(|(_, report)| report.verification.loss == Some(Check::Fail))
+        {
+            let findings = first_findings(report, "a promised write is missing");
+            return (Verdict::Lossy, format!("{name}{findings}"));
         }
         (Verdict::Restorable, "all checks passed".into())
     }
@@ -78,7 +88,12 @@ impl Evidence<'_> {
             Some(Err(error)) if !failed.is_empty() => {
                 format!("the restored database does not serve: {error}; {failed}")
             }
-            _ => failed,
+            _ if !failed.is_empty() => failed,
+            _ => {
+                let mut live = self.live.iter().map(|(name, report)| (name, failed_checks(report)));
+                let wrong = live.find(|(_, failed)| !failed.is_empty());
+                wrong.map(|(name, failed)| format!("{name}{failed}")).unwrap_or_default()
+            }
         }
     }
 
@@ -186,6 +201,7 @@ mod tests {
             restore: None,
             served: Some(&served),
             verified: None,
+            live: Vec::new(),
             verifier_error: None,
         };
         change(&mut report, &mut evidence);
@@ -230,6 +246,7 @@ mod tests {
                 restore: None,
                 served: Some(served),
                 verified: Some(&report),
+                live: Vec::new(),
                 verifier_error: None,
             };
             evidence.verdict().0
@@ -244,6 +261,36 @@ mod tests {
         assert_eq!(verdict(|report, _| report.verification.configuration = pass), Verdict::Restorable);
         let fail = Some(Check::Fail);
         assert_eq!(verdict(|report, _| report.verification.configuration = fail), Verdict::Corrupt);
+    }
+
+    #[test]
+    fn what_was_restored_earlier_counts_as_what_was_restored_at_last() {
+        let verdict_of = |change: fn(&mut verify::Report)| {
+            let (report, mut live) = (right(), right());
+            change(&mut live);
+            let served = Ok(1.0);
+            let evidence = Evidence {
+                acknowledged: true,
+                died: None,
+                offered: Offered { writes_per_second: None, late_share: 0.0, refused_share: 0.0 },
+                errors_allowed: 0.1,
+                backup: None,
+                restore: None,
+                served: Some(&served),
+                verified: Some(&report),
+                live: vec![("restore 1 of 2: ".into(), &live)],
+                verifier_error: None,
+            };
+            let (verdict, reason) = evidence.verdict();
+            format!("{verdict}: {reason}")
+        };
+        assert_eq!(verdict_of(|_| {}), "restorable: all checks passed");
+        let lossy = verdict_of(|live| live.verification.loss = Some(Check::Fail));
+        assert_eq!(lossy, "lossy: restore 1 of 2: a promised write is missing");
+        let unmade = verdict_of(|live| live.verification.content = None);
+        assert_eq!(unmade, "unverified: restore 1 of 2: the check 'content' could not be made");
+        let corrupt = verdict_of(|live| live.verification.order = Some(Check::Fail));
+        assert!(corrupt.starts_with("corrupt: restore 1 of 2: the strategy said success"), "{corrupt}");
     }
 
     #[test]
@@ -269,6 +316,7 @@ mod tests {
                 restore: None,
                 served: None,
                 verified: None,
+                live: Vec::new(),
                 verifier_error: None,
             };
             let (verdict, reason) = evidence.verdict();

@@ -3,6 +3,7 @@
 mod evidence;
 mod machine;
 mod reading;
+mod shipping;
 mod summary;
 mod text;
 mod viability;
@@ -15,6 +16,7 @@ pub fn markdown(results: &Results) -> String {
     let mut blocks = summary::blocks(results);
     blocks.extend(machine::blocks(results));
     blocks.extend(comparison_blocks(results));
+    blocks.extend(shipping::blocks(&results.trials));
     blocks.extend(evidence::blocks(results));
     blocks.extend(viability::blocks(results));
     blocks.extend(reading::blocks(results));

@@ -1,0 +1,112 @@
+//! The tail, with restores of what ships while the application runs, and step 9 for each of them.
+
+use std::time::Instant;
+
+use reports::record;
+
+use super::{Drill, Moments};
+use crate::error::{Error, Result};
+use crate::measure::clock::{now_ns, seconds_between};
+use crate::process::Account;
+use crate::strategy::watch::Halt;
+use crate::subject::Subject;
+use crate::verify;
+use crate::worker::Job;
+
+/// A database that was restored while the application ran.
+pub(super) struct LiveRestore {
+    /// What runs on it, if it is asked to.
+    subject: Subject,
+    /// The call.
+    at_ns: u64,
+    seconds: f64,
+    /// Once it was verified.
+    report: Option<verify::Report>,
+}
+
+impl Drill<'_> {
+    /// The workload alone, and in between as many restores as the variant asks for.
+    pub(super) fn tail(&mut self, subject: &Subject) -> Result<()> {
+        let from_ns = self.board.enter("tail");
+        let before = self.shipped();
+        let restores = self.strategy.live_restores(&self.plan.settings);
+        let pause_seconds = self.scenario.trial.tail_seconds / f64::from(restores + 1);
+        for number in 1..=restores {
+            self.wait(subject, pause_seconds)?;
+            if !self.restore_live(number)? {
+                break;
+            }
+        }
+        self.wait(subject, pause_seconds)?;
+        let after = before.zip(self.shipped());
+        self.shipping_cpu_share = after
+            .map(|(before, after)| after.since(&before).cpu_seconds / seconds_between(from_ns, now_ns()));
+        Ok(())
+    }
+
+    /// True when there is a restored database. One that cannot be made is a backup that failed.
+    fn restore_live(&mut self, number: u32) -> Result<bool> {
+        let name = format!("live-restore-{number}");
+        let place = self.place(&name);
+        std::fs::create_dir(&place).map_err(|error| anyhow::anyhow!("cannot make a directory: {error}"))?;
+        let mut restored = self.stage(&name)?;
+        let (at_ns, began) = (now_ns(), Instant::now());
+        let moments = Moments { disaster_ns: at_ns, ..self.moments() };
+        match self.restore_into(&mut restored, place, moments).0 {
+            Ok(()) => {
+                let seconds = began.elapsed().as_secs_f64();
+                self.live_restores.push(LiveRestore { subject: restored, at_ns, seconds, report: None });
+                Ok(true)
+            }
+            Err(Halt::Error(error)) => Err(error),
+            Err(halt) => {
+                let halt = match halt {
+                    Halt::Failed(message) => {
+                        Halt::Failed(format!("restore {number} while the application ran: {message}"))
+                    }
+                    other => other,
+                };
+                self.backup.as_mut().expect("a tail follows a backup").halt = Some(halt);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Holds each of them against the ledger, as if the disaster had come when it was asked for.
+    pub(super) fn verify_live_restores(&mut self) -> Result<()> {
+        let mut live_restores = std::mem::take(&mut self.live_restores);
+        for live in &mut live_restores {
+            let moments = Moments { disaster_ns: live.at_ns, ..self.moments() };
+            let request = self.request(live.subject.location(), &moments);
+            let job = Job::Verify { request: Box::new(request), dataset: self.plan.dataset.clone() };
+            match self.launcher.work(Account::Harness, &job, &mut |_| {}) {
+                Ok(report) => live.report = Some(report),
+                Err(Error::Interrupted) => return Err(Error::Interrupted),
+                Err(error) => self.verifier_error = Some(error.to_string()),
+            }
+        }
+        self.live_restores = live_restores;
+        Ok(())
+    }
+
+    /// What was found in them, each with what it is called in a reason.
+    pub(super) fn live_reports(&self) -> Vec<(String, &verify::Report)> {
+        let all = self.live_restores.len();
+        let reports = self.live_restores.iter().zip(1..).filter_map(|(live, number)| {
+            let name = format!("restore {number} of {all} while the application ran: ");
+            Some((name, live.report.as_ref()?))
+        });
+        reports.collect()
+    }
+
+    pub(super) fn live_records(&self) -> Vec<record::LiveRestore> {
+        let verified = self.live_restores.iter().filter_map(|live| Some((live, live.report.as_ref()?)));
+        let record = |(live, report): (&LiveRestore, &verify::Report)| record::LiveRestore {
+            at_seconds: self.board.at_seconds(live.at_ns),
+            seconds: live.seconds,
+            recovery_point: report.recovery_point.clone(),
+            verification: report.verification.clone(),
+        };
+        verified.map(record).collect()
+    }
+}
