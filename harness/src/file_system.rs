@@ -1,7 +1,10 @@
 //! File systems that the harness makes for a trial: in a sparse file, mounted over a loop device, gone afterwards.
 //!
 //! `mount -o loop` leaves the loop device to the mount: the kernel gives it back with the last use of the mount, however
-//! that comes about. So a mount is all that a killed run can leave, and it is found by where it is.
+//! that comes about. So a mount is all that a killed run can leave, and it is found by where it is. What LVM and ZFS keep
+//! besides is found by the note of it.
+
+mod volume;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -19,6 +22,8 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::process::{Account, Group, Launcher, TICK};
 use crate::strategy::tool::{BTRFS, CP, Tool};
+use volume::{LVM, Noted, ZPOOL};
+pub use volume::{QUIET_LVM, Volume, VolumeSnapshot};
 
 /// Where the data of a trial lies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -31,8 +36,12 @@ pub enum FileSystem {
     Btrfs,
     /// On an ext4 of its own.
     Ext4,
+    /// On an ext4 on a logical volume of its own, with room for snapshots in its group.
+    Lvm,
     /// On an XFS of its own.
     Xfs,
+    /// On a ZFS of its own: a pool of one file.
+    Zfs,
 }
 
 const MKFS_BTRFS: Tool =
@@ -55,15 +64,26 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 impl FileSystem {
     /// Those that the harness makes.
-    pub const MADE: [FileSystem; 3] = [FileSystem::Btrfs, FileSystem::Ext4, FileSystem::Xfs];
+    pub const MADE: [FileSystem; 5] =
+        [FileSystem::Btrfs, FileSystem::Ext4, FileSystem::Lvm, FileSystem::Xfs, FileSystem::Zfs];
 
-    /// The name in scenarios; for those that are made, also the kernel's.
+    /// The name in scenarios.
     pub fn name(self) -> &'static str {
         match self {
             FileSystem::Disk => "disk",
             FileSystem::Btrfs => "btrfs",
             FileSystem::Ext4 => "ext4",
+            FileSystem::Lvm => "lvm",
             FileSystem::Xfs => "xfs",
+            FileSystem::Zfs => "zfs",
+        }
+    }
+
+    /// The type that it is mounted as.
+    fn kind(self) -> &'static str {
+        match self {
+            FileSystem::Lvm => FileSystem::Ext4.name(),
+            other => other.name(),
         }
     }
 
@@ -72,8 +92,9 @@ impl FileSystem {
         match self {
             FileSystem::Disk => None,
             FileSystem::Btrfs => Some(&MKFS_BTRFS),
-            FileSystem::Ext4 => Some(&MKFS_EXT4),
+            FileSystem::Ext4 | FileSystem::Lvm => Some(&MKFS_EXT4),
             FileSystem::Xfs => Some(&MKFS_XFS),
+            FileSystem::Zfs => Some(&ZPOOL),
         }
     }
 
@@ -85,9 +106,11 @@ impl FileSystem {
     /// Disk space for this much data, at the most: a file system of its own keeps some for itself, and what is copied
     /// when it is written takes its place for a while.
     pub fn disk_bytes(self, data_bytes: u64) -> u64 {
-        match self.maker() {
-            None => data_bytes,
-            Some(_) => data_bytes * 3 / 2 + BYTES_MIN,
+        match self {
+            FileSystem::Disk => data_bytes,
+            // Its group has room for a snapshot of it, too.
+            FileSystem::Lvm => data_bytes * 5 / 2 + BYTES_MIN,
+            _ => data_bytes * 3 / 2 + BYTES_MIN,
         }
     }
 
@@ -122,7 +145,11 @@ impl FileSystem {
         if !Path::new("/dev/loop-control").exists() {
             return Some("there is no /dev/loop-control: load the kernel's module 'loop'".into());
         }
-        self.maker().into_iter().chain([&MOUNT, &LOSETUP]).find_map(Tool::missing)
+        // A ZFS in user space does not tell its version.
+        let is_untold = |tool: &&Tool| tool.command == ZPOOL.command && tool.path().is_some();
+        let lvm = (self == FileSystem::Lvm).then_some(&LVM);
+        let tools = self.maker().into_iter().chain(lvm).chain([&MOUNT, &LOSETUP]);
+        tools.filter(|tool| !is_untold(tool)).find_map(Tool::missing)
     }
 }
 
@@ -130,6 +157,8 @@ impl FileSystem {
 pub struct Mounted {
     point: PathBuf,
     image: PathBuf,
+    /// What it lies on, where that has to be removed by hand.
+    noted: Option<Noted>,
 }
 
 impl Mounted {
@@ -153,7 +182,8 @@ impl Mounted {
         // As the kernel's table of mounts is going to call it.
         let directory = launcher.work_directory().canonicalize().context("there is no work directory")?;
         // Before anything is there, so that whatever happens is undone.
-        let mounted = Mounted { point: directory.join(name), image: directory.join(format!("{name}.image")) };
+        let image = directory.join(format!("{name}.image"));
+        let mut mounted = Mounted { point: directory.join(name), image, noted: None };
         let files = || {
             File::create_new(&mounted.image)?.set_len(bytes)?;
             std::fs::create_dir(&mounted.point)
@@ -166,10 +196,23 @@ impl Mounted {
         Ok(mounted)
     }
 
-    fn fill(&self, kind: FileSystem, maker: &Tool, launcher: &Launcher) -> Result<()> {
-        let quietly: &[&str] = if kind == FileSystem::Ext4 { &["-q", "-F"] } else { &["-q"] };
-        run(launcher, command(maker, quietly, &[&self.image]))?;
-        run(launcher, command(&MOUNT, &["-o", "loop", "-t", kind.name()], &[&self.image, &self.point]))?;
+    fn fill(&mut self, kind: FileSystem, maker: &Tool, launcher: &Launcher) -> Result<()> {
+        if kind == FileSystem::Zfs {
+            self.noted = Some(volume::make_pool(launcher, &self.image, &self.point)?);
+            return Ok(());
+        }
+        let mut device = self.image.clone();
+        let mut options: &[&str] = &["-o", "loop"];
+        if kind == FileSystem::Lvm {
+            let (noted, volume) = volume::make_logical_volume(launcher, &self.image)?;
+            (self.noted, device, options) = (Some(noted), volume, &[]);
+        }
+        let quietly: &[&str] = if kind.kind() == "ext4" { &["-q", "-F"] } else { &["-q"] };
+        run(launcher, command(maker, quietly, &[&device]))?;
+        run(launcher, command(&MOUNT, &[options, &["-t", kind.kind()]].concat(), &[&device, &self.point]))?;
+        if kind == FileSystem::Lvm {
+            return Ok(());
+        }
         let device = mounts()?.into_iter().find(|mount| mount.point == self.point).map(|mount| mount.source);
         let device = device.context("a mount that was just made is gone")?;
         // Or the disk would cache everything a second time: what was put out of the cache would still be in memory.
@@ -181,6 +224,7 @@ impl Drop for Mounted {
     fn drop(&mut self) {
         // What cannot be undone now is found by the next start.
         let _ = sweep(&self.point);
+        self.noted.take();
         let _ = std::fs::remove_dir(&self.point);
         let _ = std::fs::remove_file(&self.image);
     }
@@ -188,7 +232,14 @@ impl Drop for Mounted {
 
 fn command(tool: &Tool, words: &[&str], paths: &[&Path]) -> Command {
     let mut command = Command::new(tool.command);
-    command.args(words).args(paths).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let (name, value) = QUIET_LVM;
+    command
+        .env(name, value)
+        .args(words)
+        .args(paths)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     command
 }
 
@@ -201,10 +252,11 @@ fn run(launcher: &Launcher, command: Command) -> Result<()> {
     Ok(())
 }
 
-/// Unmounts whatever is mounted in a directory, the innermost first, and counts it.
+/// Unmounts whatever is mounted in a directory, the innermost first, and counts it; then removes what LVM and ZFS keep
+/// there.
 ///
 /// # Errors
-/// [`Error::Environment`] when something cannot be unmounted.
+/// [`Error::Environment`] when something cannot be unmounted or removed.
 pub fn sweep(directory: &Path) -> Result<usize> {
     let mut points: Vec<PathBuf> = mounts()?.into_iter().map(|mount| mount.point).collect();
     points.retain(|point| point.starts_with(directory));
@@ -214,6 +266,7 @@ pub fn sweep(directory: &Path) -> Result<usize> {
             Error::Environment(format!("cannot unmount {}: {}", point.display(), error.desc()))
         })?;
     }
+    volume::sweep_noted(directory)?;
     Ok(points.len())
 }
 
@@ -244,6 +297,8 @@ pub fn reflinks_work(directory: &Path) -> std::io::Result<bool> {
 pub struct Mount {
     /// Where it is.
     pub point: PathBuf,
+    /// What of the file system is there: all of it, or a directory of it.
+    pub root: PathBuf,
     /// The type of the file system, as the kernel names it.
     pub kind: String,
     /// What is mounted: a device, where it is one.
@@ -267,13 +322,15 @@ fn mounts() -> Result<Vec<Mount>> {
     Ok(table.split(|byte| *byte == b'\n').filter_map(parse).collect())
 }
 
-/// A line of proc_pid_mountinfo(5): the fifth word is the place, and after a dash come type and source.
+/// A line of proc_pid_mountinfo(5): the fourth word is the root and the fifth the place, and after a dash come type and
+/// source.
 fn parse(line: &[u8]) -> Option<Mount> {
     let mut words = line.split(|byte| *byte == b' ');
-    let point = PathBuf::from(unescaped(words.nth(4)?));
+    let root = PathBuf::from(unescaped(words.nth(3)?));
+    let point = PathBuf::from(unescaped(words.next()?));
     words.find(|word| *word == b"-")?;
     let mut word = || Some(unescaped(words.next()?).to_string_lossy().into_owned());
-    Some(Mount { point, kind: word()?, source: word()? })
+    Some(Mount { point, root, kind: word()?, source: word()? })
 }
 
 /// The kernel writes blanks and backslashes as octal numbers.
@@ -298,9 +355,12 @@ mod tests {
     #[test]
     fn a_mount_is_read_from_the_kernels_table() {
         let line =
-            b"36 35 98:0 / /a\\040b/\\134c rw,noatime shared:1 master:2 - ext4 /dev/loop\\0110 rw,discard";
+            b"36 35 98:0 /below /a\\040b/\\134c rw,noatime shared:1 master:2 - ext4 /dev/loop\\0110 rw,discard";
         let mount = parse(line).unwrap();
-        assert_eq!(mount.point, Path::new("/a b/\\c"));
+        assert_eq!(
+            (mount.point.as_path(), mount.root.as_path()),
+            (Path::new("/a b/\\c"), Path::new("/below"))
+        );
         assert_eq!((mount.kind.as_str(), mount.source.as_str()), ("ext4", "/dev/loop\t0"));
         assert_eq!(unescaped(b"/plain\\4/\\"), "/plain\\4/\\");
         assert!(parse(b"").is_none() && parse(b"1 2 3:4 / /without rw ext4").is_none());

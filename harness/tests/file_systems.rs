@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use harness::error::Error;
-use harness::file_system::{FileSystem, Mounted, mount_of, sweep};
+use harness::file_system::{FileSystem, Mounted, Volume, VolumeSnapshot, mount_of, sweep};
 use harness::measure::extents;
 use harness::process::{Cancel, Launcher};
 use tempfile::TempDir;
@@ -32,9 +33,21 @@ impl Place {
     fn make(&self, kind: FileSystem) -> Option<Mounted> {
         kind.obstacle(&self.launcher()).unwrap().is_none().then(|| {
             let made = Mounted::make(kind, &self.launcher(), "disk", BYTES).unwrap();
-            assert_eq!(mount_of(made.point()).unwrap().kind, kind.name());
+            let mounted = mount_of(made.point()).unwrap().kind;
+            match kind {
+                FileSystem::Lvm => assert_eq!(mounted, "ext4"),
+                // The one in user space calls itself otherwise.
+                FileSystem::Zfs => assert!(mounted == "zfs" || mounted == "fuse.zfs", "{mounted}"),
+                _ => assert_eq!(mounted, kind.name()),
+            }
             made
         })
+    }
+
+    /// Number of notes of what LVM and ZFS keep.
+    fn notes(&self) -> usize {
+        let entries = std::fs::read_dir(self.directory.path()).unwrap().flatten();
+        entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "volume")).count()
     }
 
     fn assert_clean(&self) {
@@ -66,8 +79,10 @@ fn each_kind_is_mounted_used_and_gone_when_dropped() {
         std::fs::write(made.point().join("live/file"), "content").unwrap();
         let device = mount_of(made.point()).unwrap().source;
         let name = Path::new(&device).file_name().unwrap();
-        let direct = std::fs::read_to_string(Path::new("/sys/block").join(name).join("loop/dio")).unwrap();
-        assert_eq!(direct.trim(), "1", "everything would be cached twice");
+        // What lies on a loop device itself, and not on what is between.
+        let direct = std::fs::read_to_string(Path::new("/sys/block").join(name).join("loop/dio"));
+        assert_eq!(direct.is_err(), matches!(kind, FileSystem::Lvm | FileSystem::Zfs));
+        assert_eq!(direct.as_deref().unwrap_or("1").trim(), "1", "everything would be cached twice");
         drop(made);
         place.assert_clean();
     }
@@ -87,15 +102,63 @@ fn a_panic_leaves_nothing() {
 
 #[test]
 fn what_was_never_dropped_is_swept() {
-    let place = Place::new();
-    let Some(made) = place.make(FileSystem::Xfs) else { return };
-    std::mem::forget(made);
-    let root = place.directory.path().canonicalize().unwrap();
-    assert_eq!(sweep(&root).unwrap(), 1);
-    assert_eq!(sweep(&root).unwrap(), 0);
-    std::fs::remove_file(root.join("disk.image")).unwrap();
-    std::fs::remove_dir(root.join("disk")).unwrap();
-    place.assert_clean();
+    for kind in [FileSystem::Xfs, FileSystem::Lvm, FileSystem::Zfs] {
+        let place = Place::new();
+        let Some(made) = place.make(kind) else { continue };
+        std::mem::forget(made);
+        let root = place.directory.path().canonicalize().unwrap();
+        assert_eq!(sweep(&root).unwrap(), 1);
+        assert_eq!(sweep(&root).unwrap(), 0);
+        std::fs::remove_file(root.join("disk.image")).unwrap();
+        std::fs::remove_dir(root.join("disk")).unwrap();
+        place.assert_clean();
+    }
+}
+
+#[test]
+fn a_snapshot_of_a_volume_holds_one_moment_and_is_gone_when_dropped() {
+    for kind in [FileSystem::Lvm, FileSystem::Zfs] {
+        let place = Place::new();
+        let Some(made) = place.make(kind) else { continue };
+        drop(snapshot_of(&place, &made));
+        assert_eq!(place.notes(), 1, "that of what the snapshot was made of");
+        drop(made);
+        place.assert_clean();
+    }
+}
+
+#[test]
+fn a_snapshot_of_a_volume_that_was_never_dropped_is_swept() {
+    for kind in [FileSystem::Lvm, FileSystem::Zfs] {
+        let place = Place::new();
+        let Some(made) = place.make(kind) else { continue };
+        std::mem::forget(snapshot_of(&place, &made));
+        std::mem::forget(made);
+        assert_eq!(place.notes(), 2);
+        let root = place.directory.path().canonicalize().unwrap();
+        assert_eq!(sweep(&root).unwrap(), 2);
+        assert_eq!(place.notes(), 0);
+        std::fs::remove_file(root.join("disk.image")).unwrap();
+        for point in ["disk", "snapshot-of-the-volume"] {
+            std::fs::remove_dir(root.join(point)).unwrap();
+        }
+        place.assert_clean();
+    }
+}
+
+/// Makes one, changes what it was made of, and looks at it.
+fn snapshot_of(place: &Place, made: &Mounted) -> VolumeSnapshot {
+    let file = made.point().join("file");
+    std::fs::write(&file, "before").unwrap();
+    let volume = Volume::of(&mount_of(made.point()).unwrap()).unwrap();
+    assert_eq!(volume.obstacle(), None);
+    let snapshot = volume.snapshot(&place.launcher()).unwrap();
+    let command = snapshot.command();
+    assert!(Command::new(&command[0]).args(&command[1..]).status().unwrap().success());
+    std::fs::write(&file, "after").unwrap();
+    let kept = snapshot.mount(&place.launcher()).unwrap().join("file");
+    assert_eq!(std::fs::read_to_string(kept).unwrap(), "before");
+    snapshot
 }
 
 #[test]

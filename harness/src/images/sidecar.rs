@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bollard::Docker;
-use bollard::query_parameters::BuildImageOptionsBuilder;
+use bollard::query_parameters::{BuildImageOptionsBuilder, PruneImagesOptionsBuilder};
 use futures_util::StreamExt;
 use tokio_tar::{Builder, Header};
 use xxhash_rust::xxh3::xxh3_64;
@@ -21,6 +21,8 @@ use crate::process::{Launcher, TICK};
 pub(super) const REPOSITORY: &str = "backup-drill/sidecar";
 
 const CONTAINERFILE: &str = "Containerfile";
+/// What the Containerfile labels the stage with that no image is made of.
+const TEST_STAGE: &str = "backup-sidecar.stage=test";
 /// The client gives up on requests that take longer.
 const BUILD_TIMEOUT: Duration = Duration::from_secs(3600);
 /// Lines of a failed build that its error shows: those of the tests that failed are among the last.
@@ -64,7 +66,9 @@ pub(super) fn obtain(
     if let Some(image) = look(docker, tools)? {
         return Ok(image);
     }
-    build(docker, tools, FILES, launcher, observer)?;
+    let built = build(docker, tools, FILES, launcher, observer);
+    prune(docker)?;
+    built?;
     look(docker, tools)?.ok_or_else(|| anyhow::anyhow!("an image that was just built is not there").into())
 }
 
@@ -117,6 +121,15 @@ fn build(
             Ok(None) => return Ok(()),
         }
     }
+}
+
+/// Removes what builds have left of the stage of the tests.
+fn prune(docker: &Docker) -> Result<()> {
+    let filters = HashMap::from([("dangling", vec!["true"]), ("label", vec![TEST_STAGE])]);
+    let options = PruneImagesOptionsBuilder::new().filters(&filters).build();
+    block_on(docker.prune_images(Some(options)))
+        .map_err(|error| Error::Environment(format!("cannot remove unused images: {}", reason(&error))))?;
+    Ok(())
 }
 
 /// A tar archive of files; scripts can be executed.
@@ -198,5 +211,10 @@ mod tests {
         };
         assert!(message.contains("not ok 1 wrong"), "{message}");
         assert_eq!(local::inspect(&docker, &reference(&tools, files)).unwrap(), None);
+        prune(&docker).unwrap_or_else(|error| panic!("{error}"));
+        let labelled = HashMap::from([("label", vec![TEST_STAGE])]);
+        let options = bollard::query_parameters::ListImagesOptionsBuilder::new().filters(&labelled).build();
+        let left = block_on(docker.list_images(Some(options))).unwrap();
+        assert!(left.is_empty(), "{left:?}");
     }
 }

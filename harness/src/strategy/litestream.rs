@@ -1,7 +1,8 @@
 //! `litestream`: the real Litestream, which ships every change of a live database to a replica.
 //!
-//! The backup begins with the start of `litestream replicate`, so its seconds and its effect on the writers are those of
-//! the first snapshot; what shipping costs afterwards shows in the tail. The replica is a directory. From version 0.5 on
+//! The backup begins with the start of `litestream replicate`, so its seconds are those of the first snapshot, and its
+//! effect on the writers is that of the snapshot and of catching up with what was written meanwhile; what shipping costs
+//! afterwards shows in the tail. The replica is a directory. From version 0.5 on
 //! it has another format; the configuration file below is one that both understand. See <https://litestream.io>.
 
 mod settings;
@@ -134,8 +135,11 @@ impl Strategy for Litestream {
         let lag = settings.lag();
         await_replica(context, lag)?;
         context.watch.make_durable()?;
+        // Nothing is shipped while a snapshot is made: its promise holds once it has caught up with that.
+        await_replica(context, lag)?;
         if settings.restart {
             context.watch.output = restart(context)?;
+            await_replica(context, lag)?;
             await_replica(context, lag)?;
         }
         Ok(())

@@ -3,7 +3,9 @@
 //! A btrfs subvolume is kept as a whole: what comes back is what a power cut at that moment would have left. Reflinks
 //! are made file by file, so a transaction is held meanwhile. With one that reads, SQLite neither begins its log anew nor
 //! moves later changes from it into the database; in delete mode it does not write to the database at all, and the
-//! journal is not needed. See <https://sqlite.org/walformat.html>, btrfs-subvolume(8), and cp(1) on `--reflink`.
+//! journal is not needed. ZFS, and LVM below a file system, keep all that is on it at one moment; that snapshot is copied
+//! out and removed, because a volume that has one is slower, or runs out of space. See
+//! <https://sqlite.org/walformat.html>, btrfs-subvolume(8), cp(1) on `--reflink`, zfs-snapshot(8), and lvcreate(8).
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -16,12 +18,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::tool::{BTRFS, CP};
-use super::watch::Halt;
+use super::watch::{Halt, Watch};
 use super::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, files,
     settings_of, spawn_work,
 };
-use crate::file_system::{Mount, mount_of, reflinks_work};
+use crate::error::{Error, Result};
+use crate::file_system::{Mount, QUIET_LVM, Volume, mount_of, reflinks_work};
 use crate::mysql::{Address, Server};
 use crate::scenario::Engine;
 use crate::worker::Progress;
@@ -56,8 +59,17 @@ impl Default for SnapshotSettings {
 #[serde(rename_all = "kebab-case")]
 enum Mechanism {
     Auto,
-    Subvolume,
+    Lvm,
     Reflink,
+    Subvolume,
+    Zfs,
+}
+
+/// A mechanism that works here.
+enum Way {
+    Subvolume,
+    Reflinks,
+    Volume(Volume),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +118,8 @@ enum Task {
     Subvolume,
     /// Shares the database and what SQLite keeps beside it, one after the other.
     Reflinks { order: Order, pause_ms: u64 },
+    /// Keeps the volume that all of it lies on.
+    Volume { command: Vec<String> },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -126,12 +140,13 @@ impl Strategy for Snapshot {
     fn card(&self) -> Card {
         Card {
             name: "snapshot",
-            summary: "a btrfs subvolume snapshot of the live directory, or reflinks of its files",
+            summary: "what the file system keeps of one moment: a btrfs subvolume, ZFS, LVM, or reflinks of the files",
             engines: &["mysql", "sqlite"],
             kind: Kind::Snapshot,
             promise: Promise {
                 text: "consistent; keeps every write acknowledged before it began; writers wait for what is held, and \
-                       while what they write to is being shared; lies on the same disk as the database",
+                       while what they write to is being shared; lies on the same disk as the database, but for those \
+                       of LVM and ZFS, which are copied out and removed",
                 keeps: Keeps::Earlier,
             },
             settings: &[
@@ -146,7 +161,11 @@ impl Strategy for Snapshot {
                     "MySQL: the lock that is held meanwhile: nothing, instance (LOCK INSTANCE FOR BACKUP) or global \
                      (FLUSH TABLES WITH READ LOCK)",
                 ),
-                ("mechanism", "subvolume, reflink (SQLite only), or auto: whichever keeps the promise here"),
+                (
+                    "mechanism",
+                    "subvolume (btrfs), zfs, reflink (SQLite only), lvm, or auto: the first of these that keeps the \
+                     promise here",
+                ),
                 ("order", "reflinks: which comes first: database-first or wal-first"),
                 ("pause_ms", "reflinks: pause between the two"),
             ],
@@ -174,46 +193,43 @@ impl Strategy for Snapshot {
     }
 
     fn obstacle(&self, engine: Engine, directory: &Path, settings: &Settings) -> Option<String> {
-        let settings: SnapshotSettings = settings_of(settings);
-        let mount = match mount_of(directory) {
-            Ok(mount) => mount,
-            Err(error) => return Some(error.to_string()),
-        };
-        let mut why = Vec::new();
-        if settings.mechanism != Mechanism::Reflink {
-            match no_subvolume(&mount, directory) {
-                None => return BTRFS.missing(),
-                Some(reason) => why.push(reason),
-            }
-        }
-        if settings.mechanism != Mechanism::Subvolume {
-            why.push(no_reflinks(engine, directory, &settings)?);
-        }
-        let unused = volume_manager(&mount)
-            .map(|manager| format!(" (snapshots of {manager} are not among the mechanisms)"))
-            .unwrap_or_default();
-        Some(format!("the data lies on {}{unused}: {}; {ELSEWHERE}", mount.kind, why.join(", and ")))
+        way(engine, directory, &settings_of(settings)).err()
     }
 
     fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
         let settings: SnapshotSettings = context.settings();
-        let data = context.subject.data();
+        let data = context.subject.data().to_owned();
         let directory = data.parent().expect("a database lies in a directory");
-        let no_subvolume = no_subvolume(&mount_of(directory)?, directory).is_some();
-        let task = if no_subvolume || settings.mechanism == Mechanism::Reflink {
-            Task::Reflinks { order: settings.order, pause_ms: settings.pause_ms }
-        } else {
-            Task::Subvolume
-        };
-        let guard = match context.subject.server() {
-            Some(server) => settings.lock.guard(server.address()),
-            None => settings.hold.guard(settings.busy_timeout_ms),
+        let (engine, guard) = match context.subject.server() {
+            Some(server) => (Engine::Mysql, settings.lock.guard(server.address())),
+            None => (Engine::Sqlite, settings.hold.guard(settings.busy_timeout_ms)),
         };
         let target = context.destination.join(SNAPSHOT);
-        let job = json!(Job { data: data.to_owned(), target, guard, task });
-        let child = spawn_work(context.watch, self.card().name, job)?;
-        context.watch.run(vec![child])?;
-        context.watch.make_durable()
+        let make = |watch: &mut Watch, task| {
+            let job = Job { data: data.clone(), target: target.clone(), guard, task };
+            let child = spawn_work(watch, self.card().name, json!(job))?;
+            watch.run(vec![child])
+        };
+        let watch = &mut *context.watch;
+        match way(engine, directory, &settings).map_err(Halt::Failed)? {
+            Way::Subvolume => make(watch, Task::Subvolume)?,
+            Way::Reflinks => {
+                make(watch, Task::Reflinks { order: settings.order, pause_ms: settings.pause_ms })?
+            }
+            Way::Volume(volume) => {
+                let snapshot = volume.snapshot(&watch.launcher)?;
+                make(watch, Task::Volume { command: snapshot.command() })?;
+                let made = std::mem::take(&mut watch.output);
+                let kept = place_in(snapshot.mount(&watch.launcher)?, &data)?;
+                let made_directory =
+                    std::fs::create_dir(&target).context("cannot make the artifact's directory");
+                made_directory.map_err(Error::from)?;
+                files::copy(watch, &files::of_database(&kept), &target)?;
+                watch.output = made;
+                return Ok(());
+            }
+        };
+        watch.make_durable()
     }
 
     fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
@@ -271,7 +287,12 @@ impl Lock {
 
 impl Job {
     fn make(&self) -> anyhow::Result<()> {
-        match self.task {
+        match &self.task {
+            Task::Volume { command } => {
+                let (program, arguments) = command.split_first().context("a command has a name")?;
+                let (name, value) = QUIET_LVM;
+                run(Command::new(program).args(arguments).env(name, value))
+            }
             Task::Subvolume => {
                 let directory = self.data.parent().context("a database lies in a directory")?;
                 let words = ["subvolume", "snapshot", "-r"];
@@ -279,7 +300,7 @@ impl Job {
             }
             Task::Reflinks { order, pause_ms } => {
                 std::fs::create_dir(&self.target).context("cannot make the artifact's directory")?;
-                let pause = || std::thread::sleep(Duration::from_millis(pause_ms));
+                let pause = || std::thread::sleep(Duration::from_millis(*pause_ms));
                 match order {
                     Order::DatabaseFirst => {
                         self.share(&self.data)?;
@@ -327,6 +348,58 @@ fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Finds the mechanism that is asked for, or why it is not here.
+fn way(engine: Engine, directory: &Path, settings: &SnapshotSettings) -> Result<Way, String> {
+    let mount = mount_of(directory).map_err(|error| error.to_string())?;
+    let is_asked = |mechanism| settings.mechanism == Mechanism::Auto || settings.mechanism == mechanism;
+    let mut why = Vec::new();
+    if is_asked(Mechanism::Subvolume) {
+        match (no_subvolume(&mount, directory), BTRFS.missing()) {
+            (None, None) => return Ok(Way::Subvolume),
+            (None, Some(missing)) => return Err(missing),
+            (Some(reason), _) => why.push(reason),
+        }
+    }
+    let volume = Volume::of(&mount);
+    if is_asked(Mechanism::Zfs) {
+        match &volume {
+            Some(volume @ Volume::Zfs { .. }) => return usable(volume),
+            _ => why.push("it is no ZFS".into()),
+        }
+    }
+    if is_asked(Mechanism::Reflink) {
+        match no_reflinks(engine, directory, settings) {
+            None => return Ok(Way::Reflinks),
+            Some(reason) => why.push(reason),
+        }
+    }
+    if is_asked(Mechanism::Lvm) {
+        match &volume {
+            Some(volume @ Volume::Lvm { .. }) => return usable(volume),
+            _ => why.push("it is on no logical volume (LVM)".into()),
+        }
+    }
+    Err(format!("the data lies on {}: {}; {ELSEWHERE}", mount.kind, why.join(", ")))
+}
+
+fn usable(volume: &Volume) -> Result<Way, String> {
+    match volume.obstacle() {
+        None => Ok(Way::Volume(volume.clone())),
+        Some(obstacle) => Err(obstacle),
+    }
+}
+
+/// Where something is in a snapshot of the file system that it lies on.
+fn place_in(snapshot: &Path, data: &Path) -> Result<PathBuf> {
+    let data = data.canonicalize().context("cannot find the live data")?;
+    let mount = mount_of(&data)?;
+    let below = |path: &Path, above: &Path| -> anyhow::Result<PathBuf> {
+        let below = path.strip_prefix(above).map(Path::to_owned);
+        below.with_context(|| format!("{} is not in {}", path.display(), above.display()))
+    };
+    Ok(snapshot.join(below(&mount.root, Path::new("/"))?).join(below(&data, &mount.point)?))
+}
+
 /// Every btrfs subvolume begins with this inode.
 const SUBVOLUME_INODE: u64 = 256;
 
@@ -352,16 +425,6 @@ fn no_reflinks(engine: Engine, directory: &Path, settings: &SnapshotSettings) ->
         Ok(false) => Some("its files cannot share blocks (reflinks)".into()),
         Err(error) => Some(format!("reflinks cannot be tried: {error}")),
     }
-}
-
-/// What could make snapshots below the file system, or besides the mechanisms here.
-fn volume_manager(mount: &Mount) -> Option<&'static str> {
-    if mount.kind == "zfs" {
-        return Some("ZFS");
-    }
-    let device = Path::new(&mount.source).canonicalize().ok()?;
-    let uuid = Path::new("/sys/class/block").join(device.file_name()?).join("dm/uuid");
-    std::fs::read_to_string(uuid).ok()?.starts_with("LVM-").then_some("LVM")
 }
 
 #[cfg(test)]
@@ -401,7 +464,7 @@ mod tests {
         };
         insta::assert_snapshot!(
             obstacle(&[]).unwrap(),
-            @r#"the data lies on proc: it has no subvolumes, and reflinks share file by file, never a whole data directory at one moment; let the scenario ask for a file system of its own (file_systems = ["btrfs"] in [subject]), or choose another disk with --dir"#
+            @r#"the data lies on proc: it has no subvolumes, it is no ZFS, reflinks share file by file, never a whole data directory at one moment, it is on no logical volume (LVM); let the scenario ask for a file system of its own (file_systems = ["btrfs"] in [subject]), or choose another disk with --dir"#
         );
         assert!(obstacle(&[("mechanism", "subvolume")]).unwrap().contains("proc: it has no subvolumes; let"));
     }

@@ -126,6 +126,43 @@ fn a_snapshot_restores_mysql_with_and_without_its_locks() {
 }
 
 #[test]
+fn a_snapshot_of_a_volume_is_copied_out_and_removed() {
+    for (kind, made) in [(FileSystem::Lvm, "Logical volume"), (FileSystem::Zfs, "")] {
+        let Some(place) = place_for(kind) else { continue };
+        let variants = format!(
+            "[[variants]]\nstrategy = \"snapshot\"\nsettings = {{ hold = \"nothing\" }}\n\
+             [[variants]]\nstrategy = \"snapshot\"\nsettings = {{ mechanism = \"{}\", hold = \"write\" }}\n",
+            kind.name()
+        );
+        let output = place.run_scenario(&place.scenario(&on(kind, BOTH_MODES), &variants));
+        let results = place.results();
+        assert_eq!(results.trials.len(), 4, "{}", text(&output));
+        for trial in &results.trials {
+            assert_restored(trial);
+            let said = trial.backup.as_ref().unwrap().output.as_deref().unwrap_or_default();
+            assert!(said.contains(made), "{said}");
+        }
+        place.assert_clean();
+    }
+}
+
+#[test]
+fn a_snapshot_of_a_volume_restores_mysql() {
+    if without_docker() {
+        return;
+    }
+    for kind in [FileSystem::Lvm, FileSystem::Zfs] {
+        let Some(place) = place_for(kind) else { continue };
+        let variants = "[[variants]]\nstrategy = \"snapshot\"\nsettings = { lock = \"instance\" }\n";
+        let output = place.run_scenario(&place.scenario(&on(kind, "engines = [\"mysql\"]"), variants));
+        let results = place.results();
+        assert_eq!(results.trials.len(), 1, "{}", text(&output));
+        assert_restored(&results.trials[0]);
+        place.assert_clean();
+    }
+}
+
+#[test]
 fn a_file_system_without_snapshots_makes_them_unavailable() {
     let Some(place) = place_for(FileSystem::Ext4) else { return };
     let variants = "[[variants]]\nstrategy = \"snapshot\"\n[[variants]]\nstrategy = \"cold-copy\"\n";
@@ -136,7 +173,7 @@ fn a_file_system_without_snapshots_makes_them_unavailable() {
     assert_eq!(snapshot.verdict, Verdict::Unavailable, "{}", snapshot.reason);
     insta::assert_snapshot!(
         snapshot.reason,
-        @r#"the data lies on ext4: it has no subvolumes, and its files cannot share blocks (reflinks); let the scenario ask for a file system of its own (file_systems = ["btrfs"] in [subject]), or choose another disk with --dir"#
+        @r#"the data lies on ext4: it has no subvolumes, it is no ZFS, its files cannot share blocks (reflinks), it is on no logical volume (LVM); let the scenario ask for a file system of its own (file_systems = ["btrfs"] in [subject]), or choose another disk with --dir"#
     );
     assert_restored(copy);
     place.assert_clean();
@@ -144,23 +181,25 @@ fn a_file_system_without_snapshots_makes_them_unavailable() {
 
 #[test]
 fn a_file_system_ends_with_an_interrupted_run_and_is_swept_after_a_killed_one() {
-    let Some(place) = place_for(FileSystem::Btrfs) else { return };
-    let variants = r#"
-        [[variants]]
-        strategy = "sqlite-online-backup"
-        settings = { step_pages = 1, pause_ms = 50, pinned = true }
-    "#;
-    let started = || {
-        let scenario = place.scenario(&on(FileSystem::Btrfs, ""), variants);
-        started_until(&place, &scenario, "trial-1/disk/artifact/database.sqlite")
-    };
-    let mut child = started();
-    assert_eq!((place.mounts(), place.loop_devices()), (1, 1));
-    signal(&child, Signal::SIGINT);
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    place.assert_clean();
+    for kind in [FileSystem::Btrfs, FileSystem::Lvm, FileSystem::Zfs] {
+        let Some(place) = place_for(kind) else { continue };
+        let variants = r#"
+            [[variants]]
+            strategy = "sqlite-online-backup"
+            settings = { step_pages = 1, pause_ms = 50, pinned = true }
+        "#;
+        let started = || {
+            let scenario = place.scenario(&on(kind, ""), variants);
+            started_until(&place, &scenario, "trial-1/disk/artifact/database.sqlite")
+        };
+        let mut child = started();
+        assert_eq!((place.mounts(), place.loop_devices()), (1, usize::from(kind != FileSystem::Zfs)));
+        signal(&child, Signal::SIGINT);
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        place.assert_clean();
 
-    assert_swept_after_a_kill(&place, started());
+        assert_swept_after_a_kill(&place, started());
+    }
 }
 
 #[test]

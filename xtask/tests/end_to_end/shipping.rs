@@ -177,3 +177,19 @@ fn sqlite3_rsync_sends_little_the_second_time() {
     let [first, second] = sent[..] else { panic!("two synchronisations say what they sent: {output}") };
     assert!(first > 4 << 20 && second < first / 2, "{output}");
 }
+
+#[test]
+fn sqlite3_rsync_in_delete_mode_keeps_its_promise_or_fails() {
+    if without_docker() {
+        return;
+    }
+    let place = Place::new();
+    let subject = format!("[subject]\njournal_modes = [\"delete\"]\n{SMALL}");
+    let results = tried(&place, &subject, 0.5, "[[variants]]\nstrategy = \"sqlite3-rsync\"\n");
+    let trial = &results.trials[0];
+    // It waits for no lock: whether a write meets it is chance.
+    match trial.verdict {
+        Verdict::Failed => assert!(trial.reason.contains("sqlite3_rsync"), "{}", trial.reason),
+        _ => assert_restorable(trial),
+    }
+}
