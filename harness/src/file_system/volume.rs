@@ -3,11 +3,13 @@
 //! It outlives whoever made it, and is neither a process, a mount nor a file. So before it is made a note of it is left
 //! in the work directory, by which the next start finds it.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
+use nix::sys::stat::{major, minor};
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
@@ -219,8 +221,8 @@ impl Volume {
         if mount.kind == "zfs" || mount.kind == "fuse.zfs" {
             return Some(Volume::Zfs { dataset: mount.source.clone() });
         }
-        let device = Path::new(&mount.source).canonicalize().ok()?;
-        let mapper = Path::new("/sys/class/block").join(device.file_name()?).join("dm");
+        let device = std::fs::metadata(&mount.source).ok().map(|file| file.rdev())?;
+        let mapper = PathBuf::from(format!("/sys/dev/block/{}:{}/dm", major(device), minor(device)));
         let read = |name| std::fs::read_to_string(mapper.join(name)).ok();
         if !read("uuid")?.starts_with("LVM-") {
             return None;
