@@ -54,6 +54,9 @@ validate_sqlite_settings() {
     require_tool sqlite3
     [[ -f $SQLITE_DATABASE && -r $SQLITE_DATABASE ]] ||
         setting_error SQLITE_DATABASE "$SQLITE_DATABASE" "name a database file that exists and can be read"
+    # SQLite keeps its journal and its log beside the file itself, and mode and times of a link say nothing.
+    [[ ! -L $SQLITE_DATABASE ]] ||
+        setting_error SQLITE_DATABASE "$SQLITE_DATABASE" "name it by its real path, $(realpath -- "$SQLITE_DATABASE")"
     # Alone, the file lacks its journal or WAL: a backup could miss or tear transactions and nobody would notice.
     ! mountpoint --quiet "$(realpath -- "$SQLITE_DATABASE")" ||
         setting_error SQLITE_DATABASE "$SQLITE_DATABASE" "mount the directory it is in, not the file alone"
@@ -105,6 +108,18 @@ validate_configuration_paths() {
             setting_error "BACKUP_PATHS ($BACKUP_PATHS)" "$path" "list it by its real path, $(realpath -- "$path")"
         [[ $(realpath -- "$BACKUP_DIR")/ != "${path%/}"/* ]] ||
             setting_error "BACKUP_PATHS ($BACKUP_PATHS)" "$path" "leave out the backups themselves ($BACKUP_DIR)"
+        reject_path_of_database "$path"
+    done
+}
+
+# Copied as a file, a live database is torn; and its copy would be restored over the good one.
+reject_path_of_database() {
+    local path=$1 database suffix
+    [[ -n $SQLITE_DATABASE ]] || return 0
+    database=$(realpath -- "$SQLITE_DATABASE")
+    for suffix in "" -wal -shm -journal; do
+        [[ $database$suffix/ != "${path%/}"/* ]] ||
+            setting_error "BACKUP_PATHS ($BACKUP_PATHS)" "$path" "leave out the database ($SQLITE_DATABASE)"
     done
 }
 
@@ -212,8 +227,8 @@ copy_sqlite() {
 # only when the database is closed afterwards, too, and is the file that it was.
 read_sqlite() {
     local before
-    if [[ ! -s $SQLITE_DATABASE ]]; then
-        log "failed: $SQLITE_DATABASE is missing or empty"
+    if [[ ! -s $SQLITE_DATABASE || -L $SQLITE_DATABASE ]]; then
+        log "failed: $SQLITE_DATABASE is missing, empty or a link"
         return 1
     fi
     if ! is_closed_wal_database; then
@@ -339,7 +354,7 @@ mark_failure() {
 # 1. take the lock; 2. back up every part; 3. if all are stored, remove what has expired and the mark of a failure.
 # After a failure nothing expires: while backups fail, the old ones are all there is.
 run_cycle() {
-    local began status=0 kind
+    local began status=0 kind unmarked=no
     began=$(date -u +%Y-%m-%dT%H:%M:%SZ)
     take_lock || return
     make_work_directory && pushd "$work_directory" >/dev/null || status=1
@@ -347,13 +362,16 @@ run_cycle() {
         for kind in sqlite mysql config; do
             remove_expired "$kind"
         done
+        touch -- "$BACKUP_DIR/last-success"
         rm -f -- "$BACKUP_DIR/last-failure"
     else
         status=$EXIT_FAILED
-        mark_failure "$began"
+        mark_failure "$began" || unmarked=yes
     fi
     cd / || return
     remove_temporary_files
+    # A disk that was full has room now.
+    [[ $unmarked == no ]] || mark_failure "$began"
     release_lock
     return "$status"
 }

@@ -54,9 +54,12 @@ find_running() {
     running=()
     local container state
     for container in "${containers[@]}"; do
-        state=$("$DOCKER" container inspect --format '{{.State.Running}}' "$container") ||
+        state=$("$DOCKER" container inspect --format '{{.State.Running}} {{.HostConfig.AutoRemove}}' \
+            "$container") ||
             argument_error "$DOCKER does not know the container $container"
-        if [[ $state == true ]]; then
+        if [[ $state == "true true" ]]; then
+            argument_error "$container was started with --rm: stopped, it would be gone with its volumes"
+        elif [[ $state == true* ]]; then
             running+=("$container")
         else
             log "$container does not run and is left as it is"

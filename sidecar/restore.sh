@@ -17,6 +17,7 @@ USAGE='usage: restore.sh [--stamp STAMP] [--force] [--sqlite-to FILE] [--mysql] 
 Stop the application first.'
 
 work_directory=""
+temporary_member=""
 
 argument_error() {
     printf 'error: %s\n%s\n' "$1" "$USAGE" >&2
@@ -44,7 +45,7 @@ parse_arguments() {
 }
 
 # Sets artifact to the chosen or the newest one of a kind.
-choose_artifact() {
+find_artifact() {
     local kind=$1 name
     if [[ -n $stamp ]]; then
         name=$kind-$stamp.$(artifact_suffix "$kind")
@@ -53,6 +54,10 @@ choose_artifact() {
     fi
     artifact=$BACKUP_DIR/$name
     [[ -n $name && -f $artifact ]] || refuse "there is no $kind backup ${stamp:-at all} in $BACKUP_DIR"
+}
+
+choose_artifact() {
+    find_artifact "$1"
     log "restoring $artifact"
 }
 
@@ -68,16 +73,19 @@ validate() {
         [[ -d $(dirname -- "$sqlite_target") ]] || argument_error "create the directory of $sqlite_target first"
         [[ ! -d $sqlite_target && ! -L $sqlite_target ]] || argument_error "$sqlite_target is a directory or a link"
         refuse_existing "$sqlite_target" "$sqlite_target-wal" "$sqlite_target-journal"
+        find_artifact sqlite
     fi
     if [[ -n $config_target ]]; then
         require_absolute_path --config-to "$config_target"
         [[ -d $config_target ]] || argument_error "create the directory $config_target first"
+        find_artifact config
     fi
     if [[ $with_mysql == yes ]]; then
         default_mysql_settings
         [[ -n $MYSQL_HOST ]] || setting_error MYSQL_HOST "" "name the server to restore into"
         validate_mysql_settings
         require_tool mysql
+        find_artifact mysql
     fi
 }
 
@@ -102,6 +110,8 @@ make_work_directory() {
 
 remove_temporary_files() {
     remove_option_file
+    [[ -z $temporary_member ]] || rm -f -- "$temporary_member"
+    temporary_member=""
     [[ -z $work_directory ]] || rm -rf -- "$work_directory"
     work_directory=""
 }
@@ -121,10 +131,13 @@ extract() {
         --preserve-permissions --acls --delay-directory-restore
 }
 
-# The permissions that both have: never looser than what was backed up, nor than what is there.
+# The permissions that both have: never looser than what was backed up, nor than what is there. Where there is an access
+# list, those of the group are its mask, and the group itself may have fewer.
 tightest_mode() {
-    local backed_up=$1 existing=$2
-    printf '%o' $((8#$(stat --format=%a -- "$backed_up") & 8#$(stat --format=%a -- "$existing")))
+    local backed_up=$1 existing=$2 mode
+    mode=$((8#$(stat --format=%a -- "$backed_up") & 8#$(stat --format=%a -- "$existing")))
+    [[ $(LC_ALL=C ls -ld -- "$backed_up") != ??????????+* ]] || mode=$((mode & ~8#070))
+    printf '%o' "$mode"
 }
 
 tighten_to_existing() {
@@ -149,9 +162,29 @@ restore_sqlite() {
         return 1
     fi
     tighten_to_existing "$database" "$sqlite_target" && sync -- "$database" || return 1
-    # Those of the database that is replaced would be played into the restored one.
-    rm -f -- "$sqlite_target"-{wal,shm,journal} &&
-        mv --force --no-target-directory -- "$database" "$sqlite_target" && sync -- "$(dirname -- "$sqlite_target")"
+    replace_database "$database" && sync -- "$(dirname -- "$sqlite_target")"
+}
+
+# The log and the journal of the database that is replaced would be played into the restored one, and without them it is
+# damaged itself: so all of it goes aside as it is, and comes back when the restored one cannot take its place.
+replace_database() {
+    local restored=$1 aside=$work_directory/replaced suffix status=0
+    mkdir -- "$aside" || return 1
+    # Between these steps a signal would leave half of it.
+    trap '' TERM INT HUP
+    for suffix in "" -wal -shm -journal; do
+        [[ ! -e $sqlite_target$suffix ]] || mv --no-target-directory -- "$sqlite_target$suffix" "$aside/database$suffix" ||
+            status=1
+    done
+    ((status == 0)) && mv --no-target-directory -- "$restored" "$sqlite_target" || status=1
+    if ((status != 0)); then
+        for suffix in "" -wal -shm -journal; do
+            [[ ! -e $aside/database$suffix ]] ||
+                mv --no-target-directory -- "$aside/database$suffix" "$sqlite_target$suffix"
+        done
+    fi
+    install_traps
+    return "$status"
 }
 
 # Looks at every member before the first is moved: refusals leave everything as it was.
@@ -159,7 +192,7 @@ refuse_configuration_conflicts() {
     local member target
     for member in "$@"; do
         target=${config_target%/}/$member
-        if [[ -d $work_directory/$member && ! -L $work_directory/$member ]]; then
+        if is_directory "$work_directory/$member"; then
             [[ ! -L $target ]] || refuse "$target is a symbolic link where the backup has a directory"
             [[ -d $target || ! -e $target ]] || refuse "$target is a file where the backup has a directory"
         else
@@ -169,48 +202,71 @@ refuse_configuration_conflicts() {
     done
 }
 
-# Directories stay closed until their content is in place.
-place_configuration_member() {
-    local source=$work_directory/$1 target=${config_target%/}/$1
-    if [[ -d $source && ! -L $source ]]; then
-        [[ -d $target ]] || mkdir --mode=0700 -- "$target"
+is_directory() {
+    [[ -d $1 && ! -L $1 ]]
+}
+
+# A new directory stays closed until its content is in place; one that was there is closed as far as it is going to be.
+open_directory() {
+    local target=${config_target%/}/$1 mode=$2
+    if [[ -d $target ]]; then
+        chmod -- "$(printf '00%o' $((8#$mode | 8#700)))" "$target"
     else
-        tighten_to_existing "$source" "$target" || return 1
-        [[ -L $source ]] || sync -- "$source" || return 1
-        mv --force --no-target-directory -- "$source" "$target"
+        mkdir --mode=0700 -- "$target"
     fi
 }
 
-# A directory that was there before keeps its owner, unless all may be overwritten.
-finish_configuration_directory() {
-    local source=$work_directory/$1 target=${config_target%/}/$1 existed=$2 mode
-    if [[ $existed == yes ]]; then
-        mode=$(tightest_mode "$source" "$target")
+# Beside its target first, because a file system may be mounted between the two: the last step is a rename.
+place_file() {
+    local source=$work_directory/$1 target=${config_target%/}/$1
+    tighten_to_existing "$source" "$target" || return 1
+    temporary_member=$(dirname -- "$target")/.backup-sidecar-restore.$$
+    cp --archive --no-target-directory -- "$source" "$temporary_member" || return 1
+    [[ ! -f $temporary_member || -L $temporary_member ]] || sync -- "$temporary_member" || return 1
+    mv --force --no-target-directory -- "$temporary_member" "$target" || return 1
+    temporary_member=""
+}
+
+# A directory that was there before keeps its owner, unless all may be overwritten, and its access list.
+finish_directory() {
+    local source=$work_directory/$1 target=${config_target%/}/$1 mode=$2 existed=$3
+    if [[ $existed == no ]]; then
+        # With its owner, its mode and its access list, and nothing that is in it.
+        tar --create --no-recursion --acls --numeric-owner --directory="$work_directory" --file=- -- "$1" |
+            tar --extract --acls --numeric-owner --same-owner --preserve-permissions --directory="$config_target" --file=- ||
+            return 1
     else
-        mode=$(stat --format=%a -- "$source")
+        if [[ $force == yes ]]; then
+            chown --reference="$source" -- "$target" || return 1
+        fi
+        # The leading zeros make chmod clear the set-group-ID bit of a directory, too.
+        chmod -- "00$mode" "$target" || return 1
     fi
-    if [[ $existed == no || $force == yes ]]; then
-        chown --reference="$source" -- "$target" || return 1
-    fi
-    # The leading zeros make chmod clear the set-group-ID bit of a directory, too.
-    chmod -- "00$mode" "$target" && sync -- "$target"
+    sync -- "$target"
 }
 
 restore_configuration() {
     choose_artifact config
     make_work_directory "$config_target" && extract || return 1
-    local member index members=() directories=() existed=()
+    local member target index members=() directories=() modes=() existed=()
     mapfile -d '' -t members < <(cd "$work_directory" && find . -mindepth 1 -printf '%P\0')
     refuse_configuration_conflicts "${members[@]}"
     for member in "${members[@]}"; do
-        if [[ -d $work_directory/$member && ! -L $work_directory/$member ]]; then
-            directories+=("$member")
-            [[ -d ${config_target%/}/$member ]] && existed+=(yes) || existed+=(no)
+        if ! is_directory "$work_directory/$member"; then
+            place_file "$member" || return 1
+            continue
         fi
-        place_configuration_member "$member" || return 1
+        target=${config_target%/}/$member
+        directories+=("$member")
+        if [[ -d $target ]]; then
+            existed+=(yes) modes+=("$(tightest_mode "$work_directory/$member" "$target")")
+        else
+            existed+=(no) modes+=(700)
+        fi
+        open_directory "$member" "${modes[-1]}" || return 1
     done
     for ((index = ${#directories[@]} - 1; index >= 0; index--)); do
-        finish_configuration_directory "${directories[index]}" "${existed[index]}" || return 1
+        finish_directory "${directories[index]}" "${modes[index]}" "${existed[index]}" || return 1
     done
     sync -- "$config_target"
 }

@@ -98,6 +98,15 @@ impl FileSystem {
         }
     }
 
+    /// The command of what it lies on, or of what makes its subvolumes.
+    pub fn manager(self) -> Option<&'static Tool> {
+        match self {
+            FileSystem::Btrfs => Some(&BTRFS),
+            FileSystem::Lvm => Some(&LVM),
+            _ => None,
+        }
+    }
+
     /// True where a file can share its blocks with another one, and is written anew where it does.
     pub fn shares_blocks(self) -> bool {
         matches!(self, FileSystem::Btrfs | FileSystem::Xfs)
@@ -147,8 +156,7 @@ impl FileSystem {
         }
         // A ZFS in user space does not tell its version.
         let is_untold = |tool: &&Tool| tool.command == ZPOOL.command && tool.path().is_some();
-        let lvm = (self == FileSystem::Lvm).then_some(&LVM);
-        let tools = self.maker().into_iter().chain(lvm).chain([&MOUNT, &LOSETUP]);
+        let tools = self.maker().into_iter().chain(self.manager()).chain([&MOUNT, &LOSETUP]);
         tools.filter(|tool| !is_untold(tool)).find_map(Tool::missing)
     }
 }
@@ -224,9 +232,12 @@ impl Drop for Mounted {
     fn drop(&mut self) {
         // What cannot be undone now is found by the next start.
         let _ = sweep(&self.point);
-        self.noted.take();
+        let is_left = self.noted.take().is_some_and(Noted::is_left);
         let _ = std::fs::remove_dir(&self.point);
-        let _ = std::fs::remove_file(&self.image);
+        // A loop device is found by its image.
+        if !is_left {
+            let _ = std::fs::remove_file(&self.image);
+        }
     }
 }
 

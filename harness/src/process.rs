@@ -268,6 +268,7 @@ pub struct Group {
     children: Vec<Child>,
     receiver: Receiver<Output>,
     open: usize,
+    lines: Vec<String>,
 }
 
 /// How a group ended.
@@ -296,7 +297,7 @@ impl Group {
                 listen(stderr, false, sender.clone());
             }
         }
-        Group { children, receiver, open }
+        Group { children, receiver, open, lines: Vec::new() }
     }
 
     /// Waits until all have ended. `on_event` is called with each progress, and at least every [`TICK`] with
@@ -309,7 +310,6 @@ impl Group {
         mut on_event: impl FnMut(Option<crate::worker::Progress>) -> Result<(), E>,
     ) -> Result<Ended, E> {
         let mut answer = None;
-        let mut lines: Vec<String> = Vec::new();
         let outcome = loop {
             if self.open == 0 {
                 break Ok(());
@@ -326,7 +326,7 @@ impl Group {
                     Ok(())
                 }
                 Ok(Output::Line(line)) => {
-                    keep(&mut lines, line);
+                    keep(&mut self.lines, line);
                     Ok(())
                 }
                 Ok(Output::Closed) => {
@@ -346,7 +346,7 @@ impl Group {
             let (status, _) = child.reap();
             (child.name.clone(), status)
         });
-        let ended = Ended { children: children.collect(), answer, output: lines.join("\n") };
+        let ended = Ended { children: children.collect(), answer, output: self.output() };
         outcome.map(|()| ended)
     }
 
@@ -391,6 +391,11 @@ impl Group {
         ))
     }
 
+    /// The last lines that were printed so far.
+    pub fn output(&self) -> String {
+        self.lines.join("\n")
+    }
+
     /// True when a child has ended.
     pub fn has_ended(&self) -> bool {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
@@ -411,13 +416,14 @@ impl Group {
         });
     }
 
-    /// What the children have used so far, ended ones included. Of a pipeline, bytes are read by its first and
+    /// What the children have used so far with all that they started, ended ones included. Of a pipeline, bytes are read by its first and
     /// written by its last stage: what flows between them is no input or output.
     pub fn counters(&self) -> Counters {
         let mut sum = Counters::default();
         let (mut bytes_read, mut bytes_written) = (None, 0);
         for child in &self.children {
-            let counters = child.reaped.map(|(_, counters)| counters).or_else(|| Counters::of(child.pid()));
+            let counters =
+                child.reaped.map(|(_, counters)| counters).or_else(|| Counters::of_tree(child.pid()));
             let counters = counters.unwrap_or_default();
             sum.add(&counters);
             bytes_read.get_or_insert(counters.bytes_read);

@@ -14,10 +14,11 @@ use crate::dataset::cache::{self, CachedDataset};
 use crate::dataset::{self, DatasetSpec, own};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
+use crate::file_system;
 use crate::images::{self, Kind};
 use crate::measure::{calibration, host, storage};
 use crate::plan::{Plan, TrialPlan};
-use crate::process::{Account, Cancel, Launcher, kill_marked};
+use crate::process::{Account, Cancel, Launcher};
 use crate::scenario::{App, Engine, Scenario};
 use crate::subject::{Server, ServerSetup};
 use crate::trial::{self, Images, Site, Source};
@@ -103,8 +104,8 @@ pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result
         let cache = &workspace.cache();
         let site = Site { source, images: &images, directory: &directory, cache, cancel, observer };
         let trial = trial::run(trial_plan, &plan.scenario, &site)?;
-        // What a command has put into the background does not disturb the next trial.
-        kill_marked(&directory);
+        // What could not be unmounted or removed at once must not be lost with the directory that tells of it.
+        file_system::sweep(&directory)?;
         std::fs::remove_dir_all(&directory).context("cannot remove the directory of a trial")?;
         archive.add(trial)?;
         observer(Event::TrialFinished(archive.results.trials.last().expect("one was added")));

@@ -24,7 +24,7 @@ use crate::measure::impact::Span;
 use crate::measure::sampler::{self, Board, Sampled};
 use crate::measure::{calibration, extents, storage};
 use crate::plan::{TrialPlan, stall_seconds};
-use crate::process::{Account, Cancel, Counters, Launcher};
+use crate::process::{Account, Cancel, Counters, Launcher, kill_marked};
 use crate::scenario::Scenario;
 use crate::strategy::tool::Program;
 use crate::strategy::watch::{Halt, Watch};
@@ -156,6 +156,14 @@ struct Drill<'a> {
     harness_before: Counters,
     /// Unmounted last, when nobody uses it any more.
     file_system: Option<Mounted>,
+}
+
+impl Drop for Drill<'_> {
+    fn drop(&mut self) {
+        // What a command has put into the background neither keeps a file system from being unmounted nor disturbs the
+        // next trial.
+        kill_marked(self.site.directory);
+    }
 }
 
 struct BackupOutcome {

@@ -27,6 +27,8 @@ pub fn install(package: &str, version: &str, directory: &Path) -> Command {
 pub struct Shelf<'a> {
     /// The cache of the workspace.
     pub directory: &'a Path,
+    /// The directory of the scenario, from which the paths of programs in it count.
+    pub scenario: &'a Path,
     /// Starts pip; its work directory is on the file system of the cache.
     pub launcher: &'a Launcher,
     /// Who is told what happens.
@@ -83,7 +85,12 @@ mod tests {
     fn what_is_here_is_not_fetched_again() {
         let directory = tempfile::tempdir().unwrap();
         let launcher = Launcher::new(directory.path(), &Cancel::default());
-        let shelf = Shelf { directory: directory.path(), launcher: &launcher, observer: &|_| () };
+        let shelf = Shelf {
+            directory: directory.path(),
+            scenario: directory.path(),
+            launcher: &launcher,
+            observer: &|_| (),
+        };
         let kept = directory.path().join("no-such-package-1.0/bin");
         std::fs::create_dir_all(&kept).unwrap();
         std::fs::write(kept.join("program"), "").unwrap();

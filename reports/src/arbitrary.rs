@@ -62,8 +62,11 @@ fn trial() -> impl Strategy<Value = Trial> {
         (trial.control, trial.expected, trial.workload) = (control, expected, workload);
         (trial.dataset.bytes, trial.dataset.target_bytes) = (size, size);
         (trial.backup, trial.impact, trial.verification) = (backup, impact, verification);
-        trial.restore =
-            restore.map(|(seconds, recovery_seconds)| Restore { seconds, recovery_seconds, output: None });
+        trial.restore = restore.map(|(seconds, recovery_seconds)| Restore {
+            seconds: Some(seconds),
+            recovery_seconds,
+            output: None,
+        });
         trial.recovery_point = lost.map(|(lost_writes, lost_seconds)| RecoveryPoint {
             acknowledged_writes: lost_writes,
             indeterminate_writes: 0,

@@ -178,7 +178,7 @@ fn restorable(strategy: &str) -> Trial {
             longest_stall_seconds: Some(0.0),
         }),
         live_restores: Vec::new(),
-        restore: Some(Restore { seconds: 1.1, recovery_seconds: Some(1.4), output: None }),
+        restore: Some(Restore { seconds: Some(1.1), recovery_seconds: Some(1.4), output: None }),
         recovery_point: Some(RecoveryPoint {
             acknowledged_writes: 100,
             indeterminate_writes: 0,

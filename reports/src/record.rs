@@ -108,8 +108,8 @@ pub struct Trial {
     pub variant: String,
     /// The database that the trial ran on.
     pub dataset: Dataset,
-    /// Type of the file system that the data lay on, as the kernel names it, with `on a loop device` where the harness
-    /// made it for the trial; null where nobody looked.
+    /// Type of the file system that the data lay on, as the kernel names it, with `on a loop device` or `in a file`
+    /// where the harness made it for the trial; null where nobody looked.
     #[serde(default)]
     pub file_system: Option<String>,
     /// The concurrent writes.
@@ -330,8 +330,8 @@ pub struct Window {
 /// The way back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Restore {
-    /// From the call until the data directory was complete and durable.
-    pub seconds: f64,
+    /// From the call until the data directory was complete and durable; null when it never was.
+    pub seconds: Option<f64>,
     /// The measured recovery time: from the disaster until one read and one write were answered; null when
     /// the restored subject never did.
     pub recovery_seconds: Option<f64>,

@@ -268,9 +268,11 @@ TOOL
     make_tool mysqldump <<<'exit 2'
     run backup
     [ -s "$BACKUP_DIR/last-failure" ]
+    [ ! -e "$BACKUP_DIR/last-success" ]
     mv "$ROOT/good" "$ROOT/bin/mysqldump"
     backup
     [ ! -e "$BACKUP_DIR/last-failure" ]
+    [ -e "$BACKUP_DIR/last-success" ]
 }
 
 @test "a configuration file that cannot be read whole leaves nothing" {

@@ -96,6 +96,21 @@ make_configuration() {
     [ "$(mode_of "$ROOT/target/a.db")" = 600 ]
 }
 
+@test "a database that cannot be put in place leaves the old one, with its log" {
+    make_database
+    backup
+    echo old >"$ROOT/target/a.db"
+    echo log >"$ROOT/target/a.db-wal"
+    make_tool mv <<'TOOL'
+[[ ${!#} != */a.db || $* == */replaced/* ]] || exit 1
+exec /bin/mv "$@"
+TOOL
+    run restore --force --sqlite-to "$ROOT/target/a.db"
+    [ "$status" -eq 1 ]
+    [ "$(cat "$ROOT/target/a.db" "$ROOT/target/a.db-wal")" = $'old\nlog' ]
+    [ "$(ls -A "$ROOT/target" | wc -l)" -eq 2 ]
+}
+
 @test "a damaged backup restores nothing and leaves the target" {
     make_database
     backup
@@ -230,6 +245,51 @@ make_configuration() {
     chmod 0700 "$RESTORED/private"
     restore --config-to "$TARGET"
     [ "$(mode_of "$RESTORED/private")" = 700 ]
+}
+
+@test "an existing directory that is looser is closed before anything is in it" {
+    make_configuration
+    chmod 0700 "$CONFIGURATION/private"
+    backup
+    mkdir -p "$RESTORED/private"
+    chmod 0755 "$RESTORED/private"
+    make_tool cp <<'TOOL'
+[[ $* != *key* ]] || exit 1
+exec /bin/cp "$@"
+TOOL
+    run restore --config-to "$TARGET"
+    [ "$status" -eq 1 ]
+    [ "$(mode_of "$RESTORED/private")" = 700 ]
+    [ -z "$(find "$TARGET" -name '.backup-sidecar*')" ]
+}
+
+@test "access lists come back, of files and of directories" {
+    command -v setfacl >/dev/null || skip "needs setfacl"
+    make_configuration
+    setfacl --modify user:1234:r "$CONFIGURATION/tracker.toml" || skip "the file system has no access lists"
+    setfacl --modify user:1234:rx,group::--- "$CONFIGURATION/private"
+    backup
+    restore --config-to "$TARGET"
+    for name in tracker.toml private; do
+        diff <(cd "$CONFIGURATION" && getfacl "$name") <(cd "$RESTORED" && getfacl "$name")
+    done
+}
+
+@test "a pipe among the configuration comes back and stops nothing" {
+    make_configuration
+    mkfifo "$CONFIGURATION/pipe"
+    backup
+    restore --config-to "$TARGET"
+    [ -p "$RESTORED/pipe" ]
+    [ -e "$RESTORED/tracker.toml" ]
+}
+
+@test "nothing is restored when a part that was asked for has no backup" {
+    make_database
+    backup
+    run restore --sqlite-to "$ROOT/target/a.db" --config-to "$ROOT/target"
+    [ "$status" -eq 2 ]
+    [ ! -e "$ROOT/target/a.db" ]
 }
 
 @test "a restore does not follow a link out of its target" {

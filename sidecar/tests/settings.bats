@@ -51,6 +51,22 @@ load helper
     SQLITE_DATABASE=$DATA assert_refused SQLITE_DATABASE "$DATA"
 }
 
+@test "a link to a database is refused: its log would be looked for beside the link" {
+    make_database
+    ln -s "$DATABASE" "$ROOT/link.db"
+    SQLITE_DATABASE=$ROOT/link.db assert_refused SQLITE_DATABASE "$ROOT/link.db"
+    [[ $output == *"$DATABASE"* ]]
+}
+
+@test "configuration paths with the database among them are refused" {
+    make_database
+    touch "$DATABASE-wal"
+    for path in "$DATA" "$DATABASE" "$DATABASE-wal"; do
+        make_paths "$path"
+        assert_refused "BACKUP_PATHS ($BACKUP_PATHS)" "$path"
+    done
+}
+
 @test "a relative database path is refused" {
     SQLITE_DATABASE=tracker.db assert_refused SQLITE_DATABASE tracker.db
 }

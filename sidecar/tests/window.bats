@@ -46,6 +46,15 @@ calls() {
     [ "$(calls)" = "stop tracker,back up,start tracker" ]
 }
 
+@test "a container that would be gone when it is stopped is not stopped" {
+    make_container tracker "true true"
+    make_sidecar <<<'exit 0'
+    run window tracker -- take-backup
+    [ "$status" -eq 2 ]
+    [[ $output == *"tracker was started with --rm"* ]]
+    [ -z "$(calls)" ]
+}
+
 @test "the command gets its arguments as they are" {
     make_container tracker true
     make_sidecar <<<'printf "<%s>" "$@" >>"$CALLS"'

@@ -19,9 +19,9 @@ use crate::measure::storage;
 use crate::process::{Launcher, TICK};
 use crate::strategy::tool::Tool;
 
-pub(super) const LVM: Tool =
+pub(super) static LVM: Tool =
     Tool { command: "lvm", version_argument: "version", get: "install the package 'lvm2'" };
-pub(super) const ZPOOL: Tool = Tool {
+pub(super) static ZPOOL: Tool = Tool {
     command: "zpool",
     version_argument: "version",
     get: "install the package 'zfsutils-linux' (Debian, Ubuntu) or 'zfs' (elsewhere)",
@@ -114,6 +114,15 @@ impl Noted {
         let text = serde_json::to_vec(&thing).expect("names and paths are plain data");
         std::fs::write(&note, text).with_context(|| format!("cannot write {}", note.display()))?;
         Ok(Noted { thing, note })
+    }
+}
+
+impl Noted {
+    /// Removes the thing. True when that cannot be done now; its note is still there then.
+    pub(super) fn is_left(self) -> bool {
+        let note = self.note.clone();
+        drop(self);
+        note.exists()
     }
 }
 
@@ -315,7 +324,7 @@ impl VolumeSnapshot {
                 let mountpoint = format!("mountpoint={}", self.point.display());
                 let words = ["clone", "-o", &mountpoint, &format!("{dataset}@{0}", self.name)];
                 let clone = format!("{}/{}", dataset, self.name);
-                let zfs = Tool { command: ZFS, ..ZPOOL };
+                let zfs = Tool { command: ZFS, version_argument: "version", get: ZPOOL.get };
                 run(launcher, command(&zfs, &[&words[..], &[clone.as_str()]].concat(), &[]))?;
             }
         }

@@ -67,7 +67,8 @@ pub(super) fn obtain(
         return Ok(image);
     }
     let built = build(docker, tools, FILES, launcher, observer);
-    prune(docker)?;
+    // An image that is not used is no obstacle to the one that is.
+    let _ = prune(docker);
     built?;
     look(docker, tools)?.ok_or_else(|| anyhow::anyhow!("an image that was just built is not there").into())
 }

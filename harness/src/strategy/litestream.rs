@@ -12,10 +12,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
-use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
 use super::shipping::ShippingProgram;
+use super::sqlite_tools::open_live;
 use super::tool::{Program, Tool};
 use super::watch::{Halt, Watch};
 use super::{
@@ -62,7 +62,7 @@ impl Strategy for Litestream {
                 keeps: Keeps::AllBut { last: INTERVAL.saturating_add(INTERVAL).saturating_add(MARGIN) },
             },
             settings: &[
-                ("binary", "path of the program; null: the one on PATH"),
+                ("binary", "path of the program, from the scenario's directory; null: the one on PATH"),
                 ("config", "keys of the configuration file, as { snapshot = { interval = \"1h\" } }"),
                 ("database", "keys of the database's entry in it, as { monitor-interval = \"50ms\" }"),
                 ("replica", "keys of the replica's entry in it, as { sync-interval = \"50ms\" }"),
@@ -77,7 +77,8 @@ impl Strategy for Litestream {
                 ),
                 (
                     "seconds_before_disaster",
-                    "restore to the moment that lies this many seconds before the disaster; 0: to the last change",
+                    "restore to the moment that lies this many seconds before the disaster, and after the first \
+                     snapshot: less than the tail; 0: to the last change",
                 ),
                 (
                     "version",
@@ -99,7 +100,7 @@ impl Strategy for Litestream {
     fn program(&self, settings: &Settings, shelf: &Shelf<'_>) -> Result<Option<Program>> {
         let LitestreamSettings { binary, version, .. } = settings_of(settings);
         let path = match (binary, version, LITESTREAM.path()) {
-            (Some(binary), ..) => binary,
+            (Some(binary), ..) => shelf.scenario.join(binary),
             (None, None, Some(path)) => path,
             (None, version, _) => {
                 let version = version.as_deref().unwrap_or(DEFAULT_VERSION);
@@ -109,8 +110,12 @@ impl Strategy for Litestream {
         match LITESTREAM.version_at(&path) {
             Some(version) => Ok(Some(Program { name: LITESTREAM.command, path, version })),
             None => {
-                let path = path.display();
-                Err(Error::Environment(format!("'{path} version' cannot be run: {}", LITESTREAM.get)))
+                let cause = path
+                    .metadata()
+                    .err()
+                    .map_or("it does not tell its version".into(), |error| error.to_string());
+                let (path, get) = (path.display(), LITESTREAM.get);
+                Err(Error::Environment(format!("'{path} version' cannot be run: {cause}: {get}")))
             }
         }
     }
@@ -209,6 +214,8 @@ fn await_replica(context: &mut BackupContext<'_>, lag: Duration) -> Result<(), H
         return Err(Halt::Failed("nothing ships".into()));
     };
     context.watch.watch_anew(vec![replica.clone(), own_directory(database)], None, lag);
+    // It may give a new file its time a moment after its name: only what is seen twice is believed.
+    let mut seen = false;
     context.watch.wait_until(&mut || {
         if let Some(ended) = shipper.ended() {
             return Err(ended);
@@ -217,7 +224,8 @@ fn await_replica(context: &mut BackupContext<'_>, lag: Duration) -> Result<(), H
             let changed = files::of_database(database);
             began.elapsed() >= lag && newest(&changed).is_none_or(|changed| changed < since)
         };
-        Ok(newest(&complete_files(&replica)).is_some_and(|newest| newest >= since || quiet()))
+        let came = newest(&complete_files(&replica)).is_some_and(|newest| newest >= since || quiet());
+        Ok(std::mem::replace(&mut seen, came) && came)
     })
 }
 
@@ -255,9 +263,7 @@ fn restart(context: &mut BackupContext<'_>) -> Result<String, Halt> {
 
 /// Folds the write-ahead log into the database and cuts it off. The length that it had.
 fn checkpoint(database: &Path) -> anyhow::Result<u64> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(database, flags).context("cannot open the database")?;
-    connection.busy_timeout(Duration::from_secs(30))?;
+    let connection = open_live(database, Duration::from_secs(30))?;
     let log =
         std::fs::metadata(format!("{}-wal", database.display())).context("there is no write-ahead log")?;
     let busy: bool = connection
@@ -271,6 +277,8 @@ fn checkpoint(database: &Path) -> anyhow::Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::Connection;
+
     use super::*;
 
     #[test]

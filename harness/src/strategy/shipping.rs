@@ -112,6 +112,18 @@ mod tests {
     }
 
     #[test]
+    fn what_it_has_started_counts_as_well() {
+        let directory = tempfile::tempdir().unwrap();
+        // One that has ended and one that runs: the shell itself does nothing.
+        let script = "sh -c 'printf 12345 >file'; sh -c 'printf 123 >>file; exec sleep 600'; true";
+        let shipping = started(&format!("cd {} && {script}", directory.path().display()), directory.path());
+        while std::fs::read(directory.path().join("file")).unwrap_or_default().len() < 8 {
+            std::thread::sleep(crate::process::TICK);
+        }
+        assert_eq!(shipping.counters().unwrap().bytes_written, 8);
+    }
+
+    #[test]
     fn one_that_is_killed_can_be_started_again_and_all_that_it_used_counts() {
         let directory = tempfile::tempdir().unwrap();
         // Writes a line and goes on: 2 bytes in each life.

@@ -13,10 +13,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::sqlite_tools::open_live;
 use super::tool::{BTRFS, CP};
 use super::watch::{Halt, Watch};
 use super::{
@@ -210,7 +210,10 @@ impl Strategy for Snapshot {
             let child = spawn_work(watch, self.card().name, json!(job))?;
             watch.run(vec![child])
         };
-        let watch = &mut *context.watch;
+        let (watch, place) = (&mut *context.watch, context.destination.to_owned());
+        // Neither the wait for a lock nor a pause makes anything grow.
+        let rests = Duration::from_millis(settings.busy_timeout_ms.saturating_add(settings.pause_ms));
+        watch.watch_anew(vec![place.clone()], watch.expected_bytes, rests);
         match way(engine, directory, &settings).map_err(Halt::Failed)? {
             Way::Subvolume => make(watch, Task::Subvolume)?,
             Way::Reflinks => {
@@ -220,6 +223,7 @@ impl Strategy for Snapshot {
                 let snapshot = volume.snapshot(&watch.launcher)?;
                 make(watch, Task::Volume { command: snapshot.command() })?;
                 let made = std::mem::take(&mut watch.output);
+                watch.watch_anew(vec![place], watch.expected_bytes, Duration::ZERO);
                 let kept = place_in(snapshot.mount(&watch.launcher)?, &data)?;
                 let made_directory =
                     std::fs::create_dir(&target).context("cannot make the artifact's directory");
@@ -242,10 +246,7 @@ impl Strategy for Snapshot {
         match &job.guard {
             Guard::Nothing => job.make()?,
             Guard::Transaction { begin, busy_timeout_ms } => {
-                let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-                let connection =
-                    Connection::open_with_flags(&job.data, flags).context("cannot open the live database")?;
-                connection.busy_timeout(Duration::from_millis(*busy_timeout_ms))?;
+                let connection = open_live(&job.data, Duration::from_millis(*busy_timeout_ms))?;
                 connection.execute_batch(begin).context("cannot begin the transaction that is to be held")?;
                 job.make()?;
                 connection.execute_batch("ROLLBACK").context("cannot end the transaction that was held")?;

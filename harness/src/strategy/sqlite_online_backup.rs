@@ -8,11 +8,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::sqlite_tools::open_live;
 use super::tool::CP;
 use super::watch::Halt;
 use super::{
@@ -97,9 +98,7 @@ impl Strategy for SqliteOnlineBackup {
 
     fn work(&self, task: Value, report: &mut dyn FnMut(Progress)) -> anyhow::Result<Value> {
         let Task { source, target, settings } = serde_json::from_value(task)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let source = Connection::open_with_flags(&source, flags).context("cannot open the live database")?;
-        source.busy_timeout(Duration::from_millis(settings.busy_timeout_ms))?;
+        let source = open_live(&source, Duration::from_millis(settings.busy_timeout_ms))?;
         let mut target = Connection::open(&target).context("cannot make the target")?;
         if settings.pinned {
             source

@@ -1,10 +1,26 @@
-//! What strategies share that run SQLite's command line.
+//! What strategies share that run SQLite's command line, or its library.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::Context;
+use rusqlite::{Connection, OpenFlags};
 
 use super::tool::{SQLITE3, ZSTD};
 use super::watch::Halt;
 use super::{BackupContext, RestoreContext, spawn};
+
+/// Opens a database that an application uses, in a worker. A lock is waited for so long.
+///
+/// # Errors
+/// What SQLite says.
+pub fn open_live(database: &Path, busy_timeout: Duration) -> anyhow::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(database, flags).context("cannot open the live database")?;
+    connection.busy_timeout(busy_timeout)?;
+    Ok(connection)
+}
 
 /// Runs `sqlite3 DATABASE ARGUMENTS | zstd` into a file of the artifact, and makes it durable. It ends at the first
 /// argument that fails.

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::sqlite_tools::open_live;
 use super::tool::CP;
 use super::watch::Halt;
 use super::{
@@ -80,9 +80,7 @@ impl Strategy for SqliteVacuumInto {
 
     fn work(&self, task: Value, _report: &mut dyn FnMut(Progress)) -> anyhow::Result<Value> {
         let Task { source, target, settings } = serde_json::from_value(task)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let source = Connection::open_with_flags(&source, flags).context("cannot open the live database")?;
-        source.busy_timeout(Duration::from_millis(settings.busy_timeout_ms))?;
+        let source = open_live(&source, Duration::from_millis(settings.busy_timeout_ms))?;
         let target = target.to_str().context("the path of the target is not UTF-8")?;
         source.execute("VACUUM INTO ?1", [target]).context("VACUUM INTO failed")?;
         Ok(Value::Null)

@@ -146,8 +146,8 @@ impl Watch {
         let outcome = group.wait(|progress| self.observe(progress));
         self.running_seconds += started.elapsed().as_secs_f64();
         self.counters.add(&group.counters());
+        self.output = group.output();
         let ended: Ended = outcome?;
-        self.output.clone_from(&ended.output);
         ended.result().map_err(Halt::Failed)
     }
 
@@ -161,6 +161,10 @@ impl Watch {
         let mut container = Container::start(&self.launcher, Account::Strategy, spec)?;
         let outcome = container.wait(&mut || self.observe(None));
         self.running_seconds += started.elapsed().as_secs_f64();
+        if outcome.is_err() {
+            self.counters.add(&container.counters().unwrap_or_default());
+            self.output = container.last_lines();
+        }
         let exit = outcome?;
         self.counters.add(&exit.counters.unwrap_or_default());
         self.output.clone_from(&exit.output);
@@ -291,6 +295,8 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Stdio;
+
     use super::*;
     use crate::process::Cancel;
 
@@ -339,6 +345,20 @@ mod tests {
         assert!(watch.observe(None).is_ok());
         std::thread::sleep(Duration::from_millis(120));
         assert!(matches!(watch.observe(None), Err(Halt::Stalled(_))));
+    }
+
+    #[test]
+    fn what_a_command_had_said_before_it_stalled_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let launcher = Launcher::new(directory.path(), &Cancel::default());
+        let (hour, second) = (Duration::from_secs(3600), Duration::from_secs(1));
+        let mut watch = Watch::new(&launcher, directory.path(), hour, Some(second));
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "echo waiting for a lock; exec sleep 600"]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let child = launcher.spawn(Account::Strategy, command).unwrap();
+        assert!(matches!(watch.run(vec![child]), Err(Halt::Stalled(_))));
+        assert_eq!(watch.output, "waiting for a lock");
     }
 
     #[test]

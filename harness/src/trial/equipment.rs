@@ -25,7 +25,8 @@ impl<'a> Drill<'a> {
             return Ok(Some(format!("the {} image is not here: {cause}", kind.name())));
         }
         let Site { cache: directory, observer, .. } = *self.site;
-        let shelf = Shelf { directory, launcher: &self.launcher, observer };
+        let scenario = &self.scenario.directory;
+        let shelf = Shelf { directory, scenario, launcher: &self.launcher, observer };
         match self.strategy.program(&self.plan.settings, &shelf) {
             Ok(program) => self.program = program,
             Err(Error::Environment(missing)) => return Ok(Some(missing)),

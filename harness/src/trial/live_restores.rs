@@ -20,8 +20,8 @@ pub(super) struct LiveRestore {
     /// The call.
     at_ns: u64,
     seconds: f64,
-    /// Once it was verified.
-    report: Option<verify::Report>,
+    /// What was found, or why nothing was; `None` until somebody looked.
+    report: Option<Result<verify::Report, String>>,
 }
 
 impl Drill<'_> {
@@ -80,9 +80,9 @@ impl Drill<'_> {
             let request = self.request(live.subject.location(), &moments);
             let job = Job::Verify { request: Box::new(request), dataset: self.plan.dataset.clone() };
             match self.launcher.work(Account::Harness, &job, &mut |_| {}) {
-                Ok(report) => live.report = Some(report),
+                Ok(report) => live.report = Some(Ok(report)),
                 Err(Error::Interrupted) => return Err(Error::Interrupted),
-                Err(error) => self.verifier_error = Some(error.to_string()),
+                Err(error) => live.report = Some(Err(error.to_string())),
             }
         }
         self.live_restores = live_restores;
@@ -90,23 +90,28 @@ impl Drill<'_> {
     }
 
     /// What was found in them, each with what it is called in a reason.
-    pub(super) fn live_reports(&self) -> Vec<(String, &verify::Report)> {
+    pub(super) fn live_reports(&self) -> Vec<(String, Result<&verify::Report, &str>)> {
         let all = self.live_restores.len();
         let reports = self.live_restores.iter().zip(1..).filter_map(|(live, number)| {
             let name = format!("restore {number} of {all} while the application ran: ");
-            Some((name, live.report.as_ref()?))
+            Some((name, live.report.as_ref()?.as_ref().map_err(String::as_str)))
         });
         reports.collect()
     }
 
     pub(super) fn live_records(&self) -> Vec<record::LiveRestore> {
-        let verified = self.live_restores.iter().filter_map(|live| Some((live, live.report.as_ref()?)));
-        let record = |(live, report): (&LiveRestore, &verify::Report)| record::LiveRestore {
-            at_seconds: self.board.at_seconds(live.at_ns),
-            seconds: live.seconds,
-            recovery_point: report.recovery_point.clone(),
-            verification: report.verification.clone(),
+        let record = |live: &LiveRestore| {
+            let (recovery_point, verification) = match &live.report {
+                Some(Ok(report)) => (report.recovery_point.clone(), report.verification.clone()),
+                unmade => {
+                    let error = unmade.as_ref().and_then(|report| report.as_ref().err());
+                    let findings = vec![error.map_or("it was not verified", String::as_str).to_owned()];
+                    (None, record::Verification { findings, ..record::Verification::default() })
+                }
+            };
+            let (at_seconds, seconds) = (self.board.at_seconds(live.at_ns), live.seconds);
+            record::LiveRestore { at_seconds, seconds, recovery_point, verification }
         };
-        verified.map(record).collect()
+        self.live_restores.iter().map(record).collect()
     }
 }

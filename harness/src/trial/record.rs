@@ -51,10 +51,10 @@ impl Drill<'_> {
             trial.impact = Some(impact);
         }
         trial.live_restores = self.live_records();
-        trial.restore = self.restore.as_ref().filter(|restore| restore.halt.is_none()).map(|restore| {
+        trial.restore = self.restore.as_ref().map(|restore| {
             let recovery_seconds = restore.served.as_ref().and_then(|served| served.as_ref().ok().copied());
-            let output = self.output(&restore.output);
-            record::Restore { seconds: restore.seconds, recovery_seconds, output }
+            let seconds = restore.halt.is_none().then_some(restore.seconds);
+            record::Restore { seconds, recovery_seconds, output: self.output(&restore.output) }
         });
         trial.recovery_point = self.verified.as_ref().and_then(|report| report.recovery_point.clone());
         if let Some(point) = &mut trial.recovery_point {
@@ -165,7 +165,8 @@ impl Drill<'_> {
     /// The version of everything that takes part.
     fn versions(&self) -> BTreeMap<String, String> {
         let engine_tools = self.strategy.tools(self.plan.deployment.engine).iter();
-        let tools = engine_tools.chain(self.plan.deployment.file_system.maker());
+        let file_system = self.plan.deployment.file_system;
+        let tools = engine_tools.chain(file_system.maker()).chain(file_system.manager());
         let mut versions: BTreeMap<String, String> =
             tools.filter_map(|tool| Some((tool.command.to_owned(), tool.version()?))).collect();
         versions
@@ -190,6 +191,7 @@ impl Drill<'_> {
     fn file_system_name(&self) -> Option<String> {
         match self.plan.deployment.file_system {
             FileSystem::Disk => mount_of(self.site.directory).ok().map(|mount| mount.kind),
+            FileSystem::Zfs => Some("zfs in a file".into()),
             made => Some(format!("{} on a loop device", made.name())),
         }
     }

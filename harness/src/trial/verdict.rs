@@ -24,8 +24,8 @@ pub struct Evidence<'a> {
     pub served: Option<&'a Result<f64, String>>,
     /// The verifier's report.
     pub verified: Option<&'a verify::Report>,
-    /// Its reports on what was restored while the application ran, each with what it is called.
-    pub live: Vec<(String, &'a verify::Report)>,
+    /// Its reports on what was restored while the application ran, or how it crashed, each with what it is called.
+    pub live: Vec<(String, Result<&'a verify::Report, &'a str>)>,
     /// How the verifier crashed.
     pub verifier_error: Option<&'a str>,
 }
@@ -63,10 +63,10 @@ impl Evidence<'_> {
                 format!("all is there, but the restored subject does not serve: {error}"),
             );
         }
-        let all = || {
-            let live = self.live.iter().map(|(name, report)| (name.as_str(), *report));
-            std::iter::once(("", report)).chain(live)
-        };
+        if let Some((name, error)) = self.live.iter().find_map(|(name, report)| Some((name, report.err()?))) {
+            return (Verdict::Unverified, format!("{name}the restored database was not verified: {error}"));
+        }
+        let all = || std::iter::once(("", report)).chain(self.live());
         if let Some(unmade) =
             all().find_map(|(name, report)| Some(format!("{name}{}", unmade_check(report)?)))
         {
@@ -90,11 +90,15 @@ impl Evidence<'_> {
             }
             _ if !failed.is_empty() => failed,
             _ => {
-                let mut live = self.live.iter().map(|(name, report)| (name, failed_checks(report)));
+                let mut live = self.live().map(|(name, report)| (name, failed_checks(report)));
                 let wrong = live.find(|(_, failed)| !failed.is_empty());
                 wrong.map(|(name, failed)| format!("{name}{failed}")).unwrap_or_default()
             }
         }
+    }
+
+    fn live(&self) -> impl Iterator<Item = (&str, &verify::Report)> {
+        self.live.iter().filter_map(|(name, report)| Some((name.as_str(), report.ok()?)))
     }
 
     fn proved_nothing(&self) -> Option<String> {
@@ -265,9 +269,8 @@ mod tests {
 
     #[test]
     fn what_was_restored_earlier_counts_as_what_was_restored_at_last() {
-        let verdict_of = |change: fn(&mut verify::Report)| {
-            let (report, mut live) = (right(), right());
-            change(&mut live);
+        let verdict_with = |live: Result<&verify::Report, &str>| {
+            let report = right();
             let served = Ok(1.0);
             let evidence = Evidence {
                 acknowledged: true,
@@ -278,13 +281,23 @@ mod tests {
                 restore: None,
                 served: Some(&served),
                 verified: Some(&report),
-                live: vec![("restore 1 of 2: ".into(), &live)],
+                live: vec![("restore 1 of 2: ".into(), live)],
                 verifier_error: None,
             };
             let (verdict, reason) = evidence.verdict();
             format!("{verdict}: {reason}")
         };
+        let verdict_of = |change: fn(&mut verify::Report)| {
+            let mut live = right();
+            change(&mut live);
+            verdict_with(Ok(&live))
+        };
         assert_eq!(verdict_of(|_| {}), "restorable: all checks passed");
+        let crashed = verdict_with(Err("the verifier crashed"));
+        assert_eq!(
+            crashed,
+            "unverified: restore 1 of 2: the restored database was not verified: the verifier crashed"
+        );
         let lossy = verdict_of(|live| live.verification.loss = Some(Check::Fail));
         assert_eq!(lossy, "lossy: restore 1 of 2: a promised write is missing");
         let unmade = verdict_of(|live| live.verification.content = None);
