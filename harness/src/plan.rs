@@ -282,6 +282,9 @@ fn plan_block(
             used[number] = true;
             let place =
                 |message| Error::Input(format!("variant {} ({}): {message}", number + 1, variant.strategy));
+            if variant.versions.is_some() && !has_versions(found) {
+                return Err(place("it has no versions: leave them out".to_owned()));
+            }
             for form in variant.forms().map_err(place)? {
                 let settings = found.complete(&form.settings).map_err(place)?;
                 found.check(&settings, &scenario.directory).map_err(place)?;
@@ -322,6 +325,10 @@ fn plan_block(
             )))
         }
     }
+}
+
+fn has_versions(strategy: &dyn Strategy) -> bool {
+    strategy.complete(&Settings::new()).is_ok_and(|defaults| defaults.contains_key("version"))
 }
 
 /// What the writes of a repetition are.
@@ -464,7 +471,8 @@ mod tests {
         let both = text.replace("versions", "settings = { version = \"0.5.5\" }\n        versions");
         let of_another =
             SMALL.replace("strategy = \"cold-copy\"", "strategy = \"cold-copy\"\n        versions = [\"1\"]");
-        let messages = [both, of_another].map(|text| match plan(&text, &overrides) {
+        let none = text.replace("[\"0.3.13\", \"0.5.17\"]", "[]");
+        let messages = [both, of_another, none].map(|text| match plan(&text, &overrides) {
             Err(Error::Input(message)) => message,
             _ => panic!("it was accepted"),
         });

@@ -280,8 +280,7 @@ pub struct Variant {
     #[serde(default)]
     pub settings: Settings,
     /// One trial each with this as the setting `version`: versions of a tool side by side.
-    #[serde(default)]
-    pub versions: Vec<String>,
+    pub versions: Option<Vec<String>>,
     /// Only on these engines; on all of the subject's that the strategy knows when absent.
     pub engines: Option<Vec<Engine>>,
     /// Only with these applications; with all of the subject's when absent.
@@ -301,8 +300,11 @@ impl Variant {
     /// # Errors
     /// When its settings name a version, too.
     pub fn forms(&self) -> Result<Vec<Form>, String> {
-        if self.versions.is_empty() {
+        let Some(versions) = &self.versions else {
             return Ok(vec![Form { name: self.name.clone(), settings: self.settings.clone() }]);
+        };
+        if versions.is_empty() {
+            return Err("versions is empty: there is nothing to compare".into());
         }
         if self.settings.contains_key("version") {
             return Err("its settings name a version, and it has versions: give one of them".into());
@@ -312,7 +314,7 @@ impl Variant {
             settings.insert("version".into(), version.clone().into());
             Form { name: self.name.as_ref().map(|name| format!("{name} {version}")), settings }
         };
-        Ok(self.versions.iter().map(with).collect())
+        Ok(versions.iter().map(with).collect())
     }
 }
 
@@ -444,7 +446,19 @@ impl Scenario {
         let stems: Vec<String> =
             stems.iter().filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
         let known: Vec<&str> = stems.iter().map(String::as_str).collect();
-        Err(Error::Input(unknown("scenario", name_or_path, &known)))
+        Err(Error::Input(if known.is_empty() {
+            let place = directory.display();
+            format!(
+                "the shipped scenarios are not in {place}: run this in the repository, or give the path of a file"
+            )
+        } else if name_or_path.contains('/') || name_or_path.ends_with(".toml") {
+            format!(
+                "there is no file {name_or_path}: give the path of a scenario, or the name of a shipped one: {}",
+                known.join(", ")
+            )
+        } else {
+            unknown("scenario", name_or_path, &known)
+        }))
     }
 }
 

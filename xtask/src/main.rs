@@ -38,6 +38,9 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(command: &Command) -> Result<u8> {
+    if matches!(command, Command::Plan(_) | Command::List) {
+        process::end_with_the_reader();
+    }
     match command {
         Command::Run(run) => run_scenario(run),
         Command::Plan(select) => planned::show(&plan(select)?, &select.directory()),

@@ -2,6 +2,9 @@
 
 use crate::scenario::Scenario;
 
+/// Longer than any trial, and short enough for every clock.
+const SECONDS_MAX: f64 = 1e7;
+
 /// # Errors
 /// The key, its value, and what it may be.
 pub(super) fn validate(scenario: &Scenario) -> Result<(), String> {
@@ -21,8 +24,8 @@ pub(super) fn validate(scenario: &Scenario) -> Result<(), String> {
         ("stall_seconds_min", times.stall_seconds_min),
     ];
     for (name, span) in spans {
-        if !(span > 0.0 && span <= 1e7) {
-            return Err(format!("trial.{name} is {span}: it must be above 0"));
+        if !(span > 0.0 && span <= SECONDS_MAX) {
+            return Err(format!("trial.{name} is {span}: it must be above 0 and at most {SECONDS_MAX}"));
         }
     }
     let counts = [

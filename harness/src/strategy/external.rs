@@ -125,6 +125,11 @@ impl Strategy for External {
             if command.program().is_some_and(str::is_empty) {
                 return Err(format!("{name} is empty: there is no program in it"));
             }
+            if let Some(word) = command.unexpanded() {
+                return Err(format!(
+                    "{name}: nothing expands '{word}' in a list of words: give the command as one line for the shell"
+                ));
+            }
         }
         match settings.promise {
             Declared::AllButSeconds(seconds) if !(0.0..=86_400.0).contains(&seconds) => {
@@ -236,6 +241,16 @@ impl UserCommand {
         match self {
             UserCommand::Words(words) => Some(words.first().map_or("", String::as_str)),
             UserCommand::Line(_) => None,
+        }
+    }
+
+    /// A word that names a variable of ours, where no shell comes to expand it.
+    fn unexpanded(&self) -> Option<&str> {
+        match self {
+            UserCommand::Words(words) if !words.iter().any(|word| word == "-c") => {
+                words.iter().map(String::as_str).find(|word| word.starts_with("$DRILL_"))
+            }
+            _ => None,
         }
     }
 

@@ -122,6 +122,12 @@ fn datasets(trials: &[Trial]) -> Option<String> {
     } else {
         format!("{} to {}", number::bytes(smallest as f64), number::bytes(largest as f64))
     };
+    if profiles.iter().all(|profile| *profile == "own-database") {
+        return Some(format!(
+            "The data is a copy of one database of somebody's own, with the tables that the workload writes to, {sizes} \
+             in all. Other content was not tried."
+        ));
+    }
     Some(format!(
         "The data is generated ({}), {sizes}. Larger databases were not tried, and content that compresses \
          differently gives other artifact sizes.",
@@ -209,5 +215,9 @@ mod tests {
             )
         );
         assert!(!said.contains("Nothing else went wrong") && !said.contains("harness's own writer"));
+        trials[0].dataset.profile = "own-database".into();
+        let of_an_own_one = limitations(&example::results(trials)).collect::<Vec<_>>().join("\n");
+        assert!(of_an_own_one.contains("one database of somebody's own"), "{of_an_own_one}");
+        assert!(!of_an_own_one.contains("generated"));
     }
 }
