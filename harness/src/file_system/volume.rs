@@ -266,12 +266,12 @@ impl Volume {
     /// When no note of it can be left.
     pub fn snapshot(&self, launcher: &Launcher) -> Result<VolumeSnapshot> {
         let directory = launcher.work_directory();
-        let name = unique(&directory.join("snapshot"));
+        let name = unique(&directory.join("kept"));
         let thing = match self {
             Volume::Lvm { group, .. } => Thing::LogicalVolume(format!("{group}/{name}")),
             Volume::Zfs { dataset } => Thing::ZfsSnapshot(format!("{dataset}@{name}")),
         };
-        let noted = Noted::new(thing, directory, "snapshot")?;
+        let noted = Noted::new(thing, directory, "kept")?;
         let point = directory.join("snapshot-of-the-volume");
         Ok(VolumeSnapshot { volume: self.clone(), name, point, noted: Some(noted) })
     }
@@ -360,10 +360,10 @@ mod tests {
         let command = |volume: Volume| {
             let snapshot = volume.snapshot(&launcher).unwrap();
             let command = snapshot.command().join(" ").replace(&snapshot.name, "NAME");
-            let noted = std::fs::read_to_string(directory.path().join("snapshot.volume")).unwrap();
+            let noted = std::fs::read_to_string(directory.path().join("kept.volume")).unwrap();
             // Nothing was made that would have to be removed.
             std::mem::forget(snapshot);
-            (command, noted.replace(&unique(&directory.path().join("snapshot")), "NAME"))
+            (command, noted.replace(&unique(&directory.path().join("kept")), "NAME"))
         };
         let lvm = Volume::Lvm { group: "vg".into(), volume: "data".into(), kind: "xfs".into() };
         let (made, noted) = command(lvm);
