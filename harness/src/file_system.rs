@@ -232,10 +232,10 @@ impl Drop for Mounted {
     fn drop(&mut self) {
         // What cannot be undone now is found by the next start.
         let _ = sweep(&self.point);
-        let is_left = self.noted.take().is_some_and(Noted::is_left);
+        let stays = self.noted.take().is_some_and(Noted::stays);
         let _ = std::fs::remove_dir(&self.point);
         // A loop device is found by its image.
-        if !is_left {
+        if !stays {
             let _ = std::fs::remove_file(&self.image);
         }
     }

@@ -119,7 +119,7 @@ impl Noted {
 
 impl Noted {
     /// Removes the thing. True when that cannot be done now; its note is still there then.
-    pub(super) fn is_left(self) -> bool {
+    pub(super) fn stays(self) -> bool {
         let note = self.note.clone();
         drop(self);
         note.exists()
