@@ -3,6 +3,7 @@
 //! It outlives whoever made it, and is neither a process, a mount nor a file. So before it is made a note of it is left
 //! in the work directory, by which the next start finds it.
 
+use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -109,8 +110,8 @@ pub(super) struct Noted {
 
 impl Noted {
     /// Leaves the note. The thing is not there yet.
-    fn new(thing: Thing, directory: &Path, name: &str) -> Result<Noted> {
-        let note = directory.join(name).with_extension(NOTE);
+    fn new(thing: Thing, directory: &Path, name: Option<&OsStr>) -> Result<Noted> {
+        let note = directory.join(name.context("an image has a name")?).with_extension(NOTE);
         let text = serde_json::to_vec(&thing).expect("names and paths are plain data");
         std::fs::write(&note, text).with_context(|| format!("cannot write {}", note.display()))?;
         Ok(Noted { thing, note })
@@ -176,7 +177,7 @@ pub(super) fn make_logical_volume(launcher: &Launcher, image: &Path) -> Result<(
     }
     let group = unique(image);
     let thing = Thing::Group { name: group.clone(), image: image.to_owned() };
-    let noted = Noted::new(thing, launcher.work_directory(), "group")?;
+    let noted = Noted::new(thing, launcher.work_directory(), image.file_stem())?;
     run(launcher, command(&LOSETUP, &["--find", "--direct-io=on"], &[image]))?;
     let device = loop_devices(image)?.pop().context("a loop device that was just made is gone")?;
     run(launcher, command(&LVM, &["vgcreate", "--quiet", "--yes", &group, &device], &[]))?;
@@ -198,7 +199,7 @@ pub(super) fn make_logical_volume(launcher: &Launcher, image: &Path) -> Result<(
 /// Makes a pool on an image, and mounts its file system. What has to be removed.
 pub(super) fn make_pool(launcher: &Launcher, image: &Path, point: &Path) -> Result<Noted> {
     let pool = unique(image);
-    let noted = Noted::new(Thing::Pool(pool.clone()), launcher.work_directory(), "pool")?;
+    let noted = Noted::new(Thing::Pool(pool.clone()), launcher.work_directory(), image.file_stem())?;
     let mountpoint = point.display().to_string();
     run(launcher, command(&ZPOOL, &["create", "-m", &mountpoint, &pool], &[image]))?;
     Ok(noted)
@@ -271,7 +272,7 @@ impl Volume {
             Volume::Lvm { group, .. } => Thing::LogicalVolume(format!("{group}/{name}")),
             Volume::Zfs { dataset } => Thing::ZfsSnapshot(format!("{dataset}@{name}")),
         };
-        let noted = Noted::new(thing, directory, "kept")?;
+        let noted = Noted::new(thing, directory, Some("kept".as_ref()))?;
         let point = directory.join("snapshot-of-the-volume");
         Ok(VolumeSnapshot { volume: self.clone(), name, point, noted: Some(noted) })
     }
