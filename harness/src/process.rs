@@ -423,8 +423,8 @@ impl Group {
         });
     }
 
-    /// What the children have used so far with all that they started, ended ones included. Of a pipeline, bytes are read by its first and
-    /// written by its last stage: what flows between them is no input or output.
+    /// What the children have used so far with all that they started, ended ones included. Of a pipeline, bytes are read
+    /// by its first and written by its last stage: what flows between them is no input or output.
     pub fn counters(&self) -> Counters {
         let mut sum = Counters::default();
         let (mut bytes_read, mut bytes_written) = (None, 0);

@@ -22,12 +22,13 @@ use crate::strategy::tool::Tool;
 
 pub(super) static LVM: Tool =
     Tool { command: "lvm", version_argument: "version", get: "install the package 'lvm2'" };
-pub(super) static ZPOOL: Tool = Tool {
-    command: "zpool",
+const OF_ZFS: Tool = Tool {
+    command: "zfs",
     version_argument: "version",
     get: "install the package 'zfsutils-linux' (Debian, Ubuntu) or 'zfs' (elsewhere)",
 };
-const ZFS: &str = "zfs";
+static ZFS: Tool = OF_ZFS;
+pub(super) static ZPOOL: Tool = Tool { command: "zpool", ..OF_ZFS };
 /// Keeps LVM from complaining of every file that whoever started it has open.
 pub const QUIET_LVM: (&str, &str) = ("LVM_SUPPRESS_FD_WARNINGS", "1");
 
@@ -52,12 +53,12 @@ impl Thing {
     fn remove(&self) -> Result<()> {
         match self {
             Thing::Group { name, image } => {
-                end("lvm", &["vgs", name], &["vgremove", "--force", "--yes", name])?;
+                end(LVM.command, &["vgs", name], &["vgremove", "--force", "--yes", name])?;
                 detach(image)
             }
-            Thing::LogicalVolume(name) => end("lvm", &["lvs", name], &["lvremove", "--force", "--yes", name]),
-            Thing::Pool(name) => end("zpool", &["list", name], &["destroy", "-f", name]),
-            Thing::ZfsSnapshot(name) => end(ZFS, &["list", name], &["destroy", "-R", name]),
+            Thing::LogicalVolume(name) => end(LVM.command, &["lvs", name], &["lvremove", "--force", "--yes", name]),
+            Thing::Pool(name) => end(ZPOOL.command, &["list", name], &["destroy", "-f", name]),
+            Thing::ZfsSnapshot(name) => end(ZFS.command, &["list", name], &["destroy", "-R", name]),
         }
     }
 }
@@ -302,7 +303,7 @@ impl VolumeSnapshot {
             Volume::Lvm { group, volume, .. } => {
                 format!("lvm lvcreate --snapshot --extents 100%FREE --name {name} {group}/{volume}")
             }
-            Volume::Zfs { dataset } => format!("{ZFS} snapshot {dataset}@{name}"),
+            Volume::Zfs { dataset } => format!("{} snapshot {dataset}@{name}", ZFS.command),
         };
         // None of these names can have a blank in it.
         line.split(' ').map(str::to_owned).collect()
@@ -325,8 +326,7 @@ impl VolumeSnapshot {
                 let mountpoint = format!("mountpoint={}", self.point.display());
                 let words = ["clone", "-o", &mountpoint, &format!("{dataset}@{0}", self.name)];
                 let clone = format!("{}/{}", dataset, self.name);
-                let zfs = Tool { command: ZFS, version_argument: "version", get: ZPOOL.get };
-                run(launcher, command(&zfs, &[&words[..], &[clone.as_str()]].concat(), &[]))?;
+                run(launcher, command(&ZFS, &[&words[..], &[clone.as_str()]].concat(), &[]))?;
             }
         }
         Ok(&self.point)

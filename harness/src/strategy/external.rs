@@ -358,6 +358,7 @@ mod tests {
             complete(json!({ "backup": [] })),
             complete(json!({ "restore": ["sh", 7] })),
             complete(json!({ "arm": [""] })),
+            complete(json!({ "backup": ["cp", "$DRILL_SOURCE", "copy"] })),
             complete(json!({ "promise": "everything" })),
             complete(json!({ "promise": { "all_but_seconds": -1.0 } })),
         ];
@@ -367,9 +368,15 @@ mod tests {
         backup is empty: there is no program in it
         a command is a list of words (a program and its arguments) or a line for the shell
         arm is empty: there is no program in it
+        backup: nothing expands '$DRILL_SOURCE' in a list of words: give the command as one line for the shell
         unknown variant `everything`, expected one of `nothing`, `earlier`, `all_but_seconds`
         all_but_seconds must be from 0 to 86400
         ");
+    }
+
+    #[test]
+    fn a_shell_that_is_given_its_line_expands_variables() {
+        assert!(complete(json!({ "backup": ["bash", "-c", "cp $DRILL_SOURCE $DRILL_DESTINATION"] })).is_ok());
     }
 
     #[test]

@@ -192,22 +192,27 @@ mod tests {
         }
     }
 
+    /// A trial in which writes were acknowledged, and nothing is known yet.
+    fn bare<'a>() -> Evidence<'a> {
+        Evidence {
+            acknowledged: true,
+            died: None,
+            offered: Offered { writes_per_second: None, late_share: 0.0, refused_share: 0.0 },
+            errors_allowed: 0.1,
+            backup: None,
+            restore: None,
+            served: None,
+            verified: None,
+            live: Vec::new(),
+            verifier_error: None,
+        }
+    }
+
     fn verdict(change: impl FnOnce(&mut verify::Report, &mut Evidence<'_>)) -> Verdict {
         let mut report = right();
         let offered = Offered { writes_per_second: Some(50.0), late_share: 0.0, refused_share: 0.0 };
         let served = Ok(1.0);
-        let mut evidence = Evidence {
-            acknowledged: true,
-            died: None,
-            offered,
-            errors_allowed: 0.1,
-            backup: None,
-            restore: None,
-            served: Some(&served),
-            verified: None,
-            live: Vec::new(),
-            verifier_error: None,
-        };
+        let mut evidence = Evidence { offered, served: Some(&served), ..bare() };
         change(&mut report, &mut evidence);
         let evidence =
             Evidence { verified: evidence.verifier_error.is_none().then_some(&report), ..evidence };
@@ -241,19 +246,7 @@ mod tests {
         let verdict_of = |content, served| {
             let mut report = right();
             report.verification.content = content;
-            let evidence = Evidence {
-                acknowledged: true,
-                died: None,
-                offered: Offered { writes_per_second: None, late_share: 0.0, refused_share: 0.0 },
-                errors_allowed: 0.1,
-                backup: None,
-                restore: None,
-                served: Some(served),
-                verified: Some(&report),
-                live: Vec::new(),
-                verifier_error: None,
-            };
-            evidence.verdict().0
+            Evidence { served: Some(served), verified: Some(&report), ..bare() }.verdict().0
         };
         assert_eq!(verdict_of(fail, &silent), Verdict::Corrupt);
         assert_eq!(verdict_of(Some(Check::Pass), &silent), Verdict::Unverified);
@@ -272,18 +265,8 @@ mod tests {
         let verdict_with = |live: Result<&verify::Report, &str>| {
             let report = right();
             let served = Ok(1.0);
-            let evidence = Evidence {
-                acknowledged: true,
-                died: None,
-                offered: Offered { writes_per_second: None, late_share: 0.0, refused_share: 0.0 },
-                errors_allowed: 0.1,
-                backup: None,
-                restore: None,
-                served: Some(&served),
-                verified: Some(&report),
-                live: vec![("restore 1 of 2: ".into(), live)],
-                verifier_error: None,
-            };
+            let live = vec![("restore 1 of 2: ".into(), live)];
+            let evidence = Evidence { served: Some(&served), verified: Some(&report), live, ..bare() };
             let (verdict, reason) = evidence.verdict();
             format!("{verdict}: {reason}")
         };
@@ -319,19 +302,7 @@ mod tests {
         let failed = Halt::Failed("database is locked".into());
         assert_eq!(verdict(|_, evidence| evidence.backup = Some(&Halt::TimedOut)), Verdict::TimedOut);
         let ended = |halt| {
-            let offered = Offered { writes_per_second: None, late_share: 0.0, refused_share: 0.0 };
-            let evidence = Evidence {
-                acknowledged: true,
-                died: None,
-                offered,
-                errors_allowed: 0.1,
-                backup: Some(halt),
-                restore: None,
-                served: None,
-                verified: None,
-                live: Vec::new(),
-                verifier_error: None,
-            };
+            let evidence = Evidence { backup: Some(halt), ..bare() };
             let (verdict, reason) = evidence.verdict();
             format!("{verdict}: {reason}")
         };

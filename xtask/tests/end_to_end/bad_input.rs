@@ -28,6 +28,21 @@ fn an_unknown_scenario() {
 }
 
 #[test]
+fn a_scenario_file_that_is_not_there() {
+    let said = refusal(&Place::new(), &["run", "mine/none.toml"], 3);
+    assert!(said.starts_with("error: there is no file mine/none.toml: give the path of a scenario, or "), "{said}");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_a_plan_without_a_word() {
+    let mut plan = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut plan = plan.args(["plan", "full"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(plan.stdout.take());
+    let ended = plan.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
+}
+
+#[test]
 fn an_unknown_scenario_key() {
     insta::assert_snapshot!(refused_scenario(&SMALL.replace("rates", "rate"), COLD));
 }
