@@ -1,5 +1,6 @@
 //! From a scenario to the trials that it means: validated as a whole before anything has an effect.
 
+mod limits;
 mod own;
 mod validate;
 
@@ -20,6 +21,8 @@ use crate::verify::Integrity;
 use crate::workload::model::{Marks, Model};
 use crate::workload::schedule::{Load, Rate};
 use crate::workload::sqlite::JournalMode;
+pub use limits::limits;
+use limits::stall_seconds;
 use validate::validate;
 
 /// All trials of a run.
@@ -239,11 +242,6 @@ impl TrialPlan {
         };
         begin + copy * (cost.backup + cost.restore) + times.tail_seconds + self.dataset_bytes as f64 / verify
     }
-}
-
-/// How long a backup may go without a new low, in seconds, where a plain copy takes `copy_seconds`.
-pub fn stall_seconds(scenario: &Scenario, copy_seconds: f64) -> f64 {
-    (scenario.trial.stall_copies * copy_seconds).max(scenario.trial.stall_seconds_min)
 }
 
 /// Plans the trials of one repetition, size and rate.

@@ -5,6 +5,7 @@
 
 mod counters;
 mod output;
+mod written;
 
 use std::io::Write;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -24,6 +25,7 @@ use serde::Deserialize;
 pub use counters::{Account, Counters, Roster};
 pub use output::last_lines;
 use output::{Output, keep, listen};
+pub use written::{WrittenFile, bytes_written, files_in, open_for_writing};
 
 use crate::error::{Error, Result};
 use crate::worker::{Job, Message};

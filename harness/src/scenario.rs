@@ -247,10 +247,13 @@ pub struct TrialSection {
     pub tail_seconds: f64,
     /// Longest time for the backup, and for the restore.
     pub deadline_seconds: f64,
-    /// A backup stalls after this many times the time of a plain copy without a new low ...
+    /// A backup has stalled that says how far it is, or rewrites what it has written, after this many times the time of
+    /// a plain copy without progress ...
     pub stall_copies: f64,
     /// ... and not before this time.
     pub stall_seconds_min: f64,
+    /// A command has stalled that says nothing and writes to no file that grows after this time.
+    pub stall_quiet_seconds: f64,
     /// How the engine's own integrity is checked.
     pub integrity: Integrity,
 }
@@ -263,6 +266,7 @@ impl Default for TrialSection {
             deadline_seconds: 3600.0,
             stall_copies: 20.0,
             stall_seconds_min: 10.0,
+            stall_quiet_seconds: 600.0,
             integrity: Integrity::Full,
         }
     }

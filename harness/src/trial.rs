@@ -23,9 +23,10 @@ use crate::measure::clock::{now_ns, seconds_between};
 use crate::measure::impact::Span;
 use crate::measure::sampler::{self, Board, Sampled};
 use crate::measure::{calibration, extents, storage};
-use crate::plan::{TrialPlan, stall_seconds};
+use crate::plan::{self, TrialPlan};
 use crate::process::{Account, Cancel, Counters, Launcher, kill_marked};
 use crate::scenario::Scenario;
+use crate::strategy::convergence::Limits;
 use crate::strategy::tool::Program;
 use crate::strategy::watch::{Halt, Watch};
 use crate::strategy::{self, Moments, RestoreContext, Shipper, Strategy};
@@ -307,18 +308,19 @@ impl<'a> Drill<'a> {
         }
     }
 
-    fn watch(&self, directory: PathBuf, stall_after: Option<Duration>) -> Watch {
+    fn watch(&self, directory: PathBuf, limits: Option<Limits>) -> Watch {
         let deadline = Duration::from_secs_f64(self.scenario.trial.deadline_seconds);
-        Watch::new(&self.launcher, &directory, deadline, stall_after)
+        Watch::new(&self.launcher, &directory, deadline, limits)
     }
 
     /// True when there is an artifact.
     fn backup(&mut self, subject: &mut Subject) -> Result<bool> {
         self.cached_share = storage::cached_share(subject.data()).ok();
         let copy_seconds = self.copy_seconds.expect("a settled trial has its copy");
-        let stall_after = Duration::from_secs_f64(stall_seconds(self.scenario, copy_seconds));
+        let limits = plan::limits(self.scenario, copy_seconds, self.site.source.bytes);
         let from_ns = self.board.enter("backup");
-        let mut watch = self.watch(self.place("artifact"), Some(stall_after));
+        let mut watch = self.watch(self.place("artifact"), Some(limits));
+        watch.live = Some(self.place("live"));
         watch.expected_bytes = Some(self.site.source.bytes);
         self.board.follow(Some(watch.remaining.clone()));
         let before = self.shipped();

@@ -22,6 +22,7 @@ pub(super) fn validate(scenario: &Scenario) -> Result<(), String> {
         ("deadline_seconds", times.deadline_seconds),
         ("stall_copies", times.stall_copies),
         ("stall_seconds_min", times.stall_seconds_min),
+        ("stall_quiet_seconds", times.stall_quiet_seconds),
     ];
     for (name, span) in spans {
         if !(span > 0.0 && span <= SECONDS_MAX) {

@@ -140,7 +140,8 @@ fn children(pid: i32) -> Vec<i32> {
     of_tasks.flatten().map(|child| child as i32).collect()
 }
 
-fn with_descendants(pid: i32) -> Vec<i32> {
+/// A process and all that it started and that has not ended.
+pub(super) fn with_descendants(pid: i32) -> Vec<i32> {
     let below = children(pid).into_iter().flat_map(with_descendants);
     std::iter::once(pid).chain(below).collect()
 }

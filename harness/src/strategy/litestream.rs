@@ -213,7 +213,7 @@ fn await_replica(context: &mut BackupContext<'_>, lag: Duration) -> Result<(), H
     let Some(shipper) = context.shipper.as_deref() else {
         return Err(Halt::Failed("nothing ships".into()));
     };
-    context.watch.watch_anew(vec![replica.clone(), own_directory(database)], None, lag);
+    context.watch.watch_anew(vec![replica.clone(), own_directory(database)], None);
     // It may give a new file its time a moment after its name: only what is seen twice is believed.
     let mut seen = false;
     context.watch.wait_until(&mut || {

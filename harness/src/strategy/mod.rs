@@ -1,6 +1,7 @@
 //! Ways to back up and restore. One file a strategy, one line in [`STRATEGIES`].
 
 mod cold_copy;
+pub mod convergence;
 mod external;
 mod files;
 mod hot_copy;

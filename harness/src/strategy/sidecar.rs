@@ -233,7 +233,7 @@ impl Cycle {
 
 /// Whatever begins now makes its files among the artifacts.
 fn anew(context: &mut BackupContext<'_>, expected_bytes: Option<u64>) {
-    context.watch.watch_anew(vec![context.destination.to_owned()], expected_bytes, Duration::ZERO);
+    context.watch.watch_anew(vec![context.destination.to_owned()], expected_bytes);
 }
 
 /// A cycle that is over is complete when it has left an artifact of each kind.

@@ -211,9 +211,6 @@ impl Strategy for Snapshot {
             watch.run(vec![child])
         };
         let (watch, place) = (&mut *context.watch, context.destination.to_owned());
-        // Neither the wait for a lock nor a pause makes anything grow.
-        let rests = Duration::from_millis(settings.busy_timeout_ms.saturating_add(settings.pause_ms));
-        watch.watch_anew(vec![place.clone()], watch.expected_bytes, rests);
         match way(engine, directory, &settings).map_err(Halt::Failed)? {
             Way::Subvolume => make(watch, Task::Subvolume)?,
             Way::Reflinks => {
@@ -223,7 +220,7 @@ impl Strategy for Snapshot {
                 let snapshot = volume.snapshot(&watch.launcher)?;
                 make(watch, Task::Volume { command: snapshot.command() })?;
                 let made = std::mem::take(&mut watch.output);
-                watch.watch_anew(vec![place], watch.expected_bytes, Duration::ZERO);
+                watch.watch_anew(vec![place], watch.expected_bytes);
                 let kept = place_in(snapshot.mount(&watch.launcher)?, &data)?;
                 let made_directory =
                     std::fs::create_dir(&target).context("cannot make the artifact's directory");

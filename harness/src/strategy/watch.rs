@@ -1,26 +1,28 @@
 //! Runs a strategy's processes and watches them: for the wish to stop, the deadline, and a stall.
 //!
-//! A backup stalls when what remains has not reached a new low for a time that is set against the measured
-//! time of one copy. A restart alone never counts: a backup that begins again and still gets further each
-//! time is slow, not stalled.
+//! What a stall is, and what is none, is said in [`super::convergence`].
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::convergence::{Convergence, Limits, Look};
 use crate::container::{Container, Spec};
 use crate::error::Error;
 use crate::measure::clock::now_ns;
 use crate::measure::storage::{bytes, sync_tree};
-use crate::process::{Account, Child, Counters, Ended, Group, Launcher, TICK};
+use crate::process::{
+    Account, Child, Counters, Ended, Group, Launcher, TICK, bytes_written, files_in, open_for_writing,
+};
 use crate::worker::Progress;
 
 /// Why a strategy ended without success.
 #[derive(Debug)]
 pub enum Halt {
-    /// What remains has not reached a new low for this long.
-    Stalled(Duration),
+    /// It did not get further any more: for how long, by which setting.
+    Stalled(String),
     /// The deadline passed.
     TimedOut,
     /// The strategy reported an error.
@@ -39,8 +41,8 @@ impl From<Error> for Halt {
     }
 }
 
-/// A smaller gain than this share of the whole is no new low.
-const GAIN_MIN: f64 = 0.001;
+/// How often the files are looked at of what does not say how far it is.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// What is left of a backup, from 1 to 0, for the sampler; unknown until something is known.
 #[derive(Clone, Default)]
@@ -92,28 +94,22 @@ pub struct Watch {
     pub durable_ns: Option<u64>,
     /// When what is measured began, by the common clock, where it had to wait for its turn; `None`: with the call.
     pub began_ns: Option<u64>,
+    /// The live data: that it grows says nothing of the backup.
+    pub live: Option<PathBuf>,
     directory: PathBuf,
     /// What grows when the operation gets on, and its bytes before what is watched.
     growing: Vec<PathBuf>,
     bytes_before: u64,
-    rests: Duration,
-    deadline: Instant,
-    stall_after: Option<Duration>,
+    began: Instant,
+    deadline: Duration,
     running_seconds: f64,
-    low: f64,
-    low_since: Instant,
+    convergence: Convergence,
+    looked: Duration,
 }
 
 impl Watch {
-    /// Watches an operation that builds its result in `directory`, from now on; it never stalls when
-    /// `stall_after` is `None`.
-    pub fn new(
-        launcher: &Launcher,
-        directory: &Path,
-        deadline: Duration,
-        stall_after: Option<Duration>,
-    ) -> Watch {
-        let now = Instant::now();
+    /// Watches an operation that builds its result in `directory`, from now on; it never stalls without `limits`.
+    pub fn new(launcher: &Launcher, directory: &Path, deadline: Duration, limits: Option<Limits>) -> Watch {
         Watch {
             launcher: launcher.clone(),
             remaining: Remaining::default(),
@@ -124,15 +120,15 @@ impl Watch {
             output: String::new(),
             durable_ns: None,
             began_ns: None,
+            live: None,
             directory: directory.to_owned(),
             growing: vec![directory.to_owned()],
             bytes_before: 0,
-            rests: Duration::ZERO,
-            deadline: now + deadline,
-            stall_after,
+            began: Instant::now(),
+            deadline,
             running_seconds: 0.0,
-            low: 1.0,
-            low_since: now,
+            convergence: Convergence::new(limits, Duration::ZERO),
+            looked: Duration::ZERO,
         }
     }
 
@@ -196,14 +192,12 @@ impl Watch {
     }
 
     /// Another part of the operation begins: from now on it is progress when these places grow, towards
-    /// `expected_bytes` more where somebody knows them. By design they may stay as they are for as long as `rests`.
-    pub fn watch_anew(&mut self, places: Vec<PathBuf>, expected_bytes: Option<u64>, rests: Duration) {
+    /// `expected_bytes` more where somebody knows them.
+    pub fn watch_anew(&mut self, places: Vec<PathBuf>, expected_bytes: Option<u64>) {
         self.bytes_before = places.iter().map(|place| bytes(place)).sum();
         self.growing = places;
-        self.rests = rests;
         self.expected_bytes = expected_bytes;
-        self.low = 1.0;
-        self.low_since = Instant::now();
+        self.convergence.begin_anew(self.began.elapsed());
     }
 
     /// Enters what was used by something that this did not start, in the time for which it was watched.
@@ -234,7 +228,7 @@ impl Watch {
 
     /// The furthest that it got, from 0 to 1; `None` where nobody knows.
     pub fn furthest(&self) -> Option<f64> {
-        (self.progress.is_some() || self.expected_bytes.is_some()).then_some(1.0 - self.low)
+        (self.progress.is_some() || self.expected_bytes.is_some()).then_some(1.0 - self.convergence.low())
     }
 
     /// The time of one undisturbed pass, where there are passes.
@@ -252,44 +246,43 @@ impl Watch {
 
     fn observe(&mut self, progress: Option<Progress>) -> Result<(), Halt> {
         self.launcher.cancel.check()?;
+        let now = self.began.elapsed();
         if let Some(progress) = progress {
             self.progress = Some(progress);
-            self.note_remaining(progress.remaining);
+            self.remaining.set(progress.remaining);
+            self.convergence.tell(now, progress.remaining);
         } else if self.progress.is_none() {
-            let grown: u64 = self.growing.iter().map(|place| bytes(place)).sum();
-            self.note_growth(grown.saturating_sub(self.bytes_before));
+            self.observe_files(now);
         }
-        let now = Instant::now();
         if now >= self.deadline {
             return Err(Halt::TimedOut);
         }
-        let quiet = now.duration_since(self.low_since);
-        match self.stall_after {
-            Some(stall_after) if quiet >= stall_after + self.rests => Err(Halt::Stalled(quiet)),
-            _ => Ok(()),
+        self.convergence.stall(now).map_or(Ok(()), |reason| Err(Halt::Stalled(reason)))
+    }
+
+    /// Looks how the files have grown of what does not say how far it is.
+    fn observe_files(&mut self, now: Duration) {
+        let all: u64 = self.growing.iter().map(|place| bytes(place)).sum();
+        let grown = all.saturating_sub(self.bytes_before);
+        if let Some(expected) = self.expected_bytes {
+            self.remaining.set(1.0 - (grown as f64 / expected as f64).min(1.0));
+        }
+        self.convergence.grow(now, grown, self.expected_bytes);
+        if self.convergence.asks_for_a_look() && now >= self.looked + LOOK_EVERY {
+            self.looked = now;
+            let look = self.look();
+            self.convergence.look(now, look);
         }
     }
 
-    fn note_growth(&mut self, bytes: u64) {
-        match self.expected_bytes {
-            Some(expected) => self.note_remaining(1.0 - (bytes as f64 / expected as f64).min(1.0)),
-            // Without a known end the fraction only has to fall with every growth.
-            None => {
-                let low = 1.0 / (1.0 + bytes as f64);
-                if low < self.low {
-                    self.low = low;
-                    self.low_since = Instant::now();
-                }
-            }
-        }
-    }
-
-    fn note_remaining(&mut self, remaining: f64) {
-        self.remaining.set(remaining);
-        if remaining <= self.low - GAIN_MIN || (remaining == 0.0 && self.low > 0.0) {
-            self.low = remaining;
-            self.low_since = Instant::now();
-        }
+    fn look(&self) -> Look {
+        let processes = self.launcher.roster().running(Account::Strategy);
+        let placed: Vec<_> = self.growing.iter().flat_map(|place| files_in(place)).collect();
+        let mut elsewhere = open_for_writing(&processes);
+        let live = self.live.iter().flat_map(|live| files_in(live));
+        let known: HashSet<_> = live.chain(placed.iter().copied()).map(|file| file.identity).collect();
+        elsewhere.retain(|file| !known.contains(&file.identity));
+        Look { placed, elsewhere, bytes_written: bytes_written(&processes) }
     }
 }
 
@@ -297,62 +290,19 @@ impl Watch {
 mod tests {
     use std::process::Stdio;
 
+    use super::super::convergence::Limit;
     use super::*;
     use crate::process::Cancel;
 
-    fn watch(stall_after: Duration) -> Watch {
-        let launcher = Launcher::new(Path::new("nowhere"), &Cancel::default());
-        Watch::new(&launcher, Path::new("nowhere"), Duration::from_secs(3600), Some(stall_after))
-    }
-
-    fn at(remaining: f64, restarts: u64) -> Option<Progress> {
-        Some(Progress { remaining, restarts, ..Progress::default() })
-    }
-
-    #[test]
-    fn restarts_that_get_further_each_time_are_no_stall() {
-        let mut watch = watch(Duration::from_millis(200));
-        for restart in 0..8 {
-            assert!(watch.observe(at(1.0, restart)).is_ok());
-            std::thread::sleep(Duration::from_millis(50));
-            assert!(watch.observe(at(0.9 - restart as f64 / 10.0, restart)).is_ok());
-        }
-    }
-
-    #[test]
-    fn what_never_reaches_a_new_low_stalls_without_a_single_restart() {
-        let mut watch = watch(Duration::from_millis(100));
-        assert!(watch.observe(at(0.5, 0)).is_ok());
-        std::thread::sleep(Duration::from_millis(120));
-        assert!(matches!(watch.observe(at(0.5, 0)), Err(Halt::Stalled(_))));
-        assert_eq!(watch.furthest(), Some(0.5));
-    }
-
-    #[test]
-    fn a_part_that_began_later_has_its_own_lows() {
-        let directory = tempfile::tempdir().unwrap();
-        let (first, second) = (directory.path().join("first"), directory.path().join("second"));
-        std::fs::write(&first, [1; 100]).unwrap();
-        let mut watch = watch(Duration::from_millis(100));
-        watch.watch_anew(vec![first.clone()], None, Duration::from_secs(60));
-        assert!(watch.observe(None).is_ok());
-        std::thread::sleep(Duration::from_millis(120));
-        assert!(watch.observe(None).is_ok(), "it may rest");
-        watch.watch_anew(vec![second.clone()], None, Duration::ZERO);
-        // Less than what the first part had made, and a beginning all the same.
-        std::fs::write(&second, [1; 10]).unwrap();
-        std::thread::sleep(Duration::from_millis(120));
-        assert!(watch.observe(None).is_ok());
-        std::thread::sleep(Duration::from_millis(120));
-        assert!(matches!(watch.observe(None), Err(Halt::Stalled(_))));
-    }
+    const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
     fn what_a_command_had_said_before_it_stalled_is_kept() {
         let directory = tempfile::tempdir().unwrap();
         let launcher = Launcher::new(directory.path(), &Cancel::default());
-        let (hour, second) = (Duration::from_secs(3600), Duration::from_secs(1));
-        let mut watch = Watch::new(&launcher, directory.path(), hour, Some(second));
+        let limit = |after| Limit { after, setting: "as the test has it".into() };
+        let limits = Limits { no_gain: limit(HOUR), quiet: limit(Duration::from_secs(1)), database_bytes: 1 };
+        let mut watch = Watch::new(&launcher, directory.path(), HOUR, Some(limits));
         let mut command = std::process::Command::new("sh");
         command.args(["-c", "echo waiting for a lock; exec sleep 600"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
@@ -365,31 +315,27 @@ mod tests {
     fn the_deadline_ends_what_still_progresses() {
         let launcher = Launcher::new(Path::new("nowhere"), &Cancel::default());
         let mut watch = Watch::new(&launcher, Path::new("nowhere"), Duration::ZERO, None);
-        assert!(matches!(watch.observe(at(0.5, 0)), Err(Halt::TimedOut)));
+        let progress = Progress { remaining: 0.5, ..Progress::default() };
+        assert!(matches!(watch.observe(Some(progress)), Err(Halt::TimedOut)));
     }
 
     #[test]
     fn what_was_there_before_is_no_progress() {
         let directory = tempfile::tempdir().unwrap();
         let launcher = Launcher::new(Path::new("nowhere"), &Cancel::default());
-        let hour = Duration::from_secs(3600);
-        let mut watch = Watch::new(&launcher, directory.path(), hour, Some(Duration::from_millis(100)));
+        let mut watch = Watch::new(&launcher, directory.path(), HOUR, None);
         std::fs::write(directory.path().join("earlier"), [0; 900]).unwrap();
-        watch.watch_anew(vec![directory.path().to_owned()], Some(1000), Duration::ZERO);
+        watch.watch_anew(vec![directory.path().to_owned()], Some(1000));
         std::fs::write(directory.path().join("later"), [0; 250]).unwrap();
         assert!(watch.observe(None).is_ok());
         assert_eq!(watch.furthest(), Some(0.25));
-        std::thread::sleep(Duration::from_millis(120));
-        assert!(matches!(watch.observe(None), Err(Halt::Stalled(_))));
-        watch.watch_anew(vec![directory.path().to_owned()], None, Duration::ZERO);
-        assert!(watch.observe(None).is_ok());
     }
 
     #[test]
     fn an_interruption_is_not_the_strategys_fault() {
         let cancel = Cancel::default();
         let launcher = Launcher::new(Path::new("nowhere"), &cancel);
-        let mut watch = Watch::new(&launcher, Path::new("nowhere"), Duration::from_secs(9), None);
+        let mut watch = Watch::new(&launcher, Path::new("nowhere"), HOUR, None);
         cancel.cancel();
         assert!(matches!(watch.observe(None), Err(Halt::Error(Error::Interrupted))));
     }

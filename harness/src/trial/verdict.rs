@@ -46,10 +46,7 @@ impl Evidence<'_> {
             return (Verdict::Unverified, reason);
         }
         match halt {
-            Some((phase, Halt::Stalled(quiet))) => {
-                let quiet = quiet.as_secs_f64();
-                return (Verdict::Stalled, format!("{phase}: no new low in what remains for {quiet:.1} s"));
-            }
+            Some((phase, Halt::Stalled(reason))) => return (Verdict::Stalled, format!("{phase}: {reason}")),
             Some((phase, _)) => return (Verdict::TimedOut, format!("{phase}: the deadline passed")),
             None => {}
         }
@@ -167,8 +164,6 @@ fn first_findings(report: &verify::Report, otherwise: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use reports::record::Verification;
 
     use super::*;
@@ -298,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_backup_that_ended_early_says_how() {
-        let stalled = Halt::Stalled(Duration::from_secs(5));
+        let stalled = Halt::Stalled("no progress for 5.0 s (trial.stall_seconds_min = 5)".into());
         let failed = Halt::Failed("database is locked".into());
         assert_eq!(verdict(|_, evidence| evidence.backup = Some(&Halt::TimedOut)), Verdict::TimedOut);
         let ended = |halt| {
@@ -306,7 +301,7 @@ mod tests {
             let (verdict, reason) = evidence.verdict();
             format!("{verdict}: {reason}")
         };
-        insta::assert_snapshot!(ended(&stalled), @"stalled: backup: no new low in what remains for 5.0 s");
+        insta::assert_snapshot!(ended(&stalled), @"stalled: backup: no progress for 5.0 s (trial.stall_seconds_min = 5)");
         insta::assert_snapshot!(ended(&failed), @"failed: backup: database is locked");
     }
 }

@@ -348,3 +348,27 @@ fn what_is_no_database_or_no_scenario_for_one_is_refused() {
     "#);
     place.assert_clean();
 }
+
+#[test]
+fn silence_is_no_stall_and_beginning_again_and_again_is_one_wherever_it_writes() {
+    let place = Place::new();
+    let elsewhere =
+        r#"set -e; place=$(mktemp -d -p .); sqlite3 "$DRILL_SOURCE" ".timeout 5000" ".backup '$place/copy'""#;
+    let variants = [
+        external("waits", &format!("sleep 4; {COPY}"), BACK, ""),
+        external("begins again", elsewhere, BACK, "")
+            .replace("[variants.", "expect = ['stalled']\n[variants."),
+    ];
+    let busy = "[dataset]\nsizes = ['64MiB']\n[workload]\nrates = [400]\n";
+    let scenario = place.scenario(busy, &variants.concat());
+    let text_of = std::fs::read_to_string(&scenario).unwrap();
+    std::fs::write(&scenario, text_of.replace("stall_seconds_min = 10.0", "stall_seconds_min = 2.0"))
+        .unwrap();
+    let output = place.run_scenario(&scenario);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let results = place.results();
+    assert_restorable(trial(&results, "external:waits/"));
+    let begins_again = trial(&results, "external:begins again/");
+    assert!(begins_again.reason.contains("of what it had written (trial.stall_"), "{}", begins_again.reason);
+    place.assert_clean();
+}
