@@ -68,6 +68,7 @@ fn driven(source: &Path, place: &Path, spec: &DatasetSpec, model: &Model, second
             journal_mode: JournalMode::Wal,
             synchronous: Synchronous::Off,
             busy_timeout_ms: 5000,
+            wal_autocheckpoint: 1000,
         }),
         dataset: spec.clone(),
         model: model.clone(),

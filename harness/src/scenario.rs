@@ -74,6 +74,9 @@ pub struct SubjectSection {
     pub synchronous: Synchronous,
     /// How long a write waits for a lock before it is refused, where the harness itself opens the SQLite file.
     pub busy_timeout_ms: u64,
+    /// After how many pages of the write-ahead log a commit makes a checkpoint, where the harness itself opens the SQLite
+    /// file: the fewer, the more checkpoints fall into a backup; 0: never.
+    pub wal_autocheckpoint: u32,
     /// MySQL: after how many commits the binary log is made durable; 0: never.
     pub sync_binlog: u32,
     /// MySQL: 1: the redo log is durable at each commit; 2: written; 0: once a second.
@@ -100,6 +103,7 @@ impl Default for SubjectSection {
             extents: None,
             synchronous: Synchronous::default(),
             busy_timeout_ms: 5000,
+            wal_autocheckpoint: 1000,
             sync_binlog: 1,
             innodb_flush_log_at_trx_commit: 1,
             mysql_options: BTreeMap::new(),

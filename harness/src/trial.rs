@@ -1,5 +1,6 @@
 //! One trial, from an empty directory to its record.
 
+mod challenge;
 mod equipment;
 mod examine;
 mod live_restores;
@@ -21,6 +22,7 @@ use crate::file_system::Mounted;
 use crate::images::{Image, Kind};
 use crate::measure::clock::{now_ns, seconds_between};
 use crate::measure::impact::Span;
+use crate::measure::log_watch::{self, LogEvents};
 use crate::measure::sampler::{self, Board, Sampled};
 use crate::measure::{calibration, extents, storage};
 use crate::plan::{self, TrialPlan};
@@ -33,6 +35,7 @@ use crate::strategy::{self, Moments, RestoreContext, Shipper, Strategy};
 use crate::subject::Subject;
 use crate::verify::{self, ContentDigest};
 use crate::workload::application::Task;
+use crate::workload::sqlite::JournalMode;
 use live_restores::LiveRestore;
 
 /// A dataset that is ready for trials, on one engine.
@@ -174,6 +177,10 @@ struct BackupOutcome {
     halt: Option<Halt>,
     watch: Watch,
     artifact_bytes: Option<u64>,
+    /// When the artifact was made; `None` where there is none.
+    copying: Option<Span>,
+    /// What happened to the log meanwhile; `None` where there is no log that could be watched.
+    log_events: Option<LogEvents>,
 }
 
 struct RestoreOutcome {
@@ -302,6 +309,8 @@ impl<'a> Drill<'a> {
                     halt: Some(halt),
                     watch,
                     artifact_bytes: None,
+                    copying: None,
+                    log_events: None,
                 });
                 Ok(false)
             }
@@ -324,9 +333,11 @@ impl<'a> Drill<'a> {
         watch.expected_bytes = Some(self.site.source.bytes);
         self.board.follow(Some(watch.remaining.clone()));
         let before = self.shipped();
-        let halt =
-            self.with_backup_context(subject, &mut watch, |strategy, context| strategy.backup(context)).err();
-        let to_ns = now_ns();
+        let data = subject.data().to_owned();
+        let (outcome, log_events) = log_watch::beside(&data, || {
+            self.with_backup_context(subject, &mut watch, |strategy, context| strategy.backup(context))
+        });
+        let (halt, to_ns) = (outcome.err(), now_ns());
         self.board.follow(None);
         if let Some((before, after)) = before.zip(self.shipped()) {
             watch.counters.add(&after.since(&before));
@@ -336,12 +347,16 @@ impl<'a> Drill<'a> {
         }
         let succeeded = halt.is_none();
         self.note_life(subject);
+        let span = Span { from_ns: watch.began_ns.unwrap_or(from_ns), to_ns };
+        let has_log = self.plan.deployment.journal_mode == Some(JournalMode::Wal);
         self.backup = Some(BackupOutcome {
-            span: Span { from_ns: watch.began_ns.unwrap_or(from_ns), to_ns },
+            span,
             durable_ns: watch.durable_ns.filter(|_| succeeded),
             halt,
             watch,
             artifact_bytes: succeeded.then(|| self.strategy.artifact_bytes(&self.place("artifact"))),
+            copying: succeeded.then(|| challenge::copying(&self.place("artifact"), span)),
+            log_events: has_log.then_some(log_events),
         });
         Ok(succeeded)
     }

@@ -66,6 +66,7 @@ pub(crate) fn same_load_shape(a: &Trial, b: &Trial) -> bool {
         && a.multi_row_share == b.multi_row_share
         && a.synchronous == b.synchronous
         && a.busy_timeout_ms == b.busy_timeout_ms
+        && a.wal_autocheckpoint == b.wal_autocheckpoint
         && a.announces == b.announces
         && a.server_options == b.server_options
         && a.cache == b.cache

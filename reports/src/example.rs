@@ -219,6 +219,7 @@ fn workload() -> Workload {
         journal_mode: Some("wal".into()),
         synchronous: Some("full".into()),
         busy_timeout_ms: Some(5000),
+        wal_autocheckpoint: Some(1000),
         announces: None,
         server_options: BTreeMap::new(),
         cache: "cold".into(),

@@ -230,6 +230,10 @@ pub struct Workload {
     /// How long a writer waits for a lock on a SQLite file before its write is refused; null where the harness does
     /// not set it.
     pub busy_timeout_ms: Option<u64>,
+    /// Pages of the write-ahead log after which a writer's commit makes a checkpoint, as SQLite's `wal_autocheckpoint`;
+    /// null where the harness does not set it.
+    #[serde(default)]
+    pub wal_autocheckpoint: Option<u32>,
     /// How a tracker is announced to: `udp`, `http` or `both`; null without a tracker.
     #[serde(default)]
     pub announces: Option<String>,
@@ -291,6 +295,28 @@ pub struct Backup {
     pub vs_copy: Option<f64>,
     /// What the strategy's commands printed last; null when they printed nothing.
     pub output: Option<String>,
+    /// What fell into the time in which the artifact was made; null where there is no artifact, or the application was
+    /// stopped all that time.
+    #[serde(default)]
+    pub challenge: Option<Challenge>,
+}
+
+/// What could have disturbed a backup: a copy that nothing disturbed proves little.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Challenge {
+    /// From the first byte of the artifact until its last.
+    pub seconds: f64,
+    /// Writes that had been sent and were not yet answered at some moment of this time.
+    pub writes: u64,
+    /// Writes acknowledged in this time.
+    pub commits: u64,
+    /// Checkpoints that wrote into the database file, at least; null without a write-ahead log.
+    pub checkpoints: Option<u64>,
+    /// Resets of the write-ahead log, at least; null without one.
+    pub log_resets: Option<u64>,
+    /// Whether something happened that could have made a careless backup wrong: for what may copy the files of a
+    /// database in WAL mode a checkpoint or a reset of the log, for everything else a write.
+    pub challenged: bool,
 }
 
 /// What the backup did to the application.

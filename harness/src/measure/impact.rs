@@ -33,7 +33,8 @@ impl Span {
         seconds_between(self.from_ns, self.to_ns)
     }
 
-    fn contains(&self, at_ns: u64) -> bool {
+    /// True when a moment is in it.
+    pub fn contains(&self, at_ns: u64) -> bool {
         (self.from_ns..self.to_ns).contains(&at_ns)
     }
 }
@@ -65,6 +66,15 @@ pub struct Offered {
     pub late_share: f64,
     /// The share that the running application refused.
     pub refused_share: f64,
+}
+
+/// The writes that met a span.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Met {
+    /// Sent and not yet answered at some moment of it.
+    pub waiting: u64,
+    /// Acknowledged in it.
+    pub acknowledged: u64,
 }
 
 impl<'a> Writes<'a> {
@@ -114,6 +124,18 @@ impl<'a> Writes<'a> {
         std::iter::from_fn(move || schedule.next_due_ns())
             .map(|offset| self.epoch_ns + offset)
             .take_while(|due_ns| *due_ns < self.killed_ns)
+    }
+
+    /// The writes that met a span.
+    pub fn met(&self, span: Span) -> Met {
+        let mut met = Met::default();
+        self.for_each(|write| {
+            let sent = write.entry.sent_ns.is_some_and(|sent| sent < span.to_ns);
+            met.waiting += u64::from(sent && write.answered_ns >= span.from_ns);
+            let acknowledged = matches!(write.entry.outcome, Outcome::Acknowledged(at) if span.contains(at));
+            met.acknowledged += u64::from(acknowledged);
+        });
+        met
     }
 
     /// Latency and throughput of the writes that were due in a span; `None` when none was.

@@ -17,6 +17,7 @@ use crate::scenario::{App, Engine};
 use crate::strategy::watch::{Halt, Passes};
 use crate::subject::Subject;
 use crate::workload::ledger::{Ledger, Outcome};
+use crate::workload::sqlite::JournalMode;
 
 impl Drill<'_> {
     pub(super) fn record(&self, subject: &Subject) -> Result<Trial> {
@@ -47,7 +48,8 @@ impl Drill<'_> {
         trial.workload.offered_writes_per_second = offered.writes_per_second;
         if let Some(backup) = backup {
             let impact = self.impact(&writes, backup, subject);
-            trial.backup = Some(self.backup_record(backup, &impact));
+            let challenge = self.challenge(backup, &writes, subject);
+            trial.backup = Some(record::Backup { challenge, ..self.backup_record(backup, &impact) });
             trial.impact = Some(impact);
         }
         trial.live_restores = self.live_records();
@@ -129,6 +131,7 @@ impl Drill<'_> {
             copy_seconds: self.copy_seconds,
             vs_copy: self.copy_seconds.zip(seconds).map(|(copy, seconds)| copy / seconds),
             output: self.output(&watch.output),
+            challenge: None,
         }
     }
 
@@ -230,6 +233,9 @@ impl Drill<'_> {
                 journal_mode: plan.deployment.journal_mode.map(|mode| mode.name().into()),
                 synchronous: opens_the_file.then(|| scenario.subject.synchronous.name().into()),
                 busy_timeout_ms: opens_the_file.then_some(scenario.subject.busy_timeout_ms),
+                wal_autocheckpoint: (opens_the_file
+                    && plan.deployment.journal_mode == Some(JournalMode::Wal))
+                .then_some(scenario.subject.wal_autocheckpoint),
                 announces: is_tracker.then(|| scenario.subject.announces.name().into()),
                 server_options: match plan.deployment.engine {
                     Engine::Sqlite => BTreeMap::new(),

@@ -175,6 +175,7 @@ impl Drill<'_> {
                 journal_mode: self.plan.deployment.journal_mode.expect("SQLite has a journal mode"),
                 synchronous: subject.synchronous,
                 busy_timeout_ms: subject.busy_timeout_ms,
+                wal_autocheckpoint: subject.wal_autocheckpoint,
             }),
         };
         Application {

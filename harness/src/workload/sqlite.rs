@@ -70,6 +70,8 @@ pub struct SqliteTarget {
     pub synchronous: Synchronous,
     /// How long a write waits for a lock before it is refused.
     pub busy_timeout_ms: u64,
+    /// Pages of the write-ahead log after which a commit makes a checkpoint; 0: never.
+    pub wal_autocheckpoint: u32,
 }
 
 /// The statements of the writes.
@@ -128,6 +130,7 @@ impl SqliteTarget {
         connection.busy_timeout(Duration::from_millis(self.busy_timeout_ms))?;
         connection.pragma_update(None, "journal_mode", self.journal_mode.name())?;
         connection.pragma_update(None, "synchronous", self.synchronous.name())?;
+        connection.pragma_update(None, "wal_autocheckpoint", self.wal_autocheckpoint)?;
         Ok(connection)
     }
 }

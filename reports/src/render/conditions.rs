@@ -13,7 +13,7 @@ pub(crate) struct Condition {
 }
 
 /// All conditions but strategy and variant, in the order in which a reader asks for them.
-const CONDITIONS: [Condition; 16] = [
+const CONDITIONS: [Condition; 17] = [
     Condition { label: "Engine", text: |trial| trial.engine.clone() },
     Condition { label: "Application", text: |trial| trial.app.clone() },
     Condition { label: "Dataset", text: |trial| trial.dataset.profile.clone() },
@@ -32,6 +32,7 @@ const CONDITIONS: [Condition; 16] = [
             timeout.map_or(String::new(), |timeout| number::milliseconds(timeout as f64))
         },
     },
+    Condition { label: "Automatic checkpoint", text: automatic_checkpoint },
     Condition { label: "Announces", text: |trial| text(&trial.workload.announces) },
     Condition { label: "Server options", text: server_options },
     Condition { label: "Page cache", text: |trial| trial.workload.cache.clone() },
@@ -72,6 +73,11 @@ pub(crate) fn strategy(trial: &Trial) -> String {
 pub(crate) fn subject(trial: &Trial) -> String {
     let mode = trial.workload.journal_mode.as_ref().map_or(String::new(), |mode| format!(" ({mode})"));
     format!("{} on {}{mode}", trial.app, trial.engine)
+}
+
+fn automatic_checkpoint(trial: &Trial) -> String {
+    let pages = trial.workload.wal_autocheckpoint;
+    pages.map_or(String::new(), |pages| format!("after {pages} pages"))
 }
 
 /// The size of the dataset that was asked for.

@@ -2,7 +2,7 @@
 
 use crate::compare::{Group, Spread, groups};
 use crate::record::{Results, Trial, Verdict, Window};
-use crate::render::{conditions, number};
+use crate::render::{conditions, markdown::challenge, number};
 
 /// A run with more rows than this gets one table for each dataset size, rate and subject.
 const ROWS_IN_ONE_TABLE: usize = 12;
@@ -116,7 +116,14 @@ fn verdict(group: &Group<'_>) -> String {
     if same < group.trials.len() {
         text += &format!(", {same} of {}", group.trials.len());
     }
-    text + &expectation(group.first, verdict)
+    text + &expectation(group.first, verdict) + unchallenged(group, verdict)
+}
+
+/// What stands beside a verdict that luck alone may have brought about.
+fn unchallenged(group: &Group<'_>, verdict: Verdict) -> &'static str {
+    let challenges = challenge::of(group);
+    let lucky = !challenges.is_empty() && challenges.iter().all(|challenge| !challenge.challenged);
+    if verdict == Verdict::Restorable && lucky { " (not challenged)" } else { "" }
 }
 
 /// How a verdict stands to what the scenario expects; empty where it expects nothing special.
@@ -158,7 +165,7 @@ fn latency(group: &Group<'_>, of: fn(&Window) -> Option<f64>) -> String {
 mod tests {
     use super::comparison;
     use crate::example;
-    use crate::record::Verdict::*;
+    use crate::record::{Challenge, Verdict::*};
 
     fn cells<'a>(block: &'a super::Block, label: &str) -> Vec<&'a str> {
         let at = block.table.header.iter().position(|header| header == label).unwrap();
@@ -197,6 +204,18 @@ mod tests {
             titles,
             ["300 MiB, 1 /s, embedded on sqlite (wal)", "300 MiB, 5 /s, embedded on sqlite (wal)"]
         );
+    }
+
+    #[test]
+    fn a_verdict_that_nothing_challenged_says_so() {
+        let trial = |challenged| {
+            let mut trial = example::trial("shell", Restorable);
+            trial.backup.as_mut().unwrap().challenge = Some(Challenge { challenged, ..Challenge::default() });
+            trial
+        };
+        let verdicts = |trials| cells(&comparison(&example::results(trials))[0], "Verdict")[0].to_owned();
+        assert_eq!(verdicts(vec![trial(false), trial(false)]), "restorable (not challenged)");
+        assert_eq!(verdicts(vec![trial(false), trial(true)]), "restorable");
     }
 
     #[test]

@@ -372,3 +372,36 @@ fn silence_is_no_stall_and_beginning_again_and_again_is_one_wherever_it_writes()
     assert!(begins_again.reason.contains("of what it had written (trial.stall_"), "{}", begins_again.reason);
     place.assert_clean();
 }
+
+#[test]
+fn a_copy_that_was_right_by_luck_says_that_nothing_challenged_it() {
+    let place = Place::new();
+    // What many forums tell: fold the log back, then copy the one file. Nothing keeps the next checkpoint out.
+    let fold = r#"sqlite3 "$DRILL_SOURCE" ".timeout 5000" "PRAGMA wal_checkpoint(TRUNCATE)""#;
+    let quick = r#"cp "$DRILL_SOURCE" "$DRILL_DESTINATION/copy""#;
+    let slow = r#"for part in 0 1 2 3 4 5 6 7; do
+        dd if="$DRILL_SOURCE" of="$DRILL_DESTINATION/copy" bs=512K skip=$part seek=$part count=1 conv=notrunc status=none
+        sleep 0.25
+    done"#;
+    let trials = |subject: &str, copy: &str| {
+        let scenario = place.scenario(
+            &format!("[subject]\n{subject}\n{SMALL}"),
+            &external("fold and copy", &format!("{fold}; {copy}"), BACK, "promise = 'nothing'"),
+        );
+        let output = place.run_scenario(&scenario);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        let trial = place.results().trials.remove(0);
+        let challenge = trial.backup.as_ref().unwrap().challenge.clone().unwrap();
+        (trial, challenge, String::from_utf8(output.stdout).unwrap())
+    };
+    // Some 160 pages a second: a checkpoint comes after six seconds.
+    let (lucky, challenge, table) = trials("", quick);
+    assert_restorable(&lucky);
+    assert!(!challenge.challenged && challenge.checkpoints == Some(0), "{challenge:?}");
+    assert!(table.contains("(not challenged)"), "{table}");
+    let (_, challenge, table) = trials("wal_autocheckpoint = 5", slow);
+    assert!(challenge.challenged && challenge.commits > 10, "{challenge:?}");
+    assert!(challenge.checkpoints > Some(5) && challenge.log_resets > Some(5), "{challenge:?}");
+    assert!(!table.contains("(not challenged)"), "{table}");
+    place.assert_clean();
+}

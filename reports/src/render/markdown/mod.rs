@@ -1,5 +1,6 @@
 //! `report.md`: what a run found, for a repository or a page of documentation.
 
+pub(crate) mod challenge;
 mod evidence;
 mod machine;
 mod reading;
@@ -17,6 +18,7 @@ pub fn markdown(results: &Results) -> String {
     blocks.extend(machine::blocks(results));
     blocks.extend(comparison_blocks(results));
     blocks.extend(shipping::blocks(&results.trials));
+    blocks.extend(challenge::blocks(&results.trials));
     blocks.extend(evidence::blocks(results));
     blocks.extend(viability::blocks(results));
     blocks.extend(reading::blocks(results));

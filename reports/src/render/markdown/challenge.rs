@@ -1,0 +1,97 @@
+//! What fell into the backups: how much it proves that one came back right.
+
+use super::text::table;
+use crate::compare::{Group, groups};
+use crate::record::{Challenge, Trial};
+use crate::render::{conditions, number, table::Table};
+
+const HOW: &str = "A copy that nothing disturbed proves little: a strategy that is only right when it is lucky comes back \
+                   right as well. Counted is what happened from the first byte of the artifact until its last. \
+                   **Writes**: sent, waiting or answered in this time. **Checkpoints** and **log resets**: seen from \
+                   outside, at least so many; both change the bytes that a copy of the files reads. **Challenged**: in so \
+                   many trials something happened that makes a careless backup wrong: for commands of your own, snapshots \
+                   and controls on a database in WAL mode a checkpoint or a log reset, for everything else a write. A \
+                   larger database, a higher rate and a lower `wal_autocheckpoint` raise the odds, and so do repetitions.";
+
+/// The section on challenges, where a record tells of any.
+pub(super) fn blocks(trials: &[Trial]) -> Vec<String> {
+    let groups: Vec<Group<'_>> = groups(trials).into_iter().filter(|group| !of(group).is_empty()).collect();
+    if groups.is_empty() {
+        return Vec::new();
+    }
+    let all: Vec<&Trial> = groups.iter().flat_map(|group| group.trials.iter().copied()).collect();
+    let varying = conditions::varying(&all);
+    let mut header = vec!["Strategy".to_string()];
+    header.extend(varying.iter().map(|condition| condition.label.to_string()));
+    header.extend(
+        ["Copied for", "Writes", "Commits", "Checkpoints", "Log resets", "Challenged"].map(str::to_string),
+    );
+    let rows = groups.iter().map(|group| {
+        let mut row = vec![conditions::strategy(group.first)];
+        row.extend(varying.iter().map(|condition| (condition.text)(group.first)));
+        row.extend(counts(group));
+        row
+    });
+    let challenges = Table { header, rows: rows.collect() };
+    vec!["## What fell into the backups".to_string(), HOW.to_string(), table(&challenges)]
+}
+
+/// The challenges of the trials of a group that have a record of one.
+pub(crate) fn of<'a>(group: &Group<'a>) -> Vec<&'a Challenge> {
+    group.trials.iter().filter_map(|trial| trial.backup.as_ref()?.challenge.as_ref()).collect()
+}
+
+fn counts(group: &Group<'_>) -> Vec<String> {
+    let all = of(group);
+    let cell = |format: fn(f64) -> String, value: fn(&Challenge) -> Option<f64>| {
+        let spread = group.spread(|trial| value(trial.backup.as_ref()?.challenge.as_ref()?));
+        number::spread(spread, all.len(), format)
+    };
+    let challenged = all.iter().filter(|challenge| challenge.challenged).count();
+    vec![
+        cell(number::seconds, |challenge| Some(challenge.seconds)),
+        cell(number::count, |challenge| Some(challenge.writes as f64)),
+        cell(number::count, |challenge| Some(challenge.commits as f64)),
+        cell(number::count, |challenge| challenge.checkpoints.map(|count| count as f64)),
+        cell(number::count, |challenge| challenge.log_resets.map(|count| count as f64)),
+        format!("{challenged} of {}", all.len()),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example;
+    use crate::record::Verdict::Restorable;
+
+    fn challenged(strategy: &str, commits: u64, checkpoints: Option<u64>, challenged: bool) -> Trial {
+        let mut trial = example::trial(strategy, Restorable);
+        let challenge = Challenge {
+            seconds: 0.009,
+            writes: commits + 1,
+            commits,
+            checkpoints,
+            log_resets: checkpoints,
+            challenged,
+        };
+        trial.backup.as_mut().unwrap().challenge = Some(challenge);
+        trial
+    }
+
+    #[test]
+    fn what_fell_into_each_backup_is_counted() {
+        assert!(blocks(&[example::trial("cold-copy", Restorable)]).is_empty(), "nothing is known of it");
+        let trials = [
+            challenged("lucky", 2, Some(0), false),
+            challenged("lucky", 4, Some(1), true),
+            challenged("server", 7, None, true),
+            example::trial("cold-copy", Restorable),
+        ];
+        insta::assert_snapshot!(blocks(&trials)[2], @"
+        | Strategy | Copied for | Writes | Commits | Checkpoints | Log resets | Challenged |
+        | --- | --- | --- | --- | --- | --- | --- |
+        | lucky | 9.00 ms | 4 (3 to 5) | 3 (2 to 4) | 0.5 (0 to 1) | 0.5 (0 to 1) | 1 of 2 |
+        | server | 9.00 ms | 8 | 7 | – | – | 1 of 1 |
+        ");
+    }
+}
