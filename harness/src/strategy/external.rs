@@ -25,8 +25,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::halt::Halt;
 use super::tool::on_path;
-use super::watch::{Halt, Watch};
+use super::watch::Watch;
 use super::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Shipper, Strategy, complete,
     settings_of, spawn,

@@ -14,10 +14,11 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
+use super::halt::Halt;
 use super::shipping::ShippingProgram;
 use super::sqlite_tools::open_live;
 use super::tool::{Program, Tool};
-use super::watch::{Halt, Watch};
+use super::watch::Watch;
 use super::{
     BackupContext, Card, Cost, Keeps, Kept, Kind, Moments, Promise, RestoreContext, Settings, Shipper,
     Strategy, complete, files, settings_of, spawn, spawn_work,

@@ -4,8 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::halt::Halt;
 use super::sidecar_container::{SQLITE_MODE, SqliteMode, restore, single};
-use super::watch::Halt;
 use super::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, images,
 };

@@ -3,6 +3,7 @@
 mod cold_copy;
 mod external;
 mod files;
+pub mod halt;
 mod hot_copy;
 mod litestream;
 mod maintenance_window;
@@ -42,8 +43,9 @@ use crate::scenario::Engine;
 use crate::subject::{ARTIFACT, Subject};
 use crate::wheel::Shelf;
 use crate::worker::{Job, Progress};
+use halt::Halt;
 use tool::{Program, Tool};
-use watch::{Halt, Watch};
+use watch::Watch;
 
 /// All strategies, in alphabetical order.
 pub const STRATEGIES: &[&dyn Strategy] = &[

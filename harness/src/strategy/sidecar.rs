@@ -10,8 +10,9 @@ use std::time::{Duration, Instant, SystemTime};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::halt::Halt;
 use super::sidecar_container::{RETENTION_DAYS, SQLITE_MODE, SqliteMode, kinds, looping, restore};
-use super::watch::{Halt, Passes};
+use super::watch::Passes;
 use super::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Shipper, Strategy, complete,
     images,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::watch::Halt;
+use super::halt::Halt;
 use super::{BackupContext, RestoreContext};
 use crate::configuration;
 use crate::container::{Mount, Network, Spec};

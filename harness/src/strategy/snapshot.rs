@@ -16,9 +16,10 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::halt::Halt;
 use super::sqlite_tools::open_live;
 use super::tool::{BTRFS, CP};
-use super::watch::{Halt, Watch};
+use super::watch::Watch;
 use super::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, files,
     settings_of, spawn_work,

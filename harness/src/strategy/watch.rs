@@ -9,35 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::halt::Halt;
 use crate::container::{Container, Spec};
 use crate::error::Error;
 use crate::measure::clock::now_ns;
 use crate::measure::storage::{bytes, sync_tree};
 use crate::process::{Account, Child, Counters, Ended, Group, Launcher, TICK};
 use crate::worker::Progress;
-
-/// Why a strategy ended without success.
-#[derive(Debug)]
-pub enum Halt {
-    /// What remains has not reached a new low for this long.
-    Stalled(Duration),
-    /// The deadline passed.
-    TimedOut,
-    /// The strategy reported an error.
-    Failed(String),
-    /// It was not the strategy that failed.
-    Error(Error),
-}
-
-impl From<Error> for Halt {
-    /// What the machine or the application refuses to a strategy is that trial's result; the run goes on.
-    fn from(error: Error) -> Halt {
-        match error {
-            Error::Input(message) | Error::Environment(message) => Halt::Failed(message),
-            Error::Interrupted | Error::Bug(_) => Halt::Error(error),
-        }
-    }
-}
 
 /// A smaller gain than this share of the whole is no new low.
 const GAIN_MIN: f64 = 0.001;

@@ -8,7 +8,7 @@ use super::{Drill, Moments};
 use crate::error::{Error, Result};
 use crate::measure::clock::{now_ns, seconds_between};
 use crate::process::Account;
-use crate::strategy::watch::Halt;
+use crate::strategy::halt::Halt;
 use crate::subject::Subject;
 use crate::verify;
 use crate::worker::Job;

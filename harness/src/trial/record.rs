@@ -14,7 +14,8 @@ use crate::measure::impact::{Span, Writes};
 use crate::plan::settings_map;
 use crate::process::{Account, Counters};
 use crate::scenario::{App, Engine};
-use crate::strategy::watch::{Halt, Passes};
+use crate::strategy::halt::Halt;
+use crate::strategy::watch::Passes;
 use crate::subject::Subject;
 use crate::workload::ledger::{Ledger, Outcome};
 

@@ -3,7 +3,7 @@
 use reports::record::{Check, Verdict};
 
 use crate::measure::impact::{LATE_SHARE_MAX, Offered};
-use crate::strategy::watch::Halt;
+use crate::strategy::halt::Halt;
 use crate::verify;
 
 /// What a verdict rests on.

@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::strategy::watch::Halt;
+use crate::strategy::halt::Halt;
 use crate::strategy::{Kept, Moments, Settings};
 
 #[derive(Default, Serialize, Deserialize)]
