@@ -40,9 +40,10 @@ impl Strategy for ColdCopy {
         context.subject.stop()?;
         let files = files::of_database(context.subject.data());
         let copied = files::copy(context.watch, &files, context.destination);
-        // Whatever became of the copy, the application comes back.
-        context.subject.start()?;
-        copied
+        // Whatever became of the copy, the application comes back; and whether or not it does, the copy is judged.
+        let started = context.subject.start();
+        copied?;
+        Ok(started?)
     }
 
     fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {

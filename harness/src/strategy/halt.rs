@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::process::{Unstarted, Unsuccessful};
 
 /// Why a strategy ended without success.
 #[derive(Debug)]
@@ -11,18 +12,33 @@ pub enum Halt {
     Stalled(Duration),
     /// The deadline passed.
     TimedOut,
-    /// The strategy reported an error.
+    /// The strategy failed: its tool or its worker reported an error, or it gives up itself. Nothing becomes this that
+    /// was not said to be.
     Failed(String),
     /// It was not the strategy that failed.
     Error(Error),
 }
 
 impl From<Error> for Halt {
-    /// What the machine or the application refuses to a strategy is that trial's result; the run goes on.
     fn from(error: Error) -> Halt {
-        match error {
-            Error::Input(message) | Error::Environment(message) => Halt::Failed(message),
-            Error::Interrupted | Error::Bug(_) => Halt::Error(error),
+        Halt::Error(error)
+    }
+}
+
+impl From<Unstarted> for Halt {
+    fn from(unstarted: Unstarted) -> Halt {
+        Halt::Error(unstarted.into())
+    }
+}
+
+impl From<Unsuccessful> for Halt {
+    /// What a strategy's tool or worker reports is the strategy's failure, of whatever kind it is: a full disk or a lock
+    /// that it does not get is what its operator would meet. That a worker does not get to a report is not.
+    fn from(unsuccessful: Unsuccessful) -> Halt {
+        match unsuccessful {
+            Unsuccessful::Reported(failure) => Halt::Failed(failure.to_string()),
+            Unsuccessful::Ended(message) => Halt::Failed(message),
+            Unsuccessful::Killed(_) | Unsuccessful::Crashed(_) => Halt::Error(unsuccessful.into()),
         }
     }
 }

@@ -62,9 +62,10 @@ impl Strategy for MaintenanceWindow {
             context.watch.contain(sidecar)?;
             context.watch.make_durable()
         });
-        // Whatever became of it, the application comes back.
-        context.subject.start()?;
-        backed_up
+        // Whatever became of it, the application comes back; and whether or not it does, the backup is judged.
+        let started = context.subject.start();
+        backed_up?;
+        Ok(started?)
     }
 
     fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {

@@ -30,6 +30,7 @@ mod xtrabackup;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::anyhow;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -443,6 +444,9 @@ fn settings_of<S: DeserializeOwned>(settings: &Settings) -> S {
 }
 
 /// One stage of a pipeline that a strategy runs: started with the account of the strategy.
+///
+/// # Errors
+/// When it cannot be started, although [`Strategy::missing`] found nothing missing.
 fn spawn(watch: &Watch, command: std::process::Command) -> Result<Child, Halt> {
     Ok(watch.launcher.spawn(Account::Strategy, command)?)
 }
@@ -459,7 +463,7 @@ fn spawn_work(watch: &Watch, name: &str, task: Value) -> Result<Child, Halt> {
 /// # Errors
 /// Without the image of the tools.
 fn contained(name: &'static str, tools: Option<&Image>, artifact: &Path, script: &str) -> Result<Spec, Halt> {
-    let image = tools.ok_or_else(|| Halt::Failed("there is no tools image".into()))?;
+    let image = tools.ok_or_else(|| Error::Bug(anyhow!("without the tools image there is no trial")))?;
     let mut spec = Spec::shell(&image.reference, name, script);
     spec.network = Network::None;
     spec.mounts.push(Mount { host: artifact.to_owned(), container: ARTIFACT.into(), read_only: false });

@@ -18,6 +18,7 @@ use super::{
     images,
 };
 use crate::container::Container;
+use crate::error::Error;
 use crate::measure::clock::now_ns;
 use crate::measure::storage;
 use crate::process::{Account, Counters};
@@ -270,7 +271,7 @@ fn make_aged(destination: &Path, kind: &str, settings: &SidecarSettings) -> Resu
         let stamp = Timestamp::try_from(at).expect("the clock is in range").strftime("%Y%m%dT%H%M%S");
         let path = destination.join(format!("{kind}-{stamp}.000000000Z.{ending}.zst"));
         let made = std::fs::File::create_new(&path).and_then(|file| file.set_modified(at));
-        made.map_err(|error| Halt::Failed(format!("cannot make {}: {error}", path.display())))?;
+        made.map_err(|error| Error::Environment(format!("cannot make {}: {error}", path.display())))?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! time of one copy. A restart alone never counts: a backup that begins again and still gets further each
 //! time is slow, not stalled.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -117,7 +118,7 @@ impl Watch {
     /// Runs children that belong together until all have ended well.
     ///
     /// # Errors
-    /// [`Halt::Failed`] when one ends with an error, otherwise why they were ended.
+    /// As [`Unsuccessful`](crate::process::Unsuccessful) ones count, otherwise why they were ended.
     pub fn run(&mut self, children: Vec<Child>) -> Result<serde_json::Value, Halt> {
         let mut group = Group::new(children);
         let started = Instant::now();
@@ -126,7 +127,7 @@ impl Watch {
         self.counters.add(&group.counters());
         self.output = group.output();
         let ended: Ended = outcome?;
-        ended.result().map_err(Halt::Failed)
+        Ok(ended.result()?)
     }
 
     /// Runs a container of tools until it has ended well.
@@ -193,10 +194,14 @@ impl Watch {
     /// Makes what was built durable, and notes when it was.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// [`Halt::Failed`] when the disk has no room for it, otherwise when it refuses.
     pub fn make_durable(&mut self) -> Result<(), Halt> {
         sync_tree(&self.directory).map_err(|error| {
-            Error::Environment(format!("cannot make {} durable: {error}", self.directory.display()))
+            let message = format!("cannot make {} durable: {error}", self.directory.display());
+            match error.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Halt::Failed(message),
+                _ => Error::Environment(message).into(),
+            }
         })?;
         self.durable_ns = Some(now_ns());
         Ok(())
