@@ -1,24 +1,70 @@
 //! The three kinds of error, and the interruption.
 
-/// Why a command could not do what it was asked. Each kind has an exit code of its own (see `xtask`).
+use nix::errno::Errno;
+use rusqlite::ErrorCode;
+
+/// Why a command could not do what it was asked. Each kind has an exit code of its own (see `xtask`), and
+/// `trial/blame.rs` says what each means inside a trial.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Bad input: names the place, the cause and the cure.
     #[error("{0}")]
     Input(String),
-    /// The machine lacks something: names what is missing and how to get it.
+    /// The machine lacks or refuses something: names it, and how to get it.
     #[error("{0}")]
     Environment(String),
     /// The user asked to stop.
     #[error("interrupted")]
     Interrupted,
-    /// A bug of ours, or an operating system that refused what it never should.
+    /// A bug of ours.
     #[error("{0:#}")]
-    Bug(#[from] anyhow::Error),
+    Bug(anyhow::Error),
 }
 
 /// The result of everything that can fail for a user to see.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl From<anyhow::Error> for Error {
+    /// By the type of what is at the bottom of it, whatever was added on the way: what the operating system refuses is
+    /// the machine's, one of ours keeps its kind, and everything else is a bug.
+    fn from(error: anyhow::Error) -> Error {
+        let message = format!("{error:#}");
+        let kind = error.chain().find_map(|cause| match cause.downcast_ref::<Error>() {
+            Some(Error::Input(_)) => Some(Error::Input(message.clone())),
+            Some(Error::Interrupted) => Some(Error::Interrupted),
+            Some(Error::Environment(_)) => Some(Error::Environment(message.clone())),
+            Some(Error::Bug(_)) => None,
+            None => is_the_machines(cause).then(|| Error::Environment(message.clone())),
+        });
+        kind.unwrap_or(Error::Bug(error))
+    }
+}
+
+fn is_the_machines(cause: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(error) = cause.downcast_ref::<std::io::Error>() {
+        return error.raw_os_error().is_some_and(|number| refuses(Errno::from_raw(number)));
+    }
+    if let Some(rusqlite::Error::SqliteFailure(error, _)) = cause.downcast_ref() {
+        use ErrorCode::*;
+        return matches!(
+            error.code,
+            CannotOpen
+                | DatabaseBusy
+                | DatabaseLocked
+                | DiskFull
+                | OutOfMemory
+                | PermissionDenied
+                | ReadOnly
+                | SystemIoFailure
+        );
+    }
+    cause.downcast_ref().is_some_and(|number| refuses(*number))
+}
+
+/// These say that the call made no sense.
+fn refuses(number: Errno) -> bool {
+    !matches!(number, Errno::EBADF | Errno::EFAULT | Errno::EINVAL)
+}
 
 /// The message about a name that is not known, with the nearest one and all there are.
 pub fn unknown(what: &str, name: &str, known: &[&str]) -> String {
@@ -28,4 +74,38 @@ pub fn unknown(what: &str, name: &str, known: &[&str]) -> String {
         _ => String::new(),
     };
     format!("unknown {what} '{name}'{hint}: there are {}", known.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn what_an_error_is_depends_on_its_type_and_not_on_how_it_was_wrapped() {
+        let full = || std::io::Error::from_raw_os_error(libc::ENOSPC);
+        let sqlite = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        let kind = |error: anyhow::Error| match Error::from(error) {
+            Error::Bug(_) => "bug".to_owned(),
+            Error::Interrupted => "interrupted".to_owned(),
+            Error::Environment(message) => format!("machine: {message}"),
+            Error::Input(message) => format!("user: {message}"),
+        };
+        let kinds = [
+            kind(full().into()),
+            kind(anyhow::Error::from(full()).context("cannot write").context("no record")),
+            kind(Errno::EMFILE.into()),
+            kind(anyhow::Error::from(sqlite(rusqlite::ffi::SQLITE_FULL)).context("cannot open the database")),
+            kind(Error::Input("no such size".into()).into()),
+            kind(Err::<(), _>(Error::Environment("no Docker".into())).context("no server").unwrap_err()),
+            kind(Err::<(), _>(Error::Interrupted).context("stopping").unwrap_err()),
+            kind(Error::Bug(anyhow!("a count is off")).into()),
+            kind(anyhow!("a count is off")),
+            kind(Errno::EBADF.into()),
+            kind(std::io::Error::other("half a message").into()),
+            kind(sqlite(rusqlite::ffi::SQLITE_CORRUPT).into()),
+        ];
+        insta::assert_snapshot!(kinds.join("\n"));
+    }
 }

@@ -259,7 +259,7 @@ fn run(launcher: &Launcher, command: Command) -> Result<()> {
     launcher.cancel.check()?;
     let child = launcher.spawn(Account::Preparation, command)?;
     let ended = Group::new(vec![child]).wait(|_| launcher.cancel.check())?;
-    ended.result().map_err(Error::Environment)?;
+    ended.result()?;
     Ok(())
 }
 

@@ -18,6 +18,7 @@ use crate::measure::storage::free_bytes;
 use crate::scenario::{App, Engine, Overrides, Scenario, SubjectSection, Variant};
 use crate::strategy::{self, Settings, Strategy};
 use crate::verify::Integrity;
+use crate::workload::ledger::RESERVED_BYTES;
 use crate::workload::model::{Marks, Model};
 use crate::workload::schedule::{Load, Rate};
 use crate::workload::sqlite::JournalMode;
@@ -223,7 +224,8 @@ impl TrialPlan {
         let databases = 2.0 + f64::from(strategy.live_restores(&self.settings)) + strategy.artifact_copies();
         // Something for journals and logs.
         let data_bytes = (self.dataset_bytes as f64 * (databases + 0.2)) as u64 + (64 << 20);
-        self.deployment.file_system.disk_bytes(data_bytes)
+        let ledger_bytes = u64::from(self.model.writers) * RESERVED_BYTES;
+        self.deployment.file_system.disk_bytes(data_bytes) + ledger_bytes
     }
 
     /// About how long the trial takes, in seconds.

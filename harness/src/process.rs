@@ -4,6 +4,7 @@
 //! carries [`MARK`] in its environment, by which the next start finds whatever a killed harness left behind.
 
 mod counters;
+mod group;
 mod output;
 mod written;
 
@@ -12,23 +13,22 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, getpid, getppid};
 use serde::Deserialize;
 
 pub use counters::{Account, Counters, Roster};
+pub use group::{Ended, Group, Unsuccessful};
 pub use output::last_lines;
-use output::{Output, keep, listen};
 pub use written::{WrittenFile, bytes_written, files_in, open_for_writing};
 
 use crate::error::{Error, Result};
-use crate::worker::{Job, Message};
+use crate::worker::Job;
 
 /// Environment variable that every child carries; its value is the working directory of the run.
 pub const MARK: &str = "BACKUP_DRILL_WORK";
@@ -64,6 +64,16 @@ impl Cancel {
             std::thread::sleep(left.min(TICK));
         }
         self.check()
+    }
+}
+
+/// Tells the threads of a scope to stop when whoever started them leaves, be it early or by a panic: the scope waits for
+/// them, and they for this.
+pub struct StopOnDrop<'a>(pub &'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -125,8 +135,8 @@ impl Launcher {
     /// Starts a command.
     ///
     /// # Errors
-    /// [`Error::Environment`] when the program cannot be started.
-    pub fn spawn(&self, account: Account, mut command: Command) -> Result<Child> {
+    /// When the program cannot be started.
+    pub fn spawn(&self, account: Account, mut command: Command) -> Result<Child, Unstarted> {
         let name = Path::new(command.get_program())
             .file_name()
             .map_or_else(|| "command".into(), |name| name.to_string_lossy().into_owned());
@@ -140,12 +150,13 @@ impl Launcher {
                 if getppid() == harness { Ok(()) } else { Err(std::io::ErrorKind::Interrupted.into()) }
             });
         }
-        let child =
-            command.spawn().map_err(|error| Error::Environment(format!("cannot start '{name}': {error}")))?;
-        let pid = child.id() as i32;
-        self.roster().running.push((account, pid));
+        let process = match command.spawn() {
+            Ok(process) => process,
+            Err(error) => return Err(Unstarted { name, error }),
+        };
+        self.roster().running.push((account, process.id() as i32));
         let roster = self.roster.clone();
-        Ok(Child { name, is_worker: false, account, process: child, reaped: None, roster })
+        Ok(Child { name, is_worker: false, account, process, reaped: None, roster })
     }
 
     /// Starts a worker: this same program, doing one job in a process of its own.
@@ -189,8 +200,36 @@ impl Launcher {
             }
             self.cancel.check()
         })?;
-        let value = outcome.result().map_err(|message| anyhow!("{message}"))?;
+        let value = outcome.result()?;
         Ok(serde_json::from_value(value).context("a worker's answer has the shape that its job says")?)
+    }
+}
+
+/// Why a program could not be started.
+#[derive(Debug)]
+pub struct Unstarted {
+    name: String,
+    error: std::io::Error,
+}
+
+impl Unstarted {
+    /// True when the program is what cannot be executed, whatever the state of the machine.
+    pub fn is_the_programs(&self) -> bool {
+        use std::io::ErrorKind::{NotFound, PermissionDenied};
+        matches!(self.error.kind(), NotFound | PermissionDenied)
+            || self.error.raw_os_error() == Some(libc::ENOEXEC)
+    }
+}
+
+impl std::fmt::Display for Unstarted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "cannot start '{}': {}", self.name, self.error)
+    }
+}
+
+impl From<Unstarted> for Error {
+    fn from(unstarted: Unstarted) -> Error {
+        Error::Environment(unstarted.to_string())
     }
 }
 
@@ -270,195 +309,6 @@ fn wait4(pid: i32) -> (ExitStatus, libc::rusage) {
 
 fn seconds(time: libc::timeval) -> f64 {
     time.tv_sec as f64 + time.tv_usec as f64 / 1e6
-}
-
-/// Children that work together (a pipeline, or a single worker) until all have ended.
-pub struct Group {
-    children: Vec<Child>,
-    receiver: Receiver<Output>,
-    open: usize,
-    lines: Vec<String>,
-}
-
-/// How a group ended.
-pub struct Ended {
-    /// Name and exit status of each child.
-    pub children: Vec<(String, ExitStatus)>,
-    /// The worker's answer, where one was a worker.
-    pub answer: Option<Result<serde_json::Value, String>>,
-    /// The last lines that were printed.
-    pub output: String,
-}
-
-impl Group {
-    /// Listens to what the children print: piped output only, so a child's standard output may as well go to
-    /// its neighbour or to a file.
-    pub fn new(mut children: Vec<Child>) -> Group {
-        let (sender, receiver) = channel();
-        let mut open = 0;
-        for child in &mut children {
-            if let Some(stdout) = child.process.stdout.take() {
-                open += 1;
-                listen(stdout, child.is_worker, sender.clone());
-            }
-            if let Some(stderr) = child.process.stderr.take() {
-                open += 1;
-                listen(stderr, false, sender.clone());
-            }
-        }
-        Group { children, receiver, open, lines: Vec::new() }
-    }
-
-    /// Waits until all have ended. `on_event` is called with each progress, and at least every [`TICK`] with
-    /// none; its error ends the children.
-    ///
-    /// # Errors
-    /// What `on_event` returned. The children are dead then.
-    pub fn wait<E>(
-        &mut self,
-        mut on_event: impl FnMut(Option<crate::worker::Progress>) -> Result<(), E>,
-    ) -> Result<Ended, E> {
-        let mut answer = None;
-        let outcome = loop {
-            if self.open == 0 {
-                break Ok(());
-            }
-            let event = match self.receiver.recv_timeout(TICK) {
-                Ok(Output::Message(Message::Progress(progress))) => on_event(Some(progress)),
-                Ok(Output::Message(Message::Ready(_))) => Ok(()),
-                Ok(Output::Message(Message::Done(value))) => {
-                    answer = Some(Ok(value));
-                    Ok(())
-                }
-                Ok(Output::Message(Message::Error(message))) => {
-                    answer = Some(Err(message));
-                    Ok(())
-                }
-                Ok(Output::Line(line)) => {
-                    keep(&mut self.lines, line);
-                    Ok(())
-                }
-                Ok(Output::Closed) => {
-                    self.open -= 1;
-                    Ok(())
-                }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => on_event(None),
-            };
-            if event.is_err() {
-                break event;
-            }
-        };
-        if outcome.is_err() {
-            self.children.iter().for_each(Child::kill);
-        }
-        let children = self.children.iter_mut().map(|child| {
-            let (status, _) = child.reap();
-            (child.name.clone(), status)
-        });
-        let ended = Ended { children: children.collect(), answer, output: self.output() };
-        outcome.map(|()| ended)
-    }
-
-    /// Waits until a worker says that it serves.
-    ///
-    /// # Errors
-    /// [`Error::Interrupted`]; [`Error::Environment`] when it ends or `timeout` passes before it serves.
-    pub fn wait_ready(&mut self, cancel: &Cancel, timeout: Duration) -> Result<()> {
-        let give_up = Instant::now() + timeout;
-        let mut said = Vec::new();
-        loop {
-            cancel.check()?;
-            match self.receiver.recv_timeout(TICK) {
-                Ok(Output::Message(Message::Ready(_))) => return Ok(()),
-                Ok(Output::Message(Message::Error(message))) => return Err(Error::Environment(message)),
-                Ok(Output::Line(line)) => said.push(line),
-                Ok(Output::Closed) => {
-                    self.open -= 1;
-                    if self.open == 0 {
-                        return Err(self.never_served(&said));
-                    }
-                }
-                Ok(Output::Message(_)) | Err(_) => {}
-            }
-            if Instant::now() > give_up {
-                let seconds = timeout.as_secs();
-                return Err(Error::Environment(format!(
-                    "the {} did not serve within {seconds} s",
-                    self.children[0].name
-                )));
-            }
-        }
-    }
-
-    fn never_served(&mut self, said: &[String]) -> Error {
-        let child = &mut self.children[0];
-        let (status, _) = child.reap();
-        Error::Environment(format!(
-            "the {} ended with {status} before it served: {}",
-            child.name,
-            said.join("\n")
-        ))
-    }
-
-    /// The last lines that were printed so far.
-    pub fn output(&self) -> String {
-        self.lines.join("\n")
-    }
-
-    /// True when a child has ended.
-    pub fn has_ended(&self) -> bool {
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
-        self.children.iter().any(|child| {
-            child.reaped.is_some()
-                || !matches!(
-                    waitid(Id::Pid(Pid::from_raw(child.pid())), flags),
-                    Ok(nix::sys::wait::WaitStatus::StillAlive)
-                )
-        })
-    }
-
-    /// Sends SIGKILL to all children and waits for their end.
-    pub fn kill(&mut self) {
-        self.children.iter().for_each(Child::kill);
-        self.children.iter_mut().for_each(|child| {
-            child.reap();
-        });
-    }
-
-    /// What the children have used so far with all that they started, ended ones included. Of a pipeline, bytes are read
-    /// by its first and written by its last stage: what flows between them is no input or output.
-    pub fn counters(&self) -> Counters {
-        let mut sum = Counters::default();
-        let (mut bytes_read, mut bytes_written) = (None, 0);
-        for child in &self.children {
-            let counters =
-                child.reaped.map(|(_, counters)| counters).or_else(|| Counters::of_tree(child.pid()));
-            let counters = counters.unwrap_or_default();
-            sum.add(&counters);
-            bytes_read.get_or_insert(counters.bytes_read);
-            bytes_written = counters.bytes_written;
-        }
-        Counters { bytes_read: bytes_read.unwrap_or(0), bytes_written, ..sum }
-    }
-}
-
-impl Ended {
-    /// The worker's answer; for commands, null when all were successful.
-    ///
-    /// # Errors
-    /// The first child that failed: its name, how it ended, and what it said.
-    pub fn result(self) -> Result<serde_json::Value, String> {
-        if let Some(Err(message)) = self.answer {
-            return Err(message);
-        }
-        for (name, status) in &self.children {
-            if !status.success() {
-                let said = if self.output.is_empty() { String::new() } else { format!(": {}", self.output) };
-                return Err(format!("'{name}' ended with {status}{said}"));
-            }
-        }
-        Ok(self.answer.and_then(Result::ok).unwrap_or_default())
-    }
 }
 
 /// Kills every process that carries the mark of `work_directory` or of a directory in it, and counts them.

@@ -1,5 +1,6 @@
 //! One trial, from an empty directory to its record.
 
+mod blame;
 mod challenge;
 mod equipment;
 mod examine;
@@ -29,8 +30,9 @@ use crate::plan::{self, TrialPlan};
 use crate::process::{Account, Cancel, Counters, Launcher, kill_marked};
 use crate::scenario::Scenario;
 use crate::strategy::convergence::Limits;
+use crate::strategy::halt::Halt;
 use crate::strategy::tool::Program;
-use crate::strategy::watch::{Halt, Watch};
+use crate::strategy::watch::Watch;
 use crate::strategy::{self, Moments, RestoreContext, Shipper, Strategy};
 use crate::subject::Subject;
 use crate::verify::{self, ContentDigest};
@@ -97,32 +99,26 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// 9. verify: integrity, content, and the ledger;
 /// 10. record: everything above.
 ///
-/// A backup that does not succeed ends the trial with what was measured so far.
+/// A backup that does not succeed ends the trial with what was measured so far, and so does what the machine refuses.
 ///
 /// # Errors
-/// [`Error::Interrupted`], or what went wrong on this machine or in the harness: never what the strategy did.
+/// What ends the run, as [`blame`] decides: never what the strategy did, or what the machine refused to this trial.
 pub fn run(plan: &TrialPlan, scenario: &Scenario, site: &Site<'_>) -> Result<Trial> {
     let strategy = strategy::named(plan.strategy)?;
     let mut drill = Drill::new(plan, scenario, site, strategy);
-    if let Some(obstacle) = drill.lay_out()? {
-        return Ok(drill.unavailable(&obstacle));
+    match drill.lay_out() {
+        Ok(None) => {}
+        Ok(Some(obstacle)) => return Ok(drill.unavailable(&obstacle)),
+        Err(error) => return drill.proved_nothing(error),
     }
     let (board, sampled) = (drill.board.clone(), drill.sampled());
     sampler::beside(&sampled, &board, site.observer, || {
-        let mut subject = drill.provision()?;
-        drill.reference(&subject)?;
-        if drill.alive() && drill.arm(&mut subject)? && drill.backup(&mut subject)? {
-            drill.tail(&subject)?;
+        let mut live = None;
+        if let Err(error) = drill.perform(&mut live) {
+            drill.obstacle = Some(blame::obstacle(&drill.phase(), error)?);
+            drill.end(live.as_mut());
         }
-        drill.disaster(&mut subject)?;
-        if drill.has_artifact() {
-            let mut restored = drill.stage("restored")?;
-            if drill.restore(&mut restored)? {
-                drill.serve(&mut restored)?;
-                drill.verify(&mut restored)?;
-            }
-        }
-        drill.record(&subject)
+        drill.record(live.as_ref().map_or(&[], Subject::outages)).or_else(|error| drill.proved_nothing(error))
     })
 }
 
@@ -142,6 +138,8 @@ struct Drill<'a> {
     reference: Span,
     /// The phase in which the application ended by itself, and what is known about that.
     died: Option<String>,
+    /// What ended the trial early that is no strategy's fault.
+    obstacle: Option<String>,
     /// The strategy's program, where its settings name one.
     program: Option<Program>,
     /// The configuration files as they were, where the strategy takes them along.
@@ -214,6 +212,7 @@ impl<'a> Drill<'a> {
             epoch_ns: 0,
             reference: Span { from_ns: 0, to_ns: 0 },
             died: None,
+            obstacle: None,
             program: None,
             configuration: None,
             shipper: None,
@@ -240,8 +239,26 @@ impl<'a> Drill<'a> {
         }
     }
 
-    fn provision(&mut self) -> Result<Subject> {
-        let mut subject = self.stage("live")?;
+    /// The phases of a trial, as far as each makes the next possible.
+    fn perform(&mut self, live: &mut Option<Subject>) -> Result<()> {
+        let subject = live.insert(self.stage("live")?);
+        self.provision(subject)?;
+        self.reference(subject)?;
+        if self.alive() && self.arm(subject)? && self.backup(subject)? {
+            self.tail(subject)?;
+        }
+        self.disaster(subject)?;
+        if self.has_artifact() {
+            let mut restored = self.stage("restored")?;
+            if self.restore(&mut restored)? {
+                self.serve(&mut restored)?;
+                self.verify(&mut restored)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn provision(&mut self, subject: &mut Subject) -> Result<()> {
         calibration::duplicate(&self.launcher, &self.site.source.database, subject.data())?;
         self.break_up(subject.data())?;
         stage::set_journal_mode(self.plan.deployment, subject.data())?;
@@ -257,8 +274,7 @@ impl<'a> Drill<'a> {
             ledger_directory: self.ledger(),
             epoch_ns: self.epoch_ns,
         })?;
-        self.site.cancel.sleep_until(Instant::now() + SETTLE)?;
-        Ok(subject)
+        self.site.cancel.sleep_until(Instant::now() + SETTLE)
     }
 
     fn reference(&mut self, subject: &Subject) -> Result<()> {
@@ -437,8 +453,8 @@ impl<'a> Drill<'a> {
         self.board.enter("serve");
         let served = match restored.serve() {
             Ok(()) => Ok(seconds_between(self.disaster_ns, now_ns())),
-            Err(Error::Interrupted) => return Err(Error::Interrupted),
-            Err(error) => Err(error.to_string()),
+            Err(Error::Environment(cause)) => Err(cause),
+            Err(error) => return Err(error),
         };
         // The verifier wants the database to itself. One that is damaged may refuse to close in good order:
         // what that left behind is for the verifier to find.
@@ -459,10 +475,25 @@ impl<'a> Drill<'a> {
     /// Notes the phase when the application has ended by itself: such a trial proves nothing.
     fn note_life(&mut self, subject: &Subject) {
         if self.died.is_none() && !subject.is_running() {
-            let phase = self.board.phases().last().map_or(String::new(), |start| start.phase.clone());
-            let how = subject.ended_service().map_or(String::new(), |how| format!(": {how}"));
-            self.died = Some(format!("'{phase}'{how}"));
+            let how = subject.ended().map_or(String::new(), |how| format!(": {how}"));
+            self.died = Some(format!("'{}'{how}", self.phase()));
         }
+    }
+
+    fn phase(&self) -> String {
+        self.board.phases().last().map_or(String::new(), |start| start.phase.clone())
+    }
+
+    /// Ends everything, where the disaster has not come to it.
+    fn end(&mut self, live: Option<&mut Subject>) {
+        if self.disaster_ns > 0 {
+            return;
+        }
+        self.disaster_ns = now_ns();
+        self.launcher.kill_all(Account::Subject);
+        self.launcher.kill_all(Account::Strategy);
+        live.map(Subject::kill);
+        self.shipper = None;
     }
 }
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::dataset::{self, DatasetSpec};
+use crate::error::Error;
 use crate::strategy;
 use crate::verify;
 use crate::workload::application;
@@ -114,7 +115,46 @@ pub enum Message {
     /// It has finished, with this answer.
     Done(Value),
     /// It has failed.
-    Error(String),
+    Error(Failure),
+}
+
+/// Why a job has failed: what a worker can tell of an [`Error`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// Bad input.
+    Input(String),
+    /// The machine refuses something.
+    Environment(String),
+    /// A bug, or what only who gave the job can judge: what SQLite or a server says.
+    Bug(String),
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Failure::Input(message) | Failure::Environment(message) | Failure::Bug(message)) = self;
+        f.write_str(message)
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Failure {
+        match Error::from(error) {
+            Error::Input(message) => Failure::Input(message),
+            Error::Environment(message) => Failure::Environment(message),
+            error @ (Error::Interrupted | Error::Bug(_)) => Failure::Bug(error.to_string()),
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Error {
+        match failure {
+            Failure::Input(message) => Error::Input(message),
+            Failure::Environment(message) => Error::Environment(message),
+            Failure::Bug(message) => Error::Bug(anyhow::Error::msg(message)),
+        }
+    }
 }
 
 impl Message {
@@ -136,7 +176,7 @@ pub fn main() -> i32 {
             0
         }
         Err(error) => {
-            Message::Error(format!("{error:#}")).send();
+            Message::Error(error.into()).send();
             1
         }
     }

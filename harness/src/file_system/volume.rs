@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use nix::sys::stat::{major, minor};
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
@@ -316,7 +316,7 @@ impl VolumeSnapshot {
     /// # Errors
     /// [`Error::Environment`] when it cannot be mounted; [`Error::Interrupted`].
     pub fn mount(&self, launcher: &Launcher) -> Result<&Path> {
-        std::fs::create_dir(&self.point).map_err(|error| anyhow!("cannot make a directory: {error}"))?;
+        std::fs::create_dir(&self.point).context("cannot make a directory for a snapshot")?;
         match &self.volume {
             Volume::Lvm { group, kind, .. } => {
                 // XFS refuses a second file system with the same identity.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use reports::record::Calibration;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -77,7 +77,7 @@ fn run_cp(launcher: &Launcher, reflink: &str, from: &Path, to: &Path) -> Result<
     command.args(["-a", reflink, "--"]).arg(from).arg(to).stdin(Stdio::null()).stderr(Stdio::piped());
     let child = launcher.spawn(Account::Preparation, command)?;
     let ended = Group::new(vec![child]).wait(|_| launcher.cancel.check())?;
-    ended.result().map_err(|message| anyhow!(message))?;
+    ended.result()?;
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 //! A sample a second while a trial runs, and the state for whoever shows it.
 
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reports::record::{PhaseStart, Sample};
@@ -10,7 +10,7 @@ use reports::record::{PhaseStart, Sample};
 use super::clock::{now_ns, seconds_between};
 use super::storage::bytes;
 use crate::event::{Event, Observer, Status};
-use crate::process::{Account, Counters, Launcher};
+use crate::process::{Account, Counters, Launcher, StopOnDrop};
 use crate::strategy::watch::Remaining;
 use crate::workload::ledger::{Ledger, Outcome};
 
@@ -177,10 +177,15 @@ impl Acknowledged {
         Acknowledged { seen: vec![(0, 0); writers as usize] }
     }
 
+    /// A ledger that cannot be read now counts as it was read last.
     fn count(&mut self, sampled: &Sampled) -> u64 {
-        let Ok(ledger) = Ledger::open(&sampled.ledger_directory, sampled.writers) else {
-            return 0;
-        };
+        if let Ok(ledger) = Ledger::open(&sampled.ledger_directory, sampled.writers) {
+            self.catch_up(&ledger);
+        }
+        self.seen.iter().map(|(_, count)| count).sum()
+    }
+
+    fn catch_up(&mut self, ledger: &Ledger) {
         for (writer, (next, count)) in self.seen.iter_mut().enumerate() {
             let entries = ledger.writer(writer as u32);
             while *next < entries.len() {
@@ -193,22 +198,43 @@ impl Acknowledged {
                 *next += 1;
             }
         }
-        self.seen.iter().map(|(_, count)| count).sum()
     }
 }
 
 /// Runs the sampler beside `work`, and stops it whatever becomes of that.
 pub fn beside<T>(sampled: &Sampled, board: &Board, observer: Observer<'_>, work: impl FnOnce() -> T) -> T {
-    struct StopOnDrop(Arc<AtomicBool>);
-    impl Drop for StopOnDrop {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
-    let stop = Arc::new(AtomicBool::new(false));
+    let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let _stop = StopOnDrop(stop.clone());
+        let _stop = StopOnDrop(&stop);
         scope.spawn(|| sample(sampled, board, &stop, observer));
         work()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::Cancel;
+    use crate::workload::ledger::LedgerWriter;
+
+    #[test]
+    fn a_ledger_that_cannot_be_read_for_a_while_takes_nothing_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let ledger_directory = directory.path().join("ledger");
+        std::fs::create_dir(&ledger_directory).unwrap();
+        let mut writer = LedgerWriter::open(&ledger_directory, 0).unwrap();
+        writer.send(1, 1).unwrap();
+        writer.acknowledge(2);
+        let sampled = |ledger_directory: &std::path::Path| Sampled {
+            launcher: Launcher::new(directory.path(), &Cancel::default()),
+            database: directory.path().join("database"),
+            ledger_directory: ledger_directory.to_owned(),
+            writers: 1,
+            destination: directory.path().to_owned(),
+        };
+        let mut acknowledged = Acknowledged::new(1);
+        assert_eq!(acknowledged.count(&sampled(&ledger_directory)), 1);
+        // A file is no directory.
+        assert_eq!(acknowledged.count(&sampled(&ledger_directory.join("writer-0000.ledger"))), 1);
+    }
 }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::halt::Halt;
 use super::tool::CP;
-use super::watch::Halt;
 use super::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, files,
 };
@@ -40,9 +40,10 @@ impl Strategy for ColdCopy {
         context.subject.stop()?;
         let files = files::of_database(context.subject.data());
         let copied = files::copy(context.watch, &files, context.destination);
-        // Whatever became of the copy, the application comes back.
-        context.subject.start()?;
-        copied
+        // Whatever became of the copy, the application comes back; and whether or not it does, the copy is judged.
+        let started = context.subject.start();
+        copied?;
+        Ok(started?)
     }
 
     fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {

@@ -25,13 +25,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::halt::Halt;
 use super::tool::on_path;
-use super::watch::{Halt, Watch};
+use super::watch::Watch;
 use super::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Shipper, Strategy, complete,
-    settings_of, spawn,
+    settings_of,
 };
-use crate::process::{Counters, Group, kill_marked, last_lines};
+use crate::error::Error;
+use crate::process::{Account, Child, Counters, Group, kill_marked, last_lines};
 use crate::scenario::Engine;
 use crate::subject::Subject;
 
@@ -189,11 +191,11 @@ impl Strategy for External {
         };
         // Nobody listens to a pipe for as long as this runs.
         let log = context.watch.launcher.work_directory().join("arm.log");
-        let refused = |error| Halt::Failed(format!("cannot write {}: {error}", log.display()));
+        let refused = |error| Error::Environment(format!("cannot write {}: {error}", log.display()));
         let mut command = command.backup(context)?;
         command.stdout(File::create(&log).map_err(refused)?);
         command.stderr(File::options().append(true).open(&log).map_err(refused)?);
-        let group = Group::new(vec![spawn(context.watch, command)?]);
+        let group = Group::new(vec![start(context.watch, command)?]);
         Ok(Some(Box::new(Armed { group, log })))
     }
 
@@ -304,9 +306,16 @@ fn connection(subject: &Subject) -> Result<Vec<(&'static str, OsString)>, Halt> 
 
 fn run(watch: &mut Watch, mut command: Command) -> Result<(), Halt> {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = spawn(watch, command)?;
+    let child = start(watch, command)?;
     watch.run(vec![child])?;
     Ok(())
+}
+
+/// Starts a command of the user's own: when it is none that can be executed, it has failed.
+fn start(watch: &Watch, command: Command) -> Result<Child, Halt> {
+    watch.launcher.spawn(Account::Strategy, command).map_err(|unstarted| {
+        if unstarted.is_the_programs() { Halt::Failed(unstarted.to_string()) } else { unstarted.into() }
+    })
 }
 
 /// The armed command while it runs.

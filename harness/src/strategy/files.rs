@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::halt::Halt;
 use super::tool::CP;
-use super::watch::{Halt, Watch};
+use super::watch::Watch;
 use super::{RestoreContext, spawn};
 
 /// A SQLite file and what SQLite keeps beside it, as far as it exists; a data directory as it is.

@@ -11,22 +11,24 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
 
+use super::halt::Halt;
 use super::shipping::ShippingProgram;
 use super::sqlite_tools::open_live;
 use super::tool::{Program, Tool};
-use super::watch::{Halt, Watch};
+use super::watch::Watch;
 use super::{
     BackupContext, Card, Cost, Keeps, Kept, Kind, Moments, Promise, RestoreContext, Settings, Shipper,
-    Strategy, complete, files, settings_of, spawn, spawn_work,
+    Strategy, complete, files, settings_of, spawn,
 };
 use crate::error::{Error, Result};
 use crate::measure::clock::wall_ns;
 use crate::measure::storage;
+use crate::process::Account;
 use crate::wheel::Shelf;
-use crate::worker::Progress;
+use crate::worker::{Job, Progress};
 use settings::{DEFAULT_VERSION, INTERVAL, LitestreamSettings, MARGIN};
 
 pub struct Litestream;
@@ -195,7 +197,7 @@ fn restore(
 }
 
 fn found(program: Option<&Program>) -> Result<&Program, Halt> {
-    program.ok_or_else(|| Halt::Failed("there is no litestream".into()))
+    program.ok_or_else(|| Error::Bug(anyhow!("without the program there is no trial")).into())
 }
 
 /// A reading of the common clock as `-timestamp` takes it: RFC 3339, with milliseconds.
@@ -210,9 +212,7 @@ fn await_replica(context: &mut BackupContext<'_>, lag: Duration) -> Result<(), H
     let (since, began) = (SystemTime::now(), Instant::now());
     let replica = context.destination.join(REPLICA);
     let database = context.subject.data();
-    let Some(shipper) = context.shipper.as_deref() else {
-        return Err(Halt::Failed("nothing ships".into()));
-    };
+    let shipper = context.shipper.as_deref().expect("it was armed");
     context.watch.watch_anew(vec![replica.clone(), own_directory(database)], None);
     // It may give a new file its time a moment after its name: only what is seen twice is believed.
     let mut seen = false;
@@ -249,14 +249,13 @@ fn newest(files: &[PathBuf]) -> Option<SystemTime> {
 
 /// Kills it, lets the log be folded into the database and cut off, and starts it again. Says so, for the record.
 fn restart(context: &mut BackupContext<'_>) -> Result<String, Halt> {
-    let Some(shipper) = context.shipper.as_deref_mut() else {
-        return Err(Halt::Failed("nothing ships".into()));
-    };
+    let shipper = context.shipper.as_deref_mut().expect("it was armed");
     shipper.kill();
     // What is written now it will not find in the log.
     context.watch.launcher.cancel.sleep_until(Instant::now() + INTERVAL)?;
-    let child = spawn_work(context.watch, Litestream.card().name, json!(context.subject.data()))?;
-    let bytes = context.watch.run(vec![child])?;
+    // That is done to it, and not by it: when it does not work, it is not its failure.
+    let job = Job::Strategy { name: Litestream.card().name.to_owned(), task: json!(context.subject.data()) };
+    let bytes: u64 = context.watch.launcher.work(Account::Harness, &job, &mut |_| {})?;
     shipper.start_again()?;
     Ok(format!("killed; a write-ahead log of {bytes} bytes was folded into the database; started again"))
 }
@@ -270,7 +269,8 @@ fn checkpoint(database: &Path) -> anyhow::Result<u64> {
         .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
         .context("no checkpoint")?;
     if busy {
-        bail!("the write-ahead log cannot be folded into the database: somebody held it for too long");
+        let message = "the write-ahead log cannot be folded into the database: somebody held it for too long";
+        return Err(Error::Environment(message.into()).into());
     }
     Ok(log.len())
 }

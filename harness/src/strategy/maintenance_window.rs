@@ -4,8 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::halt::Halt;
 use super::sidecar_container::{SQLITE_MODE, SqliteMode, restore, single};
-use super::watch::Halt;
 use super::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, images,
 };
@@ -62,9 +62,10 @@ impl Strategy for MaintenanceWindow {
             context.watch.contain(sidecar)?;
             context.watch.make_durable()
         });
-        // Whatever became of it, the application comes back.
-        context.subject.start()?;
-        backed_up
+        // Whatever became of it, the application comes back; and whether or not it does, the backup is judged.
+        let started = context.subject.start();
+        backed_up?;
+        Ok(started?)
     }
 
     fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {

@@ -4,6 +4,7 @@ mod cold_copy;
 pub mod convergence;
 mod external;
 mod files;
+pub mod halt;
 mod hot_copy;
 mod litestream;
 mod maintenance_window;
@@ -30,6 +31,7 @@ mod xtrabackup;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::anyhow;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -43,8 +45,9 @@ use crate::scenario::Engine;
 use crate::subject::{ARTIFACT, Subject};
 use crate::wheel::Shelf;
 use crate::worker::{Job, Progress};
+use halt::Halt;
 use tool::{Program, Tool};
-use watch::{Halt, Watch};
+use watch::Watch;
 
 /// All strategies, in alphabetical order.
 pub const STRATEGIES: &[&dyn Strategy] = &[
@@ -442,6 +445,9 @@ fn settings_of<S: DeserializeOwned>(settings: &Settings) -> S {
 }
 
 /// One stage of a pipeline that a strategy runs: started with the account of the strategy.
+///
+/// # Errors
+/// When it cannot be started, although [`Strategy::missing`] found nothing missing.
 fn spawn(watch: &Watch, command: std::process::Command) -> Result<Child, Halt> {
     Ok(watch.launcher.spawn(Account::Strategy, command)?)
 }
@@ -458,7 +464,7 @@ fn spawn_work(watch: &Watch, name: &str, task: Value) -> Result<Child, Halt> {
 /// # Errors
 /// Without the image of the tools.
 fn contained(name: &'static str, tools: Option<&Image>, artifact: &Path, script: &str) -> Result<Spec, Halt> {
-    let image = tools.ok_or_else(|| Halt::Failed("there is no tools image".into()))?;
+    let image = tools.ok_or_else(|| Error::Bug(anyhow!("without the tools image there is no trial")))?;
     let mut spec = Spec::shell(&image.reference, name, script);
     spec.network = Network::None;
     spec.mounts.push(Mount { host: artifact.to_owned(), container: ARTIFACT.into(), read_only: false });

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::halt::Halt;
 use super::mysql_tools::pipeline;
-use super::watch::Halt;
 use super::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete,
     settings_of,

@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::halt::Halt;
 use super::mysql_tools::{clone_data, options, pipeline};
 use super::tool::CP;
-use super::watch::Halt;
 use super::{
     BackupContext, Card, Cost, Keeps, Kept, Kind, Moments, Promise, RestoreContext, Settings, Shipper,
     Strategy, complete, files, settings_of,
 };
 use crate::container::Container;
+use crate::error::Error;
 use crate::measure::clock::{monotonic_ns, wall_ns};
 use crate::process::Account;
 use crate::subject::ARTIFACT;
@@ -83,7 +84,7 @@ impl Strategy for MysqlBinlog {
     fn arm(&self, context: &mut BackupContext<'_>) -> Result<Option<Box<dyn Shipper>>, Halt> {
         let logs = context.destination.join(LOGS);
         std::fs::create_dir(&logs)
-            .map_err(|error| Halt::Failed(format!("cannot make {}: {error}", logs.display())))?;
+            .map_err(|error| Error::Environment(format!("cannot make {}: {error}", logs.display())))?;
         let options = options();
         let script = format!(
             "first=$(mysql {options} -N -e 'SHOW BINARY LOGS' | tail -n 1 | cut -f 1)\n\
@@ -110,7 +111,10 @@ impl Strategy for MysqlBinlog {
     fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
         files::restore(context)?;
         let server = context.subject.server_mut()?;
-        server.start()?;
+        if let Err(error) = server.start() {
+            // Where it ended by itself, the restored data is what it refuses.
+            return Err(server.ended().map_or(error.into(), Halt::Failed));
+        }
         let options = options();
         let stop = point_in_time(context.settings, &context.moments)
             .map_or(String::new(), |second| format!("--stop-datetime='{}'", utc(second)));

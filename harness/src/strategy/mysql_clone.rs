@@ -4,9 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::halt::Halt;
 use super::mysql_tools::clone_data;
 use super::tool::CP;
-use super::watch::Halt;
 use super::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, files,
 };

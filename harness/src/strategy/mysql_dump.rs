@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::halt::Halt;
 use super::mysql_tools::{options, pipeline};
-use super::watch::Halt;
 use super::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete};
 use crate::subject::ARTIFACT;
 

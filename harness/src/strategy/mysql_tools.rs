@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::watch::Halt;
+use super::halt::Halt;
 use super::{BackupContext, contained};
 use crate::container::Spec;
 use crate::images::Image;

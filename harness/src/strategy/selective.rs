@@ -8,10 +8,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::halt::Halt;
 use super::mysql_tools::{options, pipeline};
 use super::sqlite_tools::{dump, load};
 use super::tool::{SQLITE3, Tool, ZSTD};
-use super::watch::Halt;
 use super::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete};
 use crate::images;
 use crate::scenario::Engine;

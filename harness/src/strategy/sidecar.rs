@@ -10,13 +10,15 @@ use std::time::{Duration, Instant, SystemTime};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::halt::Halt;
 use super::sidecar_container::{RETENTION_DAYS, SQLITE_MODE, SqliteMode, kinds, looping, restore};
-use super::watch::{Halt, Passes};
+use super::watch::Passes;
 use super::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Shipper, Strategy, complete,
     images,
 };
 use crate::container::Container;
+use crate::error::Error;
 use crate::measure::clock::now_ns;
 use crate::measure::storage;
 use crate::process::{Account, Counters};
@@ -269,7 +271,7 @@ fn make_aged(destination: &Path, kind: &str, settings: &SidecarSettings) -> Resu
         let stamp = Timestamp::try_from(at).expect("the clock is in range").strftime("%Y%m%dT%H%M%S");
         let path = destination.join(format!("{kind}-{stamp}.000000000Z.{ending}.zst"));
         let made = std::fs::File::create_new(&path).and_then(|file| file.set_modified(at));
-        made.map_err(|error| Halt::Failed(format!("cannot make {}: {error}", path.display())))?;
+        made.map_err(|error| Error::Environment(format!("cannot make {}: {error}", path.display())))?;
     }
     Ok(())
 }

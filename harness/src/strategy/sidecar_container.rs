@@ -3,12 +3,14 @@
 
 use std::path::Path;
 
+use anyhow::anyhow;
 use serde::{Deserialize, Serialize};
 
-use super::watch::Halt;
+use super::halt::Halt;
 use super::{BackupContext, RestoreContext};
 use crate::configuration;
 use crate::container::{Mount, Network, Spec};
+use crate::error::Error;
 use crate::images::Image;
 use crate::subject::{RUN, Server};
 
@@ -106,7 +108,7 @@ pub fn restore(context: &mut RestoreContext<'_>) -> Result<(), Halt> {
 }
 
 fn image(tools: Option<&Image>) -> Result<&Image, Halt> {
-    tools.ok_or_else(|| Halt::Failed("there is no image of the sidecar".into()))
+    tools.ok_or_else(|| Error::Bug(anyhow!("without the image of the sidecar there is no trial")).into())
 }
 
 fn add_sources(
@@ -122,7 +124,7 @@ fn add_sources(
     mount(spec, &live.join(configuration::DIRECTORY), CONFIGURATION, true);
     let paths = live.join("backup-paths");
     std::fs::write(&paths, format!("{CONFIGURATION}\n"))
-        .map_err(|error| Halt::Failed(format!("cannot write {}: {error}", paths.display())))?;
+        .map_err(|error| Error::Environment(format!("cannot write {}: {error}", paths.display())))?;
     mount(spec, &paths, PATHS, true);
     set(spec, "BACKUP_PATHS", PATHS);
     set(spec, "RETENTION_DAYS", &retention_days.to_string());

@@ -16,9 +16,10 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::halt::Halt;
 use super::sqlite_tools::open_live;
 use super::tool::{BTRFS, CP};
-use super::watch::{Halt, Watch};
+use super::watch::Watch;
 use super::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, files,
     settings_of, spawn_work,
@@ -221,7 +222,12 @@ impl Strategy for Snapshot {
                 make(watch, Task::Volume { command: snapshot.command() })?;
                 let made = std::mem::take(&mut watch.output);
                 watch.watch_anew(vec![place], watch.expected_bytes);
-                let kept = place_in(snapshot.mount(&watch.launcher)?, &data)?;
+                let mounted = snapshot.mount(&watch.launcher).map_err(|error| match error {
+                    // A snapshot that ran out of space, for one.
+                    Error::Environment(cause) => Halt::Failed(cause),
+                    error => error.into(),
+                });
+                let kept = place_in(mounted?, &data)?;
                 let made_directory =
                     std::fs::create_dir(&target).context("cannot make the artifact's directory");
                 made_directory.map_err(Error::from)?;

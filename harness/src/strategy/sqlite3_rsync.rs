@@ -6,8 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::halt::Halt;
 use super::tool::CP;
-use super::watch::Halt;
 use super::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, contained,
     files,

@@ -7,8 +7,9 @@ use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
+use super::halt::Halt;
 use super::tool::{CP, SQLITE3};
-use super::watch::{Halt, Passes};
+use super::watch::Passes;
 use super::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, files,
     spawn,

@@ -5,9 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::halt::Halt;
 use super::sqlite_tools::{dump, load};
 use super::tool::{SQLITE3, ZSTD};
-use super::watch::Halt;
 use super::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete};
 
 pub struct SqliteDump;

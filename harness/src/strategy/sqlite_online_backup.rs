@@ -13,9 +13,9 @@ use rusqlite::backup::{Backup, StepResult};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::halt::Halt;
 use super::sqlite_tools::open_live;
 use super::tool::CP;
-use super::watch::Halt;
 use super::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, files,
     spawn_work,

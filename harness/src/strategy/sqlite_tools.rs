@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::Context;
 use rusqlite::{Connection, OpenFlags};
 
+use super::halt::Halt;
 use super::tool::{SQLITE3, ZSTD};
-use super::watch::Halt;
 use super::{BackupContext, RestoreContext, spawn};
 
 /// Opens a database that an application uses, in a worker. A lock is waited for so long.

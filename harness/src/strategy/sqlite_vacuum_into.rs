@@ -10,9 +10,9 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::halt::Halt;
 use super::sqlite_tools::open_live;
 use super::tool::CP;
-use super::watch::Halt;
 use super::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, files,
     spawn_work,

@@ -3,12 +3,14 @@
 //! What a stall is, and what is none, is said in [`super::convergence`].
 
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::convergence::{Convergence, Limits, Look};
+use super::halt::Halt;
 use crate::container::{Container, Spec};
 use crate::error::Error;
 use crate::measure::clock::now_ns;
@@ -17,29 +19,6 @@ use crate::process::{
     Account, Child, Counters, Ended, Group, Launcher, TICK, bytes_written, files_in, open_for_writing,
 };
 use crate::worker::Progress;
-
-/// Why a strategy ended without success.
-#[derive(Debug)]
-pub enum Halt {
-    /// It did not get further any more: for how long, by which setting.
-    Stalled(String),
-    /// The deadline passed.
-    TimedOut,
-    /// The strategy reported an error.
-    Failed(String),
-    /// It was not the strategy that failed.
-    Error(Error),
-}
-
-impl From<Error> for Halt {
-    /// What the machine or the application refuses to a strategy is that trial's result; the run goes on.
-    fn from(error: Error) -> Halt {
-        match error {
-            Error::Input(message) | Error::Environment(message) => Halt::Failed(message),
-            Error::Interrupted | Error::Bug(_) => Halt::Error(error),
-        }
-    }
-}
 
 /// How often the files are looked at of what does not say how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -135,7 +114,7 @@ impl Watch {
     /// Runs children that belong together until all have ended well.
     ///
     /// # Errors
-    /// [`Halt::Failed`] when one ends with an error, otherwise why they were ended.
+    /// As [`Unsuccessful`](crate::process::Unsuccessful) ones count, otherwise why they were ended.
     pub fn run(&mut self, children: Vec<Child>) -> Result<serde_json::Value, Halt> {
         let mut group = Group::new(children);
         let started = Instant::now();
@@ -144,7 +123,7 @@ impl Watch {
         self.counters.add(&group.counters());
         self.output = group.output();
         let ended: Ended = outcome?;
-        ended.result().map_err(Halt::Failed)
+        Ok(ended.result()?)
     }
 
     /// Runs a container of tools until it has ended well.
@@ -209,10 +188,14 @@ impl Watch {
     /// Makes what was built durable, and notes when it was.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// [`Halt::Failed`] when the disk has no room for it, otherwise when it refuses.
     pub fn make_durable(&mut self) -> Result<(), Halt> {
         sync_tree(&self.directory).map_err(|error| {
-            Error::Environment(format!("cannot make {} durable: {error}", self.directory.display()))
+            let message = format!("cannot make {} durable: {error}", self.directory.display());
+            match error.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Halt::Failed(message),
+                _ => Error::Environment(message).into(),
+            }
         })?;
         self.durable_ns = Some(now_ns());
         Ok(())

@@ -4,8 +4,8 @@ use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
+use super::halt::Halt;
 use super::tool::{CP, Tool};
-use super::watch::Halt;
 use super::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, files,
     spawn,

@@ -6,6 +6,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 
+use anyhow::anyhow;
 pub use server::{ARTIFACT, RUN, Server, ServerSetup};
 pub use tracker::{Tracker, TrackerDatabase, TrackerSetup};
 pub use writer::Writer;
@@ -136,6 +137,11 @@ impl Subject {
         self.writer.is_running() && self.ended_service().is_none()
     }
 
+    /// What is known about the part of it that has ended by itself.
+    pub fn ended(&self) -> Option<String> {
+        self.ended_service().or_else(|| self.writer.ended())
+    }
+
     /// What is known about a service that has ended: how, and what it said last.
     pub fn ended_service(&self) -> Option<String> {
         let tracker = self.tracker.as_ref().and_then(Tracker::ended);
@@ -184,10 +190,10 @@ impl Subject {
     /// The MySQL server, to be started and stopped.
     ///
     /// # Errors
-    /// [`Error::Environment`] for SQLite: a strategy for one engine is not planned on another.
+    /// [`Error::Bug`] for SQLite: a strategy for one engine is not planned on another.
     pub fn server_mut(&mut self) -> Result<&mut Server> {
         match &mut self.database {
-            Database::File(_) => Err(Error::Environment("there is no database server".into())),
+            Database::File(_) => Err(Error::Bug(anyhow!("there is no database server"))),
             Database::Server(server) => Ok(server),
         }
     }

@@ -69,6 +69,12 @@ impl Writer {
         }
     }
 
+    /// What is known about its end, when it ended by itself.
+    pub fn ended(&self) -> Option<String> {
+        let (group, _) = self.process.as_ref().filter(|(group, _)| group.has_ended())?;
+        Some(group.last_words())
+    }
+
     /// True while it runs.
     pub fn is_running(&self) -> bool {
         self.process.as_ref().is_some_and(|(group, _)| !group.has_ended())

@@ -12,7 +12,6 @@ use crate::measure::impact::{Span, Writes};
 use crate::measure::log_watch::LogEvents;
 use crate::measure::storage;
 use crate::strategy::Kind;
-use crate::subject::Subject;
 use crate::workload::sqlite::JournalMode;
 
 /// The part of a backup in which its artifact was made: from the first byte of its files to their last. What a script
@@ -41,11 +40,11 @@ impl Drill<'_> {
         &self,
         backup: &BackupOutcome,
         writes: &Writes<'_>,
-        subject: &Subject,
+        outages: &[Span],
     ) -> Option<record::Challenge> {
         let span = backup.copying?;
         let stopped = |outage: &Span| outage.from_ns <= span.from_ns && span.to_ns <= outage.to_ns;
-        if subject.outages().iter().any(stopped) {
+        if outages.iter().any(stopped) {
             return None;
         }
         let met = writes.met(span);

@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
+use anyhow::Context;
 use reports::record;
 
 use super::{Drill, Moments};
 use crate::error::{Error, Result};
 use crate::measure::clock::{now_ns, seconds_between};
 use crate::process::Account;
-use crate::strategy::watch::Halt;
+use crate::strategy::halt::Halt;
 use crate::subject::Subject;
 use crate::verify;
 use crate::worker::Job;
@@ -48,7 +49,7 @@ impl Drill<'_> {
     fn restore_live(&mut self, number: u32) -> Result<bool> {
         let name = format!("live-restore-{number}");
         let place = self.place(&name);
-        std::fs::create_dir(&place).map_err(|error| anyhow::anyhow!("cannot make a directory: {error}"))?;
+        std::fs::create_dir(&place).context("cannot make a directory for a restore")?;
         let mut restored = self.stage(&name)?;
         let (at_ns, began) = (now_ns(), Instant::now());
         let moments = Moments { disaster_ns: at_ns, ..self.moments() };

@@ -6,21 +6,22 @@ use std::path::Path;
 use anyhow::Context;
 use reports::record::{self, Trial, Usage};
 
-use super::{BackupOutcome, Drill, own_counters, verdict};
-use crate::error::Result;
+use super::{BackupOutcome, Drill, blame, own_counters, verdict};
+use crate::error::{Error, Result};
 use crate::file_system::{FileSystem, mount_of};
 use crate::measure::clock::seconds_between;
 use crate::measure::impact::{Span, Writes};
 use crate::plan::settings_map;
 use crate::process::{Account, Counters};
 use crate::scenario::{App, Engine};
-use crate::strategy::watch::{Halt, Passes};
-use crate::subject::Subject;
+use crate::strategy::halt::Halt;
+use crate::strategy::watch::Passes;
 use crate::workload::ledger::{Ledger, Outcome};
 use crate::workload::sqlite::JournalMode;
 
 impl Drill<'_> {
-    pub(super) fn record(&self, subject: &Subject) -> Result<Trial> {
+    /// The record of a trial in which the application was stopped on purpose in these spans.
+    pub(super) fn record(&self, outages: &[Span]) -> Result<Trial> {
         self.board.enter("record");
         let ledger =
             Ledger::open(&self.ledger(), self.plan.model.writers).context("cannot read the ledger")?;
@@ -28,12 +29,13 @@ impl Drill<'_> {
             Writes::new(&ledger, self.plan.load, self.plan.model.seed, self.epoch_ns, self.disaster_ns);
         let backup = self.backup.as_ref();
         let observed = Span { from_ns: self.reference.from_ns, to_ns: self.disaster_ns };
-        let offered = writes.offered(observed, subject.outages());
+        let offered = writes.offered(observed, outages);
         let judged = verdict::Evidence {
             acknowledged: ledger
                 .entries()
                 .any(|(_, _, entry)| matches!(entry.outcome, Outcome::Acknowledged(_))),
             died: self.died.as_deref(),
+            obstacle: self.obstacle.as_deref(),
             offered,
             errors_allowed: self.scenario.workload.errors_allowed,
             backup: backup.and_then(|backup| backup.halt.as_ref()),
@@ -47,8 +49,8 @@ impl Drill<'_> {
         let mut trial = self.blank(verdict, self.without_places(&reason));
         trial.workload.offered_writes_per_second = offered.writes_per_second;
         if let Some(backup) = backup {
-            let impact = self.impact(&writes, backup, subject);
-            let challenge = self.challenge(backup, &writes, subject);
+            let impact = self.impact(&writes, backup, outages);
+            let challenge = self.challenge(backup, &writes, outages);
             trial.backup = Some(record::Backup { challenge, ..self.backup_record(backup, &impact) });
             trial.impact = Some(impact);
         }
@@ -79,12 +81,12 @@ impl Drill<'_> {
         Some(self.without_places(printed)).filter(|output| !output.is_empty())
     }
 
-    fn impact(&self, writes: &Writes<'_>, backup: &BackupOutcome, subject: &Subject) -> record::Impact {
+    fn impact(&self, writes: &Writes<'_>, backup: &BackupOutcome, outages: &[Span]) -> record::Impact {
         let during = writes.window(backup.span);
-        let downtimes = writes.downtimes(backup.span, subject.outages());
+        let downtimes = writes.downtimes(backup.span, outages);
         let seconds = || downtimes.iter().map(Span::seconds);
         // Where no write was due and nothing stood still by design, nobody could tell.
-        let known = during.is_some() || !subject.outages().is_empty();
+        let known = during.is_some() || !outages.is_empty();
         record::Impact {
             reference: writes.window(self.reference),
             downtime_seconds: known.then(|| seconds().fold(0.0, |sum, one| sum + one)),
@@ -163,6 +165,12 @@ impl Drill<'_> {
 
     pub(super) fn unavailable(&self, missing: &str) -> Trial {
         self.blank(record::Verdict::Unavailable, missing.to_owned())
+    }
+
+    /// The record of a trial of which nothing can be said but what ended it.
+    pub(super) fn proved_nothing(&self, error: Error) -> Result<Trial> {
+        let reason = blame::obstacle(&self.phase(), error)?;
+        Ok(self.blank(record::Verdict::Unverified, self.without_places(&reason)))
     }
 
     /// The version of everything that takes part.

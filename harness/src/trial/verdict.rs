@@ -3,7 +3,7 @@
 use reports::record::{Check, Verdict};
 
 use crate::measure::impact::{LATE_SHARE_MAX, Offered};
-use crate::strategy::watch::Halt;
+use crate::strategy::halt::Halt;
 use crate::verify;
 
 /// What a verdict rests on.
@@ -12,6 +12,8 @@ pub struct Evidence<'a> {
     pub acknowledged: bool,
     /// The phase in which the application ended by itself, and what is known about that.
     pub died: Option<&'a str>,
+    /// What ended the trial early that is no strategy's fault: see [`blame`](super::blame).
+    pub obstacle: Option<&'a str>,
     /// The load that was offered.
     pub offered: Offered,
     /// Share of the writes that may be refused.
@@ -99,6 +101,9 @@ impl Evidence<'_> {
     }
 
     fn proved_nothing(&self) -> Option<String> {
+        if let Some(obstacle) = self.obstacle {
+            return Some(obstacle.into());
+        }
         if let Some(phase) = self.died {
             return Some(format!("the application ended by itself in the phase {phase}"));
         }
@@ -192,6 +197,7 @@ mod tests {
         Evidence {
             acknowledged: true,
             died: None,
+            obstacle: None,
             offered: Offered { writes_per_second: None, late_share: 0.0, refused_share: 0.0 },
             errors_allowed: 0.1,
             backup: None,

@@ -2,8 +2,9 @@
 //! enter every one of them into the ledger.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 
 use anyhow::{Context, anyhow};
 use nix::sys::time::TimeSpec;
@@ -14,7 +15,9 @@ use serde_json::Value;
 use crate::dataset::{self, DatasetSpec, Origin};
 use crate::measure::clock::now_ns;
 use crate::mysql::Address;
+use crate::process::StopOnDrop;
 use crate::worker::Message;
+use crate::workload::descriptors;
 use crate::workload::ledger::LedgerWriter;
 use crate::workload::model::{InfoHash, Model, Role, role};
 use crate::workload::schedule::{Load, Schedule};
@@ -120,45 +123,48 @@ pub enum Task {
 pub fn run(application: &Application) -> anyhow::Result<Value> {
     let origin = dataset::origin(&application.dataset)?;
     let client = application.connect(origin.as_ref())?;
-    client.read(&witness(origin.as_ref())).context("a read failed")?;
-    let Task::Work { load, ledger_directory, epoch_ns } = &application.task else {
-        client.probe().context("a write failed")?;
-        Message::Ready(Value::Null).send();
-        wait_for_stop();
-        client.close()?;
-        return Ok(Value::Null);
-    };
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let mut writers = Vec::new();
-        for index in 0..application.model.writers {
-            let writer = Writer {
-                index,
-                ledger: LedgerWriter::open(ledger_directory, index).context("cannot open the ledger")?,
-                schedule: Schedule::new(*load, application.model.seed, index, application.model.writers),
-                epoch_ns: *epoch_ns,
-                stop: &stop,
-            };
-            let mut session = client.session()?;
-            writers.push(scope.spawn(move || {
-                if let Err(error) = writer.run(session.as_mut()) {
-                    // An application that cannot write any more is none: the harness has to see it end.
-                    Message::Error(format!("{error:#}")).send();
-                    std::process::exit(1);
-                }
-                session.close()
-            }));
+    let read = || client.read(&witness(origin.as_ref())).context("a read failed");
+    match &application.task {
+        Task::Work { load, ledger_directory, epoch_ns } => {
+            let writers = application.writers(client.as_ref(), *load, ledger_directory, *epoch_ns)?;
+            work(writers, read)?;
         }
-        Message::Ready(Value::Null).send();
-        wait_for_stop();
-        stop.store(true, Ordering::Relaxed);
-        for writer in writers {
-            writer.join().map_err(|_| anyhow!("a writer panicked"))??;
+        Task::Serve => {
+            read()?;
+            client.probe().context("a write failed")?;
+            Message::Ready(Value::Null).send();
+            wait_for_stop();
         }
-        anyhow::Ok(())
-    })?;
+    }
     client.close()?;
     Ok(Value::Null)
+}
+
+/// Lets all writers write until the application is stopped. Whatever can fail before that, or has to wait for a lock, is
+/// over before the first of them begins: nobody starves behind writers of his own.
+fn work(writers: Vec<Writer<'_>>, read: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let stop = &AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _stop = StopOnDrop(stop);
+        let mut threads = Vec::new();
+        for writer in writers {
+            let (hand, handed) = channel::<Writer<'_>>();
+            // A thread that is never handed its writer ends.
+            let run = move || handed.recv().map_or(Ok(()), |writer| writer.run(stop));
+            let thread = std::thread::Builder::new().spawn_scoped(scope, run);
+            threads.push((writer, hand, thread.context("cannot start a thread for each writer")?));
+        }
+        read()?;
+        Message::Ready(Value::Null).send();
+        let mut running = Vec::new();
+        for (writer, hand, thread) in threads {
+            hand.send(writer).map_err(|_| anyhow!("a writer ended before it began"))?;
+            running.push(thread);
+        }
+        wait_for_stop();
+        stop.store(true, Ordering::Relaxed);
+        running.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow!("a writer panicked"))?)
+    })
 }
 
 /// The torrent that is read to show that the application answers: one that no write touches, and that was completed, so
@@ -171,6 +177,33 @@ fn witness(origin: &dyn Origin) -> InfoHash {
 }
 
 impl Application {
+    /// All writers, with everything open that they need.
+    fn writers<'a>(
+        &self,
+        client: &'a dyn Client,
+        load: Load,
+        ledger_directory: &Path,
+        epoch_ns: u64,
+    ) -> anyhow::Result<Vec<Writer<'a>>> {
+        descriptors::raise_limit().context("cannot raise the limit of file descriptors")?;
+        let Model { writers: all, seed, .. } = self.model;
+        let open = |index| {
+            let ledger = LedgerWriter::open(ledger_directory, index).context("cannot open the ledger")?;
+            let schedule = Schedule::new(load, seed, index, all);
+            anyhow::Ok(Writer::new(index, ledger, schedule, epoch_ns, client.session()?))
+        };
+        let mut writers = Vec::new();
+        for index in 0..all {
+            let writer = open(index);
+            let is_last = index + 1 == all;
+            // SQLite does not tell why it cannot open a file.
+            let shortage = descriptors::shortage().filter(|_| is_last || writer.is_err());
+            let writer = shortage.map_or(writer, |shortage| Err(anyhow!(shortage)));
+            writers.push(writer.with_context(|| format!("writer {} of {all} cannot begin", index + 1))?);
+        }
+        Ok(writers)
+    }
+
     fn connect<'a>(&'a self, origin: &'a dyn Origin) -> anyhow::Result<Box<dyn Client + 'a>> {
         match &self.target {
             Target::Sqlite(target) => sqlite::connect(target, &self.model, origin),
@@ -195,18 +228,41 @@ struct Writer<'a> {
     ledger: LedgerWriter,
     schedule: Schedule,
     epoch_ns: u64,
-    stop: &'a AtomicBool,
+    session: Box<dyn Session + 'a>,
 }
 
-impl Writer<'_> {
-    fn run(mut self, session: &mut dyn Session) -> anyhow::Result<()> {
+impl<'a> Writer<'a> {
+    /// A writer that goes on where the ledger of an earlier process ends.
+    fn new(
+        index: u32,
+        ledger: LedgerWriter,
+        mut schedule: Schedule,
+        epoch_ns: u64,
+        session: Box<dyn Session + 'a>,
+    ) -> Writer<'a> {
+        for _ in 0..ledger.next_index() {
+            schedule.next_due_ns();
+        }
+        Writer { index, ledger, schedule, epoch_ns, session }
+    }
+
+    fn run(mut self, stop: &AtomicBool) -> anyhow::Result<()> {
+        if let Err(error) = self.write_until(stop) {
+            // An application that cannot write any more is none: the harness has to see it end.
+            Message::Error(error.into()).send();
+            std::process::exit(1);
+        }
+        self.session.close()
+    }
+
+    fn write_until(&mut self, stop: &AtomicBool) -> anyhow::Result<()> {
         // Sleeps end on time instead of up to 50 us late.
         nix::sys::prctl::set_timerslack(1)?;
-        let mut due_ns = self.resume()?;
-        while let Some(due) = due_ns.filter(|due| self.sleep_until(*due)) {
+        let mut due_ns = self.catch_up()?;
+        while let Some(due) = due_ns.filter(|due| sleep_until(*due, stop)) {
             let index = self.ledger.next_index();
             self.ledger.send(due, now_ns()).context("the ledger cannot grow")?;
-            match session.write(self.index, index) {
+            match self.session.write(self.index, index) {
                 Answer::Acknowledged => self.ledger.acknowledge(now_ns()),
                 Answer::Refused => self.ledger.refuse(now_ns()),
                 Answer::None => {}
@@ -216,12 +272,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Catches up with the ledger of an earlier process, and gives the next due time. What was due while
-    /// nobody ran found the application down.
-    fn resume(&mut self) -> anyhow::Result<Option<u64>> {
-        for _ in 0..self.ledger.next_index() {
-            self.schedule.next_due_ns();
-        }
+    /// Enters what was due while nobody ran, which found the application down, and gives the next due time.
+    fn catch_up(&mut self) -> anyhow::Result<Option<u64>> {
         let may_miss = self.ledger.next_index() > 0 && !self.schedule.is_closed();
         let mut due_ns = self.next_due_ns();
         let now = now_ns();
@@ -239,21 +291,21 @@ impl Writer<'_> {
             None => None,
         }
     }
+}
 
-    /// False when the application is to stop.
-    fn sleep_until(&self, due_ns: u64) -> bool {
-        loop {
-            if self.stop.load(Ordering::Relaxed) {
-                return false;
-            }
-            let now = now_ns();
-            if now >= due_ns {
-                return true;
-            }
-            let until = due_ns.min(now + NAP_NS);
-            let time = TimeSpec::new((until / 1_000_000_000) as i64, (until % 1_000_000_000) as i64);
-            // A signal only ends the nap early.
-            let _ = clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &time);
+/// False when the application is to stop.
+fn sleep_until(due_ns: u64, stop: &AtomicBool) -> bool {
+    loop {
+        if stop.load(Ordering::Relaxed) {
+            return false;
         }
+        let now = now_ns();
+        if now >= due_ns {
+            return true;
+        }
+        let until = due_ns.min(now + NAP_NS);
+        let time = TimeSpec::new((until / 1_000_000_000) as i64, (until % 1_000_000_000) as i64);
+        // A signal only ends the nap early.
+        let _ = clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &time);
     }
 }

@@ -4,6 +4,11 @@
 //! answer. The application maps the file shared, so what it stored is in the page cache at the moment a
 //! SIGKILL ends it. A write's index in its writer's file is the index that the [model](super::model) knows.
 //!
+//! A store into a mapped hole of a file on a full disk ends the process with SIGBUS. So there are no holes: disk space
+//! is allocated before it is mapped, and for one chunk ahead, so that a disk that is full for a while is no obstacle to
+//! writes that are going to be refused. (btrfs and ZFS need new blocks for every change, allocated or not: there a
+//! full disk can still end the application.)
+//!
 //! [`now_ns`]: crate::measure::clock::now_ns
 
 use std::fs::{File, OpenOptions};
@@ -12,11 +17,17 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::{Mmap, MmapMut, MmapOptions};
+use nix::fcntl::posix_fallocate;
 
 /// Bytes of one entry.
 pub const ENTRY_BYTES: u64 = 32;
-/// Entries that are mapped at once for writing: 2 MiB.
-const CHUNK_ENTRIES: u64 = 65_536;
+/// Entries that are mapped at once for writing: 512 KiB.
+const CHUNK_ENTRIES: u64 = 16_384;
+const CHUNK_BYTES: u64 = CHUNK_ENTRIES * ENTRY_BYTES;
+/// Disk space that a writer's file takes from the start on: two chunks.
+pub const RESERVED_BYTES: u64 = 2 * CHUNK_BYTES;
+/// As long as the next chunk could not be reserved, it is tried again after so many entries.
+const TRY_AGAIN_ENTRIES: u64 = 1024;
 
 const ACKNOWLEDGED: u64 = 1;
 const REFUSED: u64 = 2;
@@ -52,6 +63,8 @@ pub struct LedgerWriter {
     file: File,
     chunk: MmapMut,
     chunk_index: u64,
+    /// The last chunk that has its disk space.
+    reserved: u64,
     next: u64,
 }
 
@@ -66,7 +79,9 @@ impl LedgerWriter {
         let next = WriterLedger::open(&path)?.map_or(0, |ledger| ledger.len());
         let chunk_index = next / CHUNK_ENTRIES;
         let chunk = map_chunk(&file, chunk_index)?;
-        Ok(LedgerWriter { file, chunk, chunk_index, next })
+        let mut writer = LedgerWriter { file, chunk, chunk_index, reserved: chunk_index, next };
+        writer.reserve_ahead();
+        Ok(writer)
     }
 
     /// Index of the next write.
@@ -106,6 +121,9 @@ impl LedgerWriter {
             self.chunk = map_chunk(&self.file, chunk_index)?;
             self.chunk_index = chunk_index;
         }
+        if self.next.is_multiple_of(TRY_AGAIN_ENTRIES) {
+            self.reserve_ahead();
+        }
         self.next += 1;
         self.store(1, sent_ns);
         self.store(2, answered_ns);
@@ -113,6 +131,14 @@ impl LedgerWriter {
         // Last, because an entry exists once it is due.
         self.store(0, due_ns);
         Ok(())
+    }
+
+    /// Reserves the next chunk. A disk that is full now may have room again before it is needed.
+    fn reserve_ahead(&mut self) {
+        let ahead = self.chunk_index + 1;
+        if self.reserved < ahead && reserve(&self.file, ahead).is_ok() {
+            self.reserved = ahead;
+        }
     }
 
     fn answer(&mut self, now_ns: u64, answer: u64) {
@@ -131,14 +157,15 @@ impl LedgerWriter {
     }
 }
 
+/// Allocates the disk space of a chunk; what has it keeps it.
+fn reserve(file: &File, chunk_index: u64) -> io::Result<()> {
+    Ok(posix_fallocate(file, (chunk_index * CHUNK_BYTES) as i64, CHUNK_BYTES as i64)?)
+}
+
 fn map_chunk(file: &File, chunk_index: u64) -> io::Result<MmapMut> {
-    let chunk_bytes = CHUNK_ENTRIES * ENTRY_BYTES;
-    let end = (chunk_index + 1) * chunk_bytes;
-    if file.metadata()?.len() < end {
-        file.set_len(end)?;
-    }
+    reserve(file, chunk_index)?;
     // SAFETY: only this process writes the file, and nobody truncates it while it is mapped.
-    unsafe { MmapOptions::new().offset(chunk_index * chunk_bytes).len(chunk_bytes as usize).map_mut(file) }
+    unsafe { MmapOptions::new().offset(chunk_index * CHUNK_BYTES).len(CHUNK_BYTES as usize).map_mut(file) }
 }
 
 /// All writers' writes, for reading; may be opened while they are being written.
@@ -274,6 +301,20 @@ mod tests {
             ]
         );
         assert!(ledger.writer(1).is_empty());
+    }
+
+    #[test]
+    fn what_is_mapped_and_what_comes_next_has_its_disk_space() {
+        use std::os::unix::fs::MetadataExt;
+
+        let directory = tempfile::tempdir().unwrap();
+        let allocated = || path_of(directory.path(), 0).metadata().unwrap().blocks() * 512;
+        let mut writer = LedgerWriter::open(directory.path(), 0).unwrap();
+        assert!(allocated() >= RESERVED_BYTES, "{}", allocated());
+        for index in 0..=CHUNK_ENTRIES {
+            writer.send(index + 1, index + 1).unwrap();
+        }
+        assert!(allocated() >= RESERVED_BYTES + CHUNK_BYTES, "{}", allocated());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::strategy::watch::Halt;
+use crate::error::{Error, Result};
 use crate::strategy::{Kept, Moments, Settings};
 
 #[derive(Default, Serialize, Deserialize)]
@@ -105,7 +105,7 @@ impl LitestreamSettings {
     }
 
     /// Writes the configuration file. JSON is YAML, too.
-    pub(super) fn configure(&self, file: &Path, database: &Path, replica: &Path) -> Result<(), Halt> {
+    pub(super) fn configure(&self, file: &Path, database: &Path, replica: &Path) -> Result<()> {
         let mut replica_entry = self.replica.clone();
         replica_entry.insert("path".into(), json!(replica));
         let mut database_entry = self.database.clone();
@@ -119,7 +119,7 @@ impl LitestreamSettings {
         let opened = File::options().write(true).create(true).truncate(true).mode(0o600).open(file);
         opened
             .and_then(|mut file| file.write_all(text.as_bytes()))
-            .map_err(|error| Halt::Failed(format!("cannot write {}: {error}", file.display())))
+            .map_err(|error| Error::Environment(format!("cannot write {}: {error}", file.display())))
     }
 }
 

@@ -1,0 +1,276 @@
+//! Children that belong together, and how they ended.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
+
+use super::output::{Output, keep, listen};
+use super::{Cancel, Child, Counters, TICK};
+use crate::error::{Error, Result};
+use crate::worker::{Failure, Message};
+
+/// Looks at the end of a child, if it has come, and leaves it to be reaped.
+const END_FLAGS: WaitPidFlag = WaitPidFlag::WEXITED.union(WaitPidFlag::WNOWAIT).union(WaitPidFlag::WNOHANG);
+/// What a child printed before its end is read within this time.
+const WORDS_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Children that work together (a pipeline, or a single worker) until all have ended.
+pub struct Group {
+    children: Vec<Child>,
+    receiver: Receiver<Output>,
+    open: usize,
+    lines: Vec<String>,
+}
+
+/// How a group ended.
+pub struct Ended {
+    /// Name and exit status of each child.
+    pub children: Vec<(String, ExitStatus)>,
+    /// The worker's answer, where one was a worker.
+    pub answer: Option<Result<serde_json::Value, Failure>>,
+    /// The last lines that were printed.
+    pub output: String,
+    has_worker: bool,
+}
+
+/// Why children did not end well: told apart, because they are not the same one's fault.
+#[derive(Debug)]
+pub enum Unsuccessful {
+    /// A worker reported it.
+    Reported(Failure),
+    /// A command ended otherwise than with success: how, and what it had said.
+    Ended(String),
+    /// A worker was killed before it reported anything.
+    Killed(String),
+    /// A worker ended by itself and reported nothing: it panicked.
+    Crashed(String),
+}
+
+impl std::fmt::Display for Unsuccessful {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Unsuccessful::Reported(failure) => failure.fmt(f),
+            Unsuccessful::Ended(message) | Unsuccessful::Killed(message) | Unsuccessful::Crashed(message) => {
+                f.write_str(message)
+            }
+        }
+    }
+}
+
+impl From<Unsuccessful> for Error {
+    /// Of what the harness runs for itself.
+    fn from(unsuccessful: Unsuccessful) -> Error {
+        match unsuccessful {
+            Unsuccessful::Reported(failure) => failure.into(),
+            Unsuccessful::Ended(message) | Unsuccessful::Killed(message) => Error::Environment(message),
+            Unsuccessful::Crashed(message) => Error::Bug(anyhow!(message)),
+        }
+    }
+}
+
+impl Group {
+    /// Listens to what the children print: piped output only, so a child's standard output may as well go to
+    /// its neighbour or to a file.
+    pub fn new(mut children: Vec<Child>) -> Group {
+        let (sender, receiver) = channel();
+        let mut open = 0;
+        for child in &mut children {
+            if let Some(stdout) = child.process.stdout.take() {
+                open += 1;
+                listen(stdout, child.is_worker, sender.clone());
+            }
+            if let Some(stderr) = child.process.stderr.take() {
+                open += 1;
+                listen(stderr, false, sender.clone());
+            }
+        }
+        Group { children, receiver, open, lines: Vec::new() }
+    }
+
+    /// Waits until all have ended. `on_event` is called with each progress, and at least every [`TICK`] with
+    /// none; its error ends the children.
+    ///
+    /// # Errors
+    /// What `on_event` returned. The children are dead then.
+    pub fn wait<E>(
+        &mut self,
+        mut on_event: impl FnMut(Option<crate::worker::Progress>) -> Result<(), E>,
+    ) -> Result<Ended, E> {
+        let mut answer = None;
+        let outcome = loop {
+            if self.open == 0 {
+                break Ok(());
+            }
+            let event = match self.receiver.recv_timeout(TICK) {
+                Ok(Output::Message(Message::Progress(progress))) => on_event(Some(progress)),
+                Ok(Output::Message(Message::Ready(_))) => Ok(()),
+                Ok(Output::Message(Message::Done(value))) => {
+                    answer = Some(Ok(value));
+                    Ok(())
+                }
+                Ok(Output::Message(Message::Error(message))) => {
+                    answer = Some(Err(message));
+                    Ok(())
+                }
+                Ok(Output::Line(line)) => {
+                    keep(&mut self.lines, line);
+                    Ok(())
+                }
+                Ok(Output::Closed) => {
+                    self.open -= 1;
+                    Ok(())
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => on_event(None),
+            };
+            if event.is_err() {
+                break event;
+            }
+        };
+        if outcome.is_err() {
+            self.children.iter().for_each(Child::kill);
+        }
+        let children = self.children.iter_mut().map(|child| {
+            let (status, _) = child.reap();
+            (child.name.clone(), status)
+        });
+        let children = children.collect();
+        let has_worker = self.children.iter().any(|child| child.is_worker);
+        let ended = Ended { children, answer, output: self.output(), has_worker };
+        outcome.map(|()| ended)
+    }
+
+    /// Waits until a worker says that it serves.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`]; [`Error::Environment`] when it ends or `timeout` passes before it serves.
+    pub fn wait_ready(&mut self, cancel: &Cancel, timeout: Duration) -> Result<()> {
+        let give_up = Instant::now() + timeout;
+        let mut said = Vec::new();
+        loop {
+            cancel.check()?;
+            match self.receiver.recv_timeout(TICK) {
+                Ok(Output::Message(Message::Ready(_))) => return Ok(()),
+                Ok(Output::Message(Message::Error(failure))) => {
+                    return Err(Error::Environment(failure.to_string()));
+                }
+                Ok(Output::Line(line)) => said.push(line),
+                Ok(Output::Closed) => {
+                    self.open -= 1;
+                    if self.open == 0 {
+                        return Err(self.never_served(&said));
+                    }
+                }
+                Ok(Output::Message(_)) | Err(_) => {}
+            }
+            if Instant::now() > give_up {
+                let seconds = timeout.as_secs();
+                return Err(Error::Environment(format!(
+                    "the {} did not serve within {seconds} s",
+                    self.children[0].name
+                )));
+            }
+        }
+    }
+
+    fn never_served(&mut self, said: &[String]) -> Error {
+        let child = &mut self.children[0];
+        let (status, _) = child.reap();
+        Error::Environment(format!(
+            "the {} ended with {status} before it served: {}",
+            child.name,
+            said.join("\n")
+        ))
+    }
+
+    /// The last lines that were printed so far.
+    pub fn output(&self) -> String {
+        self.lines.join("\n")
+    }
+
+    /// True when a child has ended.
+    pub fn has_ended(&self) -> bool {
+        self.children.iter().any(|child| {
+            child.reaped.is_some()
+                || !matches!(
+                    waitid(Id::Pid(Pid::from_raw(child.pid())), END_FLAGS),
+                    Ok(WaitStatus::StillAlive)
+                )
+        })
+    }
+
+    /// What is known about a worker that has ended by itself, where nobody waited for it: what it reported, or how it
+    /// ended.
+    pub fn last_words(&self) -> String {
+        let mut said = Vec::new();
+        let give_up = Instant::now() + WORDS_TIMEOUT;
+        // Until all pipes are closed.
+        while let Some(left) = give_up.checked_duration_since(Instant::now()) {
+            match self.receiver.recv_timeout(left) {
+                Ok(Output::Message(Message::Error(failure))) => return failure.to_string(),
+                Ok(Output::Line(line)) => keep(&mut said, line),
+                Ok(Output::Message(_) | Output::Closed) => {}
+                Err(_) => break,
+            }
+        }
+        let child = &self.children[0];
+        let how = waitid(Id::Pid(Pid::from_raw(child.pid())), END_FLAGS);
+        let how = match how {
+            Ok(WaitStatus::Exited(_, code)) => format!("exit status {code}"),
+            Ok(WaitStatus::Signaled(_, signal, _)) => signal.to_string(),
+            other => format!("{other:?}"),
+        };
+        let said = if said.is_empty() { String::new() } else { format!(": {}", said.join("\n")) };
+        format!("the {} ended with {how}{said}", child.name)
+    }
+
+    /// Sends SIGKILL to all children and waits for their end.
+    pub fn kill(&mut self) {
+        self.children.iter().for_each(Child::kill);
+        self.children.iter_mut().for_each(|child| {
+            child.reap();
+        });
+    }
+
+    /// What the children have used so far with all that they started, ended ones included. Of a pipeline, bytes are read
+    /// by its first and written by its last stage: what flows between them is no input or output.
+    pub fn counters(&self) -> Counters {
+        let mut sum = Counters::default();
+        let (mut bytes_read, mut bytes_written) = (None, 0);
+        for child in &self.children {
+            let counters =
+                child.reaped.map(|(_, counters)| counters).or_else(|| Counters::of_tree(child.pid()));
+            let counters = counters.unwrap_or_default();
+            sum.add(&counters);
+            bytes_read.get_or_insert(counters.bytes_read);
+            bytes_written = counters.bytes_written;
+        }
+        Counters { bytes_read: bytes_read.unwrap_or(0), bytes_written, ..sum }
+    }
+}
+
+impl Ended {
+    /// The worker's answer; for commands, null when all were successful.
+    ///
+    /// # Errors
+    /// The first child that failed: its name, how it ended, and what it said.
+    pub fn result(self) -> Result<serde_json::Value, Unsuccessful> {
+        let answer = self.answer.transpose().map_err(Unsuccessful::Reported)?;
+        for (name, status) in &self.children {
+            if !status.success() {
+                let said = if self.output.is_empty() { String::new() } else { format!(": {}", self.output) };
+                let message = format!("'{name}' ended with {status}{said}");
+                return Err(match status.signal() {
+                    _ if !self.has_worker => Unsuccessful::Ended(message),
+                    Some(_) => Unsuccessful::Killed(message),
+                    None => Unsuccessful::Crashed(message),
+                });
+            }
+        }
+        Ok(answer.unwrap_or_default())
+    }
+}

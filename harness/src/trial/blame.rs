@@ -1,0 +1,31 @@
+//! Whose fault it was, decided in one place and by type.
+//!
+//! | who | says so by | inside a trial | outside, and exit code |
+//! | --- | --- | --- | --- |
+//! | the user | [`Error::Input`] | ends the run | bad input: 3 |
+//! | the machine: the operating system, Docker, a command of the harness's own | [`Error::Environment`] | `unverified`, the next trial goes on | the run cannot be: 4 |
+//! | the application: does not start, does not stop, ends by itself | [`Error::Environment`] from a [`Subject`](crate::subject::Subject); `Evidence::died` | `unverified`; where a restored database is what it does not serve: `corrupt` when a check of that fails | (there is none) |
+//! | the strategy: its tool or worker reports an error, it gives up | [`Halt::Failed`](crate::strategy::halt::Halt) | `failed` | (there is none) |
+//! | the strategy: too slow | [`Halt::Stalled`](crate::strategy::halt::Halt), [`Halt::TimedOut`](crate::strategy::halt::Halt) | `stalled`, `timed_out` | (there is none) |
+//! | the verifier: crashes, cannot read | `Evidence::verifier_error` | `unverified` | (there is none) |
+//! | the harness | [`Error::Bug`], a panic | ends the run | a bug: 70 |
+//! | the user's wish to stop | [`Error::Interrupted`] | ends the run, to be resumed | 130 |
+//!
+//! What becomes an [`Error`] of which kind is said where it arises, or by the type of what lies beneath it (`From` in
+//! `error.rs`, of [`Unsuccessful`](crate::process::Unsuccessful) and [`Unstarted`](crate::process::Unstarted)). No
+//! conversion makes [`Halt::Failed`](crate::strategy::halt::Halt) of an [`Error`]: a strategy is blamed for what was
+//! said to be its failure, and for nothing else. What is seen to be wrong with a restored database stands, whatever
+//! happened besides (`verdict.rs`).
+
+use crate::error::{Error, Result};
+
+/// What an error that no strategy is to blame for comes to inside a trial: why the trial proves nothing.
+///
+/// # Errors
+/// The error itself where it ends the run.
+pub fn obstacle(phase: &str, error: Error) -> Result<String> {
+    match error {
+        Error::Environment(cause) => Ok(format!("in the phase '{phase}': {cause}")),
+        Error::Input(_) | Error::Interrupted | Error::Bug(_) => Err(error),
+    }
+}
