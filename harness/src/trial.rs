@@ -23,13 +23,14 @@ use crate::measure::clock::{now_ns, seconds_between};
 use crate::measure::impact::Span;
 use crate::measure::sampler::{self, Board, Sampled};
 use crate::measure::{calibration, extents, storage};
+use crate::mysql::Secret;
 use crate::plan::{TrialPlan, stall_seconds};
 use crate::process::{Account, Cancel, Counters, Launcher, kill_marked};
 use crate::scenario::Scenario;
 use crate::strategy::tool::Program;
 use crate::strategy::watch::{Halt, Watch};
 use crate::strategy::{self, Moments, RestoreContext, Shipper, Strategy};
-use crate::subject::Subject;
+use crate::subject::{Subject, random_password};
 use crate::verify::{self, ContentDigest};
 use crate::workload::application::Task;
 use live_restores::LiveRestore;
@@ -99,7 +100,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// [`Error::Interrupted`], or what went wrong on this machine or in the harness: never what the strategy did.
 pub fn run(plan: &TrialPlan, scenario: &Scenario, site: &Site<'_>) -> Result<Trial> {
     let strategy = strategy::named(plan.strategy)?;
-    let mut drill = Drill::new(plan, scenario, site, strategy);
+    let mut drill = Drill::new(plan, scenario, site, strategy, random_password()?);
     if let Some(obstacle) = drill.lay_out()? {
         return Ok(drill.unavailable(&obstacle));
     }
@@ -128,6 +129,8 @@ struct Drill<'a> {
     scenario: &'a Scenario,
     site: &'a Site<'a>,
     strategy: &'static dyn Strategy,
+    /// Of every database server of the trial.
+    password: Secret,
     launcher: Launcher,
     board: std::sync::Arc<Board>,
     copy_seconds: Option<f64>,
@@ -190,6 +193,7 @@ impl<'a> Drill<'a> {
         scenario: &'a Scenario,
         site: &'a Site<'a>,
         strategy: &'static dyn Strategy,
+        password: Secret,
     ) -> Drill<'a> {
         let board = std::sync::Arc::new(Board::start());
         board.enter("provision");
@@ -198,6 +202,7 @@ impl<'a> Drill<'a> {
             scenario,
             site,
             strategy,
+            password,
             launcher: Launcher::new(site.directory, site.cancel),
             board,
             copy_seconds: None,

@@ -13,7 +13,7 @@ use crate::measure::clock::seconds_between;
 use crate::measure::impact::{Span, Writes};
 use crate::plan::settings_map;
 use crate::process::{Account, Counters};
-use crate::scenario::{App, Engine};
+use crate::scenario::{App, Engine, OptionValue};
 use crate::strategy::watch::{Halt, Passes};
 use crate::subject::Subject;
 use crate::workload::ledger::{Ledger, Outcome};
@@ -233,7 +233,7 @@ impl Drill<'_> {
                 announces: is_tracker.then(|| scenario.subject.announces.name().into()),
                 server_options: match plan.deployment.engine {
                     Engine::Sqlite => BTreeMap::new(),
-                    Engine::Mysql => scenario.subject.server_options(),
+                    Engine::Mysql => texts(&scenario.subject.server_options()),
                 },
                 cache: scenario.subject.cache.name().into(),
                 cached_share: self.cached_share,
@@ -256,6 +256,10 @@ impl Drill<'_> {
             samples: Vec::new(),
         }
     }
+}
+
+fn texts(options: &BTreeMap<String, OptionValue>) -> BTreeMap<String, String> {
+    options.iter().map(|(name, value)| (name.clone(), value.to_string())).collect()
 }
 
 fn usage(counters: Counters) -> Usage {
