@@ -25,6 +25,8 @@ pub enum Halt {
     TimedOut,
     /// The strategy reported an error.
     Failed(String),
+    /// The subject lacks what the strategy needs: what, and how to get it.
+    Unavailable(String),
     /// It was not the strategy that failed.
     Error(Error),
 }
