@@ -20,6 +20,7 @@ use bollard::query_parameters::{KillContainerOptionsBuilder, LogsOptionsBuilder,
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
+use reports::printable;
 use testcontainers::{ContainerAsync, GenericImage};
 
 pub use network::OwnNetwork;
@@ -323,7 +324,7 @@ impl Container {
         let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&tail).build();
         let chunks = block_on(self.docker.logs(&self.id, Some(options)).collect::<Vec<_>>());
         let said: Vec<u8> = chunks.into_iter().flatten().flat_map(|chunk| chunk.into_bytes()).collect();
-        words::plain(&said).trim_end().to_owned()
+        printable(&String::from_utf8_lossy(&said)).trim_end().to_owned()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The three kinds of error, and the interruption.
 
+use std::path::Path;
+
 /// Why a command could not do what it was asked. Each kind has an exit code of its own (see `xtask`).
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -19,6 +21,14 @@ pub enum Error {
 
 /// The result of everything that can fail for a user to see.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// The refusal of a path that is not UTF-8: paths go into JSON, option files, labels and mounts, all of which are
+    /// text.
+    pub fn not_utf8(path: &Path) -> Error {
+        Error::Input(format!("the path '{}' is not UTF-8: rename it, or choose another", path.display()))
+    }
+}
 
 /// The message about a name that is not known, with the nearest one and all there are.
 pub fn unknown(what: &str, name: &str, known: &[&str]) -> String {

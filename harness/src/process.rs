@@ -5,6 +5,7 @@
 
 mod counters;
 mod output;
+mod start;
 
 use std::io::Write;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -24,6 +25,7 @@ use serde::Deserialize;
 pub use counters::{Account, Counters, Roster};
 pub use output::last_lines;
 use output::{Output, keep, listen};
+pub use start::{is_mounted_noexec, on_path, why_not_started};
 
 use crate::error::{Error, Result};
 use crate::worker::{Job, Message};
@@ -125,9 +127,9 @@ impl Launcher {
     /// # Errors
     /// [`Error::Environment`] when the program cannot be started.
     pub fn spawn(&self, account: Account, mut command: Command) -> Result<Child> {
-        let name = Path::new(command.get_program())
-            .file_name()
-            .map_or_else(|| "command".into(), |name| name.to_string_lossy().into_owned());
+        let program = PathBuf::from(command.get_program());
+        let name =
+            program.file_name().map_or_else(|| "command".into(), |name| name.to_string_lossy().into_owned());
         let harness = getpid();
         command.env(MARK, &self.work_directory).process_group(0);
         // SAFETY: only async-signal-safe calls (prctl, getppid) between fork and exec.
@@ -138,8 +140,9 @@ impl Launcher {
                 if getppid() == harness { Ok(()) } else { Err(std::io::ErrorKind::Interrupted.into()) }
             });
         }
-        let child =
-            command.spawn().map_err(|error| Error::Environment(format!("cannot start '{name}': {error}")))?;
+        let child = command.spawn().map_err(|error| {
+            Error::Environment(format!("cannot start '{name}': {}", why_not_started(&program, &error)))
+        })?;
         let pid = child.id() as i32;
         self.roster().running.push((account, pid));
         let roster = self.roster.clone();

@@ -25,13 +25,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::tool::on_path;
 use super::watch::{Halt, Watch};
 use super::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Shipper, Strategy, complete,
     settings_of, spawn,
 };
-use crate::process::{Counters, Group, kill_marked, last_lines};
+use crate::process::{Counters, Group, kill_marked, last_lines, on_path};
 use crate::scenario::Engine;
 use crate::subject::Subject;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context;
+use reports::printable;
 use reports::record::{self, Trial, Usage};
 
 use super::{BackupOutcome, Drill, own_counters, verdict};
@@ -25,7 +26,6 @@ impl Drill<'_> {
             Ledger::open(&self.ledger(), self.plan.model.writers).context("cannot read the ledger")?;
         let writes =
             Writes::new(&ledger, self.plan.load, self.plan.model.seed, self.epoch_ns, self.disaster_ns);
-        let backup = self.backup.as_ref();
         let observed = Span { from_ns: self.reference.from_ns, to_ns: self.disaster_ns };
         let offered = writes.offered(observed, subject.outages());
         let judged = verdict::Evidence {
@@ -35,7 +35,7 @@ impl Drill<'_> {
             died: self.died.as_deref(),
             offered,
             errors_allowed: self.scenario.workload.errors_allowed,
-            backup: backup.and_then(|backup| backup.halt.as_ref()),
+            backup: self.backup.as_ref().and_then(|backup| backup.halt.as_ref()),
             restore: self.restore.as_ref().and_then(|restore| restore.halt.as_ref()),
             served: self.restore.as_ref().and_then(|restore| restore.served.as_ref()),
             verified: self.verified.as_ref(),
@@ -43,9 +43,10 @@ impl Drill<'_> {
             verifier_error: self.verifier_error.as_deref(),
         };
         let (verdict, reason) = judged.verdict();
-        let mut trial = self.blank(verdict, self.without_places(&reason));
+        let mut trial = self.blank(verdict, self.text(&reason));
         trial.workload.offered_writes_per_second = offered.writes_per_second;
-        if let Some(backup) = backup {
+        // What never began was not measured.
+        if let Some(backup) = self.backup.as_ref().filter(|_| verdict != record::Verdict::Unavailable) {
             let impact = self.impact(&writes, backup, subject);
             trial.backup = Some(self.backup_record(backup, &impact));
             trial.impact = Some(impact);
@@ -60,21 +61,28 @@ impl Drill<'_> {
         if let Some(point) = &mut trial.recovery_point {
             point.never_written = self.never_written.as_ref().map(|writes| writes.len() as u64);
         }
-        trial.verification = self.verified.as_ref().map(|report| report.verification.clone());
+        trial.verification = self.verified.as_ref().map(|report| self.checks(&report.verification));
         trial.phases = self.board.phases();
         trial.samples = self.board.samples();
         trial.resources = self.resources();
         Ok(trial)
     }
 
-    /// A text for the record: where the working directory lies on this machine is nobody's business.
-    fn without_places(&self, text: &str) -> String {
+    /// A text for the record: one that any terminal and report can show, and where the working directory lies on this
+    /// machine is nobody's business.
+    fn text(&self, text: &str) -> String {
         let below = |text: &str, directory: &Path| text.replace(&format!("{}/", directory.display()), "");
-        below(&below(text, &self.disk()), self.site.directory)
+        printable(&below(&below(text, &self.disk()), self.site.directory))
     }
 
     fn output(&self, printed: &str) -> Option<String> {
-        Some(self.without_places(printed)).filter(|output| !output.is_empty())
+        Some(self.text(printed)).filter(|output| !output.is_empty())
+    }
+
+    /// What was checked, with texts for the record: findings name tables, rows and files that others have named.
+    pub(super) fn checks(&self, verification: &record::Verification) -> record::Verification {
+        let findings = verification.findings.iter().map(|finding| self.text(finding)).collect();
+        record::Verification { findings, ..verification.clone() }
     }
 
     fn impact(&self, writes: &Writes<'_>, backup: &BackupOutcome, subject: &Subject) -> record::Impact {
@@ -159,7 +167,7 @@ impl Drill<'_> {
     }
 
     pub(super) fn unavailable(&self, missing: &str) -> Trial {
-        self.blank(record::Verdict::Unavailable, missing.to_owned())
+        self.blank(record::Verdict::Unavailable, self.text(missing))
     }
 
     /// The version of everything that takes part.
