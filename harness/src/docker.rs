@@ -45,7 +45,7 @@ pub(crate) fn detached(timeout: Duration, future: impl Future<Output = ()> + Sen
 pub(crate) fn connect() -> Result<Docker> {
     block_on(async {
         let client = testcontainers::core::client::docker_client_instance();
-        let docker = client.await.map_err(|error| unreachable(&error.to_string()))?;
+        let docker = client.await.map_err(|error| unreachable(&causes(&error)))?;
         match tokio::time::timeout(PING_TIMEOUT, docker.ping()).await {
             Ok(Ok(_)) => Ok(docker),
             Ok(Err(error)) => Err(unreachable(&causes(&error))),
@@ -105,7 +105,7 @@ fn unreachable(cause: &str) -> Error {
 }
 
 /// An error and what it was caused by: what the client says alone hides that a socket is missing.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -115,5 +115,5 @@ fn causes(error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
-    text
+    printable(&text)
 }

@@ -122,11 +122,14 @@ fn left(state: &State) -> String {
 }
 
 fn finished(trial: &Trial) -> String {
-    format!("  {:11} {}: {}", trial.verdict, trial.id, first_line(&trial.reason))
+    format!("  {:11} {}: {}", trial.verdict, trial.id, brief(&trial.reason))
 }
 
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or("")
+/// A reason on one line: it begins with what happened, and a tool's last line is its cause. The report has all of it.
+fn brief(reason: &str) -> String {
+    let mut lines = reason.lines().filter(|line| !line.trim().is_empty());
+    let first = lines.next().unwrap_or("");
+    lines.next_back().map_or(first.to_owned(), |last| format!("{first} … {last}"))
 }
 
 /// The table of a run, a line a trial, then the seed and where the results are.

@@ -68,12 +68,8 @@ struct Meta {
 }
 
 fn read(directory: &Path, named: Option<String>) -> Result<Option<Context>, String> {
-    let configured = || {
-        let text = std::fs::read(directory.join("config.json")).ok()?;
-        let configuration: Value = serde_json::from_slice(&text).ok()?;
-        Some(configuration.get("currentContext")?.as_str()?.to_owned())
-    };
-    let Some(name) = named.or_else(configured).filter(|name| !name.is_empty() && name != USUAL) else {
+    let name = named.map_or_else(|| configured(&directory.join("config.json")), |name| Ok(Some(name)))?;
+    let Some(name) = name.filter(|name| !name.is_empty() && name != USUAL) else {
         return Ok(None);
     };
     let all = directory.join("contexts/meta");
@@ -93,6 +89,20 @@ fn read(directory: &Path, named: Option<String>) -> Result<Option<Context>, Stri
     }
 }
 
+/// The context that docker's configuration file names.
+fn configured(file: &Path) -> Result<Option<String>, String> {
+    let unreadable =
+        |cause: String| format!("docker's configuration {} cannot be read: {cause}", file.display());
+    let text = match std::fs::read(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(error.to_string())),
+    };
+    let configuration: Value =
+        serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
+    Ok(configuration.get("currentContext").and_then(Value::as_str).map(str::to_owned))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +112,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let read = |named: Option<&str>| read(directory.path(), named.map(str::to_owned));
         assert_eq!(read(None), Ok(None), "nothing is configured");
+        std::fs::write(directory.path().join("config.json"), "{").unwrap();
+        assert!(read(None).unwrap_err().contains("config.json cannot be read: EOF"), "half a file");
         std::fs::write(directory.path().join("config.json"), r#"{"currentContext": "rootless"}"#).unwrap();
         let missing = read(None).unwrap_err();
         assert!(missing.starts_with("docker's current context is 'rootless', and "), "{missing}");
