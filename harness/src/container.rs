@@ -15,18 +15,20 @@ mod words;
 use std::time::{Duration, Instant};
 
 use bollard::Docker;
+use bollard::errors::Error as DockerError;
 use bollard::models::ContainerState;
 use bollard::query_parameters::{KillContainerOptionsBuilder, LogsOptionsBuilder, WaitContainerOptions};
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
+use reports::printable;
 use testcontainers::{ContainerAsync, GenericImage};
 
 pub use network::OwnNetwork;
 pub use spec::{Mount, Network, Port, Protocol, Spec};
 pub use sweep::{LABEL, sweep};
 
-use crate::docker::{block_on, connect, detached, failed};
+use crate::docker::{block_on, connect, detached, failed, reason};
 use crate::error::{Error, Result};
 use crate::process::{Account, Counters, Launcher, TICK};
 use host_process::HostProcess;
@@ -103,7 +105,8 @@ impl Container {
         self.launcher.cancel.check()?;
         assert!(!self.is_running(), "the {} is running already", self.spec.name);
         self.leave(None);
-        self.state_after_end();
+        // What Docker does not tell now, it will when it is asked to start it.
+        let _ = self.state_after_end();
         self.started_at = Timestamp::now();
         let handle = self.handle.as_ref().expect("it is not being dropped");
         block_on(handle.start()).map_err(|error| create::explain(&self.spec, &error))?;
@@ -211,10 +214,12 @@ impl Container {
         let state = self.state_after_end();
         let counters = self.script_account().or(self.used);
         self.leave(counters);
-        let Some((code, state)) = state.and_then(|state| Some((state.exit_code?, state))) else {
+        let unknown = |cause: &str| {
             let name = self.spec.name;
-            return Err(Error::Environment(format!("Docker does not say how the {name} ended")).into());
+            Error::Environment(format!("Docker does not say how the {name} ended: {cause}"))
         };
+        let state = state.map_err(|error| unknown(&reason(&error)))?;
+        let code = state.exit_code.ok_or_else(|| unknown("there is no exit code"))?;
         let out_of_memory = state.oom_killed.unwrap_or(false);
         Ok(Exit { code, out_of_memory, output: self.last_lines(), counters })
     }
@@ -229,11 +234,15 @@ impl Container {
         let ended = if self.is_running() {
             "it still runs".to_owned()
         } else {
-            let state = self.state_after_end().unwrap_or_default();
-            let code =
-                state.exit_code.map_or("an unknown status".to_owned(), |code| format!("status {code}"));
-            let memory = if state.oom_killed == Some(true) { ", out of memory" } else { "" };
-            format!("it ended with {code}{memory}")
+            match self.state_after_end() {
+                Ok(state) => {
+                    let code = state.exit_code;
+                    let code = code.map_or("an unknown status".to_owned(), |code| format!("status {code}"));
+                    let memory = if state.oom_killed == Some(true) { ", out of memory" } else { "" };
+                    format!("it ended with {code}{memory}")
+                }
+                Err(error) => format!("it ended, and Docker does not say how ({})", reason(&error)),
+            }
         };
         match self.last_lines() {
             lines if lines.is_empty() => format!("{ended} and said nothing"),
@@ -300,13 +309,13 @@ impl Container {
         let _ = block_on(self.docker.kill_container(&self.id, Some(options)));
     }
 
-    /// How it ended, once Docker has noticed; `None` when it does not in time.
-    fn state_after_end(&self) -> Option<ContainerState> {
+    /// How it ended, once Docker has noticed; as it is, when Docker does not notice in time.
+    fn state_after_end(&self) -> std::result::Result<ContainerState, DockerError> {
         block_on(async {
             let mut ended = Box::pin(self.docker.wait_container(&self.id, None::<WaitContainerOptions>));
             // An exit code that is not 0 is an error to the client; it is read below.
             let _ = tokio::time::timeout(NOTICE_TIMEOUT, ended.next()).await;
-            self.docker.inspect_container(&self.id, None).await.ok()?.state
+            self.docker.inspect_container(&self.id, None).await.map(|all| all.state.unwrap_or_default())
         })
     }
 
@@ -322,8 +331,16 @@ impl Container {
         let tail = OUTPUT_LINES.to_string();
         let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&tail).build();
         let chunks = block_on(self.docker.logs(&self.id, Some(options)).collect::<Vec<_>>());
-        let said: Vec<u8> = chunks.into_iter().flatten().flat_map(|chunk| chunk.into_bytes()).collect();
-        words::plain(&said).trim_end().to_owned()
+        let mut said = Vec::new();
+        for chunk in chunks {
+            match chunk {
+                Ok(chunk) => said.extend_from_slice(&chunk.into_bytes()),
+                Err(error) => said.extend_from_slice(
+                    format!("(Docker does not tell what it printed: {})", reason(&error)).as_bytes(),
+                ),
+            }
+        }
+        printable(&String::from_utf8_lossy(&said)).trim_end().to_owned()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The way to Docker: one client and one runtime, for images and containers.
 
+mod context;
+
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -7,7 +9,10 @@ use bollard::Docker;
 use bollard::errors::Error as DockerError;
 use tokio::runtime::{Builder, Runtime};
 
+use reports::printable;
+
 use crate::error::{Error, Result};
+pub use context::follow_context;
 
 /// A daemon that takes longer to say that it is there is taken for absent.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -40,7 +45,7 @@ pub(crate) fn detached(timeout: Duration, future: impl Future<Output = ()> + Sen
 pub(crate) fn connect() -> Result<Docker> {
     block_on(async {
         let client = testcontainers::core::client::docker_client_instance();
-        let docker = client.await.map_err(|error| unreachable(&error.to_string()))?;
+        let docker = client.await.map_err(|error| unreachable(&causes(&error)))?;
         match tokio::time::timeout(PING_TIMEOUT, docker.ping()).await {
             Ok(Ok(_)) => Ok(docker),
             Ok(Err(error)) => Err(unreachable(&causes(&error))),
@@ -67,8 +72,8 @@ pub(crate) fn failed(what: &str, error: &DockerError) -> Error {
 /// What the daemon says, without the words of its protocol.
 pub(crate) fn reason(error: &DockerError) -> String {
     match error {
-        DockerError::DockerResponseServerError { message, .. } => message.trim().to_owned(),
-        DockerError::DockerStreamError { error } => error.trim().to_owned(),
+        DockerError::DockerResponseServerError { message, .. } => printable(message).trim().to_owned(),
+        DockerError::DockerStreamError { error } => printable(error).trim().to_owned(),
         _ => causes(error),
     }
 }
@@ -80,15 +85,27 @@ pub(crate) fn is_absent(error: &DockerError) -> bool {
 
 fn unreachable(cause: &str) -> Error {
     let address = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+    let context = match context::current() {
+        Ok(None) => String::new(),
+        Ok(Some(context)) if context.is_local() => {
+            format!("; that is the address of docker's current context '{}'", context.name)
+        }
+        Ok(Some(context)) => format!(
+            "; docker's current context '{}' is at {}, which is not used: containers need directories of this machine, \
+             so make a context with a local socket the current one, or set DOCKER_HOST",
+            context.name, context.host
+        ),
+        Err(cause) => format!("; {cause}, or set DOCKER_HOST"),
+    };
     Error::Environment(format!(
         "Docker is not running or not reachable at {address} ({cause}): start it ('systemctl start docker'), \
          install it (Debian, Ubuntu: the package 'docker.io'), or, when permission is denied, add this user to \
-         the group 'docker'"
+         the group 'docker'{context}"
     ))
 }
 
 /// An error and what it was caused by: what the client says alone hides that a socket is missing.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -98,5 +115,5 @@ fn causes(error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
-    text
+    printable(&text)
 }

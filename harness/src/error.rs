@@ -1,5 +1,7 @@
 //! The three kinds of error, and the interruption.
 
+use std::path::Path;
+
 use nix::errno::Errno;
 use rusqlite::ErrorCode;
 
@@ -23,6 +25,14 @@ pub enum Error {
 
 /// The result of everything that can fail for a user to see.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// The refusal of a path that is not UTF-8: paths go into JSON, option files, labels and mounts, all of which are
+    /// text.
+    pub fn not_utf8(path: &Path) -> Error {
+        Error::Input(format!("the path '{}' is not UTF-8: rename it, or choose another", path.display()))
+    }
+}
 
 impl From<anyhow::Error> for Error {
     /// By the type of what is at the bottom of it, whatever was added on the way: what the operating system refuses is

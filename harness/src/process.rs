@@ -6,6 +6,7 @@
 mod counters;
 mod group;
 mod output;
+mod start;
 mod written;
 
 use std::io::Write;
@@ -25,6 +26,7 @@ use serde::Deserialize;
 pub use counters::{Account, Counters, Roster};
 pub use group::{Ended, Group, Unsuccessful};
 pub use output::last_lines;
+pub use start::{is_mounted_noexec, on_path, why_not_started};
 pub use written::{WrittenFile, bytes_written, files_in, open_for_writing};
 
 use crate::error::{Error, Result};
@@ -137,9 +139,9 @@ impl Launcher {
     /// # Errors
     /// When the program cannot be started.
     pub fn spawn(&self, account: Account, mut command: Command) -> Result<Child, Unstarted> {
-        let name = Path::new(command.get_program())
-            .file_name()
-            .map_or_else(|| "command".into(), |name| name.to_string_lossy().into_owned());
+        let program = PathBuf::from(command.get_program());
+        let name =
+            program.file_name().map_or_else(|| "command".into(), |name| name.to_string_lossy().into_owned());
         let harness = getpid();
         command.env(MARK, &self.work_directory).process_group(0);
         // SAFETY: only async-signal-safe calls (prctl, getppid) between fork and exec.
@@ -152,7 +154,7 @@ impl Launcher {
         }
         let process = match command.spawn() {
             Ok(process) => process,
-            Err(error) => return Err(Unstarted { name, error }),
+            Err(error) => return Err(Unstarted { program, name, error }),
         };
         self.roster().running.push((account, process.id() as i32));
         let roster = self.roster.clone();
@@ -208,6 +210,7 @@ impl Launcher {
 /// Why a program could not be started.
 #[derive(Debug)]
 pub struct Unstarted {
+    program: PathBuf,
     name: String,
     error: std::io::Error,
 }
@@ -223,7 +226,7 @@ impl Unstarted {
 
 impl std::fmt::Display for Unstarted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "cannot start '{}': {}", self.name, self.error)
+        write!(f, "cannot start '{}': {}", self.name, why_not_started(&self.program, &self.error))
     }
 }
 

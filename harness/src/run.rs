@@ -10,7 +10,7 @@ use reports::record::{Calibration, Results, Run, SCHEMA, Trial};
 use reports::render::markdown::markdown;
 
 use crate::container::Network;
-use crate::dataset::cache::{self, CachedDataset};
+use crate::dataset::cache::{self, CachedDataset, Maker};
 use crate::dataset::{self, DatasetSpec, own};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
@@ -19,8 +19,8 @@ use crate::images::{self, Kind};
 use crate::measure::{calibration, host, storage};
 use crate::plan::{Plan, TrialPlan};
 use crate::process::{Account, Cancel, Launcher};
-use crate::scenario::{App, Engine, Scenario};
-use crate::subject::{Server, ServerSetup};
+use crate::scenario::{App, Engine, Scenario, ServerArguments};
+use crate::subject::{Server, ServerSetup, random_password};
 use crate::trial::{self, Images, Site, Source};
 use crate::verify::{ContentDigest, Database};
 use crate::worker::Job;
@@ -224,30 +224,32 @@ impl Desk<'_> {
     fn mysql(&self, spec: &DatasetSpec) -> Result<Source> {
         let image = self.images.mysql.as_ref().expect("the image of a subject was obtained first");
         let cancelled = || self.cancel.is_cancelled();
-        let cached =
-            cache::obtain_mysql(&self.workspace.cache(), spec, &image.id, &cancelled, &mut |data| {
-                let setup = ServerSetup {
-                    image: image.reference.clone(),
-                    data_directory: data.to_owned(),
-                    run_directory: self.work.join("run-loading"),
-                    artifact: self.work.to_owned(),
-                    options: dataset::mysql::LOADING_OPTIONS
-                        .iter()
-                        .map(|option| (*option).to_owned())
-                        .collect(),
-                    port: None,
-                    network: Network::Bridge,
-                    account: Account::Preparation,
-                };
-                (self.observer)(Event::Preparing("starting a MySQL server to load the dataset".into()));
-                let mut server = Server::new(&self.launcher(), setup)?;
-                server.start()?;
-                let loaded = dataset::mysql::load(server.address(), spec, &cancelled, &mut |bytes| {
-                    (self.observer)(Event::Generating { dataset: spec, bytes });
-                })?;
-                server.stop()?;
-                Ok(loaded)
+        let ServerArguments { making, .. } = self.scenario.subject.server_arguments();
+        let maker = Maker { server: image.id.clone(), arguments: making.clone() };
+        let cached = cache::obtain_mysql(&self.workspace.cache(), spec, &maker, &cancelled, &mut |data| {
+            let setup = ServerSetup {
+                image: image.reference.clone(),
+                data_directory: data.to_owned(),
+                run_directory: self.work.join("run-loading"),
+                artifact: self.work.to_owned(),
+                arguments: ServerArguments {
+                    making: making.clone(),
+                    running: dataset::mysql::LOADING_OPTIONS.map(str::to_owned).into(),
+                },
+                password: random_password()?,
+                port: None,
+                network: Network::Bridge,
+                account: Account::Preparation,
+            };
+            (self.observer)(Event::Preparing("starting a MySQL server to load the dataset".into()));
+            let mut server = Server::new(&self.launcher(), setup)?;
+            server.start()?;
+            let loaded = dataset::mysql::load(server.address(), spec, &cancelled, &mut |bytes| {
+                (self.observer)(Event::Generating { dataset: spec, bytes });
             })?;
+            server.stop()?;
+            Ok(loaded)
+        })?;
         Ok(Source {
             database: cached.data_directory,
             bytes: cached.bytes,

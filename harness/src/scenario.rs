@@ -4,6 +4,7 @@
 //! (`engines`, `apps`, `journal_modes`, `file_systems`, `sizes`, `rates`), and the variants to put on trial. The plan is
 //! their product.
 
+mod server_options;
 mod variant;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,8 @@ use crate::verify::Integrity;
 use crate::workload::schedule::{Arrivals, Pattern, Rate};
 use crate::workload::sqlite::{JournalMode, Synchronous};
 use crate::workload::tracker::Announces;
+use server_options::option_name;
+pub use server_options::{OptionValue, ServerArguments};
 pub use variant::{Form, Variant};
 
 /// A scenario file.
@@ -82,7 +85,7 @@ pub struct SubjectSection {
     /// MySQL: 1: the redo log is durable at each commit; 2: written; 0: once a second.
     pub innodb_flush_log_at_trx_commit: u32,
     /// Any other option of mysqld.
-    pub mysql_options: BTreeMap<String, toml::Value>,
+    pub mysql_options: BTreeMap<String, OptionValue>,
     /// How the tracker is announced to.
     pub announces: Announces,
     /// Images to use instead of the default ones.
@@ -116,17 +119,27 @@ impl Default for SubjectSection {
 }
 
 impl SubjectSection {
-    /// All options that a MySQL server is started with besides the harness's own, as text.
-    pub fn server_options(&self) -> BTreeMap<String, String> {
-        let mut options = BTreeMap::from([
-            ("sync_binlog".to_owned(), self.sync_binlog.to_string()),
-            ("innodb_flush_log_at_trx_commit".to_owned(), self.innodb_flush_log_at_trx_commit.to_string()),
-        ]);
-        for (name, value) in &self.mysql_options {
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            options.insert(name.clone(), value);
-        }
-        options
+    /// All options that a MySQL server is started with besides the harness's own.
+    pub fn server_options(&self) -> BTreeMap<String, OptionValue> {
+        let durability = [
+            ("sync_binlog", self.sync_binlog),
+            ("innodb_flush_log_at_trx_commit", self.innodb_flush_log_at_trx_commit),
+        ];
+        let durability =
+            durability.map(|(name, value)| (name.to_owned(), OptionValue::Integer(value.into())));
+        let given = self.mysql_options.iter().map(|(name, value)| (option_name(name), value.clone()));
+        durability.into_iter().chain(given).collect()
+    }
+
+    /// The same as arguments.
+    pub fn server_arguments(&self) -> ServerArguments {
+        ServerArguments::new(&self.server_options())
+    }
+
+    /// # Errors
+    /// What no server of a trial can be started with.
+    pub fn check_server_options(&self) -> Result<(), String> {
+        server_options::check(&self.server_options())
     }
 }
 

@@ -26,6 +26,7 @@ use crate::measure::impact::Span;
 use crate::measure::log_watch::{self, LogEvents};
 use crate::measure::sampler::{self, Board, Sampled};
 use crate::measure::{calibration, extents, storage};
+use crate::mysql::Secret;
 use crate::plan::{self, TrialPlan};
 use crate::process::{Account, Cancel, Counters, Launcher, kill_marked};
 use crate::scenario::Scenario;
@@ -34,7 +35,7 @@ use crate::strategy::halt::Halt;
 use crate::strategy::tool::Program;
 use crate::strategy::watch::Watch;
 use crate::strategy::{self, Moments, RestoreContext, Shipper, Strategy};
-use crate::subject::Subject;
+use crate::subject::{Subject, random_password};
 use crate::verify::{self, ContentDigest};
 use crate::workload::application::Task;
 use crate::workload::sqlite::JournalMode;
@@ -105,7 +106,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// What ends the run, as [`blame`] decides: never what the strategy did, or what the machine refused to this trial.
 pub fn run(plan: &TrialPlan, scenario: &Scenario, site: &Site<'_>) -> Result<Trial> {
     let strategy = strategy::named(plan.strategy)?;
-    let mut drill = Drill::new(plan, scenario, site, strategy);
+    let mut drill = Drill::new(plan, scenario, site, strategy, random_password()?);
     match drill.lay_out() {
         Ok(None) => {}
         Ok(Some(obstacle)) => return Ok(drill.unavailable(&obstacle)),
@@ -128,6 +129,8 @@ struct Drill<'a> {
     scenario: &'a Scenario,
     site: &'a Site<'a>,
     strategy: &'static dyn Strategy,
+    /// Of every database server of the trial.
+    password: Secret,
     launcher: Launcher,
     board: std::sync::Arc<Board>,
     copy_seconds: Option<f64>,
@@ -196,6 +199,7 @@ impl<'a> Drill<'a> {
         scenario: &'a Scenario,
         site: &'a Site<'a>,
         strategy: &'static dyn Strategy,
+        password: Secret,
     ) -> Drill<'a> {
         let board = std::sync::Arc::new(Board::start());
         board.enter("provision");
@@ -204,6 +208,7 @@ impl<'a> Drill<'a> {
             scenario,
             site,
             strategy,
+            password,
             launcher: Launcher::new(site.directory, site.cancel),
             board,
             copy_seconds: None,

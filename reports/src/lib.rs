@@ -6,9 +6,12 @@
 pub mod advise;
 pub mod compare;
 pub mod load;
+mod printable;
 pub mod record;
 pub mod render;
 pub mod schema;
+
+pub use printable::printable;
 
 #[cfg(test)]
 mod arbitrary;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
+use harness::error::Error;
 use harness::images::Kind;
 use harness::plan::size_label;
 use harness::scenario::Overrides;
@@ -213,6 +214,12 @@ pub struct Clean {
     pub datasets: bool,
     #[command(flatten)]
     pub place: Place,
+}
+
+/// The refusal of the first argument that is not UTF-8, whatever it is for.
+pub fn not_utf8() -> Option<Error> {
+    let argument = std::env::args_os().find(|argument| argument.to_str().is_none())?;
+    Some(Error::not_utf8(argument.as_ref()))
 }
 
 /// The repository that this program was started in, by cargo, or the current directory.

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use harness::error::{Error, Result};
 use reports::compare::Outcome;
+use reports::printable;
 use reports::record::Results;
 
 /// Every strategy did what it promised, or what the scenario expects of it.
@@ -32,7 +33,7 @@ pub fn code(outcome: Result<u8>) -> ExitCode {
                 Error::Interrupted => INTERRUPTED,
                 Error::Bug(_) => BUG,
             };
-            eprintln!("error: {error}");
+            eprintln!("error: {}", printable(&error.to_string()));
             if code == BUG {
                 eprintln!(
                     "this is a bug of Backup Drill, or a system that behaves as none should: please report it"

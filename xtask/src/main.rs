@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use harness::dataset::{self, DatasetSpec};
+use harness::docker;
 use harness::error::{Error, Result};
 use harness::plan::Plan;
 use harness::process::{self, Cancel};
@@ -25,9 +26,13 @@ use arguments::{Arguments, Clean, Command, Generate, Images, Report, Run, Select
 
 fn main() -> ExitCode {
     process::expect_children();
+    if let Some(refusal) = arguments::not_utf8() {
+        return exit::code(Err(refusal));
+    }
     if std::env::args().nth(1).as_deref() == Some(harness::worker::ARGUMENT) {
         return ExitCode::from(harness::worker::main() as u8);
     }
+    docker::follow_context();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return exit::usage(&error),

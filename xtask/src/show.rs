@@ -10,6 +10,7 @@ use comfy_table::{ContentArrangement, Table, TableComponent, presets};
 use harness::event::{Event, Status};
 use harness::run::{REPORT, RESULTS};
 use indicatif::{ProgressBar, ProgressStyle};
+use reports::printable;
 use reports::record::{Results, Trial};
 
 /// Shows what happens: one line that changes on a terminal, plain lines elsewhere.
@@ -79,6 +80,7 @@ impl Progress {
 
     /// Something goes on: shown at once on a terminal, elsewhere when it is new or has lasted.
     fn step(&self, state: &mut State, phase: &'static str, text: String) {
+        let text = printable(&text);
         match &self.bar {
             Some(bar) => bar.set_message(text),
             None if state.phase != phase || state.said.is_none_or(|said| said.elapsed() > SAY_EVERY) => {
@@ -91,6 +93,7 @@ impl Progress {
     }
 
     fn line(&self, text: &str) {
+        let text = printable(text);
         match &self.bar {
             Some(bar) => bar.println(text),
             None => eprintln!("{text}"),
@@ -119,11 +122,14 @@ fn left(state: &State) -> String {
 }
 
 fn finished(trial: &Trial) -> String {
-    format!("  {:11} {}: {}", trial.verdict, trial.id, first_line(&trial.reason))
+    format!("  {:11} {}: {}", trial.verdict, trial.id, brief(&trial.reason))
 }
 
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or("")
+/// A reason on one line: it begins with what happened, and a tool's last line is its cause. The report has all of it.
+fn brief(reason: &str) -> String {
+    let mut lines = reason.lines().filter(|line| !line.trim().is_empty());
+    let first = lines.next().unwrap_or("");
+    lines.next_back().map_or(first.to_owned(), |last| format!("{first} … {last}"))
 }
 
 /// The table of a run, a line a trial, then the seed and where the results are.
@@ -137,7 +143,7 @@ pub fn results(results: &Results, directory: &Path) {
         table.set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(&block.table.header).add_rows(&block.table.rows);
         println!("{}{}{}", block.title, if block.title.is_empty() { "" } else { ": " }, block.shared);
-        println!("{table}");
+        println!("{}", printable(&table.to_string()));
     }
     println!("seed {}", results.run.seed);
     println!("{}", directory.join(REPORT).display());

@@ -13,7 +13,7 @@ use super::network::unique;
 use super::script::WRAPPER;
 use super::spec::{Network, Protocol, Spec};
 use super::sweep::{LABEL, remove};
-use crate::docker::{block_on, failed, is_absent, reason};
+use crate::docker::{block_on, causes, failed, is_absent, reason};
 use crate::error::{Error, Result};
 use crate::process::Launcher;
 
@@ -138,7 +138,7 @@ pub(super) fn explain(spec: &Spec, error: &TestcontainersError) -> Error {
             | ClientError::StartContainer(error)
             | ClientError::Init(error),
         ) => reason(error),
-        _ => error.to_string(),
+        _ => causes(error),
     };
     let taken = said.contains("already allocated") || said.contains("address already in use");
     let port = spec.ports.iter().find(|port| said.contains(&format!("127.0.0.1:{}", port.host)));

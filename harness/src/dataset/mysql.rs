@@ -25,7 +25,7 @@ use crate::verify::{self, ContentDigest};
 /// Nothing here changes the files that come of it, but for the last three: a slow shutdown leaves nothing to be done
 /// at the next start, which finds no list of pages to read ahead either; and no transaction of the load is
 /// counted among those that a replica would have to have.
-pub const LOADING_OPTIONS: &[&str] = &[
+pub const LOADING_OPTIONS: [&str; 8] = [
     "--local-infile=ON",
     "--disable-log-bin",
     "--innodb-buffer-pool-size=1G",

@@ -66,5 +66,6 @@ pub(super) fn validate(scenario: &Scenario) -> Result<(), String> {
             "subject.extents needs btrfs and xfs alone in subject.file_systems: others write in place".into(),
         );
     }
+    scenario.subject.check_server_options()?;
     workload.pattern.validate().map_err(|message| format!("workload.pattern: {message}"))
 }

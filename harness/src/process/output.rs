@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::mpsc::Sender;
 
+use reports::printable;
+
 use crate::worker::Message;
 
 /// The lines that a record keeps.
@@ -30,7 +32,7 @@ pub(super) fn listen(pipe: impl Read + Send + 'static, has_messages: bool, sende
         // An unreadable pipe is a closed one; a receiver that is gone does not care.
         while reader.by_ref().take(piece).read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
             let message = serde_json::from_slice(&line).ok().filter(|_| has_messages);
-            let _ = sender.send(message.map_or_else(|| Output::Line(printable(&line)), Output::Message));
+            let _ = sender.send(message.map_or_else(|| Output::Line(shortened(&line)), Output::Message));
             line.clear();
         }
         let _ = sender.send(Output::Closed);
@@ -50,14 +52,14 @@ pub fn last_lines(file: &Path) -> String {
     let text = std::fs::read(file).unwrap_or_default();
     let mut lines = Vec::new();
     for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        keep(&mut lines, printable(line));
+        keep(&mut lines, shortened(line));
     }
     lines.join("\n")
 }
 
 /// A line as a record keeps it.
-fn printable(line: &[u8]) -> String {
-    let line = String::from_utf8_lossy(line);
+fn shortened(line: &[u8]) -> String {
+    let line = printable(String::from_utf8_lossy(line).trim_end());
     let line = line.trim_end();
     match line.char_indices().nth(LINE_CHARS) {
         Some((end, _)) => format!("{}...", &line[..end]),

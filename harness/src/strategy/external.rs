@@ -26,14 +26,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::halt::Halt;
-use super::tool::on_path;
+use super::tool::Tool;
 use super::watch::Watch;
 use super::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Shipper, Strategy, complete,
     settings_of,
 };
 use crate::error::Error;
-use crate::process::{Account, Child, Counters, Group, kill_marked, last_lines};
+use crate::process::{Account, Child, Counters, Group, kill_marked, last_lines, on_path};
 use crate::scenario::Engine;
 use crate::subject::Subject;
 
@@ -307,8 +307,31 @@ fn connection(subject: &Subject) -> Result<Vec<(&'static str, OsString)>, Halt> 
 fn run(watch: &mut Watch, mut command: Command) -> Result<(), Halt> {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = start(watch, command)?;
-    watch.run(vec![child])?;
-    Ok(())
+    match watch.run(vec![child]) {
+        Ok(_) => Ok(()),
+        Err(Halt::Failed(message)) => {
+            let hint = other_client(&message).map_or(String::new(), |hint| format!("; {hint}"));
+            Err(Halt::Failed(message + &hint))
+        }
+        Err(halt) => Err(halt),
+    }
+}
+
+/// Clients of MySQL that have the same names in MariaDB's packages, which do not know all of MySQL's options.
+const CLIENTS: [&str; 2] = ["mysql", "mysqldump"];
+
+/// The cause and the cure, where `message` says that a client refuses an option and the client is MariaDB's.
+fn other_client(message: &str) -> Option<String> {
+    let refuses = |command| {
+        ["option", "variable"].iter().any(|what| message.contains(&format!("{command}: unknown {what}")))
+    };
+    let command = CLIENTS.into_iter().find(|command| refuses(*command))?;
+    let client = Tool { command, version_argument: "--version", get: "" };
+    let version = client.version().filter(|version| version.contains("MariaDB"))?;
+    Some(format!(
+        "'{command}' on PATH is MariaDB's ({version}) and lacks some options of MySQL's: an option that is written as \
+         --loose-NAME is used by a client that has it and ignored by one that has not"
+    ))
 }
 
 /// Starts a command of the user's own: when it is none that can be executed, it has failed.

@@ -13,6 +13,8 @@ pub enum Halt {
     /// The strategy failed: its tool or its worker reported an error, or it gives up itself. Nothing becomes this that
     /// was not said to be.
     Failed(String),
+    /// The subject lacks what the strategy needs: what, and how to get it.
+    Unavailable(String),
     /// It was not the strategy that failed.
     Error(Error),
 }

@@ -110,15 +110,8 @@ impl Strategy for Litestream {
             }
         };
         match LITESTREAM.version_at(&path) {
-            Some(version) => Ok(Some(Program { name: LITESTREAM.command, path, version })),
-            None => {
-                let cause = path
-                    .metadata()
-                    .err()
-                    .map_or("it does not tell its version".into(), |error| error.to_string());
-                let (path, get) = (path.display(), LITESTREAM.get);
-                Err(Error::Environment(format!("'{path} version' cannot be run: {cause}: {get}")))
-            }
+            Ok(version) => Ok(Some(Program { name: LITESTREAM.command, path, version })),
+            Err(cause) => Err(Error::Environment(cause)),
         }
     }
 

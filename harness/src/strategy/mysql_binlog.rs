@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::halt::Halt;
-use super::mysql_tools::{clone_data, options, pipeline};
+use super::mysql_tools::{clone_data, has_binary_log, options, pipeline};
 use super::tool::CP;
 use super::{
     BackupContext, Card, Cost, Keeps, Kept, Kind, Moments, Promise, RestoreContext, Settings, Shipper,
@@ -82,6 +82,13 @@ impl Strategy for MysqlBinlog {
     }
 
     fn arm(&self, context: &mut BackupContext<'_>) -> Result<Option<Box<dyn Shipper>>, Halt> {
+        let server = context.subject.server_mut()?;
+        if !has_binary_log(server)? {
+            return Err(Halt::Unavailable(
+                "the server has no binary log: remove 'skip_log_bin' or 'disable_log_bin' from subject.mysql_options"
+                    .into(),
+            ));
+        }
         let logs = context.destination.join(LOGS);
         std::fs::create_dir(&logs)
             .map_err(|error| Error::Environment(format!("cannot make {}: {error}", logs.display())))?;
@@ -91,7 +98,6 @@ impl Strategy for MysqlBinlog {
              mysqlbinlog {options} --read-from-remote-server --raw --stop-never --connection-server-id={SERVER_ID} \
              --result-file={ARTIFACT}/{LOGS}/ \"$first\""
         );
-        let server = context.subject.server_mut()?;
         let spec = pipeline("mysqlbinlog", context.tools, server, context.destination, &script)?;
         let container = Container::start(&context.watch.launcher, Account::Strategy, spec)?;
         context.watch.wait_until(&mut || {

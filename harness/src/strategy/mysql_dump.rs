@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::halt::Halt;
-use super::mysql_tools::{options, pipeline};
+use super::mysql_tools::{has_binary_log, options, pipeline};
 use super::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete};
 use crate::subject::ARTIFACT;
 
@@ -31,10 +31,11 @@ enum Consistency {
 }
 
 impl Consistency {
-    fn arguments(self) -> &'static str {
+    fn arguments(self, has_binary_log: bool) -> &'static str {
         match self {
             // The position in the binary log costs a short global lock, and is what a later binary log is applied from.
-            Consistency::SingleTransaction => "--single-transaction --source-data=2",
+            Consistency::SingleTransaction if has_binary_log => "--single-transaction --source-data=2",
+            Consistency::SingleTransaction => "--single-transaction",
             Consistency::LockTables => "--lock-tables",
             Consistency::None => "--skip-lock-tables",
         }
@@ -84,7 +85,7 @@ impl Strategy for MysqlDump {
             "mysqldump {} {} --set-gtid-purged=OFF --routines --triggers --events {database} \
              | zstd --quiet -{} -o {ARTIFACT}/{ARTIFACT_FILE}",
             options(),
-            settings.consistency.arguments(),
+            settings.consistency.arguments(has_binary_log(server)?),
             settings.level,
         );
         let spec = pipeline("mysqldump", context.tools, server, context.destination, &script)?;

@@ -6,6 +6,7 @@ use super::halt::Halt;
 use super::{BackupContext, contained};
 use crate::container::Spec;
 use crate::images::Image;
+use crate::mysql::{self, column, reason};
 use crate::subject::{ARTIFACT, RUN, Server};
 
 /// The argument by which a client gets to know account, password and socket.
@@ -27,6 +28,19 @@ pub fn pipeline(
     let mut spec = contained(name, tools, artifact, script)?;
     spec.mounts.push(server.run_mount());
     Ok(spec)
+}
+
+/// True when the server keeps a binary log: asked of the server, because many options decide it.
+///
+/// # Errors
+/// When it does not answer.
+pub fn has_binary_log(server: &Server) -> Result<bool, Halt> {
+    let mut connection = mysql::Server::connect_without_database(server.address())?;
+    let answer = connection.query("SELECT @@log_bin").map_err(|error| {
+        Halt::Failed(format!("the server does not tell whether it has a binary log: {}", reason(&error)))
+    })?;
+    let row = answer.first().ok_or_else(|| Halt::Failed("MySQL gave no row for @@log_bin".into()))?;
+    column(row, 0).map_err(|error| Halt::Error(error.into()))
 }
 
 /// Lets the server copy its data directory into the artifact with `CLONE LOCAL DATA DIRECTORY`, after installing the

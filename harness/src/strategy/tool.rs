@@ -3,6 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use reports::printable;
+
+use crate::process::{on_path, why_not_started};
+
 /// A command that has to be on PATH.
 pub struct Tool {
     /// Its name there.
@@ -31,11 +35,6 @@ pub const CP: Tool =
 /// The command of the btrfs file system.
 pub const BTRFS: Tool =
     Tool { command: "btrfs", version_argument: "--version", get: "install the package 'btrfs-progs'" };
-/// Where PATH has a command.
-pub fn on_path(command: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|directory| directory.join(command)).find(|file| file.is_file())
-}
 
 /// A program in the form that a variant asks for.
 pub struct Program {
@@ -55,23 +54,33 @@ impl Tool {
 
     /// The first line that it says about its version; `None` when it is not there or cannot be run.
     pub fn version(&self) -> Option<String> {
-        self.version_at(&self.path()?)
+        self.version_at(&self.path()?).ok()
     }
 
     /// As [`Tool::version`], of the program in another place.
-    pub fn version_at(&self, path: &Path) -> Option<String> {
-        let output = Command::new(path).arg(self.version_argument).stdin(Stdio::null()).output().ok()?;
+    ///
+    /// # Errors
+    /// Why it cannot be run, and how to get one that can.
+    pub fn version_at(&self, path: &Path) -> Result<String, String> {
+        let refused = |cause: String| {
+            format!("'{} {}' cannot be run: {cause}: {}", path.display(), self.version_argument, self.get)
+        };
+        let output = Command::new(path).arg(self.version_argument).stdin(Stdio::null()).output();
+        let output = output.map_err(|error| refused(why_not_started(path, &error)))?;
         // Some tell it where errors are told.
         let text = [output.stdout, output.stderr].concat();
-        let text = String::from_utf8_lossy(&text);
-        output.status.success().then(|| text.lines().next().unwrap_or("unknown").trim().to_owned())
+        let text = printable(&String::from_utf8_lossy(&text));
+        if output.status.success() {
+            return Ok(text.lines().next().unwrap_or("unknown").trim().to_owned());
+        }
+        let said = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("and said nothing");
+        Err(refused(format!("it ended with {}: {}", output.status, said.trim())))
     }
 
     /// What is missing and how to get it, when it is missing.
     pub fn missing(&self) -> Option<String> {
         match self.path() {
-            Some(_) if self.version().is_some() => None,
-            Some(path) => Some(format!("'{}' cannot be run: {}", path.display(), self.get)),
+            Some(path) => self.version_at(&path).err(),
             None => Some(format!("the command '{}' is not on PATH: {}", self.command, self.get)),
         }
     }

@@ -7,7 +7,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-pub use server::{ARTIFACT, RUN, Server, ServerSetup};
+pub use server::{ARTIFACT, RUN, Server, ServerSetup, random_password};
 pub use tracker::{Tracker, TrackerDatabase, TrackerSetup};
 pub use writer::Writer;
 

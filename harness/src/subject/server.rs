@@ -14,6 +14,7 @@ use crate::container::{Container, Mount, Network, Port, Protocol, Spec};
 use crate::error::{Error, Result};
 use crate::mysql::{Address, Secret};
 use crate::process::{Account, Launcher};
+use crate::scenario::ServerArguments;
 
 /// Where a server's container, and every tools container, finds the files by which it is reached.
 pub const RUN: &str = "/run/drill";
@@ -43,7 +44,10 @@ pub struct ServerSetup {
     /// The directory of the artifact: the server itself writes clones there.
     pub artifact: PathBuf,
     /// Arguments of mysqld besides the harness's own.
-    pub options: Vec<String>,
+    pub arguments: ServerArguments,
+    /// Of the account that everything but the server itself uses. Servers of one trial share it: a dump of all that one
+    /// has brings its accounts into another.
+    pub password: Secret,
     /// Port on 127.0.0.1; any free one when absent.
     pub port: Option<u16>,
     /// The network, and the account that pays for it.
@@ -65,7 +69,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server that does not run yet: gives it a password and a port.
+    /// A server that does not run yet: gives it a port.
     ///
     /// # Errors
     /// When its run directory cannot be written, or no port is free.
@@ -73,7 +77,7 @@ impl Server {
         let address = Address {
             port: setup.port.map_or_else(free_port, Ok)?,
             user: USER.into(),
-            password: random_password()?,
+            password: setup.password.clone(),
             database: DATABASE.into(),
         };
         let server = Server {
@@ -147,6 +151,7 @@ impl Server {
     fn initialise(&self) -> Result<()> {
         fs::create_dir_all(&self.setup.data_directory).context("cannot make the data directory")?;
         let mut command = self.base_command();
+        command.extend(self.setup.arguments.making.iter().cloned());
         command.push("--initialize-insecure".into());
         let spec = Spec { command, ports: Vec::new(), network: Network::None, ..self.spec() };
         let mut container = Container::start(&self.launcher, self.setup.account, spec)?;
@@ -175,7 +180,8 @@ impl Server {
             // Nobody is known by name, and looking one up takes seconds where no name server answers.
             "--skip-name-resolve".to_owned(),
         ]);
-        command.extend(self.setup.options.iter().cloned());
+        let ServerArguments { making, running } = &self.setup.arguments;
+        command.extend(making.iter().chain(running).cloned());
         let mount = |host: &Path, container: &str| Mount {
             host: host.to_owned(),
             container: container.to_owned(),
@@ -301,7 +307,10 @@ fn random<const BYTES: usize>() -> Result<[u8; BYTES]> {
     Ok(bytes)
 }
 
-/// 128 random bits.
-fn random_password() -> Result<Secret> {
+/// 128 random bits, for the servers of one trial.
+///
+/// # Errors
+/// When there is no source of random numbers.
+pub fn random_password() -> Result<Secret> {
     Ok(Secret(format!("{:032x}", u128::from_le_bytes(random()?))))
 }

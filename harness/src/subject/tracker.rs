@@ -205,13 +205,11 @@ bind_address = "0.0.0.0:{HEALTH_PORT}"
                 let words = container.last_words();
                 return Err(Error::Environment(format!("the tracker ended before it served: {words}")));
             }
-            if agent.get(&url).call().is_ok() {
-                return Ok(());
-            }
+            let Err(error) = agent.get(&url).call() else { return Ok(()) };
             if Instant::now() > give_up {
                 let seconds = START_TIMEOUT.as_secs();
                 return Err(Error::Environment(format!(
-                    "the tracker was not healthy within {seconds} s: {}",
+                    "the tracker was not healthy within {seconds} s ({url}: {error}): {}",
                     container.last_words()
                 )));
             }

@@ -103,11 +103,12 @@ impl Drill<'_> {
     pub(super) fn live_records(&self) -> Vec<record::LiveRestore> {
         let record = |live: &LiveRestore| {
             let (recovery_point, verification) = match &live.report {
-                Some(Ok(report)) => (report.recovery_point.clone(), report.verification.clone()),
+                Some(Ok(report)) => (report.recovery_point.clone(), self.checks(&report.verification)),
                 unmade => {
                     let error = unmade.as_ref().and_then(|report| report.as_ref().err());
                     let findings = vec![error.map_or("it was not verified", String::as_str).to_owned()];
-                    (None, record::Verification { findings, ..record::Verification::default() })
+                    let unmade = record::Verification { findings, ..record::Verification::default() };
+                    (None, self.checks(&unmade))
                 }
             };
             let (at_seconds, seconds) = (self.board.at_seconds(live.at_ns), live.seconds);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context;
+use reports::printable;
 use reports::record::{self, Trial, Usage};
 
 use super::{BackupOutcome, Drill, blame, own_counters, verdict};
@@ -13,7 +14,7 @@ use crate::measure::clock::seconds_between;
 use crate::measure::impact::{Span, Writes};
 use crate::plan::settings_map;
 use crate::process::{Account, Counters};
-use crate::scenario::{App, Engine};
+use crate::scenario::{App, Engine, OptionValue};
 use crate::strategy::halt::Halt;
 use crate::strategy::watch::Passes;
 use crate::workload::ledger::{Ledger, Outcome};
@@ -27,7 +28,6 @@ impl Drill<'_> {
             Ledger::open(&self.ledger(), self.plan.model.writers).context("cannot read the ledger")?;
         let writes =
             Writes::new(&ledger, self.plan.load, self.plan.model.seed, self.epoch_ns, self.disaster_ns);
-        let backup = self.backup.as_ref();
         let observed = Span { from_ns: self.reference.from_ns, to_ns: self.disaster_ns };
         let offered = writes.offered(observed, outages);
         let judged = verdict::Evidence {
@@ -38,7 +38,7 @@ impl Drill<'_> {
             obstacle: self.obstacle.as_deref(),
             offered,
             errors_allowed: self.scenario.workload.errors_allowed,
-            backup: backup.and_then(|backup| backup.halt.as_ref()),
+            backup: self.backup.as_ref().and_then(|backup| backup.halt.as_ref()),
             restore: self.restore.as_ref().and_then(|restore| restore.halt.as_ref()),
             served: self.restore.as_ref().and_then(|restore| restore.served.as_ref()),
             verified: self.verified.as_ref(),
@@ -46,9 +46,10 @@ impl Drill<'_> {
             verifier_error: self.verifier_error.as_deref(),
         };
         let (verdict, reason) = judged.verdict();
-        let mut trial = self.blank(verdict, self.without_places(&reason));
+        let mut trial = self.blank(verdict, self.text(&reason));
         trial.workload.offered_writes_per_second = offered.writes_per_second;
-        if let Some(backup) = backup {
+        // What never began was not measured.
+        if let Some(backup) = self.backup.as_ref().filter(|_| verdict != record::Verdict::Unavailable) {
             let impact = self.impact(&writes, backup, outages);
             let challenge = self.challenge(backup, &writes, outages);
             trial.backup = Some(record::Backup { challenge, ..self.backup_record(backup, &impact) });
@@ -64,21 +65,28 @@ impl Drill<'_> {
         if let Some(point) = &mut trial.recovery_point {
             point.never_written = self.never_written.as_ref().map(|writes| writes.len() as u64);
         }
-        trial.verification = self.verified.as_ref().map(|report| report.verification.clone());
+        trial.verification = self.verified.as_ref().map(|report| self.checks(&report.verification));
         trial.phases = self.board.phases();
         trial.samples = self.board.samples();
         trial.resources = self.resources();
         Ok(trial)
     }
 
-    /// A text for the record: where the working directory lies on this machine is nobody's business.
-    fn without_places(&self, text: &str) -> String {
+    /// A text for the record: one that any terminal and report can show, and where the working directory lies on this
+    /// machine is nobody's business.
+    fn text(&self, text: &str) -> String {
         let below = |text: &str, directory: &Path| text.replace(&format!("{}/", directory.display()), "");
-        below(&below(text, &self.disk()), self.site.directory)
+        printable(&below(&below(text, &self.disk()), self.site.directory))
     }
 
     fn output(&self, printed: &str) -> Option<String> {
-        Some(self.without_places(printed)).filter(|output| !output.is_empty())
+        Some(self.text(printed)).filter(|output| !output.is_empty())
+    }
+
+    /// What was checked, with texts for the record: findings name tables, rows and files that others have named.
+    pub(super) fn checks(&self, verification: &record::Verification) -> record::Verification {
+        let findings = verification.findings.iter().map(|finding| self.text(finding)).collect();
+        record::Verification { findings, ..verification.clone() }
     }
 
     fn impact(&self, writes: &Writes<'_>, backup: &BackupOutcome, outages: &[Span]) -> record::Impact {
@@ -164,13 +172,13 @@ impl Drill<'_> {
     }
 
     pub(super) fn unavailable(&self, missing: &str) -> Trial {
-        self.blank(record::Verdict::Unavailable, missing.to_owned())
+        self.blank(record::Verdict::Unavailable, self.text(missing))
     }
 
     /// The record of a trial of which nothing can be said but what ended it.
     pub(super) fn proved_nothing(&self, error: Error) -> Result<Trial> {
         let reason = blame::obstacle(&self.phase(), error)?;
-        Ok(self.blank(record::Verdict::Unverified, self.without_places(&reason)))
+        Ok(self.blank(record::Verdict::Unverified, self.text(&reason)))
     }
 
     /// The version of everything that takes part.
@@ -247,7 +255,7 @@ impl Drill<'_> {
                 announces: is_tracker.then(|| scenario.subject.announces.name().into()),
                 server_options: match plan.deployment.engine {
                     Engine::Sqlite => BTreeMap::new(),
-                    Engine::Mysql => scenario.subject.server_options(),
+                    Engine::Mysql => texts(&scenario.subject.server_options()),
                 },
                 cache: scenario.subject.cache.name().into(),
                 cached_share: self.cached_share,
@@ -270,6 +278,10 @@ impl Drill<'_> {
             samples: Vec::new(),
         }
     }
+}
+
+fn texts(options: &BTreeMap<String, OptionValue>) -> BTreeMap<String, String> {
+    options.iter().map(|(name, value)| (name.clone(), value.to_string())).collect()
 }
 
 fn usage(counters: Counters) -> Usage {

@@ -122,13 +122,13 @@ impl Drill<'_> {
         let database = match deployment.engine {
             Engine::Sqlite => Database::File(data),
             Engine::Mysql => {
-                let options = self.scenario.subject.server_options().into_iter();
                 let setup = ServerSetup {
                     image: present(&self.site.images.mysql).reference.clone(),
                     data_directory: data,
                     run_directory: run_directory.clone(),
                     artifact: self.place("artifact"),
-                    options: options.map(|(name, value)| format!("--{name}={value}")).collect(),
+                    arguments: self.scenario.subject.server_arguments(),
+                    password: self.password.clone(),
                     // Somebody may want to look at the live one; the others come and go beside each other.
                     port: self.scenario.subject.port.filter(|_| name == "live"),
                     network: network.clone(),

@@ -37,6 +37,9 @@ impl Evidence<'_> {
     /// proved that all is right.
     pub fn verdict(&self) -> (Verdict, String) {
         let halt = self.backup.map(|halt| ("backup", halt)).or(self.restore.map(|halt| ("restore", halt)));
+        if let Some((_, Halt::Unavailable(missing))) = halt {
+            return (Verdict::Unavailable, missing.clone());
+        }
         if let Some((phase, Halt::Failed(message))) = halt {
             return (Verdict::Failed, format!("{phase}: {message}"));
         }

@@ -11,6 +11,7 @@ use harness::images;
 use harness::measure::clock::now_ns;
 use harness::mysql::{Address, Server, column};
 use harness::process::{Account, Cancel, Launcher};
+use harness::scenario::ServerArguments;
 use harness::subject;
 use harness::verify::{Database, Integrity, Report, Request, verify};
 use harness::workload::application::{Answer, Client, Session};
@@ -52,7 +53,8 @@ impl Shared {
             data_directory: directory.path().join("data"),
             run_directory: directory.path().join("run"),
             artifact: directory.path().to_owned(),
-            options: vec!["--local-infile=ON".into()],
+            arguments: ServerArguments { running: vec!["--local-infile=ON".into()], ..Default::default() },
+            password: subject::random_password().unwrap(),
             port: None,
             network: Network::Bridge,
             account: Account::Subject,

@@ -51,6 +51,38 @@ fn an_unknown_scenario_key() {
 }
 
 #[test]
+fn a_path_that_is_not_utf8() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let place = Place::new();
+    let named = place.path().join(OsStr::from_bytes(b"caf\xe9"));
+    for flag in ["--out", "--database", "--dir"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let output = command.args(["run", "quick", flag]).arg(&named).output().unwrap();
+        let said =
+            String::from_utf8_lossy(&output.stderr).replace(&place.path().display().to_string(), "PLACE");
+        assert_eq!(said, "error: the path 'PLACE/caf\u{fffd}' is not UTF-8: rename it, or choose another\n");
+        assert_eq!(output.status.code(), Some(3));
+    }
+    assert!(!named.exists(), "a refused run has no effect");
+    // A name that is text may lead there all the same.
+    std::fs::create_dir(&named).unwrap();
+    std::os::unix::fs::symlink(&named, place.path().join("link")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let output = command.args(["clean", "--dir", "link"]).current_dir(place.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    assert_eq!(std::fs::read_dir(&named).unwrap().count(), 0);
+}
+
+#[test]
+fn an_option_that_no_server_of_a_trial_can_have() {
+    let on = |options| format!("[subject]\nengines = [\"mysql\"]\nmysql_options = {{ {options} }}\n{SMALL}");
+    let said = ["innodb_undo_directory = \"/undo\"", "log_bin = [1]"]
+        .map(|options| refused_scenario(&on(options), "[[variants]]\nstrategy = \"mysql-clone\"\n"));
+    insta::assert_snapshot!(said.join("\n"));
+}
+
+#[test]
 fn an_unknown_strategy() {
     insta::assert_snapshot!(refused_scenario(SMALL, "[[variants]]\nstrategy = \"cold-cp\"\n"));
 }

@@ -1,10 +1,12 @@
 //! Whole runs through the command line, on small databases: real processes, real kills, real files.
 
 mod bad_input;
+mod causes;
 mod containers;
 mod endings;
 mod file_systems;
 mod own;
+mod servers;
 mod shipping;
 mod sidecar;
 mod strategies;

@@ -27,7 +27,7 @@ use super::sqlite_pages::{PAGE_BYTES, Record};
 use super::{DatasetSpec, FORMAT_VERSION, Generated, plan};
 use crate::error::{Error, Result};
 
-pub use mysql::{CachedServer, is_cached_mysql, obtain_mysql};
+pub use mysql::{CachedServer, Maker, is_cached_mysql, obtain_mysql};
 
 const DATABASE: &str = "database.sqlite";
 const MANIFEST: &str = "manifest.json";

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::{MANIFEST, directory_name, enter, load, partial_path, refused, remove, save, sync_directory};
 use crate::dataset::generate::require_room;
@@ -32,13 +33,23 @@ pub struct CachedServer {
     pub content: ContentDigest,
 }
 
+/// What made a data directory: servers of another version, or with other such arguments, cannot share it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Maker {
+    /// Whatever tells versions apart.
+    pub server: String,
+    /// Its arguments that a data directory keeps.
+    pub arguments: Vec<String>,
+}
+
 /// The content of `manifest.json`.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Manifest {
     format: u32,
     spec: DatasetSpec,
-    server_version: String,
+    maker: Maker,
     rows: u64,
     torrents: u64,
     content: ContentDigest,
@@ -57,7 +68,7 @@ struct FileMark {
 }
 
 /// The data directory with the dataset of `spec`, from the cache or, where the cache lacks it or has it damaged, loaded
-/// anew. `server_version` is whatever tells servers apart that cannot share a data directory.
+/// anew.
 ///
 /// `load` is given an empty directory. When it returns, the directory holds the dataset, and no server runs on it any
 /// more. For the rest this is as [`obtain`](super::obtain()).
@@ -70,20 +81,20 @@ struct FileMark {
 pub fn obtain_mysql(
     cache_directory: &Path,
     spec: &DatasetSpec,
-    server_version: &str,
+    maker: &Maker,
     cancel: &dyn Fn() -> bool,
     load: &mut dyn FnMut(&Path) -> Result<Loaded>,
 ) -> Result<CachedServer> {
     let expected_bytes = predicted(spec)?.bytes;
-    let directory = cache_directory.join(name(spec, server_version));
+    let directory = cache_directory.join(name(spec, maker));
     let _lock = enter(cache_directory, &directory, cancel)?;
-    let manifest = match complete(&directory, spec, server_version)? {
+    let manifest = match complete(&directory, spec, maker)? {
         Some(manifest) => manifest,
         None => {
             remove(&directory.join(MANIFEST))?;
             remove(&directory.join(DATA))?;
             require_room(&directory, expected_bytes)?;
-            let manifest = fill(&directory, spec, server_version, load)?;
+            let manifest = fill(&directory, spec, maker, load)?;
             save(&manifest, &directory)?;
             sync_directory(cache_directory)?;
             manifest
@@ -95,24 +106,27 @@ pub fn obtain_mysql(
 }
 
 /// True when the cache has the data directory, so that [`obtain_mysql`] will not load it.
-pub fn is_cached_mysql(cache_directory: &Path, spec: &DatasetSpec, server_version: &str) -> bool {
-    let directory = cache_directory.join(name(spec, server_version));
-    matches!(complete(&directory, spec, server_version), Ok(Some(_)))
+pub fn is_cached_mysql(cache_directory: &Path, spec: &DatasetSpec, maker: &Maker) -> bool {
+    let directory = cache_directory.join(name(spec, maker));
+    matches!(complete(&directory, spec, maker), Ok(Some(_)))
 }
 
-fn name(spec: &DatasetSpec, server_version: &str) -> String {
+fn name(spec: &DatasetSpec, maker: &Maker) -> String {
     let plain = |character: char| character.is_ascii_alphanumeric() || ".-+".contains(character);
     let version: String =
-        server_version.chars().map(|character| if plain(character) { character } else { '_' }).collect();
-    format!("mysql-{version}-{}", directory_name(spec))
+        maker.server.chars().map(|character| if plain(character) { character } else { '_' }).collect();
+    // Arguments may be longer than a name; the manifest has them in full.
+    let arguments = match &maker.arguments[..] {
+        [] => String::new(),
+        arguments => format!("{:016x}-", xxh3_64(arguments.join("\n").as_bytes())),
+    };
+    format!("mysql-{version}-{arguments}{}", directory_name(spec))
 }
 
 /// The manifest, when the directory holds exactly what it says.
-fn complete(directory: &Path, spec: &DatasetSpec, server_version: &str) -> Result<Option<Manifest>> {
+fn complete(directory: &Path, spec: &DatasetSpec, maker: &Maker) -> Result<Option<Manifest>> {
     let is_wanted = |manifest: &Manifest| {
-        manifest.format == FORMAT_VERSION
-            && manifest.spec == *spec
-            && manifest.server_version == server_version
+        manifest.format == FORMAT_VERSION && manifest.spec == *spec && manifest.maker == *maker
     };
     let Some(manifest) = load::<Manifest>(directory).filter(is_wanted) else {
         return Ok(None);
@@ -126,7 +140,7 @@ fn complete(directory: &Path, spec: &DatasetSpec, server_version: &str) -> Resul
 fn fill(
     directory: &Path,
     spec: &DatasetSpec,
-    server_version: &str,
+    maker: &Maker,
     load: &mut dyn FnMut(&Path) -> Result<Loaded>,
 ) -> Result<Manifest> {
     let data = directory.join(DATA);
@@ -142,8 +156,8 @@ fn fill(
         let _ = remove(&partial);
     })?;
     fs::rename(&partial, &data).map_err(|error| refused("create", &data, error))?;
-    let (spec, server_version) = (spec.clone(), server_version.to_owned());
-    Ok(Manifest { format: FORMAT_VERSION, spec, server_version, rows, torrents, content, files })
+    let (spec, maker) = (spec.clone(), maker.clone());
+    Ok(Manifest { format: FORMAT_VERSION, spec, maker, rows, torrents, content, files })
 }
 
 fn marks(data: &Path) -> Result<BTreeMap<PathBuf, FileMark>> {
@@ -200,10 +214,18 @@ mod tests {
         Loaded { rows: 7, torrents: 6, content }
     }
 
+    fn maker(server: &str) -> Maker {
+        Maker { server: server.into(), arguments: Vec::new() }
+    }
+
     /// The data directory, and whether it was loaded now.
     fn obtained(cache: &Path, version: &str) -> (CachedServer, bool) {
+        obtained_from(cache, &maker(version))
+    }
+
+    fn obtained_from(cache: &Path, maker: &Maker) -> (CachedServer, bool) {
         let mut new = false;
-        let server = obtain_mysql(cache, &spec(), version, &|| false, &mut |data| {
+        let server = obtain_mysql(cache, &spec(), maker, &|| false, &mut |data| {
             assert_eq!(fs::read_dir(data).unwrap().count(), 0);
             fs::create_dir(data.join("torrust")).unwrap();
             fs::write(data.join("torrust/torrents.ibd"), "rows").unwrap();
@@ -217,15 +239,35 @@ mod tests {
     #[test]
     fn a_data_directory_is_loaded_once_for_each_version() {
         let cache = tempfile::tempdir().unwrap();
-        assert!(!is_cached_mysql(cache.path(), &spec(), "9.7/a"));
+        assert!(!is_cached_mysql(cache.path(), &spec(), &maker("9.7/a")));
         let (first, new) = obtained(cache.path(), "9.7/a");
-        assert!(new && is_cached_mysql(cache.path(), &spec(), "9.7/a"));
+        assert!(new && is_cached_mysql(cache.path(), &spec(), &maker("9.7/a")));
         assert_eq!((first.rows, first.torrents, first.bytes), (7, 6, 10));
         assert_eq!(first.content, loaded().content);
         assert_eq!(obtained(cache.path(), "9.7/a"), (first.clone(), false));
         let (other, new) = obtained(cache.path(), "8.4");
         assert!(new && other.data_directory != first.data_directory);
         assert_eq!(fs::read(first.data_directory.join("torrust/torrents.ibd")).unwrap(), b"rows");
+    }
+
+    #[test]
+    fn servers_with_other_arguments_that_a_data_directory_keeps_do_not_share_one() {
+        let cache = tempfile::tempdir().unwrap();
+        let with = |arguments: &[&str]| Maker {
+            arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+            ..maker("9.7")
+        };
+        let makers = [
+            with(&[]),
+            with(&["--innodb_page_size=8K"]),
+            with(&["--innodb_page_size=8K", "--lower_case_table_names=1"]),
+            with(&["--innodb_data_file_path=ibdata1:12M;ibdata2:12M:autoextend"]),
+        ];
+        let first: Vec<_> = makers.iter().map(|maker| obtained_from(cache.path(), maker)).collect();
+        assert!(first.iter().all(|(_, new)| *new));
+        for (maker, (server, _)) in makers.iter().zip(first) {
+            assert_eq!(obtained_from(cache.path(), maker), (server, false));
+        }
     }
 
     #[test]
@@ -243,7 +285,7 @@ mod tests {
         let (right, _) = obtained(cache.path(), "9.7");
         for (name, damage) in damages {
             damage(&right.data_directory);
-            assert!(!is_cached_mysql(cache.path(), &spec(), "9.7"), "{name}");
+            assert!(!is_cached_mysql(cache.path(), &spec(), &maker("9.7")), "{name}");
             assert_eq!(obtained(cache.path(), "9.7"), (right.clone(), true), "{name}");
             assert!(!obtained(cache.path(), "9.7").1, "{name} was not repaired for good");
         }
@@ -252,12 +294,12 @@ mod tests {
     #[test]
     fn what_was_not_loaded_to_its_end_does_not_stay() {
         let cache = tempfile::tempdir().unwrap();
-        let stopped = obtain_mysql(cache.path(), &spec(), "9.7", &|| false, &mut |data| {
+        let stopped = obtain_mysql(cache.path(), &spec(), &maker("9.7"), &|| false, &mut |data| {
             fs::write(data.join("ibdata1"), "half").unwrap();
             Err(Error::Interrupted)
         });
         assert!(matches!(stopped, Err(Error::Interrupted)));
-        let directory = cache.path().join(name(&spec(), "9.7"));
+        let directory = cache.path().join(name(&spec(), &maker("9.7")));
         assert!(!directory.join(DATA).exists() && !partial_path(&directory.join(DATA)).exists());
 
         // A run that was killed had no time to clear up; the next one does, whatever dataset that wants.

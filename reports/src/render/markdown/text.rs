@@ -1,5 +1,6 @@
 //! Text of any content, made safe for Markdown.
 
+use crate::printable;
 use crate::render::{number, table::Table};
 
 /// Free text on one line, shown as it is: nothing in it is markup.
@@ -58,7 +59,8 @@ pub(super) fn code(text: &str) -> String {
 
 /// Lines of code in a block of their own, indented to stand inside a list item where `indent` is not empty.
 pub(super) fn code_block(text: &str, language: &str, indent: &str) -> String {
-    let fence = "`".repeat(longest_run_of_backticks(text).max(2) + 1);
+    let text = printable(text);
+    let fence = "`".repeat(longest_run_of_backticks(&text).max(2) + 1);
     let lines: Vec<String> = text.lines().map(|line| format!("{indent}{line}")).collect();
     format!("{indent}{fence}{language}\n{}\n{indent}{fence}", lines.join("\n"))
 }

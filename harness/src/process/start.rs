@@ -1,0 +1,69 @@
+//! Why a program cannot be started, where the kernel says less than a user has to know.
+
+use std::io::{Error, ErrorKind};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::sys::statvfs::{FsFlags, statvfs};
+
+/// Where PATH has a command.
+pub fn on_path(command: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|directory| directory.join(command)).find(|file| file.is_file())
+}
+
+/// True when no program can be run from the file system of `path`.
+pub fn is_mounted_noexec(path: &Path) -> bool {
+    statvfs(path).is_ok_and(|file_system| file_system.flags().contains(FsFlags::ST_NOEXEC))
+}
+
+/// The cause of an error of the attempt to start `program`: a path, or a command on PATH.
+pub fn why_not_started(program: &Path, error: &Error) -> String {
+    let is_path = program.components().count() > 1;
+    let file = if is_path { Some(program.to_owned()) } else { on_path(&program.to_string_lossy()) };
+    let Some(file) = file.filter(|file| file.is_file()) else { return error.to_string() };
+    let mode = file.metadata().map_or(0, |metadata| metadata.permissions().mode());
+    match error.kind() {
+        ErrorKind::PermissionDenied if is_mounted_noexec(&file) => {
+            format!("permission denied: the file system of {} is mounted noexec", file.display())
+        }
+        ErrorKind::PermissionDenied if mode & 0o111 == 0 => {
+            format!("permission denied: {0} is not executable, try 'chmod +x {0}'", file.display())
+        }
+        ErrorKind::NotFound => {
+            format!("the interpreter or loader that {} names is not on this machine", file.display())
+        }
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn the_cause_is_what_keeps_the_file_from_running() {
+        let directory = tempfile::tempdir().unwrap();
+        let cause = |name: &str, text: &str, mode: u32| {
+            let file = directory.path().join(name);
+            std::fs::write(&file, text).unwrap();
+            std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+            let error = Command::new(&file).spawn().unwrap_err();
+            why_not_started(&file, &error).replace(&directory.path().display().to_string(), "DIRECTORY")
+        };
+        let absent = directory.path().join("absent");
+        let error = Command::new(&absent).spawn().unwrap_err();
+        let causes = [
+            cause("plain", "#!/bin/sh\n", 0o644),
+            cause("foreign", "#!/no/such/interpreter\n", 0o755),
+            why_not_started(&absent, &error),
+        ];
+        insta::assert_snapshot!(causes.join("\n"), @r"
+        permission denied: DIRECTORY/plain is not executable, try 'chmod +x DIRECTORY/plain'
+        the interpreter or loader that DIRECTORY/foreign names is not on this machine
+        No such file or directory (os error 2)
+        ");
+    }
+}

@@ -1,0 +1,166 @@
+//! Options of a MySQL server, as scenarios name them.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// The value of an option of mysqld.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged, expecting = "an option of mysqld is a text, a number, true or false")]
+pub enum OptionValue {
+    /// The option without a value, or its opposite.
+    Switch(bool),
+    /// A whole number.
+    Integer(i64),
+    /// A number with a fraction.
+    Decimal(f64),
+    /// Anything else.
+    Text(String),
+}
+
+impl std::fmt::Display for OptionValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            OptionValue::Switch(on) => write!(f, "{on}"),
+            OptionValue::Integer(number) => write!(f, "{number}"),
+            OptionValue::Decimal(number) => write!(f, "{number}"),
+            OptionValue::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+/// Arguments of mysqld.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerArguments {
+    /// Those that a data directory, or a table, keeps from when it is made: a server that makes a data directory needs
+    /// them as much as one that runs on it.
+    pub making: Vec<String>,
+    /// All others: a server may have them or not from one start to the next.
+    pub running: Vec<String>,
+}
+
+/// Options that decide what a data directory, or a table in it, is made like. See the manual, "InnoDB Startup
+/// Configuration" and "Identifier Case Sensitivity".
+const MAKING: &[&str] = &[
+    "character_set_server",
+    "collation_server",
+    "innodb_data_file_path",
+    "innodb_default_row_format",
+    "innodb_file_per_table",
+    "innodb_page_size",
+    "lower_case_table_names",
+];
+/// Options by which a server would keep data in other places than its data directory, which alone is copied, lost and
+/// restored in a trial.
+const PLACES: &[&str] = &[
+    "datadir",
+    "innodb_data_home_dir",
+    "innodb_doublewrite_dir",
+    "innodb_log_group_home_dir",
+    "innodb_temp_tablespaces_dir",
+    "innodb_undo_directory",
+];
+/// Options by which the harness reaches the server.
+const HARNESS: &[&str] = &["bind_address", "init_file", "pid_file", "port", "socket"];
+/// What may stand before a name.
+const PREFIXES: &[&str] = &["disable_", "enable_", "loose_", "skip_"];
+
+impl ServerArguments {
+    /// From the options of a scenario, by their names as [`option_name`] has them.
+    pub fn new(options: &BTreeMap<String, OptionValue>) -> ServerArguments {
+        let mut arguments = ServerArguments::default();
+        for (name, value) in options {
+            let list = if is_in(MAKING, name) { &mut arguments.making } else { &mut arguments.running };
+            list.push(argument(name, value));
+        }
+        arguments
+    }
+}
+
+/// The name of an option: mysqld takes `-` and `_` for the same.
+pub fn option_name(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+/// # Errors
+/// The option that no trial can have, and why.
+pub fn check(options: &BTreeMap<String, OptionValue>) -> Result<(), String> {
+    for (name, value) in options {
+        let refused = |why: &str| Err(format!("subject.mysql_options.{name} cannot be set: {why}"));
+        if is_in(HARNESS, name) {
+            return refused(
+                "the harness sets it to reach the server; 'subject.port' is the port on this machine",
+            );
+        }
+        if is_in(PLACES, name) || (is_in(&["innodb_data_file_path"], name) && value.to_string().contains('/'))
+        {
+            return refused(
+                "a trial copies, loses and restores one data directory, which has to hold all data",
+            );
+        }
+    }
+    Ok(())
+}
+
+fn is_in(names: &[&str], name: &str) -> bool {
+    let mut name = name;
+    while let Some(rest) = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) {
+        name = rest;
+    }
+    names.contains(&name)
+}
+
+/// Not every option takes `true`: `--log_bin=true` would name a file, and `--skip_log_bin=false` still skips.
+fn argument(name: &str, value: &OptionValue) -> String {
+    match value {
+        OptionValue::Switch(true) => format!("--{name}"),
+        OptionValue::Switch(false) if name.starts_with("skip_") => format!("--{name}=0"),
+        OptionValue::Switch(false) => format!("--skip_{name}"),
+        value => format!("--{name}={value}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(text: &str) -> BTreeMap<String, OptionValue> {
+        let options: BTreeMap<String, OptionValue> = toml::from_str(text).unwrap();
+        options.into_iter().map(|(name, value)| (option_name(&name), value)).collect()
+    }
+
+    #[test]
+    fn options_are_arguments_and_those_that_a_data_directory_keeps_stand_apart() {
+        let given = "skip_log_bin = 1\nlocal-infile = true\nlog_bin = false\nskip_external_locking = false\n\
+                     innodb_buffer_pool_size = \"1G\"\ninnodb_page_size = 8192\nskip-innodb-file-per-table = true\n\
+                     long_query_time = 0.5\nloose_lower_case_table_names = 1";
+        let ServerArguments { making, running } = ServerArguments::new(&options(given));
+        insta::assert_snapshot!(making.join(" "), @"--innodb_page_size=8192 --loose_lower_case_table_names=1 --skip_innodb_file_per_table");
+        insta::assert_snapshot!(running.join(" "), @"--innodb_buffer_pool_size=1G --local_infile --skip_log_bin --long_query_time=0.5 --skip_external_locking=0 --skip_log_bin=1");
+    }
+
+    #[test]
+    fn what_would_lead_away_from_the_data_directory_is_refused() {
+        let refused = |text: &str| check(&options(text)).unwrap_err();
+        let messages = [
+            refused("innodb-undo-directory = \"/undo\""),
+            refused("innodb_data_file_path = \"/big/ibdata1:1G\""),
+            refused("port = 3307"),
+        ];
+        insta::assert_snapshot!(messages.join("\n"), @r"
+        subject.mysql_options.innodb_undo_directory cannot be set: a trial copies, loses and restores one data directory, which has to hold all data
+        subject.mysql_options.innodb_data_file_path cannot be set: a trial copies, loses and restores one data directory, which has to hold all data
+        subject.mysql_options.port cannot be set: the harness sets it to reach the server; 'subject.port' is the port on this machine
+        ");
+        assert_eq!(check(&options("innodb_data_file_path = \"ibdata1:12M:autoextend\"")), Ok(()));
+    }
+
+    #[test]
+    fn a_list_is_no_value() {
+        let error = toml::from_str::<BTreeMap<String, OptionValue>>("log_bin = [1]").unwrap_err();
+        assert!(
+            error.to_string().contains("an option of mysqld is a text, a number, true or false"),
+            "{error}"
+        );
+    }
+}
