@@ -100,8 +100,8 @@ const SETTLE: Duration = Duration::from_millis(500);
 pub fn run(plan: &TrialPlan, scenario: &Scenario, site: &Site<'_>) -> Result<Trial> {
     let strategy = strategy::named(plan.strategy)?;
     let mut drill = Drill::new(plan, scenario, site, strategy);
-    if let Some(obstacle) = drill.lay_out()? {
-        return Ok(drill.unavailable(&obstacle));
+    if let Some(missing) = drill.missing()? {
+        return Ok(drill.unavailable(&missing));
     }
     let (board, sampled) = (drill.board.clone(), drill.sampled());
     sampler::beside(&sampled, &board, site.observer, || {

@@ -49,7 +49,7 @@ impl Workspace {
             Error::Input(format!("cannot write to {}: {error}; choose another with --dir", root.display()))
         };
         std::fs::create_dir_all(root.join("work")).map_err(refused)?;
-        std::fs::create_dir_all(root.join("cache")).map_err(refused)?;
+        std::fs::create_dir_all(root.join(CACHE)).map_err(refused)?;
         tempfile::tempfile_in(root).map_err(refused)?;
         let root = root.canonicalize().map_err(refused)?;
         Ok(Workspace { root })
@@ -62,7 +62,7 @@ impl Workspace {
 
     /// Where generated datasets and fetched programs are kept.
     pub fn cache(&self) -> PathBuf {
-        self.root.join("cache")
+        self.root.join(CACHE)
     }
 
     /// Removes what killed runs left: first what uses files, then mounts, then directories.
@@ -173,6 +173,8 @@ impl Workspace {
     }
 }
 
+/// The name of the directory of generated datasets and fetched programs.
+pub const CACHE: &str = "cache";
 const GUARD: &str = "guard";
 /// What is written under a name that begins so is renamed once it is complete.
 pub const STAGED: &str = ".staged-";

@@ -3,6 +3,7 @@
 mod cold_copy;
 mod external;
 mod files;
+mod get;
 mod hot_copy;
 mod litestream;
 mod maintenance_window;

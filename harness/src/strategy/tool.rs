@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+pub use super::get::Get;
+
 /// A command that has to be on PATH.
 pub struct Tool {
     /// Its name there.
@@ -10,27 +12,26 @@ pub struct Tool {
     /// The argument that makes it tell its version.
     pub version_argument: &'static str,
     /// How to get it.
-    pub get: &'static str,
+    pub get: Get,
 }
 
 /// SQLite's command line.
 pub const SQLITE3: Tool = Tool {
     command: "sqlite3",
     version_argument: "--version",
-    get: "install the package 'sqlite3' (Debian, Ubuntu) or 'sqlite' (Alpine, Arch, Fedora)",
+    get: Get::Packages { debian: &["sqlite3"], elsewhere: Some(("sqlite", "Alpine, Arch, Fedora")) },
 };
 
 /// The compressor.
-pub const ZSTD: Tool =
-    Tool { command: "zstd", version_argument: "--version", get: "install the package 'zstd'" };
+pub const ZSTD: Tool = Tool { command: "zstd", version_argument: "--version", get: Get::packages(&["zstd"]) };
 
 /// The copy command of the GNU core utilities.
 pub const CP: Tool =
-    Tool { command: "cp", version_argument: "--version", get: "install the package 'coreutils'" };
+    Tool { command: "cp", version_argument: "--version", get: Get::packages(&["coreutils"]) };
 
 /// The command of the btrfs file system.
 pub const BTRFS: Tool =
-    Tool { command: "btrfs", version_argument: "--version", get: "install the package 'btrfs-progs'" };
+    Tool { command: "btrfs", version_argument: "--version", get: Get::packages(&["btrfs-progs"]) };
 /// Where PATH has a command.
 pub fn on_path(command: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
