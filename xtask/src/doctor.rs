@@ -48,25 +48,27 @@ fn show_strategies(forecast: &mut Forecast<'_>) -> Result<()> {
         let (card, defaults) =
             (strategy.card(), strategy.complete(&Settings::new()).expect("defaults are valid"));
         let versions: Vec<String> = card.tools.iter().filter_map(|tool| tool.version()).collect();
+        let mut ready = Vec::new();
         for engine in Engine::ALL.into_iter().filter(|engine| card.engines.contains(&engine.name())) {
             let needs = Needs::of_strategy(*strategy, &defaults, engine, FileSystem::Disk);
             let outlook = forecast.of(&needs)?;
-            let mut name = format!("{} on {}", card.name, engine.name());
-            if outlook == Outlook::Ready && !versions.is_empty() {
-                name = format!("{name} ({})", versions.join("; "));
+            if outlook == Outlook::Ready {
+                ready.push(engine.name());
+                continue;
             }
-            match groups.iter_mut().find(|(known, _)| *known == outlook && *known != Outlook::Ready) {
+            let name = format!("{} on {}", card.name, engine.name());
+            match groups.iter_mut().find(|(known, _)| *known == outlook) {
                 Some((_, names)) => names.push(name),
                 None => groups.push((outlook, vec![name])),
             }
         }
+        if !ready.is_empty() {
+            let versions = if versions.is_empty() { "" } else { &format!(" ({})", versions.join("; ")) };
+            let name = format!("{} on {}{versions}", card.name, ready.join(" and "));
+            show_group(&Outlook::Ready, &[name]);
+        }
     }
-    let order = |outlook: &Outlook| match outlook {
-        Outlook::Ready => 0,
-        Outlook::ToGet(_) => 1,
-        Outlook::Unavailable(_) => 2,
-    };
-    groups.sort_by_key(|(outlook, _)| order(outlook));
+    groups.sort_by_key(|(outlook, _)| matches!(outlook, Outlook::Unavailable(_)));
     for (outlook, names) in &groups {
         show_group(outlook, names);
     }

@@ -89,3 +89,38 @@ impl Need {
         format!("{missing}; for {}", self.purposes.join(", "))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commands(scope: &Scope) -> Vec<&'static str> {
+        all(scope).iter().map(|need| need.tool.command).collect()
+    }
+
+    #[test]
+    fn each_command_is_needed_once_and_has_a_package_or_is_a_component() {
+        let scope = Scope { without_docker: false, except: Vec::new() };
+        let needs = all(&scope);
+        let mut commands = commands(&scope);
+        assert!(
+            needs.iter().all(|need| !matches!(need.tool.get, Get::Words(_)) && !need.purposes.is_empty())
+        );
+        assert!(
+            ["cc", "bats", "mmdebstrap", "pip3", "sqlite3", "zstd"].iter().all(|one| commands.contains(one))
+        );
+        commands.sort_unstable();
+        let count = commands.len();
+        commands.dedup();
+        assert_eq!(commands.len(), count, "{commands:?}");
+    }
+
+    #[test]
+    fn what_is_left_out_needs_nothing() {
+        let without =
+            commands(&Scope { without_docker: true, except: vec!["lvm".into(), "sqlite-dump".into()] });
+        assert!(!without.contains(&"mmdebstrap") && !without.contains(&"lvm"), "{without:?}");
+        // Others need it, too.
+        assert!(without.contains(&"zstd"), "{without:?}");
+    }
+}

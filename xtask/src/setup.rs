@@ -41,7 +41,8 @@ pub fn prepare(
 ) -> Result<()> {
     let docker = if scope.without_docker { Ok(()) } else { docker::server_version().map(|_| ()) };
     let missing = needs::missing(scope);
-    let line = command_line(&missing, if geteuid().is_root() { "" } else { "sudo " });
+    // Elsewhere packages have other names: they are told, and installed by whoever knows them.
+    let line = on_path("apt-get").and_then(|_| command_line(&missing, geteuid().is_root()));
     if let Err(error) = docker {
         let first = format!("{error}; with --without-docker everything that needs no container is tested");
         return Err(lacking(Some(first), &missing, line.as_deref()));
@@ -71,9 +72,8 @@ fn lacking(first: Option<String>, missing: &[Need], line: Option<&str>) -> Error
     Error::Environment(format!("the checks and tests need what is missing here:{lines}{get}"))
 }
 
-/// The command that gets what has a package; `privilege` stands before what only root may do. `None` where nothing has
-/// one, or no apt installs it.
-fn command_line(missing: &[Need], privilege: &str) -> Option<String> {
+/// The command that gets what has a package on Debian and Ubuntu; `None` where nothing has one.
+fn command_line(missing: &[Need], is_root: bool) -> Option<String> {
     let mut packages: Vec<&str> = Vec::new();
     let mut steps = Vec::new();
     for need in missing {
@@ -86,11 +86,12 @@ fn command_line(missing: &[Need], privilege: &str) -> Option<String> {
     packages.sort_unstable();
     packages.dedup();
     if !packages.is_empty() {
+        let privilege = if is_root { "" } else { "sudo " };
         let install = "env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends";
         steps.push(format!("{privilege}apt-get update"));
         steps.push(format!("{privilege}{install} {}", packages.join(" ")));
     }
-    (!steps.is_empty() && on_path("apt-get").is_some()).then(|| steps.join(" && "))
+    (!steps.is_empty()).then(|| steps.join(" && "))
 }
 
 fn may_run(line: &str, consent: Consent) -> bool {
@@ -125,4 +126,49 @@ fn run(line: &str, cancel: &Cancel) -> Result<()> {
     let lines: Vec<&str> = said.lines().collect();
     let last = lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n  ");
     Err(Error::Environment(format!("'{line}' failed ({}):\n  {last}", output.status)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use harness::strategy::tool::Tool;
+
+    fn need(get: Get) -> Need {
+        let tool = Tool { command: "no-such-command", version_argument: "--version", get };
+        Need { tool: Box::leak(Box::new(tool)), purposes: vec!["a test".into(), "another".into()] }
+    }
+
+    #[test]
+    fn one_command_gets_everything_that_has_a_package() {
+        let missing = [
+            need(Get::packages(&["xfsprogs"])),
+            need(Get::packages(&["mmdebstrap", "uidmap"])),
+            need(Get::Packages { debian: &["sqlite3"], elsewhere: Some(("sqlite", "Arch")) }),
+            need(Get::packages(&["xfsprogs"])),
+            need(Get::Component("clippy")),
+            need(Get::Words("see its page")),
+        ];
+        let lines = [command_line(&missing, true), command_line(&missing, false)].map(Option::unwrap);
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        rustup component add clippy && apt-get update && env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends mmdebstrap sqlite3 uidmap xfsprogs
+        rustup component add clippy && sudo apt-get update && sudo env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends mmdebstrap sqlite3 uidmap xfsprogs
+        ");
+        assert_eq!(command_line(&missing[4..5], false).unwrap(), "rustup component add clippy");
+        assert_eq!(command_line(&missing[5..], true), None);
+    }
+
+    #[test]
+    fn all_that_is_missing_is_in_one_message_with_the_command_that_gets_it() {
+        let missing = [need(Get::packages(&["bats"])), need(Get::Words("see its page"))];
+        let line = command_line(&missing, true);
+        let error = lacking(Some("Docker is not running".into()), &missing, line.as_deref());
+        insta::assert_snapshot!(error, @r"
+        the checks and tests need what is missing here:
+          Docker is not running
+          the command 'no-such-command' is not on PATH: install the package 'bats'; for a test, another
+          the command 'no-such-command' is not on PATH: see its page; for a test, another
+        'cargo xtask setup' runs this, and gets the images:
+          apt-get update && env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends bats
+        ");
+    }
 }

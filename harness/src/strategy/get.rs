@@ -31,7 +31,7 @@ impl Display for Get {
             Get::Packages { debian, elsewhere } => {
                 let names: Vec<String> = debian.iter().map(|name| format!("'{name}'")).collect();
                 let noun = if names.len() == 1 { "package" } else { "packages" };
-                write!(formatter, "install the {noun} {}", names.join(" and "))?;
+                write!(formatter, "install the {noun} {}", names.join(", "))?;
                 match elsewhere {
                     Some((name, distributions)) => {
                         write!(formatter, " (Debian, Ubuntu) or '{name}' ({distributions})")
@@ -58,6 +58,12 @@ mod tests {
             Get::Component("clippy"),
             Get::Words("see https://litestream.io/install"),
         ];
-        insta::assert_snapshot!(ways.map(|way| way.to_string()).join("\n"), @"");
+        insta::assert_snapshot!(ways.map(|way| way.to_string()).join("\n"), @r"
+        install the package 'zstd'
+        install the packages 'gcc', 'libc6-dev'
+        install the package 'sqlite3' (Debian, Ubuntu) or 'sqlite' (Alpine, Arch, Fedora)
+        run 'rustup component add clippy'
+        see https://litestream.io/install
+        ");
     }
 }

@@ -4,6 +4,7 @@ mod bad_input;
 mod containers;
 mod endings;
 mod file_systems;
+mod machine;
 mod own;
 mod shipping;
 mod sidecar;
