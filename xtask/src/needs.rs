@@ -39,6 +39,10 @@ const OWN: &[(&Tool, &str)] = &[
     (&PIP, "trials of programs from PyPI"),
 ];
 
+/// Docker's own word on what is left of containers. Its daemon is nothing that a package alone gets to run.
+const DOCKER: Tool =
+    Tool { command: "docker", version_argument: "--version", get: Get::packages(&["docker.io"]) };
+
 /// All commands that a distribution or rustup has, each once. What strategies need that has to be got in another way is
 /// left to the strategies.
 pub fn all(scope: &Scope) -> Vec<Need> {
@@ -54,6 +58,9 @@ pub fn all(scope: &Scope) -> Vec<Need> {
             let purpose = format!("trials on {}", kind.name());
             wanted.extend(kind.tools().into_iter().map(|tool| (tool, purpose.clone())));
         }
+    }
+    if !scope.without_docker {
+        wanted.push((&DOCKER, "tests of containers".to_owned()));
     }
     for kind in images_to_build(scope) {
         let purpose = format!("building the {} image", kind.name());
