@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::process::{Account, Group, Launcher, TICK};
-use crate::strategy::tool::{BTRFS, CP, Tool};
+use crate::strategy::tool::{BTRFS, CP, Get, Tool};
 use volume::{LVM, Noted, ZPOOL};
 pub use volume::{QUIET_LVM, Volume, VolumeSnapshot};
 
@@ -45,15 +45,15 @@ pub enum FileSystem {
 }
 
 const MKFS_BTRFS: Tool =
-    Tool { command: "mkfs.btrfs", version_argument: "--version", get: "install the package 'btrfs-progs'" };
+    Tool { command: "mkfs.btrfs", version_argument: "--version", get: Get::packages(&["btrfs-progs"]) };
 const MKFS_EXT4: Tool =
-    Tool { command: "mkfs.ext4", version_argument: "-V", get: "install the package 'e2fsprogs'" };
+    Tool { command: "mkfs.ext4", version_argument: "-V", get: Get::packages(&["e2fsprogs"]) };
 const MKFS_XFS: Tool =
-    Tool { command: "mkfs.xfs", version_argument: "-V", get: "install the package 'xfsprogs'" };
+    Tool { command: "mkfs.xfs", version_argument: "-V", get: Get::packages(&["xfsprogs"]) };
 const MOUNT: Tool = Tool {
     command: "mount",
     version_argument: "--version",
-    get: "install the package 'mount' (Debian, Ubuntu) or 'util-linux'",
+    get: Get::Packages { debian: &["mount"], elsewhere: Some(("util-linux", "elsewhere")) },
 };
 const LOSETUP: Tool = Tool { command: "losetup", ..MOUNT };
 
@@ -107,6 +107,11 @@ impl FileSystem {
         }
     }
 
+    /// All commands that making it takes.
+    pub fn tools(self) -> Vec<&'static Tool> {
+        self.maker().into_iter().chain(self.manager()).chain([&MOUNT, &LOSETUP]).collect()
+    }
+
     /// True where a file can share its blocks with another one, and is written anew where it does.
     pub fn shares_blocks(self) -> bool {
         matches!(self, FileSystem::Btrfs | FileSystem::Xfs)
@@ -156,8 +161,7 @@ impl FileSystem {
         }
         // A ZFS in user space does not tell its version.
         let is_untold = |tool: &&Tool| tool.command == ZPOOL.command && tool.path().is_some();
-        let tools = self.maker().into_iter().chain(self.manager()).chain([&MOUNT, &LOSETUP]);
-        tools.filter(|tool| !is_untold(tool)).find_map(Tool::missing)
+        self.tools().into_iter().filter(|tool| !is_untold(tool)).find_map(Tool::missing)
     }
 }
 

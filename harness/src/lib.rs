@@ -1,5 +1,6 @@
 //! Everything that makes a trial happen: scenario, plan, trial, record.
 
+pub mod availability;
 pub mod configuration;
 pub mod container;
 pub mod dataset;

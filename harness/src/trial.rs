@@ -107,9 +107,9 @@ const SETTLE: Duration = Duration::from_millis(500);
 pub fn run(plan: &TrialPlan, scenario: &Scenario, site: &Site<'_>) -> Result<Trial> {
     let strategy = strategy::named(plan.strategy)?;
     let mut drill = Drill::new(plan, scenario, site, strategy, random_password()?);
-    match drill.lay_out() {
+    match drill.missing() {
         Ok(None) => {}
-        Ok(Some(obstacle)) => return Ok(drill.unavailable(&obstacle)),
+        Ok(Some(missing)) => return Ok(drill.unavailable(&missing)),
         Err(error) => return drill.proved_nothing(error),
     }
     let (board, sampled) = (drill.board.clone(), drill.sampled());

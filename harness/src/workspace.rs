@@ -54,7 +54,7 @@ impl Workspace {
             return Err(Error::not_utf8(&root));
         }
         std::fs::create_dir_all(root.join("work")).map_err(refused)?;
-        std::fs::create_dir_all(root.join("cache")).map_err(refused)?;
+        std::fs::create_dir_all(root.join(CACHE)).map_err(refused)?;
         tempfile::tempfile_in(&root).map_err(refused)?;
         Ok(Workspace { root })
     }
@@ -66,7 +66,7 @@ impl Workspace {
 
     /// Where generated datasets and fetched programs are kept.
     pub fn cache(&self) -> PathBuf {
-        self.root.join("cache")
+        self.root.join(CACHE)
     }
 
     /// Removes what killed runs left: first what uses files, then mounts, then directories.
@@ -177,6 +177,8 @@ impl Workspace {
     }
 }
 
+/// The name of the directory of generated datasets and fetched programs.
+pub const CACHE: &str = "cache";
 const GUARD: &str = "guard";
 /// What is written under a name that begins so is renamed once it is complete.
 pub const STAGED: &str = ".staged-";

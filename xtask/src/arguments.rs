@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 use harness::error::Error;
+use harness::file_system::FileSystem;
 use harness::images::Kind;
 use harness::plan::size_label;
 use harness::scenario::Overrides;
+use harness::strategy::STRATEGIES;
 use harness::workload::schedule::Rate;
 
 /// Backup Drill: which backup strategy brings this database back, how long does it take, what does it cost
@@ -38,11 +40,16 @@ pub enum Command {
     Generate(Generate),
     /// Render report.md again from a results.json
     Report(Report),
+    /// Get what the checks and tests of this repository need: packages and images
+    Setup(Scope),
     /// Run all checks and tests of this repository
     Test(Test),
     /// Remove what a killed run left behind
     Clean(Clean),
 }
+
+/// What is run when no scenario is named.
+pub const DEFAULT_SCENARIO: &str = "quick";
 
 #[derive(Args)]
 pub struct Place {
@@ -64,11 +71,37 @@ pub fn default_directory() -> PathBuf {
     workspace_root().join("target/drill")
 }
 
+/// What the checks and tests of this repository are to cover.
 #[derive(Args)]
-pub struct Test {
+pub struct Scope {
     /// Pass over what needs Docker, and list it
     #[arg(long)]
     pub without_docker: bool,
+    /// Do without this strategy or file system where it cannot be tested (repeatable)
+    #[arg(long, value_name = "NAME", value_parser = exception)]
+    pub except: Vec<String>,
+}
+
+impl Scope {
+    pub fn excepts(&self, name: &str) -> bool {
+        self.except.iter().any(|excepted| excepted == name)
+    }
+}
+
+fn exception(name: &str) -> Result<String, String> {
+    let strategies = STRATEGIES.iter().map(|strategy| strategy.card().name);
+    let names: Vec<&str> = strategies.chain(FileSystem::MADE.map(FileSystem::name)).collect();
+    let known = names.contains(&name).then(|| name.to_owned());
+    known.ok_or_else(|| harness::error::unknown("strategy or file system", name, &names))
+}
+
+#[derive(Args)]
+pub struct Test {
+    #[command(flatten)]
+    pub scope: Scope,
+    /// Fail when anything is not tested, unless it is excepted
+    #[arg(long, conflicts_with = "without_docker")]
+    pub strict: bool,
 }
 
 #[derive(Args)]
@@ -95,7 +128,7 @@ impl Run {
 #[derive(Args)]
 pub struct Select {
     /// Name of a shipped scenario, or path of a scenario file
-    #[arg(default_value = "quick")]
+    #[arg(default_value = DEFAULT_SCENARIO)]
     pub scenario: String,
     /// Only trials whose id contains this text (repeatable; 'plan' shows the ids)
     #[arg(long, value_name = "TEXT")]

@@ -1,92 +1,251 @@
 //! `test`: every check and test of this repository, and a word on what could not be tested here.
 
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
-use harness::docker;
+use harness::availability::{Forecast, Needs, Outlook};
 use harness::error::{Error, Result};
 use harness::file_system::FileSystem;
-use harness::process::{Cancel, Launcher};
-use harness::scenario::Engine;
-use harness::strategy::STRATEGIES;
-use harness::workspace::Workspace;
+use harness::process::Cancel;
+use harness::scenario::{Engine, Scenario};
+use harness::strategy::{STRATEGIES, Settings, Strategy};
 
-use crate::arguments::{Test, default_directory, workspace_root};
+use crate::arguments::{Scope, Test, default_directory, workspace_root};
 
-/// The steps, cheapest first; the first that fails ends it.
-const STEPS: &[(&str, &[&str])] = &[
-    ("formatting", &["fmt", "--all", "--check"]),
-    (
-        "lints",
-        &["clippy", "--release", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"],
-    ),
-    ("tests", &["test", "--release", "--workspace"]),
-    ("benches, once each", &["bench", "--workspace", "--benches", "--profile", "release", "--", "--test"]),
-];
+/// A command that has to succeed.
+struct Step {
+    name: String,
+    words: Vec<String>,
+    /// Exit codes that are no failure.
+    accepted: &'static [i32],
+    /// What it prints is shown only when it fails.
+    is_quiet: bool,
+}
+
+impl Step {
+    fn new(name: &str, words: &[&str]) -> Step {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        Step { name: name.to_owned(), words, accepted: &[0], is_quiet: false }
+    }
+}
 
 /// Tests that need Docker look for this variable, and do nothing where it is set.
 const WITHOUT_DOCKER: &str = "BACKUP_DRILL_WITHOUT_DOCKER";
 
-/// Runs all steps. Without Docker it does so only when that is asked for.
+/// Short runs of shipped scenarios, and whether they need Docker.
+const RUNS: &[(&[&str], bool)] = &[
+    (&["quick", "--only", "cold-copy", "--only", "sqlite-vacuum-into/wal"], false),
+    (&["full", "--only", "cold-copy", "--only", "mysql-clone"], true),
+    (&["large-options", "--only", "sqlite3-rsync", "--only", "version=0.5.17/wal"], true),
+];
+
+/// Runs all steps on a machine that has what they need, the cheapest first. The first that fails ends it.
 ///
 /// # Errors
-/// The step that failed, or that there is no Docker.
-pub fn test(arguments: &Test) -> Result<u8> {
-    if !arguments.without_docker {
-        docker::server_version().map_err(|error| {
-            Error::Environment(format!(
-                "{error}; with --without-docker everything that needs no container is tested"
-            ))
-        })?;
+/// When a step cannot be started; [`Error::Interrupted`].
+pub fn test(arguments: &Test, cancel: &Cancel) -> Result<u8> {
+    let untested = Untested::here(&arguments.scope, cancel)?;
+    untested.show();
+    if arguments.strict && untested.is_failure() {
+        eprintln!("error: --strict wants all of that tested, or excepted with --except NAME");
+        return Ok(crate::exit::FELL_SHORT);
     }
-    for (name, words) in STEPS {
-        eprintln!("== {name}: cargo {}", words.join(" "));
-        let mut command = Command::new("cargo");
-        command.args(*words).current_dir(workspace_root());
-        if arguments.without_docker {
-            command.env(WITHOUT_DOCKER, "1");
-        }
-        let status =
-            command.status().map_err(|error| Error::Environment(format!("cannot start cargo: {error}")))?;
-        if !status.success() {
-            eprintln!("error: {name} failed ({status})");
+    for step in steps(arguments.scope.without_docker) {
+        eprintln!("== {}: {}", step.name, step.words.join(" "));
+        if let Some(status) = failure(&step, arguments.scope.without_docker, cancel)? {
+            eprintln!("error: {} failed ({status})", step.name);
             return Ok(crate::exit::FELL_SHORT);
         }
     }
-    let untested = untested(arguments.without_docker)?;
-    if untested.is_empty() {
-        println!("all checks and tests passed, for every strategy");
-    }
-    for what in untested {
-        println!("NOT TESTED: {what}");
-    }
+    println!("all checks and tests passed{}", if untested.is_empty() { ", for every strategy" } else { "" });
+    untested.show();
     Ok(crate::exit::SUCCESS)
 }
 
-/// What the tests passed over on this machine.
-fn untested(without_docker: bool) -> Result<Vec<String>> {
-    let mut untested = Vec::new();
-    let work = Workspace::open(&default_directory())?.work_directory("test")?;
-    let launcher = Launcher::new(work.path(), &Cancel::default());
-    for kind in FileSystem::MADE {
-        if let Some(obstacle) = kind.obstacle(&launcher)? {
-            untested.push(format!("what needs {} for a trial, because {obstacle}", kind.name()));
-        }
-    }
+/// Runs a step. How it ended, when that is a failure.
+fn failure(step: &Step, without_docker: bool, cancel: &Cancel) -> Result<Option<std::process::ExitStatus>> {
+    let mut command = Command::new(&step.words[0]);
+    command.args(&step.words[1..]).current_dir(workspace_root()).stdin(Stdio::null());
     if without_docker {
-        let why = "because --without-docker was given";
-        untested.push(format!("containers and images, {why}"));
-        untested.push(format!("the tracker as an application, {why}"));
+        command.env(WITHOUT_DOCKER, "1");
     }
-    for strategy in STRATEGIES {
-        let card = strategy.card();
-        let contained = !card.engines.contains(&"sqlite") || strategy.image(Engine::Sqlite).is_some();
-        if without_docker && contained {
-            untested.push(format!("{}, because --without-docker was given", card.name));
-        } else if let Some(missing) = card.tools.iter().find_map(|tool| tool.missing()) {
-            untested.push(format!("{}, because {missing}", card.name));
-        } else if without_docker && card.engines.contains(&"mysql") {
-            untested.push(format!("{} on mysql, because --without-docker was given", card.name));
+    let refused = |error| Error::Environment(format!("cannot start {}: {error}", step.words[0]));
+    let (status, said) = if step.is_quiet {
+        let output = command.output().map_err(refused)?;
+        (output.status, [output.stdout, output.stderr].concat())
+    } else {
+        (command.status().map_err(refused)?, Vec::new())
+    };
+    cancel.check()?;
+    if status.code().is_some_and(|code| step.accepted.contains(&code)) {
+        return Ok(None);
+    }
+    eprint!("{}", String::from_utf8_lossy(&said));
+    Ok(Some(status))
+}
+
+fn steps(without_docker: bool) -> Vec<Step> {
+    let clippy =
+        ["clippy", "--release", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"];
+    let mut steps = vec![
+        Step::new("formatting", &["cargo", "fmt", "--all", "--check"]),
+        Step::new("lints", &[&["cargo"], &clippy[..]].concat()),
+        Step::new("the sidecar's tests", &["bats", "sidecar/tests"]),
+    ];
+    steps.extend(Scenario::files(&workspace_root().join("scenarios")).iter().map(|file| plan(file)));
+    steps.push(Step::new("tests", &["cargo", "test", "--release", "--workspace"]));
+    let benches = ["cargo", "bench", "--workspace", "--benches", "--profile", "release", "--", "--test"];
+    steps.push(Step::new("benches, once each", &benches));
+    // The newest run of the user's stays the newest.
+    let directory = default_directory().with_file_name("drill-of-tests").display().to_string();
+    for (words, _) in RUNS.iter().filter(|(_, needs_docker)| !(*needs_docker && without_docker)) {
+        let run = ["cargo", "xtask", "run", "--size", "16MiB", "--dir", &directory];
+        steps.push(Step::new("a short run", &[&run, *words].concat()));
+    }
+    steps
+}
+
+/// A shipped scenario can be planned, also where its trials lack something.
+fn plan(file: &Path) -> Step {
+    let accepted = &[crate::exit::SUCCESS as i32, crate::exit::ENVIRONMENT as i32];
+    let step = Step::new("a plan", &["cargo", "xtask", "plan", &file.display().to_string()]);
+    Step { accepted, is_quiet: true, ..step }
+}
+
+/// What the tests pass over on this machine.
+struct Untested {
+    /// What it is called by `--except`, what is not tested, and why.
+    items: Vec<(&'static str, String, String)>,
+    excepted: Vec<String>,
+}
+
+impl Untested {
+    fn here(scope: &Scope, cancel: &Cancel) -> Result<Untested> {
+        let directory = default_directory();
+        let mut forecast = Forecast::new(&directory, cancel);
+        let mut items = Vec::new();
+        if scope.without_docker {
+            let why = "--without-docker was given";
+            forecast = forecast.without_docker(why);
+            for what in ["containers and images", "the tracker as an application"] {
+                items.push(("", what.to_owned(), why.to_owned()));
+            }
+        }
+        for kind in FileSystem::MADE {
+            let obstacle = forecast.file_system(kind)?;
+            items.extend(obstacle.map(|why| (kind.name(), format!("trials on {}", kind.name()), why)));
+        }
+        for strategy in STRATEGIES {
+            untested_strategy(*strategy, &mut forecast, &mut items)?;
+        }
+        Ok(Untested { items, excepted: scope.except.clone() })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    fn is_excepted(&self, name: &str) -> bool {
+        self.excepted.iter().any(|excepted| excepted == name)
+    }
+
+    fn is_failure(&self) -> bool {
+        self.items.iter().any(|(name, ..)| !self.is_excepted(name))
+    }
+
+    fn show(&self) {
+        for (name, what, why) in &self.items {
+            let excepted = if self.is_excepted(name) { " (excepted)" } else { "" };
+            println!("NOT TESTED{excepted}: {what}, because {why}");
+        }
+        for excepted in self.needless() {
+            println!("'--except {excepted}' is not needed: it is tested here");
         }
     }
-    Ok(untested)
+
+    /// What is excepted and yet tested.
+    fn needless(&self) -> Vec<&str> {
+        let is_needed = |excepted: &&str| self.items.iter().any(|(name, ..)| name == excepted);
+        self.excepted.iter().map(String::as_str).filter(|excepted| !is_needed(excepted)).collect()
+    }
+}
+
+/// Adds the engines on which no trial of a strategy could be run here, on any file system.
+fn untested_strategy(
+    strategy: &dyn Strategy,
+    forecast: &mut Forecast<'_>,
+    items: &mut Vec<(&'static str, String, String)>,
+) -> Result<()> {
+    let (card, defaults) =
+        (strategy.card(), strategy.complete(&Settings::new()).expect("defaults are valid"));
+    for engine in Engine::ALL.into_iter().filter(|engine| card.engines.contains(&engine.name())) {
+        let mut first = None;
+        let mut is_tested = false;
+        for file_system in std::iter::once(FileSystem::Disk).chain(FileSystem::MADE) {
+            let needs = Needs::of_strategy(strategy, &defaults, engine, file_system);
+            match forecast.of(&needs)? {
+                Outlook::Unavailable(why) => first = first.or(Some(why)),
+                Outlook::Ready | Outlook::ToGet(_) => {
+                    is_tested = true;
+                    break;
+                }
+            }
+        }
+        if let Some(why) = first.filter(|_| !is_tested) {
+            items.push((card.name, format!("{} on {}", card.name, engine.name()), why));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(without_docker: bool) -> Vec<String> {
+        steps(without_docker).iter().map(|step| step.words.join(" ")).collect()
+    }
+
+    #[test]
+    fn every_shipped_scenario_is_planned_and_the_sidecar_and_short_runs_are_steps() {
+        let (all, without) = (lines(false), lines(true));
+        let files = Scenario::files(&workspace_root().join("scenarios"));
+        assert!(files.len() > 10);
+        for file in files {
+            let step = format!("cargo xtask plan {}", file.display());
+            assert!(all.contains(&step) && without.contains(&step), "{step}");
+        }
+        assert!(all.contains(&"bats sidecar/tests".to_owned()));
+        let runs = |lines: &[String]| lines.iter().filter(|line| line.starts_with("cargo xtask run")).count();
+        assert_eq!((runs(&all), runs(&without)), (RUNS.len(), 1));
+    }
+
+    #[test]
+    fn what_is_untested_fails_a_strict_test_unless_it_is_excepted() {
+        let items =
+            || vec![("lvm", "trials on lvm".to_owned(), "the kernel has no device-mapper".to_owned())];
+        let untested = |excepted: &[&str]| {
+            let excepted = excepted.iter().map(|name| (*name).to_owned()).collect();
+            Untested { items: items(), excepted }
+        };
+        assert!(untested(&[]).is_failure() && untested(&["zfs"]).is_failure());
+        assert!(!untested(&["zfs", "lvm"]).is_failure());
+        assert_eq!(untested(&["zfs", "lvm"]).needless(), ["zfs"]);
+        assert!(!Untested { items: Vec::new(), excepted: Vec::new() }.is_failure());
+    }
+
+    #[test]
+    fn a_step_fails_by_its_exit_code_and_shows_what_it_printed() {
+        let cancel = Cancel::default();
+        let step = |code: &str| Step::new("a step", &["sh", "-c", &format!("exit {code}")]);
+        assert_eq!(failure(&step("0"), false, &cancel).unwrap(), None);
+        assert!(failure(&step("4"), false, &cancel).unwrap().is_some());
+        let lenient = Step { accepted: &[0, 4], is_quiet: true, ..step("4") };
+        assert_eq!(failure(&lenient, false, &cancel).unwrap(), None);
+        let step = Step::new("a step", &["no-such-command"]);
+        let Err(Error::Environment(message)) = failure(&step, false, &cancel) else {
+            panic!("there is none")
+        };
+        assert!(message.starts_with("cannot start no-such-command"), "{message}");
+    }
 }

@@ -3,19 +3,25 @@
 use std::path::Path;
 
 use bytesize::ByteSize;
+use harness::availability::{Forecast, Needs, Outlook};
+use harness::docker;
 use harness::error::{Error, Result};
 use harness::file_system::{FileSystem, reflinks_work};
+use harness::images::{self, Kind, Stock};
 use harness::measure::{host, storage};
-use harness::process::{Cancel, Launcher};
+use harness::plan::Plan;
+use harness::process::Cancel;
 use harness::scenario::Engine;
-use harness::strategy::{STRATEGIES, Settings, Strategy};
+use harness::strategy::{STRATEGIES, Settings};
 use harness::workspace::Workspace;
 
-/// Prints what was found. The exit code says whether every strategy and every container can run.
+use crate::planned::Prospect;
+
+/// Prints what was found. The exit code says whether a run of `plan`, the default one, lacks something.
 ///
 /// # Errors
 /// When the directory cannot be used.
-pub fn show(directory: &Path) -> Result<u8> {
+pub fn show(plan: &Plan, directory: &Path, cancel: &Cancel) -> Result<u8> {
     let workspace = Workspace::open(directory)?;
     let host = host::describe(workspace.root());
     println!("machine   {}, kernel {}, {} x {}", host.os, host.kernel, host.cpus, host.cpu);
@@ -23,56 +29,106 @@ pub fn show(directory: &Path) -> Result<u8> {
     let free = ByteSize(host.free_bytes);
     println!("disk      {} on {}, {free} free", workspace.root().display(), host.filesystem);
     probe_disk(&workspace)?;
-    let mut complete = true;
-    println!("\nstrategies");
-    for strategy in STRATEGIES {
-        let card = strategy.card();
-        match card.tools.iter().find_map(|tool| tool.missing()) {
-            None => {
-                let versions: Vec<String> = card.tools.iter().filter_map(|tool| tool.version()).collect();
-                let versions =
-                    if versions.is_empty() { String::new() } else { format!(" ({})", versions.join("; ")) };
-                println!("  ready    {}{versions}", card.name);
-                show_obstacles(*strategy, workspace.root());
-            }
-            Some(missing) => {
-                complete = false;
-                println!("  missing  {}: {missing}", card.name);
-            }
-        }
-    }
-    complete &= diagnose_file_systems(&workspace)?;
-    complete &= crate::images::diagnose()?;
-    Ok(if complete { crate::exit::SUCCESS } else { crate::exit::ENVIRONMENT })
-}
-
-/// Prints what keeps a strategy from data on this disk: it may still work on a file system of its own.
-fn show_obstacles(strategy: &dyn Strategy, directory: &Path) {
-    let (card, defaults) =
-        (strategy.card(), strategy.complete(&Settings::new()).expect("defaults are valid"));
-    for engine in Engine::ALL.into_iter().filter(|engine| card.engines.contains(&engine.name())) {
-        if let Some(obstacle) = strategy.obstacle(engine, directory, &defaults) {
-            println!("           not for {} here: {obstacle}", engine.name());
-        }
-    }
-}
-
-/// Tries to make each file system that a scenario can ask for; false when one cannot be made.
-fn diagnose_file_systems(workspace: &Workspace) -> Result<bool> {
+    let mut forecast = Forecast::new(workspace.root(), cancel);
+    show_containers(&mut forecast);
+    show_strategies(&mut forecast)?;
     println!("\nfile systems of a trial's own");
-    let work = workspace.work_directory("doctor")?;
-    let launcher = Launcher::new(work.path(), &Cancel::default());
-    let mut complete = true;
     for kind in FileSystem::MADE {
-        match kind.obstacle(&launcher)? {
-            None => println!("  ready    {}", kind.name()),
-            Some(obstacle) => {
-                complete = false;
-                println!("  missing  {}: {obstacle}", kind.name());
+        let obstacle = forecast.file_system(kind)?;
+        show_group(&obstacle.map_or(Outlook::Ready, Outlook::Unavailable), &[kind.name().to_owned()]);
+    }
+    show_default(plan, workspace.root(), &mut forecast)
+}
+
+/// Prints what becomes of each strategy with its default settings, on data in this directory.
+fn show_strategies(forecast: &mut Forecast<'_>) -> Result<()> {
+    println!("\nstrategies");
+    let mut groups: Vec<(Outlook, Vec<String>)> = Vec::new();
+    for strategy in STRATEGIES {
+        let (card, defaults) =
+            (strategy.card(), strategy.complete(&Settings::new()).expect("defaults are valid"));
+        let versions: Vec<String> = card.tools.iter().filter_map(|tool| tool.version()).collect();
+        let mut ready = Vec::new();
+        for engine in Engine::ALL.into_iter().filter(|engine| card.engines.contains(&engine.name())) {
+            let needs = Needs::of_strategy(*strategy, &defaults, engine, FileSystem::Disk);
+            let outlook = forecast.of(&needs)?;
+            if outlook == Outlook::Ready {
+                ready.push(engine.name());
+                continue;
+            }
+            let name = format!("{} on {}", card.name, engine.name());
+            match groups.iter_mut().find(|(known, _)| *known == outlook) {
+                Some((_, names)) => names.push(name),
+                None => groups.push((outlook, vec![name])),
             }
         }
+        if !ready.is_empty() {
+            let versions = if versions.is_empty() { "" } else { &format!(" ({})", versions.join("; ")) };
+            let name = format!("{} on {}{versions}", card.name, ready.join(" and "));
+            show_group(&Outlook::Ready, &[name]);
+        }
     }
-    Ok(complete)
+    groups.sort_by_key(|(outlook, _)| matches!(outlook, Outlook::Unavailable(_)));
+    for (outlook, names) in &groups {
+        show_group(outlook, names);
+    }
+    Ok(())
+}
+
+/// Prints what has the same outlook.
+fn show_group(outlook: &Outlook, names: &[String]) {
+    let names = names.join(", ");
+    match outlook {
+        Outlook::Ready => println!("  ready        {names}"),
+        Outlook::ToGet(how) => println!("  not tried    {names}: {how}"),
+        Outlook::Unavailable(missing) => println!("  unavailable  {names}: {missing}"),
+    }
+}
+
+/// Prints whether Docker is there, and what becomes of each image.
+fn show_containers(forecast: &mut Forecast<'_>) {
+    println!("\ncontainers");
+    match docker::server_version() {
+        Ok(version) => println!("  ready        Docker {version}"),
+        Err(error) => return println!("  unavailable  {error}"),
+    }
+    for kind in Kind::ALL {
+        let name = format!("image {}", kind.name());
+        let outlook = match forecast.look_for(kind, None) {
+            Ok(None) => {
+                println!("  ready        {name}{}", details(kind));
+                continue;
+            }
+            Ok(Some(how)) => Outlook::ToGet(format!("would be {how}")),
+            Err(error) => Outlook::Unavailable(error.to_string()),
+        };
+        show_group(&outlook, &[name]);
+    }
+}
+
+fn details(kind: Kind) -> String {
+    let Ok(Stock::Here(image)) = images::look(kind, None) else { return String::new() };
+    let version = image.version(kind).map(|version| format!(" ({version})")).unwrap_or_default();
+    format!(": {}{version}", image.reference)
+}
+
+/// Prints whether the default scenario can run here.
+fn show_default(plan: &Plan, root: &Path, forecast: &mut Forecast<'_>) -> Result<u8> {
+    println!("\nscenario '{}', the default one", plan.scenario.name);
+    let prospect = Prospect::of(plan, root, forecast)?;
+    if let Some(cause) = prospect.refused {
+        println!("  unavailable  {cause}");
+        return Ok(crate::exit::ENVIRONMENT);
+    }
+    let others = prospect.trials.iter().filter(|(_, outlook)| *outlook != Outlook::Ready);
+    for (trial, outlook) in others.clone() {
+        show_group(outlook, &[trial.id.clone()]);
+    }
+    if others.count() == 0 {
+        println!("  ready        all {} trials", plan.trials.len());
+    }
+    let lacks = prospect.unavailable().count() > 0;
+    Ok(if lacks { crate::exit::ENVIRONMENT } else { crate::exit::SUCCESS })
 }
 
 /// Tries what depends on the file system.

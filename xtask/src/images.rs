@@ -29,39 +29,3 @@ fn details(image: &Image) -> String {
     let lines: Vec<String> = std::iter::once(format!("         {}", image.id)).chain(versions).collect();
     lines.join("\n")
 }
-
-/// For `doctor`: prints whether Docker is there and what becomes of each image; false when a container could not
-/// be started.
-///
-/// # Errors
-/// When Docker answers and then does not.
-pub fn diagnose() -> Result<bool> {
-    println!("\ncontainers");
-    match harness::docker::server_version() {
-        Ok(version) => println!("  ready    Docker {version}"),
-        Err(error) => {
-            println!("  missing  {error}");
-            return Ok(false);
-        }
-    }
-    let mut complete = true;
-    for kind in Kind::ALL {
-        let name = kind.name();
-        if let Some(image) = images::here(kind)? {
-            let version = image.version(kind).map(|version| format!(" ({version})")).unwrap_or_default();
-            println!("  ready    image {name}: {}{version}", image.reference);
-            continue;
-        }
-        let pulled = kind.official().map(|official| format!("pulled as {official}, or "));
-        let pulled = pulled.unwrap_or_default();
-        let missing = images::missing_to_build(kind);
-        let own = images::own_reference(kind);
-        if missing.is_empty() {
-            println!("  absent   image {name}: will be {pulled}built as {own} ('cargo xtask images {name}')");
-        } else {
-            complete = false;
-            println!("  missing  image {name}: can be {pulled}built, but {}", missing.join("; "));
-        }
-    }
-    Ok(complete)
-}

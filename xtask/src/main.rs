@@ -6,7 +6,9 @@ mod doctor;
 mod exit;
 mod images;
 mod list;
+mod needs;
 mod planned;
+mod setup;
 mod show;
 
 use std::process::ExitCode;
@@ -18,11 +20,13 @@ use harness::error::{Error, Result};
 use harness::plan::Plan;
 use harness::process::{self, Cancel};
 use harness::run::{self, LATEST, REPORT, RESULTS};
-use harness::scenario::Scenario;
+use harness::scenario::{Overrides, Scenario};
 use harness::workspace::Workspace;
 use reports::record::Results;
 
-use arguments::{Arguments, Clean, Command, Generate, Images, Report, Run, Select};
+use setup::Consent;
+
+use arguments::{Arguments, Clean, Command, DEFAULT_SCENARIO, Generate, Images, Report, Run, Scope, Select};
 
 fn main() -> ExitCode {
     process::expect_children();
@@ -48,20 +52,42 @@ fn dispatch(command: &Command) -> Result<u8> {
     }
     match command {
         Command::Run(run) => run_scenario(run),
-        Command::Plan(select) => planned::show(&plan(select)?, &select.directory()),
+        Command::Plan(select) => planned::show(&plan(select)?, &select.directory(), &cancel_on_signal()?),
         Command::List => list::show(),
-        Command::Doctor(place) => doctor::show(&place.directory()),
+        Command::Doctor(place) => doctor::show(&default_plan()?, &place.directory(), &cancel_on_signal()?),
         Command::Images(images) => obtain_images(images),
         Command::Generate(generate) => generate_dataset(generate),
         Command::Report(report) => render_report(report),
-        Command::Test(test) => check::test(test),
+        Command::Setup(scope) => set_up(scope, Consent::Asked, &cancel_on_signal()?),
+        Command::Test(test) => {
+            let cancel = cancel_on_signal()?;
+            set_up(&test.scope, Consent::Implied, &cancel)?;
+            check::test(test, &cancel)
+        }
         Command::Clean(clean) => clean_up(clean),
     }
 }
 
 fn plan(select: &Select) -> Result<Plan> {
-    let scenario = Scenario::load(&select.scenario, &arguments::workspace_root().join("scenarios"))?;
-    Plan::new(scenario, &select.overrides())
+    plan_of(&select.scenario, &select.overrides())
+}
+
+fn default_plan() -> Result<Plan> {
+    plan_of(DEFAULT_SCENARIO, &Overrides::default())
+}
+
+fn plan_of(scenario: &str, overrides: &Overrides) -> Result<Plan> {
+    let scenario = Scenario::load(scenario, &arguments::workspace_root().join("scenarios"))?;
+    Plan::new(scenario, overrides)
+}
+
+/// Gets what the checks and tests need.
+fn set_up(scope: &Scope, consent: Consent, cancel: &Cancel) -> Result<u8> {
+    let progress = show::Progress::new();
+    let directory = arguments::default_directory();
+    let outcome = setup::prepare(scope, consent, &directory, cancel, &|event| progress.show(event));
+    progress.finish();
+    outcome.map(|()| exit::SUCCESS)
 }
 
 fn run_scenario(arguments: &Run) -> Result<u8> {

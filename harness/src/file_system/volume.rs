@@ -18,14 +18,17 @@ use super::{LOSETUP, MOUNT, Mount, PATIENCE, command, run, sweep};
 use crate::error::{Error, Result};
 use crate::measure::storage;
 use crate::process::{Launcher, TICK};
-use crate::strategy::tool::Tool;
+use crate::strategy::tool::{Get, Tool};
 
 pub(super) static LVM: Tool =
-    Tool { command: "lvm", version_argument: "version", get: "install the package 'lvm2'" };
+    Tool { command: "lvm", version_argument: "version", get: Get::packages(&["lvm2"]) };
 const OF_ZFS: Tool = Tool {
     command: "zfs",
     version_argument: "version",
-    get: "install the package 'zfsutils-linux' (Debian, Ubuntu) or 'zfs' (elsewhere)",
+    // Debian has it outside its main archive, and it is of no use without a module for the kernel.
+    get: Get::Words(
+        "install the package 'zfsutils-linux' (Debian, Ubuntu) or 'zfs' (elsewhere), and the module of the kernel",
+    ),
 };
 static ZFS: Tool = OF_ZFS;
 pub(super) static ZPOOL: Tool = Tool { command: "zpool", ..OF_ZFS };

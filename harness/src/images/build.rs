@@ -96,7 +96,7 @@ fn fetch(program: &Program, suite: &str, scratch: &Scratch, launcher: &Launcher)
     let to = scratch.path("fetched");
     let below = |binary| to.join("bin").join(binary);
     let (command, fetched, binary) = match program {
-        Program::Crate { name, version, binary } => {
+        Program::Crate { name, version, binary, .. } => {
             let mut command = Command::new("cargo");
             command
                 .args(["install", name, "--version", version, "--locked", "--bin", binary, "--root"])

@@ -17,6 +17,7 @@ use crate::docker::connect;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
 use crate::process::Launcher;
+use crate::strategy::tool::Tool;
 use recipe::Recipe;
 
 /// An image that is on this machine.
@@ -84,25 +85,54 @@ pub fn obtain(kind: Kind, named: Option<&str>, launcher: &Launcher, observer: Ob
         .ok_or_else(|| anyhow::anyhow!("an image that was just built is not there").into())
 }
 
-/// What [`obtain`] would find on this machine, without getting anything; the versions are those that need no
-/// container to be asked.
+/// What [`obtain`] would do on this machine.
+pub enum Stock {
+    /// Take this one, which is here. Its versions are those that need no container to be asked.
+    Here(Image),
+    /// Get it, in the way that completes the words "it would be".
+    Obtainable(String),
+}
+
+/// What [`obtain`] would do on this machine. Nothing is got, and no network is asked.
 ///
 /// # Errors
-/// [`Error::Environment`] when Docker cannot be asked.
-pub fn here(kind: Kind) -> Result<Option<Image>> {
+/// [`Error::Environment`] when Docker cannot be asked, or when there is no way to the image, with what is missing.
+pub fn look(kind: Kind, named: Option<&str>) -> Result<Stock> {
     let docker = connect()?;
-    match local::look(&docker, kind, None)? {
-        Some(tools) if kind == Kind::Sidecar => sidecar::look(&docker, &tools),
-        found => Ok(found),
+    if kind == Kind::Sidecar {
+        return look_for_sidecar(&docker);
+    }
+    if let Some(image) = local::look(&docker, kind, named)? {
+        return Ok(Stock::Here(image));
+    }
+    if let Some(named) = named {
+        return Ok(Stock::Obtainable(format!("pulled as {named}")));
+    }
+    let recipe = Recipe::of(kind);
+    let missing: Vec<String> = recipe.tools().iter().filter_map(|tool| tool.missing()).collect();
+    let built = format!("built as {} ('cargo xtask images {}')", recipe.reference(), kind.name());
+    match (kind.official(), missing.is_empty()) {
+        (Some(official), true) => Ok(Stock::Obtainable(format!("pulled as {official}, or {built}"))),
+        (None, true) => Ok(Stock::Obtainable(built)),
+        (Some(official), false) => {
+            Ok(Stock::Obtainable(format!("pulled as {official} (to build it, {})", missing.join("; "))))
+        }
+        (None, false) => Err(Error::Environment(format!("it cannot be built: {}", missing.join("; ")))),
     }
 }
 
-/// Reference of our own image of this kind, as it is built now; without its tag where that follows from another image.
-pub fn own_reference(kind: Kind) -> String {
-    if kind == Kind::Sidecar { sidecar::REPOSITORY.to_owned() } else { Recipe::of(kind).reference() }
+fn look_for_sidecar(docker: &bollard::Docker) -> Result<Stock> {
+    let how = match look(Kind::Tools, None)? {
+        Stock::Here(tools) => match sidecar::look(docker, &tools)? {
+            Some(image) => return Ok(Stock::Here(image)),
+            None => String::new(),
+        },
+        Stock::Obtainable(how) => format!(", on the tools image, {how}"),
+    };
+    Ok(Stock::Obtainable(format!("built as {}{how}", sidecar::REPOSITORY)))
 }
 
-/// What is missing to build an image on this machine, and how to get it.
-pub fn missing_to_build(kind: Kind) -> Vec<String> {
-    Recipe::of(kind).tools().iter().filter_map(|tool| tool.missing()).collect()
+/// The commands that building an image takes.
+pub fn tools(kind: Kind) -> Vec<&'static Tool> {
+    Recipe::of(kind).tools()
 }

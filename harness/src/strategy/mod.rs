@@ -4,6 +4,7 @@ mod cold_copy;
 pub mod convergence;
 mod external;
 mod files;
+mod get;
 pub mod halt;
 mod hot_copy;
 mod litestream;

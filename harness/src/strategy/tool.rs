@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use reports::printable;
 
+pub use super::get::Get;
 use crate::process::{on_path, why_not_started};
 
 /// A command that has to be on PATH.
@@ -14,27 +15,26 @@ pub struct Tool {
     /// The argument that makes it tell its version.
     pub version_argument: &'static str,
     /// How to get it.
-    pub get: &'static str,
+    pub get: Get,
 }
 
 /// SQLite's command line.
 pub const SQLITE3: Tool = Tool {
     command: "sqlite3",
     version_argument: "--version",
-    get: "install the package 'sqlite3' (Debian, Ubuntu) or 'sqlite' (Alpine, Arch, Fedora)",
+    get: Get::Packages { debian: &["sqlite3"], elsewhere: Some(("sqlite", "Alpine, Arch, Fedora")) },
 };
 
 /// The compressor.
-pub const ZSTD: Tool =
-    Tool { command: "zstd", version_argument: "--version", get: "install the package 'zstd'" };
+pub const ZSTD: Tool = Tool { command: "zstd", version_argument: "--version", get: Get::packages(&["zstd"]) };
 
 /// The copy command of the GNU core utilities.
 pub const CP: Tool =
-    Tool { command: "cp", version_argument: "--version", get: "install the package 'coreutils'" };
+    Tool { command: "cp", version_argument: "--version", get: Get::packages(&["coreutils"]) };
 
 /// The command of the btrfs file system.
 pub const BTRFS: Tool =
-    Tool { command: "btrfs", version_argument: "--version", get: "install the package 'btrfs-progs'" };
+    Tool { command: "btrfs", version_argument: "--version", get: Get::packages(&["btrfs-progs"]) };
 
 /// A program in the form that a variant asks for.
 pub struct Program {

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use serde::{Deserialize, Serialize};
 
 use super::halt::Halt;
-use super::tool::{CP, Tool};
+use super::tool::{CP, Get, Tool};
 use super::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, files,
     spawn,
@@ -16,8 +16,10 @@ pub struct Xtrabackup;
 const XTRABACKUP: Tool = Tool {
     command: "xtrabackup",
     version_argument: "--version",
-    get: "install Percona XtraBackup of the server's own series (percona-xtrabackup-84 for MySQL 8.4) from Percona's \
-          package repository",
+    get: Get::Words(
+        "install Percona XtraBackup of the server's own series (percona-xtrabackup-84 for MySQL 8.4) from Percona's \
+         package repository",
+    ),
 };
 
 #[derive(Default, Serialize, Deserialize)]

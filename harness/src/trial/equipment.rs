@@ -1,38 +1,48 @@
 //! What the strategy gets to work with, and whether this machine has it.
 
+use std::path::PathBuf;
+
 use super::{Drill, Site};
+use crate::availability::{Needs, Supplier, supply};
 use crate::error::{Error, Result};
-use crate::images::Image;
+use crate::file_system::FileSystem;
+use crate::images::{Image, Kind};
 use crate::process::Counters;
 use crate::strategy::watch::Watch;
 use crate::strategy::{BackupContext, Strategy};
 use crate::subject::Subject;
-use crate::wheel::Shelf;
+use crate::wheel::{Fetch, Shelf};
+
+impl Supplier for Drill<'_> {
+    fn image(&mut self, kind: Kind, _named: Option<&str>) -> Result<()> {
+        match self.site.images.tools.get(&kind) {
+            Some(Err(cause)) => Err(Error::Environment(cause.clone())),
+            // Without those of its subject a run does not begin.
+            _ => Ok(()),
+        }
+    }
+
+    fn program(&mut self, needs: &Needs<'_>) -> Result<()> {
+        let Site { cache: directory, observer, .. } = *self.site;
+        let fetch = Fetch::Now { launcher: &self.launcher, observer };
+        let shelf = Shelf { directory, scenario: needs.directory, fetch };
+        self.program = needs.strategy.program(needs.settings, &shelf)?;
+        Ok(())
+    }
+
+    fn live_directory(&mut self, file_system: FileSystem) -> Result<PathBuf> {
+        self.make_directories(file_system)
+    }
+}
 
 impl<'a> Drill<'a> {
-    /// What this machine lacks for the strategy, and how to get it; what it has is looked up, or fetched.
+    /// What this machine lacks for the trial, and how to get it; what it has is looked up, fetched or made.
     pub(super) fn missing(&mut self) -> Result<Option<String>> {
-        if let Some(missing) = self.strategy.missing(&self.plan.settings, self.plan.deployment.engine) {
-            return Ok(Some(missing));
+        match supply(&Needs::of_trial(self.plan, self.scenario), self) {
+            Ok(()) => Ok(None),
+            Err(Error::Environment(missing)) => Ok(Some(missing)),
+            Err(error) => Err(error),
         }
-        if self.strategy.leaves_out_never_completed() && self.scenario.database.is_some() {
-            let reason = "it knows the tracker's tables alone, and a database of your own has others";
-            return Ok(Some(reason.into()));
-        }
-        if let Some(kind) = self.plan.image()
-            && let Some(Err(cause)) = self.site.images.tools.get(&kind)
-        {
-            return Ok(Some(format!("the {} image is not here: {cause}", kind.name())));
-        }
-        let Site { cache: directory, observer, .. } = *self.site;
-        let scenario = &self.scenario.directory;
-        let shelf = Shelf { directory, scenario, launcher: &self.launcher, observer };
-        match self.strategy.program(&self.plan.settings, &shelf) {
-            Ok(program) => self.program = program,
-            Err(Error::Environment(missing)) => return Ok(Some(missing)),
-            Err(error) => return Err(error),
-        }
-        Ok(None)
     }
 
     /// What the strategy's containers are made from.

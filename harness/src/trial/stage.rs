@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::Drill;
 use crate::container::{Network, OwnNetwork};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::file_system::{FileSystem, Mounted};
 use crate::images::Image;
 use crate::measure::{extents, storage};
@@ -75,20 +75,11 @@ impl Drill<'_> {
         self.site.directory.join("ledger")
     }
 
-    /// Makes the directories of the trial. When it cannot be run here, what it lacks, and how to get that.
-    pub(super) fn lay_out(&mut self) -> Result<Option<String>> {
-        let missing = self.missing()?;
-        if missing.is_some() {
-            return Ok(missing);
-        }
-        let Deployment { engine, file_system, .. } = self.plan.deployment;
+    /// Makes the directories of the trial, on this file system. The one for live data.
+    pub(super) fn make_directories(&mut self, file_system: FileSystem) -> Result<PathBuf> {
         if file_system != FileSystem::Disk {
             let bytes = self.plan.disk_bytes();
-            match Mounted::make(file_system, &self.launcher, DISK, bytes) {
-                Ok(mounted) => self.file_system = Some(mounted),
-                Err(Error::Environment(obstacle)) => return Ok(Some(obstacle)),
-                Err(error) => return Err(error),
-            }
+            self.file_system = Some(Mounted::make(file_system, &self.launcher, DISK, bytes)?);
         }
         let plain = ["artifact", "restored", "scratch"].map(|name| self.place(name));
         for directory in plain.iter().chain([&self.ledger()]) {
@@ -97,7 +88,7 @@ impl Drill<'_> {
         }
         let live = self.place("live");
         file_system.create_directory(&self.launcher, &live)?;
-        Ok(self.strategy.obstacle(engine, &live, &self.plan.settings))
+        Ok(live)
     }
 
     /// Breaks the live database up, as the scenario asks.

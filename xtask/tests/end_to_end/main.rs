@@ -5,6 +5,7 @@ mod causes;
 mod containers;
 mod endings;
 mod file_systems;
+mod machine;
 mod own;
 mod servers;
 mod shipping;

@@ -3,6 +3,9 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use harness::availability::{Forecast, Needs, Outlook};
+use harness::file_system::FileSystem;
+use harness::process::Cancel;
 use harness::scenario::Engine;
 use harness::strategy::{Kind, STRATEGIES, Strategy};
 use reports::record::{Check, Verdict};
@@ -49,8 +52,10 @@ fn lacks_something(trial: &Trial) -> bool {
     let strategy = strategy_of(trial);
     let engine = Engine::ALL.into_iter().find(|engine| engine.name() == trial.engine).unwrap();
     let settings = trial.settings.clone().into_iter().collect();
-    strategy.missing(&settings, engine).is_some()
-        || strategy.obstacle(engine, Path::new(env!("CARGO_TARGET_TMPDIR")), &settings).is_some()
+    let (root, cancel) = (Path::new(env!("CARGO_TARGET_TMPDIR")), Cancel::default());
+    let needs = Needs::of_strategy(strategy, &settings, engine, FileSystem::Disk);
+    let outlook = Forecast::new(root, &cancel).of(&needs);
+    matches!(outlook.unwrap_or_else(|error| panic!("{error}")), Outlook::Unavailable(_))
 }
 
 /// Holds a trial on this disk to everything that a good backup and its way back leave in a record.

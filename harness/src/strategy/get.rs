@@ -1,0 +1,69 @@
+//! How a command is had that a machine lacks: in words for whoever reads, and as data for what installs it.
+
+use std::fmt::{Display, Formatter, Result};
+
+/// How to get a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Get {
+    /// From the packages of a distribution.
+    Packages {
+        /// As Debian and Ubuntu name them.
+        debian: &'static [&'static str],
+        /// Another name, and the distributions that use it, where there is one.
+        elsewhere: Option<(&'static str, &'static str)>,
+    },
+    /// A component of the Rust toolchain, from rustup.
+    Component(&'static str),
+    /// From no place that a program could ask: in words.
+    Words(&'static str),
+}
+
+impl Get {
+    /// Packages that every distribution names the same.
+    pub const fn packages(debian: &'static [&'static str]) -> Get {
+        Get::Packages { debian, elsewhere: None }
+    }
+}
+
+impl Display for Get {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
+        match self {
+            Get::Packages { debian, elsewhere } => {
+                let names: Vec<String> = debian.iter().map(|name| format!("'{name}'")).collect();
+                let noun = if names.len() == 1 { "package" } else { "packages" };
+                write!(formatter, "install the {noun} {}", names.join(", "))?;
+                match elsewhere {
+                    Some((name, distributions)) => {
+                        write!(formatter, " (Debian, Ubuntu) or '{name}' ({distributions})")
+                    }
+                    None => Ok(()),
+                }
+            }
+            Get::Component(name) => write!(formatter, "run 'rustup component add {name}'"),
+            Get::Words(words) => formatter.write_str(words),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_is_one_instruction() {
+        let ways = [
+            Get::packages(&["zstd"]),
+            Get::packages(&["gcc", "libc6-dev"]),
+            Get::Packages { debian: &["sqlite3"], elsewhere: Some(("sqlite", "Alpine, Arch, Fedora")) },
+            Get::Component("clippy"),
+            Get::Words("see https://litestream.io/install"),
+        ];
+        insta::assert_snapshot!(ways.map(|way| way.to_string()).join("\n"), @r"
+        install the package 'zstd'
+        install the packages 'gcc', 'libc6-dev'
+        install the package 'sqlite3' (Debian, Ubuntu) or 'sqlite' (Alpine, Arch, Fedora)
+        run 'rustup component add clippy'
+        see https://litestream.io/install
+        ");
+    }
+}

@@ -1,0 +1,133 @@
+//! What the checks and tests of this repository need of a machine: commands, the packages that have them, and what for.
+
+use harness::file_system::FileSystem;
+use harness::images::{self, Kind, Stock};
+use harness::strategy::STRATEGIES;
+use harness::strategy::tool::{Get, Tool};
+use harness::wheel::PIP;
+use nix::unistd::geteuid;
+
+use crate::arguments::Scope;
+
+/// A command, and what needs it.
+pub struct Need {
+    /// The command.
+    pub tool: &'static Tool,
+    /// What needs it.
+    pub purposes: Vec<String>,
+}
+
+const CC: Tool =
+    Tool { command: "cc", version_argument: "--version", get: Get::packages(&["gcc", "libc6-dev"]) };
+const RUSTFMT: Tool =
+    Tool { command: "rustfmt", version_argument: "--version", get: Get::Component("rustfmt") };
+const CLIPPY: Tool =
+    Tool { command: "cargo-clippy", version_argument: "--version", get: Get::Component("clippy") };
+const BATS: Tool = Tool { command: "bats", version_argument: "--version", get: Get::packages(&["bats"]) };
+const FLOCK: Tool =
+    Tool { command: "flock", version_argument: "--version", get: Get::packages(&["util-linux"]) };
+const TAR: Tool = Tool { command: "tar", version_argument: "--version", get: Get::packages(&["tar"]) };
+
+/// What is needed besides what strategies, file systems and images say themselves.
+const OWN: &[(&Tool, &str)] = &[
+    (&CC, "building"),
+    (&RUSTFMT, "formatting"),
+    (&CLIPPY, "lints"),
+    (&BATS, "the sidecar's tests"),
+    (&FLOCK, "the sidecar's tests"),
+    (&TAR, "the sidecar's tests"),
+    (&PIP, "trials of programs from PyPI"),
+];
+
+/// Docker's own word on what is left of containers. Its daemon is nothing that a package alone gets to run.
+const DOCKER: Tool =
+    Tool { command: "docker", version_argument: "--version", get: Get::packages(&["docker.io"]) };
+
+/// All commands that a distribution or rustup has, each once. What strategies need that has to be got in another way is
+/// left to the strategies.
+pub fn all(scope: &Scope) -> Vec<Need> {
+    let mut wanted: Vec<(&'static Tool, String)> =
+        OWN.iter().map(|(tool, purpose)| (*tool, (*purpose).to_owned())).collect();
+    for strategy in STRATEGIES.iter().filter(|strategy| !scope.excepts(strategy.card().name)) {
+        let card = strategy.card();
+        wanted.extend(card.tools.iter().map(|tool| (tool, card.name.to_owned())));
+    }
+    // Nobody else can mount them, whatever is installed.
+    if geteuid().is_root() {
+        for kind in FileSystem::MADE.into_iter().filter(|kind| !scope.excepts(kind.name())) {
+            let purpose = format!("trials on {}", kind.name());
+            wanted.extend(kind.tools().into_iter().map(|tool| (tool, purpose.clone())));
+        }
+    }
+    if !scope.without_docker {
+        wanted.push((&DOCKER, "tests of containers".to_owned()));
+    }
+    for kind in images_to_build(scope) {
+        let purpose = format!("building the {} image", kind.name());
+        wanted.extend(images::tools(kind).into_iter().map(|tool| (tool, purpose.clone())));
+    }
+    let mut needs: Vec<Need> = Vec::new();
+    for (tool, purpose) in wanted.into_iter().filter(|(tool, _)| !matches!(tool.get, Get::Words(_))) {
+        match needs.iter_mut().find(|need| need.tool.command == tool.command) {
+            Some(need) if need.purposes.contains(&purpose) => {}
+            Some(need) => need.purposes.push(purpose),
+            None => needs.push(Need { tool, purposes: vec![purpose] }),
+        }
+    }
+    needs
+}
+
+/// Those that this machine lacks.
+pub fn missing(scope: &Scope) -> Vec<Need> {
+    all(scope).into_iter().filter(|need| need.tool.missing().is_some()).collect()
+}
+
+/// Images that tests or trials may build: those that are not here, and that of the tools, which a test always builds.
+fn images_to_build(scope: &Scope) -> Vec<Kind> {
+    let is_here = |kind| matches!(images::look(kind, None), Ok(Stock::Here(_)));
+    let kinds = Kind::ALL.into_iter().filter(|kind| *kind == Kind::Tools || !is_here(*kind));
+    kinds.filter(|_| !scope.without_docker).collect()
+}
+
+impl Need {
+    /// What is missing, how to get it, and what for.
+    pub fn line(&self) -> String {
+        let missing = self.tool.missing().unwrap_or_default();
+        format!("{missing}; for {}", self.purposes.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commands(scope: &Scope) -> Vec<&'static str> {
+        all(scope).iter().map(|need| need.tool.command).collect()
+    }
+
+    #[test]
+    fn each_command_is_needed_once_and_has_a_package_or_is_a_component() {
+        let scope = Scope { without_docker: false, except: Vec::new() };
+        let needs = all(&scope);
+        let mut commands = commands(&scope);
+        assert!(
+            needs.iter().all(|need| !matches!(need.tool.get, Get::Words(_)) && !need.purposes.is_empty())
+        );
+        assert!(
+            ["cc", "bats", "mmdebstrap", "pip3", "sqlite3", "zstd"].iter().all(|one| commands.contains(one))
+        );
+        commands.sort_unstable();
+        let count = commands.len();
+        commands.dedup();
+        assert_eq!(commands.len(), count, "{commands:?}");
+    }
+
+    #[test]
+    fn what_is_left_out_needs_nothing() {
+        let without =
+            commands(&Scope { without_docker: true, except: vec!["lvm".into(), "sqlite-dump".into()] });
+        assert!(!without.contains(&"mmdebstrap") && !without.contains(&"lvm"), "{without:?}");
+        // Others need it, too.
+        assert!(without.contains(&"zstd"), "{without:?}");
+    }
+}

@@ -1,0 +1,175 @@
+//! `setup`: gets what the checks and tests of this repository need. It is what `test` does first.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use harness::docker;
+use harness::error::{Error, Result};
+use harness::event::Observer;
+use harness::images::Kind;
+use harness::process::Cancel;
+use harness::process::on_path;
+use harness::strategy::tool::Get;
+use nix::unistd::geteuid;
+
+use crate::arguments::Scope;
+use crate::needs::{self, Need};
+
+/// Who has agreed that packages are installed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// Whoever typed `setup`; at a terminal they are shown the command first.
+    Asked,
+    /// Nobody: that is enough for root, and in CI.
+    Implied,
+}
+
+/// Lines of a failed command that its error shows.
+const LINES_SHOWN: usize = 15;
+
+/// Gets packages and images. It looks for all that is missing first, and gets nothing where there is no Docker.
+///
+/// # Errors
+/// [`Error::Environment`] with all that is missing and the command that gets it, or with the cause why that failed;
+/// [`Error::Interrupted`].
+pub fn prepare(
+    scope: &Scope,
+    consent: Consent,
+    directory: &Path,
+    cancel: &Cancel,
+    observer: Observer<'_>,
+) -> Result<()> {
+    let docker = if scope.without_docker { Ok(()) } else { docker::server_version().map(|_| ()) };
+    let missing = needs::missing(scope);
+    // Elsewhere packages have other names: they are told, and installed by whoever knows them.
+    let line = on_path("apt-get").and_then(|_| command_line(&missing, geteuid().is_root()));
+    if let Err(error) = docker {
+        let first = format!("{error}; with --without-docker everything that needs no container is tested");
+        return Err(lacking(Some(first), &missing, line.as_deref()));
+    }
+    if !missing.is_empty() {
+        let Some(line) = line.as_deref().filter(|line| may_run(line, consent)) else {
+            return Err(lacking(None, &missing, line.as_deref()));
+        };
+        run(line, cancel)?;
+        let still = needs::missing(scope);
+        if !still.is_empty() {
+            return Err(lacking(None, &still, None));
+        }
+    }
+    if !scope.without_docker {
+        crate::images::show(&Kind::ALL, directory, cancel, observer)?;
+    }
+    Ok(())
+}
+
+/// Everything that is missing, in one message, with the command that gets it.
+fn lacking(first: Option<String>, missing: &[Need], line: Option<&str>) -> Error {
+    let lines = first.into_iter().chain(missing.iter().map(Need::line));
+    let lines: String = lines.map(|line| format!("\n  {line}")).collect();
+    let get = line.map(|line| format!("\n'cargo xtask setup' runs this, and gets the images:\n  {line}"));
+    let get = get.unwrap_or_default();
+    Error::Environment(format!("the checks and tests need what is missing here:{lines}{get}"))
+}
+
+/// The command that gets what has a package on Debian and Ubuntu; `None` where nothing has one.
+fn command_line(missing: &[Need], is_root: bool) -> Option<String> {
+    let mut packages: Vec<&str> = Vec::new();
+    let mut steps = Vec::new();
+    for need in missing {
+        match need.tool.get {
+            Get::Packages { debian, .. } => packages.extend(debian),
+            Get::Component(name) => steps.push(format!("rustup component add {name}")),
+            Get::Words(_) => {}
+        }
+    }
+    packages.sort_unstable();
+    packages.dedup();
+    if !packages.is_empty() {
+        let privilege = if is_root { "" } else { "sudo " };
+        let install = "env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends";
+        steps.push(format!("{privilege}apt-get update"));
+        steps.push(format!("{privilege}{install} {}", packages.join(" ")));
+    }
+    (!steps.is_empty()).then(|| steps.join(" && "))
+}
+
+fn may_run(line: &str, consent: Consent) -> bool {
+    let is_root = geteuid().is_root();
+    let may_become_root = is_root || on_path("sudo").is_some();
+    may_become_root
+        && match consent {
+            Consent::Asked => !std::io::stdin().is_terminal() || is_agreed(line),
+            Consent::Implied => is_root || std::env::var_os("CI").is_some(),
+        }
+}
+
+fn is_agreed(line: &str) -> bool {
+    eprint!("{line}\nRun this? [y/N] ");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).is_ok() && answer.trim().eq_ignore_ascii_case("y")
+}
+
+/// Runs the command, and shows what it printed only when it fails.
+fn run(line: &str, cancel: &Cancel) -> Result<()> {
+    eprintln!("installing what is missing: {line}");
+    let mut shell = Command::new("sh");
+    // In one stream, so that the last lines are the last ones.
+    shell.args(["-c", &format!("{{ {line}; }} 2>&1")]).stdin(Stdio::null());
+    let output =
+        shell.output().map_err(|error| Error::Environment(format!("cannot start the shell: {error}")))?;
+    cancel.check()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stdout);
+    let lines: Vec<&str> = said.lines().collect();
+    let last = lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n  ");
+    Err(Error::Environment(format!("'{line}' failed ({}):\n  {last}", output.status)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use harness::strategy::tool::Tool;
+
+    fn need(get: Get) -> Need {
+        let tool = Tool { command: "no-such-command", version_argument: "--version", get };
+        Need { tool: Box::leak(Box::new(tool)), purposes: vec!["a test".into(), "another".into()] }
+    }
+
+    #[test]
+    fn one_command_gets_everything_that_has_a_package() {
+        let missing = [
+            need(Get::packages(&["xfsprogs"])),
+            need(Get::packages(&["mmdebstrap", "uidmap"])),
+            need(Get::Packages { debian: &["sqlite3"], elsewhere: Some(("sqlite", "Arch")) }),
+            need(Get::packages(&["xfsprogs"])),
+            need(Get::Component("clippy")),
+            need(Get::Words("see its page")),
+        ];
+        let lines = [command_line(&missing, true), command_line(&missing, false)].map(Option::unwrap);
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        rustup component add clippy && apt-get update && env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends mmdebstrap sqlite3 uidmap xfsprogs
+        rustup component add clippy && sudo apt-get update && sudo env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends mmdebstrap sqlite3 uidmap xfsprogs
+        ");
+        assert_eq!(command_line(&missing[4..5], false).unwrap(), "rustup component add clippy");
+        assert_eq!(command_line(&missing[5..], true), None);
+    }
+
+    #[test]
+    fn all_that_is_missing_is_in_one_message_with_the_command_that_gets_it() {
+        let missing = [need(Get::packages(&["bats"])), need(Get::Words("see its page"))];
+        let line = command_line(&missing, true);
+        let error = lacking(Some("Docker is not running".into()), &missing, line.as_deref());
+        insta::assert_snapshot!(error, @r"
+        the checks and tests need what is missing here:
+          Docker is not running
+          the command 'no-such-command' is not on PATH: install the package 'bats'; for a test, another
+          the command 'no-such-command' is not on PATH: see its page; for a test, another
+        'cargo xtask setup' runs this, and gets the images:
+          apt-get update && env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends bats
+        ");
+    }
+}

@@ -1,0 +1,202 @@
+//! What is said of a machine that lacks something, before anything is run, and that it is what a run then says.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use harness::scenario::Engine;
+use harness::strategy::STRATEGIES;
+use reports::record::Verdict;
+
+use super::*;
+
+const NO_DOCKER: (&str, &str) = ("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+
+/// A directory for PATH with these of this machine's commands and no others.
+fn path_with(place: &Place, tools: &[&str]) -> PathBuf {
+    let bin = place.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    for tool in tools {
+        let real = ["/bin", "/usr/bin"].map(|at| Path::new(at).join(tool)).into_iter().find(|at| at.exists());
+        symlink(real.unwrap(), bin.join(tool)).unwrap();
+    }
+    bin
+}
+
+fn script(directory: &Path, name: &str, text: &str) {
+    let path = directory.join(name);
+    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// The program without `--dir`, and with no Docker.
+fn xtask(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(words).env(NO_DOCKER.0, NO_DOCKER.1).env_remove("CI").stdin(Stdio::null());
+    command
+}
+
+/// Ids of trials that a plan calls unavailable, with the reason.
+fn marked(plan: &str) -> BTreeMap<String, String> {
+    let lines = plan.lines().filter_map(|line| line.split_once("; unavailable here: "));
+    let id = |line: &str| line.trim().split(" (about").next().unwrap().to_owned();
+    lines.map(|(line, reason)| (id(line), reason.to_owned())).collect()
+}
+
+#[test]
+fn a_plan_marks_the_trials_that_a_run_then_finds_unavailable_and_ends_as_it_does() {
+    let place = Place::new();
+    // No sqlite3, no mkfs, no Docker.
+    let bin = path_with(&place, &["cp", "git"]);
+    let variants: Vec<String> = ["cold-copy", "sqlite-cli-backup", "sqlite3-rsync", "sidecar", "snapshot"]
+        .map(|name| format!("[[variants]]\nstrategy = \"{name}\"\n"))
+        .into();
+    let subject = format!("[subject]\nfile_systems = [\"disk\", \"btrfs\"]\n{SMALL}");
+    let scenario = place.scenario(&subject, &variants.concat());
+    let ended = |word: &str| {
+        let mut command = place.command(&[word, scenario.to_str().unwrap()]);
+        command.env("PATH", &bin).env(NO_DOCKER.0, NO_DOCKER.1).output().unwrap()
+    };
+    let (plan, run) = (ended("plan"), ended("run"));
+    assert_eq!(plan.status.code(), Some(4), "{}", text(&plan));
+    assert_eq!(run.status.code(), Some(4), "{}", text(&run));
+    let results = place.results();
+    let unavailable = results.trials.iter().filter(|trial| trial.verdict == Verdict::Unavailable);
+    let reasons: BTreeMap<String, String> =
+        unavailable.map(|trial| (trial.id.clone(), trial.reason.clone())).collect();
+    // Where each was tried differs; the reasons do not.
+    assert_eq!(marked(&text(&plan)), reasons, "{}", text(&plan));
+    assert!(reasons.len() >= 7 && reasons.len() < results.trials.len(), "{reasons:?}");
+    place.assert_clean();
+}
+
+#[test]
+fn a_run_that_would_not_begin_is_no_plan_without_an_error() {
+    let place = Place::new();
+    let scenario = place.scenario(
+        &format!("[subject]\nengines = [\"mysql\"]\n{SMALL}"),
+        "[[variants]]\nstrategy = \"cold-copy\"\n",
+    );
+    let said = ["plan", "run"].map(|word| {
+        let mut command = place.command(&[word, scenario.to_str().unwrap()]);
+        let output = command.env(NO_DOCKER.0, NO_DOCKER.1).output().unwrap();
+        assert_eq!(output.status.code(), Some(4), "{word}: {}", text(&output));
+        String::from_utf8(output.stderr).unwrap()
+    });
+    assert!(said[0].starts_with("error: Docker is not running or not reachable at unix:///nonexistent"));
+    assert_eq!(said[0], said[1]);
+}
+
+#[test]
+fn the_doctor_calls_nothing_ready_that_needs_what_is_not_here() {
+    let place = Place::new();
+    let output = place.command(&["doctor"]).env(NO_DOCKER.0, NO_DOCKER.1).output().unwrap();
+    let said = text(&output);
+    let ready: Vec<&str> = said.lines().filter_map(|line| line.trim().strip_prefix("ready ")).collect();
+    for strategy in STRATEGIES {
+        let name = strategy.card().name;
+        let line = ready.iter().find(|line| line.trim().starts_with(&format!("{name} on ")));
+        assert!(line.is_none_or(|line| !line.contains("mysql (") && !line.ends_with("mysql")), "{said}");
+        assert!(line.is_none() || strategy.image(Engine::Sqlite).is_none(), "{said}");
+    }
+    assert!(ready.iter().any(|line| line.trim().starts_with("cold-copy on sqlite")), "{said}");
+    // Nobody has tried whether it can be fetched.
+    assert!(!ready.iter().any(|line| line.contains("litestream")), "{said}");
+    // The default scenario asks for no container.
+    let lacks = ["sqlite3", "zstd"].iter().any(|tool| harness::strategy::tool::on_path(tool).is_none());
+    assert_eq!(output.status.code(), Some(if lacks { 4 } else { 0 }), "{said}");
+}
+
+#[test]
+fn the_doctor_fails_where_the_default_scenario_lacks_something() {
+    let place = Place::new();
+    let bin = path_with(&place, &["cp"]);
+    let output = place.command(&["doctor"]).env("PATH", bin).output().unwrap();
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output));
+    let last = text(&output).split("the default one").nth(1).unwrap().to_owned();
+    assert!(last.contains("unavailable  sqlite-dump/"), "{last}");
+}
+
+#[test]
+fn all_that_the_tests_need_is_said_at_once_before_anything_is_built() {
+    let place = Place::new();
+    // There is no cargo to build with, so nothing is.
+    let bin = path_with(&place, &["sh"]);
+    script(&bin, "apt-get", "echo 'nobody asked for this' >&2; exit 1");
+    let output = xtask(&["test"]).env("PATH", &bin).output().unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    let parts = ["Docker is not running", "'cc'", "'sqlite3'", "'zstd'", "'bats'", "'mmdebstrap'", "'pip3'"];
+    assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+    assert!(said.contains("--without-docker"), "{said}");
+    let line = said.lines().find(|line| line.contains("apt-get install --yes")).unwrap();
+    let packages = ["gcc libc6-dev", "bats", "mmdebstrap", "python3-pip", "sqlite3", "zstd"];
+    assert!(packages.iter().all(|package| line.contains(package)), "{line}");
+    assert!(!said.contains("nobody asked"), "{said}");
+}
+
+/// A machine on which `apt-get install` does this; what it was called with is in `apt.log`.
+fn machine_with_apt(place: &Place, install: &str) -> PathBuf {
+    let bin = path_with(place, &["sh", "env", "cp", "chmod"]);
+    let log = place.path().join("apt.log");
+    let text = format!("echo \"$*\" >> '{}'\n[ \"$1\" = update ] && exit 0\n{install}", log.display());
+    script(&bin, "apt-get", &text);
+    script(&bin, "sudo", "exec \"$@\"");
+    script(&bin, "rustup", "exit 0");
+    // Components of the toolchain that this one has.
+    for tool in ["rustfmt", "cargo-clippy"] {
+        script(&bin, tool, "echo 1");
+    }
+    bin
+}
+
+#[test]
+fn setup_installs_what_is_missing_and_then_nothing_more() {
+    let place = Place::new();
+    let commands = [
+        "cc",
+        "sqlite3",
+        "zstd",
+        "bats",
+        "flock",
+        "tar",
+        "pip3",
+        "mkfs.btrfs",
+        "btrfs",
+        "mkfs.ext4",
+        "mkfs.xfs",
+        "mount",
+        "losetup",
+    ];
+    let bin = place.path().join("bin");
+    let made = commands.map(|name| {
+        format!("printf '#!/bin/sh\\necho 1\\n' > '{0}/{name}'; chmod 755 '{0}/{name}'", bin.display())
+    });
+    machine_with_apt(&place, &made.join("\n"));
+    // Excepted: what LVM needs is not installed.
+    let words = ["setup", "--without-docker", "--except", "lvm"];
+    for _ in 0..2 {
+        let output = xtask(&words).env("PATH", &bin).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    }
+    let log = std::fs::read_to_string(place.path().join("apt.log")).unwrap();
+    let calls: Vec<&str> = log.lines().collect();
+    assert_eq!((calls.len(), calls[0]), (2, "update"), "{log}");
+    assert!(calls[1].contains(" bats ") && calls[1].contains("sqlite3"), "{log}");
+    assert!(!calls[1].contains("lvm2") && !calls[1].contains("mmdebstrap"), "{log}");
+}
+
+#[test]
+fn the_cause_why_nothing_could_be_installed_reaches_the_user() {
+    let place = Place::new();
+    let bin = machine_with_apt(&place, "echo \"E: Unable to locate package bats\" >&2\nexit 100");
+    let output = xtask(&["setup", "--without-docker"]).env("PATH", &bin).output().unwrap();
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output));
+    assert!(text(&output).contains("E: Unable to locate package bats"), "{}", text(&output));
+}
+
+#[test]
+fn what_cannot_be_excepted_is_bad_input() {
+    let output = xtask(&["test", "--except", "xtrabakup"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    assert!(text(&output).contains("did you mean 'xtrabackup'?"), "{}", text(&output));
+}
