@@ -38,7 +38,7 @@ impl From<anyhow::Error> for Error {
     /// By the type of what is at the bottom of it, whatever was added on the way: what the operating system refuses is
     /// the machine's, one of ours keeps its kind, and everything else is a bug.
     fn from(error: anyhow::Error) -> Error {
-        let message = format!("{error:#}");
+        let message = told(&error);
         let kind = error.chain().find_map(|cause| match cause.downcast_ref::<Error>() {
             Some(Error::Input(_)) => Some(Error::Input(message.clone())),
             Some(Error::Interrupted) => Some(Error::Interrupted),
@@ -48,6 +48,15 @@ impl From<anyhow::Error> for Error {
         });
         kind.unwrap_or(Error::Bug(error))
     }
+}
+
+/// What was added on the way and what is at the bottom, without what one of them says already.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told {
+        told if told.is_empty() => cause,
+        told if told.ends_with(&cause) => told,
+        told => format!("{told}: {cause}"),
+    })
 }
 
 fn is_the_machines(cause: &(dyn std::error::Error + 'static)) -> bool {
@@ -116,6 +125,19 @@ mod tests {
             kind(std::io::Error::other("half a message").into()),
             kind(sqlite(rusqlite::ffi::SQLITE_CORRUPT).into()),
         ];
-        insta::assert_snapshot!(kinds.join("\n"));
+        insta::assert_snapshot!(kinds.join("\n"), @"
+        machine: No space left on device (os error 28)
+        machine: no record: cannot write: No space left on device (os error 28)
+        machine: EMFILE: Too many open files
+        machine: cannot open the database: Error code 13: database or disk is full
+        user: no such size
+        machine: no server: no Docker
+        interrupted
+        bug
+        bug
+        bug
+        bug
+        bug
+        ");
     }
 }

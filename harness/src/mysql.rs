@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The server refuses the account or its password.
 const ACCESS_DENIED: u16 = 1045;
+/// All its connections are in use.
+const TOO_MANY_CONNECTIONS: u16 = 1040;
 /// What the server takes in one packet by default; given here, a connection need not ask.
 const PACKET_BYTES: usize = 64 << 20;
 /// After this many seconds of silence the server closes a connection, as by its default.
@@ -156,6 +158,10 @@ fn refusal(address: &Address, error: &MysqlError) -> Error {
         MysqlError::Server(refused) if refused.code == ACCESS_DENIED => {
             Error::Environment(format!("the MySQL server on port {port} refuses the password of '{user}'"))
         }
+        MysqlError::Server(refused) if refused.code == TOO_MANY_CONNECTIONS => Error::Environment(format!(
+            "all connections of the MySQL server on port {port} are in use: allow more with max_connections in \
+             subject.mysql_options, or choose fewer workload.writers"
+        )),
         MysqlError::Server(refused) => {
             Error::Environment(format!("the MySQL server on port {port} refuses '{user}': {refused}"))
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use jiff::Timestamp;
+use nix::fcntl::posix_fallocate;
 use reports::record::{Calibration, Results, Run, SCHEMA, Trial};
 use reports::render::markdown::markdown;
 
@@ -99,6 +100,7 @@ pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result
             id: &trial_plan.id,
             seconds_left: left[index..].iter().map(|trial| trial.seconds(&plan.scenario)).sum(),
         });
+        archive.keep_room()?;
         let directory = work.path().join(format!("trial-{}", index + 1));
         std::fs::create_dir(&directory).context("cannot create the directory of a trial")?;
         let cache = &workspace.cache();
@@ -263,7 +265,13 @@ impl Desk<'_> {
 struct Archive {
     directory: PathBuf,
     results: Results,
+    /// Room on the disk for what the next trial adds, whatever that leaves of it. It has no name, so that nothing of it
+    /// stays.
+    reserve: Option<File>,
 }
+
+/// A record of a trial of an hour, and its part of the report.
+const RECORD_BYTES_MAX: u64 = 4 << 20;
 
 impl Archive {
     fn open(request: &Request, workspace: &Workspace) -> Result<Archive> {
@@ -303,8 +311,8 @@ impl Archive {
             host: host::describe(workspace.root()),
             calibration: Vec::new(),
         };
-        let archive =
-            Archive { directory, results: Results { schema: SCHEMA.into(), run, trials: Vec::new() } };
+        let results = Results { schema: SCHEMA.into(), run, trials: Vec::new() };
+        let mut archive = Archive { directory, results, reserve: None };
         archive.save()?;
         archive.link(workspace)?;
         Ok(archive)
@@ -333,7 +341,18 @@ impl Archive {
         }
         results.run.planned_trials = plan.trials.len() as u32;
         results.run.command.clone_from(&request.command);
-        Ok(Archive { directory, results })
+        Ok(Archive { directory, results, reserve: None })
+    }
+
+    /// Takes the disk space that saving after the next trial needs: what there is now, written once more, and a record.
+    fn keep_room(&mut self) -> Result<()> {
+        let saved = [RESULTS, REPORT].map(|name| storage::bytes(&self.directory.join(name)));
+        let bytes = saved.iter().sum::<u64>() + RECORD_BYTES_MAX;
+        let room = tempfile::tempfile_in(&self.directory)
+            .and_then(|file| Ok(posix_fallocate(&file, 0, bytes as i64).map(|()| file)?));
+        let place = || format!("cannot keep room for results in {}", self.directory.display());
+        self.reserve = Some(room.with_context(place)?);
+        Ok(())
     }
 
     /// The planned trials without a record.
@@ -357,7 +376,8 @@ impl Archive {
         self.save()
     }
 
-    fn save(&self) -> Result<()> {
+    fn save(&mut self) -> Result<()> {
+        self.reserve = None;
         let json = serde_json::to_vec_pretty(&self.results).context("results are plain data")?;
         self.write(RESULTS, &json)?;
         self.write(REPORT, markdown(&self.results).as_bytes())

@@ -167,7 +167,7 @@ fn add_tables(connection: &mut Connection, origin: &dyn Origin) -> rusqlite::Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::Cancel;
+    use crate::process::{Cancel, StopOnDrop};
 
     fn database(directory: &Path, sql: &str) -> std::path::PathBuf {
         let file = directory.join("own.db");
@@ -237,6 +237,7 @@ mod tests {
         let launcher = Launcher::new(directory.path(), &Cancel::default());
         let stop = AtomicBool::new(false);
         let refused = std::thread::scope(|scope| {
+            let _stop = StopOnDrop(&stop);
             scope.spawn(|| {
                 let mut log = fs::File::create(with_suffix(&file, "-wal")).unwrap();
                 while !stop.load(Ordering::Relaxed) {

@@ -274,3 +274,44 @@ impl Ended {
         Ok(answer.unwrap_or_default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A worker or a command that ended with this status of wait(2), and what it came to.
+    fn result(has_worker: bool, raw: i32, answer: Option<Result<serde_json::Value, Failure>>) -> String {
+        let children = vec![("copy".to_owned(), ExitStatus::from_raw(raw))];
+        let ended = Ended { children, answer, output: "said".into(), has_worker };
+        match ended.result() {
+            Ok(value) => format!("success: {value}"),
+            Err(Unsuccessful::Reported(failure)) => format!("reported: {failure}"),
+            Err(Unsuccessful::Ended(message)) => format!("ended: {message}"),
+            Err(Unsuccessful::Killed(message)) => format!("killed: {message}"),
+            Err(Unsuccessful::Crashed(message)) => format!("crashed: {message}"),
+        }
+    }
+
+    #[test]
+    fn a_report_a_bad_end_a_kill_and_a_panic_are_told_apart() {
+        let reported = || Some(Err(Failure::Environment("no space".into())));
+        let results = [
+            result(true, 0, Some(Ok(7.into()))),
+            result(false, 0, None),
+            result(true, 1 << 8, reported()),
+            result(false, 1 << 8, None),
+            result(false, 7, None),
+            result(true, 7, None),
+            result(true, 101 << 8, None),
+        ];
+        insta::assert_snapshot!(results.join("\n"), @"
+        success: 7
+        success: null
+        reported: no space
+        ended: 'copy' ended with exit status: 1: said
+        ended: 'copy' ended with signal: 7 (SIGBUS): said
+        killed: 'copy' ended with signal: 7 (SIGBUS): said
+        crashed: 'copy' ended with exit status: 101: said
+        ");
+    }
+}

@@ -77,15 +77,15 @@ mod tests {
     fn what_a_program_prints_is_no_message_and_a_workers_is() {
         let said = |has_messages| {
             let (sender, receiver) = channel();
-            listen(&br#"{"error":"told"}"#[..], has_messages, sender);
+            listen(&br#"{"error":{"bug":"told"}}"#[..], has_messages, sender);
             match receiver.recv().unwrap() {
-                Output::Message(Message::Error(message)) => format!("message {message}"),
+                Output::Message(Message::Error(failure)) => format!("message {failure}"),
                 Output::Line(line) => format!("line {line}"),
                 _ => panic!("something else"),
             }
         };
         assert_eq!(said(true), "message told");
-        assert_eq!(said(false), r#"line {"error":"told"}"#);
+        assert_eq!(said(false), r#"line {"error":{"bug":"told"}}"#);
     }
 
     #[test]

@@ -42,3 +42,41 @@ impl From<Unsuccessful> for Halt {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+    use crate::worker::Failure;
+
+    fn blamed(halt: impl Into<Halt>) -> &'static str {
+        match halt.into() {
+            Halt::Failed(_) => "strategy",
+            Halt::Error(Error::Input(_)) => "user",
+            Halt::Error(Error::Environment(_)) => "machine",
+            Halt::Error(Error::Bug(_)) => "harness",
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn no_error_of_the_harness_or_the_machine_becomes_the_strategys() {
+        assert_eq!(blamed(Error::Input("no such profile".into())), "user");
+        assert_eq!(blamed(Error::Environment("Docker is gone".into())), "machine");
+        let full = anyhow::Error::from(std::io::Error::from_raw_os_error(libc::ENOSPC));
+        assert_eq!(blamed(Error::from(full.context("cannot make a directory"))), "machine");
+        assert_eq!(blamed(Error::from(anyhow!("a count is off"))), "harness");
+    }
+
+    #[test]
+    fn what_its_tool_or_worker_reports_is_the_strategys_and_what_becomes_of_a_worker_is_not() {
+        let said = || "database is locked".to_owned();
+        assert_eq!(blamed(Unsuccessful::Ended(said())), "strategy");
+        for failure in [Failure::Bug(said()), Failure::Environment(said()), Failure::Input(said())] {
+            assert_eq!(blamed(Unsuccessful::Reported(failure)), "strategy");
+        }
+        assert_eq!(blamed(Unsuccessful::Killed("'copy' ended with signal: 9".into())), "machine");
+        assert_eq!(blamed(Unsuccessful::Crashed("'copy' ended with exit status: 101".into())), "harness");
+    }
+}

@@ -29,3 +29,24 @@ pub fn obstacle(phase: &str, error: Error) -> Result<String> {
         Error::Input(_) | Error::Interrupted | Error::Bug(_) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn what_the_machine_refuses_ends_the_trial_alone() {
+        let reason = obstacle("settle", Error::Environment("no space left".into())).unwrap();
+        assert_eq!(reason, "in the phase 'settle': no space left");
+    }
+
+    #[test]
+    fn what_no_other_trial_would_do_without_ends_the_run() {
+        let ends = |error| obstacle("backup", error).unwrap_err();
+        assert!(matches!(ends(Error::Input("no such profile".into())), Error::Input(_)));
+        assert!(matches!(ends(Error::Bug(anyhow!("a count is off"))), Error::Bug(_)));
+        assert!(matches!(ends(Error::Interrupted), Error::Interrupted));
+    }
+}

@@ -293,6 +293,22 @@ mod tests {
         assert!(corrupt.starts_with("corrupt: restore 1 of 2: the strategy said success"), "{corrupt}");
     }
 
+    /// The rows of the table in `blame.rs` that a verdict is made of.
+    #[test]
+    fn what_the_machine_refuses_proves_nothing_and_takes_nothing_back() {
+        let machine = "in the phase 'settle': no space left";
+        assert_eq!(verdict(|_, evidence| evidence.obstacle = Some(machine)), Verdict::Unverified);
+        let verdict_of = |prefix, backup: Option<&Halt>| {
+            let mut report = right();
+            report.verification.prefix = Some(prefix);
+            Evidence { obstacle: Some(machine), verified: Some(&report), backup, ..bare() }.verdict()
+        };
+        assert_eq!(verdict_of(Check::Pass, None), (Verdict::Unverified, machine.to_owned()));
+        assert_eq!(verdict_of(Check::Fail, None).0, Verdict::Corrupt);
+        let failed = Halt::Failed("database is locked".into());
+        assert_eq!(verdict_of(Check::Pass, Some(&failed)).0, Verdict::Failed);
+    }
+
     #[test]
     fn a_missing_promised_write_is_lossy() {
         assert_eq!(verdict(|report, _| report.verification.loss = Some(Check::Fail)), Verdict::Lossy);

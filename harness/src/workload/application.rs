@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use nix::sys::time::TimeSpec;
@@ -222,6 +223,9 @@ fn wait_for_stop() {
 
 /// A writer sleeps at most this long at once, so that it notices a stop.
 const NAP_NS: u64 = 20_000_000;
+/// A writer that has no pace rests this long after a write that was not acknowledged: where nobody is there, or no disk
+/// space, refusals come at once, and would take the machine and fill the ledger.
+const REST: Duration = Duration::from_millis(5);
 
 struct Writer<'a> {
     index: u32,
@@ -262,10 +266,14 @@ impl<'a> Writer<'a> {
         while let Some(due) = due_ns.filter(|due| sleep_until(*due, stop)) {
             let index = self.ledger.next_index();
             self.ledger.send(due, now_ns()).context("the ledger cannot grow")?;
-            match self.session.write(self.index, index) {
+            let answer = self.session.write(self.index, index);
+            match answer {
                 Answer::Acknowledged => self.ledger.acknowledge(now_ns()),
                 Answer::Refused => self.ledger.refuse(now_ns()),
                 Answer::None => {}
+            }
+            if answer != Answer::Acknowledged && self.schedule.is_closed() {
+                std::thread::sleep(REST);
             }
             due_ns = self.next_due_ns();
         }
@@ -307,5 +315,65 @@ fn sleep_until(due_ns: u64, stop: &AtomicBool) -> bool {
         let time = TimeSpec::new((until / 1_000_000_000) as i64, (until % 1_000_000_000) as i64);
         // A signal only ends the nap early.
         let _ = clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &time);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+    use crate::workload::schedule::{Arrivals, Pattern, Rate};
+
+    /// Answers the same to every write, at once.
+    struct Always<'a>(Answer, &'a AtomicU64);
+
+    impl Session for Always<'_> {
+        fn write(&mut self, _writer: u32, _index: u64) -> Answer {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            self.0
+        }
+
+        fn close(self: Box<Self>) -> anyhow::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Writers in a closed loop.
+    fn writers<'a>(directory: &Path, answer: Answer, written: &'a AtomicU64) -> Vec<Writer<'a>> {
+        let load = Load { rate: Rate::Closed, arrivals: Arrivals::Poisson, pattern: Pattern::Constant };
+        let writer = |index| {
+            let ledger = LedgerWriter::open(directory, index).unwrap();
+            let schedule = Schedule::new(load, 1, index, 3);
+            Writer::new(index, ledger, schedule, now_ns(), Box::new(Always(answer, written)))
+        };
+        (0..3).map(writer).collect()
+    }
+
+    #[test]
+    fn no_writer_begins_before_all_can_and_an_error_until_then_ends_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let written = AtomicU64::new(0);
+        let writers = writers(directory.path(), Answer::Acknowledged, &written);
+        let error = work(writers, || Err(anyhow!("a read failed"))).unwrap_err();
+        assert_eq!(error.to_string(), "a read failed");
+        assert_eq!(written.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_writer_without_a_pace_rests_after_a_refusal() {
+        let directory = tempfile::tempdir().unwrap();
+        let written = &AtomicU64::new(0);
+        let stop = &AtomicBool::new(false);
+        let (mut first, began) = (writers(directory.path(), Answer::Refused, written).remove(0), now_ns());
+        std::thread::scope(|scope| {
+            let writing = scope.spawn(move || first.write_until(stop));
+            while written.load(Ordering::Relaxed) < 20 && !writing.is_finished() {
+                std::thread::yield_now();
+            }
+            stop.store(true, Ordering::Relaxed);
+            writing.join().unwrap().unwrap();
+        });
+        assert!(now_ns() - began >= 19 * REST.as_nanos() as u64);
     }
 }

@@ -65,8 +65,6 @@ impl Announces {
 /// A request without an answer after this time has none. A tracker whose database is locked by somebody else answers
 /// nothing for up to 5 s; one that is gone refuses at once.
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
-/// A writer rests this long when nobody is there, so that writers without a pace leave the machine alone.
-const REST: Duration = Duration::from_millis(5);
 
 /// A way to talk to a tracker.
 trait Protocol {

@@ -10,7 +10,7 @@ use harness::dataset::{self, DatasetSpec, Origin};
 use harness::images;
 use harness::measure::clock::now_ns;
 use harness::mysql::{Address, Server, column};
-use harness::process::{Account, Cancel, Launcher};
+use harness::process::{Account, Cancel, Launcher, StopOnDrop};
 use harness::scenario::ServerArguments;
 use harness::subject;
 use harness::verify::{Database, Integrity, Report, Request, verify};
@@ -141,6 +141,7 @@ impl Trial {
         let client = self.client();
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
+            let _stop = StopOnDrop(&stop);
             for writer in 0..self.model.writers {
                 let mut session = client.session().unwrap();
                 let mut ledger = self.ledger_writer(writer);
@@ -152,7 +153,6 @@ impl Trial {
                 });
             }
             body();
-            stop.store(true, Ordering::Relaxed);
         });
     }
 

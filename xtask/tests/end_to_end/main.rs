@@ -1,6 +1,7 @@
 //! Whole runs through the command line, on small databases: real processes, real kills, real files.
 
 mod bad_input;
+mod blame;
 mod causes;
 mod containers;
 mod endings;

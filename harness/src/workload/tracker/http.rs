@@ -1,14 +1,12 @@
 //! Announces by HTTP (BEP 3).
 
-use std::thread::sleep;
-
 use anyhow::{Context, bail, ensure};
 use aquatic_http_protocol::common::{AnnounceEvent, InfoHash, PeerId};
 use aquatic_http_protocol::request::{AnnounceRequest, Request, ScrapeRequest};
 use aquatic_http_protocol::response::Response;
 use ureq::Agent;
 
-use super::{ANSWER_WAIT, Download, Protocol, REST};
+use super::{ANSWER_WAIT, Download, Protocol};
 use crate::workload::application::Answer;
 
 /// A tracker that is reached by HTTP, over one connection that is kept open.
@@ -64,11 +62,7 @@ impl Protocol for HttpTracker {
     fn count(&mut self, download: &Download) -> Answer {
         match self.announce(download, AnnounceEvent::Started) {
             Ok(Response::Announce(_)) => {}
-            Ok(_) => return Answer::Refused,
-            Err(_) => {
-                sleep(REST);
-                return Answer::Refused;
-            }
+            Ok(_) | Err(_) => return Answer::Refused,
         }
         match self.announce(download, AnnounceEvent::Completed) {
             Ok(Response::Announce(_)) => Answer::Acknowledged,

@@ -2,7 +2,6 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, UdpSocket};
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -11,7 +10,7 @@ use aquatic_udp_protocol::{
     NumberOfPeers, PeerId, PeerKey, Port, Request, Response, ScrapeRequest, TransactionId,
 };
 
-use super::{ANSWER_WAIT, Download, Protocol, REST};
+use super::{ANSWER_WAIT, Download, Protocol};
 use crate::workload::application::Answer;
 
 /// A connection id serves this long: the protocol's one minute. The tracker takes it for two.
@@ -52,7 +51,6 @@ impl UdpTracker {
 impl Protocol for UdpTracker {
     fn count(&mut self, download: &Download) -> Answer {
         let Ok(mut connection) = self.take_connection() else {
-            sleep(REST);
             return Answer::Refused;
         };
         // Both with the same id: what has not met the first announcement refuses the second.
