@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use bytesize::ByteSize;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, unknown};
 use crate::file_system::FileSystem;
@@ -22,7 +22,7 @@ use crate::workload::tracker::Announces;
 pub use variant::{Form, Variant};
 
 /// A scenario file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// The file's name without its ending.
@@ -57,7 +57,7 @@ pub struct Scenario {
 }
 
 /// The system under test.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SubjectSection {
     /// Database engines: one set of trials each.
@@ -127,7 +127,7 @@ impl SubjectSection {
 }
 
 /// Images to use instead of the default ones.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImagesSection {
     /// The MySQL server.
@@ -137,7 +137,7 @@ pub struct ImagesSection {
 }
 
 /// A database engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Engine {
     /// SQLite.
@@ -160,7 +160,7 @@ impl Engine {
 }
 
 /// What writes to the database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum App {
     /// The harness's own writer process.
@@ -180,7 +180,7 @@ impl App {
 }
 
 /// The page cache when the backup begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cache {
     /// The database was put out of it.
@@ -201,7 +201,7 @@ impl Cache {
 }
 
 /// The databases.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetSection {
     /// Name in the registry of profiles.
@@ -212,7 +212,7 @@ pub struct DatasetSection {
 }
 
 /// The concurrent writes.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkloadSection {
     /// Writes a second over all writers, or "closed": one set of trials each.
@@ -238,7 +238,7 @@ pub struct WorkloadSection {
 }
 
 /// Times and limits of a trial.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrialSection {
     /// Length of the reference window.

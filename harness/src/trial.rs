@@ -1,7 +1,10 @@
 //! One trial, from an empty directory to its record.
 
 mod equipment;
+pub mod evidence;
 mod examine;
+pub mod judge;
+mod keep;
 mod live_restores;
 mod record;
 mod stage;
@@ -12,7 +15,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use reports::record::Trial;
 
 use crate::configuration::{self, Listing};
 use crate::error::{Error, Result};
@@ -25,6 +27,7 @@ use crate::measure::sampler::{self, Board, Sampled};
 use crate::measure::{calibration, extents, storage};
 use crate::plan::{TrialPlan, stall_seconds};
 use crate::process::{Account, Cancel, Counters, Launcher, kill_marked};
+use crate::removal;
 use crate::scenario::Scenario;
 use crate::strategy::tool::Program;
 use crate::strategy::watch::{Halt, Watch};
@@ -32,6 +35,8 @@ use crate::strategy::{self, Moments, RestoreContext, Shipper, Strategy};
 use crate::subject::Subject;
 use crate::verify::{self, ContentDigest};
 use crate::workload::application::Task;
+use evidence::Seen;
+pub use keep::{Concluded, Keep, Keeper};
 use live_restores::LiveRestore;
 
 /// A dataset that is ready for trials, on one engine.
@@ -67,6 +72,8 @@ pub struct Site<'a> {
     pub directory: &'a Path,
     /// The cache of the workspace, on the same file system.
     pub cache: &'a Path,
+    /// Whether it is kept.
+    pub keep: Keep,
     /// The user's wish to stop.
     pub cancel: &'a Cancel,
     /// Who is told what happens.
@@ -93,33 +100,36 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// 9. verify: integrity, content, and the ledger;
 /// 10. record: everything above.
 ///
-/// A backup that does not succeed ends the trial with what was measured so far.
+/// A backup that does not succeed ends the trial with what was measured so far. What is left of it in its directory can
+/// still be kept when it is over.
 ///
 /// # Errors
 /// [`Error::Interrupted`], or what went wrong on this machine or in the harness: never what the strategy did.
-pub fn run(plan: &TrialPlan, scenario: &Scenario, site: &Site<'_>) -> Result<Trial> {
+pub fn run<'a>(plan: &'a TrialPlan, scenario: &'a Scenario, site: &'a Site<'a>) -> Result<Concluded<'a>> {
     let strategy = strategy::named(plan.strategy)?;
     let mut drill = Drill::new(plan, scenario, site, strategy);
     if let Some(obstacle) = drill.lay_out()? {
-        return Ok(drill.unavailable(&obstacle));
+        return Ok(Concluded { record: drill.unavailable(&obstacle), drill: None });
     }
     let (board, sampled) = (drill.board.clone(), drill.sampled());
-    sampler::beside(&sampled, &board, site.observer, || {
+    let record = sampler::beside(&sampled, &board, site.observer, || {
         let mut subject = drill.provision()?;
         drill.reference(&subject)?;
         if drill.alive() && drill.arm(&mut subject)? && drill.backup(&mut subject)? {
             drill.tail(&subject)?;
         }
-        drill.disaster(&mut subject)?;
-        if drill.has_artifact() {
+        drill.disaster(&mut subject);
+        if drill.can_restore() {
             let mut restored = drill.stage("restored")?;
             if drill.restore(&mut restored)? {
                 drill.serve(&mut restored)?;
                 drill.verify(&mut restored)?;
             }
+            drill.leave(restored);
         }
         drill.record(&subject)
-    })
+    })?;
+    Ok(Concluded { record, drill: Some(drill) })
 }
 
 /// A trial in progress: what is known so far.
@@ -153,6 +163,8 @@ struct Drill<'a> {
     verified: Option<verify::Report>,
     /// What the verifier could not do, when it crashed.
     verifier_error: Option<String>,
+    /// What the verdict rests on besides the verifier's reports, once the trial is over.
+    seen: Option<Seen>,
     harness_before: Counters,
     /// Unmounted last, when nobody uses it any more.
     file_system: Option<Mounted>,
@@ -217,6 +229,7 @@ impl<'a> Drill<'a> {
             never_written: None,
             verified: None,
             verifier_error: None,
+            seen: None,
             harness_before: own_counters(),
             file_system: None,
         }
@@ -278,8 +291,9 @@ impl<'a> Drill<'a> {
         self.died.is_none()
     }
 
-    fn has_artifact(&self) -> bool {
-        self.backup.as_ref().is_some_and(|backup| backup.halt.is_none())
+    /// True when there is an artifact, and nothing but it to restore from.
+    fn can_restore(&self) -> bool {
+        self.backup.as_ref().is_some_and(|backup| backup.halt.is_none()) && self.verifier_error.is_none()
     }
 
     /// True when the backup can begin.
@@ -344,8 +358,9 @@ impl<'a> Drill<'a> {
         Ok(succeeded)
     }
 
-    fn disaster(&mut self, subject: &mut Subject) -> Result<()> {
-        std::fs::remove_dir_all(self.place("scratch")).context("cannot remove the scratch directory")?;
+    fn disaster(&mut self, subject: &mut Subject) {
+        // What stays of it is told when the directory of the trial is removed.
+        let _ = removal::remove(&self.place("scratch"));
         if let Some((ended, backup)) =
             self.shipper.as_ref().and_then(|shipper| shipper.ended()).zip(self.backup.as_mut())
         {
@@ -370,9 +385,10 @@ impl<'a> Drill<'a> {
             // What ships goes on after the backup.
             backup.artifact_bytes = Some(self.strategy.artifact_bytes(&artifact));
         }
-        std::fs::rename(self.place("live"), self.place("lost"))
-            .context("cannot take the data directory away")?;
-        Ok(())
+        if let Err(error) = std::fs::rename(self.place("live"), self.place("lost")) {
+            // As a command of the user's own can bring about, which locks the directory. A restore could read from it.
+            self.verifier_error = Some(format!("the live data directory cannot be taken away: {error}"));
+        }
     }
 
     fn moments(&self) -> Moments {

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use reports::record::{self, Trial, Usage};
 
+use super::evidence::Seen;
 use super::{BackupOutcome, Drill, own_counters, verdict};
 use crate::error::Result;
 use crate::file_system::{FileSystem, mount_of};
@@ -19,7 +20,7 @@ use crate::subject::Subject;
 use crate::workload::ledger::{Ledger, Outcome};
 
 impl Drill<'_> {
-    pub(super) fn record(&self, subject: &Subject) -> Result<Trial> {
+    pub(super) fn record(&mut self, subject: &Subject) -> Result<Trial> {
         self.board.enter("record");
         let ledger =
             Ledger::open(&self.ledger(), self.plan.model.writers).context("cannot read the ledger")?;
@@ -28,19 +29,23 @@ impl Drill<'_> {
         let backup = self.backup.as_ref();
         let observed = Span { from_ns: self.reference.from_ns, to_ns: self.disaster_ns };
         let offered = writes.offered(observed, subject.outages());
-        let judged = verdict::Evidence {
+        let seen = Seen {
             acknowledged: ledger
                 .entries()
                 .any(|(_, _, entry)| matches!(entry.outcome, Outcome::Acknowledged(_))),
-            died: self.died.as_deref(),
+            died: self.died.clone(),
             offered,
             errors_allowed: self.scenario.workload.errors_allowed,
+            answered: self.restore.as_ref().and_then(|restore| restore.served.clone()),
+        };
+        let served = seen.served(self.verified.as_ref());
+        let judged = verdict::Evidence {
             backup: backup.and_then(|backup| backup.halt.as_ref()),
             restore: self.restore.as_ref().and_then(|restore| restore.halt.as_ref()),
-            served: self.restore.as_ref().and_then(|restore| restore.served.as_ref()),
             verified: self.verified.as_ref(),
             live: self.live_reports(),
             verifier_error: self.verifier_error.as_deref(),
+            ..seen.evidence(served.as_ref())
         };
         let (verdict, reason) = judged.verdict();
         let mut trial = self.blank(verdict, self.without_places(&reason));
@@ -52,7 +57,7 @@ impl Drill<'_> {
         }
         trial.live_restores = self.live_records();
         trial.restore = self.restore.as_ref().map(|restore| {
-            let recovery_seconds = restore.served.as_ref().and_then(|served| served.as_ref().ok().copied());
+            let recovery_seconds = served.as_ref().and_then(|served| served.as_ref().ok().copied());
             let seconds = restore.halt.is_none().then_some(restore.seconds);
             record::Restore { seconds, recovery_seconds, output: self.output(&restore.output) }
         });
@@ -64,6 +69,7 @@ impl Drill<'_> {
         trial.phases = self.board.phases();
         trial.samples = self.board.samples();
         trial.resources = self.resources();
+        self.seen = Some(seen);
         Ok(trial)
     }
 
@@ -254,6 +260,8 @@ impl Drill<'_> {
             verification: None,
             resources: record::Resources::default(),
             samples: Vec::new(),
+            kept: None,
+            leftover: None,
         }
     }
 }

@@ -122,13 +122,12 @@ impl Drill<'_> {
         let database = match deployment.engine {
             Engine::Sqlite => Database::File(data),
             Engine::Mysql => {
-                let options = self.scenario.subject.server_options().into_iter();
                 let setup = ServerSetup {
                     image: present(&self.site.images.mysql).reference.clone(),
                     data_directory: data,
                     run_directory: run_directory.clone(),
                     artifact: self.place("artifact"),
-                    options: options.map(|(name, value)| format!("--{name}={value}")).collect(),
+                    options: self.server_options(),
                     // Somebody may want to look at the live one; the others come and go beside each other.
                     port: self.scenario.subject.port.filter(|_| name == "live"),
                     network: network.clone(),
@@ -143,6 +142,12 @@ impl Drill<'_> {
         };
         let application = self.application(&database, tracker.as_ref());
         Ok(Subject::new(&self.launcher, database, tracker, application))
+    }
+
+    /// Arguments of a MySQL server besides the harness's own.
+    pub(super) fn server_options(&self) -> Vec<String> {
+        let options = self.scenario.subject.server_options().into_iter();
+        options.map(|(name, value)| format!("--{name}={value}")).collect()
     }
 
     fn tracker(&self, database: &Database, run_directory: PathBuf, network: Network) -> Result<Tracker> {

@@ -3,6 +3,7 @@
 mod bad_input;
 mod containers;
 mod endings;
+mod evidence;
 mod file_systems;
 mod own;
 mod shipping;

@@ -1,6 +1,7 @@
 //! `report.md`: what a run found, for a repository or a page of documentation.
 
 mod evidence;
+mod kept;
 mod machine;
 mod reading;
 mod shipping;
