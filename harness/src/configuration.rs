@@ -9,6 +9,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Where they are beside a database, and where a strategy restores them to.
@@ -24,7 +25,7 @@ const MODE: u32 = 0o7777;
 pub type Listing = BTreeMap<PathBuf, Entry>;
 
 /// A file, a directory or a symbolic link.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     what: What,
     mode: u32,
@@ -32,7 +33,7 @@ pub struct Entry {
     group: u32,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum What {
     File { bytes: u64, digest: u64 },
     Directory,

@@ -17,7 +17,7 @@ use anyhow::Context;
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 use nix::unistd::geteuid;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::process::{Account, Group, Launcher, TICK};
@@ -26,7 +26,7 @@ use volume::{LVM, Noted, ZPOOL};
 pub use volume::{QUIET_LVM, Volume, VolumeSnapshot};
 
 /// Where the data of a trial lies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileSystem {
     /// On the file system of the working directory.

@@ -13,6 +13,7 @@ pub mod measure;
 pub mod mysql;
 pub mod plan;
 pub mod process;
+pub mod removal;
 pub mod run;
 pub mod scenario;
 pub mod strategy;

@@ -1,31 +1,32 @@
 //! One execution of a scenario: plan, preflight, trials, and results that are saved after each trial.
 
-use std::fs::File;
-use std::io::Write;
+mod archive;
+mod conditions;
+
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use jiff::Timestamp;
-use nix::fcntl::posix_fallocate;
-use reports::record::{Calibration, Results, Run, SCHEMA, Trial};
-use reports::render::markdown::markdown;
+use reports::record::{Calibration, Results};
 
 use crate::container::Network;
 use crate::dataset::cache::{self, CachedDataset, Maker};
 use crate::dataset::{self, DatasetSpec, own};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
-use crate::file_system;
 use crate::images::{self, Kind};
-use crate::measure::{calibration, host, storage};
+use crate::measure::{calibration, storage};
 use crate::plan::{Plan, TrialPlan};
 use crate::process::{Account, Cancel, Launcher};
+use crate::removal::{self, Leftover};
 use crate::scenario::{App, Engine, Scenario, ServerArguments};
 use crate::subject::{Server, ServerSetup, random_password};
-use crate::trial::{self, Images, Site, Source};
+use crate::trial::{self, Images, Keep, Keeper, Site, Source};
 use crate::verify::{ContentDigest, Database};
+use crate::wheel::{Fetch, Shelf};
 use crate::worker::Job;
-use crate::workspace::{STAGED, Workspace};
+use crate::workspace::{Swept, Workspace};
+use archive::Archive;
 
 /// What is to be run.
 pub struct Request {
@@ -37,6 +38,10 @@ pub struct Request {
     pub out: Option<PathBuf>,
     /// Go on with the run that `out` or `latest` holds: trials with a record are not repeated.
     pub resume: bool,
+    /// Which trials' evidence is kept.
+    pub keep: Keep,
+    /// At most this many bytes of it, of the whole run.
+    pub keep_bytes: u64,
     /// The command line that repeats this run.
     pub command: String,
     /// The version of this program.
@@ -50,69 +55,111 @@ pub const REPORT: &str = "report.md";
 /// The link to the newest results directory.
 pub const LATEST: &str = "latest";
 
-/// Runs a plan. Returns the results and the directory that holds them.
+/// A run that has come to its end.
+pub struct Finished {
+    /// What was measured.
+    pub results: Results,
+    /// The directory that holds it.
+    pub directory: PathBuf,
+    /// What its trials left that could not be removed.
+    pub leftovers: Vec<Leftover>,
+}
+
+/// Runs a plan.
 ///
 /// # Errors
 /// [`Error::Input`] and [`Error::Environment`] before anything has an effect; [`Error::Interrupted`] with
 /// everything measured so far saved; otherwise what went wrong in the harness.
-pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result<(Results, PathBuf)> {
+pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result<Finished> {
     let plan = &request.plan;
     let workspace = Workspace::open(&request.root)?;
-    let swept = workspace.sweep()?;
+    tell_swept(&workspace.sweep()?, observer);
+    plan.check_disk(workspace.root(), cached_bytes(plan, &workspace.cache()))?;
+    let mut archive = Archive::open(request, &workspace)?;
+    let work = workspace.work_directory(&plan.scenario.name)?;
+    let left = archive.left(plan);
+    let images = obtain_images(&left, &plan.scenario, &Launcher::new(work.path(), cancel), observer)?;
+    let launcher = Launcher::new(work.path(), cancel);
+    let shelf = Shelf {
+        directory: &workspace.cache(),
+        scenario: &plan.scenario.directory,
+        fetch: Fetch::Now { launcher: &launcher, observer },
+    };
+    let differences = conditions::program_differences(&archive.results, &left, &shelf)?;
+    archive.enter_found(conditions::found(&left, &plan.scenario, &images), differences)?;
+    let desk = Desk {
+        workspace: &workspace,
+        work: work.path(),
+        images: &images,
+        scenario: &plan.scenario,
+        keep: request.keep,
+        keep_bytes: request.keep_bytes,
+        cancel,
+        observer,
+    };
+    let mut sources = Vec::new();
+    let mut leftovers = Vec::new();
+    let done = plan.trials.len() - left.len();
+    if done > 0 {
+        observer(Event::Note(format!("{done} of {} trials have a record already", plan.trials.len())));
+    }
+    for (index, trial_plan) in left.iter().enumerate() {
+        cancel.check()?;
+        let (engine, spec) = (trial_plan.deployment.engine, &trial_plan.dataset);
+        if source_of(&sources, engine, spec).is_none() {
+            let (source, calibration) = desk.prepare(engine, spec)?;
+            archive.results.run.calibration.push(calibration);
+            sources.push((engine, spec.clone(), source));
+        }
+        let source = source_of(&sources, engine, spec).expect("it was prepared above");
+        observer(Event::TrialStarted {
+            number: done + index + 1,
+            of: plan.trials.len(),
+            id: &trial_plan.id,
+            seconds_left: left[index..].iter().map(|trial| trial.seconds(&plan.scenario)).sum(),
+        });
+        let directory = work.path().join(format!("trial-{}", index + 1));
+        let needed = needed(&left[index + 1..], &sources);
+        leftovers.extend(desk.conduct(trial_plan, source, &directory, needed, &mut archive)?);
+        observer(Event::TrialFinished(archive.results.trials.last().expect("one was added")));
+    }
+    Ok(Finished { results: archive.results, directory: archive.directory, leftovers })
+}
+
+type Sources = Vec<(Engine, DatasetSpec, Source)>;
+
+fn source_of<'a>(sources: &'a Sources, engine: Engine, spec: &DatasetSpec) -> Option<&'a Source> {
+    let found = sources.iter().find(|(on, known, _)| (*on, known) == (engine, spec));
+    found.map(|(_, _, source)| source)
+}
+
+/// Disk space for these trials, one after the other, and for the datasets that are not there yet.
+fn needed(trials: &[&TrialPlan], sources: &Sources) -> u64 {
+    let mut datasets: Vec<(Engine, &DatasetSpec, u64)> = Vec::new();
+    for trial in trials {
+        let (engine, spec) = (trial.deployment.engine, &trial.dataset);
+        let is_counted = datasets.iter().any(|(on, known, _)| (*on, *known) == (engine, spec));
+        if !is_counted && source_of(sources, engine, spec).is_none() {
+            datasets.push((engine, spec, trial.dataset_bytes));
+        }
+    }
+    let datasets: u64 = datasets.iter().map(|(_, _, bytes)| bytes).sum();
+    datasets + trials.iter().map(|trial| trial.disk_bytes()).max().unwrap_or(0)
+}
+
+/// Says what was found of earlier runs, and what of it stays.
+fn tell_swept(swept: &Swept, observer: Observer<'_>) {
     if swept.runs > 0 {
         observer(Event::Note(format!(
             "cleaned what {} killed run(s) had left: {} process(es), {} container(s), {} file system(s), files",
             swept.runs, swept.processes, swept.containers, swept.file_systems
         )));
     }
-    plan.check_disk(workspace.root(), cached_bytes(plan, &workspace.cache()))?;
-    let mut archive = Archive::open(request, &workspace)?;
-    let work = workspace.work_directory(&plan.scenario.name)?;
-    let left = archive.left(plan);
-    let images = obtain_images(&left, &plan.scenario, &Launcher::new(work.path(), cancel), observer)?;
-    let mut sources: Vec<(Engine, DatasetSpec, Source)> = Vec::new();
-    if left.len() < plan.trials.len() {
-        let done = plan.trials.len() - left.len();
-        observer(Event::Note(format!("{done} of {} trials have a record already", plan.trials.len())));
+    if let [first, others @ ..] = swept.leftovers.as_slice() {
+        let more =
+            if others.is_empty() { String::new() } else { format!(" ({} more: see 'clean')", others.len()) };
+        observer(Event::Note(format!("{first}{more}; this run goes on beside it")));
     }
-    for (index, trial_plan) in left.iter().enumerate() {
-        cancel.check()?;
-        let (engine, spec) = (trial_plan.deployment.engine, &trial_plan.dataset);
-        if !sources.iter().any(|(on, known, _)| (*on, known) == (engine, spec)) {
-            let scenario = &plan.scenario;
-            let desk = Desk {
-                workspace: &workspace,
-                work: work.path(),
-                images: &images,
-                scenario,
-                cancel,
-                observer,
-            };
-            let (source, calibration) = desk.prepare(engine, spec)?;
-            archive.results.run.calibration.push(calibration);
-            sources.push((engine, spec.clone(), source));
-        }
-        let source = sources.iter().find(|(on, known, _)| (*on, known) == (engine, spec));
-        let source = &source.expect("it was prepared above").2;
-        observer(Event::TrialStarted {
-            number: plan.trials.len() - left.len() + index + 1,
-            of: plan.trials.len(),
-            id: &trial_plan.id,
-            seconds_left: left[index..].iter().map(|trial| trial.seconds(&plan.scenario)).sum(),
-        });
-        archive.keep_room()?;
-        let directory = work.path().join(format!("trial-{}", index + 1));
-        std::fs::create_dir(&directory).context("cannot create the directory of a trial")?;
-        let cache = &workspace.cache();
-        let site = Site { source, images: &images, directory: &directory, cache, cancel, observer };
-        let trial = trial::run(trial_plan, &plan.scenario, &site)?;
-        // What could not be unmounted or removed at once must not be lost with the directory that tells of it.
-        file_system::sweep(&directory)?;
-        std::fs::remove_dir_all(&directory).context("cannot remove the directory of a trial")?;
-        archive.add(trial)?;
-        observer(Event::TrialFinished(archive.results.trials.last().expect("one was added")));
-    }
-    Ok((archive.results, archive.directory))
 }
 
 /// Bytes of the plan's datasets that are in the cache already. Those of MySQL are not looked for: which server they
@@ -156,17 +203,65 @@ fn obtain_images(
     Ok(images)
 }
 
-/// What datasets are prepared with.
+/// What datasets are prepared with, and trials conducted.
 struct Desk<'a> {
     workspace: &'a Workspace,
     work: &'a Path,
     images: &'a Images,
     scenario: &'a Scenario,
+    keep: Keep,
+    keep_bytes: u64,
     cancel: &'a Cancel,
     observer: Observer<'a>,
 }
 
 impl Desk<'_> {
+    /// Runs a trial in a directory of its own, saves its record, keeps what is to be kept, and removes the rest. What
+    /// stays of it. `needed` is the disk space that later trials need.
+    fn conduct(
+        &self,
+        plan: &TrialPlan,
+        source: &Source,
+        directory: &Path,
+        needed: u64,
+        archive: &mut Archive,
+    ) -> Result<Option<Leftover>> {
+        archive.keep_room()?;
+        std::fs::create_dir(directory).context("cannot create the directory of a trial")?;
+        let Desk { images, keep, cancel, observer, .. } = *self;
+        let cache = &self.workspace.cache();
+        let site = Site { source, images, directory, cache, keep, cancel, observer };
+        let mut concluded = trial::run(plan, self.scenario, &site)?;
+        // Before anything is moved or removed: nothing that a trial leaves behind can cost its record.
+        archive.add(concluded.record.clone())?;
+        let kept = concluded.keep(&Keeper {
+            directory: &archive.directory,
+            bytes_left: self.room(directory, needed, archive),
+        });
+        drop(concluded);
+        let leftover = removal::remove(directory).err();
+        archive.note(kept, leftover.as_ref().map(|leftover| leftover.below(directory)))?;
+        leftover.iter().for_each(|leftover| observer(Event::Note(leftover.to_string())));
+        Ok(leftover)
+    }
+
+    /// Bytes that may be kept of the trial in this directory: what the run has not kept yet, and at most what leaves
+    /// later trials the space that they need.
+    fn room(&self, directory: &Path, needed: u64, archive: &Archive) -> u64 {
+        let kept = archive.results.trials.iter().filter_map(|trial| trial.kept.as_ref());
+        let budget = self.keep_bytes.saturating_sub(kept.map(|kept| kept.bytes).sum());
+        let free = |path: &Path| storage::free_bytes(path).unwrap_or(0);
+        let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).ok();
+        let disk = if device(directory) == device(&archive.directory) {
+            // What is not kept is free in a moment.
+            let own = storage::allocated_bytes(directory).unwrap_or(0);
+            (free(directory) + own).saturating_sub(needed)
+        } else {
+            free(&archive.directory)
+        };
+        budget.min(disk)
+    }
+
     /// Gets a dataset, and measures what the machine can do with it.
     fn prepare(&self, engine: Engine, spec: &DatasetSpec) -> Result<(Source, Calibration)> {
         let source = match (engine, &self.scenario.database) {
@@ -258,156 +353,5 @@ impl Desk<'_> {
             rows: cached.rows,
             content: cached.content,
         })
-    }
-}
-
-/// The results of a run and where they are kept.
-struct Archive {
-    directory: PathBuf,
-    results: Results,
-    /// Room on the disk for what the next trial adds, whatever that leaves of it. It has no name, so that nothing of it
-    /// stays.
-    reserve: Option<File>,
-}
-
-/// A record of a trial of an hour, and its part of the report.
-const RECORD_BYTES_MAX: u64 = 4 << 20;
-
-impl Archive {
-    fn open(request: &Request, workspace: &Workspace) -> Result<Archive> {
-        if request.resume {
-            return Archive::resume(request, workspace);
-        }
-        let started_at = Timestamp::now();
-        let plan = &request.plan;
-        let mut id = format!("{}-{}", plan.scenario.name, started_at.strftime("%Y%m%dT%H%M%SZ"));
-        while request.out.is_none() && workspace.root().join(&id).exists() {
-            id.push('+');
-        }
-        let directory = request.out.clone().unwrap_or_else(|| workspace.root().join(&id));
-        let refused = |error: std::io::Error| {
-            Error::Input(format!(
-                "cannot write results to {}: {error}; choose another with --out",
-                directory.display()
-            ))
-        };
-        std::fs::create_dir_all(&directory).map_err(refused)?;
-        tempfile::tempfile_in(&directory).map_err(refused)?;
-        if directory.join(RESULTS).exists() {
-            return Err(Error::Input(format!(
-                "{} holds results already: choose another --out, or go on with that run with --resume",
-                directory.display()
-            )));
-        }
-        let run = Run {
-            id,
-            scenario: plan.scenario.name.clone(),
-            description: plan.scenario.description.clone(),
-            command: request.command.clone(),
-            planned_trials: plan.trials.len() as u32,
-            started_at,
-            seed: plan.scenario.seed,
-            harness_version: request.harness_version.clone(),
-            host: host::describe(workspace.root()),
-            calibration: Vec::new(),
-        };
-        let results = Results { schema: SCHEMA.into(), run, trials: Vec::new() };
-        let mut archive = Archive { directory, results, reserve: None };
-        archive.save()?;
-        archive.link(workspace)?;
-        Ok(archive)
-    }
-
-    fn resume(request: &Request, workspace: &Workspace) -> Result<Archive> {
-        let directory = request.out.clone().unwrap_or_else(|| workspace.root().join(LATEST));
-        let directory = directory.canonicalize().map_err(|error| {
-            Error::Input(format!("there is no run to resume in {}: {error}", directory.display()))
-        })?;
-        let mut results =
-            Results::load(&directory.join(RESULTS)).map_err(|error| Error::Input(error.to_string()))?;
-        let (plan, run) = (&request.plan, &results.run);
-        let same = run.scenario == plan.scenario.name
-            && run.seed == plan.scenario.seed
-            && results.trials.iter().all(|trial| plan.trials.iter().any(|planned| planned.id == trial.id));
-        if !same {
-            return Err(Error::Input(format!(
-                "{} holds a run of another plan (scenario '{}', seed {}): resume with the same scenario and flags, as \
-                 in '{}'",
-                directory.display(),
-                run.scenario,
-                run.seed,
-                run.command
-            )));
-        }
-        results.run.planned_trials = plan.trials.len() as u32;
-        results.run.command.clone_from(&request.command);
-        Ok(Archive { directory, results, reserve: None })
-    }
-
-    /// Takes the disk space that saving after the next trial needs: what there is now, written once more, and a record.
-    fn keep_room(&mut self) -> Result<()> {
-        let saved = [RESULTS, REPORT].map(|name| storage::bytes(&self.directory.join(name)));
-        let bytes = saved.iter().sum::<u64>() + RECORD_BYTES_MAX;
-        let room = tempfile::tempfile_in(&self.directory)
-            .and_then(|file| Ok(posix_fallocate(&file, 0, bytes as i64).map(|()| file)?));
-        let place = || format!("cannot keep room for results in {}", self.directory.display());
-        self.reserve = Some(room.with_context(place)?);
-        Ok(())
-    }
-
-    /// The planned trials without a record.
-    fn left<'a>(&self, plan: &'a Plan) -> Vec<&'a TrialPlan> {
-        let done = |planned: &&TrialPlan| self.results.trials.iter().any(|trial| trial.id == planned.id);
-        plan.trials.iter().filter(|planned| !done(planned)).collect()
-    }
-
-    fn add(&mut self, trial: Trial) -> Result<()> {
-        let copy_seconds = trial.backup.as_ref().and_then(|backup| backup.copy_seconds);
-        let run = &mut self.results.run;
-        // What was copied to another file system says nothing about the disk.
-        let copy_seconds =
-            copy_seconds.filter(|_| trial.file_system.as_deref().is_none_or(|on| on == run.host.filesystem));
-        let calibration =
-            run.calibration.iter_mut().rfind(|entry| entry.dataset_bytes == trial.dataset.bytes);
-        if let Some((calibration, seconds)) = calibration.zip(copy_seconds) {
-            calibration.copy_seconds.push(seconds);
-        }
-        self.results.trials.push(trial);
-        self.save()
-    }
-
-    fn save(&mut self) -> Result<()> {
-        self.reserve = None;
-        let json = serde_json::to_vec_pretty(&self.results).context("results are plain data")?;
-        self.write(RESULTS, &json)?;
-        self.write(REPORT, markdown(&self.results).as_bytes())
-    }
-
-    /// Replaces a file as a whole: a reader, or a kill, meets the old one or the new one.
-    fn write(&self, name: &str, content: &[u8]) -> Result<()> {
-        let path = self.directory.join(name);
-        let staged = self.directory.join(format!("{STAGED}{name}"));
-        let save = || -> std::io::Result<()> {
-            let mut file = File::create(&staged)?;
-            file.write_all(content)?;
-            file.sync_all()?;
-            std::fs::rename(&staged, &path)
-        };
-        save().with_context(|| format!("cannot save {}", path.display()))?;
-        Ok(())
-    }
-
-    /// Points `latest` here.
-    fn link(&self, workspace: &Workspace) -> Result<()> {
-        let link = workspace.root().join(LATEST);
-        let target = self.directory.canonicalize().context("cannot resolve the results directory")?;
-        let target = target.strip_prefix(workspace.root()).unwrap_or(&target);
-        let staged = workspace.root().join(format!("{STAGED}{LATEST}-{}", std::process::id()));
-        let make = || -> std::io::Result<()> {
-            std::os::unix::fs::symlink(target, &staged)?;
-            std::fs::rename(&staged, &link)
-        };
-        make().with_context(|| format!("cannot point {} at the results", link.display()))?;
-        Ok(())
     }
 }

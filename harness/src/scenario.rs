@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use bytesize::ByteSize;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, unknown};
 use crate::file_system::FileSystem;
@@ -25,7 +25,7 @@ pub use server_options::{OptionValue, ServerArguments};
 pub use variant::{Form, Variant};
 
 /// A scenario file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// The file's name without its ending.
@@ -60,7 +60,7 @@ pub struct Scenario {
 }
 
 /// The system under test.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SubjectSection {
     /// Database engines: one set of trials each.
@@ -144,7 +144,7 @@ impl SubjectSection {
 }
 
 /// Images to use instead of the default ones.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImagesSection {
     /// The MySQL server.
@@ -154,7 +154,7 @@ pub struct ImagesSection {
 }
 
 /// A database engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Engine {
     /// SQLite.
@@ -177,7 +177,7 @@ impl Engine {
 }
 
 /// What writes to the database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum App {
     /// The harness's own writer process.
@@ -197,7 +197,7 @@ impl App {
 }
 
 /// The page cache when the backup begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cache {
     /// The database was put out of it.
@@ -218,7 +218,7 @@ impl Cache {
 }
 
 /// The databases.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetSection {
     /// Name in the registry of profiles.
@@ -229,7 +229,7 @@ pub struct DatasetSection {
 }
 
 /// The concurrent writes.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkloadSection {
     /// Writes a second over all writers, or "closed": one set of trials each.
@@ -255,7 +255,7 @@ pub struct WorkloadSection {
 }
 
 /// Times and limits of a trial.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrialSection {
     /// Length of the reference window.

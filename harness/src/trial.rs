@@ -2,8 +2,12 @@
 
 mod blame;
 mod challenge;
+mod drill;
 mod equipment;
+pub mod evidence;
 mod examine;
+pub mod judge;
+mod keep;
 mod live_restores;
 mod record;
 mod stage;
@@ -14,32 +18,30 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use reports::record::Trial;
 
-use crate::configuration::{self, Listing};
+use crate::configuration;
 use crate::error::{Error, Result};
 use crate::event::Observer;
-use crate::file_system::Mounted;
 use crate::images::{Image, Kind};
 use crate::measure::clock::{now_ns, seconds_between};
 use crate::measure::impact::Span;
-use crate::measure::log_watch::{self, LogEvents};
-use crate::measure::sampler::{self, Board, Sampled};
+use crate::measure::log_watch;
+use crate::measure::sampler;
 use crate::measure::{calibration, extents, storage};
-use crate::mysql::Secret;
 use crate::plan::{self, TrialPlan};
-use crate::process::{Account, Cancel, Counters, Launcher, kill_marked};
+use crate::process::{Account, Cancel};
+use crate::removal;
 use crate::scenario::Scenario;
 use crate::strategy::convergence::Limits;
 use crate::strategy::halt::Halt;
-use crate::strategy::tool::Program;
 use crate::strategy::watch::Watch;
-use crate::strategy::{self, Moments, RestoreContext, Shipper, Strategy};
+use crate::strategy::{self, Moments, RestoreContext};
 use crate::subject::{Subject, random_password};
-use crate::verify::{self, ContentDigest};
+use crate::verify::ContentDigest;
 use crate::workload::application::Task;
 use crate::workload::sqlite::JournalMode;
-use live_restores::LiveRestore;
+use drill::{BackupOutcome, Drill, RestoreOutcome};
+pub use keep::{Concluded, Keep, Keeper};
 
 /// A dataset that is ready for trials, on one engine.
 pub struct Source {
@@ -74,6 +76,8 @@ pub struct Site<'a> {
     pub directory: &'a Path,
     /// The cache of the workspace, on the same file system.
     pub cache: &'a Path,
+    /// Whether it is kept.
+    pub keep: Keep,
     /// The user's wish to stop.
     pub cancel: &'a Cancel,
     /// Who is told what happens.
@@ -100,150 +104,33 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// 9. verify: integrity, content, and the ledger;
 /// 10. record: everything above.
 ///
-/// A backup that does not succeed ends the trial with what was measured so far, and so does what the machine refuses.
+/// A backup that does not succeed ends the trial with what was measured so far, and so does what the machine refuses. What
+/// is left of it in its directory can still be kept when it is over.
 ///
 /// # Errors
 /// What ends the run, as [`blame`] decides: never what the strategy did, or what the machine refused to this trial.
-pub fn run(plan: &TrialPlan, scenario: &Scenario, site: &Site<'_>) -> Result<Trial> {
+pub fn run<'a>(plan: &'a TrialPlan, scenario: &'a Scenario, site: &'a Site<'a>) -> Result<Concluded<'a>> {
     let strategy = strategy::named(plan.strategy)?;
     let mut drill = Drill::new(plan, scenario, site, strategy, random_password()?);
     match drill.missing() {
         Ok(None) => {}
-        Ok(Some(missing)) => return Ok(drill.unavailable(&missing)),
-        Err(error) => return drill.proved_nothing(error),
+        Ok(Some(missing)) => return Ok(Concluded { record: drill.unavailable(&missing), drill: None }),
+        Err(error) => return Ok(Concluded { record: drill.proved_nothing(error)?, drill: None }),
     }
     let (board, sampled) = (drill.board.clone(), drill.sampled());
-    sampler::beside(&sampled, &board, site.observer, || {
+    let record = sampler::beside(&sampled, &board, site.observer, || {
         let mut live = None;
         if let Err(error) = drill.perform(&mut live) {
             drill.obstacle = Some(blame::obstacle(&drill.phase(), error)?);
             drill.end(live.as_mut());
         }
-        drill.record(live.as_ref().map_or(&[], Subject::outages)).or_else(|error| drill.proved_nothing(error))
-    })
+        let outages = live.as_ref().map_or(&[][..], Subject::outages);
+        drill.record(outages).or_else(|error| drill.proved_nothing(error))
+    })?;
+    Ok(Concluded { record, drill: Some(drill) })
 }
 
-/// A trial in progress: what is known so far.
-struct Drill<'a> {
-    plan: &'a TrialPlan,
-    scenario: &'a Scenario,
-    site: &'a Site<'a>,
-    strategy: &'static dyn Strategy,
-    /// Of every database server of the trial.
-    password: Secret,
-    launcher: Launcher,
-    board: std::sync::Arc<Board>,
-    copy_seconds: Option<f64>,
-    cached_share: Option<f64>,
-    /// Extents of the live database, where the scenario asks for a number of them.
-    extents: Option<u64>,
-    epoch_ns: u64,
-    reference: Span,
-    /// The phase in which the application ended by itself, and what is known about that.
-    died: Option<String>,
-    /// What ended the trial early that is no strategy's fault.
-    obstacle: Option<String>,
-    /// The strategy's program, where its settings name one.
-    program: Option<Program>,
-    /// The configuration files as they were, where the strategy takes them along.
-    configuration: Option<Listing>,
-    shipper: Option<Box<dyn Shipper>>,
-    shipping_cpu_share: Option<f64>,
-    backup: Option<BackupOutcome>,
-    live_restores: Vec<LiveRestore>,
-    disaster_ns: u64,
-    restore: Option<RestoreOutcome>,
-    /// Acknowledged writes that the application itself had never written; unknown where nobody looked.
-    never_written: Option<Vec<(u32, u64)>>,
-    verified: Option<verify::Report>,
-    /// What the verifier could not do, when it crashed.
-    verifier_error: Option<String>,
-    harness_before: Counters,
-    /// Unmounted last, when nobody uses it any more.
-    file_system: Option<Mounted>,
-}
-
-impl Drop for Drill<'_> {
-    fn drop(&mut self) {
-        // What a command has put into the background neither keeps a file system from being unmounted nor disturbs the
-        // next trial.
-        kill_marked(self.site.directory);
-    }
-}
-
-struct BackupOutcome {
-    span: Span,
-    /// When the artifact was durable.
-    durable_ns: Option<u64>,
-    halt: Option<Halt>,
-    watch: Watch,
-    artifact_bytes: Option<u64>,
-    /// When the artifact was made; `None` where there is none.
-    copying: Option<Span>,
-    /// What happened to the log meanwhile; `None` where there is no log that could be watched.
-    log_events: Option<LogEvents>,
-}
-
-struct RestoreOutcome {
-    seconds: f64,
-    halt: Option<Halt>,
-    /// What the strategy's commands printed last.
-    output: String,
-    /// How it served, once it was asked to.
-    served: Option<Result<f64, String>>,
-}
-
-impl<'a> Drill<'a> {
-    fn new(
-        plan: &'a TrialPlan,
-        scenario: &'a Scenario,
-        site: &'a Site<'a>,
-        strategy: &'static dyn Strategy,
-        password: Secret,
-    ) -> Drill<'a> {
-        let board = std::sync::Arc::new(Board::start());
-        board.enter("provision");
-        Drill {
-            plan,
-            scenario,
-            site,
-            strategy,
-            password,
-            launcher: Launcher::new(site.directory, site.cancel),
-            board,
-            copy_seconds: None,
-            cached_share: None,
-            extents: None,
-            epoch_ns: 0,
-            reference: Span { from_ns: 0, to_ns: 0 },
-            died: None,
-            obstacle: None,
-            program: None,
-            configuration: None,
-            shipper: None,
-            shipping_cpu_share: None,
-            backup: None,
-            live_restores: Vec::new(),
-            disaster_ns: 0,
-            restore: None,
-            never_written: None,
-            verified: None,
-            verifier_error: None,
-            harness_before: own_counters(),
-            file_system: None,
-        }
-    }
-
-    fn sampled(&self) -> Sampled {
-        Sampled {
-            launcher: self.launcher.clone(),
-            database: stage::data(self.plan.deployment.engine, &self.place("live")),
-            ledger_directory: self.ledger(),
-            writers: self.plan.model.writers,
-            destination: self.place("artifact"),
-        }
-    }
-
+impl Drill<'_> {
     /// The phases of a trial, as far as each makes the next possible.
     fn perform(&mut self, live: &mut Option<Subject>) -> Result<()> {
         let subject = live.insert(self.stage("live")?);
@@ -259,6 +146,7 @@ impl<'a> Drill<'a> {
                 self.serve(&mut restored)?;
                 self.verify(&mut restored)?;
             }
+            self.leave(restored);
         }
         Ok(())
     }
@@ -383,7 +271,8 @@ impl<'a> Drill<'a> {
     }
 
     fn disaster(&mut self, subject: &mut Subject) -> Result<()> {
-        std::fs::remove_dir_all(self.place("scratch")).context("cannot remove the scratch directory")?;
+        // What stays of it is told when the directory of the trial is removed.
+        let _ = removal::remove(&self.place("scratch"));
         if let Some((ended, backup)) =
             self.shipper.as_ref().and_then(|shipper| shipper.ended()).zip(self.backup.as_mut())
         {
@@ -408,14 +297,10 @@ impl<'a> Drill<'a> {
             // What ships goes on after the backup.
             backup.artifact_bytes = Some(self.strategy.artifact_bytes(&artifact));
         }
+        // A command of the user's own may have locked the directory, and a restore could read from it.
         std::fs::rename(self.place("live"), self.place("lost"))
-            .context("cannot take the data directory away")?;
+            .context("the live data directory cannot be taken away")?;
         Ok(())
-    }
-
-    fn moments(&self) -> Moments {
-        let backup = self.backup.as_ref().expect("only what was backed up is restored");
-        Moments { backup_began_ns: backup.span.from_ns, disaster_ns: self.disaster_ns }
     }
 
     /// True when there is something to serve.
@@ -477,18 +362,6 @@ impl<'a> Drill<'a> {
         Ok(())
     }
 
-    /// Notes the phase when the application has ended by itself: such a trial proves nothing.
-    fn note_life(&mut self, subject: &Subject) {
-        if self.died.is_none() && !subject.is_running() {
-            let how = subject.ended().map_or(String::new(), |how| format!(": {how}"));
-            self.died = Some(format!("'{}'{how}", self.phase()));
-        }
-    }
-
-    fn phase(&self) -> String {
-        self.board.phases().last().map_or(String::new(), |start| start.phase.clone())
-    }
-
     /// Ends everything, where the disaster has not come to it.
     fn end(&mut self, live: Option<&mut Subject>) {
         if self.disaster_ns > 0 {
@@ -500,8 +373,4 @@ impl<'a> Drill<'a> {
         live.map(Subject::kill);
         self.shipper = None;
     }
-}
-
-fn own_counters() -> Counters {
-    Counters::of(std::process::id() as i32).unwrap_or_default()
 }

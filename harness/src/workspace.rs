@@ -11,16 +11,17 @@ use anyhow::Context;
 use crate::container;
 use crate::error::{Error, Result};
 use crate::file_system;
-use crate::measure::storage::bytes;
+use crate::measure::storage::{allocated_bytes, bytes};
 use crate::process::kill_marked;
+use crate::removal::{self, Leftover};
 
 /// The directory of all that Backup Drill keeps.
 pub struct Workspace {
     root: PathBuf,
 }
 
-/// What a sweep removed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What a sweep removed, and what it could not remove.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Directories of killed runs.
     pub runs: usize,
@@ -30,6 +31,8 @@ pub struct Swept {
     pub containers: usize,
     /// File systems that they had left mounted.
     pub file_systems: usize,
+    /// What stays of runs that have ended. It is no obstacle to later runs, and the next sweep tries again.
+    pub leftovers: Vec<Leftover>,
 }
 
 /// The working directory of a run: removed with everything in it when dropped.
@@ -69,10 +72,11 @@ impl Workspace {
         self.root.join(CACHE)
     }
 
-    /// Removes what killed runs left: first what uses files, then mounts, then directories.
+    /// Removes what killed runs left: first what uses files, then mounts, then directories. What cannot be removed is
+    /// told and no error: a run works in a directory of its own.
     ///
     /// # Errors
-    /// When a leftover cannot be removed.
+    /// When the workspace cannot be read.
     pub fn sweep(&self) -> Result<Swept> {
         let _guard = self.guard()?;
         let mut swept = Swept::default();
@@ -87,17 +91,16 @@ impl Workspace {
             let directory = path.with_extension("");
             swept.processes += kill_marked(&directory);
             swept.containers += container::sweep(&directory);
-            swept.file_systems += file_system::sweep(&directory)?;
-            remove(&directory)?;
-            match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(Error::Environment(format!("cannot remove {}: {error}", path.display())));
-                }
-                _ => swept.runs += 1,
+            // What cannot be unmounted is told by the removal.
+            swept.file_systems += file_system::sweep(&directory).unwrap_or(0);
+            // Its lock stays with a directory that stays, so that the next sweep finds it.
+            match removal::remove(&directory).and_then(|()| removal::remove_file(&path)) {
+                Ok(()) => swept.runs += 1,
+                Err(leftover) => swept.leftovers.push(leftover),
             }
         }
         if alone {
-            self.remove_staged()?;
+            swept.leftovers.extend(self.remove_staged());
         }
         Ok(swept)
     }
@@ -108,7 +111,11 @@ impl Workspace {
     /// When it cannot be made.
     pub fn work_directory(&self, name: &str) -> Result<WorkDirectory> {
         let _guard = self.guard()?;
-        let name = format!("{name}-{}", std::process::id());
+        let mut name = format!("{name}-{}", std::process::id());
+        // The number of a process comes again, and what an earlier one left may still be there.
+        while self.work().join(&name).exists() {
+            name.push('+');
+        }
         let lock_path = self.work().join(format!("{name}.lock"));
         let lock = File::create(&lock_path).context("cannot create a lock")?;
         lock.lock().context("cannot lock the working directory")?;
@@ -128,15 +135,41 @@ impl Workspace {
     /// When one cannot be removed.
     pub fn clear_cache(&self) -> Result<()> {
         let _guard = self.guard()?;
+        self.require_quiet("datasets")?;
+        removal::remove(&self.cache()).map_err(|leftover| Error::Environment(leftover.to_string()))?;
+        std::fs::create_dir(self.cache()).context("cannot create the cache again")?;
+        Ok(())
+    }
+
+    /// Bytes of the evidence that runs below this directory have kept.
+    pub fn kept_bytes(&self) -> u64 {
+        self.kept().iter().filter_map(|kept| allocated_bytes(kept).ok()).sum()
+    }
+
+    /// Removes the evidence that runs below this directory have kept. What stays of it.
+    ///
+    /// # Errors
+    /// [`Error::Input`] while a run may add to it.
+    pub fn clear_kept(&self) -> Result<Vec<Leftover>> {
+        let _guard = self.guard()?;
+        self.require_quiet("evidence")?;
+        Ok(self.kept().iter().filter_map(|kept| removal::remove(kept).err()).collect())
+    }
+
+    fn kept(&self) -> Vec<PathBuf> {
+        let runs = std::fs::read_dir(&self.root).into_iter().flatten().flatten().map(|entry| entry.path());
+        let runs = runs.filter(|run| !run.is_symlink());
+        runs.map(|run| run.join(KEPT)).filter(|kept| kept.is_dir()).collect()
+    }
+
+    fn require_quiet(&self, what: &str) -> Result<()> {
         let is_live = |path: PathBuf| File::open(path).is_ok_and(|lock| lock.try_lock().is_err());
         if self.locks()?.into_iter().any(is_live) {
             let root = self.root.display();
             return Err(Error::Input(format!(
-                "a run is using {root}: wait for its end, then remove its datasets"
+                "a run is using {root}: wait for its end, then remove its {what}"
             )));
         }
-        remove(&self.cache())?;
-        std::fs::create_dir(self.cache()).context("cannot create the cache again")?;
         Ok(())
     }
 
@@ -150,18 +183,16 @@ impl Workspace {
         Ok(paths.filter(is_lock).collect())
     }
 
-    /// Removes results that a killed run had written and not yet put in place.
-    fn remove_staged(&self) -> Result<()> {
+    /// Removes results that a killed run had written and not yet put in place. What stays of them.
+    fn remove_staged(&self) -> Vec<Leftover> {
         let is_staged =
             |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(STAGED));
         let below = |directory: &Path| std::fs::read_dir(directory).into_iter().flatten().flatten();
         let places: Vec<PathBuf> = below(&self.root).map(|entry| entry.path()).collect();
         let inside = places.iter().filter(|path| path.is_dir() && !path.is_symlink());
         let inside: Vec<PathBuf> = inside.flat_map(|place| below(place).map(|entry| entry.path())).collect();
-        for path in places.into_iter().chain(inside).filter(is_staged) {
-            std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-        }
-        Ok(())
+        let staged = places.into_iter().chain(inside).filter(is_staged);
+        staged.filter_map(|path| removal::remove_file(&path).err()).collect()
     }
 
     fn work(&self) -> PathBuf {
@@ -179,18 +210,11 @@ impl Workspace {
 
 /// The name of the directory of generated datasets and fetched programs.
 pub const CACHE: &str = "cache";
+/// The directory of kept evidence, in that of a run.
+pub const KEPT: &str = "kept";
 const GUARD: &str = "guard";
 /// What is written under a name that begins so is renamed once it is complete.
 pub const STAGED: &str = ".staged-";
-
-fn remove(directory: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::Environment(format!("cannot remove {}: {error}", directory.display())))
-        }
-        _ => Ok(()),
-    }
-}
 
 impl WorkDirectory {
     /// Where it is.
@@ -204,9 +228,7 @@ impl Drop for WorkDirectory {
         kill_marked(&self.path);
         container::sweep(&self.path);
         // What cannot be removed now is found by the next start, as long as its lock file is there.
-        if file_system::sweep(&self.path).is_ok() && std::fs::remove_dir_all(&self.path).is_ok() {
-            let _ = std::fs::remove_file(&self.lock_path);
-        }
+        let _ = removal::remove(&self.path).and_then(|()| removal::remove_file(&self.lock_path));
         let _ = self.lock.unlock();
     }
 }
@@ -238,5 +260,31 @@ mod tests {
         assert_eq!(std::fs::read_dir(&results).unwrap().count(), 0);
         workspace.clear_cache().unwrap();
         assert!(!path.exists() && std::fs::read_dir(workspace.work()).unwrap().count() == 1);
+    }
+    #[test]
+    fn what_cannot_be_removed_is_told_each_time_and_is_no_obstacle() {
+        // Beside the build, because a file system in memory has no flags.
+        let root = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let workspace = Workspace::open(root.path()).unwrap();
+        let name = format!("run-{}", std::process::id());
+        let directory = workspace.work().join(&name);
+        let locked = directory.join("copy.db");
+        std::fs::create_dir(&directory).unwrap();
+        std::fs::write(&locked, "locked").unwrap();
+        std::fs::write(workspace.work().join(format!("{name}.lock")), "").unwrap();
+        let chattr = |flag: &str| std::process::Command::new("chattr").arg(flag).arg(&locked).status();
+        if !chattr("+i").is_ok_and(|status| status.success()) {
+            return;
+        }
+        let swept: Vec<Swept> = (0..2).map(|_| workspace.sweep().unwrap()).collect();
+        let beside = workspace.work_directory("run").map(|work| work.path().to_owned());
+        assert!(chattr("-i").unwrap().success());
+        for swept in swept {
+            assert_eq!((swept.runs, swept.leftovers.len()), (0, 1));
+            assert_eq!(swept.leftovers[0].path, locked);
+        }
+        assert_ne!(beside.unwrap(), directory, "a run has a directory of its own");
+        assert_eq!(workspace.sweep().unwrap(), Swept { runs: 1, ..Swept::default() });
+        assert!(!directory.exists());
     }
 }

@@ -77,6 +77,12 @@ fn trial() -> impl Strategy<Value = Trial> {
             staleness_at_completion_seconds: lost_seconds,
         });
         trial.resources.strategy.memory_bytes_max = memory;
+        trial.leftover = trial.fault.clone();
+        trial.kept = memory.map(|bytes| Kept {
+            path: trial.fault.clone(),
+            bytes,
+            left_out: trial.fault.iter().cloned().collect(),
+        });
         trial
     })
 }

@@ -36,6 +36,7 @@ pub fn results(trials: Vec<Trial>) -> Results {
                 fsync_ms: 1.5,
                 hash_bytes_per_second: 12e9,
             }],
+            conditions: BTreeMap::new(),
         },
         trials,
     }
@@ -204,6 +205,8 @@ fn restorable(strategy: &str) -> Trial {
             ..Resources::default()
         },
         samples: Vec::new(),
+        kept: None,
+        leftover: None,
     }
 }
 

@@ -49,6 +49,10 @@ pub struct Run {
     pub host: Host,
     /// What this machine can do at best, measured in this run: one entry a dataset.
     pub calibration: Vec<Calibration>,
+    /// What all trials depend on besides the machine and what each record names: the scenario's values by their place in
+    /// it, and the build of the harness. A run is only gone on with under the same; empty in older results.
+    #[serde(default)]
+    pub conditions: BTreeMap<String, serde_json::Value>,
 }
 
 /// The machine that a run was made on.
@@ -145,6 +149,25 @@ pub struct Trial {
     pub resources: Resources,
     /// One sample a second.
     pub samples: Vec<Sample>,
+    /// What was kept of the trial, so that its verdict can be disputed; null where nothing had to be kept.
+    #[serde(default)]
+    pub kept: Option<Kept>,
+    /// What the trial left on the machine that could not be removed, as a path in its directory, and why; null when
+    /// nothing stays.
+    #[serde(default)]
+    pub leftover: Option<String>,
+}
+
+/// What was kept of a trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Kept {
+    /// Its directory, as a path from that of `results.json`; null when nothing was kept.
+    pub path: Option<String>,
+    /// Bytes that it takes on the disk.
+    pub bytes: u64,
+    /// What was not kept, and why: one entry a part.
+    #[serde(default)]
+    pub left_out: Vec<String>,
 }
 
 /// What a trial came to, from best to worst: the worst verdict of a set is the set's verdict.

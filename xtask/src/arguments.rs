@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use harness::error::Error;
 use harness::file_system::FileSystem;
 use harness::images::Kind;
@@ -40,6 +40,8 @@ pub enum Command {
     Generate(Generate),
     /// Render report.md again from a results.json
     Report(Report),
+    /// Verify kept evidence again with this version's verifier, on a copy
+    Judge(Judge),
     /// Get what the checks and tests of this repository need: packages and images
     Setup(Scope),
     /// Run all checks and tests of this repository
@@ -114,14 +116,48 @@ pub struct Run {
     /// Go on with the run in --out, or the newest one: trials with a record are not repeated
     #[arg(long)]
     pub resume: bool,
+    /// Keep the evidence (ledger, artifact, restored data, logs) of these trials in the directory of the run
+    #[arg(long, value_enum, default_value_t)]
+    pub keep: Keep,
+    /// Keep at most this much evidence of a run
+    #[arg(long, value_name = "SIZE", default_value = "10GiB")]
+    pub keep_bytes: ByteSize,
+}
+
+/// Whose evidence is kept.
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Keep {
+    /// Trials that did not come to what was promised or expected
+    #[default]
+    Failed,
+    /// All trials
+    All,
+    /// No trial
+    None,
+}
+
+impl From<Keep> for harness::trial::Keep {
+    fn from(keep: Keep) -> Self {
+        match keep {
+            Keep::Failed => harness::trial::Keep::Failed,
+            Keep::All => harness::trial::Keep::All,
+            Keep::None => harness::trial::Keep::None,
+        }
+    }
 }
 
 impl Run {
-    /// The flags that say where, as they were given.
+    /// The flags that say where, and what is kept there, as they were given.
     pub fn place_flags(&self) -> String {
         let flags = [("--dir", &self.select.place.dir), ("--out", &self.out)];
         let given = flags.into_iter().filter_map(|(flag, path)| Some((flag, path.as_ref()?)));
-        given.map(|(flag, path)| format!(" {flag} {}", quoted(&path.to_string_lossy()))).collect()
+        let paths: String =
+            given.map(|(flag, path)| format!(" {flag} {}", quoted(&path.to_string_lossy()))).collect();
+        match self.keep {
+            Keep::Failed => paths,
+            Keep::All => format!("{paths} --keep all"),
+            Keep::None => format!("{paths} --keep none"),
+        }
     }
 }
 
@@ -241,7 +277,20 @@ pub struct Report {
 }
 
 #[derive(Args)]
+pub struct Judge {
+    /// A results.json or its directory [default: the newest run]
+    pub results: Option<PathBuf>,
+    /// Only trials whose id contains this text [default: all that were kept]
+    pub trial: Option<String>,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+#[derive(Args)]
 pub struct Clean {
+    /// Remove the kept evidence of all runs in --dir as well
+    #[arg(long)]
+    pub kept: bool,
     /// Remove the cached datasets as well
     #[arg(long)]
     pub datasets: bool,

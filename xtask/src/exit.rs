@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use harness::error::{Error, Result};
 use reports::compare::Outcome;
 use reports::printable;
-use reports::record::Results;
 
 /// Every strategy did what it promised, or what the scenario expects of it.
 pub const SUCCESS: u8 = 0;
@@ -52,9 +51,9 @@ pub fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(if error.use_stderr() { INPUT } else { SUCCESS })
 }
 
-/// The exit code of a run.
-pub fn of_outcome(results: &Results) -> u8 {
-    match Outcome::of_run(results) {
+/// The exit code of a run, or of trials that were judged again.
+pub fn of_outcome(outcome: Outcome) -> u8 {
+    match outcome {
         Outcome::AsPromised => SUCCESS,
         Outcome::FellShort => FELL_SHORT,
         Outcome::Unverified => UNVERIFIED,

@@ -5,12 +5,14 @@ mod check;
 mod doctor;
 mod exit;
 mod images;
+mod judge;
 mod list;
 mod needs;
 mod planned;
 mod setup;
 mod show;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -22,11 +24,14 @@ use harness::process::{self, Cancel};
 use harness::run::{self, LATEST, REPORT, RESULTS};
 use harness::scenario::{Overrides, Scenario};
 use harness::workspace::Workspace;
+use reports::compare::Outcome;
 use reports::record::Results;
 
 use setup::Consent;
 
-use arguments::{Arguments, Clean, Command, DEFAULT_SCENARIO, Generate, Images, Report, Run, Scope, Select};
+use arguments::{
+    Arguments, Clean, Command, DEFAULT_SCENARIO, Generate, Images, Place, Report, Run, Scope, Select,
+};
 
 fn main() -> ExitCode {
     process::expect_children();
@@ -58,6 +63,7 @@ fn dispatch(command: &Command) -> Result<u8> {
         Command::Images(images) => obtain_images(images),
         Command::Generate(generate) => generate_dataset(generate),
         Command::Report(report) => render_report(report),
+        Command::Judge(judge) => judge::judge(judge, &cancel_on_signal()?),
         Command::Setup(scope) => set_up(scope, Consent::Asked, &cancel_on_signal()?),
         Command::Test(test) => {
             let cancel = cancel_on_signal()?;
@@ -96,6 +102,8 @@ fn run_scenario(arguments: &Run) -> Result<u8> {
         root: arguments.select.directory(),
         out: arguments.out.clone(),
         resume: arguments.resume,
+        keep: arguments.keep.into(),
+        keep_bytes: arguments.keep_bytes.0,
         command: arguments.select.command_line(),
         harness_version: arguments::version(),
     };
@@ -103,9 +111,11 @@ fn run_scenario(arguments: &Run) -> Result<u8> {
     let outcome = run::run(&request, &cancel_on_signal()?, &|event| progress.show(event));
     progress.finish();
     match outcome {
-        Ok((results, directory)) => {
-            show::results(&results, &directory);
-            Ok(exit::of_outcome(&results))
+        Ok(finished) => {
+            show::results(&finished.results, &finished.directory);
+            show::kept(&finished.results, &finished.directory);
+            show::leftovers(&finished.leftovers);
+            Ok(exit::of_outcome(Outcome::of_run(&finished.results)))
         }
         Err(Error::Interrupted) => {
             let place = arguments.place_flags();
@@ -151,12 +161,14 @@ fn obtain_images(arguments: &Images) -> Result<u8> {
     outcome
 }
 
+/// The results file that was given by its name or its directory, or that of the newest run.
+fn results_file(given: Option<&PathBuf>, place: &Place) -> PathBuf {
+    let given = given.cloned().unwrap_or_else(|| place.directory().join(LATEST));
+    if given.is_dir() { given.join(RESULTS) } else { given }
+}
+
 fn render_report(arguments: &Report) -> Result<u8> {
-    let given = match &arguments.results {
-        Some(path) => path.clone(),
-        None => arguments.place.directory().join(LATEST),
-    };
-    let file = if given.is_dir() { given.join(RESULTS) } else { given };
+    let file = results_file(arguments.results.as_ref(), &arguments.place);
     let results = Results::load(&file).map_err(|error| Error::Input(error.to_string()))?;
     let report = file.with_file_name(REPORT);
     std::fs::write(&report, reports::render::markdown::markdown(&results))
@@ -173,13 +185,22 @@ fn clean_up(arguments: &Clean) -> Result<u8> {
         swept.runs, swept.processes, swept.containers, swept.file_systems
     );
     let cached = bytesize::ByteSize(workspace.cached_bytes());
+    let mut leftovers = swept.leftovers;
     if arguments.datasets {
         workspace.clear_cache()?;
         println!("removed {cached} of cached datasets");
     } else if cached.0 > 0 {
         println!("{cached} of cached datasets stay: --datasets removes them too");
     }
-    Ok(exit::SUCCESS)
+    let kept = bytesize::ByteSize(workspace.kept_bytes());
+    if arguments.kept {
+        leftovers.extend(workspace.clear_kept()?);
+        println!("removed {kept} of kept evidence");
+    } else if kept.0 > 0 {
+        println!("{kept} of kept evidence stay: --kept removes it too");
+    }
+    show::leftovers(&leftovers);
+    Ok(if leftovers.is_empty() { exit::SUCCESS } else { exit::ENVIRONMENT })
 }
 
 /// SIGINT, SIGTERM and SIGHUP ask the run to stop; everything is cleaned up on the way out.

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use bytesize::ByteSize;
 use comfy_table::{ContentArrangement, Table, TableComponent, presets};
 use harness::event::{Event, Status};
+use harness::removal::Leftover;
 use harness::run::{REPORT, RESULTS};
+use harness::workspace::KEPT;
 use indicatif::{ProgressBar, ProgressStyle};
 use reports::printable;
-use reports::record::{Results, Trial};
+use reports::record::{Kept, Results, Trial};
 
 /// Shows what happens: one line that changes on a terminal, plain lines elsewhere.
 pub struct Progress {
@@ -148,4 +150,26 @@ pub fn results(results: &Results, directory: &Path) {
     println!("seed {}", results.run.seed);
     println!("{}", directory.join(REPORT).display());
     println!("{}", directory.join(RESULTS).display());
+}
+
+/// Where the evidence of a run is, and how to use it.
+pub fn kept(results: &Results, directory: &Path) {
+    let kept: Vec<&Kept> = results.trials.iter().filter_map(|trial| trial.kept.as_ref()).collect();
+    let there = kept.iter().filter(|kept| kept.path.is_some()).count();
+    if there > 0 {
+        let bytes = ByteSize(kept.iter().map(|kept| kept.bytes).sum());
+        let place = directory.join(KEPT);
+        eprintln!(
+            "evidence of {there} trial(s), {bytes}: {}; verify it again with: cargo xtask judge {}",
+            place.display(),
+            directory.display()
+        );
+    }
+}
+
+/// What stays on this machine, why, and what to do about it.
+pub fn leftovers(leftovers: &[Leftover]) {
+    for leftover in leftovers {
+        eprintln!("{leftover}, then run 'cargo xtask clean'");
+    }
 }

@@ -6,6 +6,7 @@
 
 use hdrhistogram::Histogram;
 use reports::record::Window;
+use serde::{Deserialize, Serialize};
 
 use super::clock::seconds_between;
 use crate::workload::ledger::{Entry, Ledger, Outcome};
@@ -58,7 +59,8 @@ struct Seen {
 }
 
 /// How the offered load compares with the declared one.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Offered {
     /// Writes due, a second; `None` when none was.
     pub writes_per_second: Option<f64>,

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::clock::now_ns;
+use crate::process::StopOnDrop;
 
 /// Shorter than the copy of a small database takes, and some 20 us of work each time.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
@@ -27,12 +28,6 @@ pub struct LogEvents {
 
 /// Watches the database while `work` goes on.
 pub fn beside<T>(database: &Path, work: impl FnOnce() -> T) -> (T, LogEvents) {
-    struct StopOnDrop<'a>(&'a AtomicBool);
-    impl Drop for StopOnDrop<'_> {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let watcher = scope.spawn(|| watch(database, &stop));

@@ -1,13 +1,18 @@
 //! Files on the measured disk: durability, the page cache, and space.
 
+use std::collections::HashSet;
 use std::fs::{DirEntry, File};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::statvfs::statvfs;
+
+/// The unit in which stat(2) counts.
+const BLOCK_BYTES: u64 = 512;
 
 /// The files below a directory, however deep, in the order of their names, or the file itself. What cannot be read
 /// is left out: live databases make and remove files all the time.
@@ -59,6 +64,32 @@ fn sync_entry(entry: &DirEntry) -> io::Result<()> {
 /// Bytes of a file, or of all files below a directory; 0 when there is nothing.
 pub fn bytes(path: &Path) -> u64 {
     files(path).iter().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
+}
+
+/// Bytes that a file, or a directory with all that is below it on the same file system, takes on the disk. A file with
+/// several names counts once.
+///
+/// # Errors
+/// When something below it cannot be read.
+pub fn allocated_bytes(path: &Path) -> io::Result<u64> {
+    let metadata = path.symlink_metadata()?;
+    let mut seen = HashSet::new();
+    let mut bytes = 0;
+    let mut left = vec![(path.to_owned(), metadata.clone())];
+    while let Some((path, found)) = left.pop() {
+        // What is mounted below takes no space here.
+        if found.dev() != metadata.dev() || !seen.insert(found.ino()) {
+            continue;
+        }
+        bytes += found.blocks() * BLOCK_BYTES;
+        if found.is_dir() {
+            for entry in std::fs::read_dir(path)? {
+                let entry = entry?;
+                left.push((entry.path(), entry.path().symlink_metadata()?));
+            }
+        }
+    }
+    Ok(bytes)
 }
 
 /// Writes back what earlier steps left dirty on the file system of `path`, so that it does not slow what is
@@ -174,5 +205,20 @@ mod tests {
         assert_eq!(bytes(&directory.path().join("high")), 3);
         assert_eq!(read_through(directory.path(), &|| false).unwrap(), 8);
         assert_eq!(bytes(&directory.path().join("missing")), 0);
+        assert!(allocated_bytes(&directory.path().join("missing")).is_err());
+    }
+
+    #[test]
+    fn holes_and_second_names_take_no_space() {
+        let directory = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let empty = allocated_bytes(directory.path()).unwrap();
+        let file = File::create(directory.path().join("sparse")).unwrap();
+        file.set_len(1 << 30).unwrap();
+        assert!(allocated_bytes(directory.path()).unwrap() < empty + (1 << 20));
+        std::fs::write(directory.path().join("full"), vec![1; 1 << 20]).unwrap();
+        std::fs::hard_link(directory.path().join("full"), directory.path().join("again")).unwrap();
+        File::open(directory.path().join("full")).unwrap().sync_all().unwrap();
+        let both = allocated_bytes(directory.path()).unwrap() - empty;
+        assert!((1 << 20..3 << 19).contains(&both), "{both}");
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The value of an option of mysqld.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "an option of mysqld is a text, a number, true or false")]
 pub enum OptionValue {
     /// The option without a value, or its opposite.
@@ -30,7 +30,7 @@ impl std::fmt::Display for OptionValue {
 }
 
 /// Arguments of mysqld.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerArguments {
     /// Those that a data directory, or a table, keeps from when it is made: a server that makes a data directory needs
     /// them as much as one that runs on it.

@@ -1,7 +1,7 @@
 //! Variants: strategies with their settings, and where they are put on trial.
 
 use reports::record::Verdict;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{App, Engine};
@@ -10,7 +10,7 @@ use crate::strategy::Settings;
 use crate::workload::sqlite::JournalMode;
 
 /// A strategy with its settings.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Variant {
     /// What tells it apart in ids and reports; its settings when absent.

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use reports::record;
 
-use super::{BackupOutcome, Drill};
+use super::drill::{BackupOutcome, Drill};
 use crate::measure::clock;
 use crate::measure::impact::{Span, Writes};
 use crate::measure::log_watch::LogEvents;

@@ -25,6 +25,23 @@ pub(super) struct LiveRestore {
     report: Option<Result<verify::Report, String>>,
 }
 
+impl LiveRestore {
+    /// The moments that it is held to, in a trial with these.
+    pub(super) fn moments(&self, of_trial: Moments) -> Moments {
+        Moments { disaster_ns: self.at_ns, ..of_trial }
+    }
+}
+
+/// The directory of the trial for one of them; they count from 1.
+pub(super) fn place_of(number: u32) -> String {
+    format!("live-restore-{number}")
+}
+
+/// What one of them is called in a reason.
+pub(super) fn name_of(number: u32, all: usize) -> String {
+    format!("restore {number} of {all} while the application ran: ")
+}
+
 impl Drill<'_> {
     /// The workload alone, and in between as many restores as the variant asks for.
     pub(super) fn tail(&mut self, subject: &Subject) -> Result<()> {
@@ -47,7 +64,7 @@ impl Drill<'_> {
 
     /// True when there is a restored database. One that cannot be made is a backup that failed.
     fn restore_live(&mut self, number: u32) -> Result<bool> {
-        let name = format!("live-restore-{number}");
+        let name = place_of(number);
         let place = self.place(&name);
         std::fs::create_dir(&place).context("cannot make a directory for a restore")?;
         let mut restored = self.stage(&name)?;
@@ -77,7 +94,7 @@ impl Drill<'_> {
     pub(super) fn verify_live_restores(&mut self) -> Result<()> {
         let mut live_restores = std::mem::take(&mut self.live_restores);
         for live in &mut live_restores {
-            let moments = Moments { disaster_ns: live.at_ns, ..self.moments() };
+            let moments = live.moments(self.moments());
             let request = self.request(live.subject.location(), &moments);
             let job = Job::Verify { request: Box::new(request), dataset: self.plan.dataset.clone() };
             match self.launcher.work(Account::Harness, &job, &mut |_| {}) {
@@ -94,8 +111,7 @@ impl Drill<'_> {
     pub(super) fn live_reports(&self) -> Vec<(String, Result<&verify::Report, &str>)> {
         let all = self.live_restores.len();
         let reports = self.live_restores.iter().zip(1..).filter_map(|(live, number)| {
-            let name = format!("restore {number} of {all} while the application ran: ");
-            Some((name, live.report.as_ref()?.as_ref().map_err(String::as_str)))
+            Some((name_of(number, all), live.report.as_ref()?.as_ref().map_err(String::as_str)))
         });
         reports.collect()
     }

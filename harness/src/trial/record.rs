@@ -7,7 +7,9 @@ use anyhow::Context;
 use reports::printable;
 use reports::record::{self, Trial, Usage};
 
-use super::{BackupOutcome, Drill, blame, own_counters, verdict};
+use super::drill::{BackupOutcome, own_counters};
+use super::evidence::Seen;
+use super::{Drill, blame, verdict};
 use crate::error::{Error, Result};
 use crate::file_system::{FileSystem, mount_of};
 use crate::measure::clock::seconds_between;
@@ -22,7 +24,7 @@ use crate::workload::sqlite::JournalMode;
 
 impl Drill<'_> {
     /// The record of a trial in which the application was stopped on purpose in these spans.
-    pub(super) fn record(&self, outages: &[Span]) -> Result<Trial> {
+    pub(super) fn record(&mut self, outages: &[Span]) -> Result<Trial> {
         self.board.enter("record");
         let ledger =
             Ledger::open(&self.ledger(), self.plan.model.writers).context("cannot read the ledger")?;
@@ -30,20 +32,24 @@ impl Drill<'_> {
             Writes::new(&ledger, self.plan.load, self.plan.model.seed, self.epoch_ns, self.disaster_ns);
         let observed = Span { from_ns: self.reference.from_ns, to_ns: self.disaster_ns };
         let offered = writes.offered(observed, outages);
-        let judged = verdict::Evidence {
+        let seen = Seen {
             acknowledged: ledger
                 .entries()
                 .any(|(_, _, entry)| matches!(entry.outcome, Outcome::Acknowledged(_))),
-            died: self.died.as_deref(),
-            obstacle: self.obstacle.as_deref(),
+            died: self.died.clone(),
+            obstacle: self.obstacle.clone(),
             offered,
             errors_allowed: self.scenario.workload.errors_allowed,
+            answered: self.restore.as_ref().and_then(|restore| restore.served.clone()),
+        };
+        let served = seen.served(self.verified.as_ref());
+        let judged = verdict::Evidence {
             backup: self.backup.as_ref().and_then(|backup| backup.halt.as_ref()),
             restore: self.restore.as_ref().and_then(|restore| restore.halt.as_ref()),
-            served: self.restore.as_ref().and_then(|restore| restore.served.as_ref()),
             verified: self.verified.as_ref(),
             live: self.live_reports(),
             verifier_error: self.verifier_error.as_deref(),
+            ..seen.evidence(served.as_ref())
         };
         let (verdict, reason) = judged.verdict();
         let mut trial = self.blank(verdict, self.text(&reason));
@@ -57,7 +63,7 @@ impl Drill<'_> {
         }
         trial.live_restores = self.live_records();
         trial.restore = self.restore.as_ref().map(|restore| {
-            let recovery_seconds = restore.served.as_ref().and_then(|served| served.as_ref().ok().copied());
+            let recovery_seconds = served.as_ref().and_then(|served| served.as_ref().ok().copied());
             let seconds = restore.halt.is_none().then_some(restore.seconds);
             record::Restore { seconds, recovery_seconds, output: self.output(&restore.output) }
         });
@@ -69,6 +75,7 @@ impl Drill<'_> {
         trial.phases = self.board.phases();
         trial.samples = self.board.samples();
         trial.resources = self.resources();
+        self.seen = Some(seen);
         Ok(trial)
     }
 
@@ -276,6 +283,8 @@ impl Drill<'_> {
             verification: None,
             resources: record::Resources::default(),
             samples: Vec::new(),
+            kept: None,
+            leftover: None,
         }
     }
 }

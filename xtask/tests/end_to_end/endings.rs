@@ -11,13 +11,20 @@ const LONG: &str = r#"
     [[variants]]
     strategy = "cold-copy"
     [[variants]]
-    strategy = "sqlite-online-backup"
-    settings = { step_pages = 1, pause_ms = 50, pinned = true }
+    name = "waits for a file"
+    strategy = "external"
+    [variants.settings]
+    backup = '''
+        touch "$DRILL_DESTINATION/begun"
+        until [ -e go-on ]; do sleep 0.05; done
+        sqlite3 "$DRILL_SOURCE" ".timeout 10000" "VACUUM INTO '$DRILL_DESTINATION/copy'"
+    '''
+    restore = 'cp "$DRILL_ARTIFACT/copy" "$DRILL_TARGET"'
 "#;
 
 /// Starts a run and waits until the second trial is in its backup.
 fn started(place: &Place) -> Child {
-    started_until(place, &place.scenario(SMALL, LONG), "trial-2/artifact/database.sqlite")
+    started_until(place, &place.scenario(SMALL, LONG), "trial-2/artifact/begun")
 }
 
 /// Starts a run and waits until a file is there.
@@ -54,9 +61,9 @@ fn an_interrupted_run_cleans_up_at_once_and_can_be_resumed() {
     let kept = place.results();
     assert_eq!((kept.trials.len(), kept.run.planned_trials), (1, 2));
 
-    // The rest, with another deadline: a slow backup need not end well, it has to get its record.
+    std::fs::write(place.path().join("go-on"), "").unwrap();
     let scenario = place.path().join("small.toml");
-    let output = place.run(&["run", scenario.to_str().unwrap(), "--resume", "--deadline", "1"]);
+    let output = place.run(&["run", scenario.to_str().unwrap(), "--resume"]);
     let results = place.results();
     assert_eq!(results.trials.len(), 2, "{}", text(&output));
     assert_eq!(results.trials[0], kept.trials[0]);
@@ -94,6 +101,61 @@ fn resuming_another_plan_is_refused() {
     let before = place.results();
     assert_eq!(place.run(&["run", scenario, "--resume"]).status.code(), Some(0));
     assert_eq!(place.results().trials, before.trials);
+}
+
+#[test]
+fn a_run_is_not_gone_on_with_under_other_conditions() {
+    let place = Place::new();
+    let script = place.path().join("backup.sh");
+    let copy = "sqlite3 \"$DRILL_SOURCE\" \".timeout 10000\" \"VACUUM INTO '$DRILL_DESTINATION/copy'\"\n";
+    std::fs::write(&script, copy).unwrap();
+    let variants = r#"
+        [[variants]]
+        name = "script"
+        strategy = "external"
+        settings = { backup = "sh ./backup.sh", restore = 'cp "$DRILL_ARTIFACT/copy" "$DRILL_TARGET"' }
+    "#;
+    let scenario = place.scenario(SMALL, variants);
+    let scenario = scenario.to_str().unwrap();
+    let output = place.run(&["run", scenario]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let before = place.results();
+    let refused = |flags: &[&str], expected: &[&str]| {
+        let output = place.run(&[&["run", scenario, "--resume"], flags].concat());
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        for part in expected {
+            assert!(said.contains(part), "'{part}' is not in: {said}");
+        }
+        assert_eq!(place.results(), before);
+    };
+    refused(&["--deadline", "1"], &["trial.deadline_seconds was 60.0 and is 1.0"]);
+
+    let text_then = std::fs::read_to_string(scenario).unwrap();
+    let subject = "[subject]\nsynchronous = \"off\"\n[trial]";
+    let changed = text_then.replace("[trial]", subject).replace("sh ./backup.sh", "sh -e ./backup.sh");
+    std::fs::write(scenario, changed).unwrap();
+    let settings = "settings of 'external:script/wal/4MiB/40/1': backup was \"sh ./backup.sh\" and is \"sh -e ./backup.sh\"";
+    refused(&[], &["subject.synchronous was \"full\" and is \"off\"", settings]);
+
+    // The script itself counts for the trials that are left; there are none without more repetitions.
+    std::fs::write(scenario, text_then).unwrap();
+    std::fs::write(&script, format!("{copy}true\n")).unwrap();
+    refused(&["--repetitions", "2"], &["version of file ./backup.sh was"]);
+    std::fs::write(&script, copy).unwrap();
+    let output = place.run(&["run", scenario, "--resume", "--repetitions", "2"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert_eq!(place.results().trials.len(), 2);
+
+    // What ran under which conditions is not known of an older run.
+    let file = place.path().join("latest/results.json");
+    let mut older = place.results();
+    older.run.conditions.clear();
+    std::fs::write(&file, serde_json::to_vec(&older).unwrap()).unwrap();
+    let output = place.run(&["run", scenario, "--resume", "--repetitions", "3"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output).contains("did not record its conditions"), "{}", text(&output));
+    place.assert_clean();
 }
 
 #[test]

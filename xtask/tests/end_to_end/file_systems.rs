@@ -12,7 +12,7 @@ use super::strategies::assert_restored;
 use super::*;
 
 /// A place for trials on this file system; `None` where it cannot be made, which `cargo xtask test` lists.
-fn place_for(kind: FileSystem) -> Option<Place> {
+pub fn place_for(kind: FileSystem) -> Option<Place> {
     let place = Place::new();
     let obstacle = kind.obstacle(&Launcher::new(place.path(), &Cancel::default())).unwrap();
     obstacle.is_none().then_some(place)

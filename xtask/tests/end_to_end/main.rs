@@ -5,6 +5,7 @@ mod blame;
 mod causes;
 mod containers;
 mod endings;
+mod evidence;
 mod file_systems;
 mod machine;
 mod own;

@@ -24,6 +24,7 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
     blocks.extend(unavailable(&results.trials));
     blocks.extend(acknowledged_too_early(&results.trials));
     blocks.extend(law(results));
+    blocks.extend(super::kept::blocks(&results.trials));
     blocks
 }
 

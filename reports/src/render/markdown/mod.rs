@@ -2,6 +2,7 @@
 
 pub(crate) mod challenge;
 mod evidence;
+mod kept;
 mod machine;
 mod reading;
 mod shipping;

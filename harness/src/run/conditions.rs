@@ -1,0 +1,343 @@
+//! What all trials of a run depend on, and what of it differs when a run is gone on with.
+//!
+//! A report compares the trials of a run with each other, so a run that is resumed goes on under the conditions under
+//! which it began: the scenario's values, the build of this program, the user's own database, the machine, the images and
+//! the versions of tools. What a trial of its own names (its strategy, settings and the like) is compared with its record.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use reports::record::{Host, Results, Verdict};
+use serde_json::Value;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::dataset::own;
+use crate::docker;
+use crate::error::{Error, Result};
+use crate::plan::{Plan, TrialPlan, settings_map};
+use crate::scenario::Scenario;
+use crate::strategy;
+use crate::strategy::tool::Tool;
+use crate::trial::Images;
+use crate::wheel::Shelf;
+
+/// Values by name, as the run's record holds them.
+pub(super) type Conditions = BTreeMap<String, Value>;
+
+/// Begins the names of what is found on the machine.
+const VERSION: &str = "version of ";
+
+/// Parts of a scenario that say which trials there are, or nothing about them. Each record names its own.
+const NO_CONDITIONS: [&str; 9] = [
+    "/description",
+    "/repetitions",
+    "/variants",
+    "/subject/engines",
+    "/subject/apps",
+    "/subject/journal_modes",
+    "/subject/file_systems",
+    "/dataset/sizes",
+    "/workload/rates",
+];
+
+/// What is known before anything has an effect: the scenario, the user's own database, and the build of this program.
+///
+/// # Errors
+/// [`Error::Input`] when the user's own database cannot be read.
+pub(super) fn declared(scenario: &Scenario) -> Result<Conditions> {
+    let mut conditions = Conditions::new();
+    let values = serde_json::to_value(scenario).context("a scenario is plain data")?;
+    flatten("", &values, &mut conditions);
+    if let Some(file) = &scenario.database {
+        let bytes = own::bytes(file)?;
+        let modified = file.metadata().and_then(|metadata| metadata.modified());
+        let modified = modified.context("cannot read when the database was changed")?;
+        let modified = Timestamp::try_from(modified).context("a file has a time")?;
+        conditions.insert("database.bytes".into(), bytes.into());
+        conditions.insert("database.modified".into(), modified.to_string().into());
+    }
+    let program = std::fs::read("/proc/self/exe").context("cannot read this program")?;
+    conditions.insert("build of the harness".into(), format!("{:032x}", xxh3_128(&program)).into());
+    Ok(conditions)
+}
+
+fn flatten(place: &str, value: &Value, conditions: &mut Conditions) {
+    if NO_CONDITIONS.contains(&place) {
+        return;
+    }
+    match value {
+        Value::Object(values) => {
+            values.iter().for_each(|(key, value)| flatten(&format!("{place}/{key}"), value, conditions));
+        }
+        value => {
+            conditions.insert(place.trim_start_matches('/').replace('/', "."), value.clone());
+        }
+    }
+}
+
+/// What trials find on this machine: images, commands with their versions, and the files that their settings name.
+pub(super) fn found(trials: &[&TrialPlan], scenario: &Scenario, images: &Images) -> Conditions {
+    let mut conditions = Conditions::new();
+    let mut enter = |name: String, value: String| conditions.insert(format!("{VERSION}{name}"), value.into());
+    let tools = images.tools.iter().filter_map(|(kind, image)| Some((kind.name(), image.as_ref().ok()?)));
+    let named = [("mysql", &images.mysql), ("tracker", &images.tracker)];
+    let named = named.into_iter().filter_map(|(name, image)| Some((name, image.as_ref()?)));
+    for (kind, image) in named.chain(tools) {
+        enter(format!("image {kind}"), format!("{} {}", image.reference, image.id));
+        if let Ok(version) = docker::server_version() {
+            enter("docker".into(), version);
+        }
+    }
+    for tool in tools_of(trials).into_values() {
+        if let Some(version) = tool.version() {
+            enter(tool.command.into(), version);
+        }
+    }
+    for file in files_of(trials) {
+        // What is no file here is a word for the shell.
+        if let Ok(content) = std::fs::read(scenario.directory.join(&file)) {
+            enter(format!("file {file}"), format!("{:032x}", xxh3_128(&content)));
+        }
+    }
+    conditions
+}
+
+fn tools_of(trials: &[&TrialPlan]) -> BTreeMap<&'static str, &'static Tool> {
+    let of = |trial: &&TrialPlan| {
+        let strategy = strategy::named(trial.strategy).expect("a planned strategy is known");
+        let file_system = trial.deployment.file_system;
+        let tools = strategy.tools(trial.deployment.engine).iter();
+        tools.chain(file_system.maker()).chain(file_system.manager()).collect::<Vec<_>>()
+    };
+    trials.iter().flat_map(of).map(|tool| (tool.command, tool)).collect()
+}
+
+/// Words in the settings that can be paths of files.
+fn files_of(trials: &[&TrialPlan]) -> BTreeSet<String> {
+    let mut files = BTreeSet::new();
+    for trial in trials {
+        trial.settings.values().for_each(|value| paths_in(value, &mut files));
+    }
+    files
+}
+
+fn paths_in(value: &Value, files: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) => {
+            let words = text.split_whitespace().map(|word| word.trim_matches(['"', '\'', ';']));
+            files.extend(words.filter(|word| word.contains('/')).map(str::to_owned));
+        }
+        Value::Array(values) => values.iter().for_each(|value| paths_in(value, files)),
+        Value::Object(values) => values.values().for_each(|value| paths_in(value, files)),
+        _ => {}
+    }
+}
+
+/// What differs between two sets of values, one line each.
+fn differences(then: &Conditions, now: &Conditions) -> Vec<String> {
+    let names: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
+    let line = |name: &String| difference(name, then.get(name), now.get(name));
+    names.into_iter().filter_map(line).collect()
+}
+
+fn difference(name: &str, then: Option<&Value>, now: Option<&Value>) -> Option<String> {
+    let shown = |value: Option<&Value>| value.map_or_else(|| "absent".to_owned(), Value::to_string);
+    (then != now).then(|| format!("{name} was {} and is {}", shown(then), shown(now)))
+}
+
+/// What differs between the conditions of a run and what is [`declared`] now.
+pub(super) fn declared_differences(then: &Conditions, now: &Conditions) -> Vec<String> {
+    let declared = then.iter().filter(|(name, _)| !name.starts_with(VERSION));
+    differences(&declared.map(|(name, value)| (name.clone(), value.clone())).collect(), now)
+}
+
+/// What differs between the conditions of a run and what is [`found`] now. What only one of them has was used by none of
+/// the trials of the other.
+pub(super) fn found_differences(then: &Conditions, now: &Conditions) -> Vec<String> {
+    let both = now.iter().filter_map(|(name, now)| difference(name, Some(then.get(name)?), Some(now)));
+    both.collect()
+}
+
+/// Memory of the same machine differs by a little from start to start.
+const MEMORY_SHARE: f64 = 0.01;
+
+/// What differs between the machine of a run and this one.
+pub(super) fn host_differences(then: &Host, now: &Host) -> Vec<String> {
+    let texts = [
+        ("operating system", &then.os, &now.os),
+        ("kernel", &then.kernel, &now.kernel),
+        ("processor", &then.cpu, &now.cpu),
+        ("file system", &then.filesystem, &now.filesystem),
+    ];
+    let texts = texts.into_iter().filter(|(_, then, now)| then != now);
+    let mut lines: Vec<String> =
+        texts.map(|(name, then, now)| format!("{name} was '{then}' and is '{now}'")).collect();
+    if then.cpus != now.cpus {
+        lines.push(format!("processors were {} and are {}", then.cpus, now.cpus));
+    }
+    if then.memory_bytes.abs_diff(now.memory_bytes) as f64 > then.memory_bytes as f64 * MEMORY_SHARE {
+        lines.push(format!("memory was {} bytes and is {} bytes", then.memory_bytes, now.memory_bytes));
+    }
+    lines
+}
+
+/// What differs between the records of a run and what the plan says of the same trials.
+pub(super) fn plan_differences(results: &Results, plan: &Plan) -> Vec<String> {
+    let mut lines = Vec::new();
+    for trial in &results.trials {
+        let Some(planned) = plan.trials.iter().find(|planned| planned.id == trial.id) else { continue };
+        let now = settings_map(&planned.settings);
+        let of_trial = |line| format!("settings of '{}': {line}", trial.id);
+        lines.extend(differences(&trial.settings, &now).into_iter().map(of_trial));
+        if trial.expected != planned.expected {
+            let names =
+                |verdicts: &[Verdict]| verdicts.iter().map(|one| one.name()).collect::<Vec<_>>().join(", ");
+            let (then, now) = (names(&trial.expected), names(&planned.expected));
+            lines.push(format!("expect of '{}' was [{then}] and is [{now}]", trial.id));
+        }
+    }
+    lines
+}
+
+/// What differs between the programs that recorded trials used and those that the trials left to do would use with the
+/// same settings.
+///
+/// # Errors
+/// [`Error::Interrupted`].
+pub(super) fn program_differences(
+    results: &Results,
+    left: &[&TrialPlan],
+    shelf: &Shelf<'_>,
+) -> Result<Vec<String>> {
+    let mut lines = BTreeSet::new();
+    for planned in left {
+        let settings = settings_map(&planned.settings);
+        let is_same = |trial: &&reports::record::Trial| {
+            let ran = trial.verdict != Verdict::Unavailable;
+            ran && trial.strategy == planned.strategy && trial.settings == settings
+        };
+        let Some(trial) = results.trials.iter().find(is_same) else { continue };
+        let program = match strategy::named(planned.strategy)?.program(&planned.settings, shelf) {
+            Ok(Some(program)) => program,
+            // What is missing now is the trial's verdict.
+            Ok(None) | Err(Error::Environment(_)) => continue,
+            Err(error) => return Err(error),
+        };
+        if let Some(then) = trial.versions.get(program.name).filter(|then| **then != program.version) {
+            lines.insert(format!("{VERSION}{} was '{then}' and is '{}'", program.name, program.version));
+        }
+    }
+    Ok(lines.into_iter().collect())
+}
+
+/// Ends a run that would go on under other conditions.
+///
+/// # Errors
+/// [`Error::Input`] with everything that differs, when something does.
+pub(super) fn refuse(directory: &Path, results: &Results, differences: &[String]) -> Result<()> {
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Input(format!(
+        "cannot resume the run in {} under other conditions: {}; resume it under the same ones, as in '{}', or start a \
+         new run without --resume",
+        directory.display(),
+        differences.join("; "),
+        results.run.command
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Overrides;
+
+    const SMALL: &str = r#"
+        description = "small"
+        [dataset]
+        sizes = ["1MiB"]
+        [workload]
+        rates = [10]
+        [[variants]]
+        name = "mine"
+        strategy = "external"
+        settings = { backup = "./backup.sh 'now'; true", restore = ["./restore.sh", "$DRILL_ARTIFACT"] }
+    "#;
+
+    fn scenario(text: &str) -> Scenario {
+        Scenario::parse("small", text).unwrap()
+    }
+
+    fn declared_by(text: &str) -> Conditions {
+        declared(&scenario(text)).unwrap()
+    }
+
+    #[test]
+    fn every_value_of_a_scenario_is_a_condition_but_for_what_says_which_trials_there_are() {
+        let then = declared_by(SMALL);
+        let differences =
+            |from: &str, to: &str| declared_differences(&then, &declared_by(&SMALL.replace(from, to)));
+        let subject = "[subject]\nsynchronous = \"off\"\nsync_binlog = 0\nmysql_options = { skip_log_bin = 1 }\n[dataset]";
+        let found = [
+            differences("[dataset]", "[trial]\ndeadline_seconds = 60.0\n[dataset]"),
+            differences("[dataset]", subject),
+            differences("[10]", "[10]\npattern = { wave = { amplitude = 0.5, period_seconds = 2.0 } }"),
+        ];
+        insta::assert_snapshot!(found.concat().join("\n"), @r#"
+        trial.deadline_seconds was 3600.0 and is 60.0
+        subject.mysql_options.skip_log_bin was absent and is 1
+        subject.sync_binlog was 1 and is 0
+        subject.synchronous was "full" and is "off"
+        workload.pattern was "constant" and is absent
+        workload.pattern.wave.amplitude was absent and is 0.5
+        workload.pattern.wave.period_seconds was absent and is 2.0
+        "#);
+        let more = [("[10]", "[10, 20]"), ("\"1MiB\"", "\"1MiB\", \"2MiB\""), ("\"small\"", "\"other\"")];
+        for (from, to) in more {
+            assert_eq!(differences(from, to), Vec::<String>::new(), "{to}");
+        }
+        assert_eq!(
+            differences("[dataset]", "[subject]\nengines = [\"mysql\"]\n[dataset]"),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn scripts_that_settings_name_are_found_and_compared_with_those_of_the_other_trials() {
+        let directory = tempfile::tempdir().unwrap();
+        for script in ["backup.sh", "restore.sh"] {
+            std::fs::write(directory.path().join(script), "exit 1").unwrap();
+        }
+        let mut scenario = scenario(SMALL);
+        scenario.directory = directory.path().to_owned();
+        let plan = Plan::new(scenario, &Overrides::default());
+        let plan = plan.unwrap_or_else(|error| panic!("{error}"));
+        let trials: Vec<&TrialPlan> = plan.trials.iter().collect();
+        let find = || found(&trials, &plan.scenario, &Images::default());
+        let then = find();
+        let names: Vec<&String> = then.keys().filter(|name| name.contains("file")).collect();
+        assert_eq!(names, ["version of file ./backup.sh", "version of file ./restore.sh"]);
+        std::fs::write(directory.path().join("backup.sh"), "exit 0").unwrap();
+        let differences = found_differences(&then, &find());
+        assert_eq!(differences.len(), 1);
+        assert!(differences[0].starts_with("version of file ./backup.sh was \""), "{differences:?}");
+        assert_eq!(
+            found_differences(&Conditions::new(), &then),
+            Vec::<String>::new(),
+            "nobody used it before"
+        );
+    }
+
+    #[test]
+    fn the_machine_is_the_same_with_a_little_less_memory_and_another_one_with_another_kernel() {
+        let then = crate::measure::host::describe(Path::new("/"));
+        let less = Host { memory_bytes: then.memory_bytes / 1000 * 999, free_bytes: 1, ..then.clone() };
+        assert_eq!(host_differences(&then, &less), Vec::<String>::new());
+        let half = Host { memory_bytes: 1 << 30, kernel: "6.1".into(), cpus: then.cpus + 1, ..then.clone() };
+        let found = host_differences(&then, &half);
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert_eq!(found[0], format!("kernel was '{}' and is '6.1'", then.kernel));
+    }
+}

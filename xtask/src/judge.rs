@@ -1,0 +1,99 @@
+//! `judge`: verifies kept evidence again, so that a verdict can be disputed without a new run.
+
+use harness::error::{Error, Result};
+use harness::process::{Cancel, Launcher};
+use harness::trial::judge::{self, Judgement};
+use harness::workspace::Workspace;
+use reports::compare::Outcome;
+use reports::record::{Check, Results, Trial, Verdict, Verification};
+
+use crate::arguments::Judge;
+
+/// Prints the verdicts then and now. The exit code is that of a run of these trials with the verdicts of now; where a
+/// trial cannot be judged again, its recorded verdict stands.
+///
+/// # Errors
+/// When the results or the evidence cannot be read, or no such trial has any.
+pub fn judge(arguments: &Judge, cancel: &Cancel) -> Result<u8> {
+    let file = crate::results_file(arguments.results.as_ref(), &arguments.place);
+    let results = Results::load(&file).map_err(|error| Error::Input(error.to_string()))?;
+    let trials = selected(&results, arguments.trial.as_deref()).ok_or_else(|| {
+        Error::Input(nothing_to_judge(&file.display().to_string(), arguments.trial.as_deref()))
+    })?;
+    let run = file.parent().expect("a file lies in a directory");
+    let workspace = Workspace::open(&arguments.place.directory())?;
+    workspace.sweep()?;
+    let mut outcome = Outcome::AsPromised;
+    for trial in trials {
+        // A directory of its own each time, so that at most one copy is on the disk.
+        let work = workspace.work_directory("judge")?;
+        let judged = judge::judge(trial, run, &Launcher::new(work.path(), cancel))?;
+        let now = show(trial, judged.as_ref());
+        outcome = outcome.max(Outcome::of_trial(&Trial { verdict: now, ..trial.clone() }));
+    }
+    Ok(crate::exit::of_outcome(outcome))
+}
+
+/// The trials with this text in their id, or all that something was kept of; `None` when there is none.
+fn selected<'a>(results: &'a Results, part: Option<&str>) -> Option<Vec<&'a Trial>> {
+    let is_selected = |trial: &&Trial| match part {
+        Some(part) => trial.id.contains(part),
+        None => trial.kept.is_some(),
+    };
+    let trials: Vec<&Trial> = results.trials.iter().filter(is_selected).collect();
+    (!trials.is_empty()).then_some(trials)
+}
+
+fn nothing_to_judge(file: &str, part: Option<&str>) -> String {
+    match part {
+        Some(part) => format!("{file} has no trial whose id contains '{part}'"),
+        None => format!(
+            "no evidence was kept of the trials in {file}: 'run' keeps that of trials that did not come to what was \
+             promised or expected, and of all of them with --keep all"
+        ),
+    }
+}
+
+/// Prints what a trial came to then and comes to now. Returns the verdict that counts.
+fn show(trial: &Trial, judged: Result<&Judgement, &String>) -> Verdict {
+    println!("{}", trial.id);
+    println!("  then  {}: {}", trial.verdict, trial.reason);
+    let judgement = match judged {
+        Ok(judgement) => judgement,
+        Err(why) => {
+            println!("  now   it cannot be judged again: {why}");
+            return trial.verdict;
+        }
+    };
+    println!("  now   {}: {}", judgement.verdict, judgement.reason);
+    if let Some(verification) = &judgement.verification {
+        println!("  checks: {}", checks(verification));
+        verification.findings.iter().for_each(|finding| println!("  finding: {finding}"));
+    }
+    if judgement.verdict == trial.verdict {
+        println!("  the verdict is the same");
+    } else {
+        println!("  THE VERDICT DIFFERS: it was {} and is {}", trial.verdict, judgement.verdict);
+    }
+    judgement.verdict
+}
+
+fn checks(verification: &Verification) -> String {
+    let checks = [
+        ("integrity", verification.integrity),
+        ("prefix", verification.prefix),
+        ("order", verification.order),
+        ("transactions", verification.transactions),
+        ("content", verification.content),
+        ("loss", verification.loss),
+        ("configuration", verification.configuration),
+    ];
+    let word = |(name, check): (&str, Option<Check>)| match check {
+        Some(Check::Pass) => Some(format!("{name} passed")),
+        Some(Check::Fail) => Some(format!("{name} FAILED")),
+        // Most strategies take no configuration along, and controls promise nothing.
+        None if matches!(name, "loss" | "configuration") => None,
+        None => Some(format!("{name} could not be made")),
+    };
+    checks.into_iter().filter_map(word).collect::<Vec<_>>().join(", ")
+}
