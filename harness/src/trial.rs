@@ -353,7 +353,7 @@ impl<'a> Drill<'a> {
             durable_ns: watch.durable_ns.filter(|_| succeeded),
             halt,
             watch,
-            artifact_bytes: succeeded.then(|| self.strategy.artifact_bytes(&self.place("artifact"))),
+            artifact_bytes: self.artifact_bytes().filter(|_| succeeded),
         });
         Ok(succeeded)
     }
@@ -380,15 +380,21 @@ impl<'a> Drill<'a> {
                 backup.watch.note_output(&shipper.last_lines());
             }
         }
-        let artifact = self.place("artifact");
+        let artifact_bytes = self.artifact_bytes();
         if let Some(backup) = self.backup.as_mut().filter(|backup| backup.halt.is_none()) {
             // What ships goes on after the backup.
-            backup.artifact_bytes = Some(self.strategy.artifact_bytes(&artifact));
+            backup.artifact_bytes = artifact_bytes;
         }
         if let Err(error) = std::fs::rename(self.place("live"), self.place("lost")) {
             // As a command of the user's own can bring about, which locks the directory. A restore could read from it.
             self.verifier_error = Some(format!("the live data directory cannot be taken away: {error}"));
         }
+    }
+
+    /// Size of the artifact; `None` where something in it can only be read by another user.
+    fn artifact_bytes(&self) -> Option<u64> {
+        let artifact = self.place("artifact");
+        storage::allocated_bytes(&artifact).ok().map(|_| self.strategy.artifact_bytes(&artifact))
     }
 
     fn moments(&self) -> Moments {
