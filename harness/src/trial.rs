@@ -263,7 +263,7 @@ impl Drill<'_> {
             durable_ns: watch.durable_ns.filter(|_| succeeded),
             halt,
             watch,
-            artifact_bytes: succeeded.then(|| self.strategy.artifact_bytes(&self.place("artifact"))),
+            artifact_bytes: self.artifact_bytes().filter(|_| succeeded),
             copying: succeeded.then(|| challenge::copying(&self.place("artifact"), span)),
             log_events: has_log.then_some(log_events),
         });
@@ -292,15 +292,21 @@ impl Drill<'_> {
                 backup.watch.note_output(&shipper.last_lines());
             }
         }
-        let artifact = self.place("artifact");
+        let artifact_bytes = self.artifact_bytes();
         if let Some(backup) = self.backup.as_mut().filter(|backup| backup.halt.is_none()) {
             // What ships goes on after the backup.
-            backup.artifact_bytes = Some(self.strategy.artifact_bytes(&artifact));
+            backup.artifact_bytes = artifact_bytes;
         }
         // A command of the user's own may have locked the directory, and a restore could read from it.
         std::fs::rename(self.place("live"), self.place("lost"))
             .context("the live data directory cannot be taken away")?;
         Ok(())
+    }
+
+    /// Size of the artifact; `None` where something in it can only be read by another user.
+    fn artifact_bytes(&self) -> Option<u64> {
+        let artifact = self.place("artifact");
+        storage::allocated_bytes(&artifact).ok().map(|_| self.strategy.artifact_bytes(&artifact))
     }
 
     /// True when there is something to serve.

@@ -20,6 +20,7 @@ pub fn judge(arguments: &Judge, cancel: &Cancel) -> Result<u8> {
     let trials = selected(&results, arguments.trial.as_deref()).ok_or_else(|| {
         Error::Input(nothing_to_judge(&file.display().to_string(), arguments.trial.as_deref()))
     })?;
+    let file = file.canonicalize().map_err(|error| Error::Input(format!("{}: {error}", file.display())))?;
     let run = file.parent().expect("a file lies in a directory");
     let workspace = Workspace::open(&arguments.place.directory())?;
     workspace.sweep()?;

@@ -36,11 +36,19 @@ pub fn opened(path: &Path) -> impl Iterator<Item = io::Result<File>> {
 }
 
 /// Makes everything below a directory durable, the names included. Somebody may still make and remove files there: what
-/// is gone needs nothing.
+/// is gone needs nothing. What another user has made for itself alone cannot be opened: with it, the whole file system is
+/// synchronised.
 ///
 /// # Errors
-/// When something cannot be opened or synchronised.
+/// When something cannot be synchronised.
 pub fn sync_tree(directory: &Path) -> io::Result<()> {
+    match sync_each(directory) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => settle(directory),
+        synced => synced,
+    }
+}
+
+fn sync_each(directory: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(directory)? {
         match sync_entry(&entry?) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -53,7 +61,7 @@ pub fn sync_tree(directory: &Path) -> io::Result<()> {
 fn sync_entry(entry: &DirEntry) -> io::Result<()> {
     let kind = entry.file_type()?;
     if kind.is_dir() {
-        sync_tree(&entry.path())
+        sync_each(&entry.path())
     } else if kind.is_file() {
         File::open(entry.path())?.sync_all()
     } else {

@@ -263,7 +263,7 @@ mod tests {
         [[variants]]
         name = "mine"
         strategy = "external"
-        settings = { backup = "./backup.sh 'now'; true", restore = ["./restore.sh", "$DRILL_ARTIFACT"] }
+        settings = { backup = "./backup.sh 'now'; true", restore = ["./restore.sh", "now"] }
     "#;
 
     fn scenario(text: &str) -> Scenario {

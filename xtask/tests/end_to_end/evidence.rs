@@ -1,6 +1,7 @@
 //! What stays of a trial: evidence that was kept, verdicts from it, and what nobody can remove.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 
 use harness::file_system::FileSystem;
@@ -250,21 +251,75 @@ fn what_a_command_has_locked_costs_neither_its_record_nor_a_later_run() {
     place.assert_clean();
 }
 
+/// A user who is not root.
+const NOBODY: u32 = 65_534;
+
+/// Runs a scenario as [`NOBODY`] while `meanwhile` does what root would; `None` where that is not possible: this is not
+/// root, or the repository lies in a place that only its owner can enter.
+fn run_as_nobody(place: &Place, scenario: &Path, meanwhile: impl FnOnce()) -> Option<Output> {
+    if !Uid::effective().is_root() {
+        return None;
+    }
+    chown(place.path(), Some(NOBODY.into()), Some(NOBODY.into())).unwrap();
+    let mut command = place.command(&["run", scenario.to_str().unwrap()]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.uid(NOBODY).gid(NOBODY).spawn().ok()?;
+    meanwhile();
+    Some(child.wait_with_output().unwrap())
+}
+
 #[test]
 fn a_read_only_directory_of_a_user_who_is_not_root_is_removed() {
     let place = Place::new();
-    if !Uid::effective().is_root() {
-        return;
-    }
-    let nobody = 65_534;
-    let lock = "mkdir \"$DRILL_DESTINATION/today\" && touch \"$DRILL_DESTINATION/today/file\" && chmod 0555 \"$DRILL_DESTINATION/today\"";
+    let lock = r#"mkdir "$DRILL_DESTINATION/today"; touch "$DRILL_DESTINATION/today/file"; chmod 0555 "$DRILL_DESTINATION/today""#;
     let scenario = place.scenario(SMALL, &external("read-only", &format!("{COPY}; {lock}")));
-    chown(place.path(), Some(nobody.into()), Some(nobody.into())).unwrap();
-    let mut command = place.command(&["run", scenario.to_str().unwrap()]);
-    // Where the repository lies in a place that only its owner can enter, nobody else can start it.
-    let Ok(output) = command.uid(nobody).gid(nobody).output() else { return };
+    let Some(output) = run_as_nobody(&place, &scenario, || ()) else { return };
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert_eq!(trial(&place.results(), "read-only").leftover, None);
+    place.assert_clean();
+}
+
+#[test]
+fn what_root_has_made_for_itself_alone_is_a_backup_and_stays_with_its_reason() {
+    let place = Place::new();
+    let ask =
+        r#"touch "$DRILL_DESTINATION/ask"; until [ -d "$DRILL_DESTINATION/today" ]; do sleep 0.05; done"#;
+    let scenario = place.scenario(SMALL, &external("by root", ask));
+    let give_up = Instant::now() + Duration::from_secs(60);
+    let made = |asked: PathBuf| {
+        let today = asked.with_file_name("today");
+        std::fs::create_dir(today.with_extension("new")).unwrap();
+        std::fs::write(today.with_extension("new").join("copy"), vec![1; 8192]).unwrap();
+        let only_root = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(today.with_extension("new"), only_root).unwrap();
+        std::fs::rename(today.with_extension("new"), &today).unwrap();
+        today
+    };
+    let asked = || {
+        let work = std::fs::read_dir(place.path().join("work")).into_iter().flatten().flatten();
+        work.map(|run| run.path().join("trial-1/artifact/ask")).find(|ask| ask.exists())
+    };
+    let mut today = None;
+    let output = run_as_nobody(&place, &scenario, || {
+        while today.is_none() && Instant::now() < give_up {
+            today = asked().map(made);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let Some(output) = output else { return };
     let results = place.results();
-    assert_eq!(trial(&results, "read-only").leftover, None);
+    let trial = trial(&results, "by root");
+    let backup = trial.backup.as_ref().unwrap();
+    assert!(backup.seconds.is_some() && backup.artifact_bytes.is_none(), "{backup:?}");
+    // What the restore lacks is there for root alone: that is the command's own failure.
+    assert!(trial.verdict == Verdict::Failed && trial.reason.starts_with("restore: "), "{}", text(&output));
+    let leftover = trial.leftover.clone().unwrap();
+    let reason = "artifact/today: Permission denied (os error 13), it belongs to the user with the id 0";
+    assert_eq!(leftover, reason);
+    let kept = trial.kept.clone().unwrap();
+    assert!(kept.path.is_some() && kept.left_out[0].starts_with("artifact: cannot measure it: "), "{kept:?}");
+    assert!(text(&output).contains("for example with 'sudo rm -r "), "{}", text(&output));
+    std::fs::remove_dir_all(today.unwrap()).unwrap();
+    assert_eq!(place.run(&["clean"]).status.code(), Some(0));
     place.assert_clean();
 }
