@@ -9,7 +9,7 @@ mod output;
 mod start;
 mod written;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
@@ -218,9 +218,7 @@ pub struct Unstarted {
 impl Unstarted {
     /// True when the program is what cannot be executed, whatever the state of the machine.
     pub fn is_the_programs(&self) -> bool {
-        use std::io::ErrorKind::{NotFound, PermissionDenied};
-        matches!(self.error.kind(), NotFound | PermissionDenied)
-            || self.error.raw_os_error() == Some(libc::ENOEXEC)
+        matches!(self.error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied)
     }
 }
 

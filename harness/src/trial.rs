@@ -376,7 +376,9 @@ impl Drill<'_> {
         self.disaster_ns = now_ns();
         self.launcher.kill_all(Account::Subject);
         self.launcher.kill_all(Account::Strategy);
-        live.map(Subject::kill);
+        if let Some(live) = live {
+            live.kill();
+        }
         self.shipper = None;
     }
 }

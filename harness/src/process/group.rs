@@ -277,7 +277,10 @@ impl Ended {
 
 #[cfg(test)]
 mod tests {
+    use std::process::{Command, Stdio};
+
     use super::*;
+    use crate::process::{Account, Launcher};
 
     /// A worker or a command that ended with this status of wait(2), and what it came to.
     fn result(has_worker: bool, raw: i32, answer: Option<Result<serde_json::Value, Failure>>) -> String {
@@ -290,6 +293,23 @@ mod tests {
             Err(Unsuccessful::Killed(message)) => format!("killed: {message}"),
             Err(Unsuccessful::Crashed(message)) => format!("crashed: {message}"),
         }
+    }
+
+    #[test]
+    fn what_ended_by_itself_is_told_with_what_it_said() {
+        let directory = tempfile::tempdir().unwrap();
+        let launcher = Launcher::new(directory.path(), &Cancel::default());
+        let last_words = |script| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let group = Group::new(vec![launcher.spawn(Account::Subject, command).unwrap()]);
+            while !group.has_ended() {
+                std::thread::sleep(TICK);
+            }
+            group.last_words()
+        };
+        assert_eq!(last_words("echo no space >&2; exit 3"), "the sh ended with exit status 3: no space");
+        assert_eq!(last_words("kill -BUS $$"), "the sh ended with SIGBUS");
     }
 
     #[test]

@@ -13,7 +13,7 @@ struct Disk(PathBuf);
 impl Disk {
     fn new(place: &Place, options: &str) -> Disk {
         let point = place.path().join("disk");
-        std::fs::create_dir(&point).unwrap();
+        std::fs::create_dir_all(&point).unwrap();
         mount(Some("none"), &point, Some("tmpfs"), MsFlags::empty(), Some(options)).unwrap();
         Disk(point)
     }
@@ -178,7 +178,7 @@ fn an_application_that_was_stopped_answers_before_its_own_writers_begin() {
 fn a_command_that_cannot_be_executed_has_failed_and_the_run_goes_on() {
     let place = Place::new();
     let script = place.path().join("no-program");
-    std::fs::write(&script, [0x7f, b'E', b'L', b'F']).unwrap();
+    std::fs::write(&script, "#!/no/such/interpreter\n").unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&script, mode).unwrap();
     let variants = r#"
@@ -194,7 +194,7 @@ fn a_command_that_cannot_be_executed_has_failed_and_the_run_goes_on() {
     let failed = trial(&results, "external");
     assert_eq!(failed.verdict, Verdict::Failed);
     assert!(
-        failed.reason.starts_with("backup: cannot start 'no-program': Exec format error"),
+        failed.reason.starts_with("backup: cannot start 'no-program': No such file or directory"),
         "{}",
         failed.reason
     );
