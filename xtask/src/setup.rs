@@ -75,17 +75,20 @@ fn lacking(first: Option<String>, missing: &[Need], line: Option<&str>) -> Error
 
 /// The command that gets what has a package on Debian and Ubuntu; `None` where nothing has one.
 fn command_line(missing: &[Need], is_root: bool) -> Option<String> {
-    let mut packages: Vec<&str> = Vec::new();
-    let mut steps = Vec::new();
+    let (mut packages, mut components): (Vec<&str>, Vec<&str>) = Default::default();
     for need in missing {
         match need.tool.get {
             Get::Packages { debian, .. } => packages.extend(debian),
-            Get::Component(name) => steps.push(format!("rustup component add {name}")),
+            Get::Component(name) => components.push(name),
             Get::Words(_) => {}
         }
     }
     packages.sort_unstable();
     packages.dedup();
+    let mut steps = Vec::new();
+    if !components.is_empty() {
+        steps.push(format!("rustup component add {}", components.join(" ")));
+    }
     if !packages.is_empty() {
         let privilege = if is_root { "" } else { "sudo " };
         let install = "env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends";
