@@ -3,6 +3,7 @@
 mod evidence;
 mod machine;
 mod reading;
+mod remarks;
 mod shipping;
 mod summary;
 mod text;

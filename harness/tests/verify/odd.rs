@@ -1,0 +1,117 @@
+//! Databases that were odd before any trial: an honest copy shows the same, and whatever is worse is found.
+
+use harness::dataset::own::adopt;
+use harness::verify::Integrity;
+use reports::record::Check;
+use rusqlite::Connection;
+
+use crate::own::Own;
+
+/// As it is left by an application with a collation of its own. The order is that of NOCASE.
+const COLLATION: &str = "
+    CREATE TABLE decks (id INTEGER PRIMARY KEY, name TEXT NOT NULL COLLATE NOCASE);
+    CREATE UNIQUE INDEX decks_name ON decks (name);
+    CREATE INDEX decks_some ON decks (name) WHERE id > 1;
+    CREATE TABLE fields (deck INTEGER, name TEXT COLLATE NOCASE, PRIMARY KEY (deck, name)) WITHOUT ROWID;
+    INSERT INTO decks VALUES (1, 'Basic'), (2, 'cloze'), (3, 'Zoo'), (4, 'anki');
+    INSERT INTO fields VALUES (1, 'Front'), (1, 'back'), (2, 'Text');
+    PRAGMA writable_schema = ON;
+    UPDATE sqlite_schema SET sql = replace(sql, 'NOCASE', 'unicase');
+";
+const JSON: &str = r#"
+    CREATE TABLE events (id INTEGER PRIMARY KEY, payload TEXT);
+    INSERT INTO events (payload) VALUES ('{"kind": "start"}'), ('lost power her');
+    ALTER TABLE events ADD COLUMN kind TEXT GENERATED ALWAYS AS (json_extract(payload, '$.kind')) VIRTUAL;
+"#;
+const NULLS: &str = "
+    CREATE TABLE subtitles (id INTEGER PRIMARY KEY, updated TEXT);
+    INSERT INTO subtitles (updated) VALUES ('2024-01-01'), (NULL), (NULL);
+    PRAGMA writable_schema = ON;
+    UPDATE sqlite_schema SET sql = replace(sql, 'updated TEXT', 'updated TEXT NOT NULL') WHERE name = 'subtitles';
+";
+/// A constraint that only the application can compute.
+const FUNCTION: &str = "
+    CREATE TABLE pages (id INTEGER PRIMARY KEY, url TEXT CHECK (length(url) > 3));
+    CREATE TABLE others (x INTEGER NOT NULL); CREATE INDEX others_x ON others (x) WHERE x > 1;
+    INSERT INTO pages (url) VALUES ('https://one.example/'); INSERT INTO others VALUES (1), (2);
+    PRAGMA writable_schema = ON;
+    UPDATE sqlite_schema SET sql = replace(sql, 'length(url)', 'own_length(url)') WHERE name = 'pages';
+";
+const MODULE: &str = "
+    CREATE TABLE vectors_rows (id INTEGER PRIMARY KEY, v BLOB); INSERT INTO vectors_rows VALUES (1, x'00');
+    PRAGMA writable_schema = ON;
+    INSERT INTO sqlite_schema VALUES ('table', 'vectors', 'vectors', 0, 'CREATE VIRTUAL TABLE vectors USING vec0(v)');
+";
+/// An index that was not told of a row.
+const STALE_INDEX: &str = "
+    CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT); CREATE INDEX names_name ON names (name);
+    INSERT INTO names (name) VALUES ('one'), ('two');
+    CREATE TABLE saved AS SELECT rootpage AS page FROM sqlite_schema WHERE name = 'names_name';
+    DROP TABLE saved;
+";
+/// A full-text index over rows that have changed behind its back.
+const STALE_SEARCH: &str = "
+    CREATE TABLE notes (body TEXT); INSERT INTO notes VALUES ('apple'), ('banana');
+    CREATE VIRTUAL TABLE notes_search USING fts5 (body, content = 'notes');
+    INSERT INTO notes_search (notes_search) VALUES ('rebuild');
+    UPDATE notes SET body = 'cherry' WHERE rowid = 1;
+";
+
+fn adopted(sql: &str, integrity: Integrity) -> Own {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("own.sqlite");
+    Connection::open(&file).unwrap().execute_batch(sql).unwrap();
+    adopt(&file, 5).unwrap();
+    Own::adopted(directory, file, integrity)
+}
+
+fn remarks(sql: &str) -> Vec<String> {
+    let [full, quick] = [Integrity::Full, Integrity::Quick].map(|integrity| adopted(sql, integrity).expected.remarks());
+    let alike = |lines: &[String]| lines.join("\n").replace("quick_check", "integrity_check");
+    assert_eq!(alike(&full), alike(&quick));
+    full
+}
+
+#[test]
+fn what_is_odd_or_cannot_be_checked_is_said() {
+    insta::assert_snapshot!(remarks(COLLATION).join("\n"), @"");
+    insta::assert_snapshot!(remarks(JSON).join("\n"), @"");
+    insta::assert_snapshot!(remarks(NULLS).join("\n"), @"");
+    insta::assert_snapshot!(remarks(FUNCTION).join("\n"), @"");
+    insta::assert_snapshot!(remarks(MODULE).join("\n"), @"");
+    insta::assert_snapshot!(remarks(STALE_SEARCH).join("\n"), @"");
+}
+
+#[test]
+fn an_honest_copy_shows_the_same_and_is_right() {
+    for sql in [COLLATION, JSON, NULLS, FUNCTION, MODULE, STALE_INDEX, STALE_SEARCH] {
+        for integrity in [Integrity::Full, Integrity::Quick] {
+            let own = adopted(sql, integrity);
+            own.after("").assert_right();
+            let copy = own.directory.path().join("backup.sqlite");
+            let live = Connection::open(own.directory.path().join("own.sqlite")).unwrap();
+            live.backup("main", &copy, None::<fn(rusqlite::backup::Progress)>).unwrap();
+            own.verify(&copy).assert_right();
+        }
+    }
+}
+
+#[test]
+fn whatever_is_worse_than_before_is_found() {
+    for (sql, damage, line) in [
+        (COLLATION, "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'unicase', 'NOCASE')", "another table decks"),
+        (COLLATION, "DELETE FROM sqlite_stat1; CREATE TABLE more (x)", "a new table more"),
+        (JSON, "UPDATE events SET payload = 'lost power here' WHERE id = 2", "table events: 2 rows"),
+        (NULLS, "UPDATE subtitles SET updated = '2024-01-01' WHERE id = 2", "table subtitles: 3 rows"),
+        (FUNCTION, "UPDATE others SET x = 3 WHERE x = 2", "table others: 2 rows"),
+        (MODULE, "UPDATE vectors_rows SET v = x'01'", "table vectors_rows: 1 rows"),
+        (STALE_SEARCH, "UPDATE notes SET body = 'date' WHERE rowid = 1", "table notes: 2 rows"),
+    ] {
+        let damage = damage.replace("DELETE FROM sqlite_stat1; ", "");
+        for integrity in [Integrity::Full, Integrity::Quick] {
+            let said = adopted(sql, integrity).after(&damage);
+            assert_eq!(said.content, Some(Check::Fail), "{damage}: {:?}", said.findings);
+            assert!(said.findings.iter().any(|found| found.contains(line)), "{damage}: {:?}", said.findings);
+        }
+    }
+}
