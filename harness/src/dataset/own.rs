@@ -12,7 +12,7 @@ use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use bytesize::ByteSize;
 use rusqlite::{Connection, OpenFlags};
 
@@ -156,7 +156,13 @@ pub fn adopt(copy: &Path, seed: u64) -> anyhow::Result<Vec<String>> {
     let mut connection = Connection::open_with_flags(copy, flags)?;
     let read: rusqlite::Result<i64> =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0));
-    read.context("SQLite does not open it")?;
+    read.map_err(|error| match verify::surplus_bytes(copy) {
+        Ok(surplus) if surplus < 0 => anyhow!(
+            "SQLite does not open it: {error}: the file is {} shorter than its header counts",
+            ByteSize(surplus.unsigned_abs())
+        ),
+        _ => anyhow!("SQLite does not open it: {error}"),
+    })?;
     connection.pragma_update(None, "journal_mode", "delete").context("cannot fold its log back")?;
     for name in [TABLES.torrents, TABLES.metrics] {
         let is_there = connection.table_exists(None, name)?;
@@ -166,12 +172,12 @@ pub fn adopt(copy: &Path, seed: u64) -> anyhow::Result<Vec<String>> {
         );
     }
     let mut remarks = Vec::new();
-    let behind = verify::bytes_behind(copy).context("cannot read its header")?;
-    if behind > 0 {
+    let surplus = verify::surplus_bytes(copy).context("cannot read its header")?;
+    if surplus > 0 {
         remarks.push(format!(
             "the file is {} longer than its header counts, as applications leave it that have it grow in large steps; \
              this is no damage",
-            ByteSize(behind)
+            ByteSize(surplus.unsigned_abs())
         ));
     }
     add_tables(&mut connection, origin(seed).as_ref()).context("cannot add the tables of the ledger")?;
@@ -267,7 +273,7 @@ mod tests {
         resize(bytes - 4096);
         insta::assert_snapshot!(
             format!("{:#}", adopt(&file, 1).unwrap_err()),
-            @"SQLite does not open it: database disk image is malformed: Error code 11: The database disk image is malformed"
+            @"SQLite does not open it: database disk image is malformed: the file is 4.0 KiB shorter than its header counts"
         );
         fs::remove_file(&file).unwrap();
         database(directory.path(), SMALL);

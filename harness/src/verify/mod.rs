@@ -43,7 +43,7 @@ pub use condition::Condition;
 pub use content::{ContentDigest, SchemaObject};
 pub use digest::{Digest, RowsDigest};
 pub use integrity::Integrity;
-pub use sqlite::bytes_behind;
+pub use sqlite::surplus_bytes;
 pub use unwritten::unwritten;
 
 use crate::dataset::{Origin, TableNames};

@@ -63,9 +63,9 @@ fn judge_header(database: &Path, integrity: &mut Findings) -> io::Result<()> {
     Ok(())
 }
 
-/// Bytes of the file behind the last page that its header counts.
-pub(super) fn bytes_behind(database: &Path) -> io::Result<u64> {
+/// How many bytes longer than its header counts the file is; negative when it is shorter.
+pub(super) fn surplus_bytes(database: &Path) -> io::Result<i64> {
     let (bytes, header) = (fs::metadata(database)?.len(), Header::read(database)?);
     let counted = header.pages().zip(header.page_bytes()).map(|(pages, page_bytes)| pages * page_bytes);
-    Ok(counted.map_or(0, |counted| bytes.saturating_sub(counted)))
+    Ok(counted.map_or(0, |counted| bytes as i64 - counted as i64))
 }

@@ -210,12 +210,12 @@ unsafe extern "C" fn order_by_bytes(
     text(one, one_bytes).cmp(text(other, other_bytes)) as c_int
 }
 
-/// Bytes of a database file behind the last page that its header counts.
+/// How many bytes longer than its header counts a database file is; negative when it is shorter.
 ///
 /// # Errors
 /// When it has no header that can be read.
-pub fn bytes_behind(database: &Path) -> std::io::Result<u64> {
-    file::bytes_behind(database)
+pub fn surplus_bytes(database: &Path) -> std::io::Result<i64> {
+    file::surplus_bytes(database)
 }
 
 /// The files beside `database` in which SQLite keeps what is not in it yet.
