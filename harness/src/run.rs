@@ -210,8 +210,7 @@ impl Desk<'_> {
         let database = self.work.join("own.sqlite");
         own::copy(&self.launcher(), file, &database)?;
         let job = Job::Adopt { copy: database.clone(), seed: spec.seed };
-        let adopted: Result<Vec<String>> =
-            self.launcher().work(Account::Preparation, &job, &mut |_| {});
+        let adopted: Result<Vec<String>> = self.launcher().work(Account::Preparation, &job, &mut |_| {});
         let integrity = Some(self.scenario.trial.integrity);
         let examined = adopted.and_then(|remarks| Ok((remarks, self.digest(&database, spec, integrity)?)));
         let (mut remarks, content) = examined.map_err(|error| match error {

@@ -228,11 +228,13 @@ mod tests {
         let empty = directory.path().join("empty.db");
         fs::write(&empty, "").unwrap();
         let encrypted = directory.path().join("encrypted.db");
-        let random = (0..1024_u64).flat_map(|word| xxhash_rust::xxh3::xxh3_64(&word.to_le_bytes()).to_le_bytes());
+        let random =
+            (0..1024_u64).flat_map(|word| xxhash_rust::xxh3::xxh3_64(&word.to_le_bytes()).to_le_bytes());
         fs::write(&encrypted, random.collect::<Vec<u8>>()).unwrap();
         let program = directory.path().join("program");
         fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-        let files = [&directory.path().join("none.db"), directory.path(), &text, &empty, &encrypted, &program];
+        let files =
+            [&directory.path().join("none.db"), directory.path(), &text, &empty, &encrypted, &program];
         let messages = files.map(refusal);
         insta::assert_snapshot!(messages.join("\n"), @r"
         cannot use PLACE/none.db as a database: No such file or directory (os error 2)

@@ -56,7 +56,9 @@ impl Thing {
                 end(LVM.command, &["vgs", name], &["vgremove", "--force", "--yes", name])?;
                 detach(image)
             }
-            Thing::LogicalVolume(name) => end(LVM.command, &["lvs", name], &["lvremove", "--force", "--yes", name]),
+            Thing::LogicalVolume(name) => {
+                end(LVM.command, &["lvs", name], &["lvremove", "--force", "--yes", name])
+            }
             Thing::Pool(name) => end(ZPOOL.command, &["list", name], &["destroy", "-f", name]),
             Thing::ZfsSnapshot(name) => end(ZFS.command, &["list", name], &["destroy", "-R", name]),
         }

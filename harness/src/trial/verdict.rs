@@ -279,7 +279,8 @@ mod tests {
             verdict_with(Ok(&live))
         };
         assert_eq!(verdict_of(|_| {}), "restorable: all checks passed");
-        let remarked = verdict_of(|live| live.verification.remarks.push("page_size was 1024 and is 4096".into()));
+        let remarked =
+            verdict_of(|live| live.verification.remarks.push("page_size was 1024 and is 4096".into()));
         assert_eq!(remarked, "restorable: all checks passed; remark: page_size was 1024 and is 4096");
         let crashed = verdict_with(Err("the verifier crashed"));
         assert_eq!(

@@ -87,8 +87,26 @@ pub(super) struct Tables {
     pub(super) unchecked: Vec<String>,
 }
 
-/// Check 5: holds what was read against what the source had. Says whether the torrents differ. What differs and no query
-/// shows goes to `remarks`.
+/// What a comparison of the content came to, besides its findings.
+#[derive(Default)]
+pub(super) struct Difference {
+    /// The torrents that no write touches are others.
+    pub(super) torrents: bool,
+    /// Tables whose rows are the same and have other numbers.
+    renumbered: Vec<String>,
+}
+
+impl Difference {
+    /// What has to be said of rows with other numbers. Whether something relied on them, `referred` tells as far as
+    /// checks can.
+    pub(super) fn remark_on_rowids(&self, referred: bool) -> Option<String> {
+        let known = if referred { "" } else { "; nothing that can be checked refers to them" };
+        let tables = &self.renumbered;
+        (!tables.is_empty()).then(|| format!("rows have other rowids than before in {}{known}", some(tables)))
+    }
+}
+
+/// Check 5: holds what was read against what the source had. What differs and no query shows goes to `remarks`.
 pub(super) fn compare(
     expected: &ContentDigest,
     names: TableNames,
@@ -97,10 +115,9 @@ pub(super) fn compare(
     engine: &dyn Engine,
     content: &mut Findings,
     remarks: &mut Vec<String>,
-) -> bool {
+) -> Difference {
     compare_schema(&expected.schema, &tables.schema, engine, content, remarks);
-    let mut torrents_differ = false;
-    let mut renumbered = Vec::new();
+    let mut difference = Difference::default();
     for (table, due) in &expected.tables {
         let found = match tables.digests.get(table) {
             _ if table == names.torrents => torrents,
@@ -115,21 +132,15 @@ pub(super) fn compare(
         let Some(found) = found else { continue };
         if found == *due {
             if expected.rowids.get(table) != tables.rowids.get(table) {
-                renumbered.push(table.as_str());
+                difference.renumbered.push(table.clone());
             }
             continue;
         }
-        torrents_differ |= table == names.torrents;
+        difference.torrents |= table == names.torrents;
         content.wrong(|| {
             let (was, is) = (due.rows, found.rows);
             format!("table {table}: {was} rows that no write touches were there, {is} are, and they are not the same")
         });
-    }
-    if !renumbered.is_empty() {
-        remarks.push(format!(
-            "rows have other rowids than before in {}; nothing that can be checked refers to them",
-            some(&renumbered)
-        ));
     }
     for (what, was) in &expected.layout {
         let is = tables.layout.get(what).map_or("absent", String::as_str);
@@ -137,7 +148,7 @@ pub(super) fn compare(
             remarks.push(format!("{what} was {was} and is {is}"));
         }
     }
-    torrents_differ
+    difference
 }
 
 /// Compares statements by what the engine makes of them: a tool may lay their text out anew.
@@ -173,17 +184,16 @@ fn compare_schema(
         content.wrong(|| format!("the schema has a new {kind} {name}"));
     }
     if !laid_out_anew.is_empty() {
-        let names: Vec<&str> = laid_out_anew.iter().map(String::as_str).collect();
         remarks.push(format!(
             "the schema's text differs in white space or comments, and means the same, in {}",
-            some(&names)
+            some(&laid_out_anew)
         ));
     }
 }
 
 /// The first few of these names, and how many more there are.
-fn some(names: &[&str]) -> String {
-    let shown = names.iter().take(NAMES_SHOWN).copied().collect::<Vec<_>>().join(", ");
+fn some(names: &[String]) -> String {
+    let shown = names[..names.len().min(NAMES_SHOWN)].join(", ");
     match names.len().saturating_sub(NAMES_SHOWN) {
         0 => shown,
         more => format!("{shown} and {more} more"),
@@ -211,7 +221,10 @@ pub(super) fn judge_sequence(
         content.wrong(|| {
             let (least, most) = (due.start(), due.end());
             let due = if least == most { least.to_string() } else { format!("{least} to {most}") };
-            format!("the sequence of torrents is {}, and by the writes that are in it has to be {due}", said())
+            format!(
+                "the sequence of torrents is {}, and by the writes that are in it has to be {due}",
+                said()
+            )
         });
     }
 }
@@ -250,7 +263,9 @@ mod tests {
         for (wrong, due, said) in [(79, 80..=80, "80"), (81, 80..=80, "80"), (84, 80..=83, "80 to 83")] {
             let (check, lines) = judged(Some(wrong), Some(due));
             assert_eq!(check, Some(Check::Fail));
-            assert!(lines[0].ends_with(&format!("is {wrong}, and by the writes that are in it has to be {said}")));
+            assert!(
+                lines[0].ends_with(&format!("is {wrong}, and by the writes that are in it has to be {said}"))
+            );
         }
     }
 }

@@ -76,7 +76,11 @@ pub(super) fn examine(
     }
     if let Ok(tables) = tables {
         tables.unchecked.iter().for_each(|line| condition.unchecked(line));
-        tables.digests.values().filter_map(|rows| rows.as_ref().err()).for_each(|unreadable| condition.unreadable(unreadable));
+        tables
+            .digests
+            .values()
+            .filter_map(|rows| rows.as_ref().err())
+            .for_each(|unreadable| condition.unreadable(unreadable));
     }
     condition
 }

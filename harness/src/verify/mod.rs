@@ -166,8 +166,11 @@ pub fn content_digest(
     engine.require_settled()?;
     let Source { tables, untouched, condition } =
         read_source(engine.as_ref(), origin.torrents(), integrity, progress).map_err(describe)?;
-    let Tables { schema, digests, rowids, layout, metric, sequence, unchecked: _ } = tables.map_err(describe)?;
-    if integrity.is_none() && let Some(line) = condition.lines().next() {
+    let Tables { schema, digests, rowids, layout, metric, sequence, unchecked: _ } =
+        tables.map_err(describe)?;
+    if integrity.is_none()
+        && let Some(line) = condition.lines().next()
+    {
         return Err(anyhow!("{database}: {line}").into());
     }
     // What cannot be read is in the condition.
@@ -307,7 +310,11 @@ impl Checks {
             torrents::judge_never_completed(torrents, &request.model.probe_info_hash(), &mut self.content);
         }
         let untouched = torrents.map(|torrents| torrents.untouched.all);
-        if content::compare(&expected, names, tables, untouched, engine, &mut self.content, &mut self.remarks)
+        let (content, remarks) = (&mut self.content, &mut self.remarks);
+        let difference = content::compare(&expected, names, tables, untouched, engine, content, remarks);
+        // A virtual table that does not agree with the rows any more has failed the check of integrity.
+        self.remarks.extend(difference.remark_on_rowids(!self.integrity.is_clean()));
+        if difference.torrents
             && let Err(unreadable) = torrents::name_changed_rows(engine, origin, &mut self.content)
         {
             self.content.cannot(unreadable.reason);

@@ -127,7 +127,8 @@ pub(super) fn read_source(
         untouched.absorb(second?);
         let (tables, check) = (tables.finish(), check.finish());
         // An index over the hashes of the torrents is the harness's own, and was just made.
-        let others = |indexes: Vec<IndexEntries>| indexes.into_iter().filter(|index| index.rows.is_some()).collect();
+        let others =
+            |indexes: Vec<IndexEntries>| indexes.into_iter().filter(|index| index.rows.is_some()).collect();
         let condition = examine(&check, &indexes.finish().map(others), &tables, None);
         Ok(Source { tables, untouched, condition })
     })

@@ -162,7 +162,8 @@ impl Trial {
         let dataset = TinyDataset { seed, torrents };
         let database = directory.path().join("live.sqlite");
         build(&database, &dataset, shape.layout, shape.more_tables);
-        let expected = content_digest(&Database::Sqlite(database.clone()), &dataset, None, &mut |_| {}).unwrap();
+        let expected =
+            content_digest(&Database::Sqlite(database.clone()), &dataset, None, &mut |_| {}).unwrap();
         let connections = (0..writers).map(|_| connect(&database, shape.journal_mode)).collect();
         let ledgers = (0..writers).map(|writer| LedgerWriter::open(directory.path(), writer).unwrap());
         Trial {

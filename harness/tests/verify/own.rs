@@ -60,7 +60,12 @@ pub struct Said {
 impl Said {
     /// The copy is right, and nothing has to be said.
     pub fn assert_right(self) {
-        assert_eq!((self.integrity, self.content), (Some(Check::Pass), Some(Check::Pass)), "{:?}", self.findings);
+        assert_eq!(
+            (self.integrity, self.content),
+            (Some(Check::Pass), Some(Check::Pass)),
+            "{:?}",
+            self.findings
+        );
         assert_eq!((self.findings, self.remarks), (Vec::new(), Vec::new()));
     }
 }

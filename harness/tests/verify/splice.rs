@@ -84,12 +84,18 @@ fn shown(database: &Path) -> rusqlite::Result<String> {
         }
         for table in list("SELECT name FROM pragma_table_list WHERE schema = 'main'")? {
             // What the engine numbers by itself, nobody goes by.
-            let numbered = list(&format!("SELECT name FROM pragma_table_list('{table}') WHERE wr = 0"))?.len() == 1;
-            let rowid = if numbered && !table.contains("sqlite_") && !table.contains("segdir") { "rowid, " } else { "" };
+            let numbered =
+                list(&format!("SELECT name FROM pragma_table_list('{table}') WHERE wr = 0"))?.len() == 1;
+            let rowid = if numbered && !table.contains("sqlite_") && !table.contains("segdir") {
+                "rowid, "
+            } else {
+                ""
+            };
             show(&format!("SELECT {rowid}* FROM \"{table}\" NOT INDEXED"))?;
         }
         for index in ["numbered_name", "keyed_v", "sqlite_autoindex_torrents_1"] {
-            let table = list(&format!("SELECT tbl_name FROM sqlite_schema WHERE name = '{index}'"))?.remove(0);
+            let table =
+                list(&format!("SELECT tbl_name FROM sqlite_schema WHERE name = '{index}'"))?.remove(0);
             show(&format!("SELECT * FROM {table} INDEXED BY {index}"))?;
         }
         show("SELECT * FROM numbered INDEXED BY numbered_some WHERE size > 5")?;
@@ -115,7 +121,8 @@ fn said(trial: &Trial, database: &Path, integrity: Integrity) -> Vec<String> {
 
 /// A trial on a small database, an older copy of it and a newer one, and how a page is laid into it.
 fn copies(seed: u64, layout: &'static str) -> (Trial, Vec<u8>, std::path::PathBuf) {
-    let shape = Shape { more_torrents: 0, writers: 2, layout, more_tables: TABLES, ..Shape::for_damage(seed) };
+    let shape =
+        Shape { more_torrents: 0, writers: 2, layout, more_tables: TABLES, ..Shape::for_damage(seed) };
     let mut trial = Trial::new(&shape);
     for time in 1..=2 {
         change_own_tables(trial.live(), time);
@@ -130,12 +137,8 @@ fn copies(seed: u64, layout: &'static str) -> (Trial, Vec<u8>, std::path::PathBu
     trial.rest(1);
     let newer = trial.copy("newer.sqlite", CopyWay::Files).database;
     // What the application wrote to its own tables is a part of what is expected.
-    let expected = content_digest(
-        &Database::Sqlite(newer.clone()),
-        &trial.dataset,
-        Some(Integrity::Full),
-        &mut |_| {},
-    );
+    let expected =
+        content_digest(&Database::Sqlite(newer.clone()), &trial.dataset, Some(Integrity::Full), &mut |_| {});
     let ContentDigest { metric, sequence, .. } = trial.expected;
     trial.expected = ContentDigest { metric, sequence, ..expected.unwrap() };
     assert_eq!(trial.expected.remarks(), Vec::<String>::new());

@@ -30,7 +30,10 @@ fn an_unknown_scenario() {
 #[test]
 fn a_scenario_file_that_is_not_there() {
     let said = refusal(&Place::new(), &["run", "mine/none.toml"], 3);
-    assert!(said.starts_with("error: there is no file mine/none.toml: give the path of a scenario, or "), "{said}");
+    assert!(
+        said.starts_with("error: there is no file mine/none.toml: give the path of a scenario, or "),
+        "{said}"
+    );
 }
 
 #[test]

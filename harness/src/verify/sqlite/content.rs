@@ -153,13 +153,15 @@ fn read_rows(
     let Columns { stored, computed, rowid } = Columns::of(connection, table)?;
     let count = stored.len();
     let columns: Vec<String> = stored.into_iter().chain(rowid.map(str::to_owned)).collect();
-    let select = |columns: &[String]| format!("SELECT {} FROM {} NOT INDEXED", columns.join(", "), quoted(table));
+    let select =
+        |columns: &[String]| format!("SELECT {} FROM {} NOT INDEXED", columns.join(", "), quoted(table));
     if !computed.is_empty() {
         let all = [columns.as_slice(), &computed].concat();
         match digest_columns(connection, &select(&all), count, rowid.is_some()) {
             // An expression may fail on a row that is older than it. What it is computed from is read all the same.
-            Err(error) if !is_malformed(&error) => unchecked
-                .push(format!("table {table}: its generated columns cannot be computed for every row ({error})")),
+            Err(error) if !is_malformed(&error) => unchecked.push(format!(
+                "table {table}: its generated columns cannot be computed for every row ({error})"
+            )),
             read => return read,
         }
     }

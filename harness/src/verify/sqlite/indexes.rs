@@ -29,11 +29,6 @@ impl Index {
         !self.is_table && !self.is_partial && self.columns.iter().all(Option::is_some)
     }
 
-    /// True when only the engine can say whether it holds what it has to.
-    pub(super) fn needs_the_engine(&self) -> bool {
-        !self.is_table && !self.is_comparable()
-    }
-
     /// What of it cannot be checked without its collation.
     pub(super) fn unordered(&self) -> Option<String> {
         let collation = self.unknown_collation.as_ref()?;
@@ -92,7 +87,8 @@ fn read_columns(connection: &Connection, index: &mut Index) -> rusqlite::Result<
             _ => index.columns.push(name.map(|name| quoted(&name))),
         }
         let (collation, is_key): (Option<String>, bool) = (row.get(2)?, row.get(3)?);
-        let unknown = |collation: &String| COLLATIONS.iter().all(|known| !known.eq_ignore_ascii_case(collation));
+        let unknown =
+            |collation: &String| COLLATIONS.iter().all(|known| !known.eq_ignore_ascii_case(collation));
         if is_key && let Some(collation) = collation.filter(unknown) {
             index.unknown_collation = Some(collation);
         }

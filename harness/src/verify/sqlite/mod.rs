@@ -143,8 +143,9 @@ trait WhileReading<T> {
 
 impl<T> WhileReading<T> for rusqlite::Result<T> {
     fn while_reading(self, what: &str) -> Result<T, Unreadable> {
-        self.map_err(|error| {
-            Unreadable { reason: format!("{what}: {error}"), malformed: is_malformed(&error) }
+        self.map_err(|error| Unreadable {
+            reason: format!("{what}: {error}"),
+            malformed: is_malformed(&error),
         })
     }
 }
@@ -181,9 +182,12 @@ fn open(database: &Path, cache_bytes: u64) -> rusqlite::Result<Connection> {
 /// ordered by a collation that only the application has, even where the order does not matter.
 fn know_collations(connection: &Connection) -> rusqlite::Result<()> {
     // SAFETY: the handle is that of an open connection.
-    let code =
-        unsafe { ffi::sqlite3_collation_needed(connection.handle(), ptr::null_mut(), Some(stand_in)) };
-    if code == ffi::SQLITE_OK { Ok(()) } else { Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)) }
+    let code = unsafe { ffi::sqlite3_collation_needed(connection.handle(), ptr::null_mut(), Some(stand_in)) };
+    if code == ffi::SQLITE_OK {
+        Ok(())
+    } else {
+        Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
+    }
 }
 
 /// Called by the engine when it meets a collation that it does not have.

@@ -67,7 +67,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("wal.db");
         let made = Connection::open(&file).unwrap();
-        made.execute_batch("PRAGMA journal_mode = wal; CREATE TABLE t (x); INSERT INTO t VALUES (1)").unwrap();
+        made.execute_batch("PRAGMA journal_mode = wal; CREATE TABLE t (x); INSERT INTO t VALUES (1)")
+            .unwrap();
         made.close().unwrap();
         let before = std::fs::read(&file).unwrap();
         assert_eq!(before[FORMAT_VERSIONS], [2, 2]);

@@ -63,8 +63,12 @@ impl VirtualTable {
         let (name, table) = (&self.name, quoted(&self.name));
         let checked = match self.module.as_str() {
             // Rank 1 also holds an index against content that is kept elsewhere.
-            "fts5" => ask(connection, &format!("INSERT INTO {table} ({table}, rank) VALUES ('integrity-check', 1)")),
-            "fts3" | "fts4" => ask(connection, &format!("INSERT INTO {table} ({table}) VALUES ('integrity-check')")),
+            "fts5" => {
+                ask(connection, &format!("INSERT INTO {table} ({table}, rank) VALUES ('integrity-check', 1)"))
+            }
+            "fts3" | "fts4" => {
+                ask(connection, &format!("INSERT INTO {table} ({table}) VALUES ('integrity-check')"))
+            }
             "rtree" | "rtree_i32" => connection
                 .query_row("SELECT rtreecheck('main', ?1)", [name], |row| row.get::<_, String>(0))
                 .map(|said| (said != "ok").then_some(said)),
@@ -73,10 +77,9 @@ impl VirtualTable {
         };
         match checked {
             Ok(None) => {}
-            Ok(Some(said)) => condition.wrong(format!(
-                "virtual table {name}: the {} check says: {said}",
-                self.module
-            )),
+            Ok(Some(said)) => {
+                condition.wrong(format!("virtual table {name}: the {} check says: {said}", self.module))
+            }
             Err(error) => condition.unchecked(format!(
                 "virtual table {name}: the {} check cannot be made here: {error}",
                 self.module
@@ -115,7 +118,9 @@ fn parse(name: String, sql: &str) -> VirtualTable {
     let using = tokens.iter().position(|token| is(token, "USING"));
     let module = using.and_then(|using| tokens.get(using + 1)).copied().unwrap_or_default();
     let mut options = tokens.windows(3).filter(|three| is(three[0], "content") && three[1] == "=");
-    let content = options.next().map(|three| if three[2] == "," || three[2] == ")" { String::new() } else { unquoted(three[2]) });
+    let content = options
+        .next()
+        .map(|three| if three[2] == "," || three[2] == ")" { String::new() } else { unquoted(three[2]) });
     VirtualTable { name, module: unquoted(module).to_lowercase(), content }
 }
 
@@ -162,10 +167,13 @@ mod tests {
             let renumber = "INSERT INTO s (s) VALUES ('rebuild'); UPDATE notes SET rowid = 3 WHERE rowid = 1";
             assert_eq!(
                 said(&format!("{notes} {index}; {renumber}")),
-                [format!("virtual table s: the {module} check says: the index is damaged, or does not agree with its content")]
+                [format!(
+                    "virtual table s: the {module} check says: the index is damaged, or does not agree with its content"
+                )]
             );
         }
-        let node = "CREATE VIRTUAL TABLE s USING rtree(id, x0, x1); INSERT INTO s VALUES (1, 0, 2), (2, 1, 3);
+        let node =
+            "CREATE VIRTUAL TABLE s USING rtree(id, x0, x1); INSERT INTO s VALUES (1, 0, 2), (2, 1, 3);
                     DELETE FROM s_rowid WHERE rowid = 2";
         let found = said(node);
         assert!(found[0].starts_with("virtual table s: the rtree check says: "), "{found:?}");
@@ -177,12 +185,13 @@ mod tests {
                        ('table', 's', 's', 0, 'CREATE VIRTUAL TABLE s USING vec0(a float[3])')";
         let lines = [
             unknown.to_owned(),
-            "CREATE VIRTUAL TABLE s USING fts5(a, content = ''); INSERT INTO s (rowid, a) VALUES (1, 'one')".into(),
+            "CREATE VIRTUAL TABLE s USING fts5(a, content = ''); INSERT INTO s (rowid, a) VALUES (1, 'one')"
+                .into(),
             unknown.replace("vec0(a float[3])", "fts5(a, tokenize = own)"),
         ]
         .map(|sql| said(&sql).join("\n"));
         insta::assert_snapshot!(lines.join("\n"), @r"
-        virtual table s: the module vec0 is not known here; its tables are compared, and what it finds by them is not
+        virtual table s: the module vec0 is not known here; the tables that it keeps its rows in are compared, and what it finds by them is not
         virtual table s: it is an index without content; whether it agrees with other tables' rows cannot be checked
         virtual table s: the fts5 check cannot be made here: vtable constructor failed: s
         ");
