@@ -90,11 +90,11 @@ fn read_rows(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().unwrap();
     let database = database(directory.path());
     let source = Database::Sqlite(database.clone());
-    let expected = content_digest(&source, &Dataset, &mut |_| {}).unwrap();
+    let expected = content_digest(&source, &Dataset, None, &mut |_| {}).unwrap();
     let mut group = criterion.benchmark_group("rows");
     group.sample_size(10).throughput(Throughput::Elements(TORRENTS));
     group.bench_function("content_digest", |bencher| {
-        bencher.iter(|| content_digest(black_box(&source), &Dataset, &mut |_| {}).unwrap());
+        bencher.iter(|| content_digest(black_box(&source), &Dataset, None, &mut |_| {}).unwrap());
     });
     write(&database, directory.path());
     for (name, integrity) in [("verify_quick", Integrity::Quick), ("verify_full", Integrity::Full)] {

@@ -22,7 +22,7 @@ use crate::removal::{self, Leftover};
 use crate::scenario::{App, Engine, Scenario, ServerArguments};
 use crate::subject::{Server, ServerSetup, random_password};
 use crate::trial::{self, Images, Keep, Keeper, Site, Source};
-use crate::verify::{ContentDigest, Database};
+use crate::verify::{ContentDigest, Database, Integrity};
 use crate::wheel::{Fetch, Shelf};
 use crate::worker::Job;
 use crate::workspace::{Swept, Workspace};
@@ -285,14 +285,19 @@ impl Desk<'_> {
             cache::obtain(&self.workspace.cache(), spec, &|| self.cancel.is_cancelled(), &mut |bytes| {
                 (self.observer)(Event::Generating { dataset: spec, bytes })
             })?;
-        let content = self.digest(&database, spec)?;
-        Ok(Source { database, bytes, rows, content })
+        let content = self.digest(&database, spec, None)?;
+        Ok(Source { database, bytes, rows, content, remarks: Vec::new() })
     }
 
-    fn digest(&self, database: &Path, spec: &DatasetSpec) -> Result<ContentDigest> {
+    fn digest(
+        &self,
+        database: &Path,
+        spec: &DatasetSpec,
+        integrity: Option<Integrity>,
+    ) -> Result<ContentDigest> {
         (self.observer)(Event::Preparing("taking the digest of the dataset".into()));
         let database = Database::Sqlite(database.to_owned());
-        let job = Job::Digest { database, dataset: spec.clone() };
+        let job = Job::Digest { database, dataset: spec.clone(), integrity };
         self.launcher().work(Account::Preparation, &job, &mut |_| {})
     }
 
@@ -301,20 +306,25 @@ impl Desk<'_> {
         (self.observer)(Event::Preparing(format!("copying {} and checking the copy", file.display())));
         let database = self.work.join("own.sqlite");
         own::copy(&self.launcher(), file, &database)?;
-        let integrity = self.scenario.trial.integrity;
-        let job = Job::Adopt { copy: database.clone(), seed: spec.seed, integrity };
-        let adopted = self.launcher().work(Account::Preparation, &job, &mut |_| {});
-        let content = adopted.and_then(|()| self.digest(&database, spec)).map_err(|error| match error {
+        let job = Job::Adopt { copy: database.clone(), seed: spec.seed };
+        let adopted: Result<Vec<String>> = self.launcher().work(Account::Preparation, &job, &mut |_| {});
+        let integrity = Some(self.scenario.trial.integrity);
+        let examined = adopted.and_then(|remarks| Ok((remarks, self.digest(&database, spec, integrity)?)));
+        let (mut remarks, content) = examined.map_err(|error| match error {
             // What cannot be read is the file, and not a bug.
             Error::Bug(cause) => Error::Input(format!("cannot use {}: {cause:#}", file.display())),
             other => other,
         })?;
+        remarks.extend(content.remarks());
+        for remark in &remarks {
+            (self.observer)(Event::Note(format!("{}: {remark}", file.display())));
+        }
         let origin = dataset::origin(spec)?;
         let is_rows_of = |table: &str| table != origin.tables().torrents && !table.starts_with("sqlite_");
         let others = content.tables.iter().filter(|(table, _)| is_rows_of(table));
         let rows = origin.torrents() + others.map(|(_, digest)| digest.rows).sum::<u64>();
         let bytes = storage::bytes(&database);
-        Ok(Source { database, bytes, rows, content })
+        Ok(Source { database, bytes, rows, content, remarks })
     }
 
     /// Loads a database with a server of its own, or finds its data directory in the cache.
@@ -352,6 +362,7 @@ impl Desk<'_> {
             bytes: cached.bytes,
             rows: cached.rows,
             content: cached.content,
+            remarks: Vec::new(),
         })
     }
 }

@@ -53,6 +53,8 @@ pub struct Source {
     pub rows: u64,
     /// What the rows that no workload touches come to.
     pub content: ContentDigest,
+    /// What is odd about it, or cannot be checked.
+    pub remarks: Vec<String>,
 }
 
 /// The images of a run, as far as its trials need them.

@@ -43,6 +43,8 @@ pub enum Job {
         database: verify::Database,
         /// What it was generated from.
         dataset: DatasetSpec,
+        /// How thoroughly it is examined; null for a generated one.
+        integrity: Option<verify::Integrity>,
     },
     /// Make a copy of a database of the user's own ready for trials.
     Adopt {
@@ -50,8 +52,6 @@ pub enum Job {
         copy: PathBuf,
         /// What the torrents that are added follow from.
         seed: u64,
-        /// How thoroughly the engine checks it first.
-        integrity: verify::Integrity,
     },
     /// Find the acknowledged writes that the application's own database lacks.
     Unwritten {
@@ -191,14 +191,13 @@ fn work() -> anyhow::Result<Value> {
         Job::Application(application) => application::run(&application),
         Job::Strategy { name, task } => strategy::named(&name)?.work(task, report),
         Job::TouchMemory { bytes } => crate::measure::memory::touch(bytes).map(|()| Value::Null),
-        Job::Digest { database, dataset } => {
+        Job::Digest { database, dataset, integrity } => {
             let origin = dataset::origin(&dataset)?;
             let on_progress = &mut |done| report(Progress::done(done));
-            Ok(serde_json::to_value(verify::content_digest(&database, origin.as_ref(), on_progress)?)?)
+            let content = verify::content_digest(&database, origin.as_ref(), integrity, on_progress)?;
+            Ok(serde_json::to_value(content)?)
         }
-        Job::Adopt { copy, seed, integrity } => {
-            dataset::own::adopt(&copy, seed, integrity).map(|()| Value::Null)
-        }
+        Job::Adopt { copy, seed } => Ok(serde_json::to_value(dataset::own::adopt(&copy, seed)?)?),
         Job::Unwritten { request, dataset } => {
             let origin = dataset::origin(&dataset)?;
             Ok(serde_json::to_value(verify::unwritten(&request, origin.as_ref())?)?)

@@ -142,12 +142,15 @@ fn impact() -> impl Strategy<Value = Impact> {
 
 fn verification() -> impl Strategy<Value = Verification> {
     let check = || prop::option::of(prop_oneof![Just(Check::Pass), Just(Check::Fail)]);
-    (check(), check(), vec(text(), 0..9)).prop_map(|(integrity, loss, findings)| Verification {
-        integrity,
-        loss,
-        findings,
-        ..Verification::default()
-    })
+    (check(), check(), vec(text(), 0..9), vec(text(), 0..3)).prop_map(
+        |(integrity, loss, findings, remarks)| Verification {
+            integrity,
+            loss,
+            findings,
+            remarks,
+            ..Verification::default()
+        },
+    )
 }
 
 fn calibration() -> impl Strategy<Value = Calibration> {

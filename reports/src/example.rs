@@ -152,6 +152,7 @@ fn restorable(strategy: &str) -> Trial {
             bytes: 300 * MIB,
             rows: 2_900_000,
             seed: 7,
+            remarks: Vec::new(),
         },
         file_system: Some("ext4".into()),
         workload: workload(),
@@ -198,6 +199,7 @@ fn restorable(strategy: &str) -> Trial {
             loss: Some(Check::Pass),
             configuration: None,
             findings: Vec::new(),
+            remarks: Vec::new(),
             seconds: 3.0,
         }),
         resources: Resources {

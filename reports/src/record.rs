@@ -227,6 +227,10 @@ pub struct Dataset {
     pub rows: u64,
     /// What its content follows from.
     pub seed: u64,
+    /// What was odd about a database of the user's own before any trial, or cannot be checked here, one line each: a
+    /// restored database has to show the same and nothing more.
+    #[serde(default)]
+    pub remarks: Vec<String>,
 }
 
 /// The concurrent writes of a trial: what was declared and what was offered.
@@ -454,6 +458,9 @@ pub struct Verification {
     pub configuration: Option<Check>,
     /// What is wrong, one line a finding, at most a few dozen.
     pub findings: Vec<String>,
+    /// What differs from the source and is no damage, one line each: no query shows it, or nothing is known to rely on it.
+    #[serde(default)]
+    pub remarks: Vec<String>,
     /// How long verification took.
     pub seconds: f64,
 }

@@ -109,7 +109,7 @@ pub fn load(
     }
     load.run("ALTER INSTANCE ENABLE INNODB REDO_LOG", 1.0)?;
     let source = verify::Database::Mysql(address.clone());
-    let content = verify::content_digest(&source, origin.as_ref(), &mut |_| {})?;
+    let content = verify::content_digest(&source, origin.as_ref(), None, &mut |_| {})?;
     Ok(Loaded { rows, torrents, content })
 }
 

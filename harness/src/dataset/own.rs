@@ -12,7 +12,8 @@ use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
+use bytesize::ByteSize;
 use rusqlite::{Connection, OpenFlags};
 
 use super::generate::with_suffix;
@@ -20,7 +21,7 @@ use super::{Origin, TableNames, Torrent, torrust_demo};
 use crate::error::{Error, Result};
 use crate::measure::calibration::duplicate;
 use crate::process::Launcher;
-use crate::verify::{self, Database, Integrity};
+use crate::verify;
 
 /// What stands for the name of a profile where the database is the user's own.
 pub const PROFILE: &str = "own-database";
@@ -31,6 +32,10 @@ const TABLES: TableNames = TableNames { torrents: "backup_drill_torrents", metri
 const DEMO_BYTES: u64 = 4 << 20;
 /// About what the added tables take: indexes that are filled in random order are not full.
 const ADDED_BYTES: u64 = 6 << 20;
+/// What every SQLite file begins with.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+/// Bytes that are looked at to tell what a file is.
+const FIRST_BYTES: u64 = 4096;
 /// What SQLite takes for a part of the database beside it, when nobody has it open.
 const PARTS: [&str; 3] = ["", "-wal", "-journal"];
 
@@ -64,18 +69,40 @@ pub fn bytes(file: &Path) -> Result<u64> {
     let refused = |why: &str| Error::Input(format!("cannot use {} as a database: {why}", file.display()));
     let metadata = fs::metadata(file).map_err(|error| refused(&error.to_string()))?;
     if !metadata.is_file() {
-        return Err(refused("it is no file"));
+        return Err(refused("not a file"));
     }
-    let mut magic = [0; 16];
-    let read = fs::File::open(file).and_then(|mut file| file.read_exact(&mut magic));
-    match read {
-        Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Err(refused(&error.to_string())),
-        Ok(()) if magic == *b"SQLite format 3\0" => {
-            let beside = PARTS.iter().filter_map(|part| fs::metadata(with_suffix(file, part)).ok());
-            Ok(beside.map(|metadata| metadata.len()).sum())
-        }
-        _ => Err(refused("it is no SQLite database: its first bytes are others")),
+    let mut first = Vec::new();
+    let read = fs::File::open(file).and_then(|file| file.take(FIRST_BYTES).read_to_end(&mut first));
+    read.map_err(|error| refused(&error.to_string()))?;
+    if let Some(why) = foreign(&first) {
+        return Err(refused(why));
     }
+    let beside = PARTS.iter().filter_map(|part| fs::metadata(with_suffix(file, part)).ok());
+    Ok(beside.map(|metadata| metadata.len()).sum())
+}
+
+/// Why a file that begins with these bytes is not a SQLite database; `None` when it may be one.
+fn foreign(first: &[u8]) -> Option<&'static str> {
+    match first {
+        [] => Some("the file is empty"),
+        _ if first.starts_with(MAGIC) => None,
+        _ if looks_random(first) => Some(
+            "not a SQLite database: bad file header, and the content looks encrypted or compressed; give a decrypted, \
+             unpacked copy",
+        ),
+        _ => Some("not a SQLite database: bad file header"),
+    }
+}
+
+/// True when every byte value comes about as often as any other. Of 4 KiB of random bytes the entropy is 7.95 bits a byte,
+/// and that of programs and pictures that are not packed is seldom above 7.
+fn looks_random(bytes: &[u8]) -> bool {
+    let mut counts = [0_u32; 256];
+    bytes.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
+    let share = |count: u32| f64::from(count) / bytes.len() as f64;
+    let bits = |count: &u32| -share(*count) * share(*count).log2();
+    let entropy: f64 = counts.iter().filter(|count| **count > 0).map(bits).sum();
+    bytes.len() as u64 == FIRST_BYTES && entropy > 7.5
 }
 
 /// About how many bytes a database of `bytes` has once the tables are added.
@@ -119,14 +146,23 @@ fn marks(file: &Path) -> Vec<Option<(u64, u64, i64, i64)>> {
     PARTS.iter().map(|part| fs::metadata(with_suffix(file, part)).ok().map(mark)).collect()
 }
 
-/// Makes a copy ready for trials: folds its log back, makes sure that nothing is wrong with it before anything was done
-/// to it, and adds the tables.
+/// Makes a copy ready for trials: folds its log back, and adds the tables. Returns what is remarkable about the file and
+/// cannot be seen any more once the tables are there.
 ///
 /// # Errors
-/// When it is no database, is damaged, or has tables with these names.
-pub fn adopt(copy: &Path, seed: u64, integrity: Integrity) -> anyhow::Result<()> {
+/// When SQLite does not open it, or it has tables with these names.
+pub fn adopt(copy: &Path, seed: u64) -> anyhow::Result<Vec<String>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(copy, flags)?;
+    let mut connection = Connection::open_with_flags(copy, flags)?;
+    let read: rusqlite::Result<i64> =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0));
+    read.map_err(|error| match verify::surplus_bytes(copy) {
+        Ok(surplus) if surplus < 0 => anyhow!(
+            "SQLite does not open it: {error}: the file is {} shorter than its header counts",
+            ByteSize(surplus.unsigned_abs())
+        ),
+        _ => anyhow!("SQLite does not open it: {error}"),
+    })?;
     connection.pragma_update(None, "journal_mode", "delete").context("cannot fold its log back")?;
     for name in [TABLES.torrents, TABLES.metrics] {
         let is_there = connection.table_exists(None, name)?;
@@ -135,13 +171,18 @@ pub fn adopt(copy: &Path, seed: u64, integrity: Integrity) -> anyhow::Result<()>
             "it has a table {name}, as if it came from a trial: use the database that the trial was made on"
         );
     }
-    connection.close().map_err(|(_, error)| error)?;
-    let damage = verify::damage(&Database::Sqlite(copy.to_owned()), TABLES, integrity);
-    ensure!(damage.is_empty(), "it is damaged, or cannot be checked: {}", damage.join("; "));
-    let mut connection = Connection::open_with_flags(copy, flags)?;
+    let mut remarks = Vec::new();
+    let surplus = verify::surplus_bytes(copy).context("cannot read its header")?;
+    if surplus > 0 {
+        remarks.push(format!(
+            "the file is {} longer than its header counts, as applications leave it that have it grow in large steps; \
+             this is no damage",
+            ByteSize(surplus.unsigned_abs())
+        ));
+    }
     add_tables(&mut connection, origin(seed).as_ref()).context("cannot add the tables of the ledger")?;
     connection.close().map_err(|(_, error)| error)?;
-    Ok(())
+    Ok(remarks)
 }
 
 fn add_tables(connection: &mut Connection, origin: &dyn Origin) -> rusqlite::Result<()> {
@@ -184,12 +225,24 @@ mod tests {
         };
         let text = directory.path().join("notes.txt");
         fs::write(&text, "SQLite format 4").unwrap();
-        let messages =
-            [refusal(&directory.path().join("none.db")), refusal(directory.path()), refusal(&text)];
+        let empty = directory.path().join("empty.db");
+        fs::write(&empty, "").unwrap();
+        let encrypted = directory.path().join("encrypted.db");
+        let random =
+            (0..1024_u64).flat_map(|word| xxhash_rust::xxh3::xxh3_64(&word.to_le_bytes()).to_le_bytes());
+        fs::write(&encrypted, random.collect::<Vec<u8>>()).unwrap();
+        let program = directory.path().join("program");
+        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        let files =
+            [&directory.path().join("none.db"), directory.path(), &text, &empty, &encrypted, &program];
+        let messages = files.map(refusal);
         insta::assert_snapshot!(messages.join("\n"), @r"
         cannot use PLACE/none.db as a database: No such file or directory (os error 2)
-        cannot use PLACE as a database: it is no file
-        cannot use PLACE/notes.txt as a database: it is no SQLite database: its first bytes are others
+        cannot use PLACE as a database: not a file
+        cannot use PLACE/notes.txt as a database: not a SQLite database: bad file header
+        cannot use PLACE/empty.db as a database: the file is empty
+        cannot use PLACE/encrypted.db as a database: not a SQLite database: bad file header, and the content looks encrypted or compressed; give a decrypted, unpacked copy
+        cannot use PLACE/program as a database: not a SQLite database: bad file header
         ");
     }
 
@@ -201,7 +254,7 @@ mod tests {
     fn a_database_is_adopted_once() {
         let directory = tempfile::tempdir().unwrap();
         let file = database(directory.path(), SMALL);
-        adopt(&file, 1, Integrity::Full).unwrap();
+        assert_eq!(adopt(&file, 1).unwrap(), Vec::<String>::new());
         let connection = Connection::open(&file).unwrap();
         let count = |table: &str| -> i64 {
             connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
@@ -209,22 +262,28 @@ mod tests {
         assert_eq!(count("backup_drill_torrents") as u64, origin(1).torrents());
         assert_eq!((count("torrents"), count("backup_drill_metrics")), (2, 1));
         assert!(bytes(&file).unwrap() <= ADDED_BYTES);
-        let twice = format!("{:#}", adopt(&file, 1, Integrity::Full).unwrap_err());
+        let twice = format!("{:#}", adopt(&file, 1).unwrap_err());
         assert!(twice.starts_with("it has a table backup_drill_torrents, as if"), "{twice}");
     }
 
     #[test]
-    fn a_damaged_database_is_not_adopted() {
+    fn what_is_longer_than_its_header_says_is_adopted_and_what_is_shorter_is_not() {
         let directory = tempfile::tempdir().unwrap();
         let file = database(directory.path(), SMALL);
-        let damage = "PRAGMA writable_schema = ON;
-                      UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 'torrents')
-                      WHERE name = 'named'";
-        Connection::open(&file).unwrap().execute_batch(damage).unwrap();
-        for integrity in [Integrity::Full, Integrity::Quick] {
-            let damaged = format!("{:#}", adopt(&file, 1, integrity).unwrap_err());
-            assert!(damaged.starts_with("it is damaged, or cannot be checked: "), "{damaged}");
-        }
+        let bytes = fs::metadata(&file).unwrap().len();
+        let resize = |bytes| fs::File::options().write(true).open(&file).unwrap().set_len(bytes).unwrap();
+        resize(bytes - 4096);
+        insta::assert_snapshot!(
+            format!("{:#}", adopt(&file, 1).unwrap_err()),
+            @"SQLite does not open it: database disk image is malformed: the file is 4.0 KiB shorter than its header counts"
+        );
+        fs::remove_file(&file).unwrap();
+        database(directory.path(), SMALL);
+        resize(bytes + (1 << 20));
+        insta::assert_snapshot!(
+            adopt(&file, 1).unwrap().join("; "),
+            @"the file is 1.0 MiB longer than its header counts, as applications leave it that have it grow in large steps; this is no damage"
+        );
     }
 
     #[test]
@@ -274,7 +333,7 @@ mod tests {
         let to = directory.path().join("copy.sqlite");
         copy(&launcher, &link, &to).unwrap();
         assert_eq!(marks(&file), before);
-        adopt(&to, 1, Integrity::Full).unwrap();
+        adopt(&to, 1).unwrap();
         let x: i64 =
             Connection::open(&to).unwrap().query_row("SELECT x FROM t", [], |row| row.get(0)).unwrap();
         assert_eq!(x, 7);

@@ -243,6 +243,7 @@ impl Drill<'_> {
                 bytes: self.site.source.bytes,
                 rows: self.site.source.rows,
                 seed: plan.dataset.seed,
+                remarks: self.site.source.remarks.clone(),
             },
             file_system: self.file_system_name(),
             workload: record::Workload {

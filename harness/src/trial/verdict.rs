@@ -79,7 +79,9 @@ impl Evidence<'_> {
             let findings = first_findings(report, "a promised write is missing");
             return (Verdict::Lossy, format!("{name}{findings}"));
         }
-        (Verdict::Restorable, "all checks passed".into())
+        let remarks = all().flat_map(|(_, report)| &report.verification.remarks);
+        let remarks = remarks.map(|remark| format!("; remark: {remark}"));
+        (Verdict::Restorable, std::iter::once("all checks passed".into()).chain(remarks).collect())
     }
 
     /// What is wrong with the restored database although the strategy said success; empty when nothing is. That it
@@ -188,6 +190,7 @@ mod tests {
                 loss: pass,
                 configuration: None,
                 findings: Vec::new(),
+                remarks: Vec::new(),
                 seconds: 1.0,
             },
             recovery_point: None,
@@ -280,6 +283,9 @@ mod tests {
             verdict_with(Ok(&live))
         };
         assert_eq!(verdict_of(|_| {}), "restorable: all checks passed");
+        let remarked =
+            verdict_of(|live| live.verification.remarks.push("page_size was 1024 and is 4096".into()));
+        assert_eq!(remarked, "restorable: all checks passed; remark: page_size was 1024 and is 4096");
         let crashed = verdict_with(Err("the verifier crashed"));
         assert_eq!(
             crashed,

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::atomic::AtomicU64;
 
+use super::condition::Condition;
 use super::content::Tables;
 use super::findings::Findings;
 use super::integrity::{IndexEntries, Integrity};
@@ -36,11 +37,18 @@ pub(super) trait Engine: Sync {
     /// What the engine's own check of `rows` rows comes to.
     fn effort(&self, integrity: Integrity, rows: u64) -> Effort;
 
-    /// Runs the engine's own check: its messages, none when all is well. Counts its steps in `steps`.
-    fn check(&self, integrity: Integrity, steps: &AtomicU64) -> Result<Vec<String>, Unreadable>;
+    /// Runs the engine's own checks. Counts their steps in `steps`.
+    fn check(&self, integrity: Integrity, steps: &AtomicU64) -> Result<Condition, Unreadable>;
 
     /// Reads the schema and every table but that of the torrents.
     fn tables(&self) -> Result<Tables, Unreadable>;
+
+    /// True when the engine makes the same of two statements of a schema.
+    fn have_same_meaning(&self, one: &str, other: &str) -> bool;
+
+    /// True when the sequence of the torrents rises by one with each torrent that a committed write enters or stamps, and
+    /// by nothing else.
+    fn has_exact_sequence(&self) -> bool;
 
     /// Reads every index that holds plain columns of all rows of its table.
     fn indexes(&self) -> Result<Vec<IndexEntries>, Unreadable>;

@@ -42,6 +42,11 @@ impl Findings {
         self.obstacles.extend(other.obstacles);
     }
 
+    /// True when nothing is wrong so far.
+    pub(super) fn is_clean(&self) -> bool {
+        self.wrong_count == 0
+    }
+
     /// True when so much is wrong that another line would not be shown.
     pub(super) fn is_full(&self) -> bool {
         self.wrong.len() == LINES_MAX

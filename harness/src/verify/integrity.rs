@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::condition::Condition;
+use super::content::Tables;
 use super::digest::RowsDigest;
 use super::engine::Unreadable;
-use super::findings::Findings;
 
 /// How thoroughly the engine checks a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,36 +32,55 @@ pub(super) struct IndexEntries {
 pub(super) fn judge_indexes(
     indexes: &[IndexEntries],
     torrents: Option<RowsDigest>,
-    integrity: &mut Findings,
+    condition: &mut Condition,
 ) {
     for IndexEntries { index, entries, rows } in indexes {
         let rows = match rows {
             Some(Ok(rows)) => Some(*rows),
             Some(Err(unreadable)) => {
-                judge_unreadable(unreadable, integrity);
+                condition.unreadable(unreadable);
                 None
             }
             None => torrents,
         };
         match (entries, rows) {
-            (Err(unreadable), _) => judge_unreadable(unreadable, integrity),
-            (Ok(entries), Some(rows)) if *entries != rows => integrity.wrong(|| {
+            (Err(unreadable), _) => condition.unreadable(unreadable),
+            (Ok(entries), Some(rows)) if *entries != rows => condition.wrong({
                 let (held, due) = (entries.rows, rows.rows);
                 format!(
                     "index {index} holds {held} entries and its table {due} rows, and they are not the same"
                 )
             }),
             (Ok(_), Some(_)) => {}
-            (Ok(_), None) => integrity.cannot(format!("index {index}: its table could not be read")),
+            (Ok(_), None) => condition.unchecked(format!("index {index}: its table could not be read")),
         }
     }
 }
 
-/// A file that the engine calls malformed is damaged; anything else only kept the checker from looking.
-pub(super) fn judge_unreadable(unreadable: &Unreadable, integrity: &mut Findings) {
-    if unreadable.malformed {
-        integrity.wrong(|| unreadable.reason.clone());
-    } else {
-        integrity.cannot(&unreadable.reason);
+/// What the examination of a database comes to, apart from its content. `torrents` is what an index over their hashes
+/// has to hold.
+pub(super) fn examine(
+    check: &Result<Condition, Unreadable>,
+    indexes: &Result<Vec<IndexEntries>, Unreadable>,
+    tables: &Result<Tables, Unreadable>,
+    torrents: Option<RowsDigest>,
+) -> Condition {
+    let mut condition = Condition::default();
+    match check {
+        Ok(checked) => condition.absorb(checked.clone()),
+        Err(unreadable) => condition.unreadable(unreadable),
     }
+    match indexes {
+        Ok(indexes) => judge_indexes(indexes, torrents, &mut condition),
+        Err(unreadable) => condition.unreadable(unreadable),
+    }
+    if let Ok(tables) = tables {
+        tables.unchecked.iter().for_each(|line| condition.unchecked(line));
+        tables
+            .digests
+            .values()
+            .filter_map(|rows| rows.as_ref().err())
+            .for_each(|unreadable| condition.unreadable(unreadable));
+    }
+    condition
 }

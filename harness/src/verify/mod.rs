@@ -16,6 +16,7 @@
 //!
 //! A check that could not look says null and why. It never says pass.
 
+mod condition;
 mod content;
 mod counts;
 mod digest;
@@ -31,16 +32,18 @@ mod torrents;
 mod transactions;
 mod unwritten;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
 
 use anyhow::{Context, anyhow};
 use reports::record::{RecoveryPoint, Verification};
 use serde::{Deserialize, Serialize};
 
+pub use condition::Condition;
 pub use content::{ContentDigest, SchemaObject};
 pub use digest::{Digest, RowsDigest};
 pub use integrity::Integrity;
+pub use sqlite::surplus_bytes;
 pub use unwritten::unwritten;
 
 use crate::dataset::{Origin, TableNames};
@@ -48,12 +51,14 @@ use crate::error::Result;
 use crate::measure::clock::{now_ns, seconds_between};
 use crate::mysql::Address;
 use crate::workload::ledger::Ledger;
-use crate::workload::model::Model;
+use crate::workload::model::{Marks, Model};
+use content::Tables;
 use engine::{Engine, Unreadable};
 use findings::Findings;
+use integrity::examine;
 use mysql::MysqlDatabase;
-use presence::replay;
-use reading::{Reading, read_restored, read_source};
+use presence::{Presence, replay};
+use reading::{Reading, Source, read_restored, read_source};
 use sqlite::SqliteFile;
 use torrents::{Limits, Torrents};
 
@@ -140,26 +145,10 @@ pub fn refused_by_the_engine(how: &str) -> Report {
     Report { verification: checks.conclude(), recovery_point: None, probed: None }
 }
 
-/// What is wrong with a database before anything was done to it; nothing when all is well. `names` are those of tables
-/// that are read elsewhere.
-pub fn damage(database: &Database, names: TableNames, integrity: Integrity) -> Vec<String> {
-    let mut findings = Findings::new("integrity");
-    let engine = database.engine(names);
-    engine.look(&mut findings);
-    match engine.check(integrity, &AtomicU64::new(0)) {
-        Ok(messages) => messages.iter().for_each(|message| findings.wrong(|| message.clone())),
-        Err(unreadable) => integrity::judge_unreadable(&unreadable, &mut findings),
-    }
-    match engine.indexes() {
-        Ok(indexes) => integrity::judge_indexes(&indexes, None, &mut findings),
-        Err(unreadable) => integrity::judge_unreadable(&unreadable, &mut findings),
-    }
-    let mut lines = Vec::new();
-    findings.conclude(&mut lines);
-    lines
-}
-
 /// The content of a source before any write. The source has the torrents of `origin`.
+///
+/// A database of the user's own is examined first, as thoroughly as `integrity` says: what is odd about it becomes a part
+/// of what is expected. With `None` it is a generated one, about which nothing is odd.
 ///
 /// `progress` is told the share done, from 0 to 1.
 ///
@@ -168,23 +157,31 @@ pub fn damage(database: &Database, names: TableNames, integrity: Integrity) -> V
 pub fn content_digest(
     database: &Database,
     origin: &dyn Origin,
+    integrity: Option<Integrity>,
     progress: &mut dyn FnMut(f64),
 ) -> Result<ContentDigest> {
     let describe = |unreadable: Unreadable| anyhow!("{database}: {}", unreadable.reason);
     let names = origin.tables();
     let engine = database.engine(names);
     engine.require_settled()?;
-    let (tables, untouched) = read_source(engine.as_ref(), origin.torrents(), progress).map_err(describe)?;
-    let mut digests = tables
-        .digests
-        .into_iter()
-        .map(|(table, digest)| Ok((table, digest?)))
-        .collect::<Result<std::collections::BTreeMap<_, _>, Unreadable>>()
-        .map_err(describe)?;
-    digests.insert(names.torrents.to_owned(), untouched.all);
-    let metric = tables.metric.map_err(describe)?;
+    let Source { tables, untouched, condition } =
+        read_source(engine.as_ref(), origin.torrents(), integrity, progress).map_err(describe)?;
+    let Tables { schema, digests, rowids, layout, metric, sequence, unchecked: _ } =
+        tables.map_err(describe)?;
+    if integrity.is_none()
+        && let Some(line) = condition.lines().next()
+    {
+        return Err(anyhow!("{database}: {line}").into());
+    }
+    // What cannot be read is in the condition.
+    let read = digests.into_iter().filter_map(|(table, digest)| Some((table, digest.ok()?)));
+    let mut tables: BTreeMap<_, _> = read.collect();
+    tables.insert(names.torrents.to_owned(), untouched.all);
+    let metric = metric.map_err(describe)?;
     let metric = metric.with_context(|| format!("{database}: has no torrents_downloads_total"))?;
-    Ok(ContentDigest { schema: tables.schema, tables: digests, completed: untouched.completed, metric })
+    let sequence = sequence.transpose().map_err(describe)?.flatten();
+    let completed = untouched.completed;
+    Ok(ContentDigest { schema, tables, rowids, layout, completed, metric, sequence, condition })
 }
 
 /// Holds a restored database against the ledger of the writes, the dataset and the source's content.
@@ -210,11 +207,11 @@ pub fn verify(request: &Request, origin: &dyn Origin, progress: &mut dyn FnMut(f
             without_never_completed: request.without_never_completed,
         };
         let reading = read_restored(engine.as_ref(), request.integrity, origin, limits, progress);
-        checks.judge_integrity(&reading);
+        checks.judge_integrity(&reading, &request.expected.condition);
         checks.judge_content(&reading, request, engine.as_ref(), origin);
         probed =
             reading.torrents.as_ref().ok().map(|torrents| torrents.hold(&request.model.probe_info_hash()));
-        recovery_point = checks.judge_writes(reading, request, &ledger, origin);
+        recovery_point = checks.judge_writes(reading, request, &ledger, engine.as_ref(), origin);
     } else {
         checks.nothing_but_integrity("there is no database");
     }
@@ -243,6 +240,8 @@ struct Checks {
     transactions: Findings,
     content: Findings,
     loss: Findings,
+    /// What differs and is no damage.
+    remarks: Vec<String>,
 }
 
 impl Checks {
@@ -254,6 +253,7 @@ impl Checks {
             transactions: Findings::new("transactions"),
             content: Findings::new("content"),
             loss: Findings::new("loss"),
+            remarks: Vec::new(),
         }
     }
 
@@ -268,21 +268,19 @@ impl Checks {
         }
     }
 
-    fn judge_integrity(&mut self, reading: &Reading) {
-        match &reading.engine {
-            Ok(messages) => messages.iter().for_each(|message| self.integrity.wrong(|| message.clone())),
-            Err(unreadable) => integrity::judge_unreadable(unreadable, &mut self.integrity),
-        }
-        let entries = reading.torrents.as_ref().ok().map(|torrents| torrents.entries);
-        match &reading.indexes {
-            Ok(indexes) => integrity::judge_indexes(indexes, entries, &mut self.integrity),
-            Err(unreadable) => integrity::judge_unreadable(unreadable, &mut self.integrity),
-        }
+    /// Check 1. What was odd before is expected.
+    fn judge_integrity(&mut self, reading: &Reading, before: &Condition) {
+        let Reading { engine, indexes, tables, torrents } = reading;
+        let entries = torrents.as_ref().ok().map(|torrents| torrents.entries);
+        let mut condition = examine(engine, indexes, tables, entries);
         // What else kept the tables from being read is for the checks that need them.
-        let unread = [reading.tables.as_ref().err(), reading.torrents.as_ref().err()];
+        let unread = [tables.as_ref().err(), torrents.as_ref().err()];
         for unreadable in unread.into_iter().flatten().filter(|unreadable| unreadable.malformed) {
-            integrity::judge_unreadable(unreadable, &mut self.integrity);
+            condition.unreadable(unreadable);
         }
+        condition.judge(before, &mut self.integrity);
+        let gone = condition.gone(before).into_iter();
+        self.remarks.extend(gone.map(|line| format!("odd before, and not in the restored database: {line}")));
     }
 
     fn judge_content(
@@ -312,20 +310,24 @@ impl Checks {
             torrents::judge_never_completed(torrents, &request.model.probe_info_hash(), &mut self.content);
         }
         let untouched = torrents.map(|torrents| torrents.untouched.all);
-        let id_max = torrents.and_then(|torrents| torrents.id_max);
-        if content::compare(&expected, names, tables, untouched, id_max, &mut self.content)
+        let (content, remarks) = (&mut self.content, &mut self.remarks);
+        let difference = content::compare(&expected, names, tables, untouched, engine, content, remarks);
+        // A virtual table that does not agree with the rows any more has failed the check of integrity.
+        self.remarks.extend(difference.remark_on_rowids(!self.integrity.is_clean()));
+        if difference.torrents
             && let Err(unreadable) = torrents::name_changed_rows(engine, origin, &mut self.content)
         {
             self.content.cannot(unreadable.reason);
         }
     }
 
-    /// Checks 2, 3, 4 and 6: all that follows from which writes are in.
+    /// Checks 2, 3, 4 and 6, and the sequence: all that follows from which writes are in.
     fn judge_writes(
         &mut self,
         reading: Reading,
         request: &Request,
         ledger: &Ledger,
+        engine: &dyn Engine,
         origin: &dyn Origin,
     ) -> Option<RecoveryPoint> {
         let mut torrents = match reading.torrents {
@@ -347,14 +349,11 @@ impl Checks {
                 .excuse(&request.never_written);
         judge::judge_prefix(&presence, &mut self.prefix);
         judge::judge_order(&presence, &mut self.order);
-        match reading.tables.and_then(|tables| tables.metric) {
-            Ok(metric) => transactions::judge_transactions(
-                &presence,
-                &torrents,
-                request.expected.metric,
-                metric,
-                &mut self.transactions,
-            ),
+        match reading.tables {
+            Ok(tables) => {
+                self.judge_metric(&presence, &torrents, request, tables.metric);
+                self.judge_sequence(&presence, &torrents, request, tables.sequence, engine);
+            }
             Err(unreadable) => self.transactions.cannot(unreadable.reason),
         }
         let point = judge::measure_loss(&presence, request, &mut self.loss);
@@ -363,6 +362,50 @@ impl Checks {
             self.no_writes("no write was acknowledged");
         }
         Some(point)
+    }
+
+    fn judge_metric(
+        &mut self,
+        presence: &Presence<'_>,
+        torrents: &Torrents,
+        request: &Request,
+        metric: std::result::Result<Option<i64>, Unreadable>,
+    ) {
+        let (before, transactions) = (request.expected.metric, &mut self.transactions);
+        match metric {
+            Ok(metric) => {
+                transactions::judge_transactions(presence, torrents, before, metric, transactions);
+            }
+            Err(unreadable) => transactions.cannot(unreadable.reason),
+        }
+    }
+
+    /// The sequence is content that writes raise. Where they are in as they should, it is known to the number; a tracker
+    /// enters more than the model knows of.
+    fn judge_sequence(
+        &mut self,
+        presence: &Presence<'_>,
+        torrents: &Torrents,
+        request: &Request,
+        sequence: Option<std::result::Result<Option<i64>, Unreadable>>,
+        engine: &dyn Engine,
+    ) {
+        let sequence = match sequence {
+            Some(Ok(sequence)) => sequence,
+            Some(Err(unreadable)) => return self.content.cannot(unreadable.reason),
+            None => return,
+        };
+        let is_exact = request.model.marks == Marks::Stamps
+            && engine.has_exact_sequence()
+            && self.prefix.is_clean()
+            && self.transactions.is_clean();
+        let before = request.expected.sequence.filter(|_| is_exact);
+        let due = before.map(|before| {
+            let probe = i64::from(torrents.hold(&request.model.probe_info_hash()));
+            let stamped = presence.stamped();
+            before + probe + stamped.start()..=before + probe + stamped.end()
+        });
+        content::judge_sequence(sequence, torrents.id_max, due, &mut self.content);
     }
 
     /// Takes over what was found while the torrents were read.
@@ -385,6 +428,7 @@ impl Checks {
             // They lie beside the database.
             configuration: None,
             findings,
+            remarks: self.remarks,
             seconds: 0.0,
         }
     }

@@ -1,6 +1,7 @@
 //! Which writes are in, by what the rows say.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::RangeInclusive;
 
 use super::counts;
 use super::findings::Findings;
@@ -43,6 +44,20 @@ impl Presence<'_> {
         self
     }
 
+    /// How many torrents the writes that are in have entered or stamped, each counted once a write.
+    pub(super) fn stamped(&self) -> RangeInclusive<i64> {
+        let (mut certain, mut undecided) = (0, 0);
+        for (writer, index, entry, evidence) in self.writes() {
+            let stamped = || self.model.write(writer, index).stamped.len() as i64;
+            if is_in(entry, evidence) {
+                certain += stamped();
+            } else if is_undecided(entry, evidence) {
+                undecided += stamped();
+            }
+        }
+        certain..=certain + undecided
+    }
+
     /// Every write with what the rows say about it.
     pub(super) fn writes(&self) -> impl Iterator<Item = (u32, u64, Entry, Evidence)> {
         self.ledger.entries().map(|(writer, index, mut entry)| {
@@ -52,6 +67,11 @@ impl Presence<'_> {
             (writer, index, entry, self.writers[writer as usize][index as usize])
         })
     }
+}
+
+/// True when a write may be in or not: it has no answer, and later writes have overwritten every torrent that could tell.
+pub(super) fn is_undecided(entry: Entry, evidence: Evidence) -> bool {
+    entry.outcome == Outcome::Indeterminate && evidence == Evidence::Overwritten
 }
 
 /// True when a write is in for certain: an acknowledged one that no row denies, or one without an answer whose

@@ -6,10 +6,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Scope, ScopedJoinHandle, scope};
 use std::time::Duration;
 
+use super::condition::Condition;
 use super::content::Tables;
 use super::digest::RowBytes;
 use super::engine::{Engine, Unreadable};
-use super::integrity::{IndexEntries, Integrity};
+use super::integrity::{IndexEntries, Integrity, examine};
 use super::torrents::{self, Comparison, Limits, Torrents, Untouched, halves};
 use crate::dataset::Origin;
 
@@ -18,8 +19,8 @@ const TELL_EVERY: Duration = Duration::from_millis(100);
 
 /// Everything that was read from a restored database.
 pub(super) struct Reading {
-    /// The messages of the engine's check.
-    pub(super) engine: Result<Vec<String>, Unreadable>,
+    /// What the engine's own checks found.
+    pub(super) engine: Result<Condition, Unreadable>,
     pub(super) indexes: Result<Vec<IndexEntries>, Unreadable>,
     pub(super) tables: Result<Tables, Unreadable>,
     pub(super) torrents: Result<Torrents, Unreadable>,
@@ -77,17 +78,36 @@ pub(super) fn compare_torrents(
     Ok(comparison.finish())
 }
 
-/// Reads a source: its other tables, and the digest of the torrents that no write touches.
+/// What was read from a source.
+pub(super) struct Source {
+    pub(super) tables: Result<Tables, Unreadable>,
+    pub(super) untouched: Untouched,
+    /// What is odd about it; of indexes and by the engine's own checks only where these were asked for.
+    pub(super) condition: Condition,
+}
+
+/// Reads a source: its other tables, and the digest of the torrents that no write touches. Examines it as well where
+/// `integrity` says how thoroughly.
 pub(super) fn read_source(
     engine: &dyn Engine,
     torrents: u64,
+    integrity: Option<Integrity>,
     progress: &mut dyn FnMut(f64),
-) -> Result<(Tables, Untouched), Unreadable> {
-    let rows_read = AtomicU64::new(0);
+) -> Result<Source, Unreadable> {
+    let (rows_read, steps) = (AtomicU64::new(0), AtomicU64::new(0));
     scope(|scope| {
         let (sender, receiver) = channel();
         let work = Work { scope, sender };
         let tables = work.start("the tables", || engine.tables());
+        let steps = &steps;
+        let check = work.start("the engine's check", move || match integrity {
+            Some(integrity) => engine.check(integrity, steps),
+            None => Ok(Condition::default()),
+        });
+        let indexes = work.start("the indexes", move || match integrity {
+            Some(_) => engine.indexes(),
+            None => Ok(Vec::new()),
+        });
         let halves = halves(torrents).map(|ids| {
             let rows_read = &rows_read;
             work.start("table torrents", move || {
@@ -105,7 +125,12 @@ pub(super) fn read_source(
         let [first, second] = halves.map(Worker::finish);
         let mut untouched = first?;
         untouched.absorb(second?);
-        Ok((tables.finish()?, untouched))
+        let (tables, check) = (tables.finish(), check.finish());
+        // An index over the hashes of the torrents is the harness's own, and was just made.
+        let others =
+            |indexes: Vec<IndexEntries>| indexes.into_iter().filter(|index| index.rows.is_some()).collect();
+        let condition = examine(&check, &indexes.finish().map(others), &tables, None);
+        Ok(Source { tables, untouched, condition })
     })
 }
 

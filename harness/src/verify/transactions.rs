@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 
 use super::findings::Findings;
-use super::presence::{Evidence, Presence, is_in};
+use super::presence::{Presence, is_in, is_undecided};
 use super::torrents::Torrents;
-use crate::workload::ledger::Outcome;
 use crate::workload::model::Together;
 
 /// Combinations of writes without an answer that are tried before the check gives up.
@@ -53,9 +52,7 @@ fn add_up(presence: &Presence<'_>) -> Due {
     let mut due = Due { metric: 0, metric_more: 0, gains: HashMap::new(), undecided: Vec::new() };
     for (writer, index, entry, evidence) in presence.writes() {
         let certain = is_in(entry, evidence);
-        // Later writes have overwritten every torrent that could tell.
-        let undecided = entry.outcome == Outcome::Indeterminate && evidence == Evidence::Overwritten;
-        if !certain && !undecided {
+        if !certain && !is_undecided(entry, evidence) {
             continue;
         }
         match presence.model.write(writer, index).together {

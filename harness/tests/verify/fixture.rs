@@ -71,6 +71,9 @@ pub struct Shape {
     pub journal_mode: &'static str,
     /// Of a hundred writes, how many get no answer.
     pub indeterminate_percent: u64,
+    /// Statements that come before the tables are made, and such that make more of them.
+    pub layout: &'static str,
+    pub more_tables: &'static str,
 }
 
 impl Shape {
@@ -85,6 +88,8 @@ impl Shape {
             more_torrents: 3000,
             journal_mode: "delete",
             indeterminate_percent: 0,
+            layout: "",
+            more_tables: "",
         }
     }
 }
@@ -156,8 +161,9 @@ impl Trial {
         let model = Model { marks, seed, writers, rows_per_transaction, multi_row_share, torrents };
         let dataset = TinyDataset { seed, torrents };
         let database = directory.path().join("live.sqlite");
-        build(&database, &dataset);
-        let expected = content_digest(&Database::Sqlite(database.clone()), &dataset, &mut |_| {}).unwrap();
+        build(&database, &dataset, shape.layout, shape.more_tables);
+        let expected =
+            content_digest(&Database::Sqlite(database.clone()), &dataset, None, &mut |_| {}).unwrap();
         let connections = (0..writers).map(|_| connect(&database, shape.journal_mode)).collect();
         let ledgers = (0..writers).map(|writer| LedgerWriter::open(directory.path(), writer).unwrap());
         Trial {
@@ -312,7 +318,7 @@ impl Trial {
     /// Builds the database that holds exactly the executed writes that `chosen` takes, whatever became of them.
     pub fn compose(&self, name: &str, chosen: impl Fn(usize, &Executed) -> bool) -> PathBuf {
         let path = self.path(name);
-        build(&path, &self.dataset);
+        build(&path, &self.dataset, "", "");
         let connection = connect(&path, "delete");
         let mut tracker = Tracker::default();
         connection.execute_batch("BEGIN").unwrap();
@@ -374,8 +380,9 @@ impl Trial {
     }
 }
 
-fn build(path: &Path, dataset: &TinyDataset) {
+fn build(path: &Path, dataset: &TinyDataset, layout: &str, more_tables: &str) {
     let mut connection = Connection::open(path).unwrap();
+    connection.execute_batch(layout).unwrap();
     connection.pragma_update(None, "synchronous", "off").unwrap();
     let transaction = connection.transaction().unwrap();
     transaction.execute_batch(SCHEMA).unwrap();
@@ -393,6 +400,7 @@ fn build(path: &Path, dataset: &TinyDataset) {
         let keys = "INSERT INTO keys (key, valid_until) VALUES ('one', 17), ('two', NULL)";
         transaction.execute(keys, []).unwrap();
     }
+    transaction.execute_batch(more_tables).unwrap();
     transaction.commit().unwrap();
 }
 

@@ -29,6 +29,8 @@ fn shapes() -> impl Strategy<Value = Shape> {
             more_torrents,
             journal_mode,
             indeterminate_percent,
+            layout: "",
+            more_tables: "",
         },
     )
 }

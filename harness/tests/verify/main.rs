@@ -5,6 +5,8 @@ mod damaged_files;
 mod damaged_rows;
 mod fixture;
 mod honest;
+mod odd;
 mod own;
 mod selective;
+mod splice;
 mod tracker;

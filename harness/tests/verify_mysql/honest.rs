@@ -39,7 +39,7 @@ fn the_rows_are_those_of_the_dataset_and_the_schema_the_trackers() {
     assert_eq!(rows as u64, trial.loaded.rows);
     let source = Database::Mysql(trial.address.clone());
     let mut told = 0.0;
-    let digest = content_digest(&source, trial.origin.as_ref(), &mut |done| told = done).unwrap();
+    let digest = content_digest(&source, trial.origin.as_ref(), None, &mut |done| told = done).unwrap();
     assert_eq!((&digest, told), (&trial.loaded.content, 1.0));
 
     let mut server = trial.server();
@@ -59,7 +59,7 @@ fn the_rows_are_those_of_the_dataset_and_the_schema_the_trackers() {
         server.execute(&format!("DROP TABLE `{table}`")).unwrap();
         server.execute(&format!("CREATE TABLE `{table}` ({columns})")).unwrap();
     }
-    let made = content_digest(&source, trial.origin.as_ref(), &mut |_| {}).unwrap();
+    let made = content_digest(&source, trial.origin.as_ref(), None, &mut |_| {}).unwrap();
     assert_eq!(made.schema, digest.schema);
     for index in ["info_hash", "PRIMARY"] {
         let explain =

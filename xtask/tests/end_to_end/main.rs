@@ -1,5 +1,6 @@
 //! Whole runs through the command line, on small databases: real processes, real kills, real files.
 
+mod adopted;
 mod bad_input;
 mod blame;
 mod causes;

@@ -342,7 +342,7 @@ fn what_is_no_database_or_no_scenario_for_one_is_refused() {
     Connection::open(&file).unwrap().execute_batch("CREATE TABLE backup_drill_metrics (x)").unwrap();
     let twice = refusal(&place.scenario(SMALL, cold));
     insta::assert_snapshot!([no_database, on_mysql, twice].join("\n"), @r#"
-    error: cannot use PLACE/my.db as a database: it is no SQLite database: its first bytes are others
+    error: cannot use PLACE/my.db as a database: not a SQLite database: bad file header
     error: scenario 'small' is not for a database of your own: --database takes one whose engines are ["sqlite"] and whose apps are ["embedded"], such as 'quick'
     error: cannot use PLACE/my.db: it has a table backup_drill_metrics, as if it came from a trial: use the database that the trial was made on
     "#);

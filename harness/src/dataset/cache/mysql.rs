@@ -202,15 +202,13 @@ fn walk(directory: &Path, visit: &mut dyn FnMut(&Path, &fs::Metadata) -> Result<
 mod tests {
     use super::*;
     use crate::error::Error;
-    use crate::verify::RowsDigest;
 
     fn spec() -> DatasetSpec {
         DatasetSpec { profile: "torrust-demo".into(), target_bytes: 1 << 20, seed: 1 }
     }
 
     fn loaded() -> Loaded {
-        let completed = RowsDigest::default();
-        let content = ContentDigest { schema: Vec::new(), tables: BTreeMap::new(), completed, metric: 5 };
+        let content = ContentDigest { metric: 5, ..ContentDigest::default() };
         Loaded { rows: 7, torrents: 6, content }
     }
 

@@ -46,8 +46,10 @@ pub(super) fn read_tables(reader: &mut Reader) -> Result<Tables, Unreadable> {
         literal(TORRENTS)
     );
     let next_id = number(reader, &next_id, "the next id of torrents");
-    let sequence = next_id.map(|next_id| next_id.map(|next_id| next_id - 1));
-    Ok(Tables { schema, digests, metric, sequence: Some(sequence) })
+    let sequence = Some(next_id.map(|next_id| next_id.map(|next_id| next_id - 1)));
+    // Every row has its key, and the server lays its files out.
+    let (rowids, layout, unchecked) = Default::default();
+    Ok(Tables { schema, digests, rowids, layout, metric, sequence, unchecked })
 }
 
 /// The tables that hold rows.

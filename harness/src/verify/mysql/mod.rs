@@ -10,6 +10,7 @@ use mysql_async::prelude::FromValue;
 use mysql_async::{Error as MysqlError, Row, Value};
 use rusqlite::types::ValueRef;
 
+use super::condition::Condition;
 use super::content::Tables;
 use super::digest::{RowBytes, RowsDigest};
 use super::engine::{Effort, Engine, Unreadable};
@@ -57,18 +58,29 @@ impl Engine for MysqlDatabase<'_> {
         }
     }
 
-    fn check(&self, integrity: Integrity, steps: &AtomicU64) -> Result<Vec<String>, Unreadable> {
+    fn check(&self, integrity: Integrity, steps: &AtomicU64) -> Result<Condition, Unreadable> {
         let mut reader = self.connect()?;
-        let mut messages = Vec::new();
+        let mut condition = Condition::default();
         for table in content::base_tables(&mut reader)? {
-            messages.extend(check_table(&mut reader, &table, integrity)?);
+            let messages = check_table(&mut reader, &table, integrity)?;
+            messages.into_iter().for_each(|message| condition.wrong(message));
         }
         steps.store(1, Ordering::Relaxed);
-        Ok(messages)
+        Ok(condition)
+    }
+
+    fn have_same_meaning(&self, one: &str, other: &str) -> bool {
+        // The server writes the text itself.
+        one == other
     }
 
     fn tables(&self) -> Result<Tables, Unreadable> {
         content::read_tables(&mut self.connect()?)
+    }
+
+    fn has_exact_sequence(&self) -> bool {
+        // What was rolled back has used its ids up.
+        false
     }
 
     fn indexes(&self) -> Result<Vec<IndexEntries>, Unreadable> {

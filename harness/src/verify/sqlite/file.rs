@@ -1,14 +1,12 @@
 //! The file of a database, and what lies beside it.
 
-use std::fs::File;
+use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::header::{HEADER_BYTES, Header};
 use super::journals;
 use crate::verify::findings::Findings;
-
-const HEADER_BYTES: usize = 100;
 
 /// Looks at the file and beside it. Says whether there is a file to open.
 pub(super) fn judge_file(database: &Path, integrity: &mut Findings) -> bool {
@@ -36,42 +34,38 @@ pub(super) fn judge_file(database: &Path, integrity: &mut Findings) -> bool {
     }
 }
 
-/// Holds the header's page size and page count against the length of the file.
+/// Holds the header's page size and page count against the length of the file. Bytes behind the last page are no damage:
+/// an application may have the file grow in large steps (`SQLITE_FCNTL_CHUNK_SIZE`).
 fn judge_header(database: &Path, integrity: &mut Findings) -> io::Result<()> {
-    let file = File::open(database)?;
-    let bytes = file.metadata()?.len();
+    let bytes = fs::metadata(database)?.len();
     if bytes < HEADER_BYTES as u64 {
         integrity.wrong(|| format!("the database file has {bytes} bytes: not even a header"));
         return Ok(());
     }
-    let mut header = [0; HEADER_BYTES];
-    file.read_exact_at(&mut header, 0)?;
-    if !header.starts_with(b"SQLite format 3\0") {
-        integrity.wrong(|| "the file is no SQLite database: its first bytes are others".to_owned());
+    let header = Header::read(database)?;
+    if !header.is_sqlite() {
+        integrity.wrong(|| "not a SQLite database: bad file header".to_owned());
         return Ok(());
     }
-    let word = |offset: usize| {
-        u64::from(u32::from_be_bytes(header[offset..offset + 4].try_into().expect("four bytes")))
-    };
-    let page_bytes = match u64::from(u16::from_be_bytes([header[16], header[17]])) {
-        1 => 65_536,
-        page_bytes => page_bytes,
-    };
-    if !(512..=65_536).contains(&page_bytes) || !page_bytes.is_power_of_two() {
-        integrity.wrong(|| format!("the header names a page size of {page_bytes} bytes"));
+    let Some(page_bytes) = header.page_bytes() else {
+        integrity.wrong(|| "the header names a page size that there is not".to_owned());
         return Ok(());
-    }
-    if bytes % page_bytes != 0 {
-        integrity.wrong(|| {
-            format!("the file has {bytes} bytes: the last of its {page_bytes}-byte pages is cut off")
-        });
-    }
-    // The page count holds only for the change at which it was written.
-    let (pages, change_counter, valid_for) = (word(28), word(24), word(92));
-    if pages != 0 && change_counter == valid_for && bytes != pages * page_bytes {
-        integrity.wrong(|| {
+    };
+    match header.pages() {
+        Some(pages) if bytes < pages * page_bytes => integrity.wrong(|| {
             format!("the header counts {pages} pages of {page_bytes} bytes, and the file has {bytes} bytes")
-        });
+        }),
+        None if bytes % page_bytes != 0 => integrity.wrong(|| {
+            format!("the file has {bytes} bytes: the last of its {page_bytes}-byte pages is cut off")
+        }),
+        _ => {}
     }
     Ok(())
+}
+
+/// How many bytes longer than its header counts the file is; negative when it is shorter.
+pub(super) fn surplus_bytes(database: &Path) -> io::Result<i64> {
+    let (bytes, header) = (fs::metadata(database)?.len(), Header::read(database)?);
+    let counted = header.pages().zip(header.page_bytes()).map(|(pages, page_bytes)| pages * page_bytes);
+    Ok(counted.map_or(0, |counted| bytes as i64 - counted as i64))
 }

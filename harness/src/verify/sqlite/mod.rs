@@ -3,16 +3,25 @@
 mod check;
 mod content;
 mod file;
+mod header;
+mod indexes;
+mod private;
+mod tokens;
+mod virtual_tables;
 
+use std::ffi::{c_char, c_int, c_void};
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::ptr;
+use std::slice;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::anyhow;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
+use super::condition::Condition;
 use super::content::Tables;
 use super::engine::{Effort, Engine, Unreadable};
 use super::findings::Findings;
@@ -63,16 +72,27 @@ impl Engine for SqliteFile<'_> {
         }
     }
 
-    fn check(&self, integrity: Integrity, steps: &AtomicU64) -> Result<Vec<String>, Unreadable> {
-        check::run(integrity, &self.open(CHECK_CACHE_BYTES, "the engine's check")?, steps)
+    fn check(&self, integrity: Integrity, steps: &AtomicU64) -> Result<Condition, Unreadable> {
+        let connection = self.open(CHECK_CACHE_BYTES, "the engine's check")?;
+        let mut condition = check::run(integrity, &connection, steps)?;
+        condition.absorb(virtual_tables::check(&connection, self.path)?);
+        Ok(condition)
     }
 
     fn tables(&self) -> Result<Tables, Unreadable> {
-        content::read_tables(&self.open(SCAN_CACHE_BYTES, "the tables")?, self.names)
+        content::read_tables(self.path, &self.open(SCAN_CACHE_BYTES, "the tables")?, self.names)
+    }
+
+    fn have_same_meaning(&self, one: &str, other: &str) -> bool {
+        tokens::same_meaning(one, other)
+    }
+
+    fn has_exact_sequence(&self) -> bool {
+        true
     }
 
     fn indexes(&self) -> Result<Vec<IndexEntries>, Unreadable> {
-        check::read_indexes(&self.open(SCAN_CACHE_BYTES, "the indexes")?, self.names.torrents)
+        indexes::read(&self.open(SCAN_CACHE_BYTES, "the indexes")?, self.names.torrents)
     }
 
     fn torrents(
@@ -123,12 +143,16 @@ trait WhileReading<T> {
 
 impl<T> WhileReading<T> for rusqlite::Result<T> {
     fn while_reading(self, what: &str) -> Result<T, Unreadable> {
-        self.map_err(|error| {
-            let code = error.sqlite_error_code();
-            let malformed = matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase));
-            Unreadable { reason: format!("{what}: {error}"), malformed }
+        self.map_err(|error| Unreadable {
+            reason: format!("{what}: {error}"),
+            malformed: is_malformed(&error),
         })
     }
+}
+
+fn is_malformed(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 /// Opens `database` read-only and immutable: no lock, no journal, no recovery, not one byte changed.
@@ -150,7 +174,52 @@ fn open(database: &Path, cache_bytes: u64) -> rusqlite::Result<Connection> {
     // The engine cuts this to its own maximum.
     connection.pragma_update(None, "mmap_size", i64::MAX)?;
     connection.pragma_update(None, "cache_size", -((cache_bytes / 1024) as i64))?;
+    know_collations(&connection)?;
     Ok(connection)
+}
+
+/// Has a connection take any collation for known, as one that orders by bytes. Without it SQLite refuses to read what is
+/// ordered by a collation that only the application has, even where the order does not matter.
+fn know_collations(connection: &Connection) -> rusqlite::Result<()> {
+    // SAFETY: the handle is that of an open connection.
+    let code = unsafe { ffi::sqlite3_collation_needed(connection.handle(), ptr::null_mut(), Some(stand_in)) };
+    if code == ffi::SQLITE_OK {
+        Ok(())
+    } else {
+        Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
+    }
+}
+
+/// Called by the engine when it meets a collation that it does not have.
+unsafe extern "C" fn stand_in(_: *mut c_void, handle: *mut ffi::sqlite3, _: c_int, name: *const c_char) {
+    // SAFETY: handle and name are the engine's own. When it refuses, the statement fails that needs the collation.
+    unsafe {
+        let order = Some(order_by_bytes as unsafe extern "C" fn(_, _, _, _, _) -> _);
+        ffi::sqlite3_create_collation_v2(handle, name, ffi::SQLITE_UTF8, ptr::null_mut(), order, None);
+    }
+}
+
+unsafe extern "C" fn order_by_bytes(
+    _: *mut c_void,
+    one_bytes: c_int,
+    one: *const c_void,
+    other_bytes: c_int,
+    other: *const c_void,
+) -> c_int {
+    let text = |start: *const c_void, bytes: c_int| match bytes {
+        0 => &[][..],
+        // SAFETY: the engine gives as many bytes as it says.
+        bytes => unsafe { slice::from_raw_parts(start.cast::<u8>(), bytes as usize) },
+    };
+    text(one, one_bytes).cmp(text(other, other_bytes)) as c_int
+}
+
+/// How many bytes longer than its header counts a database file is; negative when it is shorter.
+///
+/// # Errors
+/// When it has no header that can be read.
+pub fn surplus_bytes(database: &Path) -> std::io::Result<i64> {
+    file::surplus_bytes(database)
 }
 
 /// The files beside `database` in which SQLite keeps what is not in it yet.

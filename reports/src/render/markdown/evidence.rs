@@ -1,5 +1,6 @@
 //! What each verdict rests on, and the law of restarts beside what happened.
 
+use super::remarks;
 use super::text::{code, code_block, plain, sentence, table};
 use crate::advise::{Expectation, Restarting, restarting};
 use crate::compare::{Group, groups};
@@ -21,6 +22,7 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
             blocks.extend(group_blocks(&group, &varying));
         }
     }
+    blocks.extend(remarks::blocks(&results.trials));
     blocks.extend(unavailable(&results.trials));
     blocks.extend(acknowledged_too_early(&results.trials));
     blocks.extend(law(results));

@@ -5,6 +5,7 @@ mod evidence;
 mod kept;
 mod machine;
 mod reading;
+mod remarks;
 mod shipping;
 mod summary;
 mod text;
