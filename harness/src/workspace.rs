@@ -51,11 +51,12 @@ impl Workspace {
         let refused = |error: std::io::Error| {
             Error::Input(format!("cannot write to {}: {error}; choose another with --dir", root.display()))
         };
+        let text =
+            |path: PathBuf| if path.to_str().is_some() { Ok(path) } else { Err(Error::not_utf8(&path)) };
+        text(std::path::absolute(root).map_err(refused)?)?;
         std::fs::create_dir_all(root).map_err(refused)?;
-        let root = root.canonicalize().map_err(refused)?;
-        if root.to_str().is_none() {
-            return Err(Error::not_utf8(&root));
-        }
+        // It may be a link to elsewhere.
+        let root = text(root.canonicalize().map_err(refused)?)?;
         std::fs::create_dir_all(root.join("work")).map_err(refused)?;
         std::fs::create_dir_all(root.join(CACHE)).map_err(refused)?;
         tempfile::tempfile_in(&root).map_err(refused)?;
