@@ -120,9 +120,11 @@ pub struct Run {
     #[arg(long, value_enum, default_value_t)]
     pub keep: Keep,
     /// Keep at most this much evidence of a run
-    #[arg(long, value_name = "SIZE", default_value = "10GiB")]
+    #[arg(long, value_name = "SIZE", default_value_t = KEEP_BYTES)]
     pub keep_bytes: ByteSize,
 }
+
+const KEEP_BYTES: ByteSize = ByteSize::gib(10);
 
 /// Whose evidence is kept.
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -151,13 +153,17 @@ impl Run {
     pub fn place_flags(&self) -> String {
         let flags = [("--dir", &self.select.place.dir), ("--out", &self.out)];
         let given = flags.into_iter().filter_map(|(flag, path)| Some((flag, path.as_ref()?)));
-        let paths: String =
+        let mut flags: String =
             given.map(|(flag, path)| format!(" {flag} {}", quoted(&path.to_string_lossy()))).collect();
-        match self.keep {
-            Keep::Failed => paths,
-            Keep::All => format!("{paths} --keep all"),
-            Keep::None => format!("{paths} --keep none"),
+        flags += match self.keep {
+            Keep::Failed => "",
+            Keep::All => " --keep all",
+            Keep::None => " --keep none",
+        };
+        if self.keep_bytes != KEEP_BYTES {
+            flags += &format!(" --keep-bytes {}", size_label(self.keep_bytes));
         }
+        flags
     }
 }
 
@@ -354,6 +360,12 @@ mod tests {
             panic!("the words are valid")
         };
         assert_eq!(run.select.command_line(), "cargo xtask run quick --database 'my own.db'");
+        assert_eq!(run.place_flags(), "");
+        let words = ["x", "run", "--dir", "a b", "--keep", "all", "--keep-bytes", "1GB"];
+        let Ok(Arguments { command: Command::Run(run) }) = Arguments::try_parse_from(words) else {
+            panic!("the words are valid")
+        };
+        assert_eq!(run.place_flags(), " --dir 'a b' --keep all --keep-bytes 1000000000");
         assert_eq!(size_label(ByteSize::gib(1)), "1GiB");
         assert_eq!(size_label(ByteSize(1_500_000_000)), "1500000000");
     }

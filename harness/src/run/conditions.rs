@@ -251,6 +251,8 @@ pub(super) fn refuse(directory: &Path, results: &Results, differences: &[String]
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
     use crate::scenario::Overrides;
 
@@ -308,7 +310,9 @@ mod tests {
     fn scripts_that_settings_name_are_found_and_compared_with_those_of_the_other_trials() {
         let directory = tempfile::tempdir().unwrap();
         for script in ["backup.sh", "restore.sh"] {
-            std::fs::write(directory.path().join(script), "exit 1").unwrap();
+            let path = directory.path().join(script);
+            std::fs::write(&path, "exit 1").unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         }
         let mut scenario = scenario(SMALL);
         scenario.directory = directory.path().to_owned();
