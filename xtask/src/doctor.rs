@@ -122,7 +122,7 @@ fn show_default(plan: &Plan, root: &Path, forecast: &mut Forecast<'_>) -> Result
     }
     let others = prospect.trials.iter().filter(|(_, outlook)| *outlook != Outlook::Ready);
     for (trial, outlook) in others.clone() {
-        show_group(outlook, &[trial.id.clone()]);
+        show_group(outlook, std::slice::from_ref(&trial.id));
     }
     if others.count() == 0 {
         println!("  ready        all {} trials", plan.trials.len());

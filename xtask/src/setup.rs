@@ -68,7 +68,9 @@ pub fn prepare(
 fn lacking(first: Option<String>, missing: &[Need], line: Option<&str>) -> Error {
     let lines = first.into_iter().chain(missing.iter().map(Need::line));
     let lines: String = lines.map(|line| format!("\n  {line}")).collect();
-    let get = line.map(|line| format!("\n'cargo xtask setup' runs this, and gets the images:\n  {line}"));
+    let get = line.map(|line| {
+        format!("\n'cargo xtask setup' runs this, as root or with sudo, and gets the images:\n  {line}")
+    });
     let get = get.unwrap_or_default();
     Error::Environment(format!("the checks and tests need what is missing here:{lines}{get}"))
 }
@@ -100,8 +102,8 @@ fn command_line(missing: &[Need], is_root: bool) -> Option<String> {
 
 fn may_run(line: &str, consent: Consent) -> bool {
     let is_root = geteuid().is_root();
-    let may_become_root = is_root || on_path("sudo").is_some();
-    may_become_root
+    let has_rights = !line.contains("sudo ") || on_path("sudo").is_some();
+    has_rights
         && match consent {
             Consent::Asked => !std::io::stdin().is_terminal() || is_agreed(line),
             Consent::Implied => is_root || std::env::var_os("CI").is_some(),
@@ -171,7 +173,7 @@ mod tests {
           Docker is not running
           the command 'no-such-command' is not on PATH: install the package 'bats'; for a test, another
           the command 'no-such-command' is not on PATH: see its page; for a test, another
-        'cargo xtask setup' runs this, and gets the images:
+        'cargo xtask setup' runs this, as root or with sudo, and gets the images:
           apt-get update && env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends bats
         ");
     }

@@ -35,9 +35,16 @@ pub struct Forecast<'a> {
     /// What would be got for the needs that are looked at.
     to_get: Vec<String>,
     images: HashMap<(Kind, Option<String>), Result<Option<String>, String>>,
-    /// Each with its directory for live data; they end before the directory that they are in.
-    file_systems: Vec<(FileSystem, Result<(Mounted, PathBuf), String>)>,
+    /// Those that were asked for. They end before the directory that they are in.
+    file_systems: Vec<(FileSystem, Result<Made, String>)>,
     work: Option<WorkDirectory>,
+}
+
+/// A file system of a trial's own.
+struct Made {
+    /// The directory for live data on it.
+    live: PathBuf,
+    _mounted: Mounted,
 }
 
 impl<'a> Forecast<'a> {
@@ -107,7 +114,7 @@ impl<'a> Forecast<'a> {
         known.clone().map_err(Error::Environment)
     }
 
-    fn make(&mut self, kind: FileSystem) -> Result<(Mounted, PathBuf)> {
+    fn make(&mut self, kind: FileSystem) -> Result<Made> {
         if self.work.is_none() {
             self.work = Some(Workspace::open(self.root)?.work_directory("look")?);
         }
@@ -116,7 +123,7 @@ impl<'a> Forecast<'a> {
         let mounted = Mounted::make(kind, &launcher, kind.name(), kind.disk_bytes(0))?;
         let live = mounted.point().join("live");
         kind.create_directory(&launcher, &live)?;
-        Ok((mounted, live))
+        Ok(Made { live, _mounted: mounted })
     }
 }
 
@@ -156,6 +163,6 @@ impl Supplier for Forecast<'_> {
         }
         let known = self.file_systems.iter().find(|(known, _)| *known == kind);
         let (_, made) = known.context("it was just made")?;
-        made.as_ref().map(|(_, live)| live.clone()).map_err(|cause| Error::Environment(cause.clone()))
+        made.as_ref().map(|made| made.live.clone()).map_err(|cause| Error::Environment(cause.clone()))
     }
 }
