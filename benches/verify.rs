@@ -113,7 +113,7 @@ fn read_rows(criterion: &mut Criterion) {
         };
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                let report = verify(black_box(&request), &Dataset, None, &mut |_| {}).unwrap();
+                let report = verify(black_box(&request), &Dataset, &mut |_| {}).unwrap();
                 assert!(report.verification.findings.is_empty());
             });
         });
