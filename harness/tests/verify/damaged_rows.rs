@@ -238,6 +238,16 @@ fn the_metric_lacks_one_increment() {
 }
 
 #[test]
+fn the_sequence_is_of_another_moment() {
+    for change_by in [-1, 1] {
+        finds("content", |_, connection| {
+            let sql = "UPDATE sqlite_sequence SET seq = seq + ?1 WHERE name = 'torrents'";
+            change(connection, sql, [change_by]);
+        });
+    }
+}
+
+#[test]
 fn the_metric_is_dropped() {
     finds("transactions", |_, connection| {
         let delete = "DELETE FROM torrent_aggregate_metrics WHERE metric_name = 'torrents_downloads_total'";

@@ -171,7 +171,7 @@ fn a_schema_is_compared_by_its_meaning() {
 fn what_is_empty_encrypted_or_cut_off_is_refused_in_a_sentence() {
     let place = Place::new();
     let file = place.path().join("own.db");
-    let mut refusal = |content: &[u8]| {
+    let refusal = |content: &[u8]| {
         std::fs::write(&file, content).unwrap();
         let output = Adopted::run(&place, &file);
         assert_eq!(output.status.code(), Some(3), "{}", text(&output));

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::header::Header;
 use super::virtual_tables::VIRTUAL;
-use super::{WhileReading, is_malformed, quoted};
+use super::{WhileReading, is_malformed, quoted, reason_of};
 use crate::dataset::TableNames;
 use crate::verify::content::{METRIC, SETTING, SchemaObject, Tables};
 use crate::verify::digest::{RowBytes, RowsDigest};
@@ -160,7 +160,8 @@ fn read_rows(
         match digest_columns(connection, &select(&all), count, rowid.is_some()) {
             // An expression may fail on a row that is older than it. What it is computed from is read all the same.
             Err(error) if !is_malformed(&error) => unchecked.push(format!(
-                "table {table}: its generated columns cannot be computed for every row ({error})"
+                "table {table}: its generated columns cannot be computed for every row ({})",
+                reason_of(&error)
             )),
             read => return read,
         }

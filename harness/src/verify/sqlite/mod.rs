@@ -144,9 +144,17 @@ trait WhileReading<T> {
 impl<T> WhileReading<T> for rusqlite::Result<T> {
     fn while_reading(self, what: &str) -> Result<T, Unreadable> {
         self.map_err(|error| Unreadable {
-            reason: format!("{what}: {error}"),
+            reason: format!("{what}: {}", reason_of(&error)),
             malformed: is_malformed(&error),
         })
+    }
+}
+
+/// What the engine said, without the statement: the user did not write it.
+fn reason_of(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        other => other.to_string(),
     }
 }
 

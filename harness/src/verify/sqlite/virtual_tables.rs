@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::private::PrivateDatabase;
 use super::tokens::{tokens, unquoted};
-use super::{WhileReading, quoted};
+use super::{WhileReading, quoted, reason_of};
 use crate::verify::condition::Condition;
 use crate::verify::engine::Unreadable;
 
@@ -81,8 +81,9 @@ impl VirtualTable {
                 condition.wrong(format!("virtual table {name}: the {} check says: {said}", self.module))
             }
             Err(error) => condition.unchecked(format!(
-                "virtual table {name}: the {} check cannot be made here: {error}",
-                self.module
+                "virtual table {name}: the {} check cannot be made here: {}",
+                self.module,
+                reason_of(&error)
             )),
         }
     }
