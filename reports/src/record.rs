@@ -4,11 +4,17 @@
 //! never 0. The JSON Schema in `reports/schema/drill-1.json` is generated from these types; a change of
 //! meaning raises [`SCHEMA`].
 
+mod restored;
+mod used;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use restored::{Check, LiveRestore, RecoveryPoint, Restore, Verification};
+pub use used::{Resources, Sample, Usage};
 
 /// The version of the schema that this crate writes.
 pub const SCHEMA: &str = "drill/1";
@@ -378,140 +384,4 @@ pub struct Window {
     pub writes_per_second: f64,
     /// Writes due in the window that were refused, or that found the application stopped.
     pub errors: u64,
-}
-
-/// The way back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Restore {
-    /// From the call until the data directory was complete and durable; null when it never was.
-    pub seconds: Option<f64>,
-    /// The measured recovery time: from the disaster until one read and one write were answered; null when
-    /// the restored subject never did.
-    pub recovery_seconds: Option<f64>,
-    /// What the strategy's commands printed last; null when they printed nothing.
-    #[serde(default)]
-    pub output: Option<String>,
-}
-
-/// A restore in the tail, while the application ran, of what had been shipped by then.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct LiveRestore {
-    /// Seconds after provisioning began.
-    pub at_seconds: f64,
-    /// From the call until the data was complete and durable.
-    pub seconds: f64,
-    /// What it lacked, as if the disaster had come with the call; null when the rows could not be read.
-    pub recovery_point: Option<RecoveryPoint>,
-    /// What its checks came to.
-    pub verification: Verification,
-}
-
-/// What the restored database lacks.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct RecoveryPoint {
-    /// Writes acknowledged before the disaster.
-    pub acknowledged_writes: u64,
-    /// Writes without an answer: they may or may not be in.
-    pub indeterminate_writes: u64,
-    /// Acknowledged writes that the restored database lacks.
-    pub lost_writes: u64,
-    /// Acknowledged writes that it lacks although this strategy promised to keep them.
-    pub lost_promised_writes: u64,
-    /// Acknowledged writes that the application's own database lacked when it was killed: the application's loss,
-    /// not the strategy's, and left out of the counts above. Null where nobody looked.
-    #[serde(default)]
-    pub never_written: Option<u64>,
-    /// From the newest write that it holds until the disaster; 0 when nothing was lost.
-    pub lost_seconds: Option<f64>,
-    /// From the newest write that it holds until the backup was complete.
-    pub staleness_at_completion_seconds: Option<f64>,
-}
-
-/// What a check came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Check {
-    /// Nothing wrong was found.
-    Pass,
-    /// Something wrong was found: see the findings.
-    Fail,
-}
-
-/// The six checks. Null: the check could not be made, or crashed; the findings say why.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Verification {
-    /// Engine integrity, foreign file damage, leftover journals.
-    pub integrity: Option<Check>,
-    /// For every writer, exactly the rows after its first n writes.
-    pub prefix: Option<Check>,
-    /// When a write is in, every write acknowledged before it was sent is in.
-    pub order: Option<Check>,
-    /// Rows that change together agree.
-    pub transactions: Option<Check>,
-    /// Rows that the workload never touches are as they were.
-    pub content: Option<Check>,
-    /// No write is missing that the strategy promised to keep.
-    pub loss: Option<Check>,
-    /// Configuration files beside the database are as they were: what they are, content, mode, owner, target of links.
-    /// Null for a strategy that takes none along.
-    #[serde(default)]
-    pub configuration: Option<Check>,
-    /// What is wrong, one line a finding, at most a few dozen.
-    pub findings: Vec<String>,
-    /// What differs from the source and is no damage, one line each: no query shows it, or nothing is known to rely on it.
-    #[serde(default)]
-    pub remarks: Vec<String>,
-    /// How long verification took.
-    pub seconds: f64,
-}
-
-/// Who used how much over the whole trial.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Resources {
-    /// The application with its database.
-    pub subject: Usage,
-    /// The processes of the strategy, in backup and restore.
-    pub strategy: Usage,
-    /// The harness itself: pacing and ledger run inside the embedded application and count there.
-    pub harness: Usage,
-    /// The largest WAL or rollback journal beside the live database.
-    pub journal_bytes_max: Option<u64>,
-    /// CPU seconds a second of what ships continuously, over the tail: with no writes declared, what it costs while it is
-    /// idle. Null where nothing ships.
-    #[serde(default)]
-    pub shipping_cpu_share: Option<f64>,
-}
-
-/// What a group of processes used. Null: it had no process, or the kernel did not tell.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Usage {
-    /// User and system time.
-    pub cpu_seconds: Option<f64>,
-    /// Peak resident memory of the largest process.
-    pub memory_bytes_max: Option<u64>,
-    /// Bytes read from the disk.
-    pub bytes_read: Option<u64>,
-    /// Bytes that went to the disk.
-    pub bytes_written: Option<u64>,
-}
-
-/// The state at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Sample {
-    /// Seconds after provisioning began.
-    pub at_seconds: f64,
-    /// The phase at that moment.
-    pub phase: String,
-    /// Writes acknowledged so far.
-    pub acknowledged_writes: u64,
-    /// WAL or rollback journal beside the live database; null when there is none.
-    pub journal_bytes: Option<u64>,
-    /// What the backup has left to do, from 1 to 0; null outside the backup or where the tool does not tell.
-    pub backup_remaining: Option<f64>,
-    /// CPU seconds of the subject so far.
-    pub subject_cpu_seconds: Option<f64>,
-    /// CPU seconds of the strategy's processes that run now.
-    pub strategy_cpu_seconds: Option<f64>,
-    /// Resident memory of the strategy's processes that run now.
-    pub strategy_memory_bytes: Option<u64>,
 }

@@ -92,8 +92,9 @@ impl Drill<'_> {
 
     /// What was checked, with texts for the record: findings name tables, rows and files that others have named.
     pub(super) fn checks(&self, verification: &record::Verification) -> record::Verification {
-        let findings = verification.findings.iter().map(|finding| self.text(finding)).collect();
-        record::Verification { findings, ..verification.clone() }
+        let texts = |texts: &[String]| texts.iter().map(|text| self.text(text)).collect();
+        let (findings, remarks) = (texts(&verification.findings), texts(&verification.remarks));
+        record::Verification { findings, remarks, ..verification.clone() }
     }
 
     fn impact(&self, writes: &Writes<'_>, backup: &BackupOutcome, outages: &[Span]) -> record::Impact {

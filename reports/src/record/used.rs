@@ -1,0 +1,55 @@
+//! Who used how much, over a trial and at each moment of it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Who used how much over the whole trial.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Resources {
+    /// The application with its database.
+    pub subject: Usage,
+    /// The processes of the strategy, in backup and restore.
+    pub strategy: Usage,
+    /// The harness itself: pacing and ledger run inside the embedded application and count there.
+    pub harness: Usage,
+    /// The largest WAL or rollback journal beside the live database.
+    pub journal_bytes_max: Option<u64>,
+    /// CPU seconds a second of what ships continuously, over the tail: with no writes declared, what it costs while it is
+    /// idle. Null where nothing ships.
+    #[serde(default)]
+    pub shipping_cpu_share: Option<f64>,
+}
+
+/// What a group of processes used. Null: it had no process, or the kernel did not tell.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Usage {
+    /// User and system time.
+    pub cpu_seconds: Option<f64>,
+    /// Peak resident memory of the largest process.
+    pub memory_bytes_max: Option<u64>,
+    /// Bytes read from the disk.
+    pub bytes_read: Option<u64>,
+    /// Bytes that went to the disk.
+    pub bytes_written: Option<u64>,
+}
+
+/// The state at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Sample {
+    /// Seconds after provisioning began.
+    pub at_seconds: f64,
+    /// The phase at that moment.
+    pub phase: String,
+    /// Writes acknowledged so far.
+    pub acknowledged_writes: u64,
+    /// WAL or rollback journal beside the live database; null when there is none.
+    pub journal_bytes: Option<u64>,
+    /// What the backup has left to do, from 1 to 0; null outside the backup or where the tool does not tell.
+    pub backup_remaining: Option<f64>,
+    /// CPU seconds of the subject so far.
+    pub subject_cpu_seconds: Option<f64>,
+    /// CPU seconds of the strategy's processes that run now.
+    pub strategy_cpu_seconds: Option<f64>,
+    /// Resident memory of the strategy's processes that run now.
+    pub strategy_memory_bytes: Option<u64>,
+}
