@@ -26,6 +26,9 @@ const CLIPPY: Tool =
 const BATS: Tool = Tool { command: "bats", version_argument: "--version", get: Get::packages(&["bats"]) };
 const FLOCK: Tool =
     Tool { command: "flock", version_argument: "--version", get: Get::packages(&["util-linux"]) };
+/// Without it their test of access lists skips itself.
+const SETFACL: Tool =
+    Tool { command: "setfacl", version_argument: "--version", get: Get::packages(&["acl"]) };
 const TAR: Tool = Tool { command: "tar", version_argument: "--version", get: Get::packages(&["tar"]) };
 
 /// What is needed besides what strategies, file systems and images say themselves.
@@ -35,6 +38,7 @@ const OWN: &[(&Tool, &str)] = &[
     (&CLIPPY, "lints"),
     (&BATS, "the sidecar's tests"),
     (&FLOCK, "the sidecar's tests"),
+    (&SETFACL, "the sidecar's tests"),
     (&TAR, "the sidecar's tests"),
     (&PIP, "trials of programs from PyPI"),
 ];

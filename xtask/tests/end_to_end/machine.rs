@@ -158,6 +158,7 @@ fn setup_installs_what_is_missing_and_then_nothing_more() {
         "zstd",
         "bats",
         "flock",
+        "setfacl",
         "tar",
         "pip3",
         "mkfs.btrfs",
