@@ -42,8 +42,8 @@ pub(super) fn check(connection: &Connection, database: &Path) -> Result<Conditio
         let VirtualTable { name, module, content } = &table;
         if !modules.contains(module) {
             condition.unchecked(format!(
-                "virtual table {name}: the module {module} is not known here; its tables are compared, and what it finds \
-                 by them is not"
+                "virtual table {name}: the module {module} is not known here; the tables that it keeps its rows in \
+                 are compared, and what it finds by them is not"
             ));
             continue;
         }
