@@ -1,12 +1,13 @@
 //! One execution of a scenario: plan, preflight, trials, and results that are saved after each trial.
 
+mod reserve;
+
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use jiff::Timestamp;
-use nix::fcntl::posix_fallocate;
 use reports::record::{Calibration, Results, Run, SCHEMA, Trial};
 use reports::render::markdown::markdown;
 
@@ -26,6 +27,7 @@ use crate::trial::{self, Images, Site, Source};
 use crate::verify::{ContentDigest, Database};
 use crate::worker::Job;
 use crate::workspace::{STAGED, Workspace};
+use reserve::Reserve;
 
 /// What is to be run.
 pub struct Request {
@@ -263,9 +265,8 @@ impl Desk<'_> {
 struct Archive {
     directory: PathBuf,
     results: Results,
-    /// Room on the disk for what the next trial adds, whatever that leaves of it. It has no name, so that nothing of it
-    /// stays.
-    reserve: Option<File>,
+    /// For what the next trial adds.
+    reserve: Option<Reserve>,
 }
 
 /// A record of a trial of an hour, and its part of the report.
@@ -346,8 +347,7 @@ impl Archive {
     fn keep_room(&mut self) -> Result<()> {
         let saved = [RESULTS, REPORT].map(|name| storage::bytes(&self.directory.join(name)));
         let bytes = saved.iter().sum::<u64>() + RECORD_BYTES_MAX;
-        let room = tempfile::tempfile_in(&self.directory)
-            .and_then(|file| Ok(posix_fallocate(&file, 0, bytes as i64).map(|()| file)?));
+        let room = Reserve::take(&self.directory, bytes);
         let place = || format!("cannot keep room for results in {}", self.directory.display());
         self.reserve = Some(room.with_context(place)?);
         Ok(())
