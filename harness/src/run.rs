@@ -2,6 +2,7 @@
 
 mod archive;
 mod conditions;
+mod reserve;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

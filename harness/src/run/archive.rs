@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use jiff::Timestamp;
-use nix::fcntl::posix_fallocate;
 use reports::record::{Kept, Results, Run, SCHEMA, Trial};
 use reports::render::markdown::markdown;
 
 use super::conditions::{self, Conditions};
+use super::reserve::Reserve;
 use super::{LATEST, REPORT, RESULTS, Request};
 use crate::error::{Error, Result};
 use crate::measure::{host, storage};
@@ -21,9 +21,8 @@ use crate::workspace::{STAGED, Workspace};
 pub(super) struct Archive {
     pub(super) directory: PathBuf,
     pub(super) results: Results,
-    /// Room on the disk for what the next trial adds, whatever that leaves of it. It has no name, so that nothing of it
-    /// stays.
-    reserve: Option<File>,
+    /// For what the next trial adds.
+    reserve: Option<Reserve>,
 }
 
 /// A record of a trial of an hour, and its part of the report.
@@ -129,10 +128,8 @@ impl Archive {
     pub(super) fn keep_room(&mut self) -> Result<()> {
         let saved = [RESULTS, REPORT].map(|name| storage::bytes(&self.directory.join(name)));
         let bytes = saved.iter().sum::<u64>() + RECORD_BYTES_MAX;
-        let room = tempfile::tempfile_in(&self.directory)
-            .and_then(|file| Ok(posix_fallocate(&file, 0, bytes as i64).map(|()| file)?));
         let place = || format!("cannot keep room for results in {}", self.directory.display());
-        self.reserve = Some(room.with_context(place)?);
+        self.reserve = Some(Reserve::take(&self.directory, bytes).with_context(place)?);
         Ok(())
     }
 
