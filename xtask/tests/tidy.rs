@@ -117,7 +117,9 @@ fn the_guide_quotes_its_example_and_names_every_variable() {
 #[test]
 fn paths_that_the_documentation_names_exist() {
     let mut places = Vec::new();
-    for document in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "sidecar/README.md"] {
+    for document in
+        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/found-in-use.md", "sidecar/README.md"]
+    {
         let text = std::fs::read_to_string(root().join(document)).unwrap();
         for word in text.split(['`', '(', ')', ' ', '\n', '|']) {
             let word = word.trim_end_matches([',', '.', ':', ';']);
@@ -130,4 +132,19 @@ fn paths_that_the_documentation_names_exist() {
         }
     }
     complain("documentation names what is not there", &places);
+}
+
+#[test]
+fn the_tests_that_the_documentation_names_exist() {
+    let code: String =
+        ["harness", "reports", "xtask"].map(sources).into_iter().flatten().map(|(_, text)| text).collect();
+    let document = std::fs::read_to_string(root().join("docs/found-in-use.md")).unwrap();
+    let words = document.split('`').skip(1).step_by(2);
+    let is_test = |word: &&str| word.matches('_').count() >= 3 && !word.contains([' ', '.', ':']);
+    let places: Vec<String> = words
+        .filter(is_test)
+        .filter(|name| !code.contains(&format!("fn {name}(")))
+        .map(str::to_owned)
+        .collect();
+    complain("docs/found-in-use.md names tests that are not there", &places);
 }
