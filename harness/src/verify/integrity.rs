@@ -24,6 +24,8 @@ pub(super) struct IndexEntries {
     pub(super) index: String,
     /// Entries of the index.
     pub(super) entries: Result<RowsDigest, Unreadable>,
+    /// Entries that come after one which is higher; 0 where nobody looked.
+    pub(super) out_of_order: u64,
     /// The same columns of the table; `None` when another pass over the table reads them.
     pub(super) rows: Option<Result<RowsDigest, Unreadable>>,
 }
@@ -34,7 +36,10 @@ pub(super) fn judge_indexes(
     torrents: Option<RowsDigest>,
     condition: &mut Condition,
 ) {
-    for IndexEntries { index, entries, rows } in indexes {
+    for IndexEntries { index, entries, out_of_order, rows } in indexes {
+        if *out_of_order > 0 {
+            condition.wrong(format!("index {index}: {out_of_order} of its entries are out of order"));
+        }
         let rows = match rows {
             Some(Ok(rows)) => Some(*rows),
             Some(Err(unreadable)) => {

@@ -214,15 +214,17 @@ fn a_page_is_zeroed() {
 #[test]
 fn two_pages_change_places() {
     for seed in 0..SEEDS {
-        let (trial, restored) = trial(seed);
-        let pages = pages_of(&restored.database, "torrents", "leaf");
-        let mut bytes = fs::read(&restored.database).unwrap();
-        let [first, second] = [pages[3], pages[9]].map(|page| (page - 1) * PAGE_BYTES);
-        let saved = bytes[first..first + PAGE_BYTES].to_vec();
-        bytes.copy_within(second..second + PAGE_BYTES, first);
-        bytes[second..second + PAGE_BYTES].copy_from_slice(&saved);
-        fs::write(&restored.database, bytes).unwrap();
-        assert_ne!(found(&trial, &restored.database), Vec::<&str>::new());
+        for name in ["torrents", INDEX] {
+            let (trial, restored) = trial(seed);
+            let pages = pages_of(&restored.database, name, "leaf");
+            let mut bytes = fs::read(&restored.database).unwrap();
+            let [first, second] = [pages[3], pages[9]].map(|page| (page - 1) * PAGE_BYTES);
+            let saved = bytes[first..first + PAGE_BYTES].to_vec();
+            bytes.copy_within(second..second + PAGE_BYTES, first);
+            bytes[second..second + PAGE_BYTES].copy_from_slice(&saved);
+            fs::write(&restored.database, bytes).unwrap();
+            assert_ne!(found(&trial, &restored.database), Vec::<&str>::new(), "{name}");
+        }
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) fn read_indexes(reader: &mut Reader) -> Result<Vec<IndexEntries>, Unr
         let rows = (!passed_by).then(|| reader.digest(&select(PRIMARY), &format!("table {table}")));
         let index_name = format!("{table}.{index}");
         let entries = reader.digest(&select(index), &format!("index {index_name}"));
-        read.push(IndexEntries { index: index_name, entries, rows });
+        read.push(IndexEntries { index: index_name, entries, out_of_order: 0, rows });
     }
     Ok(read)
 }

@@ -62,7 +62,7 @@ fn check(integrity: Integrity, connection: &Connection) -> Result<Condition, Unr
     look_at_all(QUICK, connection, &mut condition)?;
     let tables: BTreeSet<&str> = indexes
         .iter()
-        .filter(|index| integrity == Integrity::Full || !index.is_comparable())
+        .filter(|index| integrity == Integrity::Full || index.needs_the_engine())
         .map(|index| index.table.as_str())
         .filter(|table| is_ordered(table))
         .collect();

@@ -3,12 +3,11 @@
 use rusqlite::Connection;
 
 use super::content::{digest_rows, rowid_name};
+use super::order::{Collation, ColumnOrder, Order};
 use super::{WhileReading, quoted};
+use crate::verify::digest::{RowBytes, RowsDigest};
 use crate::verify::engine::Unreadable;
 use crate::verify::integrity::IndexEntries;
-
-/// The collations that every SQLite has.
-const COLLATIONS: [&str; 3] = ["BINARY", "NOCASE", "RTRIM"];
 
 /// An index, or the key of a table WITHOUT ROWID.
 pub(super) struct Index {
@@ -19,6 +18,9 @@ pub(super) struct Index {
     is_partial: bool,
     /// Names of the columns that it holds; `None` stands for an expression.
     columns: Vec<Option<String>>,
+    /// How each column is ordered, as far as its collation is known; UTF-16 is ordered by other bytes than those that are
+    /// read.
+    order: Option<Vec<ColumnOrder>>,
     /// A collation that it is ordered by and that is not known here.
     pub(super) unknown_collation: Option<String>,
 }
@@ -27,6 +29,11 @@ impl Index {
     /// True when its entries can be read by themselves and held against the same columns of its table.
     pub(super) fn is_comparable(&self) -> bool {
         !self.is_table && !self.is_partial && self.columns.iter().all(Option::is_some)
+    }
+
+    /// True when only the engine can say whether it holds what it has to, in the right order.
+    pub(super) fn needs_the_engine(&self) -> bool {
+        !self.is_comparable() || self.order.is_none()
     }
 
     /// What of it cannot be checked without its collation.
@@ -51,6 +58,8 @@ impl Index {
 
 /// All indexes of the database.
 pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<Index>> {
+    let encoding: String = connection.pragma_query_value(None, "encoding", |row| row.get(0))?;
+    let is_utf8 = encoding == "UTF-8";
     let mut statement = connection.prepare(
         "SELECT t.name, i.name, t.wr AND i.origin = 'pk', i.partial
          FROM pragma_table_list AS t, pragma_index_list(t.name) AS i
@@ -63,6 +72,7 @@ pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<Index>> {
             is_table: row.get(2)?,
             is_partial: row.get(3)?,
             columns: Vec::new(),
+            order: is_utf8.then(Vec::new),
             unknown_collation: None,
         })
     })?;
@@ -76,21 +86,23 @@ pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<Index>> {
 fn read_columns(connection: &Connection, index: &mut Index) -> rusqlite::Result<()> {
     let rowid = rowid_name(connection, &index.table)?;
     let mut statement =
-        connection.prepare("SELECT cid, name, coll, key FROM pragma_index_xinfo(?1) ORDER BY seqno")?;
+        connection.prepare("SELECT cid, name, coll, desc FROM pragma_index_xinfo(?1) ORDER BY seqno")?;
     let mut rows = statement.query([&index.name])?;
     while let Some(row) = rows.next()? {
         let (cid, name): (i64, Option<String>) = (row.get(0)?, row.get(1)?);
         // Column -1 is the row's number, which no query can name where all its names are taken.
         match (cid, rowid) {
             (-1, Some(rowid)) => index.columns.push(Some(rowid.to_owned())),
-            (-1, None) => {}
+            (-1, None) => continue,
             _ => index.columns.push(name.map(|name| quoted(&name))),
         }
-        let (collation, is_key): (Option<String>, bool) = (row.get(2)?, row.get(3)?);
-        let unknown =
-            |collation: &String| COLLATIONS.iter().all(|known| !known.eq_ignore_ascii_case(collation));
-        if is_key && let Some(collation) = collation.filter(unknown) {
-            index.unknown_collation = Some(collation);
+        let collation: String = row.get(2)?;
+        match Collation::named(&collation) {
+            Some(collation) => {
+                let order = ColumnOrder { collation, is_descending: row.get(3)? };
+                index.order.iter_mut().for_each(|orders| orders.push(order));
+            }
+            None => (index.order, index.unknown_collation) = (None, Some(collation)),
         }
     }
     Ok(())
@@ -99,7 +111,7 @@ fn read_columns(connection: &Connection, index: &mut Index) -> rusqlite::Result<
 /// Reads every index that can be compared. `torrents` is the table whose hashes another pass reads.
 pub(super) fn read(connection: &Connection, torrents: &str) -> Result<Vec<IndexEntries>, Unreadable> {
     let indexes = list(connection).while_reading("the list of indexes")?;
-    let read = |Index { table, name, columns, .. }: Index| {
+    let read = |Index { table, name, columns, order, .. }: Index| {
         let columns: Vec<String> = columns.into_iter().flatten().collect();
         let select = |how: &str| format!("SELECT {} FROM {} {how}", columns.join(", "), quoted(&table));
         // The comparison of the torrents with the dataset passes by these columns anyway.
@@ -108,8 +120,29 @@ pub(super) fn read(connection: &Connection, torrents: &str) -> Result<Vec<IndexE
             let digest = digest_rows(connection, &select("NOT INDEXED"));
             digest.while_reading(&format!("table {table}"))
         });
-        let entries = digest_rows(connection, &select(&format!("INDEXED BY {}", quoted(&name))));
-        IndexEntries { entries: entries.while_reading(&format!("index {name}")), index: name, rows }
+        let mut order = Order::new(order.unwrap_or_default());
+        let entries =
+            digest_entries(connection, &select(&format!("INDEXED BY {}", quoted(&name))), &mut order);
+        let entries = entries.while_reading(&format!("index {name}"));
+        IndexEntries { entries, out_of_order: order.violations, index: name, rows }
     };
     Ok(indexes.into_iter().filter(Index::is_comparable).map(read).collect())
+}
+
+/// The digest of the entries that a query gives, which come in the order of the index.
+fn digest_entries(connection: &Connection, sql: &str, order: &mut Order) -> rusqlite::Result<RowsDigest> {
+    let mut statement = connection.prepare(sql)?;
+    let columns = statement.column_count();
+    let mut rows = statement.query([])?;
+    let mut digest = RowsDigest::default();
+    let mut bytes = RowBytes::default();
+    while let Some(row) = rows.next()? {
+        bytes.clear();
+        for column in 0..columns {
+            bytes.push(row.get_ref(column)?);
+        }
+        digest.add(&bytes);
+        order.visit(|column| row.get_ref(column))?;
+    }
+    Ok(digest)
 }

@@ -5,6 +5,7 @@ mod content;
 mod file;
 mod header;
 mod indexes;
+mod order;
 mod private;
 mod tokens;
 mod virtual_tables;
