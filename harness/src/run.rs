@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use reports::printable;
 use reports::record::{Calibration, Results};
 
 use crate::container::Network;
@@ -18,7 +19,7 @@ use crate::event::{Event, Observer};
 use crate::images::{self, Kind};
 use crate::measure::{calibration, storage};
 use crate::plan::{Plan, TrialPlan};
-use crate::process::{Account, Cancel, Launcher};
+use crate::process::{Account, Cancel, Launcher, kill_marked};
 use crate::removal::{self, Leftover};
 use crate::scenario::{App, Engine, Scenario, ServerArguments};
 use crate::subject::{Server, ServerSetup, random_password};
@@ -26,6 +27,7 @@ use crate::trial::{self, Images, Keep, Keeper, Site, Source};
 use crate::verify::{ContentDigest, Database, Integrity};
 use crate::wheel::{Fetch, Shelf};
 use crate::worker::Job;
+pub use crate::workspace::RESULTS;
 use crate::workspace::{Swept, Workspace};
 use archive::Archive;
 
@@ -49,8 +51,6 @@ pub struct Request {
     pub harness_version: String,
 }
 
-/// The name of the results file in a results directory.
-pub const RESULTS: &str = "results.json";
 /// The name of the report beside it.
 pub const REPORT: &str = "report.md";
 /// The link to the newest results directory.
@@ -233,6 +233,8 @@ impl Desk<'_> {
         let cache = &self.workspace.cache();
         let site = Site { source, images, directory, cache, keep, cancel, observer };
         let mut concluded = trial::run(plan, self.scenario, &site)?;
+        // What a command has left in the background must not take the room that the record needs.
+        kill_marked(directory);
         // Before anything is moved or removed: nothing that a trial leaves behind can cost its record.
         archive.add(concluded.record.clone())?;
         let kept = concluded.keep(&Keeper {
@@ -241,7 +243,8 @@ impl Desk<'_> {
         });
         drop(concluded);
         let leftover = removal::remove(directory).err();
-        archive.note(kept, leftover.as_ref().map(|leftover| leftover.below(directory)))?;
+        // A script chose the names.
+        archive.note(kept, leftover.as_ref().map(|leftover| printable(&leftover.below(directory))))?;
         leftover.iter().for_each(|leftover| observer(Event::Note(leftover.to_string())));
         Ok(leftover)
     }
@@ -312,8 +315,7 @@ impl Desk<'_> {
         let integrity = Some(self.scenario.trial.integrity);
         let examined = adopted.and_then(|remarks| Ok((remarks, self.digest(&database, spec, integrity)?)));
         let (mut remarks, content) = examined.map_err(|error| match error {
-            // What cannot be read is the file, and not a bug.
-            Error::Bug(cause) => Error::Input(format!("cannot use {}: {cause:#}", file.display())),
+            Error::Input(cause) => Error::Input(format!("cannot use {}: {cause}", file.display())),
             other => other,
         })?;
         remarks.extend(content.remarks());

@@ -114,10 +114,8 @@ const SETTLE: Duration = Duration::from_millis(500);
 pub fn run<'a>(plan: &'a TrialPlan, scenario: &'a Scenario, site: &'a Site<'a>) -> Result<Concluded<'a>> {
     let strategy = strategy::named(plan.strategy)?;
     let mut drill = Drill::new(plan, scenario, site, strategy, random_password()?);
-    match drill.missing() {
-        Ok(None) => {}
-        Ok(Some(missing)) => return Ok(Concluded { record: drill.unavailable(&missing), drill: None }),
-        Err(error) => return Ok(Concluded { record: drill.proved_nothing(error)?, drill: None }),
+    if let Some(missing) = drill.missing()? {
+        return Ok(Concluded { record: drill.unavailable(&missing), drill: None });
     }
     let (board, sampled) = (drill.board.clone(), drill.sampled());
     let record = sampler::beside(&sampled, &board, site.observer, || {

@@ -159,7 +159,8 @@ impl Workspace {
 
     fn kept(&self) -> Vec<PathBuf> {
         let runs = std::fs::read_dir(&self.root).into_iter().flatten().flatten().map(|entry| entry.path());
-        let runs = runs.filter(|run| !run.is_symlink());
+        // A directory of the user's own may have one of that name.
+        let runs = runs.filter(|run| !run.is_symlink() && run.join(RESULTS).is_file());
         runs.map(|run| run.join(KEPT)).filter(|kept| kept.is_dir()).collect()
     }
 
@@ -211,6 +212,8 @@ impl Workspace {
 
 /// The name of the directory of generated datasets and fetched programs.
 pub const CACHE: &str = "cache";
+/// The name of the results file in the directory of a run.
+pub const RESULTS: &str = "results.json";
 /// The directory of kept evidence, in that of a run.
 pub const KEPT: &str = "kept";
 const GUARD: &str = "guard";

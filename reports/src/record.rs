@@ -347,6 +347,8 @@ pub struct Challenge {
     pub checkpoints: Option<u64>,
     /// Resets of the write-ahead log, at least; null without one.
     pub log_resets: Option<u64>,
+    /// How many bytes longer than at the beginning of this time database and write-ahead log were in it; null without one.
+    pub growth_bytes: Option<u64>,
     /// Whether something happened that could have made a careless backup wrong: for what may copy the files of a
     /// database in WAL mode a checkpoint or a reset of the log, for everything else a write.
     pub challenged: bool,

@@ -5,6 +5,7 @@ use harness::process::{Cancel, Launcher};
 use harness::trial::judge::{self, Judgement};
 use harness::workspace::Workspace;
 use reports::compare::Outcome;
+use reports::printable;
 use reports::record::{Check, Results, Trial, Verdict, Verification};
 
 use crate::arguments::Judge;
@@ -62,14 +63,14 @@ fn show(trial: &Trial, judged: Result<&Judgement, &String>) -> Verdict {
     let judgement = match judged {
         Ok(judgement) => judgement,
         Err(why) => {
-            println!("  now   it cannot be judged again: {why}");
+            println!("  now   it cannot be judged again: {}", printable(why));
             return trial.verdict;
         }
     };
-    println!("  now   {}: {}", judgement.verdict, judgement.reason);
+    println!("  now   {}: {}", judgement.verdict, printable(&judgement.reason));
     if let Some(verification) = &judgement.verification {
         println!("  checks: {}", checks(verification));
-        verification.findings.iter().for_each(|finding| println!("  finding: {finding}"));
+        verification.findings.iter().for_each(|finding| println!("  finding: {}", printable(finding)));
     }
     if judgement.verdict == trial.verdict {
         println!("  the verdict is the same");

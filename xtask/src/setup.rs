@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use harness::docker;
 use harness::error::{Error, Result};
-use harness::event::Observer;
-use harness::images::Kind;
+use harness::event::{Event, Observer};
+use harness::images::{self, Kind, Stock};
 use harness::process::Cancel;
 use harness::process::on_path;
 use harness::strategy::tool::Get;
@@ -46,27 +46,42 @@ pub fn prepare(
     let line = on_path("apt-get").and_then(|_| command_line(&missing, geteuid().is_root()));
     if let Err(error) = docker {
         let first = format!("{error}; with --without-docker everything that needs no container is tested");
-        return Err(lacking(Some(first), &missing, line.as_deref()));
+        return Err(lacking(Some(first), &missing, &besides(false), line.as_deref()));
     }
+    let besides = besides(!scope.without_docker);
     if !missing.is_empty() {
         let Some(line) = line.as_deref().filter(|line| may_run(line, consent)) else {
-            return Err(lacking(None, &missing, line.as_deref()));
+            return Err(lacking(None, &missing, &besides, line.as_deref()));
         };
         run(line, cancel)?;
         let still = needs::missing(scope);
         if !still.is_empty() {
-            return Err(lacking(None, &still, None));
+            return Err(lacking(None, &still, &besides, None));
         }
     }
+    besides.into_iter().for_each(|line| observer(Event::Note(line)));
     if !scope.without_docker {
         crate::images::show(&Kind::ALL, directory, cancel, observer)?;
     }
     Ok(())
 }
 
+/// What no package brings: the rights that a file system of a trial's own takes, and images.
+fn besides(with_images: bool) -> Vec<String> {
+    let rights = (!geteuid().is_root())
+        .then(|| "root rights: without them, trials on file systems of their own are NOT TESTED".to_owned());
+    let kinds = Kind::ALL.into_iter().filter(|_| with_images);
+    let images = kinds.filter_map(|kind| match images::look(kind, None) {
+        Ok(Stock::Here(_)) => None,
+        Ok(Stock::Obtainable(how)) => Some(format!("the image {}: it will be {how}", kind.name())),
+        Err(error) => Some(format!("the image {}: {error}", kind.name())),
+    });
+    rights.into_iter().chain(images).collect()
+}
+
 /// Everything that is missing, in one message, with the command that gets it.
-fn lacking(first: Option<String>, missing: &[Need], line: Option<&str>) -> Error {
-    let lines = first.into_iter().chain(missing.iter().map(Need::line));
+fn lacking(first: Option<String>, missing: &[Need], besides: &[String], line: Option<&str>) -> Error {
+    let lines = first.into_iter().chain(missing.iter().map(Need::line)).chain(besides.iter().cloned());
     let lines: String = lines.map(|line| format!("\n  {line}")).collect();
     let get = line.map(|line| {
         format!("\n'cargo xtask setup' runs this, as root or with sudo, and gets the images:\n  {line}")
@@ -167,12 +182,14 @@ mod tests {
     fn all_that_is_missing_is_in_one_message_with_the_command_that_gets_it() {
         let missing = [need(Get::packages(&["bats"])), need(Get::Words("see its page"))];
         let line = command_line(&missing, true);
-        let error = lacking(Some("Docker is not running".into()), &missing, line.as_deref());
+        let besides = ["the image mysql: it will be pulled".to_owned()];
+        let error = lacking(Some("Docker is not running".into()), &missing, &besides, line.as_deref());
         insta::assert_snapshot!(error, @r"
         the checks and tests need what is missing here:
           Docker is not running
           the command 'no-such-command' is not on PATH: install the package 'bats'; for a test, another
           the command 'no-such-command' is not on PATH: see its page; for a test, another
+          the image mysql: it will be pulled
         'cargo xtask setup' runs this, as root or with sudo, and gets the images:
           apt-get update && env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends bats
         ");

@@ -170,6 +170,6 @@ pub fn kept(results: &Results, directory: &Path) {
 /// What stays on this machine, why, and what to do about it.
 pub fn leftovers(leftovers: &[Leftover]) {
     for leftover in leftovers {
-        eprintln!("{leftover}, then run 'cargo xtask clean'");
+        eprintln!("{}, then run 'cargo xtask clean'", printable(&leftover.to_string()));
     }
 }

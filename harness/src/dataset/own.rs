@@ -150,8 +150,16 @@ fn marks(file: &Path) -> Vec<Option<(u64, u64, i64, i64)>> {
 /// cannot be seen any more once the tables are there.
 ///
 /// # Errors
-/// When SQLite does not open it, or it has tables with these names.
-pub fn adopt(copy: &Path, seed: u64) -> anyhow::Result<Vec<String>> {
+/// [`Error::Input`] when SQLite does not open it, or it has tables with these names.
+pub fn adopt(copy: &Path, seed: u64) -> Result<Vec<String>> {
+    make_ready(copy, seed).map_err(|error| match Error::from(error) {
+        // What SQLite does not like is the file.
+        Error::Bug(cause) => Error::Input(format!("{cause:#}")),
+        other => other,
+    })
+}
+
+fn make_ready(copy: &Path, seed: u64) -> anyhow::Result<Vec<String>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(copy, flags)?;
     let read: rusqlite::Result<i64> =

@@ -79,6 +79,11 @@ pub struct Met {
     pub acknowledged: u64,
 }
 
+impl Offered {
+    /// No write was due.
+    pub const NOTHING: Offered = Offered { writes_per_second: None, late_share: 0.0, refused_share: 0.0 };
+}
+
 impl<'a> Writes<'a> {
     /// The writes of a ledger that follow this schedule from `epoch_ns` until `killed_ns`.
     pub fn new(ledger: &'a Ledger, load: Load, seed: u64, epoch_ns: u64, killed_ns: u64) -> Writes<'a> {

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::clock::now_ns;
+use super::impact::Span;
 use crate::process::StopOnDrop;
 
 /// Shorter than the copy of a small database takes, and some 20 us of work each time.
@@ -24,6 +25,8 @@ pub struct LogEvents {
     pub checkpoints_ns: Vec<u64>,
     /// The log was cut off, or began again from its first byte.
     pub resets_ns: Vec<u64>,
+    /// Bytes of the database file and its log, each time that they had changed.
+    pub bytes: Vec<(u64, u64)>,
 }
 
 /// Watches the database while `work` goes on.
@@ -44,6 +47,7 @@ fn watch(database: &Path, stop: &AtomicBool) -> LogEvents {
     let log = PathBuf::from(name);
     let mut events = LogEvents::default();
     let mut before = look(database, &log);
+    events.bytes.push((now_ns(), before.bytes));
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(LOOK_EVERY);
         let now = look(database, &log);
@@ -59,19 +63,33 @@ struct Seen {
     modified: Option<SystemTime>,
     /// `None` where the log is empty, or not there.
     header: Option<[u8; HEADER_BYTES]>,
+    /// Of both files.
+    bytes: u64,
 }
 
 fn look(database: &Path, log: &Path) -> Seen {
     let mut header = [0; HEADER_BYTES];
     let read = File::open(log).and_then(|mut log| log.read_exact(&mut header));
     let modified = database.metadata().and_then(|file| file.modified()).ok();
-    Seen { modified, header: read.is_ok().then_some(header) }
+    let bytes = [database, log].iter().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum();
+    Seen { modified, header: read.is_ok().then_some(header), bytes }
 }
 
 impl LogEvents {
+    /// How many bytes longer than at the beginning of a span the two files were within it, at most.
+    pub fn growth_bytes(&self, span: Span) -> u64 {
+        let at_first = self.bytes.iter().rfind(|(at, _)| *at <= span.from_ns).or(self.bytes.first());
+        let within = self.bytes.iter().filter(|(at, _)| span.contains(*at)).map(|(_, bytes)| *bytes);
+        let first = at_first.map_or(0, |(_, bytes)| *bytes);
+        within.max().map_or(0, |most| most.saturating_sub(first))
+    }
+
     fn note(&mut self, at_ns: u64, before: &Seen, now: &Seen) {
         if before.modified != now.modified {
             self.checkpoints_ns.push(at_ns);
+        }
+        if before.bytes != now.bytes {
+            self.bytes.push((at_ns, now.bytes));
         }
         // A log that begins in an empty file was reset when it was emptied.
         if before.header.is_some() && before.header != now.header {
@@ -134,6 +152,14 @@ mod tests {
     }
 
     #[test]
+    fn growth_is_held_against_the_beginning_of_the_span() {
+        let events =
+            LogEvents { bytes: vec![(10, 100), (20, 150), (30, 400), (40, 120)], ..Default::default() };
+        let growth = |from_ns, to_ns| events.growth_bytes(Span { from_ns, to_ns });
+        assert_eq!([growth(15, 25), growth(20, 50), growth(31, 50), growth(50, 60)], [50, 250, 0, 0]);
+    }
+
+    #[test]
     fn what_happens_beside_work_is_seen() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("database.sqlite");
@@ -149,6 +175,7 @@ mod tests {
             }
         });
         assert!(!events.checkpoints_ns.is_empty() && !events.resets_ns.is_empty());
+        assert!(events.bytes.len() > 1, "the log was cut off");
         assert!(events.checkpoints_ns.iter().all(|at| (began_ns..now_ns()).contains(at)));
     }
 }

@@ -3,6 +3,7 @@
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use procfs::process::{FDPermissions, FDTarget, Process};
 
@@ -12,8 +13,9 @@ use crate::measure::storage;
 /// A regular file as it was at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrittenFile {
-    /// Its device and number: one file has the same in every mount namespace.
-    pub identity: (u64, u64),
+    /// Its device, its number and when it was made, in nanoseconds since 1970 (0 where the file system does not tell): one
+    /// file has the same in every mount namespace, and a later one with the same number has not.
+    pub identity: (u64, u64, u128),
     /// Its length.
     pub bytes: u64,
     /// When it was last written to, in nanoseconds since 1970.
@@ -22,8 +24,9 @@ pub struct WrittenFile {
 
 impl WrittenFile {
     fn new(metadata: &Metadata) -> WrittenFile {
+        let made = metadata.created().ok().and_then(|made| made.duration_since(UNIX_EPOCH).ok());
         WrittenFile {
-            identity: (metadata.dev(), metadata.ino()),
+            identity: (metadata.dev(), metadata.ino(), made.map_or(0, |made| made.as_nanos())),
             bytes: metadata.len(),
             modified_ns: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
         }

@@ -5,6 +5,7 @@
 //! the versions of tools. What a trial of its own names (its strategy, settings and the like) is compared with its record.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::Metadata;
 use std::path::Path;
 
 use anyhow::Context;
@@ -95,13 +96,27 @@ pub(super) fn found(trials: &[&TrialPlan], scenario: &Scenario, images: &Images)
             enter(tool.command.into(), version);
         }
     }
-    for file in files_of(trials) {
-        // What is no file here is a word for the shell.
-        if let Ok(content) = std::fs::read(scenario.directory.join(&file)) {
-            enter(format!("file {file}"), format!("{:032x}", xxh3_128(&content)));
+    for word in words_of(trials) {
+        if let Some(identity) = identity_of(&scenario.directory.join(&word)) {
+            enter(format!("file {word}"), identity);
         }
     }
     conditions
+}
+
+/// A script is smaller. What is larger is data, and reading it could take longer than the trials.
+const SCRIPT_BYTES_MAX: u64 = 1 << 20;
+
+/// What tells one version of a file from another; `None` for what is not a regular file: a word for the shell, or a device
+/// whose end nobody knows.
+fn identity_of(file: &Path) -> Option<String> {
+    let metadata = file.metadata().ok().filter(Metadata::is_file)?;
+    if metadata.len() > SCRIPT_BYTES_MAX {
+        let modified = Timestamp::try_from(metadata.modified().ok()?).ok()?;
+        return Some(format!("{} bytes, changed {modified}", metadata.len()));
+    }
+    let content = std::fs::read(file).ok()?;
+    Some(format!("{:032x}", xxh3_128(&content)))
 }
 
 fn tools_of(trials: &[&TrialPlan]) -> BTreeMap<&'static str, &'static Tool> {
@@ -114,23 +129,23 @@ fn tools_of(trials: &[&TrialPlan]) -> BTreeMap<&'static str, &'static Tool> {
     trials.iter().flat_map(of).map(|tool| (tool.command, tool)).collect()
 }
 
-/// Words in the settings that can be paths of files.
-fn files_of(trials: &[&TrialPlan]) -> BTreeSet<String> {
-    let mut files = BTreeSet::new();
+/// Words in the settings, some of which may be paths of files.
+fn words_of(trials: &[&TrialPlan]) -> BTreeSet<String> {
+    let mut words = BTreeSet::new();
     for trial in trials {
-        trial.settings.values().for_each(|value| paths_in(value, &mut files));
+        trial.settings.values().for_each(|value| words_in(value, &mut words));
     }
-    files
+    words
 }
 
-fn paths_in(value: &Value, files: &mut BTreeSet<String>) {
+fn words_in(value: &Value, words: &mut BTreeSet<String>) {
     match value {
         Value::String(text) => {
-            let words = text.split_whitespace().map(|word| word.trim_matches(['"', '\'', ';']));
-            files.extend(words.filter(|word| word.contains('/')).map(str::to_owned));
+            let plain = text.split_whitespace().map(|word| word.trim_matches(['"', '\'', ';']));
+            words.extend(plain.filter(|word| !word.is_empty()).map(str::to_owned));
         }
-        Value::Array(values) => values.iter().for_each(|value| paths_in(value, files)),
-        Value::Object(values) => values.values().for_each(|value| paths_in(value, files)),
+        Value::Array(values) => values.iter().for_each(|value| words_in(value, words)),
+        Value::Object(values) => values.values().for_each(|value| words_in(value, words)),
         _ => {}
     }
 }
@@ -265,7 +280,7 @@ mod tests {
         [[variants]]
         name = "mine"
         strategy = "external"
-        settings = { backup = "./backup.sh 'now'; true", restore = ["./restore.sh", "now"] }
+        settings = { backup = "sh backup.sh 'now'; cat /dev/zero", restore = ["./restore.sh", "now"] }
     "#;
 
     fn scenario(text: &str) -> Scenario {
@@ -322,16 +337,27 @@ mod tests {
         let find = || found(&trials, &plan.scenario, &Images::default());
         let then = find();
         let names: Vec<&String> = then.keys().filter(|name| name.contains("file")).collect();
-        assert_eq!(names, ["version of file ./backup.sh", "version of file ./restore.sh"]);
+        assert_eq!(names, ["version of file ./restore.sh", "version of file backup.sh"]);
         std::fs::write(directory.path().join("backup.sh"), "exit 0").unwrap();
         let differences = found_differences(&then, &find());
         assert_eq!(differences.len(), 1);
-        assert!(differences[0].starts_with("version of file ./backup.sh was \""), "{differences:?}");
+        assert!(differences[0].starts_with("version of file backup.sh was \""), "{differences:?}");
         assert_eq!(
             found_differences(&Conditions::new(), &then),
             Vec::<String>::new(),
             "nobody used it before"
         );
+    }
+
+    #[test]
+    fn only_regular_files_are_read_and_only_small_ones_to_their_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let large = directory.path().join("large");
+        std::fs::File::create(&large).unwrap().set_len(1 << 40).unwrap();
+        assert!(identity_of(&large).unwrap().starts_with("1099511627776 bytes, changed "));
+        for endless in ["/dev/zero", "/dev/stdin", "/", "/no/such/file"] {
+            assert_eq!(identity_of(Path::new(endless)), None, "{endless}");
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! What a worker says of itself is believed: no new low in what remains for long enough is a stall, however busy it is.
 //! A command that says nothing is judged by the files that it writes. As long as one of them grows it gets further. When
 //! none does, silence proves nothing: it may sleep, compress, wait for a lock, or send everything to another machine. But
-//! one that writes twice the bytes of the whole database over what it has written already, and makes no file longer, begins
-//! again and again. The time passes as a value, so nothing here depends on how busy the machine is.
+//! one that writes twice the bytes of the whole database, overwrites a file of some size meanwhile, and makes no file
+//! longer, begins again and again. The time passes as a value, so nothing here depends on how busy the machine is.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,6 +15,9 @@ use crate::process::WrittenFile;
 const GAIN_MIN: f64 = 0.001;
 /// One that rewrites a finished copy once, as VACUUM does, is not beginning again.
 const REWRITTEN_DATABASES: u64 = 2;
+/// A smaller file that is overwritten says how far something is, and is no copy: SQLite alone writes 2 MB before it
+/// touches the file.
+const OVERWRITTEN_BYTES_MIN: u64 = 256 << 10;
 
 /// How long a backup may go on without getting further, and the size of what it backs up.
 #[derive(Clone, Debug)]
@@ -54,8 +57,8 @@ pub struct Convergence {
     /// When it last got further.
     low_at: Duration,
     told: bool,
-    files: HashMap<(u64, u64), WrittenFile>,
-    /// A file was written into since then, and is as long as before.
+    files: HashMap<(u64, u64, u128), WrittenFile>,
+    /// A file of some size was written into since then, and is as long as before.
     rewrites: bool,
     bytes_written: Option<u64>,
     /// What had been written when it last got further, once somebody looked.
@@ -140,7 +143,8 @@ impl Convergence {
         }
         for file in look.placed.into_iter().chain(look.elsewhere) {
             let known = self.files.entry(file.identity).or_insert(file);
-            self.rewrites |= file.modified_ns != known.modified_ns && file.bytes <= known.bytes;
+            let overwritten = file.modified_ns != known.modified_ns && file.bytes <= known.bytes;
+            self.rewrites |= overwritten && file.bytes >= OVERWRITTEN_BYTES_MIN;
             *known = WrittenFile { bytes: known.bytes.max(file.bytes), ..file };
         }
         self.bytes_written_at_low = self.bytes_written_at_low.or(self.bytes_written);
@@ -201,7 +205,7 @@ mod tests {
     }
 
     fn file(number: u64, bytes: u64, modified_ns: i128) -> WrittenFile {
-        WrittenFile { identity: (1, number), bytes, modified_ns }
+        WrittenFile { identity: (1, number, 0), bytes, modified_ns }
     }
 
     #[test]
@@ -294,8 +298,9 @@ mod tests {
         let mut convergence = convergence();
         for second in 0..60 {
             let placed = vec![file(7, 20, i128::from(second))];
-            convergence
-                .look(at(second), Look { placed, bytes_written: Some(20 * second), ..Look::default() });
+            // Whatever goes through pipes and to other machines meanwhile.
+            let bytes_written = Some(second * 100 * MIB);
+            convergence.look(at(second), Look { placed, bytes_written, ..Look::default() });
             assert_eq!(convergence.stall(at(second)), None);
         }
     }

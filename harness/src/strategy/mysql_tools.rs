@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
+use anyhow::anyhow;
+
 use super::halt::Halt;
 use super::{BackupContext, contained};
 use crate::container::Spec;
+use crate::error::Error;
 use crate::images::Image;
 use crate::mysql::{self, column, reason};
 use crate::subject::{ARTIFACT, RUN, Server};
@@ -37,9 +40,12 @@ pub fn pipeline(
 pub fn has_binary_log(server: &Server) -> Result<bool, Halt> {
     let mut connection = mysql::Server::connect_without_database(server.address())?;
     let answer = connection.query("SELECT @@log_bin").map_err(|error| {
-        Halt::Failed(format!("the server does not tell whether it has a binary log: {}", reason(&error)))
+        Error::Environment(format!(
+            "the server does not tell whether it has a binary log: {}",
+            reason(&error)
+        ))
     })?;
-    let row = answer.first().ok_or_else(|| Halt::Failed("MySQL gave no row for @@log_bin".into()))?;
+    let row = answer.first().ok_or_else(|| Error::Bug(anyhow!("MySQL gave no row for @@log_bin")))?;
     column(row, 0).map_err(|error| Halt::Error(error.into()))
 }
 

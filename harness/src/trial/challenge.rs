@@ -58,6 +58,7 @@ impl Drill<'_> {
             commits: met.acknowledged,
             checkpoints: within(|events| &events.checkpoints_ns),
             log_resets: within(|events| &events.resets_ns),
+            growth_bytes: log.map(|events| events.growth_bytes(span)),
             challenged: false,
         };
         challenge.challenged = match (self.strategy.card().kind, self.plan.deployment.journal_mode) {

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
 use reports::compare::Outcome;
+use reports::printable;
 use reports::record::{self, Check, Trial, Verdict};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::live_restores::place_of;
 use super::{Drill, evidence};
@@ -75,10 +77,19 @@ impl Concluded<'_> {
     }
 }
 
+/// File systems take names of 255 bytes.
+const NAME_BYTES_MAX: usize = 150;
+
 /// Makes the directory of a trial's evidence. Its path from the directory of the run, and as a whole.
 fn place(run: &Path, id: &str) -> std::io::Result<(String, PathBuf)> {
     let plain = |character: char| character.is_ascii_alphanumeric() || "-_.,=".contains(character);
-    let safe: String = id.chars().map(|character| if plain(character) { character } else { '_' }).collect();
+    let mut safe: String =
+        id.chars().map(|character| if plain(character) { character } else { '_' }).collect();
+    if safe.len() > NAME_BYTES_MAX {
+        // A script without a name of its own is a part of the id.
+        safe.truncate(NAME_BYTES_MAX);
+        safe += &format!("-{:016x}", xxh3_64(id.as_bytes()));
+    }
     std::fs::create_dir_all(run.join(KEPT))?;
     let mut name = format!("{KEPT}/{safe}");
     loop {
@@ -123,7 +134,7 @@ impl Drill<'_> {
         for (name, part) in parts.into_iter().filter(|(_, part)| part.symlink_metadata().is_ok()) {
             match self.keep_part(&part, &directory.join(&name), bytes_left) {
                 Ok(bytes) => bytes_left -= bytes,
-                Err(why) => left_out.push(format!("{name}: {why}")),
+                Err(why) => left_out.push(printable(&format!("{name}: {why}"))),
             }
         }
     }
@@ -192,5 +203,8 @@ mod tests {
         assert_eq!(name("external:my_script/wal/4MiB/40/1"), "kept/external_my_script_wal_4MiB_40_1+");
         assert_eq!(name("../../x"), "kept/.._.._x");
         assert!(run.path().join("kept/.._.._x").is_dir());
+        let long = "external:cp $DRILL_SOURCE ".repeat(40);
+        let (first, second) = (name(&long), name(&long));
+        assert!(first.len() < 200 && second == format!("{first}+"), "{first}");
     }
 }

@@ -13,7 +13,7 @@ use super::{Drill, blame, verdict};
 use crate::error::{Error, Result};
 use crate::file_system::{FileSystem, mount_of};
 use crate::measure::clock::seconds_between;
-use crate::measure::impact::{Span, Writes};
+use crate::measure::impact::{Offered, Span, Writes};
 use crate::plan::settings_map;
 use crate::process::{Account, Counters};
 use crate::scenario::{App, Engine, OptionValue};
@@ -31,7 +31,8 @@ impl Drill<'_> {
         let writes =
             Writes::new(&ledger, self.plan.load, self.plan.model.seed, self.epoch_ns, self.disaster_ns);
         let observed = Span { from_ns: self.reference.from_ns, to_ns: self.disaster_ns };
-        let offered = writes.offered(observed, outages);
+        // Before there was a schedule, nothing was due.
+        let offered = if self.epoch_ns == 0 { Offered::NOTHING } else { writes.offered(observed, outages) };
         let seen = Seen {
             acknowledged: ledger
                 .entries()
@@ -244,7 +245,7 @@ impl Drill<'_> {
                 bytes: self.site.source.bytes,
                 rows: self.site.source.rows,
                 seed: plan.dataset.seed,
-                remarks: self.site.source.remarks.clone(),
+                remarks: self.site.source.remarks.iter().map(|remark| self.text(remark)).collect(),
             },
             file_system: self.file_system_name(),
             workload: record::Workload {

@@ -194,7 +194,7 @@ fn a_command_that_cannot_be_executed_has_failed_and_the_run_goes_on() {
     let failed = trial(&results, "external");
     assert_eq!(failed.verdict, Verdict::Failed);
     assert!(
-        failed.reason.starts_with("backup: cannot start 'no-program': No such file or directory"),
+        failed.reason.starts_with("backup: cannot start 'no-program': the interpreter or loader that "),
         "{}",
         failed.reason
     );

@@ -131,6 +131,18 @@ fn refused(subject: &str) -> String {
     said
 }
 
+/// Why a trial proved nothing because its server could not be had; nothing is left.
+fn inconclusive(subject: &str) -> String {
+    let place = Place::new();
+    let output = place.run_scenario(&place.scenario(&on(subject), COLD));
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    let trial = place.results().trials.remove(0);
+    assert_eq!(trial.verdict, Verdict::Unverified);
+    assert_eq!(trial.workload.offered_writes_per_second, None, "nothing was due");
+    place.assert_clean();
+    trial.reason
+}
+
 #[test]
 fn an_image_that_cannot_be_had() {
     if without_docker() {
@@ -147,7 +159,7 @@ fn a_port_that_is_taken() {
     }
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
-    let said = refused(&format!("{MYSQL}\nport = {port}"));
+    let said = inconclusive(&format!("{MYSQL}\nport = {port}"));
     assert!(said.contains(&format!("port {port}")) && said.contains("taken"), "{said}");
 }
 
@@ -156,7 +168,7 @@ fn a_server_that_does_not_come_up() {
     if without_docker() {
         return;
     }
-    let said = refused(&format!("{MYSQL}\nmysql_options = {{ no_such_option = 1 }}"));
+    let said = inconclusive(&format!("{MYSQL}\nmysql_options = {{ no_such_option = 1 }}"));
     assert!(said.contains("MySQL server") && said.contains("no_such_option"), "{said}");
 }
 

@@ -17,7 +17,7 @@ const COPY: &str = r#"sqlite3 "$DRILL_SOURCE" ".timeout 10000" "VACUUM INTO '$DR
 const BACK: &str = r#"cp "$DRILL_ARTIFACT/copy" "$DRILL_TARGET""#;
 
 /// A variant of `external` with lines for the shell, and whatever other settings.
-fn external(name: &str, backup: &str, restore: &str, more: &str) -> String {
+pub(super) fn external(name: &str, backup: &str, restore: &str, more: &str) -> String {
     format!(
         "[[variants]]\nname = '{name}'\nstrategy = 'external'\n[variants.settings]\nbackup = '''{backup}'''\n\
          restore = '''{restore}'''\n{more}\n"

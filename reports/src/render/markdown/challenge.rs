@@ -8,7 +8,8 @@ use crate::render::{conditions, number, table::Table};
 const HOW: &str = "A copy that nothing disturbed proves little: a strategy that is only right when it is lucky comes back \
                    right as well. Counted is what happened from the first byte of the artifact until its last. \
                    **Writes**: sent, waiting or answered in this time. **Checkpoints** and **log resets**: seen from \
-                   outside, at least so many; both change the bytes that a copy of the files reads. **Challenged**: in so \
+                   outside, at least so many; both change the bytes that a copy of the files reads. **Growth**: of the database \
+                   file and its log. **Challenged**: in so \
                    many trials something happened that makes a careless backup wrong: for commands of your own, snapshots \
                    and controls on a database in WAL mode a checkpoint or a log reset, for everything else a write. A \
                    larger database, a higher rate and a lower `wal_autocheckpoint` raise the odds, and so do repetitions.";
@@ -24,7 +25,8 @@ pub(super) fn blocks(trials: &[Trial]) -> Vec<String> {
     let mut header = vec!["Strategy".to_string()];
     header.extend(varying.iter().map(|condition| condition.label.to_string()));
     header.extend(
-        ["Copied for", "Writes", "Commits", "Checkpoints", "Log resets", "Challenged"].map(str::to_string),
+        ["Copied for", "Writes", "Commits", "Checkpoints", "Log resets", "Growth", "Challenged"]
+            .map(str::to_string),
     );
     let rows = groups.iter().map(|group| {
         let mut row = vec![conditions::strategy(group.first)];
@@ -54,6 +56,7 @@ fn counts(group: &Group<'_>) -> Vec<String> {
         cell(number::count, |challenge| Some(challenge.commits as f64)),
         cell(number::count, |challenge| challenge.checkpoints.map(|count| count as f64)),
         cell(number::count, |challenge| challenge.log_resets.map(|count| count as f64)),
+        cell(number::bytes, |challenge| challenge.growth_bytes.map(|bytes| bytes as f64)),
         format!("{challenged} of {}", all.len()),
     ]
 }
@@ -72,6 +75,7 @@ mod tests {
             commits,
             checkpoints,
             log_resets: checkpoints,
+            growth_bytes: checkpoints.map(|_| 8192),
             challenged,
         };
         trial.backup.as_mut().unwrap().challenge = Some(challenge);
@@ -88,10 +92,10 @@ mod tests {
             example::trial("cold-copy", Restorable),
         ];
         insta::assert_snapshot!(blocks(&trials)[2], @"
-        | Strategy | Copied for | Writes | Commits | Checkpoints | Log resets | Challenged |
-        | --- | --- | --- | --- | --- | --- | --- |
-        | lucky | 9.00 ms | 4 (3 to 5) | 3 (2 to 4) | 0.5 (0 to 1) | 0.5 (0 to 1) | 1 of 2 |
-        | server | 9.00 ms | 8 | 7 | – | – | 1 of 1 |
+        | Strategy | Copied for | Writes | Commits | Checkpoints | Log resets | Growth | Challenged |
+        | --- | --- | --- | --- | --- | --- | --- | --- |
+        | lucky | 9.00 ms | 4 (3 to 5) | 3 (2 to 4) | 0.5 (0 to 1) | 0.5 (0 to 1) | 8.00 KiB | 1 of 2 |
+        | server | 9.00 ms | 8 | 7 | – | – | – | 1 of 1 |
         ");
     }
 }
