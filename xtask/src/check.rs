@@ -1,14 +1,18 @@
 //! `test`: every check and test of this repository, and a word on what could not be tested here.
 
+use std::io::{Read, Seek};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use harness::availability::{Forecast, Needs, Outlook};
 use harness::error::{Error, Result};
 use harness::file_system::FileSystem;
-use harness::process::Cancel;
+use harness::process::{Cancel, TICK};
 use harness::scenario::{Engine, Scenario};
 use harness::strategy::{STRATEGIES, Settings, Strategy};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 use crate::arguments::{Scope, Test, default_directory, workspace_root};
 
@@ -69,18 +73,31 @@ fn failure(step: &Step, without_docker: bool, cancel: &Cancel) -> Result<Option<
     if without_docker {
         command.env(WITHOUT_DOCKER, "1");
     }
-    let refused = |error| Error::Environment(format!("cannot start {}: {error}", step.words[0]));
-    let (status, said) = if step.is_quiet {
-        let output = command.output().map_err(refused)?;
-        (output.status, [output.stdout, output.stderr].concat())
-    } else {
-        (command.status().map_err(refused)?, Vec::new())
+    let refused = |error| Error::Environment(format!("cannot run {}: {error}", step.words[0]));
+    let mut said = tempfile::tempfile().map_err(refused)?;
+    if step.is_quiet {
+        command.stdout(said.try_clone().map_err(refused)?).stderr(said.try_clone().map_err(refused)?);
+    }
+    // In a group of its own, so that an interruption reaches all that it has started, however this program got it.
+    let mut child = command.process_group(0).spawn().map_err(refused)?;
+    let status = loop {
+        if let Some(status) = child.try_wait().map_err(refused)? {
+            break status;
+        }
+        if cancel.is_cancelled() {
+            // It may have ended since; what it runs cleans up behind itself first.
+            let _ = killpg(Pid::from_raw(child.id() as i32), Signal::SIGINT);
+            child.wait().map_err(refused)?;
+        }
+        std::thread::sleep(TICK);
     };
     cancel.check()?;
     if status.code().is_some_and(|code| step.accepted.contains(&code)) {
         return Ok(None);
     }
-    eprint!("{}", String::from_utf8_lossy(&said));
+    let mut text = Vec::new();
+    said.rewind().and_then(|()| said.read_to_end(&mut text)).map_err(refused)?;
+    eprint!("{}", String::from_utf8_lossy(&text));
     Ok(Some(status))
 }
 
@@ -233,6 +250,14 @@ mod tests {
         assert!(!untested(&["zfs", "lvm"]).is_failure());
         assert_eq!(untested(&["zfs", "lvm"]).needless(), ["zfs"]);
         assert!(!Untested { items: Vec::new(), excepted: Vec::new() }.is_failure());
+    }
+
+    #[test]
+    fn an_interruption_ends_a_step_and_is_no_failure_of_it() {
+        let cancel = Cancel::default();
+        cancel.cancel();
+        let step = Step::new("a long one", &["sh", "-c", "sleep 600 & wait"]);
+        assert!(matches!(failure(&step, false, &cancel), Err(Error::Interrupted)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One clock for all processes of a trial.
 
 use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
 
@@ -24,6 +25,12 @@ pub fn wall_ns(monotonic_ns: u64) -> u64 {
 /// The reading of [`now_ns`] at a time of day.
 pub fn monotonic_ns(wall_ns: u64) -> u64 {
     wall_ns.wrapping_sub(wall_offset())
+}
+
+/// The reading of [`now_ns`] at the time of a file; `None` before 1970.
+pub fn monotonic_ns_of(time: SystemTime) -> Option<u64> {
+    let wall_ns = time.duration_since(UNIX_EPOCH).ok()?.as_nanos();
+    Some(monotonic_ns(wall_ns as u64))
 }
 
 fn wall_offset() -> u64 {

@@ -1,7 +1,9 @@
 //! What happens to a SQLite database in WAL mode while something copies it: checkpoints, which write into the file, and
 //! resets of the log, after which it is written from its beginning again.
 //!
-//! Seen from outside, by the time of the one file and the header of the other, so what follows within 2 ms counts once.
+//! Seen from outside, by the time of the one file and the header of the other, so what follows within 2 ms counts once. It
+//! happened at the times that the files have: those of a copy are told by the same clock, which may be that of the kernel's
+//! ticks.
 
 use std::fs::File;
 use std::io::Read;
@@ -9,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use super::clock::now_ns;
+use super::clock::{monotonic_ns_of, now_ns};
 use super::impact::Span;
 use crate::process::StopOnDrop;
 
@@ -63,6 +65,8 @@ struct Seen {
     modified: Option<SystemTime>,
     /// `None` where the log is empty, or not there.
     header: Option<[u8; HEADER_BYTES]>,
+    /// When the log was written to.
+    log_modified: Option<SystemTime>,
     /// Of both files.
     bytes: u64,
 }
@@ -70,9 +74,10 @@ struct Seen {
 fn look(database: &Path, log: &Path) -> Seen {
     let mut header = [0; HEADER_BYTES];
     let read = File::open(log).and_then(|mut log| log.read_exact(&mut header));
-    let modified = database.metadata().and_then(|file| file.modified()).ok();
+    let modified = |file: &Path| file.metadata().and_then(|file| file.modified()).ok();
     let bytes = [database, log].iter().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum();
-    Seen { modified, header: read.is_ok().then_some(header), bytes }
+    let header = read.is_ok().then_some(header);
+    Seen { modified: modified(database), header, log_modified: modified(log), bytes }
 }
 
 impl LogEvents {
@@ -86,14 +91,14 @@ impl LogEvents {
 
     fn note(&mut self, at_ns: u64, before: &Seen, now: &Seen) {
         if before.modified != now.modified {
-            self.checkpoints_ns.push(at_ns);
+            self.checkpoints_ns.push(now.modified.and_then(monotonic_ns_of).unwrap_or(at_ns));
         }
         if before.bytes != now.bytes {
             self.bytes.push((at_ns, now.bytes));
         }
         // A log that begins in an empty file was reset when it was emptied.
         if before.header.is_some() && before.header != now.header {
-            self.resets_ns.push(at_ns);
+            self.resets_ns.push(now.log_modified.and_then(monotonic_ns_of).unwrap_or(at_ns));
         }
     }
 }
@@ -165,6 +170,8 @@ mod tests {
         let path = directory.path().join("database.sqlite");
         let connection = open(&path);
         connection.execute_batch("CREATE TABLE t (x)").unwrap();
+        /// Longer than any kernel's.
+        const TICK_NS: u64 = 20_000_000;
         let began_ns = now_ns();
         let ((), events) = beside(&path, || {
             // Until it was seen, however busy the machine is.
@@ -176,6 +183,6 @@ mod tests {
         });
         assert!(!events.checkpoints_ns.is_empty() && !events.resets_ns.is_empty());
         assert!(events.bytes.len() > 1, "the log was cut off");
-        assert!(events.checkpoints_ns.iter().all(|at| (began_ns..now_ns()).contains(at)));
+        assert!(events.checkpoints_ns.iter().all(|at| (began_ns - TICK_NS..now_ns()).contains(at)));
     }
 }

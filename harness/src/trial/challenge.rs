@@ -2,12 +2,11 @@
 
 use std::fs::Metadata;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use reports::record;
 
 use super::drill::{BackupOutcome, Drill};
-use crate::measure::clock;
+use crate::measure::clock::monotonic_ns_of;
 use crate::measure::impact::{Span, Writes};
 use crate::measure::log_watch::LogEvents;
 use crate::measure::storage;
@@ -19,18 +18,13 @@ use crate::workload::sqlite::JournalMode;
 pub(super) fn copying(artifact: &Path, backup: Span) -> Span {
     let files: Vec<Metadata> =
         storage::files(artifact).iter().filter_map(|file| file.metadata().ok()).collect();
-    let first = files.iter().filter_map(|file| file.created().ok()).min().and_then(monotonic_ns);
-    let last = files.iter().filter_map(|file| file.modified().ok()).max().and_then(monotonic_ns);
+    let first = files.iter().filter_map(|file| file.created().ok()).min().and_then(monotonic_ns_of);
+    let last = files.iter().filter_map(|file| file.modified().ok()).max().and_then(monotonic_ns_of);
     let within = |at_ns: u64| at_ns.clamp(backup.from_ns, backup.to_ns);
     let from_ns = first.map_or(backup.from_ns, within);
     // Snapshots and copies that keep times have those of the original.
     let to_ns = last.filter(|last| *last >= from_ns).map_or(backup.to_ns, within);
     Span { from_ns, to_ns }
-}
-
-fn monotonic_ns(time: SystemTime) -> Option<u64> {
-    let wall_ns = time.duration_since(UNIX_EPOCH).ok()?.as_nanos();
-    Some(clock::monotonic_ns(wall_ns as u64))
 }
 
 impl Drill<'_> {
@@ -50,7 +44,9 @@ impl Drill<'_> {
         let met = writes.met(span);
         let log = backup.log_events.as_ref();
         let within = |times: fn(&LogEvents) -> &Vec<u64>| {
-            log.map(|events| times(events).iter().filter(|at| span.contains(**at)).count() as u64)
+            // What bears the time of the first byte may have been before it: by the script's own hand, for one.
+            let inside = |at: &&u64| span.from_ns < **at && **at < span.to_ns;
+            log.map(|events| times(events).iter().filter(inside).count() as u64)
         };
         let mut challenge = record::Challenge {
             seconds: span.seconds(),
@@ -75,6 +71,8 @@ impl Drill<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::SystemTime;
+
     use crate::measure::clock::now_ns;
 
     #[test]
