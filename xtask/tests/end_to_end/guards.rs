@@ -74,6 +74,9 @@ fn a_dump_that_dies_where_nobody_looks_is_never_restorable() {
         external("with a terminal", terminal, LOAD, ""),
     ];
     let trials = trials(&variants, None);
-    let verdicts: Vec<Verdict> = trials.iter().map(|trial| trial.verdict).collect();
-    assert_eq!(verdicts, [Verdict::Corrupt, Verdict::Failed, Verdict::Corrupt], "{}", trials[1].reason);
+    // Where the cut falls decides whether the shell that loads it notices.
+    let seen = |trial: &Trial| matches!(trial.verdict, Verdict::Corrupt | Verdict::Failed);
+    trials.iter().for_each(|trial| assert!(seen(trial), "{}: {}", trial.id, trial.reason));
+    assert_eq!(trials[1].verdict, Verdict::Failed, "{}", trials[1].reason);
+    assert_eq!(trials[2].verdict, Verdict::Corrupt, "{}", trials[2].reason);
 }
