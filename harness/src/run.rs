@@ -51,8 +51,6 @@ pub struct Request {
     pub harness_version: String,
 }
 
-/// The name of the report beside it.
-pub const REPORT: &str = "report.md";
 /// The link to the newest results directory.
 pub const LATEST: &str = "latest";
 

@@ -74,6 +74,8 @@ fn trial() -> impl Strategy<Value = Trial> {
             lost_promised_writes: 0,
             never_written: None,
             lost_seconds,
+            lost_writes_at_completion: Some(lost_writes),
+            lost_seconds_at_completion: lost_seconds,
             staleness_at_completion_seconds: lost_seconds,
         });
         trial.resources.strategy.memory_bytes_max = memory;
@@ -123,6 +125,7 @@ fn impact() -> impl Strategy<Value = Impact> {
         prop::option::of((maybe(), maybe())).prop_map(|measured| {
             measured.map(|(p99_ms, max_ms)| Window {
                 seconds: 5.0,
+                writes: None,
                 p50_ms: None,
                 p99_ms,
                 p999_ms: None,
@@ -132,11 +135,12 @@ fn impact() -> impl Strategy<Value = Impact> {
             })
         })
     };
-    (window(), window(), maybe()).prop_map(|(reference, during, downtime_seconds)| Impact {
+    (window(), window(), maybe()).prop_map(|(reference, during, blocked_seconds)| Impact {
         reference,
         during,
-        downtime_seconds,
-        longest_stall_seconds: None,
+        blocked_seconds,
+        longest_blocked_seconds: None,
+        downtime_seconds: None,
     })
 }
 

@@ -144,6 +144,7 @@ fn restorable(strategy: &str) -> Trial {
         strategy: strategy.into(),
         control: false,
         promise: "the state at some moment of the backup; later writes are lost".into(),
+        survives_disk_loss: Some(true),
         settings: BTreeMap::new(),
         variant: String::new(),
         dataset: Dataset {
@@ -176,8 +177,9 @@ fn restorable(strategy: &str) -> Trial {
         impact: Some(Impact {
             reference: Some(window(2.5, 12.0)),
             during: Some(window(8.0, 130.0)),
+            blocked_seconds: Some(0.0),
+            longest_blocked_seconds: Some(0.0),
             downtime_seconds: Some(0.0),
-            longest_stall_seconds: Some(0.0),
         }),
         live_restores: Vec::new(),
         restore: Some(Restore { seconds: Some(1.1), recovery_seconds: Some(1.4), output: None }),
@@ -188,6 +190,8 @@ fn restorable(strategy: &str) -> Trial {
             lost_promised_writes: 0,
             never_written: None,
             lost_seconds: Some(2.0),
+            lost_writes_at_completion: Some(1),
+            lost_seconds_at_completion: Some(0.01),
             staleness_at_completion_seconds: Some(0.01),
         }),
         verification: Some(Verification {
@@ -236,6 +240,7 @@ fn workload() -> Workload {
 fn window(p99_ms: f64, max_ms: f64) -> Window {
     Window {
         seconds: 5.0,
+        writes: Some(100),
         p50_ms: Some(1.2),
         p99_ms: Some(p99_ms),
         p999_ms: Some(max_ms),

@@ -1,8 +1,9 @@
-//! Reading `results.json`, with errors that say what to do.
+//! Reading `results.json`, with errors that say what to do. Files of an older schema are brought to today's first.
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::record::{Results, SCHEMA};
 
@@ -75,10 +76,31 @@ impl Results {
         // Syntax first, over the whole text: a file that was cut off is to be called that, whatever its header.
         serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(ParseError::NotJson)?;
         let header: Header = serde_json::from_str(text).map_err(|_| ParseError::NoSchema)?;
+        if header.schema == "drill/1" {
+            let mut document: Value = serde_json::from_str(text).map_err(ParseError::NotJson)?;
+            upgrade_from_1(&mut document);
+            return serde_json::from_value(document).map_err(ParseError::Invalid);
+        }
         if header.schema != SCHEMA {
             return Err(ParseError::OtherSchema { found: header.schema });
         }
         serde_json::from_str(text).map_err(ParseError::Invalid)
+    }
+}
+
+/// Brings a `drill/1` document to today's schema. What was not measured then is null now; blocked time went by the name
+/// of downtime.
+fn upgrade_from_1(document: &mut Value) {
+    document["schema"] = SCHEMA.into();
+    for trial in document["trials"].as_array_mut().into_iter().flatten() {
+        let Some(impact) = trial["impact"].as_object_mut() else { continue };
+        for (then, now) in
+            [("downtime_seconds", "blocked_seconds"), ("longest_stall_seconds", "longest_blocked_seconds")]
+        {
+            if let Some(value) = impact.remove(then) {
+                impact.insert(now.into(), value);
+            }
+        }
     }
 }
 
@@ -102,6 +124,29 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_the_first_schema_is_read_under_the_names_of_today() {
+        let then = r#"{"schema": "drill/1", "trials": [
+            {"impact": {"downtime_seconds": 5.5, "longest_stall_seconds": 5.25}}, {"impact": null}]}"#;
+        let mut document = serde_json::from_str(then).unwrap();
+        super::upgrade_from_1(&mut document);
+        assert_eq!(document["schema"], super::SCHEMA);
+        let impact = serde_json::json!({"blocked_seconds": 5.5, "longest_blocked_seconds": 5.25});
+        assert_eq!(document["trials"][0]["impact"], impact);
+    }
+
+    #[test]
+    fn all_results_that_were_ever_published_are_read() {
+        let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("published");
+        let mut read = 0;
+        for directory in std::fs::read_dir(published).unwrap().flatten().filter(|entry| entry.path().is_dir())
+        {
+            Results::load(&directory.path().join("results.json")).unwrap();
+            read += 1;
+        }
+        assert!(read >= 5, "{read}");
+    }
+
+    #[test]
     fn a_missing_file_is_named() {
         let missing = Results::load(Path::new("no/such/results.json")).unwrap_err();
         assert!(matches!(missing, LoadError::Missing { .. }));
@@ -121,18 +166,18 @@ mod tests {
     fn another_schema_is_named_with_what_this_version_reads() {
         assert_eq!(
             error(r#"{"schema": "drill/7", "runs": []}"#),
-            "schema drill/7, but this version reads drill/1: use the version that wrote it"
+            "schema drill/7, but this version reads drill/2: use the version that wrote it"
         );
-        let no_schema = "no results file: it names no schema (this version reads drill/1)";
+        let no_schema = "no results file: it names no schema (this version reads drill/2)";
         assert_eq!(error("{}"), no_schema);
         assert_eq!(error("[1, 2]"), no_schema);
     }
 
     #[test]
     fn a_document_that_does_not_follow_its_schema_names_the_line() {
-        let found = error("{\"schema\": \"drill/1\",\n\"trials\": 3}");
+        let found = error("{\"schema\": \"drill/2\",\n\"trials\": 3}");
         assert!(
-            found.starts_with("not a valid drill/1 document: ") && found.contains("at line 2 "),
+            found.starts_with("not a valid drill/2 document: ") && found.contains("at line 2 "),
             "{found}"
         );
     }

@@ -1,8 +1,8 @@
-//! The schema of `results.json`, version `drill/1`.
+//! The schema of `results.json`, version `drill/2`.
 //!
 //! Sizes are bytes and times are seconds, unless a name says otherwise. What was not measured is `null`,
-//! never 0. The JSON Schema in `reports/schema/drill-1.json` is generated from these types; a change of
-//! meaning raises [`SCHEMA`].
+//! never 0. The JSON Schema in `reports/schema/drill-2.json` is generated from these types; a change of
+//! meaning raises [`SCHEMA`]. Files of `drill/1` are read, too: see [`crate::load`].
 
 mod restored;
 mod used;
@@ -17,12 +17,12 @@ pub use restored::{Check, LiveRestore, RecoveryPoint, Restore, Verification};
 pub use used::{Resources, Sample, Usage};
 
 /// The version of the schema that this crate writes.
-pub const SCHEMA: &str = "drill/1";
+pub const SCHEMA: &str = "drill/2";
 
 /// One execution of a scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Results {
-    /// Always `drill/1` in files that this version writes.
+    /// Always `drill/2` in files that this version writes.
     #[schemars(extend("const" = SCHEMA))]
     pub schema: String,
     /// What all trials have in common.
@@ -112,6 +112,10 @@ pub struct Trial {
     pub control: bool,
     /// What the strategy promises, in words.
     pub promise: String,
+    /// Whether the backup can be kept elsewhere than on the database's disk, so that it survives the loss of that disk:
+    /// false for a snapshot in the same file system. Null where nobody can tell (a script of the user's), and in `drill/1`.
+    #[serde(default)]
+    pub survives_disk_loss: Option<bool>,
     /// The strategy's settings, defaults included.
     pub settings: BTreeMap<String, serde_json::Value>,
     /// What tells variants apart: the name that the scenario gives, or the settings that it names as a short text.
@@ -306,8 +310,11 @@ pub struct Backup {
     pub bytes_read: Option<u64>,
     /// Bytes that they had the disk read.
     pub bytes_read_from_disk: Option<u64>,
-    /// Bytes that the strategy's processes wrote.
+    /// Logical bytes written: what the strategy's processes passed to write calls, whether or not it reached a disk.
     pub bytes_written: Option<u64>,
+    /// Bytes written to disk: what of that the kernel sent to a block device by the end of the backup.
+    #[serde(default)]
+    pub bytes_written_to_disk: Option<u64>,
     /// How often it began again; null where the tool does not tell.
     pub restarts: Option<u64>,
     /// Pages copied, repeated ones included; null where the tool does not tell.
@@ -361,19 +368,28 @@ pub struct Impact {
     pub reference: Option<Window>,
     /// While the backup ran; null when no write was due.
     pub during: Option<Window>,
-    /// Time in the backup window in which no write could be acknowledged: the application was stopped, or
+    /// Blocked time: time in the backup window in which no write could be acknowledged. The application was stopped, or
     /// writes waited and none was acknowledged for 0.1 s or more.
-    pub downtime_seconds: Option<f64>,
+    pub blocked_seconds: Option<f64>,
     /// The longest single such time.
-    pub longest_stall_seconds: Option<f64>,
+    pub longest_blocked_seconds: Option<f64>,
+    /// Downtime: the part of the blocked time in which the application was stopped on purpose, start-up included; 0 when
+    /// it never was. Null in `drill/1`.
+    #[serde(default)]
+    pub downtime_seconds: Option<f64>,
 }
 
 /// The writes that were due in one window. Latency counts from when a write was due, so a blocked
-/// application cannot hide; a write that was never answered counts with the time until the application was killed.
+/// application cannot hide: a write that was never answered counts with the time until the application was killed, and
+/// one that was due while the application was stopped on purpose with the time until it acknowledged writes again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Window {
     /// Length of the window.
     pub seconds: f64,
+    /// Writes that the latencies are taken from: a 99th percentile of fewer than 1,000 rests on fewer than ten. Null in
+    /// `drill/1`.
+    #[serde(default)]
+    pub writes: Option<u64>,
     /// Median latency; null when no write was answered or waiting.
     pub p50_ms: Option<f64>,
     /// 99th percentile.

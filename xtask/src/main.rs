@@ -21,7 +21,7 @@ use harness::docker;
 use harness::error::{Error, Result};
 use harness::plan::Plan;
 use harness::process::{self, Cancel};
-use harness::run::{self, LATEST, REPORT, RESULTS};
+use harness::run::{self, LATEST, RESULTS};
 use harness::scenario::{Overrides, Scenario};
 use harness::workspace::Workspace;
 use reports::compare::Outcome;
@@ -170,10 +170,12 @@ fn results_file(given: Option<&PathBuf>, place: &Place) -> PathBuf {
 fn render_report(arguments: &Report) -> Result<u8> {
     let file = results_file(arguments.results.as_ref(), &arguments.place);
     let results = Results::load(&file).map_err(|error| Error::Input(error.to_string()))?;
-    let report = file.with_file_name(REPORT);
-    std::fs::write(&report, reports::render::markdown::markdown(&results))
-        .map_err(|error| Error::Input(format!("cannot write {}: {error}", report.display())))?;
-    println!("{}", report.display());
+    for rendered in reports::render::files(&results) {
+        let report = file.with_file_name(rendered.name);
+        std::fs::write(&report, rendered.content)
+            .map_err(|error| Error::Input(format!("cannot write {}: {error}", report.display())))?;
+        println!("{}", report.display());
+    }
     Ok(exit::SUCCESS)
 }
 

@@ -9,11 +9,12 @@ use bytesize::ByteSize;
 use comfy_table::{ContentArrangement, Table, TableComponent, presets};
 use harness::event::{Event, Status};
 use harness::removal::Leftover;
-use harness::run::{REPORT, RESULTS};
+use harness::run::RESULTS;
 use harness::workspace::KEPT;
 use indicatif::{ProgressBar, ProgressStyle};
 use reports::printable;
 use reports::record::{Kept, Results, Trial};
+use reports::render::REPORT;
 
 /// Shows what happens: one line that changes on a terminal, plain lines elsewhere.
 pub struct Progress {

@@ -169,6 +169,7 @@ impl<'a> Writes<'a> {
         };
         (due > 0 || acknowledged > 0).then(|| Window {
             seconds: span.seconds(),
+            writes: Some(histogram.len()),
             p50_ms: quantile(0.5),
             p99_ms: quantile(0.99),
             p999_ms: quantile(0.999),

@@ -133,11 +133,22 @@ fn take(
         at_seconds: seconds,
         phase: phase.to_owned(),
         acknowledged_writes,
+        latency_p50_ms: None,
+        latency_p99_ms: None,
+        latency_max_ms: None,
         journal_bytes,
+        artifact_bytes: None,
         backup_remaining,
         subject_cpu_seconds: subject.map(|used| used.cpu_seconds),
         strategy_cpu_seconds: strategy.map(|used| used.cpu_seconds),
         strategy_memory_bytes: strategy.map(|used| used.memory_bytes_max),
+        harness_cpu_seconds: None,
+        subject_disk_bytes_read: subject.map(|used| used.disk_bytes_read),
+        subject_disk_bytes_written: subject.map(|used| used.disk_bytes_written),
+        strategy_disk_bytes_read: strategy.map(|used| used.disk_bytes_read),
+        strategy_disk_bytes_written: strategy.map(|used| used.disk_bytes_written),
+        harness_disk_bytes_read: None,
+        harness_disk_bytes_written: None,
     });
     let in_backup = state.remaining.is_some();
     drop(state);

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use anyhow::Context;
 use jiff::Timestamp;
 use reports::record::{Kept, Results, Run, SCHEMA, Trial};
-use reports::render::markdown::markdown;
+use reports::render;
 
 use super::conditions::{self, Conditions};
 use super::reserve::Reserve;
-use super::{LATEST, REPORT, RESULTS, Request};
+use super::{LATEST, RESULTS, Request};
 use crate::error::{Error, Result};
 use crate::measure::{host, storage};
 use crate::plan::{Plan, TrialPlan};
@@ -25,8 +25,8 @@ pub(super) struct Archive {
     reserve: Option<Reserve>,
 }
 
-/// A record of a trial of an hour, and its part of the report.
-const RECORD_BYTES_MAX: u64 = 4 << 20;
+/// A record of a trial of an hour, and its part of the reports.
+const RECORD_BYTES_MAX: u64 = 16 << 20;
 
 impl Archive {
     pub(super) fn open(request: &Request, workspace: &Workspace) -> Result<Archive> {
@@ -126,8 +126,9 @@ impl Archive {
 
     /// Takes the disk space that saving after the next trial needs: what there is now, written once more, and a record.
     pub(super) fn keep_room(&mut self) -> Result<()> {
-        let saved = [RESULTS, REPORT].map(|name| storage::bytes(&self.directory.join(name)));
-        let bytes = saved.iter().sum::<u64>() + RECORD_BYTES_MAX;
+        let saved = std::iter::once(RESULTS).chain(render::FILES);
+        let bytes =
+            saved.map(|name| storage::bytes(&self.directory.join(name))).sum::<u64>() + RECORD_BYTES_MAX;
         let place = || format!("cannot keep room for results in {}", self.directory.display());
         self.reserve = Some(Reserve::take(&self.directory, bytes).with_context(place)?);
         Ok(())
@@ -168,7 +169,9 @@ impl Archive {
         self.reserve = None;
         let json = serde_json::to_vec_pretty(&self.results).context("results are plain data")?;
         self.write(RESULTS, &json)?;
-        self.write(REPORT, markdown(&self.results).as_bytes())
+        render::files(&self.results)
+            .iter()
+            .try_for_each(|file| self.write(file.name, file.content.as_bytes()))
     }
 
     /// Replaces a file as a whole: a reader, or a kill, meets the old one or the new one.

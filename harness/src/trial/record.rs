@@ -106,8 +106,9 @@ impl Drill<'_> {
         let known = during.is_some() || !outages.is_empty();
         record::Impact {
             reference: writes.window(self.reference),
-            downtime_seconds: known.then(|| seconds().fold(0.0, |sum, one| sum + one)),
-            longest_stall_seconds: known.then(|| seconds().fold(0.0, f64::max)),
+            blocked_seconds: known.then(|| seconds().fold(0.0, |sum, one| sum + one)),
+            longest_blocked_seconds: known.then(|| seconds().fold(0.0, f64::max)),
+            downtime_seconds: None,
             during,
         }
     }
@@ -135,6 +136,7 @@ impl Drill<'_> {
             bytes_read: Some(watch.counters.bytes_read),
             bytes_read_from_disk: Some(watch.counters.disk_bytes_read),
             bytes_written: Some(watch.counters.bytes_written),
+            bytes_written_to_disk: Some(watch.counters.disk_bytes_written),
             restarts: watch
                 .progress
                 .filter(|progress| progress.pages_copied > 0)
@@ -237,6 +239,7 @@ impl Drill<'_> {
             strategy: plan.strategy.into(),
             control: promise.is_none(),
             promise: promise.text.into(),
+            survives_disk_loss: None,
             settings: settings_map(&plan.settings),
             variant: plan.variant.clone(),
             dataset: record::Dataset {

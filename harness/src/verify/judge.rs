@@ -69,9 +69,12 @@ pub(super) fn measure_loss(presence: &Presence<'_>, request: &Request, loss: &mu
         lost_promised_writes: 0,
         never_written: None,
         lost_seconds: None,
+        lost_writes_at_completion: None,
+        lost_seconds_at_completion: None,
         staleness_at_completion_seconds: None,
     };
     let mut newest_held_ns: Option<u64> = None;
+    let mut lost_at_completion = 0;
     for (writer, index, entry, evidence) in presence.writes() {
         let held = is_in(entry, evidence);
         let answered_ns = match entry.outcome {
@@ -91,6 +94,7 @@ pub(super) fn measure_loss(presence: &Presence<'_>, request: &Request, loss: &mu
         };
         point.acknowledged_writes += 1;
         point.lost_writes += u64::from(!held);
+        lost_at_completion += u64::from(!held && answered_ns <= request.backup_completed_ns);
         if !held && request.keep_acknowledged_before_ns.is_some_and(|keep_ns| answered_ns < keep_ns) {
             point.lost_promised_writes += 1;
             loss.wrong(|| {
@@ -105,6 +109,9 @@ pub(super) fn measure_loss(presence: &Presence<'_>, request: &Request, loss: &mu
     let age_at = |instant_ns| newest_held_ns.map(|newest_ns| seconds_between(newest_ns, instant_ns));
     point.lost_seconds = if point.lost_writes == 0 { Some(0.0) } else { age_at(request.disaster_ns) };
     point.staleness_at_completion_seconds = age_at(request.backup_completed_ns);
+    point.lost_writes_at_completion = Some(lost_at_completion);
+    point.lost_seconds_at_completion =
+        if lost_at_completion == 0 { Some(0.0) } else { age_at(request.backup_completed_ns) };
     judge_point_in_time(presence, request, loss);
     if request.keep_acknowledged_before_ns.is_none() {
         loss.cannot("nothing was promised to be kept");

@@ -42,8 +42,20 @@ pub struct Sample {
     pub phase: String,
     /// Writes acknowledged so far.
     pub acknowledged_writes: u64,
+    /// Median latency of the writes that were answered since the last sample, from when each was due; null when none was.
+    #[serde(default)]
+    pub latency_p50_ms: Option<f64>,
+    /// 99th percentile of the same.
+    #[serde(default)]
+    pub latency_p99_ms: Option<f64>,
+    /// Worst of the same.
+    #[serde(default)]
+    pub latency_max_ms: Option<f64>,
     /// WAL or rollback journal beside the live database; null when there is none.
     pub journal_bytes: Option<u64>,
+    /// Bytes of the artifact so far; null before the backup.
+    #[serde(default)]
+    pub artifact_bytes: Option<u64>,
     /// What the backup has left to do, from 1 to 0; null outside the backup or where the tool does not tell.
     pub backup_remaining: Option<f64>,
     /// CPU seconds of the subject so far.
@@ -52,4 +64,25 @@ pub struct Sample {
     pub strategy_cpu_seconds: Option<f64>,
     /// Resident memory of the strategy's processes that run now.
     pub strategy_memory_bytes: Option<u64>,
+    /// CPU seconds of the harness so far, without its children.
+    #[serde(default)]
+    pub harness_cpu_seconds: Option<f64>,
+    /// Bytes that the subject's processes that run now have had the disk read so far.
+    #[serde(default)]
+    pub subject_disk_bytes_read: Option<u64>,
+    /// Bytes that they have sent to the disk so far.
+    #[serde(default)]
+    pub subject_disk_bytes_written: Option<u64>,
+    /// Bytes that the strategy's processes that run now have had the disk read so far.
+    #[serde(default)]
+    pub strategy_disk_bytes_read: Option<u64>,
+    /// Bytes that they have sent to the disk so far.
+    #[serde(default)]
+    pub strategy_disk_bytes_written: Option<u64>,
+    /// Bytes that the harness has had the disk read so far, without its children.
+    #[serde(default)]
+    pub harness_disk_bytes_read: Option<u64>,
+    /// Bytes that it has sent to the disk so far.
+    #[serde(default)]
+    pub harness_disk_bytes_written: Option<u64>,
 }

@@ -90,7 +90,7 @@ fn measured_columns() -> Vec<Column> {
         measured("vs copy", number::ratio, |trial| trial.backup.as_ref()?.vs_copy),
         Column { label: "Write p99", cell: Box::new(|group| latency(group, |window| window.p99_ms)) },
         Column { label: "Worst write", cell: Box::new(|group| latency(group, |window| window.max_ms)) },
-        measured("Downtime", number::seconds, |trial| trial.impact.as_ref()?.downtime_seconds),
+        measured("Downtime", number::seconds, |trial| trial.impact.as_ref()?.blocked_seconds),
         measured("Lost writes", number::count, |trial| {
             Some(trial.recovery_point.as_ref()?.lost_writes as f64)
         }),

@@ -112,7 +112,7 @@ fn every_sqlite_strategy_restores_in_both_journal_modes_or_says_why_not() {
         }
     }
     let cold = trial(&results, "cold-copy/wal").impact.as_ref().unwrap();
-    assert!(cold.downtime_seconds > Some(0.0), "{cold:?}");
+    assert!(cold.blocked_seconds > Some(0.0), "{cold:?}");
     place.assert_clean();
 }
 
@@ -226,7 +226,7 @@ fn the_application_comes_back_when_the_cold_copy_fails() {
     assert_eq!(trial.verdict, Verdict::Failed, "{}", trial.reason);
     assert!(trial.reason.contains("no space left on device"), "{}", trial.reason);
     // An outage is entered when the application answers again.
-    assert!(trial.impact.as_ref().unwrap().downtime_seconds > Some(0.0), "{:?}", trial.impact);
+    assert!(trial.impact.as_ref().unwrap().blocked_seconds > Some(0.0), "{:?}", trial.impact);
     place.assert_clean();
 }
 

@@ -175,7 +175,7 @@ fn never_measured(trials: &[Trial]) -> Option<String> {
                 .as_ref()
                 .is_some_and(|impact| impact.during.as_ref().is_some_and(|during| during.p99_ms.is_some()))
         }),
-        ("downtime", |trial| trial.impact.as_ref().is_some_and(|impact| impact.downtime_seconds.is_some())),
+        ("downtime", |trial| trial.impact.as_ref().is_some_and(|impact| impact.blocked_seconds.is_some())),
         ("recovery time", |trial| {
             trial.restore.as_ref().is_some_and(|restore| restore.recovery_seconds.is_some())
         }),
