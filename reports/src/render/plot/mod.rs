@@ -13,6 +13,7 @@ mod scatter;
 mod style;
 mod svg;
 mod text;
+mod timeline;
 mod tradeoff;
 
 use super::File;
@@ -44,8 +45,8 @@ pub fn backup_against_latency(results: &Results, id: &str) -> Option<String> {
 }
 
 /// A trial over time: its phases, and what was sampled in them. `None` without samples.
-pub fn timeline(_trial: &Trial, _id: &str) -> Option<String> {
-    None
+pub fn timeline(trial: &Trial, id: &str) -> Option<String> {
+    timeline::draw(trial, id)
 }
 
 /// Backup and recovery time against the size of the database. `None` where the run has one size.

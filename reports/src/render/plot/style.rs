@@ -23,7 +23,7 @@ const COLOURS: [Colour; 8] = [
 ];
 
 /// A class, the property that it sets, and the colour that it sets it to.
-const RULES: [(&str, &str, &str); 20] = [
+const RULES: [(&str, &str, &str); 21] = [
     (" .paper", "fill", "paper"),
     (" text", "fill", "ink"),
     (" .muted", "fill", "muted"),
@@ -42,6 +42,7 @@ const RULES: [(&str, &str, &str); 20] = [
     (" .idle", "fill", "muted"),
     (" .idle", "stroke", "muted"),
     (" .first", "stroke", "good"),
+    (" .dot", "fill", "ink"),
     (" .second", "stroke", "ink"),
     (" .third", "stroke", "muted"),
 ];
