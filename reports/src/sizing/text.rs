@@ -213,3 +213,8 @@ pub(super) fn range(of: Option<Range>, format: fn(f64) -> String) -> String {
         format!("{point} ({low} to {high})")
     }
 }
+
+/// A table as GitHub-flavoured Markdown.
+pub fn markdown(table: &Table) -> String {
+    crate::render::markdown::text::table(table)
+}
