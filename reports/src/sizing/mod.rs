@@ -8,6 +8,8 @@ pub mod check;
 mod contender;
 pub mod decide;
 mod line;
+#[cfg(test)]
+mod tests;
 pub mod text;
 
 use serde::Serialize;
