@@ -28,7 +28,8 @@ pub(super) fn place(system: &[Group<'_>]) -> String {
     [subject, shared(conditions::size), shared(writes)].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-fn capitalised(text: &str) -> String {
+/// The text with a capital at its beginning.
+pub(super) fn capitalised(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map_or(String::new(), |first| first.to_uppercase().chain(characters).collect())
 }

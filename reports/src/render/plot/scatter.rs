@@ -1,20 +1,21 @@
 //! A scatter plot: one mark a strategy on two logarithmic scales, with its name beside it.
 
-use super::label::{self, Placed, Wanted};
+use super::caption::Caption;
+use super::label::{self, Wanted};
 use super::scale::{LogScale, Quantity};
 use super::svg::{Anchor, Rect, Svg, WIDTH};
 use super::{mark, text};
 use crate::compare::Spread;
 use crate::record::Verdict;
 
-const MARGIN: f64 = 16.0;
-const LEFT: f64 = 72.0;
+pub(super) const MARGIN: f64 = 16.0;
+pub(super) const LEFT: f64 = 72.0;
 /// Between the frame and the points that are farthest out.
 const PADDING: f64 = 18.0;
 /// Radius of the largest bubble.
 const BUBBLE_RADIUS: f64 = 30.0;
 const FONT: f64 = 13.0;
-const LABEL_WIDTH_MAX: f64 = 240.0;
+const LABEL_WIDTH_MAX: f64 = 220.0;
 
 /// What an axis shows.
 pub(super) struct Axis {
@@ -46,7 +47,7 @@ pub(super) struct Absent {
 
 /// The points of one system under test.
 pub(super) struct Panel {
-    /// May be empty, where there is one panel.
+    /// Empty where there is one panel.
     pub heading: String,
     pub points: Vec<Point>,
     pub absent: Vec<Absent>,
@@ -212,25 +213,21 @@ impl Scatter {
         places: &[(f64, f64)],
         frame: Rect,
     ) -> Vec<&'a Point> {
-        let texts: Vec<(String, String)> = points.iter().map(lines).collect();
+        let captions: Vec<Caption> =
+            points.iter().map(|point| Caption::new(&point.name, &point.detail, LABEL_WIDTH_MAX)).collect();
         let wanted: Vec<Wanted> = points
             .iter()
             .zip(places)
-            .zip(&texts)
-            .map(|((point, at), (first, second))| Wanted {
-                at: *at,
-                mark: mark::RADIUS + 1.0,
-                bubble: point.blocked.map_or(0.0, |seconds| self.bubble(seconds)),
-                size: (
-                    text::width(first, FONT).max(text::width(second, 12.0)),
-                    if second.is_empty() { 15.0 } else { 29.0 },
-                ),
+            .zip(&captions)
+            .map(|((point, at), caption)| {
+                let bubble = point.blocked.map_or(0.0, |seconds| self.bubble(seconds));
+                caption.wanted(*at, mark::RADIUS + 1.0, bubble)
             })
             .collect();
         let placed = label::place(&wanted, frame);
-        for ((placed, at), (first, second)) in placed.iter().zip(places).zip(&texts) {
+        for ((placed, at), caption) in placed.iter().zip(places).zip(&captions) {
             if let Some(placed) = placed {
-                write(svg, placed, *at, first, second);
+                caption.write(svg, placed, *at);
             }
         }
         points.iter().zip(&placed).filter(|(_, placed)| placed.is_none()).map(|(point, _)| point).collect()
@@ -272,34 +269,8 @@ fn full_name(point: &Point) -> String {
     if point.detail.is_empty() { point.name.clone() } else { format!("{}, {}", point.name, point.detail) }
 }
 
-/// The lines of a label: one, where name and detail are short.
-fn lines(point: &Point) -> (String, String) {
-    let one = format!("{} {}", point.name, point.detail);
-    if text::width(&one, FONT) <= 0.6 * LABEL_WIDTH_MAX {
-        return (one.trim().to_string(), String::new());
-    }
-    (text::shorten(&point.name, FONT, LABEL_WIDTH_MAX), text::shorten(&point.detail, 12.0, LABEL_WIDTH_MAX))
-}
-
-/// Writes a label, on the side of its place that is next to its point.
-fn write(svg: &mut Svg, placed: &Placed, at: (f64, f64), first: &str, second: &str) {
-    if let Some(end) = placed.leader {
-        svg.line("leader", at, end);
-    }
-    let rect = placed.rect;
-    let (anchor, x) = match at.0 {
-        left if left <= rect.x => (Anchor::Start, rect.x),
-        right if right >= rect.right() => (Anchor::End, rect.right()),
-        _ => (Anchor::Middle, rect.x + rect.width / 2.0),
-    };
-    svg.text("label", anchor, (x, rect.y + 12.0), first);
-    if !second.is_empty() {
-        svg.text("label muted small", anchor, (x, rect.y + 26.0), second);
-    }
-}
-
 /// Grid, ticks and the break between 0 and the rest.
-fn grid(svg: &mut Svg, frame: Rect, x: &LogScale, y: &LogScale) {
+pub(super) fn grid(svg: &mut Svg, frame: Rect, x: &LogScale, y: &LogScale) {
     if let Some(at) = y.axis_break() {
         svg.rect("band", Rect { y: at, height: frame.bottom() - at, ..frame });
         for shift in [-2.5, 2.5] {

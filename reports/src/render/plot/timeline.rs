@@ -46,7 +46,8 @@ pub(super) fn draw(trial: &Trial, id: &str) -> Option<String> {
     let mut svg = Svg::default();
     let title = format!("What happened in this trial of {}?", conditions::strategy(trial));
     let top = head(&mut svg, trial, &title);
-    let names_bottom = top + 16.0 * phase_rows(trial, &time).iter().map(|(_, row)| row + 1).max().unwrap_or(0) as f64;
+    let names_bottom =
+        top + 16.0 * phase_rows(trial, &time).iter().map(|(_, row)| row + 1).max().unwrap_or(0) as f64;
     let bottom = names_bottom + 8.0 + panels.len() as f64 * (PANEL_HEIGHT + 30.0);
     phases(&mut svg, trial, &time, (top, names_bottom, bottom));
     let mut y = names_bottom + 8.0;
@@ -114,9 +115,14 @@ fn phases(svg: &mut Svg, trial: &Trial, time: &LinearScale, (top, names_bottom, 
     let places: Vec<(f64, f64)> =
         spans.iter().map(|(_, start, end)| (time.place(*start), time.place(*end))).collect();
     for (x, end) in places.iter().skip(1).step_by(2) {
-        svg.rect("band", Rect { x: *x, y: names_bottom + 6.0, width: end - x, height: bottom - names_bottom - 6.0 });
+        svg.rect(
+            "band",
+            Rect { x: *x, y: names_bottom + 6.0, width: end - x, height: bottom - names_bottom - 6.0 },
+        );
     }
-    for ((name, _, _), ((x, _), (text_x, row))) in spans.iter().zip(places.iter().zip(phase_rows(trial, time))) {
+    for ((name, _, _), ((x, _), (text_x, row))) in
+        spans.iter().zip(places.iter().zip(phase_rows(trial, time)))
+    {
         let y = top + 16.0 * row as f64 + 12.0;
         if *name == "disaster" {
             svg.line("event", (*x, y - 9.0), (*x, bottom));
@@ -129,7 +135,8 @@ fn phases(svg: &mut Svg, trial: &Trial, time: &LinearScale, (top, names_bottom, 
 }
 
 fn time_axis(svg: &mut Svg, time: &LinearScale, y: f64) {
-    let steps = [1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 21_600.0];
+    let steps =
+        [1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 21_600.0];
     let step = steps.into_iter().chain((0..40).map(|power| 86_400.0 * 2f64.powi(power)));
     let step = step.into_iter().find(|step| time.high() / step <= 7.0).unwrap_or(time.high());
     svg.line("axis", (time.place(0.0), y), (time.place(time.high()), y));
@@ -150,7 +157,11 @@ fn clock(seconds: f64, step: f64) -> String {
         minutes if minutes >= 60.0 => (60.0, "min"),
         _ => (1.0, "s"),
     };
-    if seconds == 0.0 { "0".to_string() } else { format!("{} {name}", (seconds / unit * 10.0).round() / 10.0) }
+    if seconds == 0.0 {
+        "0".to_string()
+    } else {
+        format!("{} {name}", (seconds / unit * 10.0).round() / 10.0)
+    }
 }
 
 fn panels(samples: &[Sample]) -> Vec<Panel> {
@@ -203,15 +214,24 @@ fn panels(samples: &[Sample]) -> Vec<Panel> {
             title: "Disk reads and writes a second",
             kind: Kind::Linear(number::bytes),
             lines: vec![
-                ("strategy", rates(samples, |sample| {
-                    sum(sample.strategy_disk_bytes_read, sample.strategy_disk_bytes_written)
-                })),
-                ("database", rates(samples, |sample| {
-                    sum(sample.subject_disk_bytes_read, sample.subject_disk_bytes_written)
-                })),
-                ("harness", rates(samples, |sample| {
-                    sum(sample.harness_disk_bytes_read, sample.harness_disk_bytes_written)
-                })),
+                (
+                    "strategy",
+                    rates(samples, |sample| {
+                        sum(sample.strategy_disk_bytes_read, sample.strategy_disk_bytes_written)
+                    }),
+                ),
+                (
+                    "database",
+                    rates(samples, |sample| {
+                        sum(sample.subject_disk_bytes_read, sample.subject_disk_bytes_written)
+                    }),
+                ),
+                (
+                    "harness",
+                    rates(samples, |sample| {
+                        sum(sample.harness_disk_bytes_read, sample.harness_disk_bytes_written)
+                    }),
+                ),
             ],
         },
     ]
@@ -228,7 +248,10 @@ fn rates(samples: &[Sample], counter: impl Fn(&Sample) -> Option<f64>) -> Course
         .map(|pair| {
             let seconds = pair[1].at_seconds - pair[0].at_seconds;
             let grown = counter(&pair[1]).zip(counter(&pair[0])).map(|(now, before)| now - before);
-            (pair[1].at_seconds, grown.filter(|grown| *grown >= 0.0 && seconds > 0.0).map(|grown| grown / seconds))
+            (
+                pair[1].at_seconds,
+                grown.filter(|grown| *grown >= 0.0 && seconds > 0.0).map(|grown| grown / seconds),
+            )
         })
         .collect()
 }
@@ -313,7 +336,9 @@ fn runs(course: &Course) -> Vec<Vec<(f64, f64)>> {
 fn description(trial: &Trial, panels: &[Panel]) -> String {
     let spans: Vec<String> = spans(trial)
         .into_iter()
-        .map(|(name, start, end)| format!("{name} from {} to {}", number::seconds(start), number::seconds(end)))
+        .map(|(name, start, end)| {
+            format!("{name} from {} to {}", number::seconds(start), number::seconds(end))
+        })
         .collect();
     let shown: Vec<String> = panels
         .iter()

@@ -1,0 +1,52 @@
+//! The name of a strategy beside what is drawn of it: in one line where it is short, else with its detail below.
+
+use super::label::{Placed, Wanted};
+use super::svg::{Anchor, Svg};
+use super::text;
+
+const FONT: f64 = 13.0;
+const SMALL: f64 = 12.0;
+
+/// The lines of a label.
+pub(super) struct Caption {
+    first: String,
+    second: String,
+}
+
+impl Caption {
+    /// A label that is at most so wide.
+    pub(super) fn new(name: &str, detail: &str, width_max: f64) -> Caption {
+        let one = format!("{name} {detail}").trim().to_string();
+        if text::width(&one, FONT) <= 0.65 * width_max {
+            return Caption { first: one, second: String::new() };
+        }
+        Caption {
+            first: text::shorten(name, FONT, width_max),
+            second: text::shorten(detail, SMALL, width_max),
+        }
+    }
+
+    /// The wish for a place beside a mark.
+    pub(super) fn wanted(&self, at: (f64, f64), mark: f64, bubble: f64) -> Wanted {
+        let width = text::width(&self.first, FONT).max(text::width(&self.second, SMALL));
+        let height = if self.second.is_empty() { 15.0 } else { 29.0 };
+        Wanted { at, mark, bubble, size: (width, height) }
+    }
+
+    /// Writes it at its place, on the side that is next to its mark.
+    pub(super) fn write(&self, svg: &mut Svg, placed: &Placed, mark: (f64, f64)) {
+        if let Some(end) = placed.leader {
+            svg.line("leader", mark, end);
+        }
+        let rect = placed.rect;
+        let (anchor, x) = match mark.0 {
+            left if left <= rect.x => (Anchor::Start, rect.x),
+            right if right >= rect.right() => (Anchor::End, rect.right()),
+            _ => (Anchor::Middle, rect.x + rect.width / 2.0),
+        };
+        svg.text("label", anchor, (x, rect.y + 12.0), &self.first);
+        if !self.second.is_empty() {
+            svg.text("label muted small", anchor, (x, rect.y + 26.0), &self.second);
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Measured points and the lines of a model through them, on two logarithmic scales.
+
+use super::caption::Caption;
+use super::label::{self, Wanted};
+use super::mark;
+use super::scale::{LogScale, Quantity};
+use super::scatter::{LEFT, MARGIN, grid};
+use super::svg::{Anchor, Rect, Svg, WIDTH};
+use super::text;
+use crate::compare::Spread;
+use crate::record::Verdict;
+
+/// Room at the right for the names of lines.
+const RIGHT: f64 = 168.0;
+const HEIGHT: f64 = 250.0;
+/// Height of a row of marks of what never finished.
+const NEVER_ROW: f64 = 16.0;
+/// Pieces that a curve is drawn of.
+const PIECES: usize = 160;
+/// A model is shown up to so many times the longest that was measured: what it says beyond leaves the plot.
+const REACH: f64 = 10.0;
+const HUES: usize = 6;
+
+/// One strategy.
+pub(super) struct Line<'a> {
+    pub name: String,
+    pub detail: String,
+    /// Where and what was measured.
+    pub points: Vec<(f64, Spread)>,
+    /// Where it never finished.
+    pub never: Vec<f64>,
+    /// What the model says at a place; `None` where it says nothing, or never.
+    pub model: Box<dyn Fn(f64) -> Option<f64> + 'a>,
+}
+
+/// Lines on scales of their own.
+pub(super) struct Panel<'a> {
+    pub heading: String,
+    pub y_label: &'static str,
+    pub lines: Vec<Line<'a>>,
+}
+
+/// Panels below each other.
+pub(super) struct Chart<'a> {
+    pub title: String,
+    pub subtitle: String,
+    pub x_label: &'static str,
+    pub x: Quantity,
+    /// How many times beyond the largest place that was measured the scale reaches.
+    pub beyond: f64,
+    pub panels: Vec<Panel<'a>>,
+}
+
+impl Chart<'_> {
+    /// The chart as SVG; `None` without a point and without anything that never finished.
+    pub(super) fn draw(&self, id: &str) -> Option<String> {
+        let drawn = |panel: &&Panel<'_>| panel.lines.iter().any(Line::is_measured);
+        self.panels.iter().find(drawn)?;
+        let mut svg = Svg::default();
+        let mut y = 14.0;
+        for line in text::wrap(&self.title, 20.0, WIDTH - 2.0 * MARGIN) {
+            y += 22.0;
+            svg.text("title", Anchor::Start, (MARGIN, y), &line);
+        }
+        for line in text::wrap(&self.subtitle, 13.0, WIDTH - 2.0 * MARGIN) {
+            y += 19.0;
+            svg.text("muted", Anchor::Start, (MARGIN, y), &line);
+        }
+        for panel in self.panels.iter().filter(drawn) {
+            y = self.panel(&mut svg, panel, y + 8.0);
+        }
+        Some(svg.finish(id, &self.title, &self.description(), y + 14.0))
+    }
+
+    fn panel(&self, svg: &mut Svg, panel: &Panel<'_>, top: f64) -> f64 {
+        let mut y = top;
+        if !panel.heading.is_empty() {
+            y += 22.0;
+            svg.text("heading", Anchor::Start, (MARGIN, y), &panel.heading);
+        }
+        y += 22.0;
+        svg.text("muted", Anchor::Start, (MARGIN, y), panel.y_label);
+        let frame = Rect { x: LEFT, y: y + 12.0, width: WIDTH - LEFT - RIGHT, height: HEIGHT };
+        let frame = self.never(svg, panel, frame);
+        let x = self.x_scale(frame);
+        let y = panel.y_scale(&x, frame);
+        grid(svg, frame, &x, &y);
+        let mut ends = Vec::new();
+        for (index, line) in panel.lines.iter().enumerate() {
+            let hue = format!("hue-{}", index % HUES);
+            let curve_end = line.curve(svg, &hue, &x, &y);
+            line.marks(svg, &hue, &x, &y);
+            let last = line.points.last().map(|(place, value)| (x.place(*place), y.place(value.median)));
+            ends.extend(
+                curve_end.or(last).map(|end| (end, Caption::new(&line.name, &line.detail, RIGHT - 20.0))),
+            );
+        }
+        captions(svg, panel, &ends, (&x, &y), frame);
+        svg.text("muted", Anchor::End, (frame.right(), frame.bottom() + 36.0), self.x_label);
+        frame.bottom() + 40.0
+    }
+
+    fn x_scale(&self, frame: Rect) -> LogScale {
+        let lines = || self.panels.iter().flat_map(|panel| &panel.lines);
+        let places = lines()
+            .flat_map(|line| line.points.iter().map(|(place, _)| *place).chain(line.never.iter().copied()));
+        let places: Vec<f64> = places.filter(|place| place.is_finite()).collect();
+        let largest = places.iter().copied().fold(0.0, f64::max);
+        let reach = (self.beyond > 1.0).then_some(largest * self.beyond);
+        LogScale::new(self.x, places.into_iter().chain(reach), (frame.x + 12.0, frame.right() - 12.0), false)
+    }
+
+    /// Rows above the frame with a mark where something never finished; gives the frame below them.
+    fn never(&self, svg: &mut Svg, panel: &Panel<'_>, frame: Rect) -> Rect {
+        let rows: Vec<&Line<'_>> = panel.lines.iter().filter(|line| !line.never.is_empty()).collect();
+        if rows.is_empty() {
+            return frame;
+        }
+        let height = rows.len() as f64 * NEVER_ROW + 6.0;
+        svg.rect("band", Rect { height, ..frame });
+        svg.text("muted", Anchor::End, (frame.x - 9.0, frame.y + 15.0), "never");
+        svg.text("muted", Anchor::End, (frame.x - 9.0, frame.y + 29.0), "finished");
+        let x = self.x_scale(frame);
+        for (row, line) in rows.into_iter().enumerate() {
+            let y = frame.y + 11.0 + row as f64 * NEVER_ROW;
+            for place in &line.never {
+                mark::draw(svg, Verdict::Stalled, (x.place(*place), y));
+            }
+            let name = format!("{} {}", line.name, line.detail);
+            let name = text::shorten(name.trim(), 12.0, RIGHT - 14.0);
+            svg.text("small", Anchor::Start, (frame.right() + 8.0, y + 4.0), &name);
+        }
+        // Two names need the height of two rows.
+        let height = height.max(36.0);
+        Rect { y: frame.y + height, ..frame }
+    }
+
+    fn description(&self) -> String {
+        let mut sentences = vec![self.subtitle.clone()];
+        for panel in &self.panels {
+            for line in &panel.lines {
+                let name = format!("{} {} {}", panel.heading, line.name, line.detail);
+                let points = line.points.iter().map(|(place, value)| {
+                    format!("{} at {}", Quantity::Time.value(value.median), self.x.value(*place))
+                });
+                let never =
+                    line.never.iter().map(|place| format!("never finished at {}", self.x.value(*place)));
+                let all: Vec<String> = points.chain(never).collect();
+                sentences.push(format!(
+                    "{}, {}: {}.",
+                    name.trim(),
+                    panel.y_label.to_lowercase(),
+                    all.join(", ")
+                ));
+            }
+        }
+        sentences.join(" ")
+    }
+}
+
+impl Panel<'_> {
+    fn y_scale(&self, x: &LogScale, frame: Rect) -> LogScale {
+        let measured = |line: &Line<'_>| {
+            let values = line.points.iter().flat_map(|(_, value)| [value.min, value.max]);
+            values.collect::<Vec<_>>()
+        };
+        let mut values: Vec<f64> = self.lines.iter().flat_map(measured).collect();
+        let longest = values.iter().copied().fold(0.0, f64::max);
+        let reach = if longest > 0.0 { longest * REACH } else { f64::INFINITY };
+        let modelled = self.lines.iter().flat_map(|line| line.modelled(x)).map(|(_, value)| value);
+        values.extend(modelled.collect::<Vec<_>>().into_iter().filter(|value| *value <= reach));
+        LogScale::new(Quantity::Time, values, (frame.bottom() - 12.0, frame.y + 8.0), false)
+    }
+}
+
+impl Line<'_> {
+    fn is_measured(&self) -> bool {
+        !self.points.is_empty() || !self.never.is_empty()
+    }
+
+    /// Places from the smallest that was tried to the end of the scale, with what the model says there.
+    fn modelled(&self, x: &LogScale) -> Vec<(f64, f64)> {
+        let (low, high) = x.range();
+        let tried = self.points.iter().map(|(place, _)| *place).chain(self.never.iter().copied());
+        let first = tried.filter(|place| *place > 0.0).fold(high, f64::min).max(low);
+        (0..=PIECES)
+            .map(|piece| first * (high / first).powf(piece as f64 / PIECES as f64))
+            .map_while(|place| {
+                Some((place, (self.model)(place).filter(|value| value.is_finite() && *value > 0.0)?))
+            })
+            .collect()
+    }
+
+    /// Draws the model, dashed beyond what was measured, as far as it is in the frame; gives where it ends.
+    fn curve(&self, svg: &mut Svg, hue: &str, x: &LogScale, y: &LogScale) -> Option<(f64, f64)> {
+        let inside = self.modelled(x).into_iter().take_while(|(_, value)| *value <= y.range().1);
+        let curve: Vec<(f64, (f64, f64))> =
+            inside.map(|(place, value)| (place, (x.place(place), y.place(value)))).collect();
+        let last_measured = match self.points.as_slice() {
+            [] | [_] => 0.0,
+            points => points.iter().map(|(place, _)| *place).fold(0.0, f64::max),
+        };
+        let places = |keep: &dyn Fn(f64) -> bool| -> Vec<(f64, f64)> {
+            curve.iter().filter(|(place, _)| keep(*place)).map(|(_, at)| *at).collect()
+        };
+        let solid = places(&|place| place <= last_measured);
+        let mut dashed = places(&|place| place > last_measured);
+        dashed.splice(0..0, solid.last().copied());
+        svg.polyline(&format!("line {hue}"), &solid);
+        svg.polyline(&format!("line dashed {hue}"), &dashed);
+        curve.last().map(|(_, at)| *at)
+    }
+
+    /// Draws what was measured: the median as a dot, the range as a line.
+    fn marks(&self, svg: &mut Svg, hue: &str, x: &LogScale, y: &LogScale) {
+        for (place, value) in &self.points {
+            let (at, height) = (x.place(*place), y.place(value.median));
+            if value.min < value.max {
+                svg.line(&format!("line thin {hue}"), (at, y.place(value.min)), (at, y.place(value.max)));
+            }
+            // A line without length and with round ends: a dot in the colour of the line.
+            svg.line(&format!("measured {hue}"), (at, height), (at, height));
+        }
+    }
+}
+
+/// Writes the names beside the ends of the lines.
+fn captions(
+    svg: &mut Svg,
+    panel: &Panel<'_>,
+    ends: &[((f64, f64), Caption)],
+    (x, y): (&LogScale, &LogScale),
+    frame: Rect,
+) {
+    let points = panel.lines.iter().flat_map(|line| &line.points);
+    let marks = points.map(|(place, value)| Wanted {
+        at: (x.place(*place), y.place(value.median)),
+        mark: 4.0,
+        bubble: 0.0,
+        size: (0.0, 0.0),
+    });
+    let wanted: Vec<Wanted> =
+        ends.iter().map(|(end, caption)| caption.wanted(*end, 3.0, 0.0)).chain(marks).collect();
+    let room = Rect { width: WIDTH - 6.0 - frame.x, ..frame };
+    for (placed, (end, caption)) in label::place(&wanted, room).iter().zip(ends) {
+        if let Some(placed) = placed {
+            caption.write(svg, placed, *end);
+        }
+    }
+}
