@@ -26,14 +26,18 @@ impl Caption {
         }
     }
 
+    /// How high it is.
+    pub(super) fn height(&self) -> f64 {
+        if self.second.is_empty() { 15.0 } else { 29.0 }
+    }
+
     /// The wish for a place beside a mark.
     pub(super) fn wanted(&self, at: (f64, f64), mark: f64, bubble: f64) -> Wanted {
         let width = text::width(&self.first, FONT).max(text::width(&self.second, SMALL));
-        let height = if self.second.is_empty() { 15.0 } else { 29.0 };
-        Wanted { at, mark, bubble, size: (width, height) }
+        Wanted { at, mark, bubble, size: (width, self.height()) }
     }
 
-    /// Writes it at its place, on the side that is next to its mark.
+    /// Writes it at the place that was found, on the side that is next to its mark.
     pub(super) fn write(&self, svg: &mut Svg, placed: &Placed, mark: (f64, f64)) {
         if let Some(end) = placed.leader {
             svg.line("leader", mark, end);
@@ -44,9 +48,14 @@ impl Caption {
             right if right >= rect.right() => (Anchor::End, rect.right()),
             _ => (Anchor::Middle, rect.x + rect.width / 2.0),
         };
-        svg.text("label", anchor, (x, rect.y + 12.0), &self.first);
+        self.write_at(svg, anchor, (x, rect.y));
+    }
+
+    /// Writes it with its upper edge at a place.
+    pub(super) fn write_at(&self, svg: &mut Svg, anchor: Anchor, (x, top): (f64, f64)) {
+        svg.text("label", anchor, (x, top + 12.0), &self.first);
         if !self.second.is_empty() {
-            svg.text("label muted small", anchor, (x, rect.y + 26.0), &self.second);
+            svg.text("label muted small", anchor, (x, top + 26.0), &self.second);
         }
     }
 }

@@ -4,17 +4,15 @@ use super::caption::Caption;
 use super::label::{self, Wanted};
 use super::mark;
 use super::scale::{LogScale, Quantity};
-use super::scatter::{LEFT, MARGIN, grid};
-use super::svg::{Anchor, Rect, Svg, WIDTH};
+use super::scatter::{LEFT, grid};
+use super::svg::{Anchor, MARGIN, Rect, Svg, WIDTH};
 use super::text;
 use crate::compare::Spread;
 use crate::record::Verdict;
 
 /// Room at the right for the names of lines.
 const RIGHT: f64 = 168.0;
-const HEIGHT: f64 = 250.0;
-/// Height of a row of marks of what never finished.
-const NEVER_ROW: f64 = 16.0;
+const HEIGHT_MIN: f64 = 250.0;
 /// Pieces that a curve is drawn of.
 const PIECES: usize = 160;
 /// A model is shown up to so many times the longest that was measured: what it says beyond leaves the plot.
@@ -57,15 +55,7 @@ impl Chart<'_> {
         let drawn = |panel: &&Panel<'_>| panel.lines.iter().any(Line::is_measured);
         self.panels.iter().find(drawn)?;
         let mut svg = Svg::default();
-        let mut y = 14.0;
-        for line in text::wrap(&self.title, 20.0, WIDTH - 2.0 * MARGIN) {
-            y += 22.0;
-            svg.text("title", Anchor::Start, (MARGIN, y), &line);
-        }
-        for line in text::wrap(&self.subtitle, 13.0, WIDTH - 2.0 * MARGIN) {
-            y += 19.0;
-            svg.text("muted", Anchor::Start, (MARGIN, y), &line);
-        }
+        let mut y = text::head(&mut svg, &self.title, &self.subtitle);
         for panel in self.panels.iter().filter(drawn) {
             y = self.panel(&mut svg, panel, y + 8.0);
         }
@@ -80,7 +70,7 @@ impl Chart<'_> {
         }
         y += 22.0;
         svg.text("muted", Anchor::Start, (MARGIN, y), panel.y_label);
-        let frame = Rect { x: LEFT, y: y + 12.0, width: WIDTH - LEFT - RIGHT, height: HEIGHT };
+        let frame = Rect { x: LEFT, y: y + 12.0, width: WIDTH - LEFT - RIGHT, height: panel.height() };
         let frame = self.never(svg, panel, frame);
         let x = self.x_scale(frame);
         let y = panel.y_scale(&x, frame);
@@ -95,7 +85,7 @@ impl Chart<'_> {
                 curve_end.or(last).map(|end| (end, Caption::new(&line.name, &line.detail, RIGHT - 20.0))),
             );
         }
-        captions(svg, panel, &ends, (&x, &y), frame);
+        captions(svg, panel, ends, (&x, &y), frame);
         svg.text("muted", Anchor::End, (frame.right(), frame.bottom() + 36.0), self.x_label);
         frame.bottom() + 40.0
     }
@@ -116,22 +106,23 @@ impl Chart<'_> {
         if rows.is_empty() {
             return frame;
         }
-        let height = rows.len() as f64 * NEVER_ROW + 6.0;
+        let captions: Vec<Caption> =
+            rows.iter().map(|line| Caption::new(&line.name, &line.detail, RIGHT - 14.0)).collect();
+        let height = captions.iter().map(|caption| caption.height() + 3.0).sum::<f64>() + 5.0;
+        // The two words at the axis need the height of two rows.
+        let height = height.max(36.0);
         svg.rect("band", Rect { height, ..frame });
         svg.text("muted", Anchor::End, (frame.x - 9.0, frame.y + 15.0), "never");
         svg.text("muted", Anchor::End, (frame.x - 9.0, frame.y + 29.0), "finished");
         let x = self.x_scale(frame);
-        for (row, line) in rows.into_iter().enumerate() {
-            let y = frame.y + 11.0 + row as f64 * NEVER_ROW;
+        let mut top = frame.y + 4.0;
+        for (line, caption) in rows.into_iter().zip(&captions) {
             for place in &line.never {
-                mark::draw(svg, Verdict::Stalled, (x.place(*place), y));
+                mark::draw(svg, Verdict::Stalled, (x.place(*place), top + 7.5));
             }
-            let name = format!("{} {}", line.name, line.detail);
-            let name = text::shorten(name.trim(), 12.0, RIGHT - 14.0);
-            svg.text("small", Anchor::Start, (frame.right() + 8.0, y + 4.0), &name);
+            caption.write_at(svg, Anchor::Start, (frame.right() + 8.0, top));
+            top += caption.height() + 3.0;
         }
-        // Two names need the height of two rows.
-        let height = height.max(36.0);
         Rect { y: frame.y + height, ..frame }
     }
 
@@ -159,6 +150,11 @@ impl Chart<'_> {
 }
 
 impl Panel<'_> {
+    /// High enough for the names at the right.
+    fn height(&self) -> f64 {
+        HEIGHT_MIN.max(self.lines.len() as f64 * 34.0)
+    }
+
     fn y_scale(&self, x: &LogScale, frame: Rect) -> LogScale {
         let measured = |line: &Line<'_>| {
             let values = line.points.iter().flat_map(|(_, value)| [value.min, value.max]);
@@ -224,14 +220,17 @@ impl Line<'_> {
     }
 }
 
-/// Writes the names beside the ends of the lines.
+/// Writes the names beside the ends of the lines: in a column at the right, and of curves that leave the frame where
+/// they do so.
 fn captions(
     svg: &mut Svg,
     panel: &Panel<'_>,
-    ends: &[((f64, f64), Caption)],
+    ends: Vec<((f64, f64), Caption)>,
     (x, y): (&LogScale, &LogScale),
     frame: Rect,
 ) {
+    let (mut column, inside): (Vec<_>, Vec<_>) =
+        ends.into_iter().partition(|((at, _), _)| *at > frame.right() - 60.0);
     let points = panel.lines.iter().flat_map(|line| &line.points);
     let marks = points.map(|(place, value)| Wanted {
         at: (x.place(*place), y.place(value.median)),
@@ -240,11 +239,34 @@ fn captions(
         size: (0.0, 0.0),
     });
     let wanted: Vec<Wanted> =
-        ends.iter().map(|(end, caption)| caption.wanted(*end, 3.0, 0.0)).chain(marks).collect();
-    let room = Rect { width: WIDTH - 6.0 - frame.x, ..frame };
-    for (placed, (end, caption)) in label::place(&wanted, room).iter().zip(ends) {
+        inside.iter().map(|(end, caption)| caption.wanted(*end, 3.0, 0.0)).chain(marks).collect();
+    for (placed, (end, caption)) in label::place(&wanted, frame).iter().zip(&inside) {
         if let Some(placed) = placed {
             caption.write(svg, placed, *end);
         }
     }
+    column.sort_by(|a, b| a.0.1.total_cmp(&b.0.1));
+    let heights: Vec<(f64, f64)> =
+        column.iter().map(|((_, y), caption)| (y - 7.5, caption.height() + 2.0)).collect();
+    for (top, ((at, height), caption)) in spread(&heights, frame).into_iter().zip(&column) {
+        svg.line("leader", (at + 3.0, *height), (frame.right() + 6.0, top + 7.5));
+        caption.write_at(svg, Anchor::Start, (frame.right() + 9.0, top));
+    }
+}
+
+/// Where things of given heights begin that want to begin at given places, in ascending order, so that none covers the
+/// next: each as near to its place as those after it leave room for, as long as there is room for all.
+fn spread(wanted: &[(f64, f64)], frame: Rect) -> Vec<f64> {
+    let mut tops: Vec<f64> = Vec::new();
+    let mut free = f64::NEG_INFINITY;
+    for (top, height) in wanted {
+        tops.push(top.max(free));
+        free = tops[tops.len() - 1] + height;
+    }
+    let mut limit = frame.bottom();
+    for (top, (_, height)) in tops.iter_mut().zip(wanted).rev() {
+        *top = top.min(limit - height);
+        limit = *top;
+    }
+    tops
 }

@@ -42,16 +42,15 @@ pub(super) fn writes(trial: &Trial) -> String {
 /// The strategy, and what tells it from the others of its name in the same panel.
 pub(super) fn name(group: &Group<'_>, system: &[Group<'_>]) -> (String, String) {
     let trial = group.first;
-    let mut details: Vec<String> = Vec::new();
-    if !trial.variant.is_empty() {
-        details.push(trial.variant.clone());
-    }
     let twins: Vec<&Trial> = system
         .iter()
         .map(|other| other.first)
         .filter(|other| other.strategy == trial.strategy && other.variant == trial.variant)
         .collect();
-    details.extend(conditions::varying(&twins).iter().map(|condition| (condition.text)(trial)));
+    // What tells twins apart comes first: the end of a long detail is cut off.
+    let mut details: Vec<String> =
+        conditions::varying(&twins).iter().map(|condition| (condition.text)(trial)).collect();
+    details.push(trial.variant.clone());
     let of_system: Vec<&Trial> = system.iter().map(|other| other.first).collect();
     let differs = |text: fn(&Trial) -> String| of_system.iter().any(|other| text(other) != text(trial));
     if differs(conditions::size) && conditions::varying(&twins).is_empty() {

@@ -68,8 +68,8 @@ impl Along {
 pub(super) fn by_size(results: &Results, id: &str) -> Option<String> {
     let model = sizing::fit(&[results]);
     let chart = Chart {
-        title: "How do backup and recovery time grow with the database?".to_string(),
-        subtitle: "Dots: measured. Lines: the sizing model, dashed beyond what was measured.".to_string(),
+        title: "How do backup and recovery time grow with size?".to_string(),
+        subtitle: subtitle(results),
         x_label: "Size of the database",
         x: Quantity::Size,
         beyond: 4.0,
@@ -85,15 +85,24 @@ pub(super) fn by_rate(results: &Results, id: &str) -> Option<String> {
     let law = " A backup that begins again with every commit takes (e^(rT) − 1) / r seconds on average: \
                T is one undisturbed pass, r the commits a second.";
     let chart = Chart {
-        title: "At how many commits a second does a backup still finish?".to_string(),
-        subtitle: "Dots: measured. Lines: the sizing model, dashed beyond what was measured.".to_string()
-            + if restarts { law } else { "" },
+        title: "How does backup time depend on commits a second?".to_string(),
+        subtitle: subtitle(results) + if restarts { law } else { "" },
         x_label: "Commits a second",
         x: Quantity::Rate,
         beyond: 1.0,
         panels: panels(results, &model, Along::Rate, &[BACKUP])?,
     };
     chart.draw(id)
+}
+
+/// Under which conditions, and what is drawn.
+fn subtitle(results: &Results) -> String {
+    let all = groups(&results.trials);
+    let place = match systems(&all).as_slice() {
+        [system] => naming::place(system) + ". ",
+        _ => String::new(),
+    };
+    place + "Dots: measured. Lines: the sizing model, dashed beyond what was measured."
 }
 
 /// A panel for each figure of each system under test; `None` where nothing varies along the axis.
@@ -166,7 +175,11 @@ fn line<'a>(
         name,
         detail,
         points: one.iter().filter_map(|group| Some((place(group), group.spread(figure.measured)?))).collect(),
-        never: one.iter().filter(ended).map(place).collect(),
+        never: if figure.label == BACKUP.label {
+            one.iter().filter(ended).map(place).collect()
+        } else {
+            Vec::new()
+        },
         model: Box::new(move |place| {
             Some(predicted(&sizing::predict(contender?, &along.load(place, first)))?.point)
         }),

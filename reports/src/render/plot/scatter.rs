@@ -1,21 +1,24 @@
 //! A scatter plot: one mark a strategy on two logarithmic scales, with its name beside it.
 
 use super::caption::Caption;
-use super::label::{self, Wanted};
+use super::label::{self, Placed, Wanted};
 use super::scale::{LogScale, Quantity};
-use super::svg::{Anchor, Rect, Svg, WIDTH};
+use super::svg::{Anchor, MARGIN, Rect, Svg, WIDTH};
 use super::{mark, text};
 use crate::compare::Spread;
 use crate::record::Verdict;
 
-pub(super) const MARGIN: f64 = 16.0;
 pub(super) const LEFT: f64 = 72.0;
 /// Between the frame and the points that are farthest out.
-const PADDING: f64 = 18.0;
+const PADDING: f64 = 28.0;
 /// Radius of the largest bubble.
-const BUBBLE_RADIUS: f64 = 30.0;
+const BUBBLE_RADIUS: f64 = 27.0;
+/// Radius of the ring where nobody measured how long writes were blocked.
+const UNKNOWN_RADIUS: f64 = mark::RADIUS + 4.0;
 const FONT: f64 = 13.0;
-const LABEL_WIDTH_MAX: f64 = 220.0;
+const LABEL_WIDTH: f64 = 200.0;
+/// Of labels that find no place otherwise.
+const LABEL_WIDTH_CROWDED: f64 = 130.0;
 
 /// What an axis shows.
 pub(super) struct Axis {
@@ -80,39 +83,34 @@ impl Scatter {
 
     /// Title, subtitle and legends.
     fn head(&self, svg: &mut Svg) -> f64 {
-        let mut y = 14.0;
-        for line in text::wrap(&self.title, 19.0, WIDTH - 2.0 * MARGIN) {
-            y += 22.0;
-            svg.text("title", Anchor::Start, (MARGIN, y), &line);
-        }
-        for line in text::wrap(&self.subtitle, FONT, WIDTH - 2.0 * MARGIN) {
-            y += 19.0;
-            svg.text("muted", Anchor::Start, (MARGIN, y), &line);
-        }
-        y += 26.0;
+        let y = text::head(svg, &self.title, &self.subtitle) + 26.0;
         mark::legend(svg, self.points().map(|point| point.verdict), (MARGIN, y));
         self.bubble_legend(svg, y)
     }
 
-    /// Two bubbles of round size, and what they mean; nothing where no application was ever blocked.
+    /// Bubbles of round size, and what they mean; nothing where there is no bubble.
     fn bubble_legend(&self, svg: &mut Svg, y: f64) -> f64 {
         let sizes = self.bubble_sizes();
-        let Some(largest) = sizes.last().map(|size| self.bubble(*size)) else { return y + 8.0 };
-        let middle = y + 10.0 + largest;
-        let mut x = MARGIN;
-        for size in sizes {
-            let radius = self.bubble(size);
-            svg.circle("halo good", (x + radius, middle), radius);
-            let words = Quantity::Time.tick(size);
-            svg.text("muted", Anchor::Start, (x + 2.0 * radius + 6.0, middle + 4.5), &words);
-            x += 2.0 * radius + 6.0 + text::width(&words, FONT) + 16.0;
+        let has_unknown = self.points().any(|point| point.blocked.is_none());
+        if sizes.is_empty() && !has_unknown {
+            return y + 8.0;
         }
-        svg.text(
-            "muted",
-            Anchor::Start,
-            (x, middle + 4.5),
-            "time in which writes were blocked (area of the ring)",
-        );
+        let largest = sizes.last().map_or(UNKNOWN_RADIUS, |size| self.bubble(*size));
+        let middle = y + 10.0 + largest;
+        let words = "Ring area: time in which writes were blocked";
+        svg.text("muted", Anchor::Start, (MARGIN, middle + 4.5), words);
+        let mut x = MARGIN + text::width(words, FONT) + 14.0;
+        let mut entry = |class: &str, radius: f64, words: &str| {
+            svg.circle(class, (x + radius, middle), radius);
+            svg.text("muted", Anchor::Start, (x + 2.0 * radius + 6.0, middle + 4.5), words);
+            x += 2.0 * radius + 6.0 + text::width(words, FONT) + 14.0;
+        };
+        for size in sizes {
+            entry("halo good", self.bubble(size), &Quantity::Time.tick(size));
+        }
+        if has_unknown {
+            entry("halo unknown good", UNKNOWN_RADIUS, "unknown");
+        }
         middle + largest + 6.0
     }
 
@@ -153,7 +151,7 @@ impl Scatter {
     fn frame(&self, svg: &mut Svg, panel: &Panel, top: f64) -> f64 {
         svg.text("muted", Anchor::Start, (MARGIN, top + 24.0), &self.y.label);
         svg.text("muted small", Anchor::End, (WIDTH - MARGIN, top + 24.0), "↙ lower left is better");
-        let height = (190.0 + 22.0 * panel.points.len() as f64).min(430.0);
+        let height = (190.0 + 22.0 * panel.points.len() as f64).min(460.0);
         let frame = Rect { x: LEFT, y: top + 34.0, width: WIDTH - LEFT - MARGIN, height };
         let x = LogScale::new(
             self.x.quantity,
@@ -191,7 +189,7 @@ impl Scatter {
                     svg.circle(&format!("halo {colour}"), at, self.bubble(seconds));
                 }
                 Some(_) => {}
-                None => svg.circle(&format!("halo unknown {colour}"), at, mark::RADIUS + 4.0),
+                None => svg.circle(&format!("halo unknown {colour}"), at, UNKNOWN_RADIUS),
             }
             if point.x.min < point.x.max {
                 let ends = (x.place(point.x.min), x.place(point.x.max));
@@ -213,24 +211,35 @@ impl Scatter {
         places: &[(f64, f64)],
         frame: Rect,
     ) -> Vec<&'a Point> {
-        let captions: Vec<Caption> =
-            points.iter().map(|point| Caption::new(&point.name, &point.detail, LABEL_WIDTH_MAX)).collect();
-        let wanted: Vec<Wanted> = points
-            .iter()
-            .zip(places)
-            .zip(&captions)
-            .map(|((point, at), caption)| {
-                let bubble = point.blocked.map_or(0.0, |seconds| self.bubble(seconds));
-                caption.wanted(*at, mark::RADIUS + 1.0, bubble)
-            })
-            .collect();
-        let placed = label::place(&wanted, frame);
+        let mut captions: Vec<Caption> =
+            points.iter().map(|point| Caption::new(&point.name, &point.detail, LABEL_WIDTH)).collect();
+        let mut placed = self.places(points, places, &captions, frame);
+        for (index, point) in points.iter().enumerate().filter(|(index, _)| placed[*index].is_none()) {
+            captions[index] = Caption::new(&point.name, &point.detail, LABEL_WIDTH_CROWDED);
+        }
+        if placed.contains(&None) {
+            placed = self.places(points, places, &captions, frame);
+        }
         for ((placed, at), caption) in placed.iter().zip(places).zip(&captions) {
             if let Some(placed) = placed {
                 caption.write(svg, placed, *at);
             }
         }
         points.iter().zip(&placed).filter(|(_, placed)| placed.is_none()).map(|(point, _)| point).collect()
+    }
+
+    fn places(
+        &self,
+        points: &[Point],
+        places: &[(f64, f64)],
+        captions: &[Caption],
+        frame: Rect,
+    ) -> Vec<Option<Placed>> {
+        let wanted = points.iter().zip(places).zip(captions).map(|((point, at), caption)| {
+            let bubble = point.blocked.map_or(UNKNOWN_RADIUS, |seconds| self.bubble(seconds));
+            caption.wanted(*at, mark::RADIUS + 1.0, bubble)
+        });
+        label::place(&wanted.collect::<Vec<Wanted>>(), frame)
     }
 
     fn in_words(&self, point: &Point) -> String {

@@ -25,7 +25,7 @@ const COLOURS: [Colour; 10] = [
 ];
 
 /// A class, the property that it sets, and the colour that it sets it to.
-const RULES: [(&str, &str, &str); 27] = [
+const RULES: [(&str, &str, &str); 28] = [
     (" .paper", "fill", "paper"),
     (" text", "fill", "ink"),
     (" .muted", "fill", "muted"),
@@ -51,6 +51,7 @@ const RULES: [(&str, &str, &str); 27] = [
     (" .hue-3", "stroke", "warn"),
     (" .hue-4", "stroke", "bad"),
     (" .hue-5", "stroke", "ink"),
+    (" .hue-6", "stroke", "muted"),
     (" .second", "stroke", "ink"),
     (" .third", "stroke", "muted"),
 ];
