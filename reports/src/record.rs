@@ -369,7 +369,8 @@ pub struct Impact {
     /// While the backup ran; null when no write was due.
     pub during: Option<Window>,
     /// Blocked time: time in the backup window in which no write could be acknowledged. The application was stopped, or
-    /// writes waited and none was acknowledged for 0.1 s or more.
+    /// writes waited and none was acknowledged for 0.1 s or more. A stop counts until the first acknowledgement after
+    /// it, also where that comes after the window.
     pub blocked_seconds: Option<f64>,
     /// The longest single such time.
     pub longest_blocked_seconds: Option<f64>,
