@@ -10,6 +10,7 @@ mod printable;
 pub mod record;
 pub mod render;
 pub mod schema;
+pub mod sizing;
 
 pub use printable::printable;
 

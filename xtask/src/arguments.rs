@@ -15,8 +15,8 @@ use harness::workload::schedule::Rate;
 /// Backup Drill: which backup strategy brings this database back, how long does it take, what does it cost
 /// while the application runs, and what is lost?
 ///
-/// Exit codes: 0 all as promised, 1 a strategy fell short, 2 a trial proved nothing, 3 bad input,
-/// 4 the machine lacks something, 70 a bug, 130 interrupted.
+/// Exit codes: 0 as expected, 1 a strategy fell short or regressed, 2 bad usage or input, 3 inconclusive,
+/// 4 the environment lacks something that was asked for, 70 a bug, 130 interrupted.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
 pub struct Arguments {
@@ -30,6 +30,8 @@ pub enum Command {
     Run(Run),
     /// Show the trials that a run would do, the disk it needs and the time it would take
     Plan(Select),
+    /// Show which strategies meet objectives at a size and a rate, by measured runs
+    Advise(crate::advise::Advise),
     /// List strategies with promises and settings, scenarios, and dataset profiles
     List,
     /// Show what this machine can run, what is missing and how to get it

@@ -1,5 +1,6 @@
 //! The command line of Backup Drill: parses, calls, shows progress.
 
+mod advise;
 mod arguments;
 mod check;
 mod doctor;
@@ -58,6 +59,7 @@ fn dispatch(command: &Command) -> Result<u8> {
     match command {
         Command::Run(run) => run_scenario(run),
         Command::Plan(select) => planned::show(&plan(select)?, &select.directory(), &cancel_on_signal()?),
+        Command::Advise(advise) => advise::advise(advise, &cancel_on_signal()?),
         Command::List => list::show(),
         Command::Doctor(place) => doctor::show(&default_plan()?, &place.directory(), &cancel_on_signal()?),
         Command::Images(images) => obtain_images(images),

@@ -138,19 +138,27 @@ fn brief(reason: &str) -> String {
 /// The table of a run, a line a trial, then the seed and where the results are.
 pub fn results(results: &Results, directory: &Path) {
     for block in reports::render::table::comparison(results) {
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING);
-        table
-            .set_style(TableComponent::HeaderLines, '─')
-            .set_style(TableComponent::MiddleHeaderIntersections, '─');
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_header(&block.table.header).add_rows(&block.table.rows);
         println!("{}{}{}", block.title, if block.title.is_empty() { "" } else { ": " }, block.shared);
-        println!("{}", printable(&table.to_string()));
+        self::table(&block.table);
     }
     println!("seed {}", results.run.seed);
     println!("{}", directory.join(REPORT).display());
     println!("{}", directory.join(RESULTS).display());
+}
+
+/// One table; nothing when it has no rows.
+pub fn table(of: &reports::render::table::Table) {
+    if of.rows.is_empty() {
+        return;
+    }
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table
+        .set_style(TableComponent::HeaderLines, '─')
+        .set_style(TableComponent::MiddleHeaderIntersections, '─');
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(&of.header).add_rows(&of.rows);
+    println!("{}", printable(&table.to_string()));
 }
 
 /// Where the evidence of a run is, and how to use it.

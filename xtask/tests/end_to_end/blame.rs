@@ -98,7 +98,7 @@ fn writers_that_find_no_file_descriptor_end_each_trial_at_once_with_the_cause() 
     command.args(["-c", "ulimit -n 128; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_xtask"), "run"]);
     let output = command.arg(scenario).arg("--dir").arg(place.path()).stdin(Stdio::null()).output().unwrap();
     let results = place.results();
-    assert_eq!((output.status.code(), results.trials.len()), (Some(2), 2), "{}", text(&output));
+    assert_eq!((output.status.code(), results.trials.len()), (Some(3), 2), "{}", text(&output));
     for trial in &results.trials {
         assert_eq!(trial.verdict, Verdict::Unverified);
         let of_64 = " of 64 cannot begin: ";
@@ -138,7 +138,7 @@ fn writers_that_find_no_connection_end_the_trial_at_once_with_the_cause() {
     "#;
     let output = place.run_scenario(&place.scenario(extra, "[[variants]]\nstrategy = \"cold-copy\"\n"));
     let results = place.results();
-    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
     let trial = &results.trials[0];
     assert_eq!(trial.verdict, Verdict::Unverified);
     assert!(

@@ -66,7 +66,7 @@ pub(super) fn code_block(text: &str, language: &str, indent: &str) -> String {
 }
 
 /// A table of free text.
-pub(super) fn table(table: &Table) -> String {
+pub(crate) fn table(table: &Table) -> String {
     let rule = vec!["---".to_string(); table.header.len()];
     let cells = |row: &[String]| row.iter().map(|cell| plain(cell)).collect::<Vec<_>>();
     let mut lines = vec![line(&cells(&table.header)), line(&rule)];
