@@ -173,12 +173,17 @@ fn results_file(given: Option<&PathBuf>, place: &Place) -> PathBuf {
 fn render_report(arguments: &Report) -> Result<u8> {
     let file = results_file(arguments.results.as_ref(), &arguments.place);
     let results = Results::load(&file).map_err(|error| Error::Input(error.to_string()))?;
-    for rendered in reports::render::files(&results) {
+    let rendered = reports::render::files(&results);
+    for rendered in &rendered {
         let report = file.with_file_name(rendered.name);
-        std::fs::write(&report, rendered.content)
+        std::fs::write(&report, &rendered.content)
             .map_err(|error| Error::Input(format!("cannot write {}: {error}", report.display())))?;
         println!("{}", report.display());
     }
+    let directory = file.with_file_name("");
+    reports::render::remove_outdated(&directory, &rendered).map_err(|error| {
+        Error::Input(format!("cannot remove an outdated plot in {}: {error}", directory.display()))
+    })?;
     Ok(exit::SUCCESS)
 }
 

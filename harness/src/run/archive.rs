@@ -169,9 +169,11 @@ impl Archive {
         self.reserve = None;
         let json = serde_json::to_vec_pretty(&self.results).context("results are plain data")?;
         self.write(RESULTS, &json)?;
-        render::files(&self.results)
-            .iter()
-            .try_for_each(|file| self.write(file.name, file.content.as_bytes()))
+        let report = render::files(&self.results);
+        report.iter().try_for_each(|file| self.write(file.name, file.content.as_bytes()))?;
+        render::remove_outdated(&self.directory, &report)
+            .with_context(|| format!("cannot remove an outdated plot in {}", self.directory.display()))?;
+        Ok(())
     }
 
     /// Replaces a file as a whole: a reader, or a kill, meets the old one or the new one.
