@@ -3,6 +3,7 @@
 mod arguments;
 mod doctor;
 mod exit;
+mod format;
 mod images;
 mod judge;
 mod list;
