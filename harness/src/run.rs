@@ -307,7 +307,7 @@ impl Desk<'_> {
     fn own(&self, file: &Path, spec: &DatasetSpec) -> Result<Source> {
         (self.observer)(Event::Preparing(format!("copying {} and checking the copy", file.display())));
         let database = self.work.join("own.sqlite");
-        own::copy(&self.launcher(), file, &database)?;
+        let of_copy = own::copy(&self.launcher(), file, &database)?;
         let job = Job::Adopt { copy: database.clone(), seed: spec.seed };
         let adopted: Result<Vec<String>> = self.launcher().work(Account::Preparation, &job, &mut |_| {});
         let integrity = Some(self.scenario.trial.integrity);
@@ -316,6 +316,7 @@ impl Desk<'_> {
             Error::Input(cause) => Error::Input(format!("cannot use {}: {cause}", file.display())),
             other => other,
         })?;
+        remarks.extend(of_copy);
         remarks.extend(content.remarks());
         for remark in &remarks {
             (self.observer)(Event::Note(format!("{}: {remark}", file.display())));

@@ -43,17 +43,18 @@ pub(super) fn name(group: &Group<'_>, system: &[Group<'_>]) -> (String, String) 
     let trial = group.first;
     let mut details: Vec<String> = Vec::new();
     if !trial.variant.is_empty() {
-        details.push(trial.variant.clone());
+        details.push(conditions::variant(trial));
     }
     let twins: Vec<&Trial> = system
         .iter()
         .map(|other| other.first)
         .filter(|other| other.strategy == trial.strategy && other.variant == trial.variant)
         .collect();
-    details.extend(conditions::varying(&twins).iter().map(|condition| (condition.text)(trial)));
+    let difference = conditions::Conditions::of(&twins).difference(trial);
+    details.extend(difference.strip_prefix(", ").map(str::to_owned));
     let of_system: Vec<&Trial> = system.iter().map(|other| other.first).collect();
     let differs = |text: fn(&Trial) -> String| of_system.iter().any(|other| text(other) != text(trial));
-    if differs(conditions::size) && conditions::varying(&twins).is_empty() {
+    if differs(conditions::size) && difference.is_empty() {
         details.push(format!("at {}", conditions::size(trial)));
     }
     if trial.control {
