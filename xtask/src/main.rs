@@ -102,6 +102,7 @@ fn run_scenario(arguments: &Run) -> Result<u8> {
         plan: plan(&arguments.select)?,
         root: arguments.select.directory(),
         out: arguments.out.clone(),
+        is_newest: true,
         resume: arguments.resume,
         keep: arguments.keep.into(),
         keep_bytes: arguments.keep_bytes.0,

@@ -280,6 +280,7 @@ impl Drill<'_> {
             verdict,
             reason,
             expected: plan.expected.clone(),
+            thresholds: plan.thresholds.clone(),
             versions: self.versions(),
             phases: Vec::new(),
             backup: None,
