@@ -144,6 +144,7 @@ fn calibrated(arguments: &Advise, load: &Load, cancel: &Cancel) -> Result<Result
         plan: Plan::new(scenario, &overrides)?,
         root,
         out: Some(out),
+        is_newest: false,
         resume: begun,
         keep: Keep::None,
         keep_bytes: 0,

@@ -87,7 +87,7 @@ pub fn excluded(advice: &Advice<'_>) -> Table {
 
 /// A table of texts.
 pub(super) fn table(header: &[&str], rows: Vec<Vec<String>>) -> Table {
-    Table { header: header.iter().copied().map(str::to_owned).collect(), rows }
+    Table::of_texts(header.iter().copied(), rows)
 }
 
 /// What is to be known of the strategies that meet the objectives, and of the runs. Each sentence once.
