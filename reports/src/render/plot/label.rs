@@ -12,7 +12,9 @@ const DIRECTIONS: usize = 24;
 const DISTANCES: [f64; 13] = [3.0, 9.0, 16.0, 24.0, 34.0, 46.0, 60.0, 76.0, 96.0, 120.0, 150.0, 190.0, 240.0];
 
 /// How often all choose: what others have left since may be better.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 3;
+/// What it costs to leave a label out: more than any place.
+const UNPLACED: f64 = 1000.0;
 
 /// A point that wants a label.
 #[derive(Clone, Copy, Debug)]
@@ -43,14 +45,36 @@ pub(super) struct Placed {
     pub leader: Option<(f64, f64)>,
 }
 
-/// A place for each label, in the order given; `None` where there is no room. Points in a crowd choose first.
+/// A place for each label, in the order given; `None` where there is no room. Who chooses first decides how good the
+/// whole gets, so several orders are tried, and the best is taken.
 pub(super) fn place(wanted: &[Wanted], frame: Rect) -> Vec<Option<Placed>> {
     let neighbours =
-        |point: &Wanted| wanted.iter().filter(|other| distance(point.at, other.at) < 80.0).count();
-    let mut order: Vec<usize> = (0..wanted.len()).collect();
-    order.sort_by_key(|index| std::cmp::Reverse(neighbours(&wanted[*index])));
+        |point: &Wanted| wanted.iter().filter(|other| distance(point.at, other.at) < 80.0).count() as f64;
+    type First<'a> = &'a dyn Fn(&Wanted) -> f64;
+    let orders: [First<'_>; 6] = [
+        &|point| -neighbours(point),
+        &|point| point.at.0,
+        &|point| -point.at.0,
+        &|point| point.at.1,
+        &|point| -point.at.1,
+        &|point| -point.size.0,
+    ];
+    let tried = orders.map(|first| {
+        let mut order: Vec<usize> = (0..wanted.len()).collect();
+        order.sort_by(|a, b| first(&wanted[*a]).total_cmp(&first(&wanted[*b])));
+        place_in_order(&order, wanted, frame)
+    });
+    let whole_cost = |placed: &Vec<Option<Placed>>| -> f64 {
+        let costs = placed.iter().enumerate();
+        costs.map(|(index, one)| one.map_or(UNPLACED, |one| cost(index, &one, wanted))).sum()
+    };
+    let best = tried.into_iter().min_by(|a, b| whole_cost(a).total_cmp(&whole_cost(b)));
+    best.expect("there are orders")
+}
+
+fn place_in_order(order: &[usize], wanted: &[Wanted], frame: Rect) -> Vec<Option<Placed>> {
     let mut placed: Vec<Option<Placed>> = vec![None; wanted.len()];
-    for index in (0..ROUNDS).flat_map(|_| &order) {
+    for index in (0..ROUNDS).flat_map(|_| order) {
         // Its own old place is free again, so what had one keeps one.
         placed[*index] = None;
         placed[*index] = best(*index, wanted, &placed, frame);

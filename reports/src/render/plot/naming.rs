@@ -43,9 +43,8 @@ pub(super) fn writes(trial: &Trial) -> String {
 pub(super) fn name(group: &Group<'_>, system: &[Group<'_>]) -> (String, String) {
     let trial = group.first;
     let others = || system.iter().map(|other| other.first);
-    let twins: Vec<&Trial> = others()
-        .filter(|other| other.strategy == trial.strategy && other.variant == trial.variant)
-        .collect();
+    let twins: Vec<&Trial> =
+        others().filter(|other| other.strategy == trial.strategy && other.variant == trial.variant).collect();
     // What tells twins apart comes first: the end of a long detail is cut off.
     let difference = Conditions::of(&twins).difference(trial);
     let mut details = vec![difference.trim_start_matches(", ").to_string()];
