@@ -270,3 +270,35 @@ fn spread(wanted: &[(f64, f64)], frame: Rect) -> Vec<f64> {
     }
     tops
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::spread;
+    use crate::render::plot::svg::Rect;
+
+    #[test]
+    fn names_keep_their_place_where_they_can() {
+        let frame = Rect { x: 0.0, y: 0.0, width: 10.0, height: 100.0 };
+        assert_eq!(spread(&[(10.0, 15.0), (50.0, 15.0)], frame), [10.0, 50.0]);
+        assert_eq!(spread(&[(10.0, 15.0), (12.0, 15.0)], frame), [10.0, 25.0]);
+        assert_eq!(spread(&[(80.0, 15.0), (95.0, 15.0)], frame), [70.0, 85.0]);
+    }
+
+    proptest! {
+        #[test]
+        fn names_in_a_column_never_cover_each_other(
+            mut wanted in prop::collection::vec((0.0..250.0f64, 15.0..31.0f64), 0..8)
+        ) {
+            wanted.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let frame = Rect { x: 0.0, y: 0.0, width: 10.0, height: 250.0 };
+            let tops = spread(&wanted, frame);
+            for (at, pair) in tops.windows(2).enumerate() {
+                prop_assert!(pair[0] + wanted[at].1 <= pair[1] + 1e-9);
+            }
+            let bottom = tops.iter().zip(&wanted).map(|(top, (_, height))| top + height).fold(0.0, f64::max);
+            prop_assert!(bottom <= frame.bottom() + 1e-9);
+        }
+    }
+}

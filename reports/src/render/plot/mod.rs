@@ -15,6 +15,8 @@ mod scaling;
 mod scatter;
 mod style;
 mod svg;
+#[cfg(test)]
+mod tests;
 mod text;
 mod timeline;
 mod tradeoff;

@@ -114,25 +114,30 @@ impl Scatter {
         middle + largest + 6.0
     }
 
+    /// The two round times whose bubbles explain the others; none where no bubble is larger than a mark.
     fn bubble_sizes(&self) -> Vec<f64> {
-        let largest = self.blocked_max();
-        let round = [1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 180.0, 600.0, 3600.0, 36e3, 86_400.0];
-        let Some(last) = round.iter().rposition(|size| *size <= largest) else { return Vec::new() };
-        let smaller =
-            round[..last].iter().rfind(|size| self.bubble(**size) < 0.62 * self.bubble(round[last]));
-        let smaller = smaller.filter(|size| self.bubble(**size) > mark::RADIUS);
-        smaller.into_iter().chain([&round[last]]).copied().collect()
+        let round = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0, 36e3, 86_400.0];
+        let visible = |seconds: f64| self.bubble(seconds) > mark::RADIUS;
+        if !self.points().any(|point| point.blocked.is_some_and(visible)) {
+            return Vec::new();
+        }
+        let mut shown =
+            round.into_iter().filter(|size| *size <= self.largest_bubble() && visible(*size)).rev();
+        let large = shown.next();
+        let small =
+            shown.find(|size| large.is_some_and(|large| self.bubble(*size) < 0.62 * self.bubble(large)));
+        small.into_iter().chain(large).collect()
     }
 
-    fn blocked_max(&self) -> f64 {
+    /// The blocked time in seconds that the largest bubble stands for: a second at least, so that next to nothing looks so.
+    fn largest_bubble(&self) -> f64 {
         let blocked = self.points().filter_map(|point| point.blocked);
-        blocked.filter(|seconds| seconds.is_finite()).fold(0.0, f64::max)
+        blocked.filter(|seconds| seconds.is_finite()).fold(1.0, f64::max)
     }
 
     /// The radius of a bubble: its area is proportional to the time.
     fn bubble(&self, seconds: f64) -> f64 {
-        let largest = self.blocked_max();
-        if largest > 0.0 { BUBBLE_RADIUS * (seconds / largest).clamp(0.0, 1.0).sqrt() } else { 0.0 }
+        BUBBLE_RADIUS * (seconds / self.largest_bubble()).clamp(0.0, 1.0).sqrt()
     }
 
     fn panel(&self, svg: &mut Svg, panel: &Panel, top: f64) -> f64 {

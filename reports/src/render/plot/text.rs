@@ -6,7 +6,7 @@ use super::svg::{Anchor, MARGIN, Svg, WIDTH};
 pub(super) fn head(svg: &mut Svg, title: &str, subtitle: &str) -> f64 {
     let mut y = 13.0;
     // The title is bold, so it is wider than its size says.
-    for (words, class, font_size, height) in [(title, "title", 20.0, 23.0), (subtitle, "muted", 13.0, 19.0)] {
+    for (words, class, font_size, height) in [(title, "title", 20.5, 23.0), (subtitle, "muted", 13.0, 19.0)] {
         y += 1.5;
         for line in wrap(words, font_size, WIDTH - 2.0 * MARGIN) {
             y += height;

@@ -45,7 +45,7 @@ pub(super) fn draw(trial: &Trial, id: &str) -> Option<String> {
     let frame = Rect { x: LEFT, y: 0.0, width: WIDTH - LEFT - RIGHT, height: 0.0 };
     let time = LinearScale::new([end(trial)], (frame.x, frame.right()));
     let mut svg = Svg::default();
-    let title = format!("What happened in this trial of {}?", conditions::strategy(trial));
+    let title = format!("What happened in this trial of {}?", trial.strategy);
     let top = text::head(&mut svg, &title, &subtitle(trial)) + 10.0;
     let names_bottom =
         top + 16.0 * phase_rows(trial, &time).iter().map(|(_, row)| row + 1).max().unwrap_or(0) as f64;
@@ -69,8 +69,11 @@ fn end(trial: &Trial) -> f64 {
 
 fn subtitle(trial: &Trial) -> String {
     let fault = trial.fault.as_ref().map_or(String::new(), |fault| format!(" Fault: {fault}."));
+    let variant = conditions::strategy(trial);
+    let variant = variant.strip_prefix(&trial.strategy).unwrap_or_default().trim();
+    let variant = if variant.is_empty() { String::new() } else { format!("{variant}. ") };
     format!(
-        "{}, {}, {}: {}.{fault}",
+        "{variant}{}, {}, {}: {}.{fault}",
         naming::capitalised(&conditions::subject(trial)),
         conditions::size(trial),
         naming::writes(trial),
@@ -194,7 +197,7 @@ fn panels(samples: &[Sample]) -> Vec<Panel> {
         },
         Panel {
             title: "Processor cores in use",
-            kind: Kind::Linear(|cores| format!("{:.1}", cores)),
+            kind: Kind::Linear(number::ratio),
             lines: vec![
                 ("strategy", rates(samples, |sample| sample.strategy_cpu_seconds)),
                 ("database", rates(samples, |sample| sample.subject_cpu_seconds)),
