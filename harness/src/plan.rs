@@ -1,5 +1,6 @@
 //! From a scenario to the trials that it means: validated as a whole before anything has an effect.
 
+mod filter;
 mod limits;
 mod own;
 mod validate;
@@ -22,6 +23,7 @@ use crate::workload::ledger::RESERVED_BYTES;
 use crate::workload::model::{Marks, Model};
 use crate::workload::schedule::{Load, Rate};
 use crate::workload::sqlite::JournalMode;
+pub use filter::Filter;
 pub use limits::limits;
 use limits::stall_seconds;
 use validate::validate;
@@ -148,15 +150,7 @@ impl Plan {
         if let Some(twice) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(place(format!("the trial '{}' is in it twice", twice[0])));
         }
-        if !overrides.only.is_empty() {
-            let all = trials.len();
-            trials.retain(|trial| overrides.only.iter().any(|part| trial.id.contains(part.as_str())));
-            if trials.is_empty() {
-                let message =
-                    format!("--only {} leaves none of its {all} trials", overrides.only.join(" --only "));
-                return Err(place(format!("{message}; 'plan' lists their ids")));
-            }
-        }
+        filter::keep(&mut trials, overrides).map_err(|message| place(message.to_string()))?;
         Ok(Plan { scenario, trials })
     }
 
