@@ -14,6 +14,8 @@ use harness::scenario::Overrides;
 use harness::strategy::STRATEGIES;
 use harness::workload::schedule::Rate;
 
+use crate::format::Format;
+
 /// Backup Drill: which backup strategy brings this database back, how long does it take, what does it cost
 /// while the application runs, and what is lost?
 ///
@@ -69,16 +71,16 @@ pub enum Command {
     /// Run a scenario and write results.json and report.md
     Run(Run),
     /// Show the trials that a run would do, the disk it needs and the time it would take
-    Plan(Select),
+    Plan(Plan),
     /// List strategies with promises and settings, scenarios, and dataset profiles
-    List,
+    List(List),
     /// Show what this machine can run, what is missing and how to get it
     Doctor(Place),
     /// Get the images that containers are made from: pulled, or built from packages
     Images(Images),
     /// Generate a database into a file
     Generate(Generate),
-    /// Render report.md again from a results.json
+    /// Render the report again from a results.json, or print its comparison
     Report(Report),
     /// Verify kept evidence again with this version's verifier, on a copy
     Judge(Judge),
@@ -323,9 +325,39 @@ pub struct Generate {
 }
 
 #[derive(Args)]
+pub struct Plan {
+    #[command(flatten)]
+    pub select: Select,
+    /// How the trials are printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+#[derive(Args)]
+pub struct List {
+    /// Only these [default: all]
+    #[arg(value_enum)]
+    pub what: Option<Listed>,
+    /// How they are printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// What can be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Listed {
+    Strategies,
+    Scenarios,
+    Profiles,
+}
+
+#[derive(Args)]
 pub struct Report {
     /// A results.json or its directory [default: the newest run]
     pub results: Option<PathBuf>,
+    /// Print the comparison in this format instead of writing the files of the report
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
     #[command(flatten)]
     pub place: Place,
 }
@@ -408,8 +440,9 @@ mod tests {
         let Ok(Arguments { command: Command::Run(run), .. }) = Arguments::try_parse_from(words) else {
             panic!("the words are valid")
         };
-        assert_eq!(run.place_flags(), " --dir 'a b' --keep all --keep-bytes 1000000000");
+        assert_eq!(run.place_flags(), " --dir 'a b' --keep all --keep-bytes 1GB");
         assert_eq!(size_label(ByteSize::gib(1)), "1GiB");
-        assert_eq!(size_label(ByteSize(1_500_000_000)), "1500000000");
+        assert_eq!(size_label(ByteSize(1_500_000_000)), "1.5GB");
+        assert_eq!(size_label(ByteSize(1_500_000_001)), "1500000001");
     }
 }

@@ -53,13 +53,16 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(command: &Command) -> Result<u8> {
-    if matches!(command, Command::Plan(_) | Command::List) {
+    if matches!(command, Command::Plan(_) | Command::List(_)) {
         process::end_with_the_reader();
     }
     match command {
         Command::Run(run) => run_scenario(run),
-        Command::Plan(select) => planned::show(&plan(select)?, &select.directory(), &cancel_on_signal()?),
-        Command::List => list::show(),
+        Command::Plan(arguments) => {
+            let select = &arguments.select;
+            planned::show(&plan(select)?, &select.directory(), arguments.format, &cancel_on_signal()?)
+        }
+        Command::List(list) => list::show(list.what, list.format),
         Command::Doctor(place) => {
             doctor::show(&default_plan(place)?, &place.directory(), &cancel_on_signal()?)
         }
@@ -169,6 +172,10 @@ fn results_file(given: Option<&PathBuf>, place: &Place) -> PathBuf {
 fn render_report(arguments: &Report) -> Result<u8> {
     let file = results_file(arguments.results.as_ref(), &arguments.place);
     let results = Results::load(&file).map_err(|error| Error::Input(error.to_string()))?;
+    if let Some(format) = arguments.format {
+        show::comparison(&results, format);
+        return Ok(exit::SUCCESS);
+    }
     for rendered in reports::render::files(&results) {
         let report = file.with_file_name(rendered.name);
         std::fs::write(&report, rendered.content)

@@ -131,6 +131,17 @@ mod tests {
         sections
     }
 
+    /// A heading with nothing below it before the next one of its level or above.
+    fn empty_heading(report: &str) -> Option<&str> {
+        let level = |line: &str| line.chars().take_while(|character| *character == '#').count();
+        let lines: Vec<&str> = report.lines().filter(|line| !line.is_empty()).collect();
+        let nothing_follows = |at: &usize| {
+            let level_here = level(lines[*at]);
+            level_here > 0 && lines.get(at + 1).is_none_or(|next| (1..=level_here).contains(&level(next)))
+        };
+        (0..lines.len()).find(nothing_follows).map(|at| lines[at])
+    }
+
     proptest! {
         #[test]
         fn any_record_makes_a_report_without_anything_that_is_no_number(results in arbitrary::results()) {
@@ -145,6 +156,7 @@ mod tests {
                 _ => true,
             });
             prop_assert_eq!(sections(&report), expected);
+            prop_assert_eq!(empty_heading(&report), None);
             for word in ["NaN", "inf ", "null", "None", "Some("] {
                 prop_assert!(!report.contains(word), "{} in {}", word, report);
             }

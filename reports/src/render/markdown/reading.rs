@@ -77,7 +77,7 @@ fn limitations(results: &Results) -> impl Iterator<Item = String> {
         applications(trials),
         Some(
             "The disaster is a SIGKILL of the application and of what replicates, and the data directory is lost. It is \
-             not a power cut: the page cache of the kernel survived."
+             not a power cut: what the kernel held in memory survived."
                 .to_string(),
         ),
         trials.iter().all(|trial| trial.fault.is_none()).then(|| {
