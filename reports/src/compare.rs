@@ -17,6 +17,18 @@ impl<'a> Group<'a> {
         worst_verdict(self.trials.iter().copied()).unwrap_or(self.first.verdict)
     }
 
+    /// Whether something happened during any of the backups that makes a careless one wrong; `None` when nothing is known
+    /// of it.
+    pub fn challenged(&self) -> Option<bool> {
+        let challenges = self.trials.iter().filter_map(|trial| trial.backup.as_ref()?.challenge.as_ref());
+        challenges.map(|challenge| challenge.challenged).reduce(|one, other| one || other)
+    }
+
+    /// True for a group that came back right although nothing in its trials could have shown a careless backup.
+    pub fn is_right_by_luck(&self) -> bool {
+        self.verdict() == Verdict::Restorable && self.challenged() == Some(false)
+    }
+
     /// Median and range of one measurement over the repetitions that have it; `None` when none has.
     pub fn spread(&self, measurement: impl Fn(&Trial) -> Option<f64>) -> Option<Spread> {
         Spread::of(self.trials.iter().filter_map(|trial| measurement(trial)))
@@ -144,6 +156,17 @@ impl Outcome {
         let floor = if cut_short { Outcome::Unverified } else { Outcome::AsPromised };
         results.trials.iter().map(Outcome::of_trial).fold(floor, Outcome::max)
     }
+}
+
+/// How many times as long the same plain copy took at one moment of the run as at another: what a difference between two
+/// strategies has to exceed. `None` when no dataset was copied twice.
+pub fn noise(results: &Results) -> Option<f64> {
+    let range = |copies: &Vec<f64>| {
+        let spread =
+            Spread::of(copies.iter().copied()).filter(|spread| spread.count > 1 && spread.min > 0.0)?;
+        Some(spread.max / spread.min).filter(|range| range.is_finite())
+    };
+    results.run.calibration.iter().filter_map(|one| range(&one.copy_seconds)).max_by(f64::total_cmp)
 }
 
 /// True when the run has fewer records than its plan has trials.

@@ -2,9 +2,9 @@
 
 mod advise;
 mod arguments;
-mod check;
 mod doctor;
 mod exit;
+mod format;
 mod images;
 mod judge;
 mod list;
@@ -12,11 +12,11 @@ mod needs;
 mod planned;
 mod setup;
 mod show;
+mod test;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
 use harness::dataset::{self, DatasetSpec};
 use harness::docker;
 use harness::error::{Error, Result};
@@ -43,25 +43,31 @@ fn main() -> ExitCode {
         return ExitCode::from(harness::worker::main() as u8);
     }
     docker::follow_context();
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::read() {
         Ok(arguments) => arguments,
         Err(error) => return exit::usage(&error),
     };
+    show::set_output(arguments.output);
     // A panic has unwound and cleaned up by now, and its message was printed.
     let outcome = std::panic::catch_unwind(|| dispatch(&arguments.command));
     outcome.map_or(ExitCode::from(exit::BUG), exit::code)
 }
 
 fn dispatch(command: &Command) -> Result<u8> {
-    if matches!(command, Command::Plan(_) | Command::List) {
+    if matches!(command, Command::Plan(_) | Command::List(_)) {
         process::end_with_the_reader();
     }
     match command {
         Command::Run(run) => run_scenario(run),
-        Command::Plan(select) => planned::show(&plan(select)?, &select.directory(), &cancel_on_signal()?),
+        Command::Plan(arguments) => {
+            let select = &arguments.select;
+            planned::show(&plan(select)?, &select.directory(), arguments.format, &cancel_on_signal()?)
+        }
+        Command::List(list) => list::show(list.what, list.format),
+        Command::Doctor(place) => {
+            doctor::show(&default_plan(place)?, &place.directory(), &cancel_on_signal()?)
+        }
         Command::Advise(advise) => advise::advise(advise, &cancel_on_signal()?),
-        Command::List => list::show(),
-        Command::Doctor(place) => doctor::show(&default_plan()?, &place.directory(), &cancel_on_signal()?),
         Command::Images(images) => obtain_images(images),
         Command::Generate(generate) => generate_dataset(generate),
         Command::Report(report) => render_report(report),
@@ -70,27 +76,23 @@ fn dispatch(command: &Command) -> Result<u8> {
         Command::Test(test) => {
             let cancel = cancel_on_signal()?;
             set_up(&test.scope, Consent::Implied, &cancel)?;
-            check::test(test, &cancel)
+            test::test(test, &cancel)
         }
         Command::Clean(clean) => clean_up(clean),
     }
 }
 
 fn plan(select: &Select) -> Result<Plan> {
-    plan_of(&select.scenario, &select.overrides())
+    Plan::new(Scenario::load(&select.scenario, &select.directory())?, &select.overrides())
 }
 
-fn default_plan() -> Result<Plan> {
-    plan_of(DEFAULT_SCENARIO, &Overrides::default())
-}
-
-fn plan_of(scenario: &str, overrides: &Overrides) -> Result<Plan> {
-    let scenario = Scenario::load(scenario, &arguments::workspace_root().join("scenarios"))?;
-    Plan::new(scenario, overrides)
+fn default_plan(place: &Place) -> Result<Plan> {
+    Plan::new(Scenario::load(DEFAULT_SCENARIO, &place.directory())?, &Overrides::default())
 }
 
 /// Gets what the checks and tests need.
 fn set_up(scope: &Scope, consent: Consent, cancel: &Cancel) -> Result<u8> {
+    setup::checkout()?;
     let progress = show::Progress::new();
     let directory = arguments::default_directory();
     let outcome = setup::prepare(scope, consent, &directory, cancel, &|event| progress.show(event));
@@ -172,6 +174,10 @@ fn results_file(given: Option<&PathBuf>, place: &Place) -> PathBuf {
 fn render_report(arguments: &Report) -> Result<u8> {
     let file = results_file(arguments.results.as_ref(), &arguments.place);
     let results = Results::load(&file).map_err(|error| Error::Input(error.to_string()))?;
+    if let Some(format) = arguments.format {
+        show::comparison(&results, format);
+        return Ok(exit::SUCCESS);
+    }
     for rendered in reports::render::files(&results) {
         let report = file.with_file_name(rendered.name);
         std::fs::write(&report, rendered.content)

@@ -2,12 +2,12 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
-use comfy_table::{ContentArrangement, Table, TableComponent, presets};
 use harness::event::{Event, Status};
+use harness::program;
 use harness::removal::Leftover;
 use harness::run::RESULTS;
 use harness::workspace::KEPT;
@@ -15,6 +15,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use reports::printable;
 use reports::record::{Kept, Results, Trial};
 use reports::render::REPORT;
+use reports::render::comparison::raw;
+use reports::render::{number, words};
+
+use crate::arguments::Output;
+use crate::format::Format;
 
 /// Shows what happens: one line that changes on a terminal, plain lines elsewhere.
 pub struct Progress {
@@ -33,9 +38,23 @@ struct State {
 /// Without a terminal, a long step says that it goes on this often.
 const SAY_EVERY: Duration = Duration::from_secs(30);
 
+/// What the user wants to see besides results; set once, when the command line is read.
+static OUTPUT: OnceLock<Output> = OnceLock::new();
+
+/// Sets what is shown besides results.
+pub fn set_output(output: Output) {
+    OUTPUT.get_or_init(|| output);
+}
+
+fn output() -> Output {
+    OUTPUT.get().copied().unwrap_or_default()
+}
+
 impl Progress {
     pub fn new() -> Progress {
-        let bar = std::io::stderr().is_terminal().then(|| {
+        let Output { quiet, verbose, no_progress } = output();
+        let is_changing = std::io::stderr().is_terminal() && !(quiet || verbose || no_progress);
+        let bar = is_changing.then(|| {
             let bar = ProgressBar::new_spinner();
             bar.set_style(
                 ProgressStyle::with_template("{spinner} {wide_msg}").expect("the template is valid"),
@@ -86,8 +105,9 @@ impl Progress {
         let text = printable(&text);
         match &self.bar {
             Some(bar) => bar.set_message(text),
+            None if output().no_progress => {}
             None if state.phase != phase || state.said.is_none_or(|said| said.elapsed() > SAY_EVERY) => {
-                eprintln!("{text}");
+                self.line(&text);
                 state.phase = phase;
                 state.said = Some(Instant::now());
             }
@@ -99,15 +119,16 @@ impl Progress {
         let text = printable(text);
         match &self.bar {
             Some(bar) => bar.println(text),
+            None if output().quiet => {}
             None => eprintln!("{text}"),
         }
     }
 }
 
 fn status_text(status: &Status) -> String {
-    let mut parts = vec![format!("{} {:.0} s", status.phase, status.seconds)];
+    let mut parts = vec![format!("{} {}", status.phase, number::duration(status.seconds.floor()))];
     if let Some(bytes) = status.artifact_bytes {
-        parts.push(ByteSize(bytes).to_string());
+        parts.push(number::bytes(bytes as f64));
     }
     if let Some(remaining) = status.backup_remaining {
         parts.push(format!("{:.0} % remain", remaining * 100.0));
@@ -120,12 +141,12 @@ fn status_text(status: &Status) -> String {
 
 /// About how long the rest takes.
 fn left(state: &State) -> String {
-    let seconds = state.ends.map_or(0, |ends| ends.saturating_duration_since(Instant::now()).as_secs());
-    if seconds < 90 { format!("about {seconds} s") } else { format!("about {} min", seconds.div_ceil(60)) }
+    let left = state.ends.map_or(Duration::ZERO, |ends| ends.saturating_duration_since(Instant::now()));
+    format!("about {}", number::duration(left.as_secs_f64()))
 }
 
 fn finished(trial: &Trial) -> String {
-    format!("  {:11} {}: {}", trial.verdict, trial.id, brief(&trial.reason))
+    format!("  {:12} {}: {}", words::verdict(trial.verdict), trial.id, brief(&trial.reason))
 }
 
 /// A reason on one line: it begins with what happened, and a tool's last line is its cause. The report has all of it.
@@ -135,30 +156,25 @@ fn brief(reason: &str) -> String {
     lines.next_back().map_or(first.to_owned(), |last| format!("{first} … {last}"))
 }
 
-/// The table of a run, a line a trial, then the seed and where the results are.
+/// The comparison of a run, then the seed and where the results are.
 pub fn results(results: &Results, directory: &Path) {
-    for block in reports::render::table::comparison(results) {
-        println!("{}{}{}", block.title, if block.title.is_empty() { "" } else { ": " }, block.shared);
-        self::table(&block.table);
-    }
+    comparison(results, Format::Table);
     println!("seed {}", results.run.seed);
     println!("{}", directory.join(REPORT).display());
     println!("{}", directory.join(RESULTS).display());
 }
 
-/// One table; nothing when it has no rows.
-pub fn table(of: &reports::render::table::Table) {
-    if of.rows.is_empty() {
+/// The comparison of a run: tables for people, one list of rows for programs.
+pub fn comparison(results: &Results, format: Format) {
+    if let Format::Json | Format::Csv = format {
+        println!("{}", format.of(&raw(results)));
         return;
     }
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table
-        .set_style(TableComponent::HeaderLines, '─')
-        .set_style(TableComponent::MiddleHeaderIntersections, '─');
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(&of.header).add_rows(&of.rows);
-    println!("{}", printable(&table.to_string()));
+    let texts = reports::render::comparison::comparison(results).into_iter().map(|block| {
+        let title = if block.title.is_empty() { String::new() } else { format!("{}: ", block.title) };
+        format!("{title}{}\n\n{}\n", block.shared, format.of(&block.table))
+    });
+    println!("{}", texts.collect::<Vec<_>>().join("\n"));
 }
 
 /// Where the evidence of a run is, and how to use it.
@@ -169,8 +185,9 @@ pub fn kept(results: &Results, directory: &Path) {
         let bytes = ByteSize(kept.iter().map(|kept| kept.bytes).sum());
         let place = directory.join(KEPT);
         eprintln!(
-            "evidence of {there} trial(s), {bytes}: {}; verify it again with: cargo xtask judge {}",
+            "evidence of {there} trial(s), {bytes}: {}; verify it again with: {} judge {}",
             place.display(),
+            program::name(),
             directory.display()
         );
     }
@@ -179,6 +196,6 @@ pub fn kept(results: &Results, directory: &Path) {
 /// What stays on this machine, why, and what to do about it.
 pub fn leftovers(leftovers: &[Leftover]) {
     for leftover in leftovers {
-        eprintln!("{}, then run 'cargo xtask clean'", printable(&leftover.to_string()));
+        eprintln!("{}, then run '{} clean'", printable(&leftover.to_string()), program::name());
     }
 }

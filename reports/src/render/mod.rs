@@ -1,9 +1,12 @@
 //! Records as people read them.
 
+pub mod comparison;
 pub(crate) mod conditions;
+pub(crate) mod family;
 pub mod markdown;
-pub(crate) mod number;
+pub mod number;
 pub mod table;
+pub mod words;
 
 pub use markdown::markdown;
 

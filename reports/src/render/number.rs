@@ -10,7 +10,7 @@ const SECONDS_PER_DAY: f64 = 24.0 * SECONDS_PER_HOUR;
 const SECONDS_PER_YEAR: f64 = 365.25 * SECONDS_PER_DAY;
 
 /// A size in bytes: `512 B`, `300 MiB`, `1.95 GiB`.
-pub(crate) fn bytes(bytes: f64) -> String {
+pub fn bytes(bytes: f64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes.abs() < 1000.0 {
         return format!("{} B", count(bytes));
@@ -25,8 +25,36 @@ pub(crate) fn bytes(bytes: f64) -> String {
     format!("{} {}", three_digits(value), units[unit])
 }
 
+/// A size that somebody chose: in powers of 1000 where those make it round, as `17.0 GB`, else as [`bytes`] shows it.
+pub fn chosen_bytes(bytes: f64) -> String {
+    let is_round = |unit: f64| bytes >= unit && bytes % unit == 0.0;
+    if !is_round(1e6) || is_round((1 << 20) as f64) {
+        return self::bytes(bytes);
+    }
+    if bytes < 1e9 { format!("{:.0} MB", bytes / 1e6) } else { format!("{} GB", three_digits(bytes / 1e9)) }
+}
+
+/// A span of time that is planned or estimated: `35 s`, `4 min 10 s`, `16 h 48 min`, `2 days 3 h`.
+pub fn duration(seconds: f64) -> String {
+    if !seconds.is_finite() || seconds > 100.0 * SECONDS_PER_YEAR {
+        return self::seconds(seconds);
+    }
+    // Above an hour nobody asks for seconds, nor above a day for minutes.
+    let whole = match seconds {
+        short if short < SECONDS_PER_HOUR => short.ceil(),
+        long if long < SECONDS_PER_DAY => (long / 60.0).ceil() * 60.0,
+        days => (days / SECONDS_PER_HOUR).ceil() * SECONDS_PER_HOUR,
+    } as u64;
+    let (days, hours, minutes) = (whole / 86_400, whole / 3600 % 24, whole / 60 % 60);
+    let parts =
+        [(days, if days == 1 { "day" } else { "days" }), (hours, "h"), (minutes, "min"), (whole % 60, "s")];
+    let parts: Vec<String> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count} {unit}")).collect();
+    if parts.is_empty() { "0 s".to_string() } else { parts.join(" ") }
+}
+
 /// A time in seconds: `0 s`, `0.4 ms`, `520 ms`, `1.33 s`, `2.05 min`, `16.0 h`, `> 100 years`.
-pub(crate) fn seconds(seconds: f64) -> String {
+pub fn seconds(seconds: f64) -> String {
     let size = seconds.abs();
     match size {
         0.0 => "0 s".to_string(),
@@ -43,12 +71,12 @@ pub(crate) fn seconds(seconds: f64) -> String {
 }
 
 /// A time in milliseconds, shown as [`seconds`] shows it.
-pub(crate) fn milliseconds(milliseconds: f64) -> String {
+pub fn milliseconds(milliseconds: f64) -> String {
     seconds(milliseconds / 1000.0)
 }
 
 /// A ratio: `0.93`, `12.4`, `0.0042`.
-pub(crate) fn ratio(ratio: f64) -> String {
+pub fn ratio(ratio: f64) -> String {
     match ratio.abs() {
         size if size >= 99.95 => count(ratio.round()),
         size if size >= 9.995 => format!("{ratio:.1}"),
@@ -59,12 +87,12 @@ pub(crate) fn ratio(ratio: f64) -> String {
 }
 
 /// A rate of writes or commits: `20 /s`, `0.25 /s`.
-pub(crate) fn rate(per_second: f64) -> String {
+pub fn rate(per_second: f64) -> String {
     format!("{} /s", plain(per_second))
 }
 
 /// A number of things, with thousands apart: `4,297,957`; the median of an even number of them may be a half.
-pub(crate) fn count(count: f64) -> String {
+pub fn count(count: f64) -> String {
     // Beyond 2^53 there are no tenths to round, and the product could overflow.
     let rounded = if count.abs() < 9e15 { (count * 10.0).round() / 10.0 } else { count };
     let text = if rounded.fract() == 0.0 {
@@ -86,7 +114,7 @@ pub(crate) fn count(count: f64) -> String {
 }
 
 /// A share of a whole: `10 %`, `99.2 %`. Only nothing is 0 %, and only the whole is 100 %.
-pub(crate) fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     let percent = (share * 1000.0).round() / 10.0;
     match percent {
         0.0 if share > 0.0 => "< 0.1 %".to_string(),
@@ -96,13 +124,13 @@ pub(crate) fn percent(share: f64) -> String {
 }
 
 /// A value that may be missing or no number, in its format.
-pub(crate) fn or_missing(value: Option<f64>, format: fn(f64) -> String) -> String {
+pub fn or_missing(value: Option<f64>, format: fn(f64) -> String) -> String {
     value.filter(|value| value.is_finite()).map_or(MISSING.to_string(), format)
 }
 
 /// A median with its range: `1.33 s (1.20 s to 1.50 s)`, with the share of `trials` that had the measurement
 /// where that is not all of them.
-pub(crate) fn spread(spread: Option<Spread>, trials: usize, format: fn(f64) -> String) -> String {
+pub fn spread(spread: Option<Spread>, trials: usize, format: fn(f64) -> String) -> String {
     let Some(spread) = spread else {
         return MISSING.to_string();
     };
@@ -145,7 +173,9 @@ fn plain(value: f64) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{bytes, count, milliseconds, or_missing, percent, rate, ratio, seconds, spread};
+    use super::{
+        bytes, chosen_bytes, count, duration, milliseconds, or_missing, percent, rate, ratio, seconds, spread,
+    };
     use crate::compare::Spread;
 
     #[test]
@@ -184,6 +214,22 @@ mod tests {
             ]
         );
         assert_eq!(milliseconds(2.5), "2.50 ms");
+    }
+
+    #[test]
+    fn planned_times_are_in_units_of_a_clock() {
+        let shown =
+            [0.0, 0.3, 35.0, 250.0, 3600.0, 60_477.0, 183_000.0, 86_400.0, f64::INFINITY].map(duration);
+        assert_eq!(
+            shown,
+            ["0 s", "1 s", "35 s", "4 min 10 s", "1 h", "16 h 48 min", "2 days 3 h", "1 day", "> 100 years"]
+        );
+    }
+
+    #[test]
+    fn a_chosen_size_keeps_its_unit() {
+        let shown = [17e9, 500e6, 1.5e9, 1_073_741_824.0, 262_144_000.0, 1234.0].map(chosen_bytes);
+        assert_eq!(shown, ["17.0 GB", "500 MB", "1.50 GB", "1.00 GiB", "250 MiB", "1.21 KiB"]);
     }
 
     #[test]

@@ -96,7 +96,7 @@ pub fn details(checked: &[Checked]) -> Table {
             format!("{} of {}", one.inside(), one.measured.len()),
         ]
     };
-    text::table(&header, checked.iter().map(row).collect())
+    Table::of_texts(header, checked.iter().map(row).collect())
 }
 
 /// For each figure and size: how far off the predictions were, and how many measurements their intervals held.
@@ -116,7 +116,7 @@ pub fn summary(checked: &[Checked]) -> Table {
     }
     let header =
         ["Figure", "Size", "Strategies", "Median error", "Largest error", "Inside the 90 % interval"];
-    text::table(&header, rows)
+    Table::of_texts(header, rows)
 }
 
 fn summary_row(figure: &str, size: String, checked: &[&Checked]) -> Vec<String> {

@@ -38,7 +38,7 @@ fn a_scenario_file_that_is_not_there() {
 
 #[test]
 fn a_reader_that_has_seen_enough_ends_a_plan_without_a_word() {
-    let mut plan = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut plan = Command::new(env!("CARGO_BIN_EXE_backup-drill"));
     let mut plan = plan.args(["plan", "full"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(plan.stdout.take());
     let ended = plan.wait_with_output().unwrap();
@@ -57,7 +57,7 @@ fn a_path_that_is_not_utf8() {
     let place = Place::new();
     let named = place.path().join(OsStr::from_bytes(b"caf\xe9"));
     for flag in ["--out", "--database", "--dir"] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_backup-drill"));
         let output = command.args(["run", "quick", flag]).arg(&named).output().unwrap();
         let said =
             String::from_utf8_lossy(&output.stderr).replace(&place.path().display().to_string(), "PLACE");
@@ -68,10 +68,10 @@ fn a_path_that_is_not_utf8() {
     // A name that is text may lead there all the same.
     std::fs::create_dir(&named).unwrap();
     std::os::unix::fs::symlink(&named, place.path().join("link")).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_backup-drill"));
     let output = command.args(["clean", "--dir", "link"]).current_dir(place.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_backup-drill"));
     let output = command.args(["clean", "--dir", "below"]).current_dir(&named).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
     assert_eq!(std::fs::read_dir(&named).unwrap().count(), 0, "a refused run has no effect");

@@ -104,7 +104,7 @@ fn a_disk_that_runs_no_programs_is_named_as_the_cause() {
         settings = { binary = "noexec/backup.sh" }
     "#;
     let scenario = place.scenario(SMALL, variants);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_backup-drill"));
     let output =
         command.args(["run".as_ref(), scenario.as_path(), "--dir".as_ref(), &disk.0]).output().unwrap();
     let results = Results::load(&disk.0.join("latest/results.json")).unwrap();

@@ -30,7 +30,7 @@ fn script(directory: &Path, name: &str, text: &str) {
 
 /// The program without `--dir`, and with no Docker.
 fn xtask(words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_backup-drill"));
     command.args(words).env(NO_DOCKER.0, NO_DOCKER.1).env_remove("CI").stdin(Stdio::null());
     command
 }
