@@ -5,7 +5,10 @@
 
 pub mod advise;
 pub mod compare;
+pub mod gate;
 pub mod load;
+pub mod machine;
+pub mod merge;
 mod printable;
 pub mod record;
 pub mod render;

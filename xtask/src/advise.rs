@@ -29,7 +29,7 @@ const CALIBRATION: &str = "calibration";
 #[derive(Args)]
 pub struct Advise {
     /// Size of the database (17GiB, 500MB)
-    #[arg(long, required_unless_present = "check", value_parser = quantity::size)]
+    #[arg(long, required_unless_present = "check", value_parser = size)]
     size: Option<ByteSize>,
     /// Writes a second
     #[arg(long, required_unless_present = "check", value_parser = rate)]
@@ -125,11 +125,13 @@ fn check_model(runs: &[&Results], arguments: &Advise) -> Result<u8> {
              --from, or another --fit-up-to"
         )));
     }
-    println!(
-        "{}\n\n{}",
-        text::markdown(&check::summary(&checked)),
-        text::markdown(&check::details(&checked))
-    );
+    let (summary, details) = (check::summary(&checked), check::details(&checked));
+    match arguments.format {
+        Format::Json | Format::Csv => println!("{}", arguments.format.of(&details)),
+        Format::Table | Format::Markdown => {
+            println!("{}\n\n{}", arguments.format.of(&summary), arguments.format.of(&details));
+        }
+    }
     Ok(exit::SUCCESS)
 }
 
@@ -161,6 +163,7 @@ fn calibrated(arguments: &Advise, load: &Load, cancel: &Cancel) -> Result<Result
         plan: Plan::new(scenario, &overrides)?,
         root,
         out: Some(out),
+        is_newest: false,
         resume: begun,
         keep: Keep::None,
         keep_bytes: 0,
@@ -175,6 +178,11 @@ fn calibrated(arguments: &Advise, load: &Load, cancel: &Cancel) -> Result<Result
         show::leftovers(&finished.leftovers);
         finished.results
     })
+}
+
+fn size(text: &str) -> Result<ByteSize, String> {
+    let size = quantity::size(text)?;
+    if size.0 > 0 { Ok(size) } else { Err("it has to be larger than 0".into()) }
 }
 
 /// A duration above 0, in seconds.
@@ -200,6 +208,7 @@ mod tests {
     #[test]
     fn objectives_are_longer_than_nothing_and_rates_are_above_it() {
         assert_eq!(duration("1h30m"), Ok(5400.0));
+        assert!(size("1GiB").is_ok() && size("0").is_err());
         assert_eq!(rate("0.5"), Ok(0.5));
         assert!(duration("0s").is_err() && duration("-5m").is_err() && duration("5 parsecs").is_err());
         assert!(rate("0").is_err() && rate("closed").is_err());

@@ -25,9 +25,12 @@ pub(super) struct Figure {
     /// What it is called.
     pub name: &'static str,
     /// Added before a logarithm is taken.
-    shift: f64,
+    pub shift: f64,
     /// How far a line may miss beyond what was measured: see [`Estimate::with_noise`].
     growth_sigma: f64,
+    /// Whether measurements at one place alone are taken to hold everywhere: a lag is mostly a matter of intervals that
+    /// are set. Everything else is taken to be proportional, which never predicts too little for more.
+    flat_from_one_place: bool,
     /// What it grows with.
     pub x: fn(&Trial) -> f64,
     /// The measurements of one trial.
@@ -41,6 +44,7 @@ pub(super) const FIGURES: [Figure; 7] = [
         name: "backup time",
         shift: 0.0,
         growth_sigma: TIMES,
+        flat_from_one_place: false,
         x: bytes,
         values: backup,
         line: |contender| &mut contender.backup,
@@ -49,6 +53,7 @@ pub(super) const FIGURES: [Figure; 7] = [
         name: "time of a pass",
         shift: 0.0,
         growth_sigma: TIMES,
+        flat_from_one_place: false,
         x: bytes,
         values: pass,
         line: |contender| &mut contender.pass,
@@ -57,6 +62,7 @@ pub(super) const FIGURES: [Figure; 7] = [
         name: "blocked time",
         shift: RESOLUTION_SECONDS,
         growth_sigma: TIMES,
+        flat_from_one_place: false,
         x: bytes,
         values: blocked,
         line: |contender| &mut contender.blocked,
@@ -65,6 +71,7 @@ pub(super) const FIGURES: [Figure; 7] = [
         name: "recovery time",
         shift: 0.0,
         growth_sigma: TIMES,
+        flat_from_one_place: false,
         x: bytes,
         values: recovery,
         line: |contender| &mut contender.recovery,
@@ -73,6 +80,7 @@ pub(super) const FIGURES: [Figure; 7] = [
         name: "artifact",
         shift: 0.0,
         growth_sigma: SIZES,
+        flat_from_one_place: false,
         x: bytes,
         values: artifact,
         line: |contender| &mut contender.artifact,
@@ -81,6 +89,7 @@ pub(super) const FIGURES: [Figure; 7] = [
         name: "loss at completion",
         shift: RESOLUTION_SECONDS,
         growth_sigma: TIMES,
+        flat_from_one_place: false,
         x: bytes,
         values: floor,
         line: |contender| &mut contender.floor,
@@ -89,6 +98,7 @@ pub(super) const FIGURES: [Figure; 7] = [
         name: "lag",
         shift: RESOLUTION_SECONDS,
         growth_sigma: TIMES,
+        flat_from_one_place: true,
         x: rate,
         values: lag,
         line: |contender| &mut contender.lag,
@@ -132,7 +142,11 @@ impl Figure {
             let x = (self.x)(trial);
             (self.values)(trial).into_iter().map(move |y| Point { x, y })
         };
-        Estimate::of(&trials.iter().flat_map(of_trial).collect::<Vec<_>>(), self.shift)
+        Estimate::of(
+            &trials.iter().flat_map(of_trial).collect::<Vec<_>>(),
+            self.shift,
+            self.flat_from_one_place,
+        )
     }
 }
 
