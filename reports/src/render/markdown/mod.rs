@@ -8,7 +8,7 @@ mod reading;
 mod remarks;
 mod shipping;
 mod summary;
-mod text;
+pub(crate) mod text;
 mod viability;
 
 use crate::record::Results;

@@ -4,7 +4,7 @@ use crate::printable;
 use crate::render::{number, table::Table};
 
 /// Free text on one line, shown as it is: nothing in it is markup.
-pub(super) fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     let mut characters = text.trim().chars().peekable();
     let mut inside_word = false;
@@ -50,7 +50,7 @@ fn is_break(character: char) -> bool {
 }
 
 /// One line of code inside a sentence.
-pub(super) fn code(text: &str) -> String {
+pub(crate) fn code(text: &str) -> String {
     let one_line = text.replace(char::is_control, " ");
     let fence = "`".repeat(longest_run_of_backticks(&one_line) + 1);
     let space = if one_line.starts_with('`') || one_line.ends_with('`') { " " } else { "" };
@@ -58,7 +58,7 @@ pub(super) fn code(text: &str) -> String {
 }
 
 /// Lines of code in a block of their own, indented to stand inside a list item where `indent` is not empty.
-pub(super) fn code_block(text: &str, language: &str, indent: &str) -> String {
+pub(crate) fn code_block(text: &str, language: &str, indent: &str) -> String {
     let text = printable(text);
     let fence = "`".repeat(longest_run_of_backticks(&text).max(2) + 1);
     let lines: Vec<String> = text.lines().map(|line| format!("{indent}{line}")).collect();
@@ -66,7 +66,7 @@ pub(super) fn code_block(text: &str, language: &str, indent: &str) -> String {
 }
 
 /// A table of free text.
-pub(super) fn table(table: &Table) -> String {
+pub(crate) fn table(table: &Table) -> String {
     let rule = vec!["---".to_string(); table.header.len()];
     let cells = |row: &[String]| row.iter().map(|cell| plain(cell)).collect::<Vec<_>>();
     let mut lines = vec![line(&cells(&table.header)), line(&rule)];

@@ -1,0 +1,316 @@
+//! Claims about SQLite backups that copy some pages a step, and about what does not begin again.
+
+use super::{Answer, Finding};
+use crate::advise::expected_seconds;
+use crate::compare::Spread;
+use crate::record::{Trial, Verdict};
+use crate::render::number;
+
+/// Up to so many commits may fall beside the steps of a backup and go unnoticed: one before its first step, one after
+/// its last.
+const UNNOTICED_COMMITS: f64 = 2.0;
+/// A backup that wrote this many times its database has begun again.
+const WRITTEN_AGAIN: f64 = 1.2;
+/// The rates of the published measurement at 300 MB, in writes per second.
+const RATES: [f64; 3] = [1.0, 4.0, 20.0];
+/// Fewer finished backups say nothing about an average.
+const FINISHED_MIN: usize = 8;
+/// The restart model holds where the mean time is right to this factor.
+const MODEL_FACTOR: f64 = 2.0;
+/// From this size on a trial speaks for the copy of a live 100 GB database.
+const HUGE_BYTES: u64 = 90_000_000_000;
+/// What was reported for it, in seconds, with room for another machine.
+const HUGE_SECONDS_MAX: f64 = 600.0;
+
+fn number_of(trial: &Trial, setting: &str) -> Option<i64> {
+    trial.settings.get(setting)?.as_i64()
+}
+
+fn in_mode(trial: &Trial, mode: &str) -> bool {
+    trial.workload.journal_mode.as_deref() == Some(mode)
+}
+
+/// True when somebody writes at all; a closed loop does.
+pub(super) fn has_writes(trial: &Trial) -> bool {
+    trial.workload.writes_per_second.is_none_or(|rate| rate > 0.0)
+}
+
+fn is_shell_backup(trial: &Trial) -> bool {
+    trial.strategy == "sqlite-cli-backup"
+}
+
+fn is_pinned(trial: &Trial) -> bool {
+    trial.settings.get("pinned").is_some_and(|pinned| pinned == true)
+}
+
+/// Copies some pages a step, each in a read transaction of its own.
+fn is_stepping(trial: &Trial) -> bool {
+    let steps = trial.strategy == "sqlite-online-backup"
+        && number_of(trial, "step_pages").is_some_and(|pages| pages > 0)
+        && !is_pinned(trial);
+    steps || is_shell_backup(trial)
+}
+
+pub(super) fn steps_in_wal(trial: &Trial) -> bool {
+    is_stepping(trial) && in_mode(trial, "wal") && has_writes(trial)
+}
+
+pub(super) fn has_one_step_in_wal(trial: &Trial) -> bool {
+    let one_step = number_of(trial, "step_pages") == Some(-1);
+    trial.strategy == "sqlite-online-backup" && one_step && in_mode(trial, "wal") && has_writes(trial)
+}
+
+pub(super) fn has_one_step_at_100_gb(trial: &Trial) -> bool {
+    has_one_step_in_wal(trial) && trial.dataset.target_bytes >= HUGE_BYTES
+}
+
+pub(super) fn is_pinned_in_steps_of_100(trial: &Trial) -> bool {
+    trial.strategy == "sqlite-online-backup"
+        && is_pinned(trial)
+        && number_of(trial, "step_pages") == Some(100)
+        && in_mode(trial, "wal")
+        && has_writes(trial)
+}
+
+pub(super) fn is_shell_backup_of_demo(trial: &Trial) -> bool {
+    is_shell_backup(trial) && has_writes(trial) && trial.dataset.target_bytes >= super::DEMO_BYTES
+}
+
+fn is_shell_backup_in_delete_mode(trial: &Trial) -> bool {
+    is_shell_backup(trial) && in_mode(trial, "delete") && has_writes(trial)
+}
+
+pub(super) fn has_no_timeout_in_delete_mode(trial: &Trial) -> bool {
+    is_shell_backup_in_delete_mode(trial) && number_of(trial, "timeout_ms") == Some(0)
+}
+
+pub(super) fn has_timeout_in_delete_mode(trial: &Trial) -> bool {
+    is_shell_backup_in_delete_mode(trial) && number_of(trial, "timeout_ms").is_some_and(|timeout| timeout > 0)
+}
+
+/// Steps, at one of the published rates and near the published size, under Poisson arrivals.
+pub(super) fn is_near_300_mb(trial: &Trial) -> bool {
+    let workload = &trial.workload;
+    steps_in_wal(trial)
+        && is_poisson(trial)
+        && workload.writes_per_second.is_some_and(|rate| RATES.contains(&rate))
+        && (250_000_000..=700_000_000).contains(&trial.dataset.target_bytes)
+}
+
+fn is_poisson(trial: &Trial) -> bool {
+    trial.workload.arrivals == "poisson" && trial.workload.pattern == "constant"
+}
+
+/// A pass that begins again with every commit, of known length, at a known rate.
+pub(super) fn is_of_the_restart_model(trial: &Trial) -> bool {
+    let pass = trial.backup.as_ref().and_then(|backup| backup.pass_seconds);
+    steps_in_wal(trial) && is_poisson(trial) && pass.is_some() && trial.workload.writes_per_second.is_some()
+}
+
+fn commits(trial: &Trial) -> f64 {
+    let commits =
+        trial.backup.as_ref().and_then(|backup| Some(backup.commits_per_second? * backup.elapsed_seconds));
+    commits.unwrap_or(0.0)
+}
+
+/// From the counter where the tool has one, else from how much it wrote.
+fn began_again(trial: &Trial) -> bool {
+    let Some(backup) = &trial.backup else { return false };
+    match (backup.restarts, backup.bytes_written) {
+        (Some(restarts), _) => restarts > 0,
+        (None, Some(written)) => written as f64 > WRITTEN_AGAIN * trial.dataset.bytes as f64,
+        (None, None) => false,
+    }
+}
+
+fn finished(trial: &Trial) -> bool {
+    trial.backup.as_ref().is_some_and(|backup| backup.seconds.is_some())
+}
+
+pub(super) fn median(values: impl IntoIterator<Item = f64>, format: fn(f64) -> String) -> String {
+    number::or_missing(Spread::of(values).map(|spread| spread.median), format)
+}
+
+/// Seconds of the backups that finished, or that the others were given.
+pub(super) fn elapsed<'a>(trials: &'a [&Trial]) -> impl Iterator<Item = f64> + 'a {
+    trials.iter().filter_map(|trial| Some(trial.backup.as_ref()?.elapsed_seconds))
+}
+
+/// Begins again with every commit of another connection.
+pub(super) fn judge_restarts(trials: &[&Trial]) -> Finding {
+    let disturbed: Vec<&&Trial> =
+        trials.iter().filter(|trial| began_again(trial) || commits(trial) > UNNOTICED_COMMITS).collect();
+    if disturbed.is_empty() {
+        return Finding::not_tested("No commit fell into any of these backups.");
+    }
+    let again = disturbed.iter().filter(|trial| began_again(trial)).count();
+    let counted =
+        disturbed.iter().filter_map(|trial| Some((trial.backup.as_ref()?.restarts?, trial.backup.as_ref()?)));
+    let most = counted.max_by_key(|(restarts, _)| *restarts).map_or(String::new(), |(restarts, backup)| {
+        let elapsed = number::seconds(backup.elapsed_seconds);
+        let commits = number::or_missing(backup.commits_per_second, number::rate);
+        format!(" The most: {} restarts in {elapsed} at {commits}.", number::count(restarts as f64))
+    });
+    let text =
+        format!("{again} of {} backups with commits during the copy began again.{most}", disturbed.len());
+    Finding::new(Answer::of(again, disturbed.len()), text)
+}
+
+/// At 1 write a second it finishes, at 4 it begins again, at 20 it never finishes.
+pub(super) fn judge_300_mb(trials: &[&Trial]) -> Finding {
+    let mut sizes: Vec<u64> = trials.iter().map(|trial| trial.dataset.target_bytes).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    let (mut holding, mut complete, mut texts) = (0, 0, Vec::new());
+    for size in sizes {
+        let at = |rate: f64| -> Vec<&Trial> {
+            let here = |trial: &&&Trial| {
+                trial.dataset.target_bytes == size && trial.workload.writes_per_second == Some(rate)
+            };
+            trials.iter().filter(here).copied().collect()
+        };
+        let [slow, medium, fast] = RATES.map(at);
+        if slow.is_empty() || medium.is_empty() || fast.is_empty() {
+            texts.push(format!(
+                "{}: not all of the rates 1, 4 and 20 /s were tried",
+                number::bytes(size as f64)
+            ));
+            continue;
+        }
+        complete += 1;
+        let holds = slow.iter().all(|trial| finished(trial))
+            && medium.iter().any(|trial| began_again(trial))
+            && !fast.iter().any(|trial| finished(trial));
+        holding += usize::from(holds);
+        let done = |trials: &[&Trial]| {
+            format!("{} of {}", trials.iter().filter(|trial| finished(trial)).count(), trials.len())
+        };
+        let all = [&slow[..], &medium, &fast].concat();
+        let pass = all.iter().filter_map(|trial| trial.backup.as_ref()?.pass_seconds);
+        let again = medium.iter().filter(|trial| began_again(trial)).count();
+        texts.push(format!(
+            "{}, a pass of {}: at 1 /s {} finished, median {}; at 4 /s {} finished and {again} began again; at 20 /s {} \
+             finished",
+            number::bytes(size as f64),
+            median(pass, number::seconds),
+            done(&slow),
+            median(elapsed(&slow), number::seconds),
+            done(&medium),
+            done(&fast),
+        ));
+    }
+    Finding::new(Answer::of(holding, complete), texts.join(". ") + ".")
+}
+
+/// The mean time is (e^(rT) - 1) / r.
+///
+/// Times of single backups scatter as an exponential distribution does, and some were ended early. So the time that was
+/// spent, in units of the predicted mean, is divided by the number of backups that finished.
+pub(super) fn judge_model(trials: &[&Trial]) -> Finding {
+    let spent = trials.iter().filter_map(|trial| {
+        let backup = trial.backup.as_ref()?;
+        let predicted = expected_seconds(backup.pass_seconds?, trial.workload.writes_per_second?);
+        Some(predicted.map_or(0.0, |predicted| backup.elapsed_seconds / predicted))
+    });
+    let spent: f64 = spent.sum();
+    let finished = trials.iter().filter(|trial| finished(trial)).count();
+    if finished < FINISHED_MIN {
+        return Finding::not_tested(format!(
+            "{finished} of {} backups finished: fewer than {FINISHED_MIN} say nothing about an average.",
+            trials.len()
+        ));
+    }
+    let ratio = spent / finished as f64;
+    let right = (1.0 / MODEL_FACTOR..=MODEL_FACTOR).contains(&ratio);
+    let answer = if right { Answer::Confirmed } else { Answer::Refuted };
+    let text = format!(
+        "{} backups, {finished} of which finished: the mean time was {} times the predicted one.",
+        trials.len(),
+        number::ratio(ratio)
+    );
+    Finding::new(answer, text)
+}
+
+/// Never begins again, however many commits fall into the copy.
+pub(super) fn judge_no_restart(trials: &[&Trial]) -> Finding {
+    let disturbed: Vec<&Trial> = trials.iter().filter(|trial| commits(trial) > 0.0).copied().collect();
+    if disturbed.is_empty() {
+        return Finding::not_tested("No commit fell into any of these backups.");
+    }
+    let steady = |trial: &&&Trial| {
+        let restarts = trial.backup.as_ref().and_then(|backup| backup.restarts);
+        trial.verdict == Verdict::Restorable && restarts == Some(0)
+    };
+    let good = disturbed.iter().filter(steady).count();
+    let most = disturbed.iter().map(|trial| commits(trial)).fold(0.0, f64::max);
+    let largest = disturbed.iter().map(|trial| trial.dataset.target_bytes).max().unwrap_or(0);
+    let speeds = disturbed.iter().filter_map(|trial| trial.backup.as_ref()?.vs_copy);
+    let text = format!(
+        "{good} of {} backups were restorable without a restart, up to {} and with up to {} commits during the copy; \
+         median copy speed {} (1 is a plain copy).",
+        disturbed.len(),
+        number::bytes(largest as f64),
+        number::count(most.round()),
+        median(speeds, number::ratio)
+    );
+    // One restart is enough to refute "never".
+    let answer = if good == disturbed.len() { Answer::Confirmed } else { Answer::Refuted };
+    Finding::new(answer, text)
+}
+
+/// A live database of 100 GB is copied in one step within minutes.
+pub(super) fn judge_100_gb(trials: &[&Trial]) -> Finding {
+    let quick = |trial: &&&Trial| {
+        let seconds = trial.backup.as_ref().and_then(|backup| backup.seconds);
+        trial.verdict == Verdict::Restorable && seconds.is_some_and(|seconds| seconds <= HUGE_SECONDS_MAX)
+    };
+    let good = trials.iter().filter(quick).count();
+    let text =
+        format!("{good} of {} copies, median {}.", trials.len(), median(elapsed(trials), number::seconds));
+    Finding::new(Answer::of(good, trials.len()), text)
+}
+
+/// The shell's `.backup` does not finish on the database of the demo.
+pub(super) fn judge_demo(trials: &[&Trial]) -> Finding {
+    let unfinished = trials.iter().filter(|trial| !finished(trial)).count();
+    let progress = trials.iter().filter_map(|trial| trial.backup.as_ref()?.progress);
+    let text = format!(
+        "{unfinished} of {} backups did not finish: at best {} of the way in {}.",
+        trials.len(),
+        number::or_missing(progress.reduce(f64::max), number::percent),
+        median(elapsed(trials), number::seconds)
+    );
+    Finding::new(Answer::of(unfinished, trials.len()), text)
+}
+
+fn found_lock(trial: &Trial) -> bool {
+    let output = trial.backup.as_ref().and_then(|backup| backup.output.as_deref());
+    trial.verdict == Verdict::Failed
+        && [output.unwrap_or_default(), &trial.reason].iter().any(|text| text.contains("locked"))
+}
+
+/// Without a timeout a single lock ends it.
+pub(super) fn judge_locked(trials: &[&Trial]) -> Finding {
+    let locked: Vec<&Trial> = trials.iter().filter(|trial| found_lock(trial)).copied().collect();
+    let text = format!(
+        "{} of {} backups failed with 'database is locked', after {} (median).",
+        locked.len(),
+        trials.len(),
+        median(elapsed(&locked), number::seconds)
+    );
+    Finding::new(Answer::of(locked.len(), trials.len()), text)
+}
+
+/// With a timeout no lock ends it, which does not mean that it finishes.
+pub(super) fn judge_timeout(trials: &[&Trial]) -> Finding {
+    let unlocked = trials.iter().filter(|trial| !found_lock(trial)).count();
+    let done = trials.iter().filter(|trial| finished(trial)).count();
+    let text = format!(
+        "{unlocked} of {} backups with a timeout met no 'database is locked'; {done} finished.",
+        trials.len()
+    );
+    Finding::new(Answer::of(unlocked, trials.len()), text)
+}
+
+#[cfg(test)]
+mod tests;
