@@ -17,6 +17,8 @@ const RATES: [f64; 3] = [1.0, 4.0, 20.0];
 const FINISHED_MIN: usize = 8;
 /// The restart model holds where the mean time is right to this factor.
 const MODEL_FACTOR: f64 = 2.0;
+/// A failure within this time is one at once.
+const AT_ONCE_SECONDS: f64 = 2.0;
 /// From this size on a trial speaks for the copy of a live 100 GB database.
 const HUGE_BYTES: u64 = 90_000_000_000;
 /// What was reported for it, in seconds, with room for another machine.
@@ -289,27 +291,41 @@ fn found_lock(trial: &Trial) -> bool {
         && [output.unwrap_or_default(), &trial.reason].iter().any(|text| text.contains("locked"))
 }
 
-/// Without a timeout a single lock ends it.
-pub(super) fn judge_locked(trials: &[&Trial]) -> Finding {
-    let locked: Vec<&Trial> = trials.iter().filter(|trial| found_lock(trial)).copied().collect();
-    let text = format!(
-        "{} of {} backups failed with 'database is locked', after {} (median).",
-        locked.len(),
-        trials.len(),
-        median(elapsed(&locked), number::seconds)
-    );
-    Finding::new(Answer::of(locked.len(), trials.len()), text)
+fn failed_at_once(trial: &Trial) -> bool {
+    let elapsed = trial.backup.as_ref().map(|backup| backup.elapsed_seconds);
+    found_lock(trial) && elapsed.is_some_and(|seconds| seconds <= AT_ONCE_SECONDS)
 }
 
-/// With a timeout no lock ends it, which does not mean that it finishes.
-pub(super) fn judge_timeout(trials: &[&Trial]) -> Finding {
-    let unlocked = trials.iter().filter(|trial| !found_lock(trial)).count();
-    let done = trials.iter().filter(|trial| finished(trial)).count();
+/// Without a timeout a single lock ends it at once.
+pub(super) fn judge_locked(trials: &[&Trial]) -> Finding {
+    let at_once: Vec<&Trial> = trials.iter().filter(|trial| failed_at_once(trial)).copied().collect();
     let text = format!(
-        "{unlocked} of {} backups with a timeout met no 'database is locked'; {done} finished.",
-        trials.len()
+        "{} of {} backups failed at once with 'database is locked', after {} (median).",
+        at_once.len(),
+        trials.len(),
+        median(elapsed(&at_once), number::seconds)
     );
-    Finding::new(Answer::of(unlocked, trials.len()), text)
+    Finding::new(Answer::of(at_once.len(), trials.len()), text)
+}
+
+/// With a timeout no lock ends it at once, which does not mean that it finishes.
+pub(super) fn judge_timeout(trials: &[&Trial]) -> Finding {
+    let late: Vec<&Trial> =
+        trials.iter().filter(|trial| found_lock(trial) && !failed_at_once(trial)).copied().collect();
+    let at_once = trials.iter().filter(|trial| failed_at_once(trial)).count();
+    let done = trials.iter().filter(|trial| finished(trial)).count();
+    let answer = match Answer::of(trials.len() - at_once, trials.len()) {
+        Answer::Confirmed if !late.is_empty() => Answer::ConfirmedUnderConditions,
+        answer => answer,
+    };
+    let text = format!(
+        "Of {} backups with a timeout {at_once} failed at once, {} failed with 'database is locked' after {} (median), and \
+         {done} finished.",
+        trials.len(),
+        late.len(),
+        median(elapsed(&late), number::seconds)
+    );
+    Finding::new(answer, text)
 }
 
 #[cfg(test)]

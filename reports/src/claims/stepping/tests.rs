@@ -137,5 +137,10 @@ fn delete_mode_fails_with_a_lock_unless_there_is_a_timeout() {
     let name = "Delete mode: a timeout helps";
     assert_eq!(answer(name, vec![in_delete(10_000, Stalled, "")]), Confirmed);
     assert_eq!(answer(name, vec![in_delete(10_000, Failed, locked)]), Refuted);
+    let mut late = in_delete(10_000, Failed, locked);
+    late.backup.as_mut().unwrap().elapsed_seconds = 10.4;
+    assert_eq!(answer(name, vec![late.clone()]), ConfirmedUnderConditions);
     assert_eq!(answer(name, vec![in_delete(0, Failed, locked)]), NotTested);
+    late.settings = [("timeout_ms".into(), 0.into())].into();
+    assert_eq!(answer("Delete mode: database is locked", vec![late]), Refuted);
 }
