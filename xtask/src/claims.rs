@@ -22,3 +22,27 @@ pub fn show(arguments: &Claims) -> Result<u8> {
     println!("{}", arguments.out.display());
     Ok(exit::SUCCESS)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims(results: Vec<PathBuf>, out: PathBuf) -> Result<String> {
+        show(&Claims { results, out: out.clone() })?;
+        Ok(std::fs::read_to_string(out).unwrap())
+    }
+
+    #[test]
+    fn a_page_is_made_of_published_runs_and_what_is_no_run_is_named() {
+        let published = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../reports/published"));
+        let directory = tempfile::tempdir().unwrap();
+        let out = directory.path().join("claims.md");
+        let run = published.join("sizes-1GiB");
+        let page = claims(vec![run.clone(), run.join("results.json")], out.clone()).unwrap();
+        assert!(page.contains("| One step for all pages | confirmed |"), "{page}");
+        let Err(Error::Input(message)) = claims(vec![run, published.join("none.json")], out) else {
+            panic!("there is no such run")
+        };
+        assert!(message.contains("none.json"), "{message}");
+    }
+}

@@ -4,6 +4,8 @@ mod arguments;
 mod check;
 mod claims;
 mod doctor;
+#[cfg(test)]
+mod documentation;
 mod exit;
 mod images;
 mod judge;
