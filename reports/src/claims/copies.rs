@@ -1,7 +1,7 @@
 //! Claims about copies of files, dumps, and what is left out.
 
 use super::stepping::{elapsed, has_writes, median};
-use super::{Answer, DEMO_BYTES, Finding};
+use super::{Answer, DEMO_BYTES, Finding, target_size};
 use crate::record::{Check, Trial, Verdict};
 use crate::render::number;
 
@@ -51,8 +51,7 @@ fn by_size(trials: &[&Trial], text: impl Fn(&[&Trial]) -> String) -> String {
     let mut sorted = trials.to_vec();
     sorted.sort_by_key(|trial| trial.dataset.target_bytes);
     let sizes = sorted.chunk_by(|a, b| a.dataset.target_bytes == b.dataset.target_bytes);
-    let texts =
-        sizes.map(|here| format!("{}: {}", number::bytes(here[0].dataset.target_bytes as f64), text(here)));
+    let texts = sizes.map(|here| format!("{}: {}", target_size(here[0]), text(here)));
     texts.collect::<Vec<_>>().join("; ") + "."
 }
 

@@ -12,6 +12,7 @@ pub use field::CLAIMS;
 pub use page::markdown;
 
 use crate::record::{Results, Run, Trial, Verdict};
+use crate::render::number;
 
 /// From this size on, in bytes, a trial speaks for the 17 GB database that the field reports about.
 const DEMO_BYTES: u64 = 16_000_000_000;
@@ -116,6 +117,15 @@ fn assess_one<'a>(claim: &'static Claim, runs: &'a [Results]) -> Assessed<'a> {
         (claim.judge)(&judged)
     };
     Assessed { claim, finding, trials }
+}
+
+/// The size that was asked for, in the units in which it was.
+fn target_size(trial: &Trial) -> String {
+    let bytes = trial.dataset.target_bytes;
+    match bytes % 1_000_000 {
+        0 if bytes > 0 => format!("{} MB", number::count((bytes / 1_000_000) as f64)),
+        _ => number::bytes(bytes as f64),
+    }
 }
 
 /// False for trials that proved nothing or could not run.

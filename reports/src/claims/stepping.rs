@@ -1,6 +1,6 @@
 //! Claims about SQLite backups that copy some pages a step, and about what does not begin again.
 
-use super::{Answer, Finding};
+use super::{Answer, Finding, target_size};
 use crate::advise::expected_seconds;
 use crate::compare::Spread;
 use crate::record::{Trial, Verdict};
@@ -11,8 +11,10 @@ use crate::render::number;
 const UNNOTICED_COMMITS: f64 = 2.0;
 /// A backup that wrote this many times its database has begun again.
 const WRITTEN_AGAIN: f64 = 1.2;
-/// The rates of the published measurement at 300 MB, in writes per second.
+/// The rates of the measurement at 300 MB, in writes per second.
 const RATES: [f64; 3] = [1.0, 4.0, 20.0];
+/// A pass took half a second there, in seconds: other passes say nothing about it.
+const PASS_SECONDS: std::ops::RangeInclusive<f64> = 0.3..=0.7;
 /// Fewer finished backups say nothing about an average.
 const FINISHED_MIN: usize = 8;
 /// The restart model holds where the mean time is right to this factor.
@@ -90,13 +92,10 @@ pub(super) fn has_timeout_in_delete_mode(trial: &Trial) -> bool {
     is_shell_backup_in_delete_mode(trial) && number_of(trial, "timeout_ms").is_some_and(|timeout| timeout > 0)
 }
 
-/// Steps, at one of the published rates and near the published size, under Poisson arrivals.
-pub(super) fn is_near_300_mb(trial: &Trial) -> bool {
-    let workload = &trial.workload;
-    steps_in_wal(trial)
-        && is_poisson(trial)
-        && workload.writes_per_second.is_some_and(|rate| RATES.contains(&rate))
-        && (250_000_000..=700_000_000).contains(&trial.dataset.target_bytes)
+/// Steps, at one of the rates of the measurement at 300 MB, under Poisson arrivals.
+pub(super) fn is_at_a_rate_of_300_mb(trial: &Trial) -> bool {
+    is_of_the_restart_model(trial)
+        && trial.workload.writes_per_second.is_some_and(|rate| RATES.contains(&rate))
 }
 
 fn is_poisson(trial: &Trial) -> bool {
@@ -158,50 +157,51 @@ pub(super) fn judge_restarts(trials: &[&Trial]) -> Finding {
     Finding::new(Answer::of(again, disturbed.len()), text)
 }
 
-/// At 1 write a second it finishes, at 4 it begins again, at 20 it never finishes.
+/// At 1 write a second it finishes, at 4 it begins again and finishes, at 20 it never finishes.
 pub(super) fn judge_300_mb(trials: &[&Trial]) -> Finding {
-    let mut sizes: Vec<u64> = trials.iter().map(|trial| trial.dataset.target_bytes).collect();
-    sizes.sort_unstable();
-    sizes.dedup();
-    let (mut holding, mut complete, mut texts) = (0, 0, Vec::new());
-    for size in sizes {
-        let at = |rate: f64| -> Vec<&Trial> {
-            let here = |trial: &&&Trial| {
-                trial.dataset.target_bytes == size && trial.workload.writes_per_second == Some(rate)
-            };
-            trials.iter().filter(here).copied().collect()
-        };
-        let [slow, medium, fast] = RATES.map(at);
-        if slow.is_empty() || medium.is_empty() || fast.is_empty() {
-            texts.push(format!(
-                "{}: not all of the rates 1, 4 and 20 /s were tried",
-                number::bytes(size as f64)
-            ));
+    let mut sorted = trials.to_vec();
+    sorted.sort_by_key(|trial| trial.dataset.target_bytes);
+    let sizes = sorted.chunk_by(|a, b| a.dataset.target_bytes == b.dataset.target_bytes);
+    let (mut holding, mut comparable, mut texts) = (0, 0, Vec::new());
+    for here in sizes {
+        let size = target_size(here[0]);
+        let passes = here.iter().filter_map(|trial| trial.backup.as_ref()?.pass_seconds);
+        let Some(pass) = Spread::of(passes).map(|spread| spread.median) else { continue };
+        if !PASS_SECONDS.contains(&pass) {
+            texts.push(format!("{size}: not comparable, a pass took {}", number::seconds(pass)));
             continue;
         }
-        complete += 1;
+        let [slow, medium, fast] = RATES.map(|rate| -> Vec<&Trial> {
+            here.iter().filter(|trial| trial.workload.writes_per_second == Some(rate)).copied().collect()
+        });
+        if slow.is_empty() || medium.is_empty() || fast.is_empty() {
+            texts.push(format!("{size}: not all of the rates 1, 4 and 20 /s were tried"));
+            continue;
+        }
+        comparable += 1;
         let holds = slow.iter().all(|trial| finished(trial))
-            && medium.iter().any(|trial| began_again(trial))
+            && medium.iter().any(|trial| began_again(trial) && finished(trial))
             && !fast.iter().any(|trial| finished(trial));
         holding += usize::from(holds);
-        let done = |trials: &[&Trial]| {
-            format!("{} of {}", trials.iter().filter(|trial| finished(trial)).count(), trials.len())
-        };
-        let all = [&slow[..], &medium, &fast].concat();
-        let pass = all.iter().filter_map(|trial| trial.backup.as_ref()?.pass_seconds);
         let again = medium.iter().filter(|trial| began_again(trial)).count();
         texts.push(format!(
-            "{}, a pass of {}: at 1 /s {} finished, median {}; at 4 /s {} finished and {again} began again; at 20 /s {} \
-             finished",
-            number::bytes(size as f64),
-            median(pass, number::seconds),
-            done(&slow),
-            median(elapsed(&slow), number::seconds),
-            done(&medium),
-            done(&fast),
+            "{size}, a pass of {}: at 1 /s {}; at 4 /s {}, and {again} began again; at 20 /s {}",
+            number::seconds(pass),
+            how_many_finished(&slow),
+            how_many_finished(&medium),
+            how_many_finished(&fast),
         ));
     }
-    Finding::new(Answer::of(holding, complete), texts.join(". ") + ".")
+    Finding::new(Answer::of(holding, comparable), texts.join(". ") + ".")
+}
+
+fn how_many_finished(trials: &[&Trial]) -> String {
+    let finished: Vec<&Trial> = trials.iter().filter(|trial| finished(trial)).copied().collect();
+    let median = match finished.as_slice() {
+        [] => String::new(),
+        some => format!(" (median {})", median(elapsed(some), number::seconds)),
+    };
+    format!("{} of {} finished{median}", finished.len(), trials.len())
 }
 
 /// The mean time is (e^(rT) - 1) / r.
@@ -245,13 +245,13 @@ pub(super) fn judge_no_restart(trials: &[&Trial]) -> Finding {
     };
     let good = disturbed.iter().filter(steady).count();
     let most = disturbed.iter().map(|trial| commits(trial)).fold(0.0, f64::max);
-    let largest = disturbed.iter().map(|trial| trial.dataset.target_bytes).max().unwrap_or(0);
+    let largest = disturbed.iter().max_by_key(|trial| trial.dataset.target_bytes);
     let speeds = disturbed.iter().filter_map(|trial| trial.backup.as_ref()?.vs_copy);
     let text = format!(
         "{good} of {} backups were restorable without a restart, up to {} and with up to {} commits during the copy; \
          median copy speed {} (1 is a plain copy).",
         disturbed.len(),
-        number::bytes(largest as f64),
+        largest.map_or(String::new(), |trial| target_size(trial)),
         number::count(most.round()),
         median(speeds, number::ratio)
     );
