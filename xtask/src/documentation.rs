@@ -7,13 +7,12 @@ use clap::{CommandFactory, Parser};
 use harness::plan::Plan;
 use harness::scenario::{Overrides, Scenario};
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, Command};
 
 /// Linked, and made by another part of the project: a line goes when its file comes.
 const NOT_THERE_YET: &[&str] = &[
     "docs/gate.md",
     "docs/sizing.md",
-    "reports/published/claims.md",
     "reports/published/rates/scaling-rate.svg",
 ];
 
@@ -122,6 +121,19 @@ fn every_whole_scenario_can_be_planned() {
     }
     complain("scenarios that cannot be planned", &places);
     assert!(seen > 0);
+}
+
+#[test]
+fn the_command_of_every_claim_selects_trials() {
+    for claim in reports::claims::CLAIMS {
+        let line = words(claim.command.strip_prefix("cargo xtask").unwrap());
+        let Command::Run(run) = Arguments::parse_from(["xtask".to_owned()].iter().chain(&line)).command
+        else {
+            panic!("{} runs no scenario", claim.command)
+        };
+        let planned = crate::plan(&run.select).map(|plan| plan.trials.len());
+        assert!(planned.is_ok_and(|trials| trials > 0), "{}", claim.command);
+    }
 }
 
 /// The anchor of a heading, as GitHub makes it.
