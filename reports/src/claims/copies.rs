@@ -13,6 +13,8 @@ const STOP_AND_START_SECONDS_MAX: f64 = 30.0;
 const BLOCKED_SHARE_MAX: f64 = 0.1;
 /// The recovery time that is reported for a small MySQL database, in seconds.
 const SMALL_RECOVERY_SECONDS: f64 = 15.0;
+/// A database of up to so many bytes is a small one.
+const SMALL_BYTES_MAX: u64 = 100_000_000;
 /// What is left of the database without the torrents that were never completed: 247 MB of 17.6 GB.
 const SELECTIVE_SHARE: f64 = 247e6 / 17_604_431_872.0;
 /// Another compression, or other text, may double that.
@@ -26,8 +28,10 @@ pub(super) fn is_mysqldump(trial: &Trial) -> bool {
     trial.strategy == "mysql-dump" && has_writes(trial)
 }
 
-pub(super) fn is_restored_mysqldump(trial: &Trial) -> bool {
-    is_mysqldump(trial) && trial.verdict == Verdict::Restorable
+pub(super) fn is_restored_mysqldump_of_a_small_database(trial: &Trial) -> bool {
+    is_mysqldump(trial)
+        && trial.verdict == Verdict::Restorable
+        && trial.dataset.target_bytes <= SMALL_BYTES_MAX
 }
 
 pub(super) fn is_live_copy(trial: &Trial) -> bool {
