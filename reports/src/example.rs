@@ -37,6 +37,8 @@ pub fn results(trials: Vec<Trial>) -> Results {
                 hash_bytes_per_second: 12e9,
             }],
             conditions: BTreeMap::new(),
+            shard: None,
+            machines: Vec::new(),
         },
         trials,
     }
@@ -110,12 +112,16 @@ pub fn all_verdicts() -> Results {
     let mut failed = trial("shell-locked", Verdict::Failed);
     failed.reason = "exit status 1".into();
     failed.backup.as_mut().unwrap().output = Some("Error: database is locked".into());
+    let mut cold = trial("cold-copy", Verdict::Restorable);
+    cold.kind = Some("cold".into());
+    let impact = cold.impact.as_mut().unwrap();
+    (impact.blocked_seconds, impact.downtime_seconds) = (Some(1.5), Some(1.5));
     let mut control = trial("hot-copy", Verdict::Corrupt);
     control.control = true;
     control.promise = "nothing".into();
     let mut trials = vec![
         trial("one-step", Verdict::Restorable),
-        trial("cold-copy", Verdict::Restorable),
+        cold,
         expected,
         lucky,
         trial("slow", Verdict::TimedOut),
@@ -142,6 +148,7 @@ fn restorable(strategy: &str) -> Trial {
         engine: "sqlite".into(),
         app: "embedded".into(),
         strategy: strategy.into(),
+        kind: Some("online".into()),
         control: false,
         promise: "the state at some moment of the backup; later writes are lost".into(),
         survives_disk_loss: Some(true),
@@ -162,6 +169,7 @@ fn restorable(strategy: &str) -> Trial {
         verdict: Verdict::Restorable,
         reason: "all checks passed".into(),
         expected: Vec::new(),
+        thresholds: BTreeMap::new(),
         versions: BTreeMap::from([("sqlite".into(), "3.53.0".into())]),
         phases: vec![PhaseStart { phase: "provision".into(), at_seconds: 0.0 }],
         backup: Some(Backup {

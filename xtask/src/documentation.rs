@@ -90,11 +90,11 @@ fn every_command_line_parses() {
 #[test]
 fn every_scenario_that_a_command_line_names_is_there() {
     let mut places = Vec::new();
-    let shipped = root().join("scenarios");
+    let directory = crate::arguments::default_directory();
     for (path, text) in pages() {
         for words in commands(&text).iter().filter(|words| words.len() > 1) {
             let is_selected = matches!(words[0].as_str(), "run" | "plan") && !words[1].starts_with('-');
-            if is_selected && Scenario::load(&words[1], &shipped).is_err() {
+            if is_selected && Scenario::load(&words[1], &directory).is_err() {
                 places.push(format!("{}: {}", path.display(), words.join(" ")));
             }
         }
@@ -167,27 +167,29 @@ fn every_link_leads_to_a_file_and_a_heading() {
     complain("links that lead nowhere, or whose file has come and is listed as missing", &places);
 }
 
+/// The flags of a command and of the commands below it, each with the name of its command.
+fn flags(command: &clap::Command) -> Vec<String> {
+    let own = command.get_arguments().filter_map(|argument| argument.get_long());
+    let own = own.map(|flag| format!("{} --{flag}", command.get_name()));
+    own.chain(command.get_subcommands().flat_map(flags)).collect()
+}
+
 #[test]
 fn every_command_and_flag_is_documented() {
     let page = std::fs::read_to_string(root().join("docs/commands.md")).unwrap();
-    let mut places = Vec::new();
-    for command in Arguments::command().get_subcommands() {
-        let name = command.get_name();
-        if !page.contains(&format!("`{name}`")) {
-            places.push(name.to_owned());
-        }
-        let flags = command.get_arguments().filter_map(|argument| argument.get_long());
-        let missing = flags.filter(|flag| !page.contains(&format!("--{flag}")));
-        places.extend(missing.map(|flag| format!("{name} --{flag}")));
-    }
+    let grammar = Arguments::command();
+    let names = grammar.get_subcommands().map(clap::Command::get_name);
+    let mut places: Vec<String> =
+        names.filter(|name| !page.contains(&format!("`{name}`"))).map(str::to_owned).collect();
+    let is_named = |flag: &String| flag.split_once(' ').is_some_and(|(_, flag)| page.contains(flag));
+    places.extend(flags(&grammar).into_iter().filter(|flag| !is_named(flag)));
     complain("docs/commands.md does not name", &places);
 }
 
 #[test]
 fn every_shipped_scenario_is_documented() {
     let page = std::fs::read_to_string(root().join("docs/scenarios.md")).unwrap();
-    let files = Scenario::files(&root().join("scenarios"));
-    let names = files.iter().map(|file| file.file_stem().unwrap().to_string_lossy().into_owned());
+    let names = Scenario::shipped().unwrap().into_iter().map(|scenario| scenario.name);
     let missing: Vec<String> = names.filter(|name| !page.contains(&format!("`{name}`"))).collect();
     complain("docs/scenarios.md does not name", &missing);
 }

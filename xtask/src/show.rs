@@ -2,12 +2,12 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
-use comfy_table::{ContentArrangement, Table, TableComponent, presets};
 use harness::event::{Event, Status};
+use harness::program;
 use harness::removal::Leftover;
 use harness::run::RESULTS;
 use harness::workspace::KEPT;
@@ -15,6 +15,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use reports::printable;
 use reports::record::{Kept, Results, Trial};
 use reports::render::REPORT;
+use reports::render::comparison::comparison;
+
+use crate::format;
+
+use crate::arguments::Output;
 
 /// Shows what happens: one line that changes on a terminal, plain lines elsewhere.
 pub struct Progress {
@@ -33,9 +38,23 @@ struct State {
 /// Without a terminal, a long step says that it goes on this often.
 const SAY_EVERY: Duration = Duration::from_secs(30);
 
+/// What the user wants to see besides results; set once, when the command line is read.
+static OUTPUT: OnceLock<Output> = OnceLock::new();
+
+/// Sets what is shown besides results.
+pub fn set_output(output: Output) {
+    OUTPUT.get_or_init(|| output);
+}
+
+fn output() -> Output {
+    OUTPUT.get().copied().unwrap_or_default()
+}
+
 impl Progress {
     pub fn new() -> Progress {
-        let bar = std::io::stderr().is_terminal().then(|| {
+        let Output { quiet, verbose, no_progress } = output();
+        let is_changing = std::io::stderr().is_terminal() && !(quiet || verbose || no_progress);
+        let bar = is_changing.then(|| {
             let bar = ProgressBar::new_spinner();
             bar.set_style(
                 ProgressStyle::with_template("{spinner} {wide_msg}").expect("the template is valid"),
@@ -86,8 +105,9 @@ impl Progress {
         let text = printable(&text);
         match &self.bar {
             Some(bar) => bar.set_message(text),
+            None if output().no_progress => {}
             None if state.phase != phase || state.said.is_none_or(|said| said.elapsed() > SAY_EVERY) => {
-                eprintln!("{text}");
+                self.line(&text);
                 state.phase = phase;
                 state.said = Some(Instant::now());
             }
@@ -99,6 +119,7 @@ impl Progress {
         let text = printable(text);
         match &self.bar {
             Some(bar) => bar.println(text),
+            None if output().quiet => {}
             None => eprintln!("{text}"),
         }
     }
@@ -137,20 +158,21 @@ fn brief(reason: &str) -> String {
 
 /// The table of a run, a line a trial, then the seed and where the results are.
 pub fn results(results: &Results, directory: &Path) {
-    for block in reports::render::table::comparison(results) {
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING);
-        table
-            .set_style(TableComponent::HeaderLines, '─')
-            .set_style(TableComponent::MiddleHeaderIntersections, '─');
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_header(&block.table.header).add_rows(&block.table.rows);
+    let width = format::terminal_width();
+    for block in comparison(results) {
         println!("{}{}{}", block.title, if block.title.is_empty() { "" } else { ": " }, block.shared);
-        println!("{}", printable(&table.to_string()));
+        println!("{}", format::fitted(&block.table, width));
     }
     println!("seed {}", results.run.seed);
     println!("{}", directory.join(REPORT).display());
     println!("{}", directory.join(RESULTS).display());
+}
+
+/// One table; nothing when it has no rows.
+pub fn table(of: &reports::render::table::Table) {
+    if of.sections.iter().any(|section| !section.rows.is_empty()) {
+        println!("{}", format::fitted(of, format::terminal_width()));
+    }
 }
 
 /// Where the evidence of a run is, and how to use it.
@@ -161,8 +183,9 @@ pub fn kept(results: &Results, directory: &Path) {
         let bytes = ByteSize(kept.iter().map(|kept| kept.bytes).sum());
         let place = directory.join(KEPT);
         eprintln!(
-            "evidence of {there} trial(s), {bytes}: {}; verify it again with: cargo xtask judge {}",
+            "evidence of {there} trial(s), {bytes}: {}; verify it again with: {} judge {}",
             place.display(),
+            program::name(),
             directory.display()
         );
     }
@@ -171,6 +194,6 @@ pub fn kept(results: &Results, directory: &Path) {
 /// What stays on this machine, why, and what to do about it.
 pub fn leftovers(leftovers: &[Leftover]) {
     for leftover in leftovers {
-        eprintln!("{}, then run 'cargo xtask clean'", printable(&leftover.to_string()));
+        eprintln!("{}, then run '{} clean'", printable(&leftover.to_string()), program::name());
     }
 }

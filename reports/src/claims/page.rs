@@ -31,10 +31,7 @@ fn overview(assessed: &[Assessed<'_>]) -> String {
         let finding = &one.finding;
         [one.claim.name, finding.answer.text(), &finding.measured].map(str::to_string).to_vec()
     });
-    table(&Table {
-        header: ["Claim", "Finding", "Measured"].map(str::to_string).to_vec(),
-        rows: rows.collect(),
-    })
+    table(&Table::of_texts(["Claim", "Finding", "Measured"], rows.collect()))
 }
 
 fn runs_table(runs: &[Results]) -> String {
@@ -46,11 +43,8 @@ fn runs_table(runs: &[Results]) -> String {
         let machine = format!("{}, {} processors, {}", run.host.cpu, run.host.cpus, run.host.filesystem);
         vec![run.id.clone(), started, number::count(trials as f64), machine, run.command.clone()]
     };
-    let header = ["Run", "Date", "Trials", "Machine", "Command"].map(str::to_string).to_vec();
-    table(&Table {
-        header,
-        rows: runs.iter().map(|results| row(&results.run, results.trials.len())).collect(),
-    })
+    let rows = runs.iter().map(|results| row(&results.run, results.trials.len())).collect();
+    table(&Table::of_texts(["Run", "Date", "Trials", "Machine", "Command"], rows))
 }
 
 fn section(one: &Assessed<'_>) -> Vec<String> {
