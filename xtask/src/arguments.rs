@@ -84,6 +84,8 @@ pub enum Command {
     Generate(Generate),
     /// Render the report again from a results.json, or print its comparison
     Report(Report),
+    /// Hold what is claimed about backups against recorded runs, and write claims.md
+    Claims(Claims),
     /// Verify kept evidence again with this version's verifier, on a copy
     Judge(Judge),
     /// Get what the checks and tests of this repository need: packages and images
@@ -362,6 +364,16 @@ pub struct Report {
     pub format: Option<Format>,
     #[command(flatten)]
     pub place: Place,
+}
+
+#[derive(Args)]
+pub struct Claims {
+    /// Runs to hold them against: a results.json or its directory each
+    #[arg(required = true)]
+    pub results: Vec<PathBuf>,
+    /// Write the page to this file
+    #[arg(long, value_name = "FILE", default_value = "claims.md")]
+    pub out: PathBuf,
 }
 
 #[derive(Args)]

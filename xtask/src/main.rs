@@ -2,7 +2,10 @@
 
 mod advise;
 mod arguments;
+mod claims;
 mod doctor;
+#[cfg(test)]
+mod documentation;
 mod exit;
 mod format;
 mod images;
@@ -14,7 +17,7 @@ mod setup;
 mod show;
 mod test;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use harness::dataset::{self, DatasetSpec};
@@ -71,6 +74,7 @@ fn dispatch(command: &Command) -> Result<u8> {
         Command::Images(images) => obtain_images(images),
         Command::Generate(generate) => generate_dataset(generate),
         Command::Report(report) => render_report(report),
+        Command::Claims(claims) => claims::show(claims),
         Command::Judge(judge) => judge::judge(judge, &cancel_on_signal()?),
         Command::Setup(scope) => set_up(scope, Consent::Asked, &cancel_on_signal()?),
         Command::Test(test) => {
@@ -169,7 +173,12 @@ fn obtain_images(arguments: &Images) -> Result<u8> {
 /// The results file that was given by its name or its directory, or that of the newest run.
 fn results_file(given: Option<&PathBuf>, place: &Place) -> PathBuf {
     let given = given.cloned().unwrap_or_else(|| place.directory().join(LATEST));
-    if given.is_dir() { given.join(RESULTS) } else { given }
+    results_in(&given)
+}
+
+/// The results file itself, or the one in this directory.
+fn results_in(given: &Path) -> PathBuf {
+    if given.is_dir() { given.join(RESULTS) } else { given.to_owned() }
 }
 
 fn render_report(arguments: &Report) -> Result<u8> {
