@@ -4,11 +4,15 @@ mod arguments;
 mod doctor;
 mod exit;
 mod format;
+mod generated;
 mod images;
+mod init;
 mod judge;
 mod list;
 mod needs;
 mod planned;
+mod publish;
+mod script_check;
 mod setup;
 mod show;
 mod test;
@@ -58,6 +62,8 @@ fn dispatch(command: &Command) -> Result<u8> {
     }
     match command {
         Command::Run(run) => run_scenario(run),
+        Command::Check(check) => script_check::check(check, &cancel_on_signal()?),
+        Command::Init(arguments) => init::init(arguments),
         Command::Plan(select) => planned::show(&plan(select)?, &select.directory(), &cancel_on_signal()?),
         Command::List => list::show(),
         Command::Doctor(place) => {
@@ -66,6 +72,7 @@ fn dispatch(command: &Command) -> Result<u8> {
         Command::Images(images) => obtain_images(images),
         Command::Generate(generate) => generate_dataset(generate),
         Command::Report(report) => render_report(report),
+        Command::Publish(arguments) => publish::publish(arguments),
         Command::Judge(judge) => judge::judge(judge, &cancel_on_signal()?),
         Command::Setup(scope) => set_up(scope, Consent::Asked, &cancel_on_signal()?),
         Command::Test(test) => {
@@ -74,6 +81,8 @@ fn dispatch(command: &Command) -> Result<u8> {
             test::test(test, &cancel)
         }
         Command::Clean(clean) => clean_up(clean),
+        Command::Completions { shell } => generated::completions(*shell),
+        Command::Man { command } => generated::man(command.as_deref()),
     }
 }
 

@@ -1,10 +1,12 @@
 //! Records as people read them.
 
+pub mod answer;
 pub mod comparison;
 pub(crate) mod conditions;
 pub(crate) mod family;
 pub mod markdown;
 pub mod number;
+pub mod published;
 pub mod table;
 pub mod words;
 
