@@ -32,7 +32,7 @@ pub fn answer(results: &Results) -> Answer {
         }
         Some(Verdict::Restorable) if is_proven => {
             let disturbed = if could_be {
-                format!("; {challenged} of {} backups were disturbed while they were made", trials.len())
+                format!("; writes disturbed {challenged} of {} backups while they were made", trials.len())
             } else {
                 String::new()
             };
@@ -154,12 +154,30 @@ mod tests {
         let mut cut_short = trials(cases[2]);
         cut_short.run.planned_trials = 5;
         shown.push(answer(&cut_short).sentence);
-        insta::assert_snapshot!(shown.join("\n"), @"");
+        insta::assert_snapshot!(shown.join("\n"), @r"
+        Inconclusive: no trial was made.
+        This backup can be restored: all 2 restores were right and kept every write that it promises to keep; writes disturbed 1 of 2 backups while they were made.
+        This backup can be restored: the only restore was right and kept every write that it promises to keep.
+        (not proven) Not challenged: all 2 restores were right, but nothing disturbed any backup while it was made, which proves little; try a larger --size, a higher --rate or more --repetitions.
+        Do not rely on this backup: the restored database was damaged in 2 of 3 trials: the restored database is wrong: 2 of 6 checks failed
+        Do not rely on this backup: it lost writes that it has to keep in 1 of 2 trials: 3 writes are missing that the strategy promised to keep
+        This backup cannot be relied on: its commands failed in 1 of 1 trials: no new furthest page for 12 s
+        This backup may never end: it made no progress in 1 of 1 trials: no new furthest page for 12 s
+        This backup is too slow: it was incomplete at the deadline in 1 of 2 trials: no new furthest page for 12 s
+        Inconclusive in 1 of 2 trials: no write was acknowledged
+        Inconclusive: the check was ended before its last trial.
+        ");
     }
 
     #[test]
     fn the_table_has_a_row_a_trial() {
         let answer = answer(&trials(&[(Verdict::Restorable, Some(true)), (Verdict::Failed, None)]));
-        insta::assert_snapshot!(answer.table.fit(100).text, @"");
+        insta::assert_snapshot!(answer.table.fit(100).text, @r"
+                                               Loss at
+        Trial  Verdict     Backup  Blocked  completion  Recovery     Size  Disturbed
+        ────────────────────────────────────────────────────────────────────────────
+            1  restorable  1.25 s      0 s     10.0 ms    1.40 s  300 MiB  yes
+            1  failed           –      0 s           –         –        –  –
+        ");
     }
 }

@@ -164,7 +164,21 @@ mod tests {
 
     #[test]
     fn the_index_lists_the_newest_first_and_says_what_has_changed() {
-        insta::assert_snapshot!(index_markdown(&runs()), @"");
+        insta::assert_snapshot!(index_markdown(&runs()), @r"
+        # Published runs
+
+        Reports of real runs, with their records. `results.json` in each directory follows the JSON Schema in `reports/schema`; older records have older schemas, and still load and render.
+
+        | Report | Date | Scenario | Trials | Outcome | Machine |
+        | --- | --- | --- | --- | --- | --- |
+        | [newer-<1>](newer-<1>/report.md) | 2026-05-01 | example (changed since) | 1 | a strategy fell short | Odd \| system, 2 processors, 24.0 GiB, ext4 |
+        | [own](own/report.md) | 2026-03-01 | example (not shipped) | 1 | as expected | Debian GNU/Linux 12 (bookworm), 2 processors, 24.0 GiB, ext4 |
+        | [same](same/report.md) | 2026-03-01 | example | 1 | inconclusive | Debian GNU/Linux 12 (bookworm), 2 processors, 24.0 GiB, ext4 |
+
+        ## Scenarios that have changed since
+
+        - newer-&lt;1>: repetitions was 1 and is 3.
+        ");
     }
 
     #[test]

@@ -11,6 +11,8 @@ mod file_systems;
 mod guards;
 mod machine;
 mod own;
+mod program;
+mod script_check;
 mod servers;
 mod shipping;
 mod sidecar;
