@@ -1,9 +1,12 @@
 //! The command line's grammar.
 
+mod own;
+
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use harness::error::Error;
 use harness::file_system::FileSystem;
 use harness::images::Kind;
@@ -13,6 +16,7 @@ use harness::quantity;
 use harness::scenario::Overrides;
 use harness::strategy::STRATEGIES;
 use harness::workload::schedule::Rate;
+pub use own::{Check, Init, Publish};
 
 use crate::format::Format;
 
@@ -70,6 +74,10 @@ pub struct Output {
 pub enum Command {
     /// Run a scenario and write results.json and report.md
     Run(Run),
+    /// Check whether one backup can be relied on: commands of your own, or a backup file
+    Check(Check),
+    /// Write a scenario with comments, for your database or your commands
+    Init(Init),
     /// Show the trials that a run would do, the disk it needs and the time it would take
     Plan(Plan),
     /// Show which strategies meet objectives at a size and a rate, by measured runs
@@ -86,6 +94,8 @@ pub enum Command {
     Report(Report),
     /// Hold what is claimed about backups against recorded runs, and write claims.md
     Claims(Claims),
+    /// Put a run among the published ones, and make their index
+    Publish(Publish),
     /// Verify kept evidence again with this version's verifier, on a copy
     Judge(Judge),
     /// Get what the checks and tests of this repository need: packages and images
@@ -94,6 +104,16 @@ pub enum Command {
     Test(Test),
     /// Remove what a killed run left behind
     Clean(Clean),
+    /// Print a script that completes command lines
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the man page of this program, or of one of its commands
+    Man {
+        /// The command
+        command: Option<String>,
+    },
 }
 
 /// What is run when no scenario is named.
@@ -170,7 +190,8 @@ pub struct Run {
     pub keep_bytes: ByteSize,
 }
 
-const KEEP_BYTES: ByteSize = ByteSize::gib(10);
+/// At most this much evidence of a run is kept by default.
+pub const KEEP_BYTES: ByteSize = ByteSize::gib(10);
 
 /// Whose evidence is kept.
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -287,7 +308,8 @@ impl Select {
     }
 }
 
-fn quoted(word: &str) -> String {
+/// A word as a shell reads it.
+pub fn quoted(word: &str) -> String {
     let plain = |character: char| character.is_ascii_alphanumeric() || "-_./=,:".contains(character);
     if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }

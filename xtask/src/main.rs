@@ -8,11 +8,15 @@ mod doctor;
 mod documentation;
 mod exit;
 mod format;
+mod generated;
 mod images;
+mod init;
 mod judge;
 mod list;
 mod needs;
 mod planned;
+mod publish;
+mod script_check;
 mod setup;
 mod show;
 mod test;
@@ -67,6 +71,8 @@ fn dispatch(command: &Command) -> Result<u8> {
             planned::show(&plan(select)?, &select.directory(), arguments.format, &cancel_on_signal()?)
         }
         Command::List(list) => list::show(list.what, list.format),
+        Command::Check(check) => script_check::check(check, &cancel_on_signal()?),
+        Command::Init(arguments) => init::init(arguments),
         Command::Doctor(place) => {
             doctor::show(&default_plan(place)?, &place.directory(), &cancel_on_signal()?)
         }
@@ -75,6 +81,7 @@ fn dispatch(command: &Command) -> Result<u8> {
         Command::Generate(generate) => generate_dataset(generate),
         Command::Report(report) => render_report(report),
         Command::Claims(claims) => claims::show(claims),
+        Command::Publish(arguments) => publish::publish(arguments),
         Command::Judge(judge) => judge::judge(judge, &cancel_on_signal()?),
         Command::Setup(scope) => set_up(scope, Consent::Asked, &cancel_on_signal()?),
         Command::Test(test) => {
@@ -83,6 +90,8 @@ fn dispatch(command: &Command) -> Result<u8> {
             test::test(test, &cancel)
         }
         Command::Clean(clean) => clean_up(clean),
+        Command::Completions { shell } => generated::completions(*shell),
+        Command::Man { command } => generated::man(command.as_deref()),
     }
 }
 

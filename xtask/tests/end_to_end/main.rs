@@ -12,6 +12,8 @@ mod formats;
 mod guards;
 mod machine;
 mod own;
+mod program;
+mod script_check;
 mod servers;
 mod shipping;
 mod sidecar;
