@@ -1,9 +1,12 @@
 //! The command line's grammar.
 
+mod own;
+
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use harness::error::Error;
 use harness::file_system::FileSystem;
 use harness::images::Kind;
@@ -13,6 +16,9 @@ use harness::quantity;
 use harness::scenario::Overrides;
 use harness::strategy::STRATEGIES;
 use harness::workload::schedule::Rate;
+pub use own::{Check, Init, Publish};
+
+use crate::format::Format;
 
 /// Backup Drill: which backup strategy brings this database back, how long does it take, what does it cost
 /// while the application runs, and what is lost?
@@ -68,20 +74,28 @@ pub struct Output {
 pub enum Command {
     /// Run a scenario and write results.json and report.md
     Run(Run),
+    /// Check whether one backup can be relied on: commands of your own, or a backup file
+    Check(Check),
+    /// Write a scenario with comments, for your database or your commands
+    Init(Init),
     /// Show the trials that a run would do, the disk it needs and the time it would take
-    Plan(Select),
+    Plan(Plan),
     /// Show which strategies meet objectives at a size and a rate, by measured runs
     Advise(crate::advise::Advise),
     /// List strategies with promises and settings, scenarios, and dataset profiles
-    List,
+    List(List),
     /// Show what this machine can run, what is missing and how to get it
     Doctor(Place),
     /// Get the images that containers are made from: pulled, or built from packages
     Images(Images),
     /// Generate a database into a file
     Generate(Generate),
-    /// Render report.md again from a results.json
+    /// Render the report again from a results.json, or print its comparison
     Report(Report),
+    /// Hold what is claimed about backups against recorded runs, and write claims.md
+    Claims(Claims),
+    /// Put a run among the published ones, and make their index
+    Publish(Publish),
     /// Verify kept evidence again with this version's verifier, on a copy
     Judge(Judge),
     /// Get what the checks and tests of this repository need: packages and images
@@ -90,6 +104,16 @@ pub enum Command {
     Test(Test),
     /// Remove what a killed run left behind
     Clean(Clean),
+    /// Print a script that completes command lines
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the man page of this program, or of one of its commands
+    Man {
+        /// The command
+        command: Option<String>,
+    },
 }
 
 /// What is run when no scenario is named.
@@ -166,7 +190,8 @@ pub struct Run {
     pub keep_bytes: ByteSize,
 }
 
-const KEEP_BYTES: ByteSize = ByteSize::gib(10);
+/// At most this much evidence of a run is kept by default.
+pub const KEEP_BYTES: ByteSize = ByteSize::gib(10);
 
 /// Whose evidence is kept.
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -283,7 +308,8 @@ impl Select {
     }
 }
 
-fn quoted(word: &str) -> String {
+/// A word as a shell reads it.
+pub fn quoted(word: &str) -> String {
     let plain = |character: char| character.is_ascii_alphanumeric() || "-_./=,:".contains(character);
     if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
@@ -325,11 +351,51 @@ pub struct Generate {
 }
 
 #[derive(Args)]
+pub struct Plan {
+    #[command(flatten)]
+    pub select: Select,
+    /// How the trials are printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+#[derive(Args)]
+pub struct List {
+    /// Only these [default: all]
+    #[arg(value_enum)]
+    pub what: Option<Listed>,
+    /// How they are printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// What can be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Listed {
+    Strategies,
+    Scenarios,
+    Profiles,
+}
+
+#[derive(Args)]
 pub struct Report {
     /// A results.json or its directory [default: the newest run]
     pub results: Option<PathBuf>,
+    /// Print the comparison in this format instead of writing the files of the report
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
     #[command(flatten)]
     pub place: Place,
+}
+
+#[derive(Args)]
+pub struct Claims {
+    /// Runs to hold them against: a results.json or its directory each
+    #[arg(required = true)]
+    pub results: Vec<PathBuf>,
+    /// Write the page to this file
+    #[arg(long, value_name = "FILE", default_value = "claims.md")]
+    pub out: PathBuf,
 }
 
 #[derive(Args)]
@@ -410,8 +476,9 @@ mod tests {
         let Ok(Arguments { command: Command::Run(run), .. }) = Arguments::try_parse_from(words) else {
             panic!("the words are valid")
         };
-        assert_eq!(run.place_flags(), " --dir 'a b' --keep all --keep-bytes 1000000000");
+        assert_eq!(run.place_flags(), " --dir 'a b' --keep all --keep-bytes 1GB");
         assert_eq!(size_label(ByteSize::gib(1)), "1GiB");
-        assert_eq!(size_label(ByteSize(1_500_000_000)), "1500000000");
+        assert_eq!(size_label(ByteSize(1_500_000_000)), "1.5GB");
+        assert_eq!(size_label(ByteSize(1_500_000_001)), "1500000001");
     }
 }

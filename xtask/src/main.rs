@@ -2,19 +2,26 @@
 
 mod advise;
 mod arguments;
+mod claims;
 mod doctor;
+#[cfg(test)]
+mod documentation;
 mod exit;
 mod format;
+mod generated;
 mod images;
+mod init;
 mod judge;
 mod list;
 mod needs;
 mod planned;
+mod publish;
+mod script_check;
 mod setup;
 mod show;
 mod test;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use harness::dataset::{self, DatasetSpec};
@@ -54,20 +61,27 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(command: &Command) -> Result<u8> {
-    if matches!(command, Command::Plan(_) | Command::List) {
+    if matches!(command, Command::Plan(_) | Command::List(_)) {
         process::end_with_the_reader();
     }
     match command {
         Command::Run(run) => run_scenario(run),
-        Command::Plan(select) => planned::show(&plan(select)?, &select.directory(), &cancel_on_signal()?),
-        Command::Advise(advise) => advise::advise(advise, &cancel_on_signal()?),
-        Command::List => list::show(),
+        Command::Plan(arguments) => {
+            let select = &arguments.select;
+            planned::show(&plan(select)?, &select.directory(), arguments.format, &cancel_on_signal()?)
+        }
+        Command::List(list) => list::show(list.what, list.format),
+        Command::Check(check) => script_check::check(check, &cancel_on_signal()?),
+        Command::Init(arguments) => init::init(arguments),
         Command::Doctor(place) => {
             doctor::show(&default_plan(place)?, &place.directory(), &cancel_on_signal()?)
         }
+        Command::Advise(advise) => advise::advise(advise, &cancel_on_signal()?),
         Command::Images(images) => obtain_images(images),
         Command::Generate(generate) => generate_dataset(generate),
         Command::Report(report) => render_report(report),
+        Command::Claims(claims) => claims::show(claims),
+        Command::Publish(arguments) => publish::publish(arguments),
         Command::Judge(judge) => judge::judge(judge, &cancel_on_signal()?),
         Command::Setup(scope) => set_up(scope, Consent::Asked, &cancel_on_signal()?),
         Command::Test(test) => {
@@ -76,6 +90,8 @@ fn dispatch(command: &Command) -> Result<u8> {
             test::test(test, &cancel)
         }
         Command::Clean(clean) => clean_up(clean),
+        Command::Completions { shell } => generated::completions(*shell),
+        Command::Man { command } => generated::man(command.as_deref()),
     }
 }
 
@@ -166,12 +182,21 @@ fn obtain_images(arguments: &Images) -> Result<u8> {
 /// The results file that was given by its name or its directory, or that of the newest run.
 fn results_file(given: Option<&PathBuf>, place: &Place) -> PathBuf {
     let given = given.cloned().unwrap_or_else(|| place.directory().join(LATEST));
-    if given.is_dir() { given.join(RESULTS) } else { given }
+    results_in(&given)
+}
+
+/// The results file itself, or the one in this directory.
+fn results_in(given: &Path) -> PathBuf {
+    if given.is_dir() { given.join(RESULTS) } else { given.to_owned() }
 }
 
 fn render_report(arguments: &Report) -> Result<u8> {
     let file = results_file(arguments.results.as_ref(), &arguments.place);
     let results = Results::load(&file).map_err(|error| Error::Input(error.to_string()))?;
+    if let Some(format) = arguments.format {
+        show::comparison(&results, format);
+        return Ok(exit::SUCCESS);
+    }
     let rendered = reports::render::files(&results);
     for rendered in &rendered {
         let report = file.with_file_name(rendered.name);

@@ -45,7 +45,7 @@ pub(super) fn draw(trial: &Trial, id: &str) -> Option<String> {
     let frame = Rect { x: LEFT, y: 0.0, width: WIDTH - LEFT - RIGHT, height: 0.0 };
     let time = LinearScale::new([end(trial)], (frame.x, frame.right()));
     let mut svg = Svg::default();
-    let title = format!("What happened in this trial of {}?", trial.strategy);
+    let title = format!("What happened in this trial of {}?", conditions::strategy(trial));
     let top = text::head(&mut svg, &title, &subtitle(trial)) + 10.0;
     let names_bottom =
         top + 16.0 * phase_rows(trial, &time).iter().map(|(_, row)| row + 1).max().unwrap_or(0) as f64;
