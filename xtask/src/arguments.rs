@@ -12,6 +12,10 @@ use harness::scenario::Overrides;
 use harness::strategy::STRATEGIES;
 use harness::workload::schedule::Rate;
 
+use crate::compare::{Compare, Gate};
+use crate::merge::ShardFlag;
+use crate::prove::Prove;
+
 /// Backup Drill: which backup strategy brings this database back, how long does it take, what does it cost
 /// while the application runs, and what is lost?
 ///
@@ -38,7 +42,11 @@ pub enum Command {
     Images(Images),
     /// Generate a database into a file
     Generate(Generate),
-    /// Render report.md again from a results.json
+    /// Tell whether a run is worse than a baseline, or one variant of a pair than the other
+    Compare(Compare),
+    /// Measure how often something of this program is wrong
+    Prove(Prove),
+    /// Render report.md again from a results.json, or one report from the shards of a run
     Report(Report),
     /// Verify kept evidence again with this version's verifier, on a copy
     Judge(Judge),
@@ -122,6 +130,11 @@ pub struct Run {
     /// Keep at most this much evidence of a run
     #[arg(long, value_name = "SIZE", default_value_t = KEEP_BYTES)]
     pub keep_bytes: ByteSize,
+    /// Only the K-th of N parts of the plan: 'report --merge' makes one run of them
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<ShardFlag>,
+    #[command(flatten)]
+    pub gate: Gate,
 }
 
 const KEEP_BYTES: ByteSize = ByteSize::gib(10);
@@ -278,6 +291,15 @@ pub struct Generate {
 pub struct Report {
     /// A results.json or its directory [default: the newest run]
     pub results: Option<PathBuf>,
+    /// The results of all shards of a run, made with 'run --shard', as one run
+    #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with = "results", requires = "out")]
+    pub merge: Vec<PathBuf>,
+    /// Merge shards of different machines: their bare seconds cannot be compared
+    #[arg(long, requires = "merge")]
+    pub allow_different_machines: bool,
+    /// Where the merged run goes
+    #[arg(long, value_name = "DIR", requires = "merge")]
+    pub out: Option<PathBuf>,
     #[command(flatten)]
     pub place: Place,
 }

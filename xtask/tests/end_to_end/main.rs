@@ -8,6 +8,7 @@ mod containers;
 mod endings;
 mod evidence;
 mod file_systems;
+mod gate;
 mod guards;
 mod machine;
 mod own;
