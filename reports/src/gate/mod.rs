@@ -277,6 +277,9 @@ fn notes(baseline: &Results, candidate: &Results) -> Vec<String> {
             machines.join("; ")
         ));
     }
+    for run in [&baseline.run, &candidate.run].into_iter().filter(|run| !run.machines.is_empty()) {
+        notes.push(format!("{} was merged from shards of {} machines.", run.id, run.machines.len()));
+    }
     let (then, now) = (&baseline.run.conditions, &candidate.run.conditions);
     // What only one of them has is a value that the other version did not know.
     let differing = then.iter().filter_map(|(name, then)| {
