@@ -10,7 +10,7 @@ use super::{Place, SMALL, text};
 const COLD: &str = "[[variants]]\nstrategy = \"cold-copy\"\n";
 
 fn command(words: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_backup-drill"));
     command.args(words).stdin(Stdio::null()).env_remove("GITHUB_STEP_SUMMARY").output().unwrap()
 }
 
@@ -47,7 +47,7 @@ fn a_slower_run_regresses_and_the_outcome_goes_to_files_and_to_the_summary() {
     let (junit, benchmark, metrics, summary) =
         (path("junit.xml"), path("benchmark.json"), path("metrics.txt"), path("summary.md"));
     std::fs::write(&summary, "before\n").unwrap();
-    let mut compare = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut compare = Command::new(env!("CARGO_BIN_EXE_backup-drill"));
     compare.args(["compare", &baseline, &slower, "--junit", &junit, "--benchmark-json", &benchmark]);
     let output =
         compare.args(["--openmetrics", &metrics]).env("GITHUB_STEP_SUMMARY", &summary).output().unwrap();
@@ -152,7 +152,7 @@ fn the_action_puts_the_script_of_another_repository_on_trial() {
             ("REPETITIONS", "1"),
             ("BASELINE", ""),
             ("FAIL_ON_INCONCLUSIVE", "false"),
-            ("PROGRAM", env!("CARGO_BIN_EXE_xtask")),
+            ("PROGRAM", env!("CARGO_BIN_EXE_backup-drill")),
         ];
         let mut command = Command::new(&script);
         command.envs(inputs).env("RUNNER_TEMP", place.path().join(backup.replace(['.', '/', ' '], "")));
