@@ -156,9 +156,14 @@ fn sentence(file: &Path, inspection: &Inspection) -> String {
                 Some([]) => ", the same as the live database has now",
                 Some(_) => "; it differs from the live database, as an older backup does",
             };
-            format!("{file} is a sound database with {tables} tables and {rows} rows{compared}.")
+            let (of_tables, of_rows) = (plural(*tables, "table"), plural(*rows, "row"));
+            format!("{file} is a sound database with {of_tables} and {of_rows}{compared}.")
         }
     }
+}
+
+fn plural(count: u64, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
 fn table(inspection: &Inspection) -> Table {

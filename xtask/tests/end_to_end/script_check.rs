@@ -68,7 +68,7 @@ fn a_backup_file_is_looked_at_as_far_as_that_goes() {
     let (code, said) = check(&["--database", live.to_str().unwrap()]);
     assert_eq!(code, Some(0), "{said}");
     assert!(
-        said.contains("is a sound database with 1 tables and 2000 rows; it differs from the live"),
+        said.contains("is a sound database with 1 table and 2000 rows; it differs from the live"),
         "{said}"
     );
     assert!(said.contains("table t: 2000 rows in the backup, 1500 in the live database"), "{said}");
@@ -101,7 +101,8 @@ fn a_database_that_is_written_to_is_copied_online() {
     let scenario = place.scenario(SMALL, "[[variants]]\nstrategy = 'cold-copy'\n");
     let stop = AtomicBool::new(false);
     let output = std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let stop = &stop;
+        scope.spawn(move || {
             while !stop.load(Ordering::Relaxed) {
                 connection.execute("INSERT INTO t VALUES (1)", []).unwrap();
             }
