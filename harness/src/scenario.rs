@@ -35,8 +35,8 @@ pub struct Scenario {
     /// The directory of the file: relative paths in it count from there.
     #[serde(skip)]
     pub directory: PathBuf,
-    /// A SQLite file of the user's own in place of the dataset's databases.
-    #[serde(skip)]
+    /// A SQLite file of the user's own in place of the dataset's databases; a relative path counts from the directory.
+    #[serde(default, skip_serializing)]
     pub database: Option<PathBuf>,
     /// What it is for, in a sentence or two: stands at the top of its report.
     pub description: String,
@@ -50,14 +50,32 @@ pub struct Scenario {
     #[serde(default)]
     pub subject: SubjectSection,
     /// The databases.
+    #[serde(default)]
     pub dataset: DatasetSection,
     /// The concurrent writes.
     pub workload: WorkloadSection,
     /// Times and limits of a trial.
     #[serde(default)]
     pub trial: TrialSection,
+    /// Limits on measurements, for all variants that promise something: a broken one fails the run.
+    #[serde(default)]
+    pub thresholds: BTreeMap<String, String>,
     /// What is put on trial.
     pub variants: Vec<Variant>,
+    /// Variants that are compared with each other: their repetitions take turns, A B B A.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pairs: Vec<Pair>,
+}
+
+/// Two variants that are compared with each other, by the names that reports show: the given name, the settings, or the
+/// strategy.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pair {
+    /// What it is compared with.
+    pub a: String,
+    /// What is judged.
+    pub b: String,
 }
 
 /// The system under test.
@@ -220,14 +238,19 @@ impl Cache {
 
 /// The databases.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct DatasetSection {
     /// Name in the registry of profiles.
-    #[serde(default = "torrust_demo")]
     pub profile: String,
     /// Target sizes: one set of trials each.
     #[serde(deserialize_with = "quantity::sizes")]
     pub sizes: Vec<ByteSize>,
+}
+
+impl Default for DatasetSection {
+    fn default() -> Self {
+        DatasetSection { profile: "torrust-demo".into(), sizes: Vec::new() }
+    }
 }
 
 /// The concurrent writes.
@@ -307,10 +330,6 @@ fn a_tenth() -> f64 {
     0.1
 }
 
-fn torrust_demo() -> String {
-    "torrust-demo".into()
-}
-
 /// What the command line changes about a scenario.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
@@ -357,7 +376,9 @@ impl Scenario {
         self.seed = overrides.seed.unwrap_or(self.seed);
         self.repetitions = overrides.repetitions.unwrap_or(self.repetitions);
         self.trial.deadline_seconds = overrides.deadline_seconds.unwrap_or(self.trial.deadline_seconds);
-        self.database.clone_from(&overrides.database);
+        if overrides.database.is_some() {
+            self.database.clone_from(&overrides.database);
+        }
     }
 }
 

@@ -72,6 +72,8 @@ pub enum Command {
     Run(Run),
     /// Show the trials that a run would do, the disk it needs and the time it would take
     Plan(Plan),
+    /// Show which strategies meet objectives at a size and a rate, by measured runs
+    Advise(crate::advise::Advise),
     /// List strategies with promises and settings, scenarios, and dataset profiles
     List(List),
     /// Show what this machine can run, what is missing and how to get it

@@ -1,5 +1,6 @@
 //! The command line of Backup Drill: parses, calls, shows progress.
 
+mod advise;
 mod arguments;
 mod doctor;
 mod exit;
@@ -62,6 +63,7 @@ fn dispatch(command: &Command) -> Result<u8> {
             let select = &arguments.select;
             planned::show(&plan(select)?, &select.directory(), arguments.format, &cancel_on_signal()?)
         }
+        Command::Advise(advise) => advise::advise(advise, &cancel_on_signal()?),
         Command::List(list) => list::show(list.what, list.format),
         Command::Doctor(place) => {
             doctor::show(&default_plan(place)?, &place.directory(), &cancel_on_signal()?)
@@ -103,6 +105,7 @@ fn run_scenario(arguments: &Run) -> Result<u8> {
         plan: plan(&arguments.select)?,
         root: arguments.select.directory(),
         out: arguments.out.clone(),
+        is_newest: true,
         resume: arguments.resume,
         keep: arguments.keep.into(),
         keep_bytes: arguments.keep_bytes.0,
@@ -176,12 +179,17 @@ fn render_report(arguments: &Report) -> Result<u8> {
         show::comparison(&results, format);
         return Ok(exit::SUCCESS);
     }
-    for rendered in reports::render::files(&results) {
+    let rendered = reports::render::files(&results);
+    for rendered in &rendered {
         let report = file.with_file_name(rendered.name);
-        std::fs::write(&report, rendered.content)
+        std::fs::write(&report, &rendered.content)
             .map_err(|error| Error::Input(format!("cannot write {}: {error}", report.display())))?;
         println!("{}", report.display());
     }
+    let directory = file.with_file_name("");
+    reports::render::remove_outdated(&directory, &rendered).map_err(|error| {
+        Error::Input(format!("cannot remove an outdated plot in {}: {error}", directory.display()))
+    })?;
     Ok(exit::SUCCESS)
 }
 

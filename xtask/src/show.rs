@@ -177,6 +177,13 @@ pub fn comparison(results: &Results, format: Format) {
     println!("{}", texts.collect::<Vec<_>>().join("\n"));
 }
 
+/// One table; nothing when it has no rows.
+pub fn table(of: &reports::render::table::Table) {
+    if of.sections.iter().any(|section| !section.rows.is_empty()) {
+        println!("{}", Format::Table.of(of));
+    }
+}
+
 /// Where the evidence of a run is, and how to use it.
 pub fn kept(results: &Results, directory: &Path) {
     let kept: Vec<&Kept> = results.trials.iter().filter_map(|trial| trial.kept.as_ref()).collect();

@@ -205,6 +205,13 @@ mod tests {
             refused("repetition=first"),
             kept(&["file_system=xfs,rate=10"], &["mode=wal"]).unwrap_err().to_string(),
         ];
-        insta::assert_snapshot!(messages.join("\n"), @"");
+        insta::assert_snapshot!(messages.join("\n"), @r"
+        'cold-copy' is not a condition: give NAME=VALUE or NAME!=VALUE, such as strategy=cold-copy,size=1GiB
+        unknown property of a trial 'sise' (did you mean 'size'?): there are app, engine, file_system, mode, rate, repetition, size, strategy
+        'big' is not a size: give a number and a unit, such as 64MiB, 1.5GiB or 500MB
+        unknown engine 'mysqi' (did you mean 'mysql'?): there are mysql, sqlite
+        'first' is not a repetition: they are counted from 1
+        scenario 'filtered': --filter file_system=xfs,rate=10 --exclude mode=wal leaves none of its 40 trials; 'plan' lists their ids
+        ");
     }
 }

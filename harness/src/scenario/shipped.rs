@@ -70,6 +70,7 @@ impl Scenario {
             .map_err(|message| Error::Input(format!("{}: {message}", file.display())))?;
         let file = file.canonicalize().context("a file that was read has a path")?;
         file.parent().context("a file lies in a directory")?.clone_into(&mut scenario.directory);
+        scenario.database = scenario.database.map(|database| scenario.directory.join(database));
         Ok(scenario)
     }
 
