@@ -269,9 +269,9 @@ mod tests {
     fn what_is_no_measurement_is_left_out_and_nothing_gives_no_line() {
         assert!(Estimate::of(&[], 0.0, false).is_none());
         assert!(
-            Estimate::of(&points(&[(f64::NAN, 1.0), (1.0, f64::INFINITY), (1.0, 0.0, false)]), 0.0).is_none()
+            Estimate::of(&points(&[(f64::NAN, 1.0), (1.0, f64::INFINITY), (1.0, 0.0)]), 0.0, false).is_none()
         );
-        let shifted = Estimate::of(&points(&[(1.0, 0.0, false), (2.0, 0.0)]), 0.1, false)
+        let shifted = Estimate::of(&points(&[(1.0, 0.0), (2.0, 0.0)]), 0.1, false)
             .unwrap()
             .with_noise(0.01, 0.1);
         let none = shifted.predict(4.0).unwrap();
