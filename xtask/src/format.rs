@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use clap::ValueEnum;
-use reports::render::table::Table;
+use reports::render::table::{Table, wrapped};
 
 /// How a table is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -32,6 +32,14 @@ impl Format {
             Format::Json => serde_json::to_string_pretty(&table.json()).expect("a table is valid JSON"),
             Format::Csv => table.csv().trim_end().to_owned(),
             Format::Markdown => table.markdown(),
+        }
+    }
+
+    /// A sentence above a table: on lines that fit where people read it in a terminal.
+    pub fn text(self, text: &str) -> String {
+        match self {
+            Format::Table => wrapped(text, terminal_width()),
+            _ => text.to_owned(),
         }
     }
 }

@@ -172,7 +172,7 @@ pub fn comparison(results: &Results, format: Format) {
     }
     let texts = reports::render::comparison::comparison(results).into_iter().map(|block| {
         let title = if block.title.is_empty() { String::new() } else { format!("{}: ", block.title) };
-        format!("{title}{}\n\n{}\n", block.shared, format.of(&block.table))
+        format!("{}\n\n{}\n", format.text(&(title + &block.shared)), format.of(&block.table))
     });
     println!("{}", texts.collect::<Vec<_>>().join("\n"));
 }

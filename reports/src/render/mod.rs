@@ -1,11 +1,13 @@
 //! Records as people read them.
 
+pub mod answer;
 pub mod comparison;
 pub(crate) mod conditions;
 pub(crate) mod family;
 pub mod markdown;
 pub mod number;
 pub mod plot;
+pub mod published;
 pub mod table;
 pub mod words;
 

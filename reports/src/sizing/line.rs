@@ -271,9 +271,8 @@ mod tests {
         assert!(
             Estimate::of(&points(&[(f64::NAN, 1.0), (1.0, f64::INFINITY), (1.0, 0.0)]), 0.0, false).is_none()
         );
-        let shifted = Estimate::of(&points(&[(1.0, 0.0), (2.0, 0.0)]), 0.1, false)
-            .unwrap()
-            .with_noise(0.01, 0.1);
+        let shifted =
+            Estimate::of(&points(&[(1.0, 0.0), (2.0, 0.0)]), 0.1, false).unwrap().with_noise(0.01, 0.1);
         let none = shifted.predict(4.0).unwrap();
         assert_eq!((none.point, none.low), (0.0, 0.0));
         assert!(none.high > 0.0 && none.high < 0.1);

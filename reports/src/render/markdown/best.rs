@@ -17,13 +17,15 @@ const EQUALS_SHOWN: usize = 2;
 pub(super) fn in_a_sentence(results: &Results) -> Option<String> {
     let places = comparison::blocks(&results.trials);
     let [(_, groups)] = places.as_slice() else {
-        return Some("The best strategies depend on size, rate and subject: see the table below.".to_owned());
+        return Some(
+            "**Best**: it depends on size, rate and subject; the next table has a row for each.".to_owned(),
+        );
     };
     let bests: Vec<String> = criteria(results)
         .iter()
-        .filter_map(|(label, measure)| Some(format!("by {label}, {}", best(results, groups, measure)?)))
+        .filter_map(|(label, measure)| Some(format!("by {label}: {}", best(results, groups, measure)?)))
         .collect();
-    (!bests.is_empty()).then(|| format!("Best{} {}.", left_out(groups), bests.join("; ")))
+    (!bests.is_empty()).then(|| format!("**Best**{} {}.", left_out(groups), bests.join("; ")))
 }
 
 /// A table with a row for each part of the run that can only be compared within itself.
@@ -81,15 +83,22 @@ fn best(results: &Results, groups: &[Group<'_>], measure: &measures::Measure) ->
         .map(|(_, group)| plain(&conditions.row_name(group.first)))
         .collect();
     let name = plain(&conditions.row_name(first.first));
-    let text = format!("{name} ({})", (measure.format)(value));
-    Some(match equals.len() {
-        0 => text,
-        count if count <= EQUALS_SHOWN => format!("{text}, not told apart from {}", in_a_row(&equals)),
-        count => {
-            let shown = equals[..EQUALS_SHOWN].join(", ");
-            format!("{text}, not told apart from {shown} and {} more", count - EQUALS_SHOWN)
-        }
+    let value = (measure.format)(value);
+    Some(if equals.is_empty() {
+        format!("{name} ({value})")
+    } else {
+        format!("{name} ({value}; equal within noise: {})", shortened(equals))
     })
+}
+
+/// A few names, and how many more there are.
+fn shortened(mut names: Vec<String>) -> String {
+    if names.len() > EQUALS_SHOWN + 1 {
+        let more = names.len() - EQUALS_SHOWN;
+        names.truncate(EQUALS_SHOWN);
+        names.push(format!("{more} more"));
+    }
+    in_a_row(&names)
 }
 
 #[cfg(test)]
@@ -121,10 +130,10 @@ mod tests {
         ];
         let text = in_a_sentence(&example::results(trials)).unwrap();
         assert!(
-            text.starts_with("Best (without snapshots on the same disk) by blocked time, slow (0 s), not"),
+            text.starts_with("**Best** (without snapshots on the same disk) by blocked time: slow (0 s; equal within noise: fast"),
             "{text}"
         );
-        assert!(text.ends_with("by recovery time, fast (1.00 s), not told apart from near."), "{text}");
+        assert!(text.ends_with("by recovery time: fast (1.00 s; equal within noise: near)."), "{text}");
     }
 
     #[test]
@@ -142,6 +151,6 @@ mod tests {
                 && table.contains("| s01 (2.00 s) |"),
             "{table}"
         );
-        assert!(in_a_sentence(&results).unwrap().contains("see the table below"));
+        assert!(in_a_sentence(&results).unwrap().contains("the next table has a row for each"));
     }
 }

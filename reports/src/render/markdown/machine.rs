@@ -86,11 +86,11 @@ fn plain_copy_check(results: &Results) -> Option<String> {
         .collect();
     let median = Spread::of(ratios.iter().copied())?.median;
     let each: Vec<String> = ratios.iter().map(|ratio| number::ratio(*ratio)).collect();
+    let median = if each.len() > 1 { format!(" (median {})", number::ratio(median)) } else { String::new() };
     Some(format!(
         "Overhead of the harness: the backup time of {PLAIN_COPY} divided by the time of the `cp` and fsync right before \
-         the same trial was {} (median {}). Near 1, the harness adds nothing; the spread shows how steady the disk was.",
-        each.join(", "),
-        number::ratio(median)
+         the same trial was {}{median}. Near 1, the harness adds nothing; the spread shows how steady the disk was.",
+        each.join(", ")
     ))
 }
 

@@ -16,6 +16,7 @@ mod viability;
 
 use crate::record::Results;
 use crate::render::comparison::{Block, comparison, measures};
+use crate::render::number;
 use crate::render::table::{Column, Rank};
 
 /// The report of a run as GitHub-flavoured Markdown.
@@ -59,9 +60,9 @@ fn comparison_blocks(results: &Results) -> Vec<String> {
         blocks.push(details.markdown());
         blocks.extend(has_few_writes.then(|| {
             format!(
-                "\\{} Fewer than {} writes in one of the two windows: this percentile rests on fewer than ten writes.",
+                "\\{} Fewer than {} writes in one of the two windows, so this percentile rests on fewer than ten.",
                 measures::FEW_WRITES,
-                measures::WRITES_FOR_P99
+                number::count(measures::WRITES_FOR_P99 as f64)
             )
         }));
     }

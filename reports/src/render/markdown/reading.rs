@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::summary;
 use super::text::{code_block, plain, table};
 use crate::compare::groups;
 use crate::record::{Results, Trial};
@@ -18,7 +19,7 @@ const COLUMNS: &str = "\
 - **Verdict**: `restorable`: the restored database is right. `lossy`: it is right for an earlier moment, but writes are missing that the strategy promises to keep. `corrupt`: the strategy reported success and the restored database is wrong. `stalled`: the backup stopped converging and was ended. `timed out`: it was too slow for the deadline. `failed`: the strategy reported an error. `unavailable`: a tool or privilege is missing here. `inconclusive` (`unverified` in records): the trial proved nothing. Of several trials the worst verdict is shown. \"Not challenged\": nothing happened during the backup that an unsafe strategy gets wrong. A negative control is unsafe on purpose and shows that the checks find damage.
 - **Backup**: from the call until the artifact is durable, fsync included.
 - **Blocked**: total time during the backup in which no write could be acknowledged, because the application was stopped, or because writes waited and none was acknowledged for 0.1 s or more. **Longest block**: the longest single such time. **Downtime**: the part in which the application was stopped on purpose.
-- **Loss**: data loss at backup completion (RPO floor): the time from the newest write in the backup until the backup was complete. **Loss at disaster**: the same until the disaster, so it includes the time that this scenario waits after the backup. **Writes lost**: the acknowledged writes of those times. With a backup every N minutes, the worst loss is N minutes plus the backup time plus this floor.
+- **Loss**: data loss at backup completion (RPO floor): the time from the newest write in the backup until the backup was complete. **Loss at disaster**: the same until the disaster, so it includes the time that this scenario waits after the backup. **Writes lost**: the acknowledged writes of those times. With a backup every N minutes, from start to start, the worst loss is N minutes plus this floor.
 - **Recovery**: recovery time (RTO, measured), from the disaster until the restored application has answered one read and one write.
 - **Size**: size of the artifact that has to be kept.
 - **Survives disk loss**: whether the backup can be kept on another disk than the database.
@@ -93,8 +94,8 @@ fn limitations(results: &Results) -> impl Iterator<Item = String> {
 fn repetitions(trials: &[Trial]) -> Option<String> {
     let sizes = groups(trials).iter().map(|group| group.trials.len()).collect::<Vec<_>>();
     let (fewest, most) = (*sizes.iter().min()?, *sizes.iter().max()?);
-    Some(match (fewest, most) {
-        (1, 1) => "Every row is one trial, so chance is not averaged out.".to_string(),
+    // That there are too few is said at the top.
+    (fewest >= summary::REPETITIONS_MIN).then(|| match (fewest, most) {
         (fewest, most) if fewest == most => {
             format!("Every row is {most} trials. Rare damage may not have occurred.")
         }
@@ -190,9 +191,12 @@ mod tests {
         let mut trials = vec![example::trial("one-step", Restorable), example::trial("shell", Unverified)];
         let said =
             |trials: &[_]| limitations(&example::results(trials.to_vec())).collect::<Vec<_>>().join("\n");
-        assert!(said(&trials).contains("Every row is one trial"));
+        assert!(!said(&trials).contains("Rare damage"));
         assert!(said(&trials).contains("No other fault was tested"));
         assert!(!said(&trials).contains("page cache") && !said(&trials).contains("Not measured"));
+
+        let repeated = vec![trials[0].clone(); 3];
+        assert!(said(&repeated).contains("Every row is 3 trials. Rare damage may not have occurred."));
 
         trials.remove(0);
         trials[0].fault = Some("disk-full".into());

@@ -12,7 +12,7 @@ use crate::render::words::{counted, each_once, in_a_row, verdict};
 const NAMES_SHOWN: usize = 6;
 
 /// Fewer repetitions say nothing of how much a result varies.
-const REPETITIONS_MIN: usize = 3;
+pub(super) const REPETITIONS_MIN: usize = 3;
 
 /// What did not come back, the worst first.
 const IN_ORDER_OF_WEIGHT: [Verdict; 7] = [
@@ -56,11 +56,8 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
 
 /// The answer: what restored and what never completed, the best, and what the noise forbids to conclude.
 fn answer(results: &Results) -> String {
-    [Some(restored(&results.trials)), best::in_a_sentence(results), Some(limits(results))]
-        .into_iter()
-        .flatten()
-        .collect::<Vec<_>>()
-        .join(" ")
+    let sentences = [Some(restored(&results.trials)), best::in_a_sentence(results), Some(limits(results))];
+    sentences.into_iter().flatten().map(|sentence| format!("- {sentence}")).collect::<Vec<_>>().join("\n")
 }
 
 /// How many came back, and what became of the others. Negative controls are not counted: they promise nothing.
@@ -118,8 +115,8 @@ fn limits(results: &Results) -> String {
     let groups = groups(&results.trials);
     let mut parts = vec![match noise(results) {
         Some(noise) => format!(
-            "the same plain copy took up to {} times as long at one moment as at another, so smaller differences \
-             between times are not differences",
+            "the same plain copy took up to {} times as long at one moment as at another, so smaller differences in \
+             time mean nothing",
             number::ratio(noise)
         ),
         None => "how much times vary on this machine was not measured".to_owned(),
@@ -140,7 +137,7 @@ fn limits(results: &Results) -> String {
             counted(lucky, "restorable verdict was", "restorable verdicts were")
         ));
     }
-    format!("Not to be concluded: {}.", parts.join("; "))
+    format!("**What these numbers cannot tell**: {}.", parts.join("; "))
 }
 
 /// How the run stands to what was promised, in the words of its exit code, and what became of the controls.

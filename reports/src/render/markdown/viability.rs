@@ -56,7 +56,7 @@ fn viable_up_to(one: &Viability<'_>) -> String {
         }
         (Some(good), _) => place(one.axis, &good),
         (None, _) if one.not_viable_from().is_some() => "none of the tried".to_string(),
-        (None, _) => "inconclusive".to_string(),
+        (None, _) => "no result".to_string(),
     }
 }
 
@@ -75,7 +75,7 @@ fn not_viable_from(one: &Viability<'_>) -> String {
         (None, _) => Vec::new(),
     };
     if !unproven.is_empty() {
-        parts.push(format!("inconclusive at {}", unproven.join(", ")));
+        parts.push(format!("no result at {}", unproven.join(", ")));
     }
     parts.join("; ")
 }
