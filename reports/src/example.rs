@@ -142,6 +142,7 @@ fn restorable(strategy: &str) -> Trial {
         engine: "sqlite".into(),
         app: "embedded".into(),
         strategy: strategy.into(),
+        kind: Some("online".into()),
         control: false,
         promise: "the state at some moment of the backup; later writes are lost".into(),
         survives_disk_loss: Some(true),

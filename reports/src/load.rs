@@ -89,10 +89,11 @@ impl Results {
 }
 
 /// Brings a `drill/1` document to today's schema. What was not measured then is null now; blocked time went by the name
-/// of downtime.
+/// of downtime, and what kind a strategy is follows from the words of its promise.
 fn upgrade_from_1(document: &mut Value) {
     document["schema"] = SCHEMA.into();
     for trial in document["trials"].as_array_mut().into_iter().flatten() {
+        trial["kind"] = kind_in_1(trial["promise"].as_str().unwrap_or_default()).into();
         let Some(impact) = trial["impact"].as_object_mut() else { continue };
         for (then, now) in
             [("downtime_seconds", "blocked_seconds"), ("longest_stall_seconds", "longest_blocked_seconds")]
@@ -102,6 +103,16 @@ fn upgrade_from_1(document: &mut Value) {
             }
         }
     }
+}
+
+/// The kind that a promise in a `drill/1` document tells, as far as it tells any.
+fn kind_in_1(promise: &str) -> Option<&'static str> {
+    let kinds = [
+        ("writers stand still meanwhile", "cold"),
+        ("before the disaster", "continuous"),
+        ("writers wait for what is held", "snapshot"),
+    ];
+    kinds.into_iter().find_map(|(words, kind)| promise.contains(words).then_some(kind))
 }
 
 #[cfg(test)]
@@ -126,12 +137,15 @@ mod tests {
     #[test]
     fn a_file_of_the_first_schema_is_read_under_the_names_of_today() {
         let then = r#"{"schema": "drill/1", "trials": [
-            {"impact": {"downtime_seconds": 5.5, "longest_stall_seconds": 5.25}}, {"impact": null}]}"#;
+            {"impact": {"downtime_seconds": 5.5, "longest_stall_seconds": 5.25},
+             "promise": "consistent; writers stand still meanwhile"}, {"impact": null}]}"#;
         let mut document = serde_json::from_str(then).unwrap();
         super::upgrade_from_1(&mut document);
         assert_eq!(document["schema"], super::SCHEMA);
         let impact = serde_json::json!({"blocked_seconds": 5.5, "longest_blocked_seconds": 5.25});
         assert_eq!(document["trials"][0]["impact"], impact);
+        assert_eq!(document["trials"][0]["kind"], "cold");
+        assert_eq!(document["trials"][1]["kind"], serde_json::Value::Null);
     }
 
     #[test]

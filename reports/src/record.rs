@@ -108,6 +108,10 @@ pub struct Trial {
     pub app: String,
     /// The strategy's name in the registry.
     pub strategy: String,
+    /// How the strategy works: `cold`, `online`, `logical`, `snapshot`, `continuous`, `external` or `control`. Null in
+    /// `drill/1`.
+    #[serde(default)]
+    pub kind: Option<String>,
     /// True for strategies that promise nothing and are there to show that the verifier has teeth.
     pub control: bool,
     /// What the strategy promises, in words.

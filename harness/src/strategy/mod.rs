@@ -238,15 +238,15 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The name in listings.
+    /// The name in listings and records.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Online => "online",
             Kind::Cold => "cold",
             Kind::Logical => "logical",
-            Kind::Snapshot => "file system",
+            Kind::Snapshot => "snapshot",
             Kind::Continuous => "continuous",
-            Kind::External => "commands of your own",
+            Kind::External => "external",
             Kind::Control => "control",
         }
     }

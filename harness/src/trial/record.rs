@@ -237,6 +237,7 @@ impl Drill<'_> {
             engine: plan.deployment.engine.name().into(),
             app: plan.deployment.app.name().into(),
             strategy: plan.strategy.into(),
+            kind: Some(self.strategy.card().kind.name().into()),
             control: promise.is_none(),
             promise: promise.text.into(),
             survives_disk_loss: None,

@@ -1,18 +1,23 @@
 //! Records as people read them.
 
 pub(crate) mod conditions;
+pub(crate) mod family;
+mod html;
 pub mod markdown;
 pub(crate) mod number;
 pub mod table;
 
+pub use html::html;
 pub use markdown::markdown;
 
 use crate::record::Results;
 
 /// The report that people read first.
 pub const REPORT: &str = "report.md";
+/// The report that people decide by.
+pub const PAGE: &str = "report.html";
 /// The names of all files that [`files`] gives.
-pub const FILES: [&str; 1] = [REPORT];
+pub const FILES: [&str; 2] = [REPORT, PAGE];
 
 /// A file of a report.
 pub struct File {
@@ -24,5 +29,13 @@ pub struct File {
 
 /// All files of the report of a run, which lie beside its `results.json`.
 pub fn files(results: &Results) -> Vec<File> {
-    vec![File { name: REPORT, content: markdown(results) }]
+    vec![
+        File { name: REPORT, content: markdown(results) },
+        File { name: PAGE, content: html(results, sizing(results).as_ref()) },
+    ]
+}
+
+/// The sizing model of a run, which answers for sizes and rates that were not tried.
+fn sizing(_results: &Results) -> Option<serde_json::Value> {
+    None
 }
