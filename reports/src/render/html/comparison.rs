@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::figures::{BACKUP, Better, FIRST, Figure, LOSS, MORE, PERCENTILES, Unit, floor_seconds, writes_behind};
+use super::figures::{
+    BACKUP, Better, FIRST, Figure, LOSS, MORE, PERCENTILES, Unit, floor_seconds, writes_behind,
+};
 use super::label::{self, Shared};
 use super::trial;
 use crate::compare::{Group, groups};
@@ -56,8 +58,8 @@ pub(super) struct Row {
     pub notes: Vec<String>,
     pub strategy: String,
     pub variant: String,
-    pub conditions: String,
-    pub settings: Vec<String>,
+    /// The conditions and settings that tell the row from others.
+    pub remarks: Vec<String>,
     /// All settings and versions, on demand.
     pub all_settings: Vec<(String, String)>,
     pub versions: Vec<(String, String)>,
@@ -194,13 +196,8 @@ fn cell(
     best: &BTreeMap<(u64, u64, String), (f64, String)>,
     group: &Group<'_>,
 ) -> Cell {
-    let base = Cell {
-        is_more: *is_more,
-        key: figure.key,
-        label: figure.label,
-        unit: unit.name,
-        ..Cell::default()
-    };
+    let base =
+        Cell { is_more: *is_more, key: figure.key, label: figure.label, unit: unit.name, ..Cell::default() };
     let Some(spread) = group.spread(figure.value) else {
         return Cell { text: missing(figure, *unit, group), ..base };
     };
@@ -244,10 +241,10 @@ fn row(group: &Group<'_>, groups: &[Group<'_>], shared: &Shared) -> Row {
     let first = group.first;
     let verdict = group.verdict();
     let variant = label::variant(first);
-    let conditions = shared.conditions_of(group, groups);
-    let settings = shared.settings_of(first);
+    let mut remarks = shared.conditions_of(group, groups);
+    remarks.extend(shared.settings_of(first));
     let subject = conditions::subject(first);
-    let text = [&first.strategy, &variant, &conditions, &settings.join(" "), &subject, label::verdict(verdict)]
+    let text = [&first.strategy, &variant, &remarks.join(" "), &subject, label::verdict(verdict)]
         .map(|text| text.to_lowercase())
         .join(" ");
     Row {
@@ -257,8 +254,7 @@ fn row(group: &Group<'_>, groups: &[Group<'_>], shared: &Shared) -> Row {
         notes: verdict_notes(group, verdict),
         strategy: first.strategy.clone(),
         variant,
-        conditions,
-        settings,
+        remarks,
         all_settings: first.settings.iter().map(|(name, value)| (name.clone(), value.to_string())).collect(),
         versions: first.versions.clone().into_iter().collect(),
         load: format!("{}, {}", conditions::size(first), conditions::rate(first)),
@@ -321,8 +317,7 @@ mod tests {
         control.control = true;
         let mut cold = example::trial("cold-copy", Restorable);
         cold.kind = Some("cold".into());
-        let comparison =
-            of(&example::results(vec![control, example::trial("one-step", Restorable), cold]));
+        let comparison = of(&example::results(vec![control, example::trial("one-step", Restorable), cold]));
         let keys: Vec<&str> = comparison.families.iter().map(|family| family.key).collect();
         assert_eq!(keys, ["needs_downtime", "online", "control"]);
     }
@@ -346,11 +341,8 @@ mod tests {
         let mut slow = example::trial("slow", Restorable);
         slow.backup.as_mut().unwrap().seconds = Some(9.0);
         let rows = rows(vec![snapshot, wrong, example::trial("right", Restorable), slow]);
-        let best: Vec<&str> = rows
-            .iter()
-            .filter(|row| cell(row, "backup").is_best)
-            .map(|row| row.strategy.as_str())
-            .collect();
+        let best: Vec<&str> =
+            rows.iter().filter(|row| cell(row, "backup").is_best).map(|row| row.strategy.as_str()).collect();
         assert_eq!(best, ["right"]);
     }
 

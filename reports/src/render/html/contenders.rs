@@ -51,6 +51,8 @@ struct Measured<'a> {
 #[derive(Serialize)]
 struct Point<'a> {
     id: &'a str,
+    /// Its place in the run, from 1.
+    number: usize,
     verdict: &'static str,
     restorable: bool,
     /// True for verdicts that say nothing about the strategy: inconclusive, unavailable.
@@ -72,7 +74,7 @@ pub(super) fn of<'a>(results: &'a Results, sizing: Option<&'a Value>) -> Decisio
     let mut found: Vec<(&Trial, Contender<'a>)> = Vec::new();
     let mut loads: Vec<(Load, usize)> = Vec::new();
     for group in groups(&results.trials) {
-        let Some(measured) = measured(&group) else { continue };
+        let Some(measured) = measured(&group, &results.trials) else { continue };
         match loads.iter_mut().find(|(load, _)| *load == measured.load) {
             Some((_, count)) => *count += 1,
             None => loads.push((measured.load, 1)),
@@ -110,17 +112,19 @@ fn contender<'a>(group: &Group<'a>, measured: Measured<'a>) -> Contender<'a> {
     }
 }
 
-fn measured<'a>(group: &Group<'a>) -> Option<Measured<'a>> {
+fn measured<'a>(group: &Group<'a>, all: &[Trial]) -> Option<Measured<'a>> {
     let rate = group.first.workload.writes_per_second?;
     let load = Load { bytes: group.first.dataset.target_bytes, rate };
-    Some(Measured { load, trials: group.trials.iter().map(|trial| point(trial)).collect() })
+    let number = |trial: &Trial| all.iter().take_while(|other| other.id != trial.id).count() + 1;
+    Some(Measured { load, trials: group.trials.iter().map(|trial| point(trial, number(trial))).collect() })
 }
 
-fn point(trial: &Trial) -> Point<'_> {
+fn point(trial: &Trial, number: usize) -> Point<'_> {
     let backup = trial.backup.as_ref();
     let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
     Point {
         id: &trial.id,
+        number,
         verdict: label::verdict(trial.verdict),
         restorable: trial.verdict == Verdict::Restorable,
         untried: matches!(trial.verdict, Verdict::Unavailable | Verdict::Unverified),

@@ -24,10 +24,11 @@ function rangeOf(trials, key) {
 function answer(contender, ask, sizing) {
   const measured = contender.measured.find((one) => one.bytes === ask.bytes && one.rate === ask.rate);
   const result = measured ? answerMeasured(contender, measured, ask) : answerPredicted(contender, ask, sizing);
-  if (contender.family === "control") result.reasons.unshift({ text: "negative control: unsafe on purpose" });
-  if (ask.disk && contender.survives !== "yes") {
+  if (contender.family === "control") {
+    result.reasons.unshift({ text: "negative control: unsafe on purpose" });
+  } else if (ask.disk && contender.survives !== "yes") {
     const text = contender.survives === "no" ? "does not survive the loss of the disk" : "not known whether it survives the loss of the disk";
-    result.reasons.push({ text, trial: contender.measured[0].trials[0].id });
+    result.reasons.push({ text, trial: contender.measured[0].trials[0] });
   }
   if (result.figures) holdAgainstLimits(result, ask);
   result.status = result.reasons.length ? "excluded" : result.doubts.length ? "likely" : "certain";
@@ -56,7 +57,7 @@ function answerMeasured(contender, measured, ask) {
 
 function failure(trial) {
   const given = trial.elapsed !== null && !trial.untried && trial.backup === null ? ` after ${formatSeconds(trial.elapsed)}` : "";
-  return { text: `${trial.verdict}${given}`, trial: trial.id };
+  return { text: `${trial.verdict}${given}`, trial };
 }
 
 function answerPredicted(contender, ask, sizing) {
@@ -73,7 +74,7 @@ function answerPredicted(contender, ask, sizing) {
   const ids = new Set(all.map((trial) => trial.id));
   const model = sizing?.contenders.find((one) => one.trials.some((id) => ids.has(id)));
   if (!model) {
-    result.reasons.push({ text: "not tried at this size and rate, and no model for it", trial: nearest[0].id });
+    result.reasons.push({ text: "not tried at this size and rate, and no model for it", trial: nearest[0] });
     return result;
   }
   const prediction = predict(model, { bytes: ask.bytes, rate: ask.rate, interval_seconds: ask.interval });
@@ -82,7 +83,7 @@ function answerPredicted(contender, ask, sizing) {
     prediction.rate_factor > 1.005 && `rate ${threeDigits(prediction.rate_factor)}× beyond what was measured`,
   ].filter(Boolean);
   if (prediction.backup && prediction.backup.point === null) {
-    result.reasons.push({ text: "predicted never to complete", trial: nearest[0].id });
+    result.reasons.push({ text: "predicted never to complete", trial: nearest[0] });
     return result;
   }
   const { backup, blocked, recovery, loss_worst: loss, loss_expected } = prediction;
@@ -98,10 +99,10 @@ function holdAgainstLimits(result, ask) {
     if (limit === undefined) continue;
     if (!range) {
       const text = `${name} was not ${result.source === "measured" ? "measured" : "measured here, and there is no prediction of it"}`;
-      result.reasons.push({ text, trial: result.trials[0].id });
+      result.reasons.push({ text, trial: result.trials[0] });
     } else if (range.point === null || range.point > limit) {
       const predicted = result.source === "predicted" ? "predicted " : "";
-      const trial = worstTrial(result.trials, key).id;
+      const trial = worstTrial(result.trials, key);
       result.reasons.push({ text: `${predicted}${name} ${formatSeconds(range.point)} > ${formatSeconds(limit)}`, trial });
     } else {
       if (range.high === null || range.high > limit) result.doubts.push(`${name} up to ${formatSeconds(range.high)}`);
@@ -157,9 +158,10 @@ function element(name, className, ...children) {
   return made;
 }
 
-function trialLink(id) {
-  const link = element("a", "", `trial ${id}`);
-  link.href = `#trial=${encodeURIComponent(id)}`;
+function trialLink(trial) {
+  const link = element("a", "", `trial ${trial.number}`);
+  link.href = `#trial=${encodeURIComponent(trial.id)}`;
+  link.title = trial.id;
   return link;
 }
 
@@ -169,36 +171,45 @@ function rangeText(range) {
   return low === high ? point : `${point} (${low} to ${high})`;
 }
 
-function title(contender) {
+function title(contender, ...more) {
   const name = element("strong", "", contender.strategy);
   const variant = contender.variant ? element("span", "variant", ` ${contender.variant}`) : null;
-  return element("p", "name", name, variant, element("span", "note", contender.subject));
+  return element("p", "name", name, variant, " ", element("span", "note", contender.subject, ...more));
+}
+
+// Where the figures come from.
+function sourceOf(result) {
+  const links = result.trials.flatMap((trial, at) => [at ? ", " : "", trialLink(trial)]);
+  if (result.source === "measured") return [" · measured in ", ...links];
+  return [" · ", element("span", "predicted", ["predicted", ...result.beyond].join(", ")), ", nearest is ", ...links];
 }
 
 function keptItem(result) {
   const { figures } = result;
+  const expected = figures.loss_expected ? element("span", "note", `expected ${rangeText(figures.loss_expected)}`) : null;
   const rows = [
-    ["Backup", rangeText(figures.backup)],
     ["Blocked", rangeText(figures.blocked)],
-    ["Worst loss", rangeText(figures.loss)],
-    ["Expected loss", rangeText(figures.loss_expected)],
+    ["Worst data loss", rangeText(figures.loss), expected],
     ["Recovery", rangeText(figures.recovery)],
     ["Max write latency", rangeText(figures.latency)],
+    ["Backup", rangeText(figures.backup)],
   ];
-  const list = element("dl", "figures", ...rows.map(([name, value]) => element("div", "", element("dt", "", name), element("dd", "", value))));
-  const count = result.trials.length;
-  const source =
-    result.source === "predicted"
-      ? element("p", "source predicted", ["Predicted", ...result.beyond].join(", "), ". Nearest: ", trialLink(result.trials[0].id))
-      : element("p", "source", `Measured in ${count === 1 ? "" : `${count} trials, first `}`, trialLink(result.trials[0].id));
+  const figure = ([name, ...value]) => element("div", "", element("dt", "", name), element("dd", "", ...value));
   const doubt = result.doubts.length ? element("p", "doubt", `May exceed a limit: ${result.doubts.join(", ")}.`) : null;
-  const item = element("li", result.status, title(result.contender), element("p", "why", why(result)), doubt, list, source);
+  const item = element(
+    "li",
+    result.status,
+    title(result.contender, ...sourceOf(result)),
+    element("dl", "figures", ...rows.map(figure)),
+    doubt,
+    element("p", "why", why(result)),
+  );
   item.dataset.trial = result.contender.measured[0].trials[0].id;
   return item;
 }
 
 function excludedItem(result) {
-  const reasons = result.reasons.map(({ text, trial }) => element("li", "", text, trial ? " in " : null, trial ? trialLink(trial) : null));
+  const reasons = result.reasons.map(({ text, trial }) => element("li", "", text, ...(trial ? [" in ", trialLink(trial)] : [])));
   const item = element("li", "excluded", title(result.contender), element("ul", "reasons", ...reasons));
   item.dataset.trial = result.contender.measured[0].trials[0].id;
   return item;

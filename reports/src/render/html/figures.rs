@@ -303,7 +303,8 @@ mod tests {
         assert_eq!(Unit::of(Quantity::Bytes, &[1e10, 2e10]).name, "GiB");
         assert_eq!(Unit::of(Quantity::Count, &[]).name, "");
         let seconds = Unit::of(Quantity::Seconds, &[1.0]);
-        let shown = [0.0, 1e-5, 0.00912, 0.418, 1.234, 15.57, 121.36, 45_000.0].map(|value| seconds.show(value));
+        let shown =
+            [0.0, 1e-5, 0.00912, 0.418, 1.234, 15.57, 121.36, 45_000.0].map(|value| seconds.show(value));
         assert_eq!(shown, ["0", "<0.001", "0.009", "0.418", "1.23", "15.6", "121", "45,000"]);
     }
 

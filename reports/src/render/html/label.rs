@@ -52,20 +52,21 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// True for a value that leaves something off or unset.
+/// True for a value that leaves something off or unset: it is among all settings of a trial, and decides nothing.
 fn is_unset(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::Object(entries) => entries.is_empty(),
         Value::Array(values) => values.is_empty(),
         Value::String(text) => text.is_empty(),
-        Value::Bool(true) | Value::Number(_) => false,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::Bool(true) => false,
     }
 }
 
 /// What all rows of a comparison share, said once, and what is left for each row.
 pub(super) struct Shared {
-    /// The conditions of each subject, with its name where there is more than one.
+    /// The conditions of all rows, and where there are several subjects what else holds for each of them.
     pub conditions: Vec<(String, String)>,
     /// The settings that have the same value wherever they are known, as words.
     pub settings: Vec<String>,
@@ -85,22 +86,20 @@ impl Shared {
         }
         values.retain(|_, found| {
             let (strategy, value) = found[0];
-            found.iter().any(|(other, _)| *other != strategy) && found.iter().all(|(_, other)| *other == value)
+            found.iter().any(|(other, _)| *other != strategy)
+                && found.iter().all(|(_, other)| *other == value)
         });
         let set = values.iter().filter(|(_, found)| !is_unset(found[0].1));
         Shared {
             settings: set.map(|(key, found)| setting(key, found[0].1)).collect(),
             names: values.keys().map(ToString::to_string).collect(),
             has_many_subjects: subjects.len() > 1,
-            conditions: subjects
-                .iter()
-                .map(|(subject, trials)| (subject.clone(), conditions::shared(trials)))
-                .collect(),
+            conditions: conditions_of_subjects(&subjects),
         }
     }
 
     /// The conditions of a row that are not those of all rows of its subject.
-    pub(super) fn conditions_of(&self, group: &Group<'_>, groups: &[Group<'_>]) -> String {
+    pub(super) fn conditions_of(&self, group: &Group<'_>, groups: &[Group<'_>]) -> Vec<String> {
         let subject = conditions::subject(group.first);
         let same = groups.iter().filter(|other| conditions::subject(other.first) == subject);
         let trials: Vec<&Trial> = same.flat_map(|other| other.trials.iter().copied()).collect();
@@ -110,7 +109,7 @@ impl Shared {
         if self.has_many_subjects {
             parts.insert(0, subject);
         }
-        parts.join(" · ")
+        parts
     }
 
     /// The settings of a row that neither its variant names nor all rows share.
@@ -120,6 +119,24 @@ impl Shared {
         });
         own.map(|(key, value)| setting(key, value)).collect()
     }
+}
+
+/// The conditions that all subjects share, and of each subject those that it does not share with the others.
+fn conditions_of_subjects(subjects: &BTreeMap<String, Vec<&Trial>>) -> Vec<(String, String)> {
+    let texts: Vec<String> = subjects.values().map(|trials| conditions::shared(trials)).collect();
+    let parts: Vec<Vec<&str>> = texts.iter().map(|text| text.split("; ").collect()).collect();
+    let is_common = |part: &&str| parts.iter().all(|others| others.contains(part));
+    let Some(first) = parts.first() else { return Vec::new() };
+    let common: Vec<&str> = first.iter().copied().filter(is_common).collect();
+    // The name of a subject says these.
+    let is_named =
+        |part: &&str| ["engine ", "application ", "journal mode "].iter().any(|name| part.starts_with(name));
+    let own = subjects.keys().zip(&parts).map(|(subject, parts)| {
+        let own = parts.iter().copied().filter(|part| !is_common(part) && !is_named(part));
+        (subject.clone(), own.collect::<Vec<_>>().join("; "))
+    });
+    let all = std::iter::once(("All rows".to_string(), common.join("; "))).chain(own);
+    all.filter(|(_, text)| !text.is_empty()).collect()
 }
 
 /// A verdict in words.
@@ -175,6 +192,6 @@ mod tests {
         assert_eq!(shared.settings, ["timeout 10.0 s"]);
         assert_eq!(shared.settings_of(&trials[0]), ["level 3"]);
         assert_eq!(shared.settings_of(&trials[2]), ["threads 2"]);
-        assert_eq!(shared.conditions_of(&groups[0], &groups), "");
+        assert!(shared.conditions_of(&groups[0], &groups).is_empty());
     }
 }

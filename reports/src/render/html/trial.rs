@@ -1,8 +1,8 @@
 //! The section of one trial: its verdict, what it rests on, its figures, and the command that repeats it.
 
+use super::comparison::survives;
 use super::figures::{FIRST, MORE, Unit};
 use super::label;
-use super::comparison::survives;
 use crate::printable;
 use crate::record::{Check, Results, Trial, Verification};
 use crate::render::{conditions, number};
@@ -51,7 +51,10 @@ pub(super) struct CheckRow {
 }
 
 const CHECKS: [(&str, &str); 7] = [
-    ("integrity", "Does the engine find the database intact, with no foreign damage and no leftover journal?"),
+    (
+        "integrity",
+        "Does the engine find the database intact, with no foreign damage and no leftover journal?",
+    ),
     ("prefix", "Are exactly the first n writes of every writer in?"),
     ("order", "When a write is in, is every write acknowledged before it was sent in, too?"),
     ("transactions", "Do rows that change together agree?"),
@@ -98,9 +101,13 @@ fn section(trial: &Trial, command: &str) -> Section {
 
 /// Where a trial ran: subject, size, rate, and the repetition where there are several.
 fn place(trial: &Trial) -> String {
-    let mut parts = vec![conditions::subject(trial), conditions::size(trial), format!("{} writes", conditions::rate(trial))];
+    let mut parts = vec![
+        conditions::subject(trial),
+        conditions::size(trial),
+        format!("{} writes", conditions::rate(trial)),
+    ];
     parts.extend(trial.file_system.clone());
-    parts.push(format!("repetition {}", trial.repetition));
+    parts.extend((trial.repetition > 1).then(|| format!("repetition {}", trial.repetition)));
     parts.join(" · ")
 }
 
@@ -110,7 +117,11 @@ fn figures(trial: &Trial) -> Vec<(&'static str, String, &'static str)> {
         let unit = Unit::of(figure.quantity, &[value]);
         Some((figure.label, format!("{} {}", unit.show(value), unit.name), figure.meaning))
     });
-    let disk = ("Survives loss of the disk", survives(trial).to_string(), "Whether the backup can be kept elsewhere.");
+    let disk = (
+        "Survives loss of the disk",
+        survives(trial).to_string(),
+        "Whether the backup can be kept elsewhere.",
+    );
     measured.chain([disk]).collect()
 }
 
@@ -188,7 +199,11 @@ fn phases(trial: &Trial) -> Vec<(String, String, String)> {
 /// A word for a shell.
 fn quoted(word: &str) -> String {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_./:=,+@%".contains(character);
-    if !word.is_empty() && word.chars().all(is_plain) { word.to_string() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_string()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]
@@ -216,13 +231,19 @@ mod tests {
         verification.findings = vec!["integrity: page 3 is torn".into(), "row 1 is torn".into()];
         let section = section(&trial, "run");
         assert_eq!(section.checks.len(), 6);
-        assert_eq!((section.checks[0].result, &section.checks[0].evidence[0][..]), ("fail", "page 3 is torn"));
+        assert_eq!(
+            (section.checks[0].result, &section.checks[0].evidence[0][..]),
+            ("fail", "page 3 is torn")
+        );
         assert_eq!(section.remarks, ["row 1 is torn"]);
     }
 
     #[test]
     fn the_command_repeats_this_trial_alone() {
         let trial = example::trial("one-step", Restorable);
-        assert_eq!(section(&trial, "cargo xtask run quick --seed 7").command, "cargo xtask run quick --seed 7 --only one-step-1");
+        assert_eq!(
+            section(&trial, "cargo xtask run quick --seed 7").command,
+            "cargo xtask run quick --seed 7 --only one-step-1"
+        );
     }
 }
