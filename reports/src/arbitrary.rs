@@ -52,14 +52,18 @@ fn trial() -> impl Strategy<Value = Trial> {
         prop::option::of(verification()),
         whole(),
     );
-    let planned = (verdict(), vec(verdict(), 0..3), any::<bool>(), text(), workload(), any::<u64>());
-    (planned, measured).prop_map(|((verdict, expected, control, words, workload, size), measured)| {
+    let kinds = prop::sample::select(vec![None, Some("cold"), Some("snapshot"), Some("continuous")]);
+    let kind = kinds.prop_map(|kind| kind.map(str::to_owned));
+    let kind = (kind, any::<Option<bool>>());
+    let planned = (verdict(), vec(verdict(), 0..3), any::<bool>(), text(), workload(), any::<u64>(), kind);
+    (planned, measured).prop_map(|((verdict, expected, control, words, workload, size, kind), measured)| {
         let (backup, impact, restore, lost, verification, memory) = measured;
         let mut trial = example::trial("any", verdict);
         (trial.id, trial.variant, trial.reason, trial.promise) =
             (words.clone(), words.clone(), words.clone(), words.clone());
         trial.fault = Some(words).filter(|words| words.len() > 4);
         (trial.control, trial.expected, trial.workload) = (control, expected, workload);
+        (trial.kind, trial.survives_disk_loss) = kind;
         (trial.dataset.bytes, trial.dataset.target_bytes) = (size, size);
         (trial.backup, trial.impact, trial.verification) = (backup, impact, verification);
         trial.restore = restore.map(|(seconds, recovery_seconds)| Restore {

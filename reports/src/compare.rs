@@ -17,6 +17,18 @@ impl<'a> Group<'a> {
         worst_verdict(self.trials.iter().copied()).unwrap_or(self.first.verdict)
     }
 
+    /// Whether something happened during any of the backups that makes a careless one wrong; `None` when nothing is known
+    /// of it.
+    pub fn challenged(&self) -> Option<bool> {
+        let challenges = self.trials.iter().filter_map(|trial| trial.backup.as_ref()?.challenge.as_ref());
+        challenges.map(|challenge| challenge.challenged).reduce(|one, other| one || other)
+    }
+
+    /// True for a group that came back right although nothing in its trials could have shown a careless backup.
+    pub fn is_right_by_luck(&self) -> bool {
+        self.verdict() == Verdict::Restorable && self.challenged() == Some(false)
+    }
+
     /// Median and range of one measurement over the repetitions that have it; `None` when none has.
     pub fn spread(&self, measurement: impl Fn(&Trial) -> Option<f64>) -> Option<Spread> {
         Spread::of(self.trials.iter().filter_map(|trial| measurement(trial)))

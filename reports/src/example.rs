@@ -110,12 +110,16 @@ pub fn all_verdicts() -> Results {
     let mut failed = trial("shell-locked", Verdict::Failed);
     failed.reason = "exit status 1".into();
     failed.backup.as_mut().unwrap().output = Some("Error: database is locked".into());
+    let mut cold = trial("cold-copy", Verdict::Restorable);
+    cold.kind = Some("cold".into());
+    let impact = cold.impact.as_mut().unwrap();
+    (impact.blocked_seconds, impact.downtime_seconds) = (Some(1.5), Some(1.5));
     let mut control = trial("hot-copy", Verdict::Corrupt);
     control.control = true;
     control.promise = "nothing".into();
     let mut trials = vec![
         trial("one-step", Verdict::Restorable),
-        trial("cold-copy", Verdict::Restorable),
+        cold,
         expected,
         lucky,
         trial("slow", Verdict::TimedOut),

@@ -4,6 +4,7 @@ mod arguments;
 mod check;
 mod doctor;
 mod exit;
+mod format;
 mod images;
 mod judge;
 mod list;

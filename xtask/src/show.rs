@@ -6,7 +6,6 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
-use comfy_table::{ContentArrangement, Table, TableComponent, presets};
 use harness::event::{Event, Status};
 use harness::removal::Leftover;
 use harness::run::RESULTS;
@@ -15,6 +14,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use reports::printable;
 use reports::record::{Kept, Results, Trial};
 use reports::render::REPORT;
+use reports::render::comparison::comparison;
+
+use crate::format;
 
 /// Shows what happens: one line that changes on a terminal, plain lines elsewhere.
 pub struct Progress {
@@ -137,16 +139,10 @@ fn brief(reason: &str) -> String {
 
 /// The table of a run, a line a trial, then the seed and where the results are.
 pub fn results(results: &Results, directory: &Path) {
-    for block in reports::render::table::comparison(results) {
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING);
-        table
-            .set_style(TableComponent::HeaderLines, '─')
-            .set_style(TableComponent::MiddleHeaderIntersections, '─');
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_header(&block.table.header).add_rows(&block.table.rows);
+    let width = format::terminal_width();
+    for block in comparison(results) {
         println!("{}{}{}", block.title, if block.title.is_empty() { "" } else { ": " }, block.shared);
-        println!("{}", printable(&table.to_string()));
+        println!("{}", format::fitted(&block.table, width));
     }
     println!("seed {}", results.run.seed);
     println!("{}", directory.join(REPORT).display());

@@ -1,72 +1,168 @@
-//! The conditions that tell trials apart: columns where they vary, one line where they do not.
+//! The conditions of trials: what all share is said once, and a row says what is different about it.
+
+use serde_json::Value;
 
 use crate::record::Trial;
 use crate::render::number;
 
 /// One condition of a trial.
 #[derive(Clone, Copy)]
-pub(crate) struct Condition {
-    /// The column's header.
-    pub label: &'static str,
-    /// The condition of one trial, as text.
-    pub text: fn(&Trial) -> String,
+struct Condition {
+    /// What it is called.
+    label: &'static str,
+    /// The condition of one trial, as text; empty where the engine does not know it: MySQL has no journal mode.
+    text: fn(&Trial) -> String,
+    /// Whether the text needs its label in a row: `4` does, `tracker` does not.
+    is_labelled: bool,
+}
+
+impl Condition {
+    const fn labelled(label: &'static str, text: fn(&Trial) -> String) -> Condition {
+        Condition { label, text, is_labelled: true }
+    }
+
+    const fn plain(label: &'static str, text: fn(&Trial) -> String) -> Condition {
+        Condition { label, text, is_labelled: false }
+    }
+
+    fn with_label(&self, text: &str) -> String {
+        format!("{} {text}", self.label)
+    }
 }
 
 /// All conditions but strategy and variant, in the order in which a reader asks for them.
 const CONDITIONS: [Condition; 17] = [
-    Condition { label: "Engine", text: |trial| trial.engine.clone() },
-    Condition { label: "Application", text: |trial| trial.app.clone() },
-    Condition { label: "Dataset", text: |trial| trial.dataset.profile.clone() },
-    Condition { label: "Size", text: size },
-    Condition { label: "Journal mode", text: |trial| text(&trial.workload.journal_mode) },
-    Condition { label: "File system", text: |trial| text(&trial.file_system) },
-    Condition { label: "Extents", text: extents },
-    Condition { label: "Writes", text: rate },
-    Condition { label: "Arrivals", text: arrivals },
-    Condition { label: "Writers", text: |trial| trial.workload.writers.to_string() },
-    Condition { label: "Synchronous", text: |trial| text(&trial.workload.synchronous) },
-    Condition {
-        label: "Busy timeout",
-        text: |trial| {
-            let timeout = trial.workload.busy_timeout_ms;
-            timeout.map_or(String::new(), |timeout| number::milliseconds(timeout as f64))
-        },
-    },
-    Condition { label: "Automatic checkpoint", text: automatic_checkpoint },
-    Condition { label: "Announces", text: |trial| text(&trial.workload.announces) },
-    Condition { label: "Server options", text: server_options },
-    Condition { label: "Page cache", text: |trial| trial.workload.cache.clone() },
-    Condition { label: "Fault", text: |trial| trial.fault.clone().unwrap_or("none".to_string()) },
+    Condition::plain("engine", |trial| trial.engine.clone()),
+    Condition::plain("application", |trial| trial.app.clone()),
+    Condition::plain("dataset", |trial| trial.dataset.profile.clone()),
+    Condition::plain("size", size),
+    Condition::labelled("journal mode", |trial| text(&trial.workload.journal_mode)),
+    Condition::plain("file system", |trial| text(&trial.file_system)),
+    Condition::labelled("extents", extents),
+    Condition::plain("writes", rate),
+    Condition::labelled("arrivals", arrivals),
+    Condition::labelled("writers", |trial| trial.workload.writers.to_string()),
+    Condition::labelled("synchronous", |trial| text(&trial.workload.synchronous)),
+    Condition::labelled("busy timeout", |trial| {
+        let timeout = trial.workload.busy_timeout_ms;
+        timeout.map_or(String::new(), |timeout| number::milliseconds(timeout as f64))
+    }),
+    Condition::labelled("automatic checkpoint", automatic_checkpoint),
+    Condition::labelled("announces", |trial| text(&trial.workload.announces)),
+    Condition::labelled("server options", server_options),
+    Condition::labelled("page cache", |trial| trial.workload.cache.clone()),
+    Condition::labelled("fault", |trial| text(&trial.fault)),
 ];
 
-/// The conditions in which these trials differ.
-pub(crate) fn varying(trials: &[&Trial]) -> Vec<Condition> {
-    CONDITIONS.into_iter().filter(|condition| varies(condition, trials)).collect()
+/// How the conditions of some trials compare.
+pub(crate) struct Conditions {
+    /// A condition with the text that all, or more than half, of the trials have.
+    usual: Vec<(Condition, Usual)>,
 }
 
-/// The conditions that these trials share, as one line: `Engine sqlite; Size 300 MiB; ...`.
-pub(crate) fn shared(trials: &[&Trial]) -> String {
-    let Some(first) = trials.first() else {
-        return String::new();
-    };
-    let texts = CONDITIONS.into_iter().filter(|condition| !varies(condition, trials)).map(|condition| {
-        let text = (condition.text)(first);
-        // An engine may not know a condition: MySQL has no journal mode.
-        if text.is_empty() { text } else { format!("{} {text}", condition.label.to_lowercase()) }
-    });
-    texts.filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")
+struct Usual {
+    text: Option<String>,
+    is_shared_by_all: bool,
 }
 
-/// The strategy with the settings that tell its variants apart, marked when it is a control.
+impl Conditions {
+    /// Compares these trials.
+    pub(crate) fn of(trials: &[&Trial]) -> Conditions {
+        let usual = CONDITIONS.into_iter().map(|condition| (condition, usual(&condition, trials)));
+        Conditions { usual: usual.collect() }
+    }
+
+    /// The same without one condition, which is told elsewhere.
+    pub(crate) fn without(mut self, label: &str) -> Conditions {
+        self.usual.retain(|(condition, _)| condition.label != label);
+        self
+    }
+
+    /// What they share, as one line: `engine sqlite; size 300 MiB; file system ext4 unless stated`.
+    pub(crate) fn shared(&self) -> String {
+        let texts = self.usual.iter().filter_map(|(condition, usual)| {
+            let text = usual.text.as_ref().filter(|text| !text.is_empty())?;
+            let unless = if usual.is_shared_by_all { "" } else { " unless stated" };
+            Some(condition.with_label(text) + unless)
+        });
+        texts.collect::<Vec<_>>().join("; ")
+    }
+
+    /// What is different about one of them: `, tracker, journal mode delete`; empty for a usual one.
+    pub(crate) fn difference(&self, trial: &Trial) -> String {
+        let texts = self.usual.iter().filter_map(|(condition, usual)| {
+            let text = (condition.text)(trial);
+            let is_usual = usual.text.as_ref() == Some(&text);
+            let shown = if condition.is_labelled { condition.with_label(&text) } else { text.clone() };
+            (!is_usual && !text.is_empty()).then(|| format!(", {shown}"))
+        });
+        texts.collect()
+    }
+
+    /// The name of a row: the strategy, its label, and what is different about its conditions.
+    pub(crate) fn row_name(&self, trial: &Trial) -> String {
+        format!("{}{}", label(trial), self.difference(trial))
+    }
+}
+
+fn usual(condition: &Condition, trials: &[&Trial]) -> Usual {
+    let mut counted: Vec<(String, usize)> = Vec::new();
+    for trial in trials {
+        let text = (condition.text)(trial);
+        match counted.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, count)) => *count += 1,
+            None => counted.push((text, 1)),
+        }
+    }
+    let most = counted.iter().max_by_key(|(_, count)| *count);
+    // An empty text cannot be told from one that is not said, so it is never what goes without saying.
+    let text =
+        most.filter(|(text, count)| count * 2 > trials.len() && (!text.is_empty() || counted.len() == 1));
+    Usual { text: text.map(|(text, _)| text.clone()), is_shared_by_all: counted.len() <= 1 }
+}
+
+/// The strategy with what tells its variants apart, marked when it is a negative control.
 pub(crate) fn strategy(trial: &Trial) -> String {
-    let mut text = trial.strategy.clone();
-    if !trial.variant.is_empty() {
-        text += &format!(" {}", trial.variant);
+    if trial.control { label(trial) + " (negative control)" } else { label(trial) }
+}
+
+/// The strategy with what tells its variants apart.
+pub(crate) fn label(trial: &Trial) -> String {
+    if trial.variant.is_empty() {
+        return trial.strategy.clone();
     }
-    if trial.control {
-        text += " (control)";
+    format!("{} {}", trial.strategy, variant(trial))
+}
+
+/// The variant as people read it: where it holds settings as JSON, those as `monitor-interval=50ms`.
+fn variant(trial: &Trial) -> String {
+    if !trial.variant.contains(['{', '[']) {
+        return trial.variant.clone();
     }
-    text
+    let named = |name: &str| {
+        let begins = format!("{name}=");
+        trial.variant.starts_with(&begins) || trial.variant.contains(&format!(", {begins}"))
+    };
+    let settings = trial.settings.iter().filter(|(name, _)| named(name));
+    let texts: Vec<String> = settings.map(|(name, value)| setting(name, value)).collect();
+    if texts.is_empty() { trial.variant.clone() } else { texts.join(", ") }
+}
+
+fn setting(name: &str, value: &Value) -> String {
+    match value {
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| setting(name, value)).collect::<Vec<_>>().join(", ")
+        }
+        Value::Array(parts) => {
+            format!("{name}={}", parts.iter().map(bare).collect::<Vec<_>>().join(" "))
+        }
+        other => format!("{name}={}", bare(other)),
+    }
+}
+
+/// A value without quotation marks.
+fn bare(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// The system under test in a few words: `tracker on sqlite (delete)`.
@@ -113,8 +209,56 @@ fn arrivals(trial: &Trial) -> String {
     }
 }
 
-fn varies(condition: &Condition, trials: &[&Trial]) -> bool {
-    let mut texts = trials.iter().map(|trial| (condition.text)(trial));
-    let first = texts.next();
-    texts.any(|text| Some(text) != first)
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Conditions, strategy};
+    use crate::example;
+    use crate::record::Trial;
+    use crate::record::Verdict::Restorable;
+
+    fn trials(change: impl Fn(usize, &mut Trial)) -> Vec<Trial> {
+        let mut trials = vec![example::trial("one-step", Restorable); 3];
+        trials.iter_mut().enumerate().for_each(|(at, trial)| change(at, trial));
+        trials
+    }
+
+    #[test]
+    fn what_all_share_stands_once_and_what_most_share_is_not_repeated() {
+        let trials = trials(|at, trial| {
+            trial.workload.writers = [1, 2, 3][at];
+            if at == 2 {
+                (trial.app, trial.workload.journal_mode) = ("tracker".into(), None);
+            }
+        });
+        let trials: Vec<&Trial> = trials.iter().collect();
+        let conditions = Conditions::of(&trials);
+        let shared = conditions.shared();
+        assert!(shared.starts_with("engine sqlite; application embedded unless stated; dataset"), "{shared}");
+        assert!(shared.contains("journal mode wal unless stated") && !shared.contains("writers"), "{shared}");
+        assert_eq!(conditions.row_name(trials[0]), "one-step, writers 1");
+        assert_eq!(conditions.row_name(trials[2]), "one-step, tracker, writers 3");
+    }
+
+    #[test]
+    fn a_condition_that_an_engine_does_not_have_leaves_no_empty_label() {
+        let trials = trials(|_, trial| trial.workload.synchronous = None);
+        let shared = Conditions::of(&trials.iter().collect::<Vec<_>>()).shared();
+        assert!(!shared.contains("synchronous") && !shared.contains("fault"), "{shared}");
+        assert_eq!(Conditions::of(&[]).shared(), "");
+    }
+
+    #[test]
+    fn settings_in_json_are_shown_without_it() {
+        let mut trial = example::trial("litestream", Restorable);
+        trial.variant = r#"database={"monitor-interval":"50ms"}, version=0.5"#.into();
+        trial.settings.insert("database".into(), json!({"monitor-interval": "50ms"}));
+        trial.settings.insert("version".into(), json!("0.5"));
+        trial.settings.insert("restores".into(), json!(2));
+        assert_eq!(strategy(&trial), "litestream monitor-interval=50ms, version=0.5");
+        trial.control = true;
+        trial.variant = "careless [1]".into();
+        assert_eq!(strategy(&trial), "litestream careless [1] (negative control)");
+    }
 }

@@ -1,11 +1,13 @@
 //! Records as people read them.
 
+pub mod comparison;
 pub(crate) mod conditions;
 pub(crate) mod family;
 mod html;
 pub mod markdown;
-pub(crate) mod number;
+pub mod number;
 pub mod table;
+pub mod words;
 
 pub use html::html;
 pub use markdown::markdown;

@@ -10,7 +10,7 @@ const SECONDS_PER_DAY: f64 = 24.0 * SECONDS_PER_HOUR;
 const SECONDS_PER_YEAR: f64 = 365.25 * SECONDS_PER_DAY;
 
 /// A size in bytes: `512 B`, `300 MiB`, `1.95 GiB`.
-pub(crate) fn bytes(bytes: f64) -> String {
+pub fn bytes(bytes: f64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes.abs() < 1000.0 {
         return format!("{} B", count(bytes));
@@ -26,7 +26,7 @@ pub(crate) fn bytes(bytes: f64) -> String {
 }
 
 /// A time in seconds: `0 s`, `0.4 ms`, `520 ms`, `1.33 s`, `2.05 min`, `16.0 h`, `> 100 years`.
-pub(crate) fn seconds(seconds: f64) -> String {
+pub fn seconds(seconds: f64) -> String {
     let size = seconds.abs();
     match size {
         0.0 => "0 s".to_string(),
@@ -43,12 +43,12 @@ pub(crate) fn seconds(seconds: f64) -> String {
 }
 
 /// A time in milliseconds, shown as [`seconds`] shows it.
-pub(crate) fn milliseconds(milliseconds: f64) -> String {
+pub fn milliseconds(milliseconds: f64) -> String {
     seconds(milliseconds / 1000.0)
 }
 
 /// A ratio: `0.93`, `12.4`, `0.0042`.
-pub(crate) fn ratio(ratio: f64) -> String {
+pub fn ratio(ratio: f64) -> String {
     match ratio.abs() {
         size if size >= 99.95 => count(ratio.round()),
         size if size >= 9.995 => format!("{ratio:.1}"),
@@ -59,12 +59,12 @@ pub(crate) fn ratio(ratio: f64) -> String {
 }
 
 /// A rate of writes or commits: `20 /s`, `0.25 /s`.
-pub(crate) fn rate(per_second: f64) -> String {
+pub fn rate(per_second: f64) -> String {
     format!("{} /s", plain(per_second))
 }
 
 /// A number of things, with thousands apart: `4,297,957`; the median of an even number of them may be a half.
-pub(crate) fn count(count: f64) -> String {
+pub fn count(count: f64) -> String {
     // Beyond 2^53 there are no tenths to round, and the product could overflow.
     let rounded = if count.abs() < 9e15 { (count * 10.0).round() / 10.0 } else { count };
     let text = if rounded.fract() == 0.0 {
@@ -86,7 +86,7 @@ pub(crate) fn count(count: f64) -> String {
 }
 
 /// A share of a whole: `10 %`, `99.2 %`. Only nothing is 0 %, and only the whole is 100 %.
-pub(crate) fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     let percent = (share * 1000.0).round() / 10.0;
     match percent {
         0.0 if share > 0.0 => "< 0.1 %".to_string(),
@@ -96,13 +96,13 @@ pub(crate) fn percent(share: f64) -> String {
 }
 
 /// A value that may be missing or no number, in its format.
-pub(crate) fn or_missing(value: Option<f64>, format: fn(f64) -> String) -> String {
+pub fn or_missing(value: Option<f64>, format: fn(f64) -> String) -> String {
     value.filter(|value| value.is_finite()).map_or(MISSING.to_string(), format)
 }
 
 /// A median with its range: `1.33 s (1.20 s to 1.50 s)`, with the share of `trials` that had the measurement
 /// where that is not all of them.
-pub(crate) fn spread(spread: Option<Spread>, trials: usize, format: fn(f64) -> String) -> String {
+pub fn spread(spread: Option<Spread>, trials: usize, format: fn(f64) -> String) -> String {
     let Some(spread) = spread else {
         return MISSING.to_string();
     };

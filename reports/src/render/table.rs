@@ -1,231 +1,291 @@
-//! The comparison of a run as tables: plain data, for the terminal and for Markdown alike.
+//! A table as plain data, and the four formats that it is written in: JSON, CSV, Markdown, and text for a terminal.
+//!
+//! Each cell has a text for people and a value for programs, so that no program has to read "1.33 s" back.
 
-use crate::compare::{Group, Spread, groups};
-use crate::record::{Results, Trial, Verdict, Window};
-use crate::render::{conditions, markdown::challenge, number};
+mod terminal;
 
-/// A run with more rows than this gets one table for each dataset size, rate and subject.
-const ROWS_IN_ONE_TABLE: usize = 12;
+use serde_json::{Map, Value};
 
-/// A header and rows of as many cells, as plain text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Table {
-    /// The names of the columns.
-    pub header: Vec<String>,
-    /// The rows.
-    pub rows: Vec<Vec<String>>,
+use super::markdown::text;
+use super::number;
+
+pub use terminal::Fitted;
+
+/// The most columns that a first look is given.
+pub const MAIN_COLUMNS: usize = 8;
+
+/// Which columns a narrow terminal shows: those of the highest rank are dropped first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// Never dropped.
+    Always,
+    /// Dropped late; the larger the number, the earlier.
+    Main(u8),
+    /// Dropped before any cell is wrapped; the larger the number, the earlier.
+    Detail(u8),
 }
 
-/// One table of a comparison.
+/// One column.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Block {
-    /// What tells it from the other blocks; empty when it is the only one.
+pub struct Column {
+    /// Its header, for people.
+    pub label: String,
+    /// Its name in JSON and CSV, with the unit: `backup_seconds`.
+    pub key: String,
+    /// When a narrow terminal drops it.
+    pub rank: Rank,
+    /// Numbers stand right-aligned.
+    pub is_number: bool,
+}
+
+impl Column {
+    /// A column of texts.
+    pub fn text(label: &str, key: &str, rank: Rank) -> Column {
+        Column { label: label.to_owned(), key: key.to_owned(), rank, is_number: false }
+    }
+
+    /// A column of numbers. The key names their unit.
+    pub fn number(label: &str, key: &str, rank: Rank) -> Column {
+        Column { is_number: true, ..Column::text(label, key, rank) }
+    }
+}
+
+/// One cell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cell {
+    /// What people read.
+    pub text: String,
+    /// What programs read: a number in the unit that the column's key names, a text, true or false, or null.
+    pub value: Value,
+}
+
+impl Cell {
+    /// A text that is its own value.
+    pub fn text(text: impl Into<String>) -> Cell {
+        let text = text.into();
+        Cell { value: Value::from(text.clone()), text }
+    }
+
+    /// A measurement: a dash and null where there is none, or it is no finite number.
+    pub fn measured(value: Option<f64>, format: fn(f64) -> String) -> Cell {
+        let value = value.filter(|value| value.is_finite());
+        Cell { text: number::or_missing(value, format), value: value.map_or(Value::Null, Value::from) }
+    }
+
+    /// A whole number.
+    pub fn count(count: u64) -> Cell {
+        Cell { text: number::count(count as f64), value: Value::from(count) }
+    }
+
+    /// `yes`, `no`, or a dash where nobody knows.
+    pub fn yes_or_no(answer: Option<bool>) -> Cell {
+        let text = answer.map_or(number::MISSING, |answer| if answer { "yes" } else { "no" });
+        Cell { text: text.to_owned(), value: answer.map_or(Value::Null, Value::from) }
+    }
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Cell {
+        Cell::text(text)
+    }
+}
+
+/// Rows under a heading of their own.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Section {
+    /// The heading; empty for none. Programs do not see it: what it says has to be in a column, too.
     pub title: String,
-    /// The conditions that all its trials share.
-    pub shared: String,
-    /// A row for each group of repetitions.
-    pub table: Table,
+    /// Rows of as many cells as there are columns.
+    pub rows: Vec<Vec<Cell>>,
 }
 
-/// The comparison of a run: one row for each group of repetitions, in the order in which they ran, by dataset
-/// size, rate and subject. Where trials were repeated, a cell is the median with the range.
-pub fn comparison(results: &Results) -> Vec<Block> {
-    let mut groups = groups(&results.trials);
-    groups.sort_by_key(|group| block_order(group.first));
-    let split = groups.len() > ROWS_IN_ONE_TABLE;
-    groups
-        .chunk_by(|a, b| !split || block_order(a.first) == block_order(b.first))
-        .map(|rows| block(rows, split))
-        .collect()
+/// Columns and rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table {
+    /// From left to right.
+    pub columns: Vec<Column>,
+    /// From top to bottom.
+    pub sections: Vec<Section>,
 }
 
-fn block(groups: &[Group<'_>], titled: bool) -> Block {
-    let trials: Vec<&Trial> = groups.iter().flat_map(|group| group.trials.iter().copied()).collect();
-    let first = groups[0].first;
-    let varying = conditions::varying(&trials);
-    let mut columns = vec![
-        Column { label: "Verdict", cell: Box::new(verdict) },
-        Column { label: "Strategy", cell: Box::new(|group| conditions::strategy(group.first)) },
-    ];
-    for condition in varying {
-        columns.push(Column {
-            label: condition.label,
-            cell: Box::new(move |group| (condition.text)(group.first)),
-        });
+impl Table {
+    /// A table without rows.
+    pub fn new(columns: Vec<Column>) -> Table {
+        Table { columns, sections: Vec::new() }
     }
-    if groups.iter().any(|group| group.trials.len() > 1) {
-        columns.push(Column { label: "Trials", cell: Box::new(|group| group.trials.len().to_string()) });
+
+    /// A table of texts: every column is always shown.
+    pub fn of_texts<'a>(header: impl IntoIterator<Item = &'a str>, rows: Vec<Vec<String>>) -> Table {
+        let columns = header.into_iter().map(|label| Column::text(label, &key_of(label), Rank::Always));
+        let mut table = Table::new(columns.collect());
+        rows.into_iter().for_each(|row| table.push(row.into_iter().map(Cell::text).collect()));
+        table
     }
-    columns.extend(measured_columns());
-    let title = if titled {
-        format!("{}, {}, {}", conditions::size(first), conditions::rate(first), conditions::subject(first))
-    } else {
-        String::new()
-    };
-    let table = Table {
-        header: columns.iter().map(|column| column.label.to_string()).collect(),
-        rows: groups
-            .iter()
-            .map(|group| columns.iter().map(|column| (column.cell)(group)).collect())
-            .collect(),
-    };
-    Block { title, shared: conditions::shared(&trials), table }
-}
 
-/// What blocks are split and ordered by: size, rate (a closed loop last), application, engine and journal mode.
-fn block_order(trial: &Trial) -> (u64, u64, String) {
-    // Bits of numbers that are not negative are ordered as the numbers are.
-    let rate = trial.workload.writes_per_second.map_or(u64::MAX, |rate| rate.max(0.0).to_bits());
-    (trial.dataset.target_bytes, rate, conditions::subject(trial))
-}
-
-struct Column {
-    label: &'static str,
-    cell: Box<dyn Fn(&Group<'_>) -> String>,
-}
-
-fn measured_columns() -> Vec<Column> {
-    vec![
-        Column { label: "Backup", cell: Box::new(backup_time) },
-        measured("vs copy", number::ratio, |trial| trial.backup.as_ref()?.vs_copy),
-        Column { label: "Write p99", cell: Box::new(|group| latency(group, |window| window.p99_ms)) },
-        Column { label: "Worst write", cell: Box::new(|group| latency(group, |window| window.max_ms)) },
-        measured("Downtime", number::seconds, |trial| trial.impact.as_ref()?.blocked_seconds),
-        measured("Lost writes", number::count, |trial| {
-            Some(trial.recovery_point.as_ref()?.lost_writes as f64)
-        }),
-        measured("Lost time", number::seconds, |trial| trial.recovery_point.as_ref()?.lost_seconds),
-        measured("Recovery", number::seconds, |trial| trial.restore.as_ref()?.recovery_seconds),
-        measured("Artifact", number::bytes, |trial| Some(trial.backup.as_ref()?.artifact_bytes? as f64)),
-        measured("Memory", number::bytes, |trial| Some(trial.resources.strategy.memory_bytes_max? as f64)),
-    ]
-}
-
-fn measured(label: &'static str, format: fn(f64) -> String, value: fn(&Trial) -> Option<f64>) -> Column {
-    Column {
-        label,
-        cell: Box::new(move |group| number::spread(group.spread(value), group.trials.len(), format)),
+    /// Begins rows under a heading.
+    pub fn begin_section(&mut self, title: &str) {
+        self.sections.push(Section { title: title.to_owned(), rows: Vec::new() });
     }
-}
 
-/// The worst verdict of the group, with how many of the trials came to it, and whether that was expected.
-fn verdict(group: &Group<'_>) -> String {
-    let verdict = group.verdict();
-    let same = group.trials.iter().filter(|trial| trial.verdict == verdict).count();
-    let mut text = verdict.to_string();
-    if same < group.trials.len() {
-        text += &format!(", {same} of {}", group.trials.len());
+    /// Adds a row of as many cells as there are columns.
+    pub fn push(&mut self, row: Vec<Cell>) {
+        assert_eq!(row.len(), self.columns.len(), "a row has a cell for each column");
+        if self.sections.is_empty() {
+            self.sections.push(Section::default());
+        }
+        self.sections.last_mut().expect("there is a section now").rows.push(row);
     }
-    text + &expectation(group.first, verdict) + unchallenged(group, verdict)
-}
 
-/// What stands beside a verdict that luck alone may have brought about.
-fn unchallenged(group: &Group<'_>, verdict: Verdict) -> &'static str {
-    let challenges = challenge::of(group);
-    let lucky = !challenges.is_empty() && challenges.iter().all(|challenge| !challenge.challenged);
-    if verdict == Verdict::Restorable && lucky { " (not challenged)" } else { "" }
-}
+    /// True when there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.rows().next().is_none()
+    }
 
-/// How a verdict stands to what the scenario expects; empty where it expects nothing special.
-fn expectation(trial: &Trial, verdict: Verdict) -> String {
-    let names: Vec<&str> = trial.expected.iter().map(|verdict| verdict.name()).collect();
-    match (names.as_slice(), trial.expected.contains(&verdict)) {
-        ([], _) | (["restorable"], true) => String::new(),
-        (_, true) => " (as expected)".to_string(),
-        (_, false) => format!(" (expected: {})", names.join(" or ")),
+    /// All rows, whatever their section.
+    pub fn rows(&self) -> impl Iterator<Item = &[Cell]> {
+        self.sections.iter().flat_map(|section| section.rows.iter().map(Vec::as_slice))
+    }
+
+    /// The same rows with those columns alone that `is_wanted`.
+    #[must_use]
+    pub fn select(&self, is_wanted: impl Fn(&Column) -> bool) -> Table {
+        let kept: Vec<usize> = (0..self.columns.len()).filter(|at| is_wanted(&self.columns[*at])).collect();
+        let of_row = |row: &Vec<Cell>| kept.iter().map(|at| row[*at].clone()).collect();
+        let of_section = |section: &Section| Section {
+            title: section.title.clone(),
+            rows: section.rows.iter().map(of_row).collect(),
+        };
+        Table {
+            columns: kept.iter().map(|at| self.columns[*at].clone()).collect(),
+            sections: self.sections.iter().map(of_section).collect(),
+        }
+    }
+
+    /// A list of objects, one a row, with the values under the keys of the columns.
+    pub fn json(&self) -> Value {
+        let object = |row: &[Cell]| {
+            let members = self.columns.iter().zip(row);
+            Value::from(
+                members.map(|(column, cell)| (column.key.clone(), cell.value.clone())).collect::<Map<_, _>>(),
+            )
+        };
+        self.rows().map(object).collect()
+    }
+
+    /// Comma-separated values (RFC 4180) with a header of keys; null is an empty field.
+    pub fn csv(&self) -> String {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let header: Vec<&str> = self.columns.iter().map(|column| column.key.as_str()).collect();
+        let rows = self.rows().map(|row| row.iter().map(|cell| field(&cell.value)).collect::<Vec<_>>());
+        writer.write_record(header).expect("memory takes every record");
+        for row in rows {
+            writer.write_record(row).expect("all rows have as many fields as the header");
+        }
+        let bytes = writer.into_inner().expect("memory takes every record");
+        String::from_utf8(bytes).expect("all fields are text")
+    }
+
+    /// A table of GitHub-flavoured Markdown; a heading of a section is a row in bold.
+    pub fn markdown(&self) -> String {
+        text::table(self)
+    }
+
+    /// Text of at most `width` columns, as a terminal shows it.
+    pub fn fit(&self, width: usize) -> Fitted {
+        terminal::fit(self, width)
     }
 }
 
-/// The time of the backups that finished; without any, how long they were given.
-fn backup_time(group: &Group<'_>) -> String {
-    let finished = group.spread(|trial| trial.backup.as_ref()?.seconds);
-    if finished.is_some() {
-        return number::spread(finished, group.trials.len(), number::seconds);
-    }
-    let given = group.spread(|trial| Some(trial.backup.as_ref()?.elapsed_seconds));
-    match given {
-        Some(given) => format!("not in {}", number::seconds(given.max)),
-        None => number::MISSING.to_string(),
-    }
+/// A key made of a label: `Viable up to` is `viable_up_to`.
+fn key_of(label: &str) -> String {
+    label.to_lowercase().replace(|character: char| !character.is_alphanumeric(), "_")
 }
 
-/// A latency in the reference window and in the backup window: `2.50 ms → 8.00 ms`.
-fn latency(group: &Group<'_>, of: fn(&Window) -> Option<f64>) -> String {
-    let reference = group.spread(|trial| of(trial.impact.as_ref()?.reference.as_ref()?));
-    let during = group.spread(|trial| of(trial.impact.as_ref()?.during.as_ref()?));
-    if reference.is_none() && during.is_none() {
-        return number::MISSING.to_string();
+fn field(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
     }
-    let median =
-        |spread: Option<Spread>| number::or_missing(spread.map(|spread| spread.median), number::milliseconds);
-    format!("{} → {}", median(reference), number::spread(during, group.trials.len(), number::milliseconds))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::comparison;
-    use crate::example;
-    use crate::record::{Challenge, Verdict::*};
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
 
-    fn cells<'a>(block: &'a super::Block, label: &str) -> Vec<&'a str> {
-        let at = block.table.header.iter().position(|header| header == label).unwrap();
-        block.table.rows.iter().map(|row| row[at].as_str()).collect()
+    use super::{Cell, Column, Rank, Table};
+    use crate::render::number;
+
+    fn example() -> Table {
+        let mut table = Table::new(vec![
+            Column::text("Strategy", "strategy", Rank::Always),
+            Column::number("Backup", "backup_seconds", Rank::Main(1)),
+            Column::text("Survives disk loss", "survives_disk_loss", Rank::Main(2)),
+        ]);
+        table.begin_section("Online");
+        table.push(vec![
+            "one|step".into(),
+            Cell::measured(Some(1.25), number::seconds),
+            Cell::yes_or_no(Some(true)),
+        ]);
+        table.begin_section("Continuous");
+        table.push(vec!["a \"b\", c".into(), Cell::measured(None, number::seconds), Cell::yes_or_no(None)]);
+        table
     }
 
     #[test]
-    fn a_small_run_is_one_table_with_columns_for_what_varies() {
-        let blocks = comparison(&example::all_verdicts());
-        assert_eq!(blocks.len(), 1);
-        insta::assert_debug_snapshot!(blocks);
+    fn programs_read_raw_numbers_under_keys_with_units() {
+        let expected = json!([
+            {"strategy": "one|step", "backup_seconds": 1.25, "survives_disk_loss": true},
+            {"strategy": "a \"b\", c", "backup_seconds": null, "survives_disk_loss": null},
+        ]);
+        assert_eq!(example().json(), expected);
+        insta::assert_snapshot!(example().csv(), @r#"
+        strategy,backup_seconds,survives_disk_loss
+        one|step,1.25,true
+        "a ""b"", c",,
+        "#);
     }
 
     #[test]
-    fn a_run_that_varies_the_journal_mode_has_a_column_for_it() {
-        let mut delete = example::trial("one-step", Restorable);
-        delete.workload.journal_mode = Some("delete".into());
-        let blocks = comparison(&example::results(vec![example::trial("one-step", Restorable), delete]));
-        assert_eq!(cells(&blocks[0], "Journal mode"), ["delete", "wal"]);
-        assert!(!blocks[0].shared.contains("journal mode"));
+    fn people_read_numbers_with_units_and_dashes() {
+        insta::assert_snapshot!(example().markdown(), @r#"
+        | Strategy | Backup | Survives disk loss |
+        | --- | ---: | --- |
+        | **Online** |  |  |
+        | one\|step | 1.25 s | yes |
+        | **Continuous** |  |  |
+        | a "b", c | – | – |
+        "#);
     }
 
     #[test]
-    fn a_large_run_is_split_by_size_rate_and_subject() {
-        let mut trials = Vec::new();
-        for strategy in 0..7 {
-            for rate in [5.0, 1.0] {
-                let mut trial = example::trial(&format!("s{strategy}"), Restorable);
-                trial.workload.writes_per_second = Some(rate);
-                trials.push(trial);
-            }
+    fn a_selection_keeps_rows_and_headings() {
+        let selected = example().select(|column| column.rank == Rank::Always);
+        assert_eq!(selected.columns.len(), 1);
+        assert_eq!(selected.sections[1].title, "Continuous");
+        assert_eq!(selected.rows().count(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn a_reader_of_csv_finds_every_field(
+            rows in prop::collection::vec(prop::collection::vec("(\\PC|[\",\n\r]){0,6}", 3), 0..5)
+        ) {
+            let table = Table::of_texts(["A", "B b", "C"], rows.clone());
+            let text = table.csv();
+            let mut reader = csv::Reader::from_reader(text.as_bytes());
+            let found: Vec<Vec<String>> =
+                reader.records().map(|record| record.unwrap().iter().map(str::to_owned).collect()).collect();
+            prop_assert_eq!(found, rows);
+            prop_assert_eq!(reader.headers().unwrap(), vec!["a", "b_b", "c"]);
         }
-        let blocks = comparison(&example::results(trials));
-        let titles: Vec<&str> = blocks.iter().map(|block| block.title.as_str()).collect();
-        assert_eq!(
-            titles,
-            ["300 MiB, 1 /s, embedded on sqlite (wal)", "300 MiB, 5 /s, embedded on sqlite (wal)"]
-        );
-    }
 
-    #[test]
-    fn a_verdict_that_nothing_challenged_says_so() {
-        let trial = |challenged| {
-            let mut trial = example::trial("shell", Restorable);
-            trial.backup.as_mut().unwrap().challenge = Some(Challenge { challenged, ..Challenge::default() });
-            trial
-        };
-        let verdicts = |trials| cells(&comparison(&example::results(trials))[0], "Verdict")[0].to_owned();
-        assert_eq!(verdicts(vec![trial(false), trial(false)]), "restorable (not challenged)");
-        assert_eq!(verdicts(vec![trial(false), trial(true)]), "restorable");
-    }
-
-    #[test]
-    fn a_verdict_says_how_many_trials_came_to_it_and_what_was_expected() {
-        let mut trials = vec![example::trial("shell", Restorable); 3];
-        trials[1] = example::trial("shell", Stalled);
-        assert_eq!(cells(&comparison(&example::results(trials.clone()))[0], "Verdict"), ["stalled, 1 of 3"]);
-        trials[0].expected = vec![Failed, Restorable];
-        let blocks = comparison(&example::results(trials));
-        assert_eq!(cells(&blocks[0], "Verdict"), ["stalled, 1 of 3 (expected: failed or restorable)"]);
-        assert_eq!(cells(&blocks[0], "Backup"), ["1.25 s in 2 of 3"]);
+        #[test]
+        fn what_is_no_number_is_null(value in any::<f64>()) {
+            let cell = Cell::measured(Some(value), number::ratio);
+            prop_assert_eq!(cell.value == Value::Null, !value.is_finite());
+        }
     }
 }

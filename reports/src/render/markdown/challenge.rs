@@ -3,7 +3,7 @@
 use super::text::table;
 use crate::compare::{Group, groups};
 use crate::record::{Challenge, Trial};
-use crate::render::{conditions, number, table::Table};
+use crate::render::{conditions::Conditions, number, table::Table};
 
 const HOW: &str = "A copy that nothing disturbed proves little: a strategy that is only right when it is lucky comes back \
                    right as well. Counted is what happened from the first byte of the artifact until its last. \
@@ -21,25 +21,20 @@ pub(super) fn blocks(trials: &[Trial]) -> Vec<String> {
         return Vec::new();
     }
     let all: Vec<&Trial> = groups.iter().flat_map(|group| group.trials.iter().copied()).collect();
-    let varying = conditions::varying(&all);
-    let mut header = vec!["Strategy".to_string()];
-    header.extend(varying.iter().map(|condition| condition.label.to_string()));
-    header.extend(
-        ["Copied for", "Writes", "Commits", "Checkpoints", "Log resets", "Growth", "Challenged"]
-            .map(str::to_string),
-    );
+    let conditions = Conditions::of(&all);
+    let header =
+        ["Strategy", "Copied for", "Writes", "Commits", "Checkpoints", "Log resets", "Growth", "Challenged"];
     let rows = groups.iter().map(|group| {
-        let mut row = vec![conditions::strategy(group.first)];
-        row.extend(varying.iter().map(|condition| (condition.text)(group.first)));
+        let mut row = vec![conditions.row_name(group.first)];
         row.extend(counts(group));
         row
     });
-    let challenges = Table { header, rows: rows.collect() };
+    let challenges = Table::of_texts(header, rows.collect());
     vec!["## What fell into the backups".to_string(), HOW.to_string(), table(&challenges)]
 }
 
 /// The challenges of the trials of a group that have a record of one.
-pub(crate) fn of<'a>(group: &Group<'a>) -> Vec<&'a Challenge> {
+fn of<'a>(group: &Group<'a>) -> Vec<&'a Challenge> {
     group.trials.iter().filter_map(|trial| trial.backup.as_ref()?.challenge.as_ref()).collect()
 }
 

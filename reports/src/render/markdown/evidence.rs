@@ -5,8 +5,8 @@ use super::text::{code, code_block, plain, sentence, table};
 use crate::advise::{Expectation, Restarting, restarting};
 use crate::compare::{Group, groups};
 use crate::record::{Backup, Check, RecoveryPoint, Results, Trial, Verdict, Verification};
-use crate::render::conditions::{self, Condition};
-use crate::render::{number, table::Table};
+use crate::render::conditions::{self, Conditions};
+use crate::render::{number, table::Table, words};
 
 /// Findings shown of one trial: enough to see the kind of damage. The record has them all.
 const FINDINGS_SHOWN: usize = 5;
@@ -16,10 +16,10 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
     let mut blocks = vec!["## What the verdicts rest on".to_string()];
     blocks.extend(restorable(&results.trials));
     let all: Vec<&Trial> = results.trials.iter().collect();
-    let varying = conditions::varying(&all);
+    let conditions = Conditions::of(&all);
     for group in groups(&results.trials) {
         if !matches!(group.verdict(), Verdict::Restorable | Verdict::Unavailable) {
-            blocks.extend(group_blocks(&group, &varying));
+            blocks.extend(group_blocks(&group, &conditions));
         }
     }
     blocks.extend(remarks::blocks(&results.trials));
@@ -67,13 +67,9 @@ fn acknowledged_too_early(trials: &[Trial]) -> Vec<String> {
 }
 
 /// The evidence of one group of repetitions: a heading, the promise, and each trial that did not keep it.
-fn group_blocks(group: &Group<'_>, varying: &[Condition]) -> Vec<String> {
-    let mut title = format!("### {}: {}", group.verdict(), plain(&conditions::strategy(group.first)));
-    for condition in varying {
-        let text = plain(&(condition.text)(group.first));
-        title += &format!(", {} {text}", condition.label.to_lowercase());
-    }
-    let mut blocks = vec![title];
+fn group_blocks(group: &Group<'_>, conditions: &Conditions) -> Vec<String> {
+    let name = conditions::strategy(group.first) + &conditions.difference(group.first);
+    let mut blocks = vec![format!("### {}: {}", words::verdict(group.verdict()), plain(&name))];
     if !group.first.control {
         blocks.push(format!("Promise: {}", sentence(&group.first.promise)));
     }
@@ -265,8 +261,7 @@ fn law(results: &Results) -> Vec<String> {
             number::or_missing(written_for_nothing(one.backup), number::bytes),
         ]
     };
-    let table_of_law =
-        Table { header: header.map(str::to_string).to_vec(), rows: found.iter().map(row).collect() };
+    let table_of_law = Table::of_texts(header, found.iter().map(row).collect());
     let mut text = "A pass that begins again with every commit finishes only when no commit falls into it. With \
                     Poisson arrivals at rate r and a pass of T seconds that takes (e^(rT) - 1) / r seconds on \
                     average. It is an average: a single backup can take far less or far more."

@@ -1,6 +1,6 @@
 //! `report.md`: what a run found, for a repository or a page of documentation.
 
-pub(crate) mod challenge;
+mod challenge;
 mod evidence;
 mod kept;
 mod machine;
@@ -8,11 +8,12 @@ mod reading;
 mod remarks;
 mod shipping;
 mod summary;
-mod text;
+pub(crate) mod text;
 mod viability;
 
 use crate::record::Results;
-use crate::render::table::comparison;
+use crate::render::comparison::comparison;
+use crate::render::table::{Column, Rank};
 
 /// The report of a run as GitHub-flavoured Markdown.
 pub fn markdown(results: &Results) -> String {
@@ -34,7 +35,9 @@ fn comparison_blocks(results: &Results) -> Vec<String> {
             blocks.push(format!("### {}", text::plain(&block.title)));
         }
         blocks.push(format!("All of these: {}.", text::plain(&block.shared)));
-        blocks.push(text::table(&block.table));
+        let is_main = |column: &Column| column.rank < Rank::Detail(0);
+        blocks.push(block.table.select(is_main).markdown());
+        blocks.push(block.table.select(|column| !is_main(column) || column.key == "strategy").markdown());
     }
     if results.trials.is_empty() {
         blocks.push("No trial has a record.".to_string());

@@ -38,7 +38,7 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
         ),
     ];
     let versions = versions(&results.trials);
-    if !versions.rows.is_empty() {
+    if !versions.is_empty() {
         blocks.push(table(&versions));
     }
     blocks.extend(["## How to read this".to_string(), COLUMNS.to_string(), "## Limitations".to_string()]);
@@ -55,7 +55,7 @@ fn versions(trials: &[Trial]) -> Table {
     let rows = versions
         .into_iter()
         .map(|(tool, versions)| vec![tool.to_string(), versions.into_iter().collect::<Vec<_>>().join(", ")]);
-    Table { header: vec!["Tool".to_string(), "Version".to_string()], rows: rows.collect() }
+    Table::of_texts(["Tool", "Version"], rows.collect())
 }
 
 /// What the run does not say, one sentence or two each.

@@ -33,7 +33,7 @@ pub(super) fn blocks(trials: &[Trial]) -> Vec<String> {
         ]
     };
     let rows = shipping.iter().map(row).collect();
-    let comparison = Table { header: header.map(str::to_string).to_vec(), rows };
+    let comparison = Table::of_texts(header, rows);
     vec!["## What ships all the while".to_string(), HOW.to_string(), table(&comparison)]
 }
 

@@ -1,7 +1,10 @@
 //! Text of any content, made safe for Markdown.
 
 use crate::printable;
-use crate::render::{number, table::Table};
+use crate::render::{
+    number,
+    table::{Cell, Table},
+};
 
 /// Free text on one line, shown as it is: nothing in it is markup.
 pub(super) fn plain(text: &str) -> String {
@@ -65,12 +68,22 @@ pub(super) fn code_block(text: &str, language: &str, indent: &str) -> String {
     format!("{indent}{fence}{language}\n{}\n{indent}{fence}", lines.join("\n"))
 }
 
-/// A table of free text.
-pub(super) fn table(table: &Table) -> String {
-    let rule = vec!["---".to_string(); table.header.len()];
-    let cells = |row: &[String]| row.iter().map(|cell| plain(cell)).collect::<Vec<_>>();
-    let mut lines = vec![line(&cells(&table.header)), line(&rule)];
-    lines.extend(table.rows.iter().map(|row| line(&cells(row))));
+/// A table of free text. A heading of a section is a row of its own, in bold.
+pub(crate) fn table(table: &Table) -> String {
+    let columns = &table.columns;
+    let header: Vec<String> = columns.iter().map(|column| plain(&column.label)).collect();
+    let rule: Vec<String> =
+        columns.iter().map(|column| if column.is_number { "---:" } else { "---" }.to_string()).collect();
+    let mut lines = vec![line(&header), line(&rule)];
+    for section in &table.sections {
+        if !section.title.is_empty() {
+            let mut cells = vec![String::new(); columns.len()];
+            cells[0] = format!("**{}**", plain(&section.title));
+            lines.push(line(&cells));
+        }
+        let cells = |row: &Vec<Cell>| row.iter().map(|cell| plain(&cell.text)).collect::<Vec<_>>();
+        lines.extend(section.rows.iter().map(|row| line(&cells(row))));
+    }
     lines.join("\n")
 }
 
@@ -127,10 +140,11 @@ mod tests {
         fn a_reader_sees_the_text_of_every_cell_as_it_is(
             rows in prop::collection::vec(prop::collection::vec("(\\PC|[-|\\\\_*<&a\n\r` ])*", 3), 0..6)
         ) {
-            let header = vec!["a".to_string(), "b|".to_string(), "c_".to_string()];
-            let text = table(&Table { header: header.clone(), rows: rows.clone() });
+            let header = ["a", "b|", "c_"];
+            let text = table(&Table::of_texts(header, rows.clone()));
             prop_assert_eq!(text.lines().count(), rows.len() + 2);
             let one_line = |cell: &String| cell.replace(super::is_break, " ").trim().to_string();
+            let header = header.map(str::to_string);
             let written: Vec<String> = header.iter().chain(rows.iter().flatten()).map(one_line).collect();
             let shown: Vec<String> = cells_shown(&text).iter().map(one_line).collect();
             prop_assert_eq!(shown, written);

@@ -3,7 +3,7 @@
 use super::text::table;
 use crate::advise::{Axis, Point, Viability, viability};
 use crate::record::{Results, Trial};
-use crate::render::{conditions, number, table::Table};
+use crate::render::{conditions::Conditions, number, table::Table};
 
 /// The section on viability.
 pub(super) fn blocks(results: &Results) -> Vec<String> {
@@ -29,22 +29,18 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
 fn axis_table(axis: Axis, series: &[&Viability<'_>]) -> Table {
     let firsts: Vec<&Trial> = series.iter().map(|one| one.first).collect();
     let own_label = match axis {
-        Axis::Size => "Size",
-        Axis::Rate => "Writes",
+        Axis::Size => "size",
+        Axis::Rate => "writes",
     };
-    let mut varying = conditions::varying(&firsts);
-    varying.retain(|condition| condition.label != own_label);
-    let mut header = vec!["Strategy".to_string()];
-    header.extend(varying.iter().map(|condition| condition.label.to_string()));
-    header.extend(["Viable up to", "Not viable from", "Tried"].map(str::to_string));
+    let conditions = Conditions::of(&firsts).without(own_label);
+    let header = ["Strategy", "Viable up to", "Not viable from", "Tried"];
     let rows = series.iter().map(|one| {
-        let mut row = vec![conditions::strategy(one.first)];
-        row.extend(varying.iter().map(|condition| (condition.text)(one.first)));
+        let mut row = vec![conditions.row_name(one.first)];
         let tried: Vec<String> = one.points.iter().map(|point| place(axis, point)).collect();
         row.extend([viable_up_to(one), not_viable_from(one), tried.join(", ")]);
         row
     });
-    Table { header, rows: rows.collect() }
+    Table::of_texts(header, rows.collect())
 }
 
 fn viable_up_to(one: &Viability<'_>) -> String {

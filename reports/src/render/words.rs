@@ -1,0 +1,37 @@
+//! Words that all reports share.
+
+use crate::record::Verdict;
+
+/// A verdict as people read it. Records have [`Verdict::name`].
+pub fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Unverified => "inconclusive",
+        Verdict::TimedOut => "timed out",
+        other => other.name(),
+    }
+}
+
+/// `a, b and c`.
+pub(crate) fn in_a_row(parts: &[String]) -> String {
+    match parts {
+        [] => String::new(),
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
+
+/// `1 trial`, `3 trials`.
+pub(crate) fn counted(count: usize, one: &str) -> String {
+    format!("{} {one}{}", super::number::count(count as f64), if count == 1 { "" } else { "s" })
+}
+
+/// Each text once, in the order in which they first come.
+pub(crate) fn each_once(texts: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut once: Vec<String> = Vec::new();
+    for text in texts {
+        if !once.contains(&text) {
+            once.push(text);
+        }
+    }
+    once
+}

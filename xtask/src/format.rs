@@ -1,0 +1,73 @@
+//! Tables in the format that was asked for, as wide as the terminal.
+
+use std::io::IsTerminal;
+
+use clap::ValueEnum;
+use reports::render::table::Table;
+
+/// How a table is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people: as wide as the terminal, columns that find no place are named
+    #[default]
+    Table,
+    /// A list of objects with raw numbers; the keys name the units
+    Json,
+    /// Comma-separated raw values with a header
+    Csv,
+    /// A table of GitHub-flavoured Markdown
+    Markdown,
+}
+
+/// Without a terminal, and without COLUMNS.
+const WIDTH: usize = 100;
+/// No table is made narrower.
+const WIDTH_MIN: usize = 40;
+
+impl Format {
+    /// The table in this format.
+    pub fn of(self, table: &Table) -> String {
+        match self {
+            Format::Table => fitted(table, terminal_width()),
+            Format::Json => serde_json::to_string_pretty(&table.json()).expect("a table is valid JSON"),
+            Format::Csv => table.csv().trim_end().to_owned(),
+            Format::Markdown => table.markdown(),
+        }
+    }
+}
+
+/// The table as text of this width, with a line that names what was left out.
+pub fn fitted(table: &Table, width: usize) -> String {
+    let fitted = table.fit(width);
+    match fitted.dropped.as_slice() {
+        [] => fitted.text,
+        dropped => format!("{}\n{}", fitted.text, left_out(dropped, width)),
+    }
+}
+
+/// `2 columns more: Copy speed, Memory`, without the names where they do not fit.
+fn left_out(dropped: &[String], width: usize) -> String {
+    let count = format!("{} more column{}", dropped.len(), if dropped.len() == 1 { "" } else { "s" });
+    let named = format!("({count}: {})", dropped.join(", "));
+    if named.chars().count() <= width { named } else { format!("({count} in a wider terminal)") }
+}
+
+/// Columns of the terminal: COLUMNS where it is set, else what the terminal says, else 100.
+pub fn terminal_width() -> usize {
+    let given = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let asked = || std::io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
+    given.or_else(|| asked().map(|(width, _)| usize::from(width.0))).unwrap_or(WIDTH).max(WIDTH_MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::left_out;
+
+    #[test]
+    fn what_was_left_out_is_named_where_that_fits() {
+        let dropped = ["Copy speed".to_owned(), "Memory".to_owned()];
+        assert_eq!(left_out(&dropped, 40), "(2 more columns: Copy speed, Memory)");
+        assert_eq!(left_out(&dropped, 35), "(2 more columns in a wider terminal)");
+        assert_eq!(left_out(&dropped[..1], 40), "(1 more column: Copy speed)");
+    }
+}
