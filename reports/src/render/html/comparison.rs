@@ -10,8 +10,7 @@ use super::trial;
 use crate::compare::{Group, groups};
 use crate::record::{Results, Trial, Verdict};
 use crate::render::family::Family;
-use crate::render::markdown::challenge;
-use crate::render::{conditions, number};
+use crate::render::{conditions, number, words};
 
 /// A 99th percentile of fewer writes rests on fewer than ten of them.
 const WRITES_OF_A_PERCENTILE: u64 = 1000;
@@ -103,7 +102,7 @@ pub(super) fn of(results: &Results) -> Comparison {
         if families.last().is_none_or(|last| last.key != family.key()) {
             families.push(FamilyRows { key: family.key(), title: family.title(), rows: Vec::new() });
         }
-        let mut row = row(group, &groups, &shared);
+        let mut row = row(group, &shared);
         row.cells = figures.iter().zip(&best).map(|(figure, best)| cell(figure, best, group)).collect();
         families.last_mut().expect("one was pushed").rows.push(row);
     }
@@ -231,25 +230,24 @@ fn few_writes(figure: &Figure, group: &Group<'_>) -> Option<String> {
 fn missing(figure: &Figure, unit: Unit, group: &Group<'_>) -> String {
     let given = group.spread(|trial| Some(trial.backup.as_ref()?.elapsed_seconds));
     match given.filter(|_| figure.key == BACKUP) {
-        Some(given) => format!("{} after {}", label::verdict(group.verdict()), unit.show(given.max)),
-        None if figure.key == BACKUP => label::verdict(group.verdict()).to_string(),
+        Some(given) => format!("{} after {}", words::verdict(group.verdict()), unit.show(given.max)),
+        None if figure.key == BACKUP => words::verdict(group.verdict()).to_string(),
         None => number::MISSING.to_string(),
     }
 }
 
-fn row(group: &Group<'_>, groups: &[Group<'_>], shared: &Shared) -> Row {
+fn row(group: &Group<'_>, shared: &Shared) -> Row {
     let first = group.first;
     let verdict = group.verdict();
     let variant = label::variant(first);
-    let mut remarks = shared.conditions_of(group, groups);
-    remarks.extend(shared.settings_of(first));
+    let remarks = shared.remarks_on(first);
     let subject = conditions::subject(first);
-    let text = [&first.strategy, &variant, &remarks.join(" "), &subject, label::verdict(verdict)]
+    let text = [&first.strategy, &variant, &remarks.join(" "), &subject, words::verdict(verdict)]
         .map(|text| text.to_lowercase())
         .join(" ");
     Row {
         verdict: verdict.name(),
-        verdict_text: label::verdict(verdict),
+        verdict_text: words::verdict(verdict),
         verdict_rank: verdict as usize,
         notes: verdict_notes(group, verdict),
         strategy: first.strategy.clone(),
@@ -284,14 +282,12 @@ fn verdict_notes(group: &Group<'_>, verdict: Verdict) -> Vec<String> {
     }
     let expected = &group.first.expected;
     if !expected.is_empty() && !expected.contains(&verdict) {
-        let names: Vec<&str> = expected.iter().map(|verdict| label::verdict(*verdict)).collect();
+        let names: Vec<&str> = expected.iter().map(|verdict| words::verdict(*verdict)).collect();
         notes.push(format!("expected {}", names.join(" or ")));
     } else if verdict != Verdict::Restorable && !expected.is_empty() {
         notes.push("as expected".to_string());
     }
-    let challenges = challenge::of(group);
-    let is_unchallenged = !challenges.is_empty() && challenges.iter().all(|challenge| !challenge.challenged);
-    if verdict == Verdict::Restorable && is_unchallenged {
+    if group.is_right_by_luck() {
         notes.push("not challenged".to_string());
     }
     notes

@@ -8,7 +8,7 @@ use super::figures::{floor_seconds, lag_seconds, max_latency_ms};
 use super::label;
 use crate::compare::{Group, groups, same_contender, same_load_shape};
 use crate::record::{Results, Trial, Verdict};
-use crate::render::conditions;
+use crate::render::{conditions, words};
 use crate::render::family::Family;
 
 /// All that the script needs.
@@ -125,7 +125,7 @@ fn point(trial: &Trial, number: usize) -> Point<'_> {
     Point {
         id: &trial.id,
         number,
-        verdict: label::verdict(trial.verdict),
+        verdict: words::verdict(trial.verdict),
         restorable: trial.verdict == Verdict::Restorable,
         untried: matches!(trial.verdict, Verdict::Unavailable | Verdict::Unverified),
         elapsed: finite(backup.map(|backup| backup.elapsed_seconds)),

@@ -1,55 +1,17 @@
-//! What tells the rows of a comparison apart, in words.
+//! What tells the rows of the comparison apart, and what they share.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use crate::compare::Group;
-use crate::record::{Trial, Verdict};
-use crate::render::{conditions, number};
+use crate::record::Trial;
+use crate::render::conditions::{self, Conditions};
 
-/// The settings of a variant as a reader says them: the scenario's name for it, or the settings that it names.
+/// What tells the variants of a strategy apart, without the strategy.
 pub(super) fn variant(trial: &Trial) -> String {
-    let named: Vec<&String> = trial.settings.keys().filter(|key| names(&trial.variant, key)).collect();
-    if named.is_empty() {
-        return trial.variant.clone();
-    }
-    named.iter().map(|key| setting(key, &trial.settings[*key])).collect::<Vec<_>>().join(", ")
-}
-
-/// Whether the text of a variant gives the value of a setting.
-fn names(variant: &str, key: &str) -> bool {
-    let given = format!("{key}=");
-    variant.starts_with(&given) || variant.contains(&format!(", {given}"))
-}
-
-/// A setting in words: `pinned`, `interval 15.0 s`, `monitor-interval 50ms`.
-pub(super) fn setting(key: &str, value: &Value) -> String {
-    let words = |key: &str| key.replace('_', " ");
-    let with_unit = |suffix: &str, format: fn(f64) -> String| {
-        let name = key.strip_suffix(suffix)?;
-        Some(format!("{} {}", words(name), format(value.as_f64()?)))
-    };
-    let measured = with_unit("_seconds", number::seconds)
-        .or_else(|| with_unit("_ms", number::milliseconds))
-        .or_else(|| with_unit("_bytes", number::bytes));
-    measured.unwrap_or_else(|| match value {
-        Value::Bool(true) => words(key),
-        Value::Bool(false) => format!("not {}", words(key)),
-        Value::Object(entries) if !entries.is_empty() => {
-            entries.iter().map(|(name, value)| setting(name, value)).collect::<Vec<_>>().join(", ")
-        }
-        value => format!("{} {}", words(key), plain(value)),
-    })
-}
-
-/// A value of JSON without its quotes.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(" "),
-        other => other.to_string(),
-    }
+    let label = conditions::label(trial);
+    label.strip_prefix(&trial.strategy).unwrap_or(&label).trim().to_string()
 }
 
 /// True for a value that leaves something off or unset: it is among all settings of a trial, and decides nothing.
@@ -68,10 +30,10 @@ fn is_unset(value: &Value) -> bool {
 pub(super) struct Shared {
     /// The conditions of all rows, and where there are several subjects what else holds for each of them.
     pub conditions: Vec<(String, String)>,
-    /// The settings that have the same value wherever they are known, as words.
+    /// The settings that have the same value wherever they are known.
     pub settings: Vec<String>,
     names: BTreeSet<String>,
-    has_many_subjects: bool,
+    subjects: BTreeMap<String, Conditions>,
 }
 
 impl Shared {
@@ -86,51 +48,50 @@ impl Shared {
         }
         values.retain(|_, found| {
             let (strategy, value) = found[0];
-            found.iter().any(|(other, _)| *other != strategy)
-                && found.iter().all(|(_, other)| *other == value)
+            found.iter().any(|(other, _)| *other != strategy) && found.iter().all(|(_, other)| *other == value)
         });
+        let subjects: BTreeMap<String, Conditions> =
+            subjects.into_iter().map(|(subject, trials)| (subject, Conditions::of(&trials))).collect();
         let set = values.iter().filter(|(_, found)| !is_unset(found[0].1));
         Shared {
-            settings: set.map(|(key, found)| setting(key, found[0].1)).collect(),
+            settings: set.map(|(key, found)| conditions::setting(key, found[0].1)).collect(),
             names: values.keys().map(ToString::to_string).collect(),
-            has_many_subjects: subjects.len() > 1,
-            conditions: conditions_of_subjects(&subjects),
+            conditions: conditions_of(&subjects),
+            subjects,
         }
     }
 
-    /// The conditions of a row that are not those of all rows of its subject.
-    pub(super) fn conditions_of(&self, group: &Group<'_>, groups: &[Group<'_>]) -> Vec<String> {
-        let subject = conditions::subject(group.first);
-        let same = groups.iter().filter(|other| conditions::subject(other.first) == subject);
-        let trials: Vec<&Trial> = same.flat_map(|other| other.trials.iter().copied()).collect();
-        let varying = conditions::varying(&trials);
-        let texts = varying.iter().map(|condition| (condition.text)(group.first));
-        let mut parts: Vec<String> = texts.filter(|text| !text.is_empty()).collect();
-        if self.has_many_subjects {
-            parts.insert(0, subject);
+    /// What tells a row from others besides its variant: its subject where there are several, the conditions that are
+    /// not usual there, and the settings that neither its variant names nor all rows share.
+    pub(super) fn remarks_on(&self, trial: &Trial) -> Vec<String> {
+        let subject = conditions::subject(trial);
+        let mut remarks = Vec::new();
+        if let Some(conditions) = self.subjects.get(&subject) {
+            let difference = conditions.difference(trial);
+            remarks.extend(difference.split(", ").filter(|text| !text.is_empty()).map(str::to_string));
         }
-        parts
-    }
-
-    /// The settings of a row that neither its variant names nor all rows share.
-    pub(super) fn settings_of(&self, trial: &Trial) -> Vec<String> {
+        if self.subjects.len() > 1 {
+            remarks.insert(0, subject);
+        }
         let own = trial.settings.iter().filter(|(key, value)| {
-            !is_unset(value) && !names(&trial.variant, key) && !self.names.contains(*key)
+            !is_unset(value) && !trial.variant.contains(&format!("{key}=")) && !self.names.contains(*key)
         });
-        own.map(|(key, value)| setting(key, value)).collect()
+        remarks.extend(own.map(|(key, value)| conditions::setting(key, value)));
+        remarks
     }
 }
 
 /// The conditions that all subjects share, and of each subject those that it does not share with the others.
-fn conditions_of_subjects(subjects: &BTreeMap<String, Vec<&Trial>>) -> Vec<(String, String)> {
-    let texts: Vec<String> = subjects.values().map(|trials| conditions::shared(trials)).collect();
+fn conditions_of(subjects: &BTreeMap<String, Conditions>) -> Vec<(String, String)> {
+    let texts: Vec<String> = subjects.values().map(Conditions::shared).collect();
     let parts: Vec<Vec<&str>> = texts.iter().map(|text| text.split("; ").collect()).collect();
     let is_common = |part: &&str| parts.iter().all(|others| others.contains(part));
     let Some(first) = parts.first() else { return Vec::new() };
     let common: Vec<&str> = first.iter().copied().filter(is_common).collect();
     // The name of a subject says these.
-    let is_named =
-        |part: &&str| ["engine ", "application ", "journal mode "].iter().any(|name| part.starts_with(name));
+    let is_named = |part: &&str| {
+        ["engine ", "application ", "journal mode "].iter().any(|name| part.starts_with(name))
+    };
     let own = subjects.keys().zip(&parts).map(|(subject, parts)| {
         let own = parts.iter().copied().filter(|part| !is_common(part) && !is_named(part));
         (subject.clone(), own.collect::<Vec<_>>().join("; "))
@@ -139,42 +100,21 @@ fn conditions_of_subjects(subjects: &BTreeMap<String, Vec<&Trial>>) -> Vec<(Stri
     all.filter(|(_, text)| !text.is_empty()).collect()
 }
 
-/// A verdict in words.
-pub(super) fn verdict(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Unverified => "inconclusive",
-        Verdict::TimedOut => "timed out",
-        other => other.name(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::{Shared, setting, variant};
+    use super::{Shared, variant};
     use crate::compare::groups;
     use crate::example;
     use crate::record::Verdict::Restorable;
 
     #[test]
-    fn settings_are_words_with_units() {
-        assert_eq!(setting("interval_seconds", &json!(15)), "interval 15.0 s");
-        assert_eq!(setting("pause_ms", &json!(0)), "pause 0 s");
-        assert_eq!(setting("pinned", &json!(true)), "pinned");
-        assert_eq!(setting("pinned", &json!(false)), "not pinned");
-        assert_eq!(setting("database", &json!({"monitor-interval": "50ms"})), "monitor-interval 50ms");
-        assert_eq!(setting("step_pages", &json!(-1)), "step pages -1");
-    }
-
-    #[test]
-    fn a_variant_is_named_by_its_scenario_or_by_its_settings() {
+    fn a_variant_is_what_follows_the_strategy() {
         let mut trial = example::trial("a", Restorable);
-        trial.settings = serde_json::from_value(json!({"pinned": true, "step_pages": 100})).unwrap();
-        trial.variant = "pinned=true, step_pages=100".into();
-        assert_eq!(variant(&trial), "pinned, step pages 100");
-        trial.variant = "our own steps".into();
-        assert_eq!(variant(&trial), "our own steps");
+        assert_eq!(variant(&trial), "");
+        trial.variant = "step_pages=100".into();
+        assert_eq!(variant(&trial), "step_pages=100");
     }
 
     #[test]
@@ -183,15 +123,26 @@ mod tests {
         for (trial, settings) in trials.iter_mut().zip([
             json!({"timeout_ms": 10_000, "level": 3}),
             json!({"timeout_ms": 10_000, "level": 4}),
-            json!({"threads": 2, "binary": null}),
+            json!({"threads": 2, "binary": null, "pause_ms": 0}),
         ]) {
             trial.settings = serde_json::from_value(settings).unwrap();
         }
-        let groups = groups(&trials);
-        let shared = Shared::of(&groups);
-        assert_eq!(shared.settings, ["timeout 10.0 s"]);
-        assert_eq!(shared.settings_of(&trials[0]), ["level 3"]);
-        assert_eq!(shared.settings_of(&trials[2]), ["threads 2"]);
-        assert!(shared.conditions_of(&groups[0], &groups).is_empty());
+        let shared = Shared::of(&groups(&trials));
+        assert_eq!(shared.settings, ["timeout_ms=10000"]);
+        assert_eq!(shared.remarks_on(&trials[0]), ["level=3"]);
+        assert_eq!(shared.remarks_on(&trials[2]), ["threads=2"]);
+    }
+
+    #[test]
+    fn what_holds_for_one_subject_is_said_of_that() {
+        let mut trials = ["a", "b"].map(|name| example::trial(name, Restorable));
+        trials[1].engine = "mysql".into();
+        trials[1].workload.journal_mode = None;
+        trials[1].workload.synchronous = None;
+        let shared = Shared::of(&groups(&trials));
+        let subjects: Vec<&str> = shared.conditions.iter().map(|(subject, _)| subject.as_str()).collect();
+        assert_eq!(subjects, ["All rows", "embedded on sqlite (wal)"]);
+        assert_eq!(shared.conditions[1].1, "synchronous full");
+        assert_eq!(shared.remarks_on(&trials[1]), ["embedded on mysql"]);
     }
 }

@@ -19,7 +19,7 @@ use self::comparison::Comparison;
 use self::trial::Section;
 use crate::compare::is_cut_short;
 use crate::record::Results;
-use crate::render::number;
+use crate::render::{number, words};
 
 const STYLE: &str = include_str!("style.css");
 /// One script: later parts use the functions of earlier ones, and the last one starts it all.
@@ -92,7 +92,7 @@ fn counts(results: &Results) -> Vec<(&'static str, &'static str, usize)> {
         }
     }
     counts.sort();
-    counts.into_iter().map(|(verdict, count)| (verdict.name(), label::verdict(verdict), count)).collect()
+    counts.into_iter().map(|(verdict, count)| (verdict.name(), words::verdict(verdict), count)).collect()
 }
 
 /// What the machine can do at best, one row a dataset.

@@ -5,7 +5,7 @@ use super::figures::{FIRST, MORE, Unit};
 use super::label;
 use crate::printable;
 use crate::record::{Check, Results, Trial, Verification};
-use crate::render::{conditions, number};
+use crate::render::{conditions, number, words};
 
 /// A trial as its section shows it.
 pub(super) struct Section {
@@ -82,7 +82,7 @@ fn section(trial: &Trial, command: &str) -> Section {
         variant: label::variant(trial),
         place: place(trial),
         verdict: trial.verdict.name(),
-        verdict_text: label::verdict(trial.verdict),
+        verdict_text: words::verdict(trial.verdict),
         reason: printable(&trial.reason),
         promise: if trial.control { String::new() } else { trial.promise.clone() },
         figures: figures(trial),
