@@ -8,8 +8,8 @@ use super::figures::{floor_seconds, lag_seconds, max_latency_ms};
 use super::label;
 use crate::compare::{Group, groups, same_contender, same_load_shape};
 use crate::record::{Results, Trial, Verdict};
-use crate::render::{conditions, words};
 use crate::render::family::Family;
+use crate::render::{conditions, words};
 
 /// All that the script needs.
 #[derive(Serialize)]

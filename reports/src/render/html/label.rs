@@ -48,7 +48,8 @@ impl Shared {
         }
         values.retain(|_, found| {
             let (strategy, value) = found[0];
-            found.iter().any(|(other, _)| *other != strategy) && found.iter().all(|(_, other)| *other == value)
+            found.iter().any(|(other, _)| *other != strategy)
+                && found.iter().all(|(_, other)| *other == value)
         });
         let subjects: BTreeMap<String, Conditions> =
             subjects.into_iter().map(|(subject, trials)| (subject, Conditions::of(&trials))).collect();
@@ -89,9 +90,8 @@ fn conditions_of(subjects: &BTreeMap<String, Conditions>) -> Vec<(String, String
     let Some(first) = parts.first() else { return Vec::new() };
     let common: Vec<&str> = first.iter().copied().filter(is_common).collect();
     // The name of a subject says these.
-    let is_named = |part: &&str| {
-        ["engine ", "application ", "journal mode "].iter().any(|name| part.starts_with(name))
-    };
+    let is_named =
+        |part: &&str| ["engine ", "application ", "journal mode "].iter().any(|name| part.starts_with(name));
     let own = subjects.keys().zip(&parts).map(|(subject, parts)| {
         let own = parts.iter().copied().filter(|part| !is_common(part) && !is_named(part));
         (subject.clone(), own.collect::<Vec<_>>().join("; "))
