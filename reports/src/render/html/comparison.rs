@@ -253,7 +253,7 @@ fn row(group: &Group<'_>, shared: &Shared) -> Row {
         strategy: first.strategy.clone(),
         variant,
         remarks,
-        all_settings: first.settings.iter().map(|(name, value)| (name.clone(), value.to_string())).collect(),
+        all_settings: label::settings(first),
         versions: first.versions.clone().into_iter().collect(),
         load: format!("{}, {}", conditions::size(first), conditions::rate(first)),
         family: Family::of(group).key(),

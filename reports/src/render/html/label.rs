@@ -14,6 +14,16 @@ pub(super) fn variant(trial: &Trial) -> String {
     label.strip_prefix(&trial.strategy).unwrap_or(&label).trim().to_string()
 }
 
+/// All settings of a trial, with their values as a reader writes them.
+pub(super) fn settings(trial: &Trial) -> Vec<(String, String)> {
+    let text = |value: &Value| match value {
+        Value::Null => "not set".to_string(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    trial.settings.iter().map(|(name, value)| (name.clone(), text(value))).collect()
+}
+
 /// True for a value that leaves something off or unset: it is among all settings of a trial, and decides nothing.
 fn is_unset(value: &Value) -> bool {
     match value {

@@ -112,3 +112,59 @@ fn calibration(results: &Results) -> Vec<[String; 5]> {
     };
     results.run.calibration.iter().map(row).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::html;
+    use crate::compare::groups;
+    use crate::record::Verdict::Restorable;
+    use crate::{arbitrary, example};
+
+    /// What a reader sees: everything but styles, scripts and their data.
+    fn body(page: &str) -> String {
+        let mut rest = page;
+        let mut body = String::new();
+        for (begin, end) in [("<style>", "</style>"), ("<script", "</script>"), ("<script", "</script>")] {
+            let (before, from) = rest.split_once(begin).unwrap();
+            body += before;
+            rest = from.split_once(end).unwrap().1;
+        }
+        body + rest
+    }
+
+    #[test]
+    fn a_run_that_was_cut_short_or_has_no_trial_says_so() {
+        let mut results = example::results(vec![example::trial("one-step", Restorable)]);
+        assert!(!html(&results, None).contains("This run is incomplete."));
+        results.run.planned_trials = 5;
+        assert!(html(&results, None).contains("1 of 5 planned trials have a record."));
+        results.trials.clear();
+        assert!(html(&results, None).contains("No trial has a record."));
+    }
+
+    #[test]
+    fn texts_of_others_are_no_markup_and_end_no_script() {
+        let mut trial = example::trial("<b>bold</b>", Restorable);
+        trial.id = "</script><b>".into();
+        trial.reason = "<b>&</b>".into();
+        let page = html(&example::results(vec![trial]), None);
+        assert!(!page.contains("<b>"), "{page}");
+        assert_eq!(page.matches("</script>").count(), 2);
+        assert!(page.contains("&#60;b&#62;&#38;&#60;/b&#62;"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_record_makes_a_page_without_anything_that_is_no_number(results in arbitrary::results()) {
+            let page = html(&results, None);
+            let body = body(&page);
+            prop_assert_eq!(body.matches("<tr role=\"row\" data-verdict").count(), groups(&results.trials).len());
+            prop_assert_eq!(body.matches("<section class=\"trial\"").count(), results.trials.len());
+            for word in ["NaN", "inf ", "null", "None", "Some("] {
+                prop_assert!(!body.contains(word), "{} in {}", word, body);
+            }
+        }
+    }
+}

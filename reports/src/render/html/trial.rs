@@ -91,7 +91,7 @@ fn section(trial: &Trial, command: &str) -> Section {
         outputs: outputs(trial),
         command: format!("{command} --only {}", quoted(&trial.id)),
         challenge: challenge(trial),
-        settings: trial.settings.iter().map(|(name, value)| (name.clone(), value.to_string())).collect(),
+        settings: label::settings(trial),
         versions: trial.versions.clone().into_iter().collect(),
         kept: trial.kept.as_ref().and_then(|kept| kept.path.clone()),
         phases: phases(trial),
