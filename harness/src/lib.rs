@@ -13,6 +13,8 @@ pub mod measure;
 pub mod mysql;
 pub mod plan;
 pub mod process;
+pub mod program;
+pub mod quantity;
 pub mod removal;
 pub mod run;
 pub mod scenario;

@@ -1,27 +1,32 @@
 //! From a scenario to the trials that it means: validated as a whole before anything has an effect.
 
+mod deployment;
+mod filter;
 mod limits;
 mod own;
+mod pairs;
+mod shard;
+mod thresholds;
 mod validate;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytesize::ByteSize;
-use reports::record::Verdict;
+use reports::record::{Shard, Verdict};
 
 use crate::dataset::{self, DatasetSpec};
 use crate::error::{Error, Result};
-use crate::file_system::FileSystem;
 use crate::images;
 use crate::measure::storage::free_bytes;
-use crate::scenario::{App, Engine, Overrides, Scenario, SubjectSection, Variant};
+use crate::scenario::{App, Engine, Overrides, Scenario};
 use crate::strategy::{self, Settings, Strategy};
 use crate::verify::Integrity;
 use crate::workload::ledger::RESERVED_BYTES;
 use crate::workload::model::{Marks, Model};
 use crate::workload::schedule::{Load, Rate};
-use crate::workload::sqlite::JournalMode;
+pub use deployment::Deployment;
+pub use filter::Filter;
 pub use limits::limits;
 use limits::stall_seconds;
 use validate::validate;
@@ -32,6 +37,8 @@ pub struct Plan {
     pub scenario: Scenario,
     /// In the order in which they run.
     pub trials: Vec<TrialPlan>,
+    /// Which part of the scenario's plan this is; `None` for the whole.
+    pub shard: Option<Shard>,
 }
 
 /// One trial.
@@ -47,6 +54,8 @@ pub struct TrialPlan {
     pub variant: String,
     /// What the scenario expects; empty: what the promise demands.
     pub expected: Vec<Verdict>,
+    /// Limits on its measurements, as the scenario has them.
+    pub thresholds: BTreeMap<String, String>,
     /// The database.
     pub dataset: DatasetSpec,
     /// Size that the database will have: exact for SQLite, estimated for MySQL.
@@ -59,58 +68,6 @@ pub struct TrialPlan {
     pub model: Model,
     /// Counts from 1.
     pub repetition: u32,
-}
-
-/// An application on an engine, on a file system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deployment {
-    /// The engine.
-    pub engine: Engine,
-    /// The application.
-    pub app: App,
-    /// SQLite's journal mode; `None` for MySQL.
-    pub journal_mode: Option<JournalMode>,
-    /// Where its data lies.
-    pub file_system: FileSystem,
-}
-
-impl Deployment {
-    /// All deployments that a scenario asks for.
-    fn all(subject: &SubjectSection) -> Vec<Deployment> {
-        let mut all = Vec::new();
-        for &app in &subject.apps {
-            for &engine in &subject.engines {
-                let modes = match engine {
-                    Engine::Sqlite => subject.journal_modes.iter().map(|mode| Some(*mode)).collect(),
-                    Engine::Mysql => vec![None],
-                };
-                for journal_mode in modes {
-                    let on = |&file_system| Deployment { engine, app, journal_mode, file_system };
-                    all.extend(subject.file_systems.iter().map(on));
-                }
-            }
-        }
-        all
-    }
-
-    /// One word: `wal`, `mysql`, `tracker-wal`, `tracker-mysql-btrfs`.
-    fn label(self) -> String {
-        let tracker = (self.app == App::Tracker).then(|| self.app.name());
-        let engine = self.journal_mode.map_or(self.engine.name(), JournalMode::name);
-        let file_system = self.file_system.maker().map(|_| self.file_system.name());
-        let words: Vec<&str> = tracker.into_iter().chain([engine]).chain(file_system).collect();
-        words.join("-")
-    }
-
-    fn is_for(self, variant: &Variant, strategy: &dyn Strategy) -> bool {
-        strategy.card().engines.contains(&self.engine.name())
-            && variant.engines.as_ref().is_none_or(|engines| engines.contains(&self.engine))
-            && variant.apps.as_ref().is_none_or(|apps| apps.contains(&self.app))
-            && variant.file_systems.as_ref().is_none_or(|those| those.contains(&self.file_system))
-            && self
-                .journal_mode
-                .is_none_or(|mode| variant.journal_modes.as_ref().is_none_or(|modes| modes.contains(&mode)))
-    }
 }
 
 /// Plans assume this speed for a plain durable copy.
@@ -129,7 +86,7 @@ impl Plan {
         scenario.apply(overrides);
         own::adapt(&mut scenario)?;
         let place = |message: String| Error::Input(format!("scenario '{}': {message}", scenario.name));
-        validate(&scenario).map_err(place)?;
+        validate(&scenario).and_then(|()| thresholds::check(&scenario)).map_err(place)?;
         let mut trials = Vec::new();
         for repetition in 1..=scenario.repetitions {
             for size in &scenario.dataset.sizes {
@@ -148,16 +105,10 @@ impl Plan {
         if let Some(twice) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(place(format!("the trial '{}' is in it twice", twice[0])));
         }
-        if !overrides.only.is_empty() {
-            let all = trials.len();
-            trials.retain(|trial| overrides.only.iter().any(|part| trial.id.contains(part.as_str())));
-            if trials.is_empty() {
-                let message =
-                    format!("--only {} leaves none of its {all} trials", overrides.only.join(" --only "));
-                return Err(place(format!("{message}; 'plan' lists their ids")));
-            }
-        }
-        Ok(Plan { scenario, trials })
+        pairs::check(&trials, &scenario.pairs).map_err(place)?;
+        filter::keep(&mut trials, overrides).map_err(|message| place(message.to_string()))?;
+        let trials = pairs::interleave(trials, &scenario.pairs);
+        Ok(Plan { scenario, trials, shard: None })
     }
 
     /// The datasets that the trials use, with the size of each on its engine.
@@ -288,6 +239,7 @@ fn plan_block(
             for form in variant.forms().map_err(place)? {
                 let settings = found.complete(&form.settings).map_err(place)?;
                 found.check(&settings, &scenario.directory).map_err(place)?;
+                let thresholds = thresholds::of(scenario, variant, found.promise(&settings));
                 let label = match form.label(",") {
                     label if label.is_empty() => label,
                     label => format!(":{label}"),
@@ -302,6 +254,7 @@ fn plan_block(
                     settings,
                     variant: form.label(", "),
                     expected: variant.expect.clone(),
+                    thresholds,
                     dataset: dataset.clone(),
                     dataset_bytes,
                     deployment: *deployment,

@@ -39,6 +39,8 @@ pub struct Request {
     pub root: PathBuf,
     /// Where the results go; a directory of its own below `root` when absent.
     pub out: Option<PathBuf>,
+    /// Whether `latest` points here afterwards; a part of another run does not.
+    pub is_newest: bool,
     /// Go on with the run that `out` or `latest` holds: trials with a record are not repeated.
     pub resume: bool,
     /// Which trials' evidence is kept.
@@ -307,7 +309,7 @@ impl Desk<'_> {
     fn own(&self, file: &Path, spec: &DatasetSpec) -> Result<Source> {
         (self.observer)(Event::Preparing(format!("copying {} and checking the copy", file.display())));
         let database = self.work.join("own.sqlite");
-        own::copy(&self.launcher(), file, &database)?;
+        let of_copy = own::copy(&self.launcher(), file, &database)?;
         let job = Job::Adopt { copy: database.clone(), seed: spec.seed };
         let adopted: Result<Vec<String>> = self.launcher().work(Account::Preparation, &job, &mut |_| {});
         let integrity = Some(self.scenario.trial.integrity);
@@ -316,6 +318,7 @@ impl Desk<'_> {
             Error::Input(cause) => Error::Input(format!("cannot use {}: {cause}", file.display())),
             other => other,
         })?;
+        remarks.extend(of_copy);
         remarks.extend(content.remarks());
         for remark in &remarks {
             (self.observer)(Event::Note(format!("{}: {remark}", file.display())));

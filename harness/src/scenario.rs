@@ -5,17 +5,18 @@
 //! their product.
 
 mod server_options;
+mod shipped;
 mod variant;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result, unknown};
 use crate::file_system::FileSystem;
+use crate::plan::Filter;
+use crate::quantity;
 use crate::verify::Integrity;
 use crate::workload::schedule::{Arrivals, Pattern, Rate};
 use crate::workload::sqlite::{JournalMode, Synchronous};
@@ -34,8 +35,8 @@ pub struct Scenario {
     /// The directory of the file: relative paths in it count from there.
     #[serde(skip)]
     pub directory: PathBuf,
-    /// A SQLite file of the user's own in place of the dataset's databases.
-    #[serde(skip)]
+    /// A SQLite file of the user's own in place of the dataset's databases; a relative path counts from the directory.
+    #[serde(default, skip_serializing)]
     pub database: Option<PathBuf>,
     /// What it is for, in a sentence or two: stands at the top of its report.
     pub description: String,
@@ -49,14 +50,32 @@ pub struct Scenario {
     #[serde(default)]
     pub subject: SubjectSection,
     /// The databases.
+    #[serde(default)]
     pub dataset: DatasetSection,
     /// The concurrent writes.
     pub workload: WorkloadSection,
     /// Times and limits of a trial.
     #[serde(default)]
     pub trial: TrialSection,
+    /// Limits on measurements, for all variants that promise something: a broken one fails the run.
+    #[serde(default)]
+    pub thresholds: BTreeMap<String, String>,
     /// What is put on trial.
     pub variants: Vec<Variant>,
+    /// Variants that are compared with each other: their repetitions take turns, A B B A.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pairs: Vec<Pair>,
+}
+
+/// Two variants that are compared with each other, by the names that reports show: the given name, the settings, or the
+/// strategy.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pair {
+    /// What it is compared with.
+    pub a: String,
+    /// What is judged.
+    pub b: String,
 }
 
 /// The system under test.
@@ -219,13 +238,19 @@ impl Cache {
 
 /// The databases.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct DatasetSection {
     /// Name in the registry of profiles.
-    #[serde(default = "torrust_demo")]
     pub profile: String,
     /// Target sizes: one set of trials each.
+    #[serde(deserialize_with = "quantity::sizes")]
     pub sizes: Vec<ByteSize>,
+}
+
+impl Default for DatasetSection {
+    fn default() -> Self {
+        DatasetSection { profile: "torrust-demo".into(), sizes: Vec::new() }
+    }
 }
 
 /// The concurrent writes.
@@ -305,15 +330,15 @@ fn a_tenth() -> f64 {
     0.1
 }
 
-fn torrust_demo() -> String {
-    "torrust-demo".into()
-}
-
 /// What the command line changes about a scenario.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// Keep only trials whose id contains one of these.
     pub only: Vec<String>,
+    /// Keep only trials that one of these matches.
+    pub filter: Vec<Filter>,
+    /// Leave out trials that one of these matches.
+    pub exclude: Vec<Filter>,
     /// One size instead of the scenario's.
     pub size: Option<ByteSize>,
     /// One rate instead of the scenario's.
@@ -329,22 +354,6 @@ pub struct Overrides {
 }
 
 impl Scenario {
-    /// Reads a scenario: a path, or the name of a file in `directory` without its ending.
-    ///
-    /// # Errors
-    /// [`Error::Input`] that names the file, the place in it and the cause.
-    pub fn load(name_or_path: &str, directory: &Path) -> Result<Scenario> {
-        let path = Scenario::find(name_or_path, directory)?;
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| Error::Input(format!("cannot read the scenario {}: {error}", path.display())))?;
-        let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        let mut scenario = Scenario::parse(&name, &text)
-            .map_err(|message| Error::Input(format!("{}: {message}", path.display())))?;
-        let file = path.canonicalize().context("a file that was read has a path")?;
-        file.parent().context("a file lies in a directory")?.clone_into(&mut scenario.directory);
-        Ok(scenario)
-    }
-
     /// Reads a scenario from its text; relative paths in it count from the current directory.
     ///
     /// # Errors
@@ -367,52 +376,9 @@ impl Scenario {
         self.seed = overrides.seed.unwrap_or(self.seed);
         self.repetitions = overrides.repetitions.unwrap_or(self.repetitions);
         self.trial.deadline_seconds = overrides.deadline_seconds.unwrap_or(self.trial.deadline_seconds);
-        self.database.clone_from(&overrides.database);
-    }
-
-    /// The scenario files of a directory, sorted.
-    pub fn files(directory: &Path) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-        let mut files: Vec<PathBuf> = entries
-            .map(|entry| entry.path())
-            .filter(|path| path.extension().is_some_and(|end| end == "toml"))
-            .collect();
-        files.sort();
-        files
-    }
-
-    fn find(name_or_path: &str, directory: &Path) -> Result<PathBuf> {
-        let path = PathBuf::from(name_or_path);
-        if path.is_file() {
-            return Ok(path);
+        if overrides.database.is_some() {
+            self.database.clone_from(&overrides.database);
         }
-        let shipped = directory.join(format!("{name_or_path}.toml"));
-        if shipped.is_file() {
-            return Ok(shipped);
-        }
-        // A path relative to where the scenarios lie works from any directory.
-        if let Some(beside) =
-            directory.parent().map(|parent| parent.join(name_or_path)).filter(|path| path.is_file())
-        {
-            return Ok(beside);
-        }
-        let stems = Scenario::files(directory);
-        let stems: Vec<String> =
-            stems.iter().filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
-        let known: Vec<&str> = stems.iter().map(String::as_str).collect();
-        Err(Error::Input(if known.is_empty() {
-            let place = directory.display();
-            format!(
-                "the shipped scenarios are not in {place}: run this in the repository, or give the path of a file"
-            )
-        } else if name_or_path.contains('/') || name_or_path.ends_with(".toml") {
-            format!(
-                "there is no file {name_or_path}: give the path of a scenario, or the name of a shipped one: {}",
-                known.join(", ")
-            )
-        } else {
-            unknown("scenario", name_or_path, &known)
-        }))
     }
 }
 
@@ -448,16 +414,5 @@ mod tests {
     fn an_impossible_rate_is_refused_with_its_place() {
         let text = SMALL.replace("\"closed\"", "\"fast\"");
         insta::assert_snapshot!(Scenario::parse("small", &text).unwrap_err());
-    }
-
-    #[test]
-    fn every_shipped_scenario_can_be_planned() {
-        let directory = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios"));
-        let files = Scenario::files(directory);
-        assert!(!files.is_empty());
-        for file in files {
-            let scenario = Scenario::load(&file.to_string_lossy(), directory).unwrap();
-            crate::plan::Plan::new(scenario, &Overrides::default()).unwrap();
-        }
     }
 }

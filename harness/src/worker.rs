@@ -53,6 +53,20 @@ pub enum Job {
         /// What the torrents that are added follow from.
         seed: u64,
     },
+    /// Copy a database of the user's own that somebody writes to.
+    CopyOnline {
+        /// The database.
+        file: PathBuf,
+        /// Where the copy goes.
+        to: PathBuf,
+    },
+    /// Look at a backup of which no ledger tells what it has to hold.
+    Inspect {
+        /// A private copy of it.
+        backup: PathBuf,
+        /// A private copy of the live database, where it was given.
+        live: Option<PathBuf>,
+    },
     /// Find the acknowledged writes that the application's own database lacks.
     Unwritten {
         /// What is to be looked at.
@@ -78,6 +92,8 @@ impl Job {
             Job::TouchMemory { .. } => "memory".into(),
             Job::Digest { .. } => "digest".into(),
             Job::Adopt { .. } => "adoption".into(),
+            Job::CopyOnline { .. } => "online copy".into(),
+            Job::Inspect { .. } => "inspection of a backup".into(),
             Job::Unwritten { .. } => "examination of what was lost".into(),
             Job::Verify { .. } => "verifier".into(),
         }
@@ -198,6 +214,10 @@ fn work() -> anyhow::Result<Value> {
             Ok(serde_json::to_value(content)?)
         }
         Job::Adopt { copy, seed } => Ok(serde_json::to_value(dataset::own::adopt(&copy, seed)?)?),
+        Job::CopyOnline { file, to } => dataset::own::copy_online(&file, &to).map(|()| Value::Null),
+        Job::Inspect { backup, live } => {
+            Ok(serde_json::to_value(verify::inspect(&backup, live.as_deref())?)?)
+        }
         Job::Unwritten { request, dataset } => {
             let origin = dataset::origin(&dataset)?;
             Ok(serde_json::to_value(verify::unwritten(&request, origin.as_ref())?)?)

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use harness::error::Error;
 use harness::file_system::FileSystem;
 use harness::images::Kind;
-use harness::plan::size_label;
+use harness::plan::{Filter, size_label};
+use harness::program;
+use harness::quantity;
 use harness::scenario::Overrides;
 use harness::strategy::STRATEGIES;
 use harness::workload::schedule::Rate;
@@ -15,13 +17,51 @@ use harness::workload::schedule::Rate;
 /// Backup Drill: which backup strategy brings this database back, how long does it take, what does it cost
 /// while the application runs, and what is lost?
 ///
-/// Exit codes: 0 all as promised, 1 a strategy fell short, 2 a trial proved nothing, 3 bad input,
-/// 4 the machine lacks something, 70 a bug, 130 interrupted.
+/// Exit codes: 0 as expected, 1 a strategy fell short or regressed, 2 bad usage or input, 3 inconclusive,
+/// 4 the environment lacks something that was asked for, 70 a bug, 130 interrupted.
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+#[command(name = "backup-drill", version)]
 pub struct Arguments {
+    #[command(flatten)]
+    pub output: Output,
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Arguments {
+    /// The grammar, with the name that the user called and without the commands that only a checkout has.
+    pub fn grammar() -> clap::Command {
+        let grammar = Arguments::command().bin_name(program::name());
+        if program::checkout().is_some() {
+            return grammar;
+        }
+        ["setup", "test"]
+            .into_iter()
+            .fold(grammar, |grammar, name| grammar.mut_subcommand(name, |command| command.hide(true)))
+    }
+
+    /// Reads the command line of this process.
+    ///
+    /// # Errors
+    /// What is wrong with it, or the help that was asked for.
+    pub fn read() -> Result<Arguments, clap::Error> {
+        let matches = Arguments::grammar().try_get_matches()?;
+        Arguments::from_arg_matches(&matches)
+    }
+}
+
+/// What is shown besides results.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Output {
+    /// Show results and errors only
+    #[arg(short, long, global = true, conflicts_with_all = ["verbose", "no_progress"])]
+    pub quiet: bool,
+    /// Show each phase of a trial on a line of its own
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Show no progress, only when a trial begins and ends
+    #[arg(long, global = true, conflicts_with = "verbose")]
+    pub no_progress: bool,
 }
 
 #[derive(Subcommand)]
@@ -30,6 +70,8 @@ pub enum Command {
     Run(Run),
     /// Show the trials that a run would do, the disk it needs and the time it would take
     Plan(Select),
+    /// Show which strategies meet objectives at a size and a rate, by measured runs
+    Advise(crate::advise::Advise),
     /// List strategies with promises and settings, scenarios, and dataset profiles
     List,
     /// Show what this machine can run, what is missing and how to get it
@@ -56,13 +98,13 @@ pub const DEFAULT_SCENARIO: &str = "quick";
 #[derive(Args)]
 pub struct Place {
     /// Directory of datasets, working copies and results: put it on the disk that is to be measured
-    /// [default: target/drill]
+    /// [default: backup-drill, or target/drill in a checkout]
     #[arg(long)]
     dir: Option<PathBuf>,
 }
 
 impl Place {
-    /// The directory asked for, or `target/drill` of this repository.
+    /// The directory asked for, or the default one.
     pub fn directory(&self) -> PathBuf {
         self.dir.clone().unwrap_or_else(default_directory)
     }
@@ -70,13 +112,13 @@ impl Place {
 
 /// Where everything is kept that has no other place.
 pub fn default_directory() -> PathBuf {
-    workspace_root().join("target/drill")
+    program::checkout().map_or_else(|| PathBuf::from("backup-drill"), |root| root.join("target/drill"))
 }
 
 /// What the checks and tests of this repository are to cover.
 #[derive(Args)]
 pub struct Scope {
-    /// Pass over what needs Docker, and list it
+    /// Skip tests that need Docker, and list them
     #[arg(long)]
     pub without_docker: bool,
     /// Do without this strategy or file system where it cannot be tested (repeatable)
@@ -120,7 +162,7 @@ pub struct Run {
     #[arg(long, value_enum, default_value_t)]
     pub keep: Keep,
     /// Keep at most this much evidence of a run
-    #[arg(long, value_name = "SIZE", default_value_t = KEEP_BYTES)]
+    #[arg(long, value_name = "SIZE", default_value_t = KEEP_BYTES, value_parser = quantity::size)]
     pub keep_bytes: ByteSize,
 }
 
@@ -175,8 +217,14 @@ pub struct Select {
     /// Only trials whose id contains this text (repeatable; 'plan' shows the ids)
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
+    /// Only trials that these conditions match, such as strategy=cold-copy,size!=1GiB (repeatable: one has to match)
+    #[arg(long, value_name = "CONDITIONS")]
+    filter: Vec<Filter>,
+    /// No trials that these conditions match (repeatable)
+    #[arg(long, value_name = "CONDITIONS")]
+    exclude: Vec<Filter>,
     /// This dataset size instead of the scenario's (1GiB, 500MB)
-    #[arg(long)]
+    #[arg(long, value_parser = quantity::size)]
     size: Option<ByteSize>,
     /// A copy of this SQLite file instead of the scenario's databases: any schema, and the file itself is only read
     #[arg(long, value_name = "FILE", conflicts_with = "size")]
@@ -184,14 +232,14 @@ pub struct Select {
     /// This rate in writes per second, or 'closed', instead of the scenario's
     #[arg(long)]
     rate: Option<Rate>,
-    /// Another seed
+    /// Another random seed
     #[arg(long)]
     seed: Option<u64>,
     /// Run each trial this many times
     #[arg(long)]
     repetitions: Option<u32>,
-    /// Give the backup, and the restore, at most this many seconds
-    #[arg(long, value_name = "SECONDS")]
+    /// Give the backup, and the restore, at most this long (90s, 5m, 1h30m)
+    #[arg(long, value_name = "DURATION", value_parser = quantity::seconds)]
     deadline: Option<f64>,
     #[command(flatten)]
     place: Place,
@@ -201,6 +249,8 @@ impl Select {
     pub fn overrides(&self) -> Overrides {
         Overrides {
             only: self.only.clone(),
+            filter: self.filter.clone(),
+            exclude: self.exclude.clone(),
             size: self.size,
             rate: self.rate,
             seed: self.seed,
@@ -216,10 +266,10 @@ impl Select {
 
     /// The command that selects the same trials on any machine.
     pub fn command_line(&self) -> String {
-        let mut words = vec!["cargo xtask run".to_owned(), quoted(&self.scenario)];
-        for only in &self.only {
-            words.push(format!("--only {}", quoted(only)));
-        }
+        let mut words = vec![program::name().to_owned(), "run".to_owned(), quoted(&self.scenario)];
+        words.extend(self.only.iter().map(|only| format!("--only {}", quoted(only))));
+        words.extend(self.filter.iter().map(|filter| format!("--filter {}", quoted(&filter.to_string()))));
+        words.extend(self.exclude.iter().map(|filter| format!("--exclude {}", quoted(&filter.to_string()))));
         let flags = [
             ("--size", self.size.map(size_label)),
             ("--database", self.database.as_ref().map(|file| quoted(&file.to_string_lossy()))),
@@ -265,9 +315,9 @@ pub struct Generate {
     #[arg(long, default_value = "torrust-demo")]
     pub profile: String,
     /// Size of the database file (1GiB, 500MB)
-    #[arg(long)]
+    #[arg(long, value_parser = quantity::size)]
     pub size: ByteSize,
-    /// What the content follows from
+    /// Random seed
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// File to write
@@ -310,19 +360,13 @@ pub fn not_utf8() -> Option<Error> {
     Some(Error::not_utf8(argument.as_ref()))
 }
 
-/// The repository that this program was started in, by cargo, or the current directory.
-pub fn workspace_root() -> PathBuf {
-    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-    let root = manifest.and_then(|directory| Some(directory.parent()?.to_owned()));
-    root.unwrap_or_else(|| PathBuf::from("."))
-}
-
-/// The package version, with the commit where git knows it.
+/// The package version, with the commit in a checkout.
 pub fn version() -> String {
     let package = env!("CARGO_PKG_VERSION");
+    let Some(checkout) = program::checkout() else { return package.to_owned() };
     let described = std::process::Command::new("git")
         .arg("-C")
-        .arg(workspace_root())
+        .arg(checkout)
         .args(["describe", "--always", "--dirty"])
         .stderr(std::process::Stdio::null())
         .output();
@@ -340,21 +384,22 @@ mod tests {
 
     #[test]
     fn the_grammar_is_consistent() {
-        use clap::CommandFactory;
         Arguments::command().debug_assert();
     }
 
     #[test]
     fn the_command_line_that_is_shown_selects_the_same_trials() {
-        let line = "cargo xtask run sizes --only 'step_pages=100 x' --size 1GiB --rate closed --seed 7";
+        let line = "cargo xtask run sizes --only 'step_pages=100 x' --filter 'size!=1MiB,mode=wal' \
+                    --exclude engine=mysql --size 1GiB --rate closed --seed 7";
         let words = ["x", "run", "sizes", "--only", "step_pages=100 x", "--size", "1GiB", "--rate", "closed"];
-        let Ok(Arguments { command: Command::Run(run) }) =
-            Arguments::try_parse_from(words.into_iter().chain(["--seed", "7"]))
+        let words = words.into_iter().chain(["--filter", "size!=1MiB,mode=wal", "--exclude", "engine=mysql"]);
+        let Ok(Arguments { command: Command::Run(run), .. }) =
+            Arguments::try_parse_from(words.chain(["--seed", "7"]))
         else {
             panic!("the words are valid")
         };
         assert_eq!(run.select.command_line(), line);
-        let Ok(Arguments { command: Command::Run(run) }) =
+        let Ok(Arguments { command: Command::Run(run), .. }) =
             Arguments::try_parse_from(["x", "run", "--database", "my own.db"])
         else {
             panic!("the words are valid")
@@ -362,7 +407,7 @@ mod tests {
         assert_eq!(run.select.command_line(), "cargo xtask run quick --database 'my own.db'");
         assert_eq!(run.place_flags(), "");
         let words = ["x", "run", "--dir", "a b", "--keep", "all", "--keep-bytes", "1GB"];
-        let Ok(Arguments { command: Command::Run(run) }) = Arguments::try_parse_from(words) else {
+        let Ok(Arguments { command: Command::Run(run), .. }) = Arguments::try_parse_from(words) else {
             panic!("the words are valid")
         };
         assert_eq!(run.place_flags(), " --dir 'a b' --keep all --keep-bytes 1000000000");

@@ -8,13 +8,13 @@ use reports::printable;
 
 /// Every strategy did what it promised, or what the scenario expects of it.
 pub const SUCCESS: u8 = 0;
-/// A strategy fell short of its promise.
+/// A strategy fell short of its promise, or regressed.
 pub const FELL_SHORT: u8 = 1;
-/// A trial proved nothing.
-pub const UNVERIFIED: u8 = 2;
-/// Bad input.
-pub const INPUT: u8 = 3;
-/// The machine lacks something.
+/// Bad usage or input, as most tools have it.
+pub const INPUT: u8 = 2;
+/// A trial or a comparison proved nothing.
+pub const INCONCLUSIVE: u8 = 3;
+/// The environment lacks something that was asked for.
 pub const ENVIRONMENT: u8 = 4;
 /// A bug of ours.
 pub const BUG: u8 = 70;
@@ -46,7 +46,7 @@ pub fn code(outcome: Result<u8>) -> ExitCode {
 
 /// Shows what the parser says; wrong usage is bad input, a question for help is none.
 pub fn usage(error: &clap::Error) -> ExitCode {
-    // A closed standard output takes no help text.
+    // A closed standard output takes no help text: that is no error.
     let _ = error.print();
     ExitCode::from(if error.use_stderr() { INPUT } else { SUCCESS })
 }
@@ -56,7 +56,7 @@ pub fn of_outcome(outcome: Outcome) -> u8 {
     match outcome {
         Outcome::AsPromised => SUCCESS,
         Outcome::FellShort => FELL_SHORT,
-        Outcome::Unverified => UNVERIFIED,
+        Outcome::Unverified => INCONCLUSIVE,
         Outcome::Unavailable => ENVIRONMENT,
     }
 }

@@ -5,8 +5,6 @@ use harness::error::Result;
 use harness::scenario::Scenario;
 use harness::strategy::{STRATEGIES, Settings};
 
-use crate::arguments::workspace_root;
-
 /// Prints strategies, scenarios and profiles.
 ///
 /// # Errors
@@ -23,9 +21,7 @@ pub fn show() -> Result<u8> {
         }
     }
     println!("\nScenarios\n");
-    let directory = workspace_root().join("scenarios");
-    for file in Scenario::files(&directory) {
-        let scenario = Scenario::load(&file.to_string_lossy(), &directory)?;
+    for scenario in Scenario::shipped()? {
         println!("  {}: {}", scenario.name, scenario.description.trim());
     }
     println!("\nDataset profiles\n");

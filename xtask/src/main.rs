@@ -1,7 +1,7 @@
 //! The command line of Backup Drill: parses, calls, shows progress.
 
+mod advise;
 mod arguments;
-mod check;
 mod doctor;
 mod exit;
 mod format;
@@ -12,11 +12,11 @@ mod needs;
 mod planned;
 mod setup;
 mod show;
+mod test;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
 use harness::dataset::{self, DatasetSpec};
 use harness::docker;
 use harness::error::{Error, Result};
@@ -43,10 +43,11 @@ fn main() -> ExitCode {
         return ExitCode::from(harness::worker::main() as u8);
     }
     docker::follow_context();
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::read() {
         Ok(arguments) => arguments,
         Err(error) => return exit::usage(&error),
     };
+    show::set_output(arguments.output);
     // A panic has unwound and cleaned up by now, and its message was printed.
     let outcome = std::panic::catch_unwind(|| dispatch(&arguments.command));
     outcome.map_or(ExitCode::from(exit::BUG), exit::code)
@@ -59,8 +60,11 @@ fn dispatch(command: &Command) -> Result<u8> {
     match command {
         Command::Run(run) => run_scenario(run),
         Command::Plan(select) => planned::show(&plan(select)?, &select.directory(), &cancel_on_signal()?),
+        Command::Advise(advise) => advise::advise(advise, &cancel_on_signal()?),
         Command::List => list::show(),
-        Command::Doctor(place) => doctor::show(&default_plan()?, &place.directory(), &cancel_on_signal()?),
+        Command::Doctor(place) => {
+            doctor::show(&default_plan(place)?, &place.directory(), &cancel_on_signal()?)
+        }
         Command::Images(images) => obtain_images(images),
         Command::Generate(generate) => generate_dataset(generate),
         Command::Report(report) => render_report(report),
@@ -69,27 +73,23 @@ fn dispatch(command: &Command) -> Result<u8> {
         Command::Test(test) => {
             let cancel = cancel_on_signal()?;
             set_up(&test.scope, Consent::Implied, &cancel)?;
-            check::test(test, &cancel)
+            test::test(test, &cancel)
         }
         Command::Clean(clean) => clean_up(clean),
     }
 }
 
 fn plan(select: &Select) -> Result<Plan> {
-    plan_of(&select.scenario, &select.overrides())
+    Plan::new(Scenario::load(&select.scenario, &select.directory())?, &select.overrides())
 }
 
-fn default_plan() -> Result<Plan> {
-    plan_of(DEFAULT_SCENARIO, &Overrides::default())
-}
-
-fn plan_of(scenario: &str, overrides: &Overrides) -> Result<Plan> {
-    let scenario = Scenario::load(scenario, &arguments::workspace_root().join("scenarios"))?;
-    Plan::new(scenario, overrides)
+fn default_plan(place: &Place) -> Result<Plan> {
+    Plan::new(Scenario::load(DEFAULT_SCENARIO, &place.directory())?, &Overrides::default())
 }
 
 /// Gets what the checks and tests need.
 fn set_up(scope: &Scope, consent: Consent, cancel: &Cancel) -> Result<u8> {
+    setup::checkout()?;
     let progress = show::Progress::new();
     let directory = arguments::default_directory();
     let outcome = setup::prepare(scope, consent, &directory, cancel, &|event| progress.show(event));
@@ -102,6 +102,7 @@ fn run_scenario(arguments: &Run) -> Result<u8> {
         plan: plan(&arguments.select)?,
         root: arguments.select.directory(),
         out: arguments.out.clone(),
+        is_newest: true,
         resume: arguments.resume,
         keep: arguments.keep.into(),
         keep_bytes: arguments.keep_bytes.0,
@@ -171,12 +172,17 @@ fn results_file(given: Option<&PathBuf>, place: &Place) -> PathBuf {
 fn render_report(arguments: &Report) -> Result<u8> {
     let file = results_file(arguments.results.as_ref(), &arguments.place);
     let results = Results::load(&file).map_err(|error| Error::Input(error.to_string()))?;
-    for rendered in reports::render::files(&results) {
+    let rendered = reports::render::files(&results);
+    for rendered in &rendered {
         let report = file.with_file_name(rendered.name);
-        std::fs::write(&report, rendered.content)
+        std::fs::write(&report, &rendered.content)
             .map_err(|error| Error::Input(format!("cannot write {}: {error}", report.display())))?;
         println!("{}", report.display());
     }
+    let directory = file.with_file_name("");
+    reports::render::remove_outdated(&directory, &rendered).map_err(|error| {
+        Error::Input(format!("cannot remove an outdated plot in {}: {error}", directory.display()))
+    })?;
     Ok(exit::SUCCESS)
 }
 

@@ -1,7 +1,7 @@
 //! `setup`: gets what the checks and tests of this repository need. It is what `test` does first.
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use harness::docker;
@@ -10,6 +10,7 @@ use harness::event::{Event, Observer};
 use harness::images::{self, Kind, Stock};
 use harness::process::Cancel;
 use harness::process::on_path;
+use harness::program;
 use harness::strategy::tool::Get;
 use nix::unistd::geteuid;
 
@@ -23,6 +24,20 @@ pub enum Consent {
     Asked,
     /// Nobody: that is enough for root, and in CI.
     Implied,
+}
+
+/// The checkout of this repository that this program was started in.
+///
+/// # Errors
+/// [`Error::Input`] elsewhere.
+pub fn checkout() -> Result<PathBuf> {
+    program::checkout().ok_or_else(|| {
+        Error::Input(
+            "'setup' and 'test' are for developers of Backup Drill: clone its repository, and run 'cargo xtask setup' \
+             or 'cargo xtask test' there"
+                .into(),
+        )
+    })
 }
 
 /// Lines of a failed command that its error shows.

@@ -2,11 +2,12 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
 use harness::event::{Event, Status};
+use harness::program;
 use harness::removal::Leftover;
 use harness::run::RESULTS;
 use harness::workspace::KEPT;
@@ -17,6 +18,8 @@ use reports::render::REPORT;
 use reports::render::comparison::comparison;
 
 use crate::format;
+
+use crate::arguments::Output;
 
 /// Shows what happens: one line that changes on a terminal, plain lines elsewhere.
 pub struct Progress {
@@ -35,9 +38,23 @@ struct State {
 /// Without a terminal, a long step says that it goes on this often.
 const SAY_EVERY: Duration = Duration::from_secs(30);
 
+/// What the user wants to see besides results; set once, when the command line is read.
+static OUTPUT: OnceLock<Output> = OnceLock::new();
+
+/// Sets what is shown besides results.
+pub fn set_output(output: Output) {
+    OUTPUT.get_or_init(|| output);
+}
+
+fn output() -> Output {
+    OUTPUT.get().copied().unwrap_or_default()
+}
+
 impl Progress {
     pub fn new() -> Progress {
-        let bar = std::io::stderr().is_terminal().then(|| {
+        let Output { quiet, verbose, no_progress } = output();
+        let is_changing = std::io::stderr().is_terminal() && !(quiet || verbose || no_progress);
+        let bar = is_changing.then(|| {
             let bar = ProgressBar::new_spinner();
             bar.set_style(
                 ProgressStyle::with_template("{spinner} {wide_msg}").expect("the template is valid"),
@@ -88,8 +105,9 @@ impl Progress {
         let text = printable(&text);
         match &self.bar {
             Some(bar) => bar.set_message(text),
+            None if output().no_progress => {}
             None if state.phase != phase || state.said.is_none_or(|said| said.elapsed() > SAY_EVERY) => {
-                eprintln!("{text}");
+                self.line(&text);
                 state.phase = phase;
                 state.said = Some(Instant::now());
             }
@@ -101,6 +119,7 @@ impl Progress {
         let text = printable(text);
         match &self.bar {
             Some(bar) => bar.println(text),
+            None if output().quiet => {}
             None => eprintln!("{text}"),
         }
     }
@@ -149,6 +168,13 @@ pub fn results(results: &Results, directory: &Path) {
     println!("{}", directory.join(RESULTS).display());
 }
 
+/// One table; nothing when it has no rows.
+pub fn table(of: &reports::render::table::Table) {
+    if of.sections.iter().any(|section| !section.rows.is_empty()) {
+        println!("{}", format::fitted(of, format::terminal_width()));
+    }
+}
+
 /// Where the evidence of a run is, and how to use it.
 pub fn kept(results: &Results, directory: &Path) {
     let kept: Vec<&Kept> = results.trials.iter().filter_map(|trial| trial.kept.as_ref()).collect();
@@ -157,8 +183,9 @@ pub fn kept(results: &Results, directory: &Path) {
         let bytes = ByteSize(kept.iter().map(|kept| kept.bytes).sum());
         let place = directory.join(KEPT);
         eprintln!(
-            "evidence of {there} trial(s), {bytes}: {}; verify it again with: cargo xtask judge {}",
+            "evidence of {there} trial(s), {bytes}: {}; verify it again with: {} judge {}",
             place.display(),
+            program::name(),
             directory.display()
         );
     }
@@ -167,6 +194,6 @@ pub fn kept(results: &Results, directory: &Path) {
 /// What stays on this machine, why, and what to do about it.
 pub fn leftovers(leftovers: &[Leftover]) {
     for leftover in leftovers {
-        eprintln!("{}, then run 'cargo xtask clean'", printable(&leftover.to_string()));
+        eprintln!("{}, then run '{} clean'", printable(&leftover.to_string()), program::name());
     }
 }

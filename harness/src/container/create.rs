@@ -16,6 +16,7 @@ use super::sweep::{LABEL, remove};
 use crate::docker::{block_on, causes, failed, is_absent, reason};
 use crate::error::{Error, Result};
 use crate::process::Launcher;
+use crate::program;
 
 /// Label that only one container has, so that one which could not be started is found.
 const OWN: &str = "backup-drill.container";
@@ -30,9 +31,10 @@ pub(super) fn create(
         Ok(_) => {}
         Err(error) if is_absent(&error) => {
             return Err(Error::Environment(format!(
-                "the image '{}' of the {} is not on this machine: 'cargo xtask images' gets or builds those that \
-                 are needed",
-                spec.image, spec.name
+                "the image '{}' of the {} is not on this machine: '{} images' gets or builds those that are needed",
+                spec.image,
+                spec.name,
+                program::name()
             )));
         }
         Err(error) => return Err(failed("look for an image", &error)),

@@ -5,23 +5,27 @@
 //!
 //! The file itself is read as bytes and never opened as a database: SQLite would lock it, may leave files beside it, and
 //! would roll an interrupted transaction back in it. The bytes are those of one moment because nobody wrote to them
-//! while they were read, or the copy is refused.
+//! while they were read. A database in WAL mode that somebody does write to is copied by SQLite's online backup instead,
+//! in one step: that blocks no writer. In another mode it would, so the database is refused.
 
 use std::fs::{self, Permissions};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, ensure};
 use bytesize::ByteSize;
+use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags};
 
 use super::generate::with_suffix;
 use super::{Origin, TableNames, Torrent, torrust_demo};
 use crate::error::{Error, Result};
 use crate::measure::calibration::duplicate;
-use crate::process::Launcher;
+use crate::process::{Account, Launcher};
 use crate::verify;
+use crate::worker::Job;
 
 /// What stands for the name of a profile where the database is the user's own.
 pub const PROFILE: &str = "own-database";
@@ -36,6 +40,8 @@ const ADDED_BYTES: u64 = 6 << 20;
 const MAGIC: &[u8] = b"SQLite format 3\0";
 /// Bytes that are looked at to tell what a file is.
 const FIRST_BYTES: u64 = 4096;
+/// How long the online backup waits for a lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// What SQLite takes for a part of the database beside it, when nobody has it open.
 const PARTS: [&str; 3] = ["", "-wal", "-journal"];
 
@@ -110,11 +116,61 @@ pub fn predicted(bytes: u64) -> u64 {
     bytes + ADDED_BYTES
 }
 
-/// Copies the database in `file`, which is only read.
+/// Copies the database in `file`: its bytes, or with SQLite's online backup where somebody writes to it. Returns what is
+/// remarkable about the copy.
 ///
 /// # Errors
-/// [`Error::Input`] when somebody wrote to it meanwhile, otherwise when it cannot be read or copied.
-pub fn copy(launcher: &Launcher, file: &Path, to: &Path) -> Result<()> {
+/// [`Error::Input`] when it cannot be read, or when somebody writes to it and it is not in WAL mode.
+pub fn copy(launcher: &Launcher, file: &Path, to: &Path) -> Result<Option<String>> {
+    if copy_bytes(launcher, file, to)? {
+        return Ok(None);
+    }
+    if !is_in_wal_mode(file) {
+        return Err(Error::Input(format!(
+            "{} was written to while it was copied: stop what writes to it, or give a copy of it, which \
+             sqlite3 {} \"VACUUM INTO 'copy.db'\" makes",
+            file.display(),
+            file.display()
+        )));
+    }
+    for part in PARTS {
+        let part = with_suffix(to, part);
+        if part.exists() {
+            fs::remove_file(&part).with_context(|| format!("cannot remove {}", part.display()))?;
+        }
+    }
+    let job = Job::CopyOnline { file: file.to_owned(), to: to.to_owned() };
+    launcher.work::<()>(Account::Preparation, &job, &mut |_| {})?;
+    Ok(Some("it was being written to: trials use a consistent copy, made with SQLite's online backup".into()))
+}
+
+/// True when the header of a SQLite file says that it is in WAL mode.
+fn is_in_wal_mode(file: &Path) -> bool {
+    const READ_VERSION: usize = 19;
+    let mut header = [0; READ_VERSION + 1];
+    let read = fs::File::open(file).and_then(|mut file| file.read_exact(&mut header));
+    read.is_ok() && header[READ_VERSION] == 2
+}
+
+/// Copies a database with SQLite's online backup, in one step.
+///
+/// # Errors
+/// [`Error::Input`] with what SQLite says.
+pub fn copy_online(file: &Path, to: &Path) -> anyhow::Result<()> {
+    let copied = || -> rusqlite::Result<()> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let source = Connection::open_with_flags(file, flags)?;
+        source.busy_timeout(BUSY_TIMEOUT)?;
+        let mut copy = Connection::open(to)?;
+        Backup::new(&source, &mut copy)?.run_to_completion(-1, Duration::ZERO, None)
+    };
+    let refused = |error| Error::Input(format!("cannot copy {} online: {error}", file.display()));
+    Ok(copied().map_err(refused)?)
+}
+
+/// Copies the database in `file` with what SQLite keeps beside it, all of which is only read. False when somebody wrote
+/// to it meanwhile.
+fn copy_bytes(launcher: &Launcher, file: &Path, to: &Path) -> Result<bool> {
     let unreadable = |error| Error::Input(format!("cannot read {}: {error}", file.display()));
     // What belongs to a database lies beside the file itself, not beside a link to it.
     let source = file.canonicalize().map_err(unreadable)?;
@@ -128,15 +184,7 @@ pub fn copy(launcher: &Launcher, file: &Path, to: &Path) -> Result<()> {
             fs::set_permissions(&to, Permissions::from_mode(mode | 0o600)).map_err(unreadable)?;
         }
     }
-    if marks(&source) == before {
-        return Ok(());
-    }
-    Err(Error::Input(format!(
-        "{} was written to while it was copied: stop what writes to it, or give a copy of it, which \
-         sqlite3 {} \"VACUUM INTO 'copy.db'\" makes",
-        file.display(),
-        file.display()
-    )))
+    Ok(marks(&source) == before)
 }
 
 /// What no write leaves as it was: size, time and identity of every part.
@@ -295,6 +343,20 @@ mod tests {
     }
 
     #[test]
+    fn an_online_copy_is_one_of_a_database_that_is_open() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = database(directory.path(), "PRAGMA journal_mode = wal; CREATE TABLE t (x);");
+        assert!(is_in_wal_mode(&file));
+        let writer = Connection::open(&file).unwrap();
+        writer.execute("INSERT INTO t VALUES (7)", []).unwrap();
+        let to = directory.path().join("copy.sqlite");
+        copy_online(&file, &to).unwrap();
+        let x: i64 =
+            Connection::open(&to).unwrap().query_row("SELECT x FROM t", [], |row| row.get(0)).unwrap();
+        assert_eq!(x, 7);
+    }
+
+    #[test]
     fn a_copy_that_somebody_wrote_into_is_refused() {
         use std::io::Write;
         use std::sync::atomic::{AtomicBool, Ordering};
@@ -339,7 +401,7 @@ mod tests {
         let before = marks(&file);
         let launcher = Launcher::new(directory.path(), &Cancel::default());
         let to = directory.path().join("copy.sqlite");
-        copy(&launcher, &link, &to).unwrap();
+        assert_eq!(copy(&launcher, &link, &to).unwrap(), None);
         assert_eq!(marks(&file), before);
         adopt(&to, 1).unwrap();
         let x: i64 =

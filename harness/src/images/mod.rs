@@ -17,6 +17,7 @@ use crate::docker::connect;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
 use crate::process::Launcher;
+use crate::program;
 use crate::strategy::tool::Tool;
 use recipe::Recipe;
 
@@ -110,7 +111,7 @@ pub fn look(kind: Kind, named: Option<&str>) -> Result<Stock> {
     }
     let recipe = Recipe::of(kind);
     let missing: Vec<String> = recipe.tools().iter().filter_map(|tool| tool.missing()).collect();
-    let built = format!("built as {} ('cargo xtask images {}')", recipe.reference(), kind.name());
+    let built = format!("built as {} ('{} images {}')", recipe.reference(), program::name(), kind.name());
     match (kind.official(), missing.is_empty()) {
         (Some(official), true) => Ok(Stock::Obtainable(format!("pulled as {official}, or {built}"))),
         (None, true) => Ok(Stock::Obtainable(built)),

@@ -2,7 +2,7 @@
 //!
 //! | who | says so by | inside a trial | outside, and exit code |
 //! | --- | --- | --- | --- |
-//! | the user | [`Error::Input`] | ends the run | bad input: 3 |
+//! | the user | [`Error::Input`] | ends the run | bad usage or input: 2 |
 //! | the machine: the operating system, Docker, a command of the harness's own | [`Error::Environment`] | `unverified`, the next trial goes on | the run cannot be: 4 |
 //! | the application: does not start, does not stop, ends by itself | [`Error::Environment`] from a [`Subject`](crate::subject::Subject); `Evidence::died` | `unverified`; where a restored database is what it does not serve: `corrupt` when a check of that fails | (there is none) |
 //! | the strategy: its tool or worker reports an error, it gives up | [`Halt::Failed`](crate::strategy::halt::Halt) | `failed` | (there is none) |

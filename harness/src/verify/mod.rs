@@ -22,6 +22,7 @@ mod counts;
 mod digest;
 mod engine;
 mod findings;
+mod inspection;
 mod integrity;
 mod judge;
 mod mysql;
@@ -42,6 +43,7 @@ use serde::{Deserialize, Serialize};
 pub use condition::Condition;
 pub use content::{ContentDigest, SchemaObject};
 pub use digest::{Digest, RowsDigest};
+pub use inspection::{Inspected, Inspection, inspect};
 pub use integrity::Integrity;
 pub use sqlite::surplus_bytes;
 pub use unwritten::unwritten;
@@ -113,8 +115,9 @@ pub struct Request {
     /// Torrents that were never completed were to be left out: their absence is right, and their presence wrong.
     #[serde(default)]
     pub without_never_completed: bool,
-    /// When the backup was complete, in nanoseconds of [`now_ns`].
-    pub backup_completed_ns: u64,
+    /// When the backup was complete, in nanoseconds of [`now_ns`]; null where what was restored is more than what there
+    /// was then, because shipping went on: it says nothing of what a restore would have lacked at that moment.
+    pub backup_completed_ns: Option<u64>,
     /// When the disaster happened, in nanoseconds of [`now_ns`].
     pub disaster_ns: u64,
     /// Acknowledged writes that the application's own database lacked when the disaster had happened, by writer and

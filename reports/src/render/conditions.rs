@@ -135,7 +135,7 @@ pub(crate) fn label(trial: &Trial) -> String {
 }
 
 /// The variant as people read it: where it holds settings as JSON, those as `monitor-interval=50ms`.
-fn variant(trial: &Trial) -> String {
+pub(crate) fn variant(trial: &Trial) -> String {
     if !trial.variant.contains(['{', '[']) {
         return trial.variant.clone();
     }

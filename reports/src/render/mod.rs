@@ -6,11 +6,14 @@ pub(crate) mod family;
 mod html;
 pub mod markdown;
 pub mod number;
+pub mod plot;
 pub mod table;
 pub mod words;
 
 pub use html::html;
 pub use markdown::markdown;
+
+use std::path::Path;
 
 use crate::record::Results;
 
@@ -18,8 +21,8 @@ use crate::record::Results;
 pub const REPORT: &str = "report.md";
 /// The report that people decide by.
 pub const PAGE: &str = "report.html";
-/// The names of all files that [`files`] gives.
-pub const FILES: [&str; 2] = [REPORT, PAGE];
+/// The names of all files that [`files`] may give.
+pub const FILES: [&str; 6] = [REPORT, PAGE, plot::FILES[0], plot::FILES[1], plot::FILES[2], plot::FILES[3]];
 
 /// A file of a report.
 pub struct File {
@@ -31,13 +34,38 @@ pub struct File {
 
 /// All files of the report of a run, which lie beside its `results.json`.
 pub fn files(results: &Results) -> Vec<File> {
-    vec![
-        File { name: REPORT, content: markdown(results) },
-        File { name: PAGE, content: html(results, sizing(results).as_ref()) },
-    ]
+    let report = File { name: REPORT, content: markdown(results) };
+    let page = File { name: PAGE, content: html(results) };
+    [report, page].into_iter().chain(plot::files(results)).collect()
 }
 
-/// The sizing model of a run, which answers for sizes and rates that were not tried.
-fn sizing(_results: &Results) -> Option<serde_json::Value> {
-    None
+/// Removes from the directory of a report the files that it no longer consists of: a plot of figures that were
+/// rendered before, and are not in the records now.
+///
+/// # Errors
+/// Of the file system, where a file is there and cannot be removed.
+pub fn remove_outdated(directory: &Path, report: &[File]) -> std::io::Result<()> {
+    let outdated = FILES.iter().filter(|name| report.iter().all(|file| file.name != **name));
+    outdated.map(|name| std::fs::remove_file(directory.join(name))).try_for_each(|removed| match removed {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FILES, File, REPORT, plot, remove_outdated};
+
+    #[test]
+    fn of_files_in_a_directory_only_outdated_ones_of_a_report_go() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in [REPORT, plot::FILES[0], plot::FILES[1], "results.json"] {
+            std::fs::write(directory.path().join(name), "").unwrap();
+        }
+        let report = [REPORT, plot::FILES[0]].map(|name| File { name, content: String::new() });
+        remove_outdated(directory.path(), &report).unwrap();
+        let left = |name: &str| directory.path().join(name).exists();
+        assert_eq!(FILES.into_iter().filter(|name| left(name)).count(), 2);
+        assert!(left("results.json"));
+    }
 }

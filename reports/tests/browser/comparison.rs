@@ -19,7 +19,7 @@ fn click_header(window: &Window, key: &str) {
 
 #[test]
 fn rows_are_sorted_within_their_families_with_failures_last() {
-    let window = Window::open(&published("large-options-1GiB"), None);
+    let window = Window::open(&published("large-options-1GiB"));
     let before: Vec<Vec<String>> = serde_json::from_value(window.run(&column("strategy"))).unwrap();
     for (clicks, direction) in [(1, "ascending"), (2, "descending")] {
         click_header(&window, "backup");
@@ -46,7 +46,7 @@ fn rows_are_sorted_within_their_families_with_failures_last() {
 #[test]
 fn filters_leave_the_rows_that_match_all_of_them() {
     let results = published("full-512MiB");
-    let window = Window::open(&results, None);
+    let window = Window::open(&results);
     let set = |name: &str, value: &str| {
         window.run(&format!(
             "{{ const input = document.getElementById('{name}'); input.value = {value:?}; \
@@ -79,7 +79,7 @@ fn filters_leave_the_rows_that_match_all_of_them() {
 
 #[test]
 fn eight_columns_come_first_and_the_others_on_demand() {
-    let window = Window::open(&published("full-512MiB"), None);
+    let window = Window::open(&published("full-512MiB"));
     let columns = "[...document.querySelectorAll('#table thead th')].filter((header) => header.checkVisibility()).map((header) => header.dataset.key)";
     let first = window.texts(columns);
     assert_eq!(first, ["verdict", "strategy", "backup", "blocked", "loss", "recovery", "size", "survives"]);
@@ -91,7 +91,7 @@ fn eight_columns_come_first_and_the_others_on_demand() {
 #[test]
 fn each_trial_has_a_page_of_its_own_and_a_way_back() {
     let results = published("full-512MiB");
-    let window = Window::open(&results, None);
+    let window = Window::open(&results);
     let shown = "[...document.querySelectorAll('section.trial')].filter((one) => one.checkVisibility()).map((one) => one.dataset.id)";
     assert!(window.texts(shown).is_empty());
     window.run("document.querySelector('#table th.strategy a').click()");

@@ -9,7 +9,7 @@ const PLACES: [&str; 2] = ["", "trial=hot-copy%3Aseconds_min%3D10.0%2Fwal%2F1GiB
 
 #[test]
 fn nothing_is_wider_than_the_window() {
-    let window = Window::open(&published("large-options-1GiB"), None);
+    let window = Window::open(&published("large-options-1GiB"));
     for width in [360, 768, 1440] {
         window.look(width, "light");
         for place in PLACES {
@@ -28,7 +28,7 @@ fn the_page_is_accessible_in_both_modes_at_both_widths() {
         Ok(script) => script,
         Err(why) => return axe::not_tested(&why),
     };
-    let window = Window::open(&published("large-options-1GiB"), None);
+    let window = Window::open(&published("large-options-1GiB"));
     for (width, mode) in [(360, "dark"), (1440, "light"), (1440, "dark"), (360, "light")] {
         window.look(width, mode);
         for place in PLACES {
@@ -45,7 +45,7 @@ fn the_page_is_accessible_in_both_modes_at_both_widths() {
 
 #[test]
 fn the_mode_can_be_chosen_against_the_system() {
-    let window = Window::open(&published("sizes-1GiB"), None);
+    let window = Window::open(&published("sizes-1GiB"));
     let background = "getComputedStyle(document.body).backgroundColor";
     let light = window.run(background);
     window.run("document.getElementById('theme').click()");
@@ -66,7 +66,7 @@ fn the_page_loads_nothing_and_runs_no_script_but_its_own() {
         trial.reason = hostile.into();
         trial.id += hostile;
     }
-    let window = Window::open(&results, None);
+    let window = Window::open(&results);
     assert_eq!(window.run("window.broken === undefined"), true);
     assert_eq!(window.run("document.images.length"), 0);
     assert_eq!(window.complaints(), Vec::<String>::new());

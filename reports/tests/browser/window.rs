@@ -23,10 +23,10 @@ pub struct Window {
 
 impl Window {
     /// Opens the page of a run, 1440 pixels wide, in the light mode.
-    pub fn open(results: &Results, sizing: Option<&Value>) -> Window {
+    pub fn open(results: &Results) -> Window {
         let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let file = directory.path().join("report.html");
-        std::fs::write(&file, reports::render::html(results, sizing)).unwrap();
+        std::fs::write(&file, reports::render::html(results)).unwrap();
         let options = LaunchOptions {
             path: Some(chromium()),
             // Its sandbox cannot be set up by root, and the page is our own.

@@ -17,19 +17,19 @@ fn refusal(place: &Place, words: &[&str], code: i32) -> String {
 fn refused_scenario(scenario: &str, variants: &str) -> String {
     let place = Place::new();
     let path = place.scenario(scenario, variants);
-    refusal(&place, &["run", path.to_str().unwrap()], 3)
+    refusal(&place, &["run", path.to_str().unwrap()], 2)
 }
 
 #[test]
 fn an_unknown_scenario() {
-    let said = refusal(&Place::new(), &["run", "quik"], 3);
+    let said = refusal(&Place::new(), &["run", "quik"], 2);
     // The list of scenarios grows.
     assert!(said.starts_with("error: unknown scenario 'quik' (did you mean 'quick'?): there are "), "{said}");
 }
 
 #[test]
 fn a_scenario_file_that_is_not_there() {
-    let said = refusal(&Place::new(), &["run", "mine/none.toml"], 3);
+    let said = refusal(&Place::new(), &["run", "mine/none.toml"], 2);
     assert!(
         said.starts_with("error: there is no file mine/none.toml: give the path of a scenario, or "),
         "{said}"
@@ -38,7 +38,7 @@ fn a_scenario_file_that_is_not_there() {
 
 #[test]
 fn a_reader_that_has_seen_enough_ends_a_plan_without_a_word() {
-    let mut plan = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut plan = Command::new(env!("CARGO_BIN_EXE_backup-drill"));
     let mut plan = plan.args(["plan", "full"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(plan.stdout.take());
     let ended = plan.wait_with_output().unwrap();
@@ -57,23 +57,23 @@ fn a_path_that_is_not_utf8() {
     let place = Place::new();
     let named = place.path().join(OsStr::from_bytes(b"caf\xe9"));
     for flag in ["--out", "--database", "--dir"] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_backup-drill"));
         let output = command.args(["run", "quick", flag]).arg(&named).output().unwrap();
         let said =
             String::from_utf8_lossy(&output.stderr).replace(&place.path().display().to_string(), "PLACE");
         assert_eq!(said, "error: the path 'PLACE/caf\u{fffd}' is not UTF-8: rename it, or choose another\n");
-        assert_eq!(output.status.code(), Some(3));
+        assert_eq!(output.status.code(), Some(2));
     }
     assert!(!named.exists(), "a refused run has no effect");
     // A name that is text may lead there all the same.
     std::fs::create_dir(&named).unwrap();
     std::os::unix::fs::symlink(&named, place.path().join("link")).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_backup-drill"));
     let output = command.args(["clean", "--dir", "link"]).current_dir(place.path()).output().unwrap();
-    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_backup-drill"));
     let output = command.args(["clean", "--dir", "below"]).current_dir(&named).output().unwrap();
-    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
     assert_eq!(std::fs::read_dir(&named).unwrap().count(), 0, "a refused run has no effect");
 }
 
@@ -103,13 +103,13 @@ fn an_impossible_size() {
 #[test]
 fn an_impossible_rate_flag() {
     let place = Place::new();
-    insta::assert_snapshot!(refusal(&place, &["run", "--rate", "fast"], 3));
+    insta::assert_snapshot!(refusal(&place, &["run", "--rate", "fast"], 2));
 }
 
 #[test]
 fn an_unknown_flag() {
     let place = Place::new();
-    insta::assert_snapshot!(refusal(&place, &["run", "--sice", "1GiB"], 3));
+    insta::assert_snapshot!(refusal(&place, &["run", "--sice", "1GiB"], 2));
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn an_unwritable_output() {
     std::fs::write(&blocker, "").unwrap();
     let out = blocker.join("results");
     let words = ["run", scenario.to_str().unwrap(), "--out", out.to_str().unwrap()];
-    insta::assert_snapshot!(refusal(&place, &words, 3));
+    insta::assert_snapshot!(refusal(&place, &words, 2));
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn results_that_are_there_already() {
     std::fs::create_dir(&out).unwrap();
     std::fs::write(out.join("results.json"), "{}").unwrap();
     let words = ["run", scenario.to_str().unwrap(), "--out", out.to_str().unwrap()];
-    insta::assert_snapshot!(refusal(&place, &words, 3));
+    insta::assert_snapshot!(refusal(&place, &words, 2));
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn results_that_cannot_be_read() {
     let file = place.path().join("results.json");
     std::fs::write(&file, "{\n \"schema\": 1").unwrap();
     let words = ["report", file.to_str().unwrap()];
-    insta::assert_snapshot!(refusal(&place, &words, 3));
+    insta::assert_snapshot!(refusal(&place, &words, 2));
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn run_on_a_small_disk(place: &Place, backup: &str, rate: &str) -> Option<(Optio
         "[dataset]\nsizes = [\"1MiB\"]\n[workload]\nrates = [{rate}]\nwriters = 4\nerrors_allowed = 1.0"
     );
     let (scenario, drill) = (place.scenario(&extra, &variants), disk.0.join("drill"));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_backup-drill"));
     command.args(["run", scenario.to_str().unwrap(), "--dir", drill.to_str().unwrap()]);
     let output = command.env("FILLER", disk.0.join("filler")).stdin(Stdio::null()).output().unwrap();
     let results = Results::load(&drill.join("latest/results.json"));
@@ -95,10 +95,10 @@ fn writers_that_find_no_file_descriptor_end_each_trial_at_once_with_the_cause() 
     let extra = "[dataset]\nsizes = [\"16MiB\"]\n[workload]\nrates = [50]\nwriters = 64";
     let scenario = place.scenario(extra, TWO);
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 128; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_xtask"), "run"]);
+    command.args(["-c", "ulimit -n 128; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_backup-drill"), "run"]);
     let output = command.arg(scenario).arg("--dir").arg(place.path()).stdin(Stdio::null()).output().unwrap();
     let results = place.results();
-    assert_eq!((output.status.code(), results.trials.len()), (Some(2), 2), "{}", text(&output));
+    assert_eq!((output.status.code(), results.trials.len()), (Some(3), 2), "{}", text(&output));
     for trial in &results.trials {
         assert_eq!(trial.verdict, Verdict::Unverified);
         let of_64 = " of 64 cannot begin: ";
@@ -115,7 +115,7 @@ fn a_soft_limit_of_file_descriptors_is_raised() {
     let extra = "[dataset]\nsizes = [\"16MiB\"]\n[workload]\nrates = [50]\nwriters = 64";
     let scenario = place.scenario(extra, "[[variants]]\nstrategy = \"cold-copy\"\n");
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -S -n 64; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_xtask"), "run"]);
+    command.args(["-c", "ulimit -S -n 64; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_backup-drill"), "run"]);
     let output = command.arg(scenario).arg("--dir").arg(place.path()).stdin(Stdio::null()).output().unwrap();
     assert_eq!(place.results().trials[0].verdict, Verdict::Restorable, "{}", text(&output));
 }
@@ -138,7 +138,7 @@ fn writers_that_find_no_connection_end_the_trial_at_once_with_the_cause() {
     "#;
     let output = place.run_scenario(&place.scenario(extra, "[[variants]]\nstrategy = \"cold-copy\"\n"));
     let results = place.results();
-    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
     let trial = &results.trials[0];
     assert_eq!(trial.verdict, Verdict::Unverified);
     assert!(

@@ -135,7 +135,7 @@ fn refused(subject: &str) -> String {
 fn inconclusive(subject: &str) -> String {
     let place = Place::new();
     let output = place.run_scenario(&place.scenario(&on(subject), COLD));
-    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
     let trial = place.results().trials.remove(0);
     assert_eq!(trial.verdict, Verdict::Unverified);
     assert_eq!(trial.workload.offered_writes_per_second, None, "nothing was due");
@@ -216,7 +216,7 @@ fn a_container_that_dies_is_told_with_what_it_said() {
     let mut child = started(&place);
     let [server] = servers(&place)[..] else { panic!("one server runs") };
     kill(server, Signal::SIGKILL).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(2));
+    assert_eq!(child.wait().unwrap().code(), Some(3));
     let trial = &place.results().trials[0];
     assert_eq!(trial.verdict, Verdict::Unverified);
     assert!(trial.reason.contains("'reference': the MySQL server ended"), "{}", trial.reason);

@@ -66,7 +66,7 @@ impl Place {
     }
 
     fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_backup-drill"));
         command.args(words).arg("--dir").arg(self.path()).stdin(Stdio::null());
         command
     }

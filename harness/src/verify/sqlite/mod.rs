@@ -7,6 +7,7 @@ mod header;
 mod indexes;
 mod order;
 mod private;
+mod references;
 mod tokens;
 mod virtual_tables;
 
@@ -20,6 +21,7 @@ use std::slice;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::anyhow;
+pub(super) use references::broken_references;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use super::condition::Condition;
@@ -232,7 +234,7 @@ pub fn surplus_bytes(database: &Path) -> std::io::Result<i64> {
 }
 
 /// The files beside `database` in which SQLite keeps what is not in it yet.
-fn journals(database: &Path) -> [PathBuf; 2] {
+pub(super) fn journals(database: &Path) -> [PathBuf; 2] {
     ["-journal", "-wal"].map(|suffix| {
         let mut path = database.as_os_str().to_owned();
         path.push(suffix);

@@ -1,7 +1,6 @@
 //! What the script of the page decides by: for each contender what was measured at each load, and the sizing model.
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::comparison::survives;
 use super::figures::{floor_seconds, lag_seconds, max_latency_ms};
@@ -10,6 +9,7 @@ use crate::compare::{Group, groups, same_contender, same_load_shape};
 use crate::record::{Results, Trial, Verdict};
 use crate::render::family::Family;
 use crate::render::{conditions, words};
+use crate::sizing::{self, Model};
 
 /// All that the script needs.
 #[derive(Serialize)]
@@ -17,8 +17,8 @@ pub(super) struct Decision<'a> {
     /// The load that most contenders were tried at.
     load: Option<Load>,
     contenders: Vec<Contender<'a>>,
-    /// The model of [`crate::sizing`]; null when there is none.
-    sizing: Option<&'a Value>,
+    /// What answers for loads that were not tried.
+    sizing: Model,
 }
 
 #[derive(Clone, Copy, PartialEq, Serialize)]
@@ -70,8 +70,8 @@ struct Point<'a> {
 }
 
 /// What is known of the contenders of a run. A closed loop has no rate and cannot be asked for.
-pub(super) fn of<'a>(results: &'a Results, sizing: Option<&'a Value>) -> Decision<'a> {
-    let mut found: Vec<(&Trial, Contender<'a>)> = Vec::new();
+pub(super) fn of(results: &Results) -> Decision<'_> {
+    let mut found: Vec<(&Trial, Contender<'_>)> = Vec::new();
     let mut loads: Vec<(Load, usize)> = Vec::new();
     for group in groups(&results.trials) {
         let Some(measured) = measured(&group, &results.trials) else { continue };
@@ -79,7 +79,7 @@ pub(super) fn of<'a>(results: &'a Results, sizing: Option<&'a Value>) -> Decisio
             Some((_, count)) => *count += 1,
             None => loads.push((measured.load, 1)),
         }
-        let is_same = |(first, _): &&mut (&Trial, Contender<'a>)| {
+        let is_same = |(first, _): &&mut (&Trial, Contender<'_>)| {
             same_contender(first, group.first)
                 && same_load_shape(first, group.first)
                 && first.dataset.profile == group.first.dataset.profile
@@ -92,7 +92,7 @@ pub(super) fn of<'a>(results: &'a Results, sizing: Option<&'a Value>) -> Decisio
     Decision {
         load: loads.iter().max_by_key(|(load, count)| (*count, load.bytes)).map(|(load, _)| *load),
         contenders: found.into_iter().map(|(_, contender)| contender).collect(),
-        sizing,
+        sizing: sizing::fit(&[results]),
     }
 }
 

@@ -60,34 +60,43 @@ function failure(trial) {
   return { text: `${trial.verdict}${given}`, trial };
 }
 
+// A file of a wanted size is a few pages larger or smaller.
+const SIZE_TOLERANCE = 1.01;
+
 function answerPredicted(contender, ask, sizing) {
-  const result = { source: "predicted", trials: [], reasons: [], doubts: [], figures: null };
-  const all = contender.measured.flatMap((one) => one.trials.map((trial) => ({ ...trial, bytes: one.bytes, rate: one.rate })));
-  const distance = (trial) => Math.abs(Math.log(ask.bytes / trial.bytes)) + Math.abs(Math.log((ask.rate + 1) / (trial.rate + 1)));
-  const nearest = [...all].sort((a, b) => distance(a) - distance(b));
-  const proof = nearest.find((trial) => !trial.restorable && !trial.untried && trial.bytes <= ask.bytes && trial.rate <= ask.rate);
-  if (proof) {
-    const reason = failure(proof);
-    result.reasons.push({ ...reason, text: `${reason.text} at ${formatBytes(proof.bytes)} and ${proof.rate} writes/s` });
-    return result;
-  }
-  const ids = new Set(all.map((trial) => trial.id));
-  const model = sizing?.contenders.find((one) => one.trials.some((id) => ids.has(id)));
+  const result = { source: "predicted", trials: [], reasons: [], doubts: [], beyond: [], figures: null };
+  const trials = new Map(contender.measured.flatMap((one) => one.trials.map((trial) => [trial.id, trial])));
+  const model = sizing.contenders.find((one) => one.trials.some((id) => trials.has(id)));
   if (!model) {
-    result.reasons.push({ text: "not tried at this size and rate, and no model for it", trial: nearest[0] });
+    const [first] = trials.values();
+    result.reasons.push(first.untried ? failure(first) : { text: "not tried at this size and rate, and no model for it", trial: first });
     return result;
   }
+  const distance = (one) => Math.abs(Math.log(ask.bytes / one.bytes)) + Math.abs(Math.log((ask.rate + 1) / (one.rate + 1)));
+  const outcomes = [...model.outcomes].sort((a, b) => distance(a) - distance(b));
+  const load = (one) => `at ${formatBytes(one.bytes)} and ${one.rate} writes/s`;
+  const isWithin = (one) => one.bytes <= ask.bytes * SIZE_TOLERANCE && one.rate <= ask.rate;
+  const isBeyond = (one) => one.bytes * SIZE_TOLERANCE >= ask.bytes && one.rate >= ask.rate;
+  const proof = outcomes.find((one) => one.failed && isWithin(one));
+  if (proof) {
+    const { text, trial } = failure(trials.get(proof.trial));
+    result.reasons.push({ text: `${text} ${load(proof)}`, trial });
+    return result;
+  }
+  const nearest = trials.get((outcomes.find((one) => !one.failed) ?? outcomes[0]).trial);
   const prediction = predict(model, { bytes: ask.bytes, rate: ask.rate, interval_seconds: ask.interval });
-  result.beyond = [
-    prediction.bytes_factor > 1.005 && `size ${threeDigits(prediction.bytes_factor)}× beyond what was measured`,
-    prediction.rate_factor > 1.005 && `rate ${threeDigits(prediction.rate_factor)}× beyond what was measured`,
-  ].filter(Boolean);
   if (prediction.backup && prediction.backup.point === null) {
-    result.reasons.push({ text: "predicted never to complete", trial: nearest[0] });
+    result.reasons.push({ text: "predicted never to complete", trial: nearest });
     return result;
   }
+  const beyond = outcomes.filter(isBeyond);
+  if (beyond.length && beyond.every((one) => one.failed)) {
+    result.doubts.push(`${failure(trials.get(beyond[0].trial)).text} ${load(beyond[0])}`);
+  }
+  const far = (what, factor) => factor > SIZE_TOLERANCE && `${what} ${threeDigits(factor)}× beyond what was measured`;
+  result.beyond = [far("size", prediction.bytes_factor), far("rate", prediction.rate_factor)].filter(Boolean);
   const { backup, blocked, recovery, loss_worst: loss, loss_expected } = prediction;
-  return { ...result, trials: [nearest[0]], figures: { backup, blocked, latency: null, recovery, loss, loss_expected } };
+  return { ...result, trials: [nearest], figures: { backup, blocked, latency: null, recovery, loss, loss_expected } };
 }
 
 // Adds what exceeds a limit, what may, and how near each figure comes to its limit.
@@ -195,7 +204,7 @@ function keptItem(result) {
     ["Backup", rangeText(figures.backup)],
   ];
   const figure = ([name, ...value]) => element("div", "", element("dt", "", name), element("dd", "", ...value));
-  const doubt = result.doubts.length ? element("p", "doubt", `May exceed a limit: ${result.doubts.join(", ")}.`) : null;
+  const doubt = result.doubts.length ? element("p", "doubt", `Not certain: ${result.doubts.join(", ")}.`) : null;
   const item = element(
     "li",
     result.status,

@@ -7,18 +7,17 @@ mod comparison;
 mod contenders;
 mod figures;
 mod label;
-mod plots;
 mod trial;
 
 use askama::Template;
 use base64::Engine;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use self::comparison::Comparison;
 use self::trial::Section;
 use crate::compare::is_cut_short;
 use crate::record::Results;
+use crate::render::plot::{self, Plot};
 use crate::render::{number, words};
 
 const STYLE: &str = include_str!("style.css");
@@ -47,13 +46,13 @@ struct Page<'a> {
     started: String,
     memory: String,
     calibration: Vec<[String; 5]>,
-    plots: Vec<String>,
+    plots: Vec<Plot>,
     comparison: Comparison,
     sections: Vec<Section>,
 }
 
-/// The page of a run. `sizing` is the model that answers for sizes and rates that were not tried.
-pub fn html(results: &Results, sizing: Option<&Value>) -> String {
+/// The page of a run.
+pub fn html(results: &Results) -> String {
     let digest = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(SCRIPT));
     let page = Page {
         title: format!("{} · Backup Drill", results.run.scenario),
@@ -63,14 +62,14 @@ pub fn html(results: &Results, sizing: Option<&Value>) -> String {
         ),
         style: STYLE,
         script: SCRIPT,
-        data: in_a_script(&contenders::of(results, sizing)),
+        data: in_a_script(&contenders::of(results)),
         results,
         counts: counts(results),
         is_cut_short: is_cut_short(results),
         started: results.run.started_at.strftime("%Y-%m-%d %H:%M UTC").to_string(),
         memory: number::bytes(results.run.host.memory_bytes as f64),
         calibration: calibration(results),
-        plots: plots::of_run(results),
+        plots: plot::plots(results, "run-"),
         comparison: comparison::of(results),
         sections: trial::sections(results),
     };
@@ -79,7 +78,7 @@ pub fn html(results: &Results, sizing: Option<&Value>) -> String {
 
 /// JSON that can stand in a script element, whatever its texts are.
 fn in_a_script(data: &impl serde::Serialize) -> String {
-    let json = serde_json::to_string(data).expect("its keys are texts and its numbers finite");
+    let json = serde_json::to_string(data).expect("its keys are texts");
     json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
 
@@ -137,11 +136,11 @@ mod tests {
     #[test]
     fn a_run_that_was_cut_short_or_has_no_trial_says_so() {
         let mut results = example::results(vec![example::trial("one-step", Restorable)]);
-        assert!(!html(&results, None).contains("This run is incomplete."));
+        assert!(!html(&results).contains("This run is incomplete."));
         results.run.planned_trials = 5;
-        assert!(html(&results, None).contains("1 of 5 planned trials have a record."));
+        assert!(html(&results).contains("1 of 5 planned trials have a record."));
         results.trials.clear();
-        assert!(html(&results, None).contains("No trial has a record."));
+        assert!(html(&results).contains("No trial has a record."));
     }
 
     #[test]
@@ -149,7 +148,7 @@ mod tests {
         let mut trial = example::trial("<b>bold</b>", Restorable);
         trial.id = "</script><b>".into();
         trial.reason = "<b>&</b>".into();
-        let page = html(&example::results(vec![trial]), None);
+        let page = html(&example::results(vec![trial]));
         assert!(!page.contains("<b>"), "{page}");
         assert_eq!(page.matches("</script>").count(), 2);
         assert!(page.contains("&#60;b&#62;&#38;&#60;/b&#62;"));
@@ -158,7 +157,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_record_makes_a_page_without_anything_that_is_no_number(results in arbitrary::results()) {
-            let page = html(&results, None);
+            let page = html(&results);
             let body = body(&page);
             prop_assert_eq!(body.matches("<tr role=\"row\" data-verdict").count(), groups(&results.trials).len());
             prop_assert_eq!(body.matches("<section class=\"trial\"").count(), results.trials.len());

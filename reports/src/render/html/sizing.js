@@ -6,15 +6,15 @@ const [EXPONENTIAL_LOW, EXPONENTIAL_HIGH] = [-Math.log(0.95), -Math.log(0.05)];
 
 // How far x lies outside of what was measured: 16 is sixteen times beyond.
 function extrapolation(x, min, max) {
-  if (x > max) return min > 0 || max > 0 ? x / max : Infinity;
-  return x < min && x > 0 ? min / x : 1;
+  if (x > max) return x / max;
+  return x < min ? min / x : 1;
 }
 
 // The value of a fit at x with its 90 % interval.
 function evaluateFit(fit, x) {
   if (!fit) return null;
   const value = fit.floor + fit.per_unit * x;
-  if (value <= 0) return null;
+  if (!(value > 0 && value < Infinity)) return null;
   const z = (fit.max_x - x) / value;
   const spread = fit.sxx_z === null ? 1 / fit.n : 1 / fit.n + (z - fit.mean_z) ** 2 / fit.sxx_z;
   const far = extrapolation(x, fit.min_x, fit.max_x);
@@ -23,7 +23,8 @@ function evaluateFit(fit, x) {
     Math.log1p(fit.t90 * fit.sigma_log * Math.sqrt(spread)),
     fit.t90 * fit.growth_sigma * Math.log(far),
   );
-  const shown = (y) => Math.max(0, y - fit.shift);
+  // What is left of a 0 after its logarithm was taken and undone is 0.
+  const shown = (y) => (y - fit.shift > 1e-9 ? y - fit.shift : 0);
   return { point: shown(value), low: shown(value * Math.exp(-half)), high: shown(value * Math.exp(half)) };
 }
 
@@ -40,9 +41,9 @@ function restarting(pass, rate) {
 
 // The loss at an interval: the backup runs again when it has ended at the earliest.
 function lossAtInterval(backup, floor, interval, share) {
-  if (!backup || !floor || interval === null) return null;
-  const end = (name) =>
-    backup[name] === null || floor[name] === null ? null : Math.max(interval, backup[name]) * share + floor[name];
+  if (!backup || !floor) return null;
+  // Without an interval, backups follow one another directly.
+  const end = (name) => (backup[name] === null ? null : Math.max(interval ?? 0, backup[name]) * share + floor[name]);
   return { point: end("point"), low: end("low"), high: end("high") };
 }
 
@@ -54,14 +55,14 @@ function predict(contender, load) {
   if (contender.continuous) {
     const lag = evaluateFit(contender.lag, load.rate);
     prediction.loss_expected = lag;
-    prediction.loss_worst = lag && { point: lag.high, low: lag.high, high: lag.high };
+    prediction.loss_worst = lag && { ...lag, point: lag.high };
   } else {
     const floor = at(contender.floor);
     prediction.loss_expected = lossAtInterval(backup, floor, load.interval_seconds, 0.5);
     prediction.loss_worst = lossAtInterval(backup, floor, load.interval_seconds, 1);
   }
-  const sizes = [contender.backup, contender.pass, contender.recovery].filter(Boolean);
-  prediction.bytes_factor = Math.max(1, ...sizes.map((fit) => extrapolation(load.bytes, fit.min_x, fit.max_x)));
+  const sizes = contender.outcomes.map((outcome) => outcome.bytes);
+  prediction.bytes_factor = extrapolation(load.bytes, Math.min(...sizes), Math.max(...sizes));
   prediction.rate_factor = extrapolation(load.rate, Math.min(...contender.rates), Math.max(...contender.rates));
   return prediction;
 }

@@ -5,7 +5,7 @@ use super::figures::{FIRST, MORE, Unit};
 use super::label;
 use crate::printable;
 use crate::record::{Check, Results, Trial, Verification};
-use crate::render::{conditions, number, words};
+use crate::render::{conditions, number, plot, words};
 
 /// A trial as its section shows it.
 pub(super) struct Section {
@@ -70,10 +70,10 @@ pub(super) fn anchor(id: &str) -> String {
 
 /// The sections of all trials of a run.
 pub(super) fn sections(results: &Results) -> Vec<Section> {
-    results.trials.iter().map(|trial| section(trial, &results.run.command)).collect()
+    (1..).zip(&results.trials).map(|(number, trial)| section(trial, number, &results.run.command)).collect()
 }
 
-fn section(trial: &Trial, command: &str) -> Section {
+fn section(trial: &Trial, number: usize, command: &str) -> Section {
     let verification = trial.verification.as_ref();
     Section {
         id: trial.id.clone(),
@@ -95,7 +95,7 @@ fn section(trial: &Trial, command: &str) -> Section {
         versions: trial.versions.clone().into_iter().collect(),
         kept: trial.kept.as_ref().and_then(|kept| kept.path.clone()),
         phases: phases(trial),
-        timeline: super::plots::timeline(trial),
+        timeline: plot::timeline(trial, &format!("trial-{number}")),
     }
 }
 
@@ -229,7 +229,7 @@ mod tests {
         let mut trial = example::trial("wrong", Corrupt);
         let verification = trial.verification.as_mut().unwrap();
         verification.findings = vec!["integrity: page 3 is torn".into(), "row 1 is torn".into()];
-        let section = section(&trial, "run");
+        let section = section(&trial, 1, "run");
         assert_eq!(section.checks.len(), 6);
         assert_eq!(
             (section.checks[0].result, &section.checks[0].evidence[0][..]),
@@ -242,7 +242,7 @@ mod tests {
     fn the_command_repeats_this_trial_alone() {
         let trial = example::trial("one-step", Restorable);
         assert_eq!(
-            section(&trial, "cargo xtask run quick --seed 7").command,
+            section(&trial, 1, "cargo xtask run quick --seed 7").command,
             "cargo xtask run quick --seed 7 --only one-step-1"
         );
     }

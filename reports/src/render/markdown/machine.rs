@@ -2,7 +2,7 @@
 
 use super::text::{plain, table};
 use crate::compare::Spread;
-use crate::record::{Calibration, Results, Trial};
+use crate::record::{Calibration, Machine, Results, Trial};
 use crate::render::{conditions, number, table::Table};
 
 /// The strategy that does what the calibration's copy does. Only this one shows the harness's own overhead, and only
@@ -25,6 +25,7 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
             number::bytes(host.free_bytes as f64)
         ),
     ];
+    blocks.extend(other_machines(results));
     if results.run.calibration.is_empty() {
         blocks.push("This run has no calibration.".to_string());
     } else {
@@ -34,6 +35,23 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
     blocks.extend(plain_copy_check(results));
     blocks.extend(cold_source_check(results));
     blocks
+}
+
+/// What a run that was merged from shards of different machines has to say first.
+fn other_machines(results: &Results) -> Option<String> {
+    let machines = &results.run.machines;
+    (!machines.is_empty()).then(|| {
+        let line = |machine: &Machine| {
+            let host = &machine.host;
+            let trials: Vec<String> = machine.trials.iter().map(|id| plain(id)).collect();
+            format!("- {}, {} logical processors: {}", plain(&host.cpu), host.cpus, trials.join(", "))
+        };
+        format!(
+            "**The trials were made on different machines.** Compare the copy speed of their strategies, not bare \
+             seconds:\n\n{}",
+            machines.iter().map(line).collect::<Vec<_>>().join("\n")
+        )
+    })
 }
 
 fn calibration(measured: &[Calibration]) -> Table {

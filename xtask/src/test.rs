@@ -14,7 +14,7 @@ use harness::strategy::{STRATEGIES, Settings, Strategy};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use crate::arguments::{Scope, Test, default_directory, workspace_root};
+use crate::arguments::{Scope, Test, default_directory};
 
 /// A command that has to succeed.
 struct Step {
@@ -48,15 +48,16 @@ const RUNS: &[(&str, bool)] = &[
 /// # Errors
 /// When a step cannot be started; [`Error::Interrupted`].
 pub fn test(arguments: &Test, cancel: &Cancel) -> Result<u8> {
+    let checkout = crate::setup::checkout()?;
     let untested = Untested::here(&arguments.scope, cancel)?;
     untested.show();
     if arguments.strict && untested.is_failure() {
         eprintln!("error: --strict wants all of that tested, or excepted with --except NAME");
         return Ok(crate::exit::FELL_SHORT);
     }
-    for step in steps(arguments.scope.without_docker) {
+    for step in steps(arguments.scope.without_docker)? {
         eprintln!("== {}: {}", step.name, step.words.join(" "));
-        if let Some(status) = failure(&step, arguments.scope.without_docker, cancel)? {
+        if let Some(status) = failure(&step, &checkout, arguments.scope.without_docker, cancel)? {
             eprintln!("error: {} failed ({status})", step.name);
             return Ok(crate::exit::FELL_SHORT);
         }
@@ -67,9 +68,14 @@ pub fn test(arguments: &Test, cancel: &Cancel) -> Result<u8> {
 }
 
 /// Runs a step. How it ended, when that is a failure.
-fn failure(step: &Step, without_docker: bool, cancel: &Cancel) -> Result<Option<std::process::ExitStatus>> {
+fn failure(
+    step: &Step,
+    checkout: &Path,
+    without_docker: bool,
+    cancel: &Cancel,
+) -> Result<Option<std::process::ExitStatus>> {
     let mut command = Command::new(&step.words[0]);
-    command.args(&step.words[1..]).current_dir(workspace_root()).stdin(Stdio::null());
+    command.args(&step.words[1..]).current_dir(checkout).stdin(Stdio::null());
     if without_docker {
         command.env(WITHOUT_DOCKER, "1");
     }
@@ -101,7 +107,7 @@ fn failure(step: &Step, without_docker: bool, cancel: &Cancel) -> Result<Option<
     Ok(Some(status))
 }
 
-fn steps(without_docker: bool) -> Vec<Step> {
+fn steps(without_docker: bool) -> Result<Vec<Step>> {
     let clippy =
         ["clippy", "--release", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"];
     let mut steps = vec![
@@ -109,7 +115,7 @@ fn steps(without_docker: bool) -> Vec<Step> {
         Step::new("lints", &[&["cargo"], &clippy[..]].concat()),
         Step::new("the sidecar's tests", &["bats", "sidecar/tests"]),
     ];
-    steps.extend(Scenario::files(&workspace_root().join("scenarios")).iter().map(|file| plan(file)));
+    steps.extend(Scenario::shipped()?.iter().map(|scenario| plan(&scenario.name)));
     steps.push(Step::new("tests", &["cargo", "test", "--release", "--workspace"]));
     let benches = ["cargo", "bench", "--workspace", "--benches", "--profile", "release", "--", "--test"];
     steps.push(Step::new("benches, once each", &benches));
@@ -120,13 +126,13 @@ fn steps(without_docker: bool) -> Vec<Step> {
         let words: Vec<&str> = run.into_iter().chain(words.split(' ')).collect();
         steps.push(Step::new("a short run", &words));
     }
-    steps
+    Ok(steps)
 }
 
 /// A shipped scenario can be planned, also where its trials lack something.
-fn plan(file: &Path) -> Step {
+fn plan(scenario: &str) -> Step {
     let accepted = &[crate::exit::SUCCESS as i32, crate::exit::ENVIRONMENT as i32];
-    let step = Step::new("a plan", &["cargo", "xtask", "plan", &file.display().to_string()]);
+    let step = Step::new("a plan", &["cargo", "xtask", "plan", scenario]);
     Step { accepted, is_quiet: true, ..step }
 }
 
@@ -221,16 +227,16 @@ mod tests {
     use super::*;
 
     fn lines(without_docker: bool) -> Vec<String> {
-        steps(without_docker).iter().map(|step| step.words.join(" ")).collect()
+        steps(without_docker).unwrap().iter().map(|step| step.words.join(" ")).collect()
     }
 
     #[test]
     fn every_shipped_scenario_is_planned_and_the_sidecar_and_short_runs_are_steps() {
         let (all, without) = (lines(false), lines(true));
-        let files = Scenario::files(&workspace_root().join("scenarios"));
-        assert!(files.len() > 10);
-        for file in files {
-            let step = format!("cargo xtask plan {}", file.display());
+        let scenarios = Scenario::shipped().unwrap();
+        assert!(scenarios.len() > 10);
+        for scenario in scenarios {
+            let step = format!("cargo xtask plan {}", scenario.name);
             assert!(all.contains(&step) && without.contains(&step), "{step}");
         }
         assert!(all.contains(&"bats sidecar/tests".to_owned()));
@@ -257,19 +263,19 @@ mod tests {
         let cancel = Cancel::default();
         cancel.cancel();
         let step = Step::new("a long one", &["sleep", "600"]);
-        assert!(matches!(failure(&step, false, &cancel), Err(Error::Interrupted)));
+        assert!(matches!(failure(&step, Path::new("."), false, &cancel), Err(Error::Interrupted)));
     }
 
     #[test]
     fn a_step_fails_by_its_exit_code_and_shows_what_it_printed() {
         let cancel = Cancel::default();
         let step = |code: &str| Step::new("a step", &["sh", "-c", &format!("exit {code}")]);
-        assert_eq!(failure(&step("0"), false, &cancel).unwrap(), None);
-        assert!(failure(&step("4"), false, &cancel).unwrap().is_some());
+        assert_eq!(failure(&step("0"), Path::new("."), false, &cancel).unwrap(), None);
+        assert!(failure(&step("4"), Path::new("."), false, &cancel).unwrap().is_some());
         let lenient = Step { accepted: &[0, 4], is_quiet: true, ..step("4") };
-        assert_eq!(failure(&lenient, false, &cancel).unwrap(), None);
+        assert_eq!(failure(&lenient, Path::new("."), false, &cancel).unwrap(), None);
         let step = Step::new("a step", &["no-such-command"]);
-        let Err(Error::Environment(message)) = failure(&step, false, &cancel) else {
+        let Err(Error::Environment(message)) = failure(&step, Path::new("."), false, &cancel) else {
             panic!("there is none")
         };
         assert!(message.starts_with("cannot start no-such-command"), "{message}");

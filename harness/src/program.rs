@@ -1,0 +1,15 @@
+//! This program: where it was started, and what its user calls it.
+
+use std::path::{Path, PathBuf};
+
+/// The checkout that this program was built from, when cargo started it there; `None` for an installed program.
+pub fn checkout() -> Option<PathBuf> {
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
+    let started_for = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR")?);
+    (started_for.parent()? == built_in).then(|| built_in.to_owned())
+}
+
+/// What a command line of this program begins with.
+pub fn name() -> &'static str {
+    if checkout().is_some() { "cargo xtask" } else { "backup-drill" }
+}
