@@ -81,7 +81,7 @@ function goTo(trial) {
   history.pushState(null, "", addressOf(trial));
   const chosen = showView();
   if (chosen) {
-    chosen.querySelector("h2").focus({ preventScroll: true });
+    chosen.querySelector("h1").focus({ preventScroll: true });
     window.scrollTo(0, 0);
   }
 }
