@@ -104,7 +104,6 @@ fn ids(window: &Window, list: &str) -> BTreeSet<String> {
 
 fn cases() -> Vec<Limits> {
     let mut cases = vec![Limits::default(), Limits { disk: true, ..Limits::default() }];
-    cases.push(Limits { mysql: true, ..Limits::default() });
     for tight in [0.0, 0.2, 0.65, 2.0, 4.1, 11.0, 120.0] {
         let limit = Some(tight);
         cases.push(Limits { blocked: limit, ..Limits::default() });
@@ -131,20 +130,34 @@ fn what_is_excluded_is_what_the_records_say() {
     let all: BTreeSet<String> = groups(&results.trials).iter().map(|group| group.first.id.clone()).collect();
     let mut sizes = BTreeSet::new();
     for limits in cases() {
-        window.go(&limits.address());
-        let kept = ids(&window, "kept");
-        let expected: BTreeSet<String> = limits.met_by(&results).into_iter().map(str::to_string).collect();
-        assert_eq!(kept, expected, "{limits:?}");
+        let kept = assert_kept(&window, &results, &limits);
         let excluded = ids(&window, "excluded");
-        if !limits.mysql {
-            assert_eq!(excluded, all.difference(&expected).cloned().collect(), "{limits:?}");
-        }
+        assert_eq!(excluded, all.difference(&kept).cloned().collect(), "{limits:?}");
         let without_reason = window.run("document.querySelectorAll('#excluded > li .reasons:empty').length");
         assert_eq!(without_reason, 0);
         sizes.insert(kept.len());
     }
     assert!(sizes.len() > 6, "the cases have to differ: {sizes:?}");
     assert_eq!(window.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn an_engine_can_be_chosen() {
+    let results = published("full-512MiB");
+    let window = Window::open(&results);
+    let limits = Limits { mysql: true, blocked: Some(4.0), recovery: Some(60.0), ..Limits::default() };
+    let mysql = assert_kept(&window, &results, &limits);
+    let any = assert_kept(&window, &results, &Limits { mysql: false, ..limits });
+    assert!(!mysql.is_empty() && mysql.len() < any.len());
+}
+
+/// The strategies that the page keeps, which are those that meet the limits by the records.
+fn assert_kept(window: &Window, results: &Results, limits: &Limits) -> BTreeSet<String> {
+    window.go(&limits.address());
+    let kept = ids(window, "kept");
+    let expected: BTreeSet<String> = limits.met_by(results).into_iter().map(str::to_string).collect();
+    assert_eq!(kept, expected, "{limits:?}");
+    kept
 }
 
 #[test]

@@ -195,10 +195,11 @@ function sourceOf(result) {
 
 function keptItem(result) {
   const { figures } = result;
-  const expected = figures.loss_expected ? element("span", "note", `expected ${rangeText(figures.loss_expected)}`) : null;
+  const [worst, mean] = [rangeText(figures.loss), rangeText(figures.loss_expected)];
+  const expected = mean === worst ? null : element("span", "note", `expected ${mean}`);
   const rows = [
     ["Blocked", rangeText(figures.blocked)],
-    ["Worst data loss", rangeText(figures.loss), expected],
+    ["Worst data loss", worst, expected],
     ["Recovery", rangeText(figures.recovery)],
     ["Max write latency", rangeText(figures.latency)],
     ["Backup", rangeText(figures.backup)],
