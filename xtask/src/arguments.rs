@@ -66,7 +66,7 @@ pub struct Output {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Run a scenario and write results.json and report.md
+    /// Run a scenario and write results.json, report.md and report.html
     Run(Run),
     /// Show the trials that a run would do, the disk it needs and the time it would take
     Plan(Select),
@@ -80,7 +80,7 @@ pub enum Command {
     Images(Images),
     /// Generate a database into a file
     Generate(Generate),
-    /// Render report.md again from a results.json
+    /// Render report.md, report.html and the plots again from a results.json
     Report(Report),
     /// Verify kept evidence again with this version's verifier, on a copy
     Judge(Judge),

@@ -14,8 +14,8 @@ use harness::workspace::KEPT;
 use indicatif::{ProgressBar, ProgressStyle};
 use reports::printable;
 use reports::record::{Kept, Results, Trial};
-use reports::render::REPORT;
 use reports::render::comparison::comparison;
+use reports::render::{PAGE, REPORT};
 
 use crate::format;
 
@@ -164,7 +164,9 @@ pub fn results(results: &Results, directory: &Path) {
         println!("{}", format::fitted(&block.table, width));
     }
     println!("seed {}", results.run.seed);
-    println!("{}", directory.join(REPORT).display());
+    for name in [REPORT, PAGE] {
+        println!("{}", directory.join(name).display());
+    }
     println!("{}", directory.join(RESULTS).display());
 }
 

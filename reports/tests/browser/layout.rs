@@ -28,7 +28,12 @@ fn the_page_is_accessible_in_both_modes_at_both_widths() {
         Ok(script) => script,
         Err(why) => return axe::not_tested(&why),
     };
-    let window = Window::open(&published("large-options-1GiB"));
+    // The rules look at every element, so one trial of each kind and verdict has to do.
+    let mut results = published("large-options-1GiB");
+    let kinds = ["cold-copy", "sqlite-cli-backup", "sqlite-dump", "litestream", "snapshot", "hot-copy"];
+    results.trials.retain(|trial| kinds.contains(&trial.strategy.as_str()));
+    results.trials.dedup_by_key(|trial| trial.strategy.clone());
+    let window = Window::open(&results);
     for (width, mode) in [(360, "dark"), (1440, "light"), (1440, "dark"), (360, "light")] {
         window.look(width, mode);
         for place in PLACES {

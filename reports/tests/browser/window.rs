@@ -80,6 +80,16 @@ impl Window {
         );
     }
 
+    /// Changes what is behind the `#` of the address of the page that is there.
+    pub fn turn(&self, fragment: &str) {
+        self.run(&format!(
+            "new Promise((done) => {{ \
+               if (location.hash === {fragment:?}) return done(); \
+               addEventListener('popstate', () => setTimeout(done), {{ once: true }}); \
+               location.hash = {fragment:?}; }})"
+        ));
+    }
+
     /// The value of an expression in the page; of a promise, what it comes to.
     pub fn run(&self, expression: &str) -> Value {
         let evaluate: Runtime::Evaluate = serde_json::from_value(serde_json::json!({

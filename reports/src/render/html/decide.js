@@ -93,7 +93,7 @@ function answerPredicted(contender, ask, sizing) {
   if (beyond.length && beyond.every((one) => one.failed)) {
     result.doubts.push(`${failure(trials.get(beyond[0].trial)).text} ${load(beyond[0])}`);
   }
-  const far = (what, factor) => factor > SIZE_TOLERANCE && `${what} ${threeDigits(factor)}× beyond what was measured`;
+  const far = (what, factor) => factor > SIZE_TOLERANCE && `${what} ${threeDigits(factor)}× outside the measured range`;
   result.beyond = [far("size", prediction.bytes_factor), far("rate", prediction.rate_factor)].filter(Boolean);
   const { backup, blocked, recovery, loss_worst: loss, loss_expected } = prediction;
   return { ...result, trials: [nearest], figures: { backup, blocked, latency: null, recovery, loss, loss_expected } };
@@ -174,10 +174,15 @@ function trialLink(trial) {
   return link;
 }
 
-function rangeText(range) {
-  if (!range) return "–";
-  const [low, point, high] = [range.low, range.point, range.high].map(formatSeconds);
-  return low === high ? point : `${point} (${low} to ${high})`;
+function pointText(range) {
+  return range ? formatSeconds(range.point) : "–";
+}
+
+// The ends of a range, where they can be told apart.
+function endsText(range) {
+  if (!range) return "";
+  const [low, high] = [range.low, range.high].map(formatSeconds);
+  return low === high ? "" : `${low} to ${high}`;
 }
 
 function title(contender, ...more) {
@@ -190,21 +195,23 @@ function title(contender, ...more) {
 function sourceOf(result) {
   const links = result.trials.flatMap((trial, at) => [at ? ", " : "", trialLink(trial)]);
   if (result.source === "measured") return [" · measured in ", ...links];
-  return [" · ", element("span", "predicted", ["predicted", ...result.beyond].join(", ")), ", nearest is ", ...links];
+  return [" · ", element("span", "predicted", "predicted"), `${result.beyond.map((text) => `, ${text}`).join("")}, nearest is `, ...links];
 }
 
 function keptItem(result) {
   const { figures } = result;
-  const [worst, mean] = [rangeText(figures.loss), rangeText(figures.loss_expected)];
-  const expected = mean === worst ? null : element("span", "note", `expected ${mean}`);
+  const [worst, mean] = [pointText(figures.loss), pointText(figures.loss_expected)];
   const rows = [
-    ["Blocked", rangeText(figures.blocked)],
-    ["Worst data loss", worst, expected],
-    ["Recovery", rangeText(figures.recovery)],
-    ["Max write latency", rangeText(figures.latency)],
-    ["Backup", rangeText(figures.backup)],
+    ["Blocked", figures.blocked],
+    ["Worst data loss", figures.loss, mean === worst ? "" : `expected ${mean}`],
+    ["Recovery", figures.recovery],
+    ["Max write latency", figures.latency],
+    ["Backup", figures.backup],
   ];
-  const figure = ([name, ...value]) => element("div", "", element("dt", "", name), element("dd", "", ...value));
+  const figure = ([name, range, more]) => {
+    const notes = [endsText(range), more].filter(Boolean).map((text) => element("span", "note", text));
+    return element("div", "", element("dt", "", name), element("dd", "", pointText(range), ...notes));
+  };
   const doubt = result.doubts.length ? element("p", "doubt", `Not certain: ${result.doubts.join(", ")}.`) : null;
   const item = element(
     "li",
