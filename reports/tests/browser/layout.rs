@@ -5,7 +5,11 @@ use crate::published;
 use crate::window::Window;
 
 /// What a reader may be looking at.
-const PLACES: [&str; 2] = ["", "trial=hot-copy%3Aseconds_min%3D10.0%2Fwal%2F1GiB%2F50%2F1"];
+const PLACES: [&str; 3] = [
+    "",
+    "trial=hot-copy%3Aseconds_min%3D10.0%2Fwal%2F1GiB%2F50%2F1",
+    "trial=litestream%3Arestores%3D2%2Cversion%3D0.3.13%2Fwal%2F1GiB%2F50%2F1",
+];
 
 #[test]
 fn nothing_is_wider_than_the_window() {

@@ -24,6 +24,14 @@ pub(super) fn settings(trial: &Trial) -> Vec<(String, String)> {
     trial.settings.iter().map(|(name, value)| (name.clone(), text(value))).collect()
 }
 
+/// The version of the tool that a strategy is named after, which may decide as much as a setting: `mydumper 0.10.0`.
+fn version(trial: &Trial) -> Option<String> {
+    let letters = |name: &str| name.replace(['-', '_'], "");
+    let (tool, text) = trial.versions.iter().find(|(tool, _)| letters(tool) == letters(&trial.strategy))?;
+    let number = text.split(' ').find(|word| word.starts_with(|first: char| first.is_ascii_digit()))?;
+    Some(format!("{tool} {}", number.trim_end_matches(',')))
+}
+
 /// True for a value that leaves something off or unset: it is among all settings of a trial, and decides nothing.
 fn is_unset(value: &Value) -> bool {
     match value {
@@ -73,7 +81,7 @@ impl Shared {
     }
 
     /// What tells a row from others besides its variant: its subject where there are several, the conditions that are
-    /// not usual there, and the settings that neither its variant names nor all rows share.
+    /// not usual there, the settings that neither its variant names nor all rows share, and its tool's version.
     pub(super) fn remarks_on(&self, trial: &Trial) -> Vec<String> {
         let subject = conditions::subject(trial);
         let mut remarks = Vec::new();
@@ -88,6 +96,7 @@ impl Shared {
             !is_unset(value) && !trial.variant.contains(&format!("{key}=")) && !self.names.contains(*key)
         });
         remarks.extend(own.map(|(key, value)| conditions::setting(key, value)));
+        remarks.extend(version(trial));
         remarks
     }
 }
@@ -141,6 +150,9 @@ mod tests {
         assert_eq!(shared.settings, ["timeout_ms=10000"]);
         assert_eq!(shared.remarks_on(&trials[0]), ["level=3"]);
         assert_eq!(shared.remarks_on(&trials[2]), ["threads=2"]);
+        trials[2].strategy = "my-dumper".into();
+        trials[2].versions.insert("mydumper".into(), "mydumper 0.10.0, built against MySQL 11.8.3".into());
+        assert_eq!(shared.remarks_on(&trials[2]), ["threads=2", "mydumper 0.10.0"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::comparison::survives;
 use super::figures::{FIRST, MORE, Unit};
 use super::label;
 use crate::printable;
-use crate::record::{Check, Results, Trial, Verification};
+use crate::record::{Check, LiveRestore, Results, Trial, Verification};
 use crate::render::{conditions, number, plot, words};
 
 /// A trial as its section shows it.
@@ -30,6 +30,8 @@ pub(super) struct Section {
     pub command: String,
     /// What fell into the backup, as name and value.
     pub challenge: Vec<(&'static str, String)>,
+    /// Restores while the application ran: when, how long, what was lost, what the checks found.
+    pub live_restores: Vec<[String; 4]>,
     pub settings: Vec<(String, String)>,
     pub versions: Vec<(String, String)>,
     /// Where the evidence is, beside the records.
@@ -91,6 +93,7 @@ fn section(trial: &Trial, number: usize, command: &str) -> Section {
         outputs: outputs(trial),
         command: format!("{command} --only {}", quoted(&trial.id)),
         challenge: challenge(trial),
+        live_restores: live_restores(trial),
         settings: label::settings(trial),
         versions: trial.versions.clone().into_iter().collect(),
         kept: trial.kept.as_ref().and_then(|kept| kept.path.clone()),
@@ -107,6 +110,7 @@ fn place(trial: &Trial) -> String {
         format!("{} writes", conditions::rate(trial)),
     ];
     parts.extend(trial.file_system.clone());
+    parts.extend(trial.fault.as_ref().map(|fault| format!("fault {fault}")));
     parts.extend((trial.repetition > 1).then(|| format!("repetition {}", trial.repetition)));
     parts.join(" · ")
 }
@@ -181,6 +185,26 @@ fn challenge(trial: &Trial) -> Vec<(&'static str, String)> {
         ("Log resets", count(challenge.log_resets)),
         ("Growth", number::or_missing(growth, number::bytes)),
     ]
+}
+
+fn live_restores(trial: &Trial) -> Vec<[String; 4]> {
+    let row = |live: &LiveRestore| {
+        let lost = live.recovery_point.as_ref().and_then(|point| point.lost_seconds);
+        let checks = checks(&live.verification);
+        let failed: Vec<&str> =
+            checks.iter().filter(|row| row.result == "fail").map(|row| row.name).collect();
+        [
+            number::or_missing(Some(live.at_seconds), number::seconds),
+            number::or_missing(Some(live.seconds), number::seconds),
+            number::or_missing(lost, number::seconds),
+            if failed.is_empty() {
+                "no check failed".to_string()
+            } else {
+                format!("failed: {}", failed.join(", "))
+            },
+        ]
+    };
+    trial.live_restores.iter().map(row).collect()
 }
 
 fn phases(trial: &Trial) -> Vec<(String, String, String)> {
