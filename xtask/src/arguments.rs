@@ -76,7 +76,7 @@ pub struct Output {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Run a scenario and write results.json and report.md
+    /// Run a scenario and write results.json, report.md and report.html
     Run(Run),
     /// Check whether one backup can be relied on: commands of your own, or a backup file
     Check(Check),

@@ -14,9 +14,8 @@ use harness::workspace::KEPT;
 use indicatif::{ProgressBar, ProgressStyle};
 use reports::printable;
 use reports::record::{Kept, Results, Trial};
-use reports::render::REPORT;
 use reports::render::comparison::raw;
-use reports::render::{number, words};
+use reports::render::{PAGE, REPORT, number, words};
 
 use crate::arguments::Output;
 use crate::format::Format;
@@ -160,7 +159,9 @@ fn brief(reason: &str) -> String {
 pub fn results(results: &Results, directory: &Path) {
     comparison(results, Format::Table);
     println!("seed {}", results.run.seed);
-    println!("{}", directory.join(REPORT).display());
+    for name in [REPORT, PAGE] {
+        println!("{}", directory.join(name).display());
+    }
     println!("{}", directory.join(RESULTS).display());
 }
 
