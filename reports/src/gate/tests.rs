@@ -172,7 +172,12 @@ fn every_answer_has_its_place_in_every_output() {
     let (results, comparison) = every_answer();
     let comparisons = [comparison];
     let findings = Findings { results: &results, comparisons: &comparisons };
-    let lines: Vec<String> = table(&comparisons[0], false).rows.iter().map(|row| row.join(" | ")).collect();
+    let lines: Vec<String> = {
+        let texts = |row: &[crate::render::table::Cell]| {
+            row.iter().map(|cell| cell.text.clone()).collect::<Vec<_>>().join(" | ")
+        };
+        table(&comparisons[0], false).rows().map(texts).collect()
+    };
     insta::assert_snapshot!("table", format!("{}\n{}", summary(&comparisons[0]), lines.join("\n")));
     insta::assert_snapshot!("markdown", markdown(&findings));
     insta::assert_snapshot!("junit", junit(&findings));
