@@ -14,9 +14,8 @@ use harness::workspace::KEPT;
 use indicatif::{ProgressBar, ProgressStyle};
 use reports::printable;
 use reports::record::{Kept, Results, Trial};
-use reports::render::REPORT;
 use reports::render::comparison::raw;
-use reports::render::{number, words};
+use reports::render::{PAGE, REPORT, number, words};
 
 use crate::arguments::Output;
 use crate::format::Format;
@@ -160,7 +159,9 @@ fn brief(reason: &str) -> String {
 pub fn results(results: &Results, directory: &Path) {
     comparison(results, Format::Table);
     println!("seed {}", results.run.seed);
-    println!("{}", directory.join(REPORT).display());
+    for name in [REPORT, PAGE] {
+        println!("{}", directory.join(name).display());
+    }
     println!("{}", directory.join(RESULTS).display());
 }
 
@@ -175,13 +176,6 @@ pub fn comparison(results: &Results, format: Format) {
         format!("{}\n\n{}\n", format.text(&(title + &block.shared)), format.of(&block.table))
     });
     println!("{}", texts.collect::<Vec<_>>().join("\n"));
-}
-
-/// One table; nothing when it has no rows.
-pub fn table(of: &reports::render::table::Table) {
-    if of.sections.iter().any(|section| !section.rows.is_empty()) {
-        println!("{}", Format::Table.of(of));
-    }
 }
 
 /// Where the evidence of a run is, and how to use it.

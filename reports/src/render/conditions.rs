@@ -147,7 +147,8 @@ pub(crate) fn variant(trial: &Trial) -> String {
     if texts.is_empty() { trial.variant.clone() } else { texts.join(", ") }
 }
 
-fn setting(name: &str, value: &Value) -> String {
+/// A setting as people read it: `threads=2`.
+pub(crate) fn setting(name: &str, value: &Value) -> String {
     match value {
         Value::Object(members) => {
             members.iter().map(|(name, value)| setting(name, value)).collect::<Vec<_>>().join(", ")

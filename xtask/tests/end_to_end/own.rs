@@ -129,7 +129,7 @@ fn an_armed_command_ships_until_the_disaster() {
     assert!(said.starts_with("it is there\nshipped"), "{said}");
     let quitter = trial(&results, "quitter");
     assert_eq!(quitter.verdict, Verdict::Failed, "{}", quitter.reason);
-    let reason = "the armed command ended before the disaster and said:\nno more";
+    let reason = "the armed command ended before the disaster and said: no more";
     assert!(quitter.reason.contains(reason), "{}", quitter.reason);
     place.assert_clean();
 }
@@ -175,7 +175,7 @@ fn a_command_that_is_not_there_is_told_before_anything_happens() {
 #[test]
 fn the_example_of_the_guide_does_what_the_guide_says() {
     let place = Place::new();
-    let output = place.run(&["run", "external", "--size", "4MiB"]);
+    let output = place.run(&["run", "external", "--size", "4MiB", "--repetitions", "1"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     let results = place.results();
     assert_restorable(trial(&results, "external:backup.sh/"));
