@@ -29,6 +29,8 @@ const FLOCK: Tool =
 /// Without it their test of access lists skips itself.
 const SETFACL: Tool =
     Tool { command: "setfacl", version_argument: "--version", get: Get::packages(&["acl"]) };
+const CHROMIUM: Tool =
+    Tool { command: "chromium", version_argument: "--version", get: Get::packages(&["chromium"]) };
 const TAR: Tool = Tool { command: "tar", version_argument: "--version", get: Get::packages(&["tar"]) };
 
 /// What is needed besides what strategies, file systems and images say themselves.
@@ -41,6 +43,7 @@ const OWN: &[(&Tool, &str)] = &[
     (&SETFACL, "the sidecar's tests"),
     (&TAR, "the sidecar's tests"),
     (&PIP, "trials of programs from PyPI"),
+    (&CHROMIUM, "tests of report.html in a browser"),
 ];
 
 /// Docker's own word on what is left of containers. Its package brings and starts a daemon, which is the user's choice.

@@ -148,7 +148,8 @@ pub(crate) fn variant(trial: &Trial) -> String {
     if texts.is_empty() { trial.variant.clone() } else { texts.join(", ") }
 }
 
-fn setting(name: &str, value: &Value) -> String {
+/// A setting as people read it: `threads=2`.
+pub(crate) fn setting(name: &str, value: &Value) -> String {
     match value {
         Value::Object(members) => {
             members.iter().map(|(name, value)| setting(name, value)).collect::<Vec<_>>().join(", ")
@@ -178,7 +179,7 @@ fn automatic_checkpoint(trial: &Trial) -> String {
 
 /// The size of the dataset that was asked for.
 pub(crate) fn size(trial: &Trial) -> String {
-    number::bytes(trial.dataset.target_bytes as f64)
+    number::chosen_bytes(trial.dataset.target_bytes as f64)
 }
 
 /// The declared rate.

@@ -1,14 +1,18 @@
 //! Records as people read them.
 
+pub mod answer;
 pub mod comparison;
 pub(crate) mod conditions;
 pub(crate) mod family;
+mod html;
 pub mod markdown;
 pub mod number;
 pub mod plot;
+pub mod published;
 pub mod table;
 pub mod words;
 
+pub use html::html;
 pub use markdown::markdown;
 
 use std::path::Path;
@@ -17,8 +21,10 @@ use crate::record::Results;
 
 /// The report that people read first.
 pub const REPORT: &str = "report.md";
+/// The report that people decide by.
+pub const PAGE: &str = "report.html";
 /// The names of all files that [`files`] may give.
-pub const FILES: [&str; 5] = [REPORT, plot::FILES[0], plot::FILES[1], plot::FILES[2], plot::FILES[3]];
+pub const FILES: [&str; 6] = [REPORT, PAGE, plot::FILES[0], plot::FILES[1], plot::FILES[2], plot::FILES[3]];
 
 /// A file of a report.
 pub struct File {
@@ -31,7 +37,8 @@ pub struct File {
 /// All files of the report of a run, which lie beside its `results.json`.
 pub fn files(results: &Results) -> Vec<File> {
     let report = File { name: REPORT, content: markdown(results) };
-    std::iter::once(report).chain(plot::files(results)).collect()
+    let page = File { name: PAGE, content: html(results) };
+    [report, page].into_iter().chain(plot::files(results)).collect()
 }
 
 /// Removes from the directory of a report the files that it no longer consists of: a plot of figures that were

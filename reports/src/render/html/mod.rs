@@ -1,0 +1,169 @@
+//! `report.html`: a page to decide by, in one file that needs nothing else.
+//!
+//! Everything that can be read without a script is rendered here; the scripts sort, filter, choose and decide. The page
+//! may load nothing, and runs no script but its own: a policy in its head holds the script's digest.
+
+mod comparison;
+mod contenders;
+mod figures;
+mod label;
+mod trial;
+
+use askama::Template;
+use base64::Engine;
+use sha2::{Digest, Sha256};
+
+use self::comparison::Comparison;
+use self::trial::Section;
+use crate::compare::is_cut_short;
+use crate::record::Results;
+use crate::render::plot::{self, Plot};
+use crate::render::{number, words};
+
+const STYLE: &str = include_str!("style.css");
+/// One script: later parts use the functions of earlier ones, and the last one starts it all.
+const SCRIPT: &str = concat!(
+    include_str!("units.js"),
+    include_str!("sizing.js"),
+    include_str!("decide.js"),
+    include_str!("comparison.js"),
+    include_str!("page.js"),
+);
+
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Page<'a> {
+    title: String,
+    policy: String,
+    style: &'a str,
+    script: &'a str,
+    /// The data of the script as JSON, with nothing in it that ends a script element.
+    data: String,
+    results: &'a Results,
+    /// How many trials came to each verdict: class, words, count.
+    counts: Vec<(&'static str, &'static str, usize)>,
+    is_cut_short: bool,
+    started: String,
+    memory: String,
+    calibration: Vec<[String; 5]>,
+    plots: Vec<Plot>,
+    comparison: Comparison,
+    sections: Vec<Section>,
+}
+
+/// The page of a run.
+pub fn html(results: &Results) -> String {
+    let digest = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(SCRIPT));
+    let page = Page {
+        title: format!("{} · Backup Drill", results.run.scenario),
+        policy: format!(
+            "default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; \
+             base-uri 'none'; form-action 'none'"
+        ),
+        style: STYLE,
+        script: SCRIPT,
+        data: in_a_script(&contenders::of(results)),
+        results,
+        counts: counts(results),
+        is_cut_short: is_cut_short(results),
+        started: results.run.started_at.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        memory: number::bytes(results.run.host.memory_bytes as f64),
+        calibration: calibration(results),
+        plots: plot::plots(results, "run-"),
+        comparison: comparison::of(results),
+        sections: trial::sections(results),
+    };
+    page.render().expect("a template writes to a string, which does not fail")
+}
+
+/// JSON that can stand in a script element, whatever its texts are.
+fn in_a_script(data: &impl serde::Serialize) -> String {
+    let json = serde_json::to_string(data).expect("its keys are texts");
+    json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+}
+
+fn counts(results: &Results) -> Vec<(&'static str, &'static str, usize)> {
+    let mut counts: Vec<(crate::record::Verdict, usize)> = Vec::new();
+    for trial in &results.trials {
+        match counts.iter_mut().find(|(verdict, _)| *verdict == trial.verdict) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((trial.verdict, 1)),
+        }
+    }
+    counts.sort();
+    counts.into_iter().map(|(verdict, count)| (verdict.name(), words::verdict(verdict), count)).collect()
+}
+
+/// What the machine can do at best, one row a dataset.
+fn calibration(results: &Results) -> Vec<[String; 5]> {
+    let speed = |bytes_per_second: f64| {
+        number::or_missing(Some(bytes_per_second), |speed| format!("{}/s", number::bytes(speed)))
+    };
+    let row = |one: &crate::record::Calibration| {
+        let copies = crate::compare::Spread::of(one.copy_seconds.iter().copied());
+        [
+            number::bytes(one.dataset_bytes as f64),
+            speed(one.dataset_bytes as f64 / one.sequential_read_seconds),
+            speed(one.durable_write_bytes_per_second),
+            number::spread(copies, one.copy_seconds.len(), number::seconds),
+            number::or_missing(Some(one.fsync_ms), number::milliseconds),
+        ]
+    };
+    results.run.calibration.iter().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::html;
+    use crate::compare::groups;
+    use crate::record::Verdict::Restorable;
+    use crate::{arbitrary, example};
+
+    /// What a reader sees: everything but styles, scripts and their data.
+    fn body(page: &str) -> String {
+        let mut rest = page;
+        let mut body = String::new();
+        for (begin, end) in [("<style>", "</style>"), ("<script", "</script>"), ("<script", "</script>")] {
+            let (before, from) = rest.split_once(begin).unwrap();
+            body += before;
+            rest = from.split_once(end).unwrap().1;
+        }
+        body + rest
+    }
+
+    #[test]
+    fn a_run_that_was_cut_short_or_has_no_trial_says_so() {
+        let mut results = example::results(vec![example::trial("one-step", Restorable)]);
+        assert!(!html(&results).contains("This run is incomplete."));
+        results.run.planned_trials = 5;
+        assert!(html(&results).contains("1 of 5 planned trials have a record."));
+        results.trials.clear();
+        assert!(html(&results).contains("No trial has a record."));
+    }
+
+    #[test]
+    fn texts_of_others_are_no_markup_and_end_no_script() {
+        let mut trial = example::trial("<b>bold</b>", Restorable);
+        trial.id = "</script><b>".into();
+        trial.reason = "<b>&</b>".into();
+        let page = html(&example::results(vec![trial]));
+        assert!(!page.contains("<b>"), "{page}");
+        assert_eq!(page.matches("</script>").count(), 2);
+        assert!(page.contains("&#60;b&#62;&#38;&#60;/b&#62;"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_record_makes_a_page_without_anything_that_is_no_number(results in arbitrary::results()) {
+            let page = html(&results);
+            let body = body(&page);
+            prop_assert_eq!(body.matches("<tr role=\"row\" data-verdict").count(), groups(&results.trials).len());
+            prop_assert_eq!(body.matches("<section class=\"trial\"").count(), results.trials.len());
+            for word in ["NaN", "inf ", "null", "None", "Some("] {
+                prop_assert!(!body.contains(word), "{} in {}", word, body);
+            }
+        }
+    }
+}
