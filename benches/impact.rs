@@ -24,12 +24,12 @@ fn window(criterion: &mut Criterion) {
         writer.acknowledge(last_ns + 100_000 + index % 1_000);
     }
     let ledger = Ledger::open(directory.path(), 1).unwrap();
-    let writes = Writes::new(&ledger, load, 1, EPOCH_NS, last_ns);
+    let writes = Writes::new(&ledger, load, 1, EPOCH_NS, last_ns, &[]);
     let span = Span { from_ns: EPOCH_NS, to_ns: last_ns };
     let mut group = criterion.benchmark_group("impact");
     group.throughput(Throughput::Elements(WRITES));
     group.bench_function("window", |bencher| bencher.iter(|| black_box(writes.window(span))));
-    group.bench_function("downtimes", |bencher| bencher.iter(|| black_box(writes.downtimes(span, &[]))));
+    group.bench_function("blocked", |bencher| bencher.iter(|| black_box(writes.blocked(span))));
     group.finish();
 }
 

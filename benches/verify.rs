@@ -108,7 +108,7 @@ fn read_rows(criterion: &mut Criterion) {
             lack_sent_after_ns: None,
             without_never_completed: false,
             never_written: Vec::new(),
-            backup_completed_ns: WRITES,
+            backup_completed_ns: Some(WRITES),
             disaster_ns: u64::MAX,
         };
         group.bench_function(name, |bencher| {

@@ -1,28 +1,31 @@
 //! From a scenario to the trials that it means: validated as a whole before anything has an effect.
 
+mod deployment;
 mod filter;
 mod limits;
 mod own;
+mod pairs;
+mod shard;
+mod thresholds;
 mod validate;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytesize::ByteSize;
-use reports::record::Verdict;
+use reports::record::{Shard, Verdict};
 
 use crate::dataset::{self, DatasetSpec};
 use crate::error::{Error, Result};
-use crate::file_system::FileSystem;
 use crate::images;
 use crate::measure::storage::free_bytes;
-use crate::scenario::{App, Engine, Overrides, Scenario, SubjectSection, Variant};
+use crate::scenario::{App, Engine, Overrides, Scenario};
 use crate::strategy::{self, Settings, Strategy};
 use crate::verify::Integrity;
 use crate::workload::ledger::RESERVED_BYTES;
 use crate::workload::model::{Marks, Model};
 use crate::workload::schedule::{Load, Rate};
-use crate::workload::sqlite::JournalMode;
+pub use deployment::Deployment;
 pub use filter::Filter;
 pub use limits::limits;
 use limits::stall_seconds;
@@ -34,6 +37,8 @@ pub struct Plan {
     pub scenario: Scenario,
     /// In the order in which they run.
     pub trials: Vec<TrialPlan>,
+    /// Which part of the scenario's plan this is; `None` for the whole.
+    pub shard: Option<Shard>,
 }
 
 /// One trial.
@@ -49,6 +54,8 @@ pub struct TrialPlan {
     pub variant: String,
     /// What the scenario expects; empty: what the promise demands.
     pub expected: Vec<Verdict>,
+    /// Limits on its measurements, as the scenario has them.
+    pub thresholds: BTreeMap<String, String>,
     /// The database.
     pub dataset: DatasetSpec,
     /// Size that the database will have: exact for SQLite, estimated for MySQL.
@@ -61,58 +68,6 @@ pub struct TrialPlan {
     pub model: Model,
     /// Counts from 1.
     pub repetition: u32,
-}
-
-/// An application on an engine, on a file system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deployment {
-    /// The engine.
-    pub engine: Engine,
-    /// The application.
-    pub app: App,
-    /// SQLite's journal mode; `None` for MySQL.
-    pub journal_mode: Option<JournalMode>,
-    /// Where its data lies.
-    pub file_system: FileSystem,
-}
-
-impl Deployment {
-    /// All deployments that a scenario asks for.
-    fn all(subject: &SubjectSection) -> Vec<Deployment> {
-        let mut all = Vec::new();
-        for &app in &subject.apps {
-            for &engine in &subject.engines {
-                let modes = match engine {
-                    Engine::Sqlite => subject.journal_modes.iter().map(|mode| Some(*mode)).collect(),
-                    Engine::Mysql => vec![None],
-                };
-                for journal_mode in modes {
-                    let on = |&file_system| Deployment { engine, app, journal_mode, file_system };
-                    all.extend(subject.file_systems.iter().map(on));
-                }
-            }
-        }
-        all
-    }
-
-    /// One word: `wal`, `mysql`, `tracker-wal`, `tracker-mysql-btrfs`.
-    fn label(self) -> String {
-        let tracker = (self.app == App::Tracker).then(|| self.app.name());
-        let engine = self.journal_mode.map_or(self.engine.name(), JournalMode::name);
-        let file_system = self.file_system.maker().map(|_| self.file_system.name());
-        let words: Vec<&str> = tracker.into_iter().chain([engine]).chain(file_system).collect();
-        words.join("-")
-    }
-
-    fn is_for(self, variant: &Variant, strategy: &dyn Strategy) -> bool {
-        strategy.card().engines.contains(&self.engine.name())
-            && variant.engines.as_ref().is_none_or(|engines| engines.contains(&self.engine))
-            && variant.apps.as_ref().is_none_or(|apps| apps.contains(&self.app))
-            && variant.file_systems.as_ref().is_none_or(|those| those.contains(&self.file_system))
-            && self
-                .journal_mode
-                .is_none_or(|mode| variant.journal_modes.as_ref().is_none_or(|modes| modes.contains(&mode)))
-    }
 }
 
 /// Plans assume this speed for a plain durable copy.
@@ -131,7 +86,7 @@ impl Plan {
         scenario.apply(overrides);
         own::adapt(&mut scenario)?;
         let place = |message: String| Error::Input(format!("scenario '{}': {message}", scenario.name));
-        validate(&scenario).map_err(place)?;
+        validate(&scenario).and_then(|()| thresholds::check(&scenario)).map_err(place)?;
         let mut trials = Vec::new();
         for repetition in 1..=scenario.repetitions {
             for size in &scenario.dataset.sizes {
@@ -150,8 +105,10 @@ impl Plan {
         if let Some(twice) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(place(format!("the trial '{}' is in it twice", twice[0])));
         }
+        pairs::check(&trials, &scenario.pairs).map_err(place)?;
         filter::keep(&mut trials, overrides).map_err(|message| place(message.to_string()))?;
-        Ok(Plan { scenario, trials })
+        let trials = pairs::interleave(trials, &scenario.pairs);
+        Ok(Plan { scenario, trials, shard: None })
     }
 
     /// The datasets that the trials use, with the size of each on its engine.
@@ -230,13 +187,22 @@ impl TrialPlan {
         let begin = ASSUMED_OVERHEAD_SECONDS + copy + times.reference_seconds;
         if self.expected.iter().any(|verdict| matches!(verdict, Verdict::Stalled | Verdict::TimedOut)) {
             // A stall shows after one stall time and a few lucky passes.
-            return begin + 2.0 * stall_seconds(scenario, copy);
+            return begin + (2.0 * stall_seconds(scenario, copy)).min(times.deadline_seconds);
+        }
+        let (backup, restore) = (copy * cost.backup, copy * cost.restore);
+        if backup >= times.deadline_seconds {
+            // Nothing is left to restore.
+            return begin + times.deadline_seconds;
         }
         let verify = match times.integrity {
             Integrity::Full => ASSUMED_VERIFY_BYTES_PER_SECOND.0,
             Integrity::Quick => ASSUMED_VERIFY_BYTES_PER_SECOND.1,
         };
-        begin + copy * (cost.backup + cost.restore) + times.tail_seconds + self.dataset_bytes as f64 / verify
+        let verify = self.dataset_bytes as f64 / verify;
+        if restore >= times.deadline_seconds {
+            return begin + backup + times.tail_seconds + times.deadline_seconds;
+        }
+        begin + backup + times.tail_seconds + restore + verify
     }
 }
 
@@ -282,6 +248,7 @@ fn plan_block(
             for form in variant.forms().map_err(place)? {
                 let settings = found.complete(&form.settings).map_err(place)?;
                 found.check(&settings, &scenario.directory).map_err(place)?;
+                let thresholds = thresholds::of(scenario, variant, found.promise(&settings));
                 let label = match form.label(",") {
                     label if label.is_empty() => label,
                     label => format!(":{label}"),
@@ -296,6 +263,7 @@ fn plan_block(
                     settings,
                     variant: form.label(", "),
                     expected: variant.expect.clone(),
+                    thresholds,
                     dataset: dataset.clone(),
                     dataset_bytes,
                     deployment: *deployment,
@@ -344,10 +312,11 @@ fn model(scenario: &Scenario, app: App, repetition: u32, torrents: u64) -> Model
     }
 }
 
-/// A size in one word that means exactly this size: `96MiB`, `1.5GiB`, and plain bytes where no short form does.
+/// A size in one word that means exactly this size: `96MiB`, `1.5GiB`, `17GB`, and plain bytes where no short form does.
 pub fn size_label(size: ByteSize) -> String {
-    let short = size.to_string().replace(".0 ", "").replace(' ', "");
-    if short.parse() == Ok(size) { short } else { size.0.to_string() }
+    let short = |text: String| text.replace(".0 ", "").replace(' ', "");
+    let forms = [short(size.display().iec().to_string()), short(size.display().si().to_string())];
+    forms.into_iter().find(|form| form.parse() == Ok(size)).unwrap_or_else(|| size.0.to_string())
 }
 
 /// The settings as records hold them.
@@ -380,6 +349,24 @@ mod tests {
         ");
         let (disk, own) = (plan.trials[0].disk_bytes(), plan.trials[1].disk_bytes());
         assert!(own > disk && plan.disk_bytes() > own, "{disk} {own}");
+    }
+
+    #[test]
+    fn no_trial_is_expected_to_take_longer_than_its_deadlines_allow() {
+        let seconds = |deadline_seconds| {
+            let overrides =
+                Overrides { size: Some(ByteSize::gib(10)), deadline_seconds, ..Overrides::default() };
+            let plan = plan(SMALL, &overrides).unwrap();
+            (plan.trials[0].seconds(&plan.scenario), plan.scenario.trial.clone())
+        };
+        let (free, times) = seconds(None);
+        let (ended, _) = seconds(Some(10.0));
+        let copy = copy_seconds(10 << 30);
+        assert!(
+            (ended - (ASSUMED_OVERHEAD_SECONDS + copy + times.reference_seconds + 10.0)).abs() < 1.0,
+            "{ended}"
+        );
+        assert!(free > ended + 2.0 * copy, "{free} {ended}");
     }
 
     const SMALL: &str = r#"

@@ -41,6 +41,8 @@ pub struct Request {
     pub root: PathBuf,
     /// Where the results go; a directory of its own below `root` when absent.
     pub out: Option<PathBuf>,
+    /// Whether `latest` points here afterwards; a part of another run does not.
+    pub is_newest: bool,
     /// Go on with the run that `out` or `latest` holds: trials with a record are not repeated.
     pub resume: bool,
     /// Which trials' evidence is kept.

@@ -57,8 +57,25 @@ pub struct Scenario {
     /// Times and limits of a trial.
     #[serde(default)]
     pub trial: TrialSection,
+    /// Limits on measurements, for all variants that promise something: a broken one fails the run.
+    #[serde(default)]
+    pub thresholds: BTreeMap<String, String>,
     /// What is put on trial.
     pub variants: Vec<Variant>,
+    /// Variants that are compared with each other: their repetitions take turns, A B B A.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pairs: Vec<Pair>,
+}
+
+/// Two variants that are compared with each other, by the names that reports show: the given name, the settings, or the
+/// strategy.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pair {
+    /// What it is compared with.
+    pub a: String,
+    /// What is judged.
+    pub b: String,
 }
 
 /// The system under test.

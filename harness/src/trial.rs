@@ -218,6 +218,7 @@ impl Drill<'_> {
                     halt: Some(halt),
                     watch,
                     artifact_bytes: None,
+                    grows_on: false,
                     copying: None,
                     log_events: None,
                 });
@@ -264,6 +265,7 @@ impl Drill<'_> {
             halt,
             watch,
             artifact_bytes: self.artifact_bytes().filter(|_| succeeded),
+            grows_on: self.shipper.is_some(),
             copying: succeeded.then(|| challenge::copying(&self.place("artifact"), span)),
             log_events: has_log.then_some(log_events),
         });

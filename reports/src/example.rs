@@ -37,6 +37,8 @@ pub fn results(trials: Vec<Trial>) -> Results {
                 hash_bytes_per_second: 12e9,
             }],
             conditions: BTreeMap::new(),
+            shard: None,
+            machines: Vec::new(),
         },
         trials,
     }
@@ -167,6 +169,7 @@ fn restorable(strategy: &str) -> Trial {
         verdict: Verdict::Restorable,
         reason: "all checks passed".into(),
         expected: Vec::new(),
+        thresholds: BTreeMap::new(),
         versions: BTreeMap::from([("sqlite".into(), "3.53.0".into())]),
         phases: vec![PhaseStart { phase: "provision".into(), at_seconds: 0.0 }],
         backup: Some(Backup {

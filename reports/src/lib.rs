@@ -5,11 +5,15 @@
 
 pub mod advise;
 pub mod compare;
+pub mod gate;
 pub mod load;
+pub mod machine;
+pub mod merge;
 mod printable;
 pub mod record;
 pub mod render;
 pub mod schema;
+pub mod sizing;
 
 pub use printable::printable;
 

@@ -59,6 +59,33 @@ pub struct Run {
     /// it, and the build of the harness. A run is only gone on with under the same; empty in older results.
     #[serde(default)]
     pub conditions: BTreeMap<String, serde_json::Value>,
+    /// Which part of the plan this is; null for a whole run, also one that shards were merged to.
+    #[serde(default)]
+    pub shard: Option<Shard>,
+    /// The machines of a run that was merged from shards of different ones, whose bare seconds cannot be compared; empty
+    /// when all trials were made on `host`.
+    #[serde(default)]
+    pub machines: Vec<Machine>,
+}
+
+/// A part of a plan that is run on its own, at the same time as the others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Shard {
+    /// Counts from 1.
+    pub number: u32,
+    /// How many shards the plan was divided into.
+    pub of: u32,
+    /// The ids of all trials of the plan, in its order.
+    pub plan: Vec<String>,
+}
+
+/// One of several machines, and what was made on it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Machine {
+    /// The machine.
+    pub host: Host,
+    /// The ids of its trials.
+    pub trials: Vec<String>,
 }
 
 /// The machine that a run was made on.
@@ -142,6 +169,10 @@ pub struct Trial {
     pub reason: String,
     /// The verdicts that the scenario expects of this variant; empty: what its promise demands.
     pub expected: Vec<Verdict>,
+    /// The limits that the scenario sets on measurements of this trial: `recovery_seconds`: `< 60`. Empty where it sets
+    /// none, and in older results.
+    #[serde(default)]
+    pub thresholds: BTreeMap<String, String>,
     /// Version of every tool that took part.
     pub versions: BTreeMap<String, String>,
     /// When each phase began, in seconds after provisioning began.
@@ -373,7 +404,8 @@ pub struct Impact {
     /// While the backup ran; null when no write was due.
     pub during: Option<Window>,
     /// Blocked time: time in the backup window in which no write could be acknowledged. The application was stopped, or
-    /// writes waited and none was acknowledged for 0.1 s or more.
+    /// writes waited and none was acknowledged for 0.1 s or more. A stop counts until the first acknowledgement after
+    /// it, also where that comes after the window.
     pub blocked_seconds: Option<f64>,
     /// The longest single such time.
     pub longest_blocked_seconds: Option<f64>,

@@ -18,6 +18,8 @@ use harness::strategy::STRATEGIES;
 pub use own::{Check, Init, Publish};
 pub use select::{Select, quoted};
 
+use crate::format::Format;
+
 /// Backup Drill: which backup strategy brings this database back, how long does it take, what does it cost
 /// while the application runs, and what is lost?
 ///
@@ -77,16 +79,18 @@ pub enum Command {
     /// Write a scenario with comments, for your database or your commands
     Init(Init),
     /// Show the trials that a run would do, the disk it needs and the time it would take
-    Plan(Select),
+    Plan(Plan),
+    /// Show which strategies meet objectives at a size and a rate, by measured runs
+    Advise(crate::advise::Advise),
     /// List strategies with promises and settings, scenarios, and dataset profiles
-    List,
+    List(List),
     /// Show what this machine can run, what is missing and how to get it
     Doctor(Place),
     /// Get the images that containers are made from: pulled, or built from packages
     Images(Images),
     /// Generate a database into a file
     Generate(Generate),
-    /// Render report.md again from a results.json
+    /// Render the report again from a results.json, or print its comparison
     Report(Report),
     /// Put a run among the published ones, and make their index
     Publish(Publish),
@@ -265,9 +269,39 @@ pub struct Generate {
 }
 
 #[derive(Args)]
+pub struct Plan {
+    #[command(flatten)]
+    pub select: Select,
+    /// How the trials are printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+#[derive(Args)]
+pub struct List {
+    /// Only these [default: all]
+    #[arg(value_enum)]
+    pub what: Option<Listed>,
+    /// How they are printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// What can be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Listed {
+    Strategies,
+    Scenarios,
+    Profiles,
+}
+
+#[derive(Args)]
 pub struct Report {
     /// A results.json or its directory [default: the newest run]
     pub results: Option<PathBuf>,
+    /// Print the comparison in this format instead of writing the files of the report
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
     #[command(flatten)]
     pub place: Place,
 }

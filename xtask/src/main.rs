@@ -1,5 +1,6 @@
 //! The command line of Backup Drill: parses, calls, shows progress.
 
+mod advise;
 mod arguments;
 mod doctor;
 mod exit;
@@ -57,15 +58,19 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(command: &Command) -> Result<u8> {
-    if matches!(command, Command::Plan(_) | Command::List) {
+    if matches!(command, Command::Plan(_) | Command::List(_)) {
         process::end_with_the_reader();
     }
     match command {
         Command::Run(run) => run_scenario(run),
         Command::Check(check) => script_check::check(check, &cancel_on_signal()?),
         Command::Init(arguments) => init::init(arguments),
-        Command::Plan(select) => planned::show(&plan(select)?, &select.directory(), &cancel_on_signal()?),
-        Command::List => list::show(),
+        Command::Plan(arguments) => {
+            let select = &arguments.select;
+            planned::show(&plan(select)?, &select.directory(), arguments.format, &cancel_on_signal()?)
+        }
+        Command::Advise(advise) => advise::advise(advise, &cancel_on_signal()?),
+        Command::List(list) => list::show(list.what, list.format),
         Command::Doctor(place) => {
             doctor::show(&default_plan(place)?, &place.directory(), &cancel_on_signal()?)
         }
@@ -109,6 +114,7 @@ fn run_scenario(arguments: &Run) -> Result<u8> {
         plan: plan(&arguments.select)?,
         root: arguments.select.directory(),
         out: arguments.out.clone(),
+        is_newest: true,
         resume: arguments.resume,
         keep: arguments.keep.into(),
         keep_bytes: arguments.keep_bytes.0,
@@ -178,12 +184,21 @@ fn results_file(given: Option<&PathBuf>, place: &Place) -> PathBuf {
 fn render_report(arguments: &Report) -> Result<u8> {
     let file = results_file(arguments.results.as_ref(), &arguments.place);
     let results = Results::load(&file).map_err(|error| Error::Input(error.to_string()))?;
-    for rendered in reports::render::files(&results) {
+    if let Some(format) = arguments.format {
+        show::comparison(&results, format);
+        return Ok(exit::SUCCESS);
+    }
+    let rendered = reports::render::files(&results);
+    for rendered in &rendered {
         let report = file.with_file_name(rendered.name);
-        std::fs::write(&report, rendered.content)
+        std::fs::write(&report, &rendered.content)
             .map_err(|error| Error::Input(format!("cannot write {}: {error}", report.display())))?;
         println!("{}", report.display());
     }
+    let directory = file.with_file_name("");
+    reports::render::remove_outdated(&directory, &rendered).map_err(|error| {
+        Error::Input(format!("cannot remove an outdated plot in {}: {error}", directory.display()))
+    })?;
     Ok(exit::SUCCESS)
 }
 

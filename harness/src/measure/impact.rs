@@ -2,13 +2,15 @@
 //!
 //! The workload is open loop: a write's latency counts from when it was due. Writes that were due and never
 //! sent, because the writer still waited for an earlier answer, count as well, with the time until the
-//! application was killed.
+//! application was killed. Writes that found the application stopped on purpose count with the time until it
+//! acknowledged writes again: a client would have sent them again. What a running application refused is an error
+//! and has no latency.
 
-use hdrhistogram::Histogram;
 use reports::record::Window;
 use serde::{Deserialize, Serialize};
 
 use super::clock::seconds_between;
+use super::latencies::Latencies;
 use crate::workload::ledger::{Entry, Ledger, Outcome};
 use crate::workload::schedule::{Load, Rate, Schedule};
 
@@ -38,6 +40,11 @@ impl Span {
     pub fn contains(&self, at_ns: u64) -> bool {
         (self.from_ns..self.to_ns).contains(&at_ns)
     }
+
+    /// True when some moment from `from_ns` until `to_ns` is in it, both included.
+    fn meets(&self, from_ns: u64, to_ns: u64) -> bool {
+        from_ns < self.to_ns && to_ns >= self.from_ns
+    }
 }
 
 /// All writes of a trial that were due before the application was killed.
@@ -47,6 +54,8 @@ pub struct Writes<'a> {
     seed: u64,
     epoch_ns: u64,
     killed_ns: u64,
+    /// When the application was stopped on purpose, each time until its first acknowledgement afterwards. In order.
+    outages: Vec<Span>,
 }
 
 /// A write, and what follows from it and its neighbours.
@@ -56,6 +65,19 @@ struct Seen {
     answered_ns: u64,
     /// It was sent late for the harness's own reasons.
     late: bool,
+    /// The outage that kept it from being acknowledged.
+    outage: Option<Span>,
+}
+
+impl Seen {
+    /// When the wait for it was over; `None` where the running application refused it.
+    fn waited_until_ns(&self) -> Option<u64> {
+        match (self.entry.outcome, self.outage) {
+            (Outcome::Refused(_), None) => None,
+            (_, Some(outage)) => Some(self.answered_ns.max(outage.to_ns)),
+            (_, None) => Some(self.answered_ns),
+        }
+    }
 }
 
 /// How the offered load compares with the declared one.
@@ -85,9 +107,25 @@ impl Offered {
 }
 
 impl<'a> Writes<'a> {
-    /// The writes of a ledger that follow this schedule from `epoch_ns` until `killed_ns`.
-    pub fn new(ledger: &'a Ledger, load: Load, seed: u64, epoch_ns: u64, killed_ns: u64) -> Writes<'a> {
-        Writes { ledger, load, seed, epoch_ns, killed_ns }
+    /// The writes of a ledger that follow this schedule from `epoch_ns` until `killed_ns`. The application was stopped
+    /// on purpose in the spans of `stopped`, each until it answered a read again.
+    pub fn new(
+        ledger: &'a Ledger,
+        load: Load,
+        seed: u64,
+        epoch_ns: u64,
+        killed_ns: u64,
+        stopped: &[Span],
+    ) -> Writes<'a> {
+        let outage = |stopped: &Span| {
+            let acknowledged = ledger.entries().filter_map(|(_, _, entry)| match entry.outcome {
+                Outcome::Acknowledged(at_ns) if at_ns >= stopped.to_ns => Some(at_ns),
+                _ => None,
+            });
+            Span { from_ns: stopped.from_ns, to_ns: acknowledged.min().unwrap_or(stopped.to_ns) }
+        };
+        let outages = merged(stopped.iter().map(outage).collect());
+        Writes { ledger, load, seed, epoch_ns, killed_ns, outages }
     }
 
     /// Calls `visit` with each write.
@@ -96,7 +134,7 @@ impl<'a> Writes<'a> {
             let entries = self.ledger.writer(writer);
             let mut free_ns = 0;
             for index in 0..entries.len() {
-                let entry = entries.entry(index);
+                let mut entry = entries.entry(index);
                 let late = entry.sent_ns.is_some_and(|sent| sent > entry.due_ns.max(free_ns) + LATE_NS);
                 let answered_ns = match entry.outcome {
                     Outcome::Acknowledged(at) | Outcome::Refused(at) => at,
@@ -107,7 +145,13 @@ impl<'a> Writes<'a> {
                     }
                     Outcome::Indeterminate => self.killed_ns,
                 };
-                visit(&Seen { entry, answered_ns, late });
+                let closed = self.load.rate == Rate::Closed && index > 0;
+                if closed && self.outages.iter().any(|outage| outage.meets(free_ns, entry.due_ns)) {
+                    // A closed loop has no schedule: without the outage it would have been due with the last answer.
+                    entry.due_ns = entry.due_ns.min(free_ns);
+                }
+                let outage = self.outage_of(&entry, answered_ns);
+                visit(&Seen { entry, answered_ns, late, outage });
                 free_ns = if entry.outcome == Outcome::Indeterminate {
                     // When it gave up, only its next write tells.
                     u64::MAX - LATE_NS
@@ -118,9 +162,20 @@ impl<'a> Writes<'a> {
             for due_ns in self.never_sent(writer, entries.len()) {
                 let late = self.killed_ns > due_ns.max(free_ns) + LATE_NS;
                 let entry = Entry { due_ns, sent_ns: None, outcome: Outcome::Indeterminate };
-                visit(&Seen { entry, answered_ns: self.killed_ns, late });
+                visit(&Seen { entry, answered_ns: self.killed_ns, late, outage: None });
             }
         }
+    }
+
+    /// The outage that kept a write from being acknowledged.
+    fn outage_of(&self, entry: &Entry, answered_ns: u64) -> Option<Span> {
+        let outage = match (entry.outcome, entry.sent_ns) {
+            (Outcome::Acknowledged(_), _) => None,
+            (_, Some(sent_ns)) => self.outages.iter().find(|outage| outage.meets(sent_ns, answered_ns)),
+            // Entered when the application was there again, which is a moment before or after it answered a read.
+            (_, None) => self.outages.iter().rfind(|outage| outage.from_ns <= answered_ns),
+        };
+        outage.copied()
     }
 
     fn never_sent(&self, writer: u32, entered: u64) -> impl Iterator<Item = u64> + use<'_> {
@@ -147,9 +202,10 @@ impl<'a> Writes<'a> {
 
     /// Latency and throughput of the writes that were due in a span; `None` when none was.
     pub fn window(&self, span: Span) -> Option<Window> {
-        let mut histogram = Histogram::<u64>::new(3).expect("three digits are a valid precision");
+        let mut latencies = Latencies::default();
         let (mut due, mut acknowledged, mut errors) = (0u64, 0u64, 0u64);
-        self.for_each(|Seen { entry, answered_ns, .. }| {
+        self.for_each(|write| {
+            let Seen { entry, answered_ns, .. } = write;
             if let Outcome::Acknowledged(at) = entry.outcome {
                 acknowledged += u64::from(span.contains(at));
             }
@@ -159,42 +215,40 @@ impl<'a> Writes<'a> {
             due += 1;
             let gave_up = entry.outcome == Outcome::Indeterminate && *answered_ns < self.killed_ns;
             errors += u64::from(gave_up || matches!(entry.outcome, Outcome::Refused(_)));
-            if !matches!(entry.outcome, Outcome::Refused(_)) {
-                // The histogram resizes itself, so every value fits.
-                let _ = histogram.record(answered_ns.saturating_sub(entry.due_ns));
+            if let Some(until_ns) = write.waited_until_ns() {
+                latencies.record(until_ns.saturating_sub(entry.due_ns));
             }
         });
-        let quantile = |quantile: f64| {
-            (!histogram.is_empty()).then(|| histogram.value_at_quantile(quantile) as f64 / 1e6)
-        };
         (due > 0 || acknowledged > 0).then(|| Window {
             seconds: span.seconds(),
-            writes: Some(histogram.len()),
-            p50_ms: quantile(0.5),
-            p99_ms: quantile(0.99),
-            p999_ms: quantile(0.999),
-            max_ms: quantile(1.0),
+            writes: Some(latencies.count()),
+            p50_ms: latencies.quantile_ms(0.5),
+            p99_ms: latencies.quantile_ms(0.99),
+            p999_ms: latencies.quantile_ms(0.999),
+            max_ms: latencies.quantile_ms(1.0),
             writes_per_second: acknowledged as f64 / span.seconds(),
             errors,
         })
     }
 
-    /// The times in a span in which no write could be acknowledged: the given outages of the application,
-    /// each until the first acknowledgement after it, and the stalls. Merged, in order.
-    pub fn downtimes(&self, span: Span, outages: &[Span]) -> Vec<Span> {
+    /// The outages that a span meets, each as a whole: one that ends behind the span is still of its making.
+    pub fn downtimes(&self, span: Span) -> Vec<Span> {
+        self.outages
+            .iter()
+            .filter(|outage| outage.from_ns < span.to_ns && span.from_ns < outage.to_ns)
+            .copied()
+            .collect()
+    }
+
+    /// The times in a span in which no write could be acknowledged: its downtimes, and the stalls. Merged, in order.
+    pub fn blocked(&self, span: Span) -> Vec<Span> {
         // (answered, due, acknowledged) of every write that was waiting in the span.
         let mut writes: Vec<(u64, u64, bool)> = Vec::new();
         let mut acknowledged_before_ns = 0;
-        let mut back_ns = vec![u64::MAX; outages.len()];
         self.for_each(|Seen { entry, answered_ns, .. }| {
             let (answered, acknowledged) = (*answered_ns, matches!(entry.outcome, Outcome::Acknowledged(_)));
             if acknowledged && answered < span.from_ns {
                 acknowledged_before_ns = acknowledged_before_ns.max(answered);
-            }
-            for (outage, back_ns) in outages.iter().zip(&mut back_ns) {
-                if acknowledged && answered >= outage.to_ns {
-                    *back_ns = answered.min(*back_ns);
-                }
             }
             let never_waited = entry.sent_ns.is_none() && matches!(entry.outcome, Outcome::Refused(_));
             if answered >= span.from_ns && entry.due_ns < span.to_ns && !never_waited {
@@ -202,24 +256,18 @@ impl<'a> Writes<'a> {
             }
         });
         writes.sort_unstable();
-        let mut downtimes = stalls(&writes, acknowledged_before_ns, self.killed_ns, span);
-        for (outage, back_ns) in outages.iter().zip(back_ns) {
-            let to_ns = if back_ns == u64::MAX { outage.to_ns } else { back_ns };
-            downtimes.push(Span { from_ns: outage.from_ns, to_ns });
-        }
-        merged(downtimes)
+        let stalls = stalls(&writes, acknowledged_before_ns, self.killed_ns, span);
+        merged([stalls, self.downtimes(span)].concat())
     }
 
-    /// What was offered in a span. An application that was stopped on purpose, in one of `outages`, refuses nothing.
-    pub fn offered(&self, span: Span, outages: &[Span]) -> Offered {
+    /// What was offered in a span. An application that was stopped on purpose refuses nothing.
+    pub fn offered(&self, span: Span) -> Offered {
         let (mut due, mut late, mut refused) = (0u64, 0u64, 0u64);
-        self.for_each(|Seen { entry, late: was_late, .. }| {
+        self.for_each(|Seen { entry, late: was_late, outage, .. }| {
             if span.contains(entry.due_ns) {
                 due += 1;
                 late += u64::from(*was_late);
-                let met_nobody =
-                    entry.sent_ns.is_none_or(|sent| outages.iter().any(|outage| outage.contains(sent)));
-                refused += u64::from(!met_nobody && matches!(entry.outcome, Outcome::Refused(_)));
+                refused += u64::from(outage.is_none() && matches!(entry.outcome, Outcome::Refused(_)));
             }
         });
         let share = |count: u64| if due == 0 { 0.0 } else { count as f64 / due as f64 };
@@ -272,113 +320,4 @@ fn merged(mut spans: Vec<Span>) -> Vec<Span> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::workload::ledger::LedgerWriter;
-    use crate::workload::schedule::{Arrivals, Pattern};
-
-    const MS: u64 = 1_000_000;
-
-    /// 10 writes a second, evenly spaced; the first is due at 0 and 100 ms (at once, and by schedule).
-    fn load() -> Load {
-        Load { rate: Rate::Open(10.0), arrivals: Arrivals::Constant, pattern: Pattern::Constant }
-    }
-
-    /// Writes each (sent, answered) pair, in milliseconds after the epoch at 1 s.
-    fn ledger(directory: &Path, times: &[(u64, u64)]) -> Ledger {
-        let mut writer = LedgerWriter::open(directory, 0).unwrap();
-        let mut schedule = Schedule::new(load(), 1, 0, 1);
-        for (sent, answered) in times {
-            let due_ns = 1000 * MS + schedule.next_due_ns().unwrap();
-            writer.send(due_ns, (1000 + sent) * MS).unwrap();
-            writer.acknowledge((1000 + answered) * MS);
-        }
-        Ledger::open(directory, 1).unwrap()
-    }
-
-    fn span(from_ms: u64, to_ms: u64) -> Span {
-        Span { from_ns: (1000 + from_ms) * MS, to_ns: (1000 + to_ms) * MS }
-    }
-
-    #[test]
-    fn a_blocked_application_cannot_hide() {
-        let directory = tempfile::tempdir().unwrap();
-        // The write due at 200 ms is answered at 900 ms, and those due meanwhile follow at once.
-        let times = [(0, 1), (100, 101), (200, 900), (900, 901), (901, 902)];
-        let ledger = ledger(directory.path(), &times);
-        let writes = Writes::new(&ledger, load(), 1, 1000 * MS, 2000 * MS);
-        let window = writes.window(span(150, 950)).unwrap();
-        // Due at 200 to 900 ms; those due from 500 ms on were never sent, and wait until the kill at 1000 ms.
-        assert_eq!(window.errors, 0);
-        assert!((window.max_ms.unwrap() - 700.0).abs() < 1.0, "{window:?}");
-        assert!(window.p50_ms.unwrap() > 400.0, "{window:?}");
-        let downtimes = writes.downtimes(span(150, 950), &[]);
-        assert_eq!(downtimes, [span(200, 900)]);
-        assert_eq!(writes.offered(span(150, 950), &[]).late_share, 5.0 / 8.0);
-    }
-
-    #[test]
-    fn waiting_for_an_answer_is_not_the_harness_being_late() {
-        let directory = tempfile::tempdir().unwrap();
-        let times = [(0, 1), (100, 101), (200, 450), (450, 451), (451, 452), (500, 501)];
-        let ledger = ledger(directory.path(), &times);
-        let writes = Writes::new(&ledger, load(), 1, 1000 * MS, 1550 * MS);
-        let offered = writes.offered(span(50, 550), &[]);
-        assert_eq!(offered.late_share, 0.0);
-        assert!((offered.writes_per_second.unwrap() - 10.0).abs() < 0.1, "{offered:?}");
-    }
-
-    #[test]
-    fn an_outage_lasts_until_the_next_acknowledgement() {
-        let directory = tempfile::tempdir().unwrap();
-        let ledger = ledger(directory.path(), &[(0, 1), (100, 101), (200, 201), (300, 301)]);
-        let writes = Writes::new(&ledger, load(), 1, 1000 * MS, 1350 * MS);
-        let downtimes = writes.downtimes(span(50, 340), &[span(110, 150)]);
-        assert_eq!(downtimes, [span(110, 201)]);
-    }
-
-    #[test]
-    fn a_stall_that_reaches_over_the_edge_of_the_window_counts_as_far_as_it_is_in_it() {
-        let directory = tempfile::tempdir().unwrap();
-        let ledger = ledger(directory.path(), &[(0, 1), (100, 101), (200, 380), (380, 381), (400, 401)]);
-        let writes = Writes::new(&ledger, load(), 1, 1000 * MS, 1450 * MS);
-        assert_eq!(writes.downtimes(span(50, 250), &[]), [span(200, 250)]);
-        assert_eq!(writes.downtimes(span(350, 440), &[]), [span(350, 380)]);
-    }
-
-    #[test]
-    fn steady_writes_are_no_downtime() {
-        let directory = tempfile::tempdir().unwrap();
-        let ledger = ledger(directory.path(), &[(0, 1), (100, 101), (200, 201)]);
-        let writes = Writes::new(&ledger, load(), 1, 1000 * MS, 1250 * MS);
-        assert!(writes.downtimes(span(50, 240), &[]).is_empty());
-        let window = writes.window(span(50, 240)).unwrap();
-        assert!((window.max_ms.unwrap() - 1.0).abs() < 0.1, "{window:?}");
-    }
-
-    #[test]
-    fn a_writer_that_gives_up_waits_no_longer_and_an_outage_refuses_nothing() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut writer = LedgerWriter::open(directory.path(), 0).unwrap();
-        let mut schedule = Schedule::new(load(), 1, 0, 1);
-        let mut due = || 1000 * MS + schedule.next_due_ns().unwrap();
-        writer.send(due(), 1000 * MS).unwrap();
-        writer.acknowledge(1001 * MS);
-        // Never answered: the next write is sent at 250 ms.
-        writer.send(due(), 1100 * MS).unwrap();
-        writer.send(due(), 1250 * MS).unwrap();
-        writer.refuse(1251 * MS);
-        writer.send(due(), 1300 * MS).unwrap();
-        writer.acknowledge(1301 * MS);
-        let ledger = Ledger::open(directory.path(), 1).unwrap();
-        let writes = Writes::new(&ledger, load(), 1, 1000 * MS, 1350 * MS);
-        let window = writes.window(span(50, 350)).unwrap();
-        assert_eq!(window.errors, 2);
-        assert!((window.max_ms.unwrap() - 150.0).abs() < 1.0, "{window:?}");
-        assert_eq!(writes.downtimes(span(50, 340), &[]), [span(100, 301)]);
-        assert!(writes.offered(span(50, 350), &[]).refused_share > 0.0);
-        assert_eq!(writes.offered(span(50, 350), &[span(240, 260)]).refused_share, 0.0);
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod extents;
 pub mod host;
 pub mod impact;
+pub mod latencies;
 pub mod log_watch;
 pub mod memory;
 pub mod sampler;

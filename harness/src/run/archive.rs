@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use jiff::Timestamp;
+use reports::machine;
 use reports::record::{Kept, Results, Run, SCHEMA, Trial};
 use reports::render;
 
@@ -66,11 +67,15 @@ impl Archive {
             host: host::describe(workspace.root()),
             calibration: Vec::new(),
             conditions: conditions::declared(&plan.scenario)?,
+            shard: plan.shard.clone(),
+            machines: Vec::new(),
         };
         let results = Results { schema: SCHEMA.into(), run, trials: Vec::new() };
         let mut archive = Archive { directory, results, reserve: None };
         archive.save()?;
-        archive.link(workspace)?;
+        if request.is_newest {
+            archive.link(workspace)?;
+        }
         Ok(archive)
     }
 
@@ -84,6 +89,7 @@ impl Archive {
         let (plan, run) = (&request.plan, &results.run);
         let same = run.scenario == plan.scenario.name
             && run.seed == plan.scenario.seed
+            && run.shard == plan.shard
             && results.trials.iter().all(|trial| plan.trials.iter().any(|planned| planned.id == trial.id));
         if !same {
             return Err(Error::Input(format!(
@@ -105,10 +111,15 @@ impl Archive {
         let mut differences =
             conditions::declared_differences(&run.conditions, &conditions::declared(&plan.scenario)?);
         differences.extend(conditions::plan_differences(&results, plan));
-        differences.extend(conditions::host_differences(&run.host, &host::describe(workspace.root())));
+        differences.extend(machine::differences(&run.host, &host::describe(workspace.root())));
         conditions::refuse(&directory, &results, &differences)?;
         results.run.planned_trials = plan.trials.len() as u32;
         results.run.command.clone_from(&request.command);
+        // Thresholds judge what was measured, and are no condition of it.
+        for trial in &mut results.trials {
+            let planned = plan.trials.iter().find(|planned| planned.id == trial.id);
+            trial.thresholds = planned.map(|planned| planned.thresholds.clone()).unwrap_or_default();
+        }
         Ok(Archive { directory, results, reserve: None })
     }
 
@@ -169,9 +180,11 @@ impl Archive {
         self.reserve = None;
         let json = serde_json::to_vec_pretty(&self.results).context("results are plain data")?;
         self.write(RESULTS, &json)?;
-        render::files(&self.results)
-            .iter()
-            .try_for_each(|file| self.write(file.name, file.content.as_bytes()))
+        let report = render::files(&self.results);
+        report.iter().try_for_each(|file| self.write(file.name, file.content.as_bytes()))?;
+        render::remove_outdated(&self.directory, &report)
+            .with_context(|| format!("cannot remove an outdated plot in {}", self.directory.display()))?;
+        Ok(())
     }
 
     /// Replaces a file as a whole: a reader, or a kill, meets the old one or the new one.

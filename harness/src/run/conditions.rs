@@ -10,7 +10,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use jiff::Timestamp;
-use reports::record::{Host, Results, Verdict};
+use reports::record::{Results, Verdict};
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -33,9 +33,10 @@ pub(super) const BUILD: &str = "build of the harness";
 const VERSION: &str = "version of ";
 
 /// Parts of a scenario that say which trials there are, or nothing about them. Each record names its own.
-const NO_CONDITIONS: [&str; 9] = [
+const NO_CONDITIONS: [&str; 10] = [
     "/description",
     "/repetitions",
+    "/thresholds",
     "/variants",
     "/subject/engines",
     "/subject/apps",
@@ -175,29 +176,6 @@ pub(super) fn declared_differences(then: &Conditions, now: &Conditions) -> Vec<S
 pub(super) fn found_differences(then: &Conditions, now: &Conditions) -> Vec<String> {
     let both = now.iter().filter_map(|(name, now)| difference(name, Some(then.get(name)?), Some(now)));
     both.collect()
-}
-
-/// Memory of the same machine differs by a little from start to start.
-const MEMORY_SHARE: f64 = 0.01;
-
-/// What differs between the machine of a run and this one.
-pub(super) fn host_differences(then: &Host, now: &Host) -> Vec<String> {
-    let texts = [
-        ("operating system", &then.os, &now.os),
-        ("kernel", &then.kernel, &now.kernel),
-        ("processor", &then.cpu, &now.cpu),
-        ("file system", &then.filesystem, &now.filesystem),
-    ];
-    let texts = texts.into_iter().filter(|(_, then, now)| then != now);
-    let mut lines: Vec<String> =
-        texts.map(|(name, then, now)| format!("{name} was '{then}' and is '{now}'")).collect();
-    if then.cpus != now.cpus {
-        lines.push(format!("processors were {} and are {}", then.cpus, now.cpus));
-    }
-    if then.memory_bytes.abs_diff(now.memory_bytes) as f64 > then.memory_bytes as f64 * MEMORY_SHARE {
-        lines.push(format!("memory was {} bytes and is {} bytes", then.memory_bytes, now.memory_bytes));
-    }
-    lines
 }
 
 /// What differs between the records of a run and what the plan says of the same trials.
@@ -360,16 +338,5 @@ mod tests {
         for endless in ["/dev/zero", "/dev/stdin", "/", "/no/such/file"] {
             assert_eq!(identity_of(Path::new(endless)), None, "{endless}");
         }
-    }
-
-    #[test]
-    fn the_machine_is_the_same_with_a_little_less_memory_and_another_one_with_another_kernel() {
-        let then = crate::measure::host::describe(Path::new("/"));
-        let less = Host { memory_bytes: then.memory_bytes / 1000 * 999, free_bytes: 1, ..then.clone() };
-        assert_eq!(host_differences(&then, &less), Vec::<String>::new());
-        let half = Host { memory_bytes: 1 << 30, kernel: "6.1".into(), cpus: then.cpus + 1, ..then.clone() };
-        let found = host_differences(&then, &half);
-        assert_eq!(found.len(), 3, "{found:?}");
-        assert_eq!(found[0], format!("kernel was '{}' and is '6.1'", then.kernel));
     }
 }

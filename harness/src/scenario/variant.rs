@@ -1,5 +1,7 @@
 //! Variants: strategies with their settings, and where they are put on trial.
 
+use std::collections::BTreeMap;
+
 use reports::record::Verdict;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -33,6 +35,9 @@ pub struct Variant {
     /// Verdicts that this scenario expects, where they differ from what the promise demands.
     #[serde(default)]
     pub expect: Vec<Verdict>,
+    /// Limits on measurements of this variant: in addition to those of the scenario, or in their place.
+    #[serde(default)]
+    pub thresholds: BTreeMap<String, String>,
 }
 
 impl Variant {

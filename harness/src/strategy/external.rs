@@ -121,6 +121,11 @@ impl Strategy for External {
         }
     }
 
+    fn survives_disk_loss(&self, _engine: Engine, _live: &Path, _settings: &Settings) -> Option<bool> {
+        // Its commands are free to link instead of copying.
+        None
+    }
+
     fn complete(&self, given: &Settings) -> Result<Settings, String> {
         let (settings, complete) = complete::<ExternalSettings>(given)?;
         for (name, command) in settings.commands() {

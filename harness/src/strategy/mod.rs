@@ -14,6 +14,7 @@ mod mysql_binlog;
 mod mysql_clone;
 mod mysql_dump;
 mod mysql_tools;
+mod promise;
 mod selective;
 mod shipping;
 mod sidecar;
@@ -30,7 +31,6 @@ pub mod watch;
 mod xtrabackup;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::anyhow;
 use serde::Serialize;
@@ -47,6 +47,7 @@ use crate::subject::{ARTIFACT, Subject};
 use crate::wheel::Shelf;
 use crate::worker::{Job, Progress};
 use halt::Halt;
+pub use promise::{Keeps, Kept, Moments, Promise};
 use tool::{Program, Tool};
 use watch::Watch;
 
@@ -130,6 +131,12 @@ pub trait Strategy: Sync {
     /// What it is held to with these settings.
     fn promise(&self, _settings: &Settings) -> Promise {
         self.card().promise
+    }
+
+    /// Whether its backup can be kept on another disk than the live data in this directory, so that it survives the loss
+    /// of that disk; `None` where nobody can tell.
+    fn survives_disk_loss(&self, _engine: Engine, _live: &Path, _settings: &Settings) -> Option<bool> {
+        Some(true)
     }
 
     /// True when it leaves out the torrents that were never completed: that they are missing is no loss then.
@@ -250,54 +257,6 @@ impl Kind {
             Kind::Control => "control",
         }
     }
-}
-
-/// What a strategy is held to.
-#[derive(Clone, Copy)]
-pub struct Promise {
-    /// In words.
-    pub text: &'static str,
-    /// Which writes are in the restored database.
-    pub keeps: Keeps,
-}
-
-impl Promise {
-    /// True when nothing is promised: it is there to show that the verifier has teeth.
-    pub fn is_none(&self) -> bool {
-        matches!(self.keeps, Keeps::Nothing)
-    }
-}
-
-/// Which acknowledged writes a strategy promises to keep.
-#[derive(Clone, Copy)]
-pub enum Keeps {
-    /// None: a control.
-    Nothing,
-    /// Those acknowledged before the backup was called.
-    Earlier,
-    /// Those acknowledged until the disaster, but for the last ones.
-    AllBut {
-        /// How long before the disaster an acknowledged write may be lost.
-        last: Duration,
-    },
-}
-
-/// When things happened in a trial, in nanoseconds of the common clock.
-#[derive(Clone, Copy, Debug)]
-pub struct Moments {
-    /// The call to `backup`.
-    pub backup_began_ns: u64,
-    /// The disaster.
-    pub disaster_ns: u64,
-}
-
-/// What a restored database is held to, in nanoseconds of the common clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kept {
-    /// Every write acknowledged before this is in; `None`: nothing is promised.
-    pub acknowledged_before_ns: Option<u64>,
-    /// No write sent from this on is in: a point in time was asked for.
-    pub sent_after_ns: Option<u64>,
 }
 
 /// What ships changes while the application runs. It ends when dropped.

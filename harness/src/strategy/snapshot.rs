@@ -193,6 +193,15 @@ impl Strategy for Snapshot {
         }
     }
 
+    fn survives_disk_loss(&self, engine: Engine, live: &Path, settings: &Settings) -> Option<bool> {
+        let settings: SnapshotSettings = settings_of(settings);
+        match settings.mechanism {
+            Mechanism::Reflink | Mechanism::Subvolume => Some(false),
+            Mechanism::Lvm | Mechanism::Zfs => Some(true),
+            Mechanism::Auto => way(engine, live, &settings).ok().map(|way| matches!(way, Way::Volume(_))),
+        }
+    }
+
     fn obstacle(&self, engine: Engine, directory: &Path, settings: &Settings) -> Option<String> {
         way(engine, directory, &settings_of(settings)).err()
     }
@@ -451,6 +460,19 @@ mod tests {
         // On a file system without subvolumes this is refused.
         assert!(!keeps_nothing(&[("hold", "nothing")]));
         assert!(!keeps_nothing(&[]));
+    }
+
+    #[test]
+    fn what_shares_the_blocks_of_the_database_goes_with_their_disk() {
+        let survives = |given: &[(&str, &str)]| {
+            Snapshot.survives_disk_loss(Engine::Sqlite, Path::new("/proc"), &settings(given).unwrap())
+        };
+        assert_eq!(survives(&[("mechanism", "subvolume")]), Some(false));
+        assert_eq!(survives(&[("mechanism", "reflink")]), Some(false));
+        assert_eq!(survives(&[("mechanism", "lvm")]), Some(true));
+        assert_eq!(survives(&[("mechanism", "zfs")]), Some(true));
+        // None of them is possible here.
+        assert_eq!(survives(&[]), None);
     }
 
     #[test]

@@ -83,10 +83,14 @@ impl Subject {
         if !self.writer.is_running() {
             self.writer.start_again()?;
         }
+        self.end_outage();
+        Ok(())
+    }
+
+    fn end_outage(&mut self) {
         if let Some(from_ns) = self.stopped_ns.take() {
             self.outages.push(Span { from_ns, to_ns: now_ns() });
         }
-        Ok(())
     }
 
     /// Stops application and database in good order, as before maintenance. Clients of a server go on trying.
@@ -123,6 +127,7 @@ impl Subject {
 
     /// Ends everything with SIGKILL, one after the other.
     pub fn kill(&mut self) {
+        self.end_outage();
         self.writer.kill();
         if let Some(tracker) = &mut self.tracker {
             tracker.kill();
@@ -166,7 +171,7 @@ impl Subject {
         self.tracker.as_mut().map_or(Ok(()), Tracker::stop)
     }
 
-    /// The times for which it was stopped in good order, each until it answered again.
+    /// The times for which it was stopped in good order, each until it answered again or was killed.
     pub fn outages(&self) -> &[Span] {
         &self.outages
     }

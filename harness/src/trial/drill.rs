@@ -41,6 +41,7 @@ pub(super) struct Drill<'a> {
     pub(super) obstacle: Option<String>,
     /// The strategy's program, where its settings name one.
     pub(super) program: Option<Program>,
+    pub(super) survives_disk_loss: Option<bool>,
     /// The configuration files as they were, where the strategy takes them along.
     pub(super) configuration: Option<Listing>,
     pub(super) shipper: Option<Box<dyn Shipper>>,
@@ -77,6 +78,8 @@ pub(super) struct BackupOutcome {
     pub(super) halt: Option<Halt>,
     pub(super) watch: Watch,
     pub(super) artifact_bytes: Option<u64>,
+    /// What ships adds to the artifact until the disaster: a restore is from more than there was when this was over.
+    pub(super) grows_on: bool,
     /// When the artifact was made; `None` where there is none.
     pub(super) copying: Option<Span>,
     /// What happened to the log meanwhile; `None` where there is no log that could be watched.
@@ -119,6 +122,7 @@ impl<'a> Drill<'a> {
             died: None,
             obstacle: None,
             program: None,
+            survives_disk_loss: None,
             configuration: None,
             shipper: None,
             shipping_cpu_share: None,

@@ -38,7 +38,11 @@ impl Supplier for Drill<'_> {
 impl<'a> Drill<'a> {
     /// What this machine lacks for the trial, and how to get it; what it has is looked up, fetched or made.
     pub(super) fn missing(&mut self) -> Result<Option<String>> {
-        match supply(&Needs::of_trial(self.plan, self.scenario), self) {
+        let supplied = supply(&Needs::of_trial(self.plan, self.scenario), self);
+        let engine = self.plan.deployment.engine;
+        self.survives_disk_loss =
+            self.strategy.survives_disk_loss(engine, &self.place("live"), &self.plan.settings);
+        match supplied {
             Ok(()) => Ok(None),
             Err(Error::Environment(missing)) => Ok(Some(missing)),
             Err(error) => Err(error),

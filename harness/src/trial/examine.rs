@@ -91,7 +91,7 @@ impl Drill<'_> {
             lack_sent_after_ns: kept.sent_after_ns,
             without_never_completed: self.strategy.leaves_out_never_completed(),
             never_written: self.never_written.clone().unwrap_or_default(),
-            backup_completed_ns: backup.durable_ns.unwrap_or(backup.span.to_ns),
+            backup_completed_ns: (!backup.grows_on).then(|| backup.durable_ns.unwrap_or(backup.span.to_ns)),
             disaster_ns: moments.disaster_ns,
         }
     }

@@ -28,11 +28,11 @@ impl Drill<'_> {
         self.board.enter("record");
         let ledger =
             Ledger::open(&self.ledger(), self.plan.model.writers).context("cannot read the ledger")?;
-        let writes =
-            Writes::new(&ledger, self.plan.load, self.plan.model.seed, self.epoch_ns, self.disaster_ns);
+        let (load, seed) = (self.plan.load, self.plan.model.seed);
+        let writes = Writes::new(&ledger, load, seed, self.epoch_ns, self.disaster_ns, outages);
         let observed = Span { from_ns: self.reference.from_ns, to_ns: self.disaster_ns };
         // Before there was a schedule, nothing was due.
-        let offered = if self.epoch_ns == 0 { Offered::NOTHING } else { writes.offered(observed, outages) };
+        let offered = if self.epoch_ns == 0 { Offered::NOTHING } else { writes.offered(observed) };
         let seen = Seen {
             acknowledged: ledger
                 .entries()
@@ -57,7 +57,7 @@ impl Drill<'_> {
         trial.workload.offered_writes_per_second = offered.writes_per_second;
         // What never began was not measured.
         if let Some(backup) = self.backup.as_ref().filter(|_| verdict != record::Verdict::Unavailable) {
-            let impact = self.impact(&writes, backup, outages);
+            let impact = self.impact(&writes, backup);
             let challenge = self.challenge(backup, &writes, outages);
             trial.backup = Some(record::Backup { challenge, ..self.backup_record(backup, &impact) });
             trial.impact = Some(impact);
@@ -98,17 +98,17 @@ impl Drill<'_> {
         record::Verification { findings, remarks, ..verification.clone() }
     }
 
-    fn impact(&self, writes: &Writes<'_>, backup: &BackupOutcome, outages: &[Span]) -> record::Impact {
+    fn impact(&self, writes: &Writes<'_>, backup: &BackupOutcome) -> record::Impact {
         let during = writes.window(backup.span);
-        let downtimes = writes.downtimes(backup.span, outages);
-        let seconds = || downtimes.iter().map(Span::seconds);
-        // Where no write was due and nothing stood still by design, nobody could tell.
-        let known = during.is_some() || !outages.is_empty();
+        let (downtimes, blocked) = (writes.downtimes(backup.span), writes.blocked(backup.span));
+        let sum = |spans: &[Span]| spans.iter().map(Span::seconds).fold(0.0, |sum, one| sum + one);
+        // Where no write was due and nothing was stopped, nobody could tell whether one would have waited.
+        let known = during.is_some() || !downtimes.is_empty();
         record::Impact {
             reference: writes.window(self.reference),
-            blocked_seconds: known.then(|| seconds().fold(0.0, |sum, one| sum + one)),
-            longest_blocked_seconds: known.then(|| seconds().fold(0.0, f64::max)),
-            downtime_seconds: None,
+            blocked_seconds: known.then(|| sum(&blocked)),
+            longest_blocked_seconds: known.then(|| blocked.iter().map(Span::seconds).fold(0.0, f64::max)),
+            downtime_seconds: Some(sum(&downtimes)),
             during,
         }
     }
@@ -240,7 +240,7 @@ impl Drill<'_> {
             kind: Some(self.strategy.card().kind.name().into()),
             control: promise.is_none(),
             promise: promise.text.into(),
-            survives_disk_loss: None,
+            survives_disk_loss: self.survives_disk_loss,
             settings: settings_map(&plan.settings),
             variant: plan.variant.clone(),
             dataset: record::Dataset {
@@ -280,6 +280,7 @@ impl Drill<'_> {
             verdict,
             reason,
             expected: plan.expected.clone(),
+            thresholds: plan.thresholds.clone(),
             versions: self.versions(),
             phases: Vec::new(),
             backup: None,

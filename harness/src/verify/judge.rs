@@ -74,7 +74,7 @@ pub(super) fn measure_loss(presence: &Presence<'_>, request: &Request, loss: &mu
         staleness_at_completion_seconds: None,
     };
     let mut newest_held_ns: Option<u64> = None;
-    let mut lost_at_completion = 0;
+    let mut lost_at_completion = request.backup_completed_ns.map(|_| 0);
     for (writer, index, entry, evidence) in presence.writes() {
         let held = is_in(entry, evidence);
         let answered_ns = match entry.outcome {
@@ -94,7 +94,9 @@ pub(super) fn measure_loss(presence: &Presence<'_>, request: &Request, loss: &mu
         };
         point.acknowledged_writes += 1;
         point.lost_writes += u64::from(!held);
-        lost_at_completion += u64::from(!held && answered_ns <= request.backup_completed_ns);
+        if let Some((lost, completed_ns)) = lost_at_completion.as_mut().zip(request.backup_completed_ns) {
+            *lost += u64::from(!held && answered_ns <= completed_ns);
+        }
         if !held && request.keep_acknowledged_before_ns.is_some_and(|keep_ns| answered_ns < keep_ns) {
             point.lost_promised_writes += 1;
             loss.wrong(|| {
@@ -108,10 +110,10 @@ pub(super) fn measure_loss(presence: &Presence<'_>, request: &Request, loss: &mu
     }
     let age_at = |instant_ns| newest_held_ns.map(|newest_ns| seconds_between(newest_ns, instant_ns));
     point.lost_seconds = if point.lost_writes == 0 { Some(0.0) } else { age_at(request.disaster_ns) };
-    point.staleness_at_completion_seconds = age_at(request.backup_completed_ns);
-    point.lost_writes_at_completion = Some(lost_at_completion);
+    point.staleness_at_completion_seconds = request.backup_completed_ns.and_then(age_at);
+    point.lost_writes_at_completion = lost_at_completion;
     point.lost_seconds_at_completion =
-        if lost_at_completion == 0 { Some(0.0) } else { age_at(request.backup_completed_ns) };
+        if lost_at_completion == Some(0) { Some(0.0) } else { point.staleness_at_completion_seconds };
     judge_point_in_time(presence, request, loss);
     if request.keep_acknowledged_before_ns.is_none() {
         loss.cannot("nothing was promised to be kept");

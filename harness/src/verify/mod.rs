@@ -115,8 +115,9 @@ pub struct Request {
     /// Torrents that were never completed were to be left out: their absence is right, and their presence wrong.
     #[serde(default)]
     pub without_never_completed: bool,
-    /// When the backup was complete, in nanoseconds of [`now_ns`].
-    pub backup_completed_ns: u64,
+    /// When the backup was complete, in nanoseconds of [`now_ns`]; null where what was restored is more than what there
+    /// was then, because shipping went on: it says nothing of what a restore would have lacked at that moment.
+    pub backup_completed_ns: Option<u64>,
     /// When the disaster happened, in nanoseconds of [`now_ns`].
     pub disaster_ns: u64,
     /// Acknowledged writes that the application's own database lacked when the disaster had happened, by writer and

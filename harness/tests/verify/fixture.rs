@@ -363,7 +363,7 @@ impl Trial {
             keep_acknowledged_before_ns: keep_ns,
             lack_sent_after_ns: None,
             without_never_completed: false,
-            backup_completed_ns: self.now_ns,
+            backup_completed_ns: Some(self.now_ns),
             disaster_ns: self.now_ns,
             never_written: Vec::new(),
         }

@@ -1,6 +1,6 @@
 //! Honest copies, taken at random moments of random workloads, are never accused.
 
-use harness::verify::Integrity;
+use harness::verify::{Integrity, Request, verify};
 use harness::workload::ledger::Outcome;
 use harness::workload::model::{Marks, stamp};
 use proptest::prelude::*;
@@ -62,7 +62,9 @@ proptest! {
             let completed = if shape.marks == Marks::Stamps { stamp(0) } else { 1 };
             connection.execute(insert, (text(&probe), completed)).unwrap();
         }
-        let report = trial.verify(&restored.database, integrity, Some(restored.taken_ns));
+        let request = trial.request(&restored.database, integrity, Some(restored.taken_ns));
+        let request = Request { backup_completed_ns: Some(restored.taken_ns), ..request };
+        let report = verify(&request, &trial.dataset, &mut |_| {}).unwrap();
         prop_assert_eq!(&report.verification.findings, &Vec::<String>::new());
         for (name, check) in checks(&report.verification) {
             prop_assert_eq!(check, Some(Check::Pass), "{}", name);
@@ -74,6 +76,9 @@ proptest! {
             Marks::Counts => prop_assert!(point.lost_writes <= trial.lost(&restored)),
         }
         prop_assert_eq!(point.lost_promised_writes, 0);
+        // A copy that is complete the moment it is taken has no floor.
+        prop_assert_eq!(point.lost_writes_at_completion, Some(0));
+        prop_assert_eq!(point.lost_seconds_at_completion, Some(0.0));
     }
 }
 
@@ -107,6 +112,33 @@ fn a_promise_that_was_not_kept_is_a_loss() {
     let control = trial.verify(&restored.database, Integrity::Quick, None);
     assert_eq!(control.verification.loss, None);
     assert_eq!(control.recovery_point.unwrap().lost_promised_writes, 0);
+}
+
+#[test]
+fn what_is_lost_at_completion_does_not_grow_with_the_tail_and_is_unknown_where_shipping_goes_on() {
+    let mut trial = Trial::new(&Shape::for_damage(5));
+    trial.run(300);
+    let restored = trial.copy("restored.sqlite", CopyWay::Backup);
+    trial.run(200);
+    let (completed_ns, lost) = (trial.tick(), trial.lost(&restored));
+    let point_at = |trial: &Trial, backup_completed_ns| {
+        let request = trial.request(&restored.database, Integrity::Quick, None);
+        let request = Request { backup_completed_ns, ..request };
+        verify(&request, &trial.dataset, &mut |_| {}).unwrap().recovery_point.unwrap()
+    };
+    let at_once = point_at(&trial, Some(completed_ns));
+    trial.run(100);
+    let after_a_tail = point_at(&trial, Some(completed_ns));
+    assert!(lost > 0 && after_a_tail.lost_writes > lost, "{lost}: {after_a_tail:?}");
+    for point in [&at_once, &after_a_tail] {
+        assert_eq!(point.lost_writes_at_completion, Some(lost));
+        assert_eq!(point.lost_seconds_at_completion, at_once.lost_seconds);
+        assert_eq!(point.staleness_at_completion_seconds, at_once.lost_seconds);
+    }
+    let shipped = point_at(&trial, None);
+    assert_eq!(shipped.lost_writes, after_a_tail.lost_writes);
+    assert_eq!((shipped.lost_writes_at_completion, shipped.lost_seconds_at_completion), (None, None));
+    assert_eq!(shipped.staleness_at_completion_seconds, None);
 }
 
 #[test]

@@ -112,7 +112,7 @@ impl Own {
             keep_acknowledged_before_ns: None,
             lack_sent_after_ns: None,
             without_never_completed: false,
-            backup_completed_ns: 1,
+            backup_completed_ns: Some(1),
             disaster_ns: 1,
             never_written: Vec::new(),
         };

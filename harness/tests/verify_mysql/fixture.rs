@@ -207,7 +207,7 @@ impl Trial {
             lack_sent_after_ns: None,
             without_never_completed: false,
             never_written: Vec::new(),
-            backup_completed_ns: now_ns,
+            backup_completed_ns: Some(now_ns),
             disaster_ns: now_ns,
         };
         let json = serde_json::to_string(&request).unwrap();

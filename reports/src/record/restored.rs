@@ -47,14 +47,15 @@ pub struct RecoveryPoint {
     /// From the newest write that it holds until the disaster; 0 when nothing was lost.
     pub lost_seconds: Option<f64>,
     /// The recovery point's floor: writes acknowledged before the backup was complete that the restored database lacks.
-    /// It does not depend on how long the scenario waits before the disaster. Null in `drill/1`.
+    /// It does not depend on how long the scenario waits before the disaster. Null where shipping goes on after the
+    /// backup: what is restored then is from later, and the loss at the disaster is the figure. Null in `drill/1`.
     #[serde(default)]
     pub lost_writes_at_completion: Option<u64>,
     /// From the newest write that it holds until the backup was complete; 0 when no write was acknowledged in between.
-    /// Null in `drill/1`.
+    /// Null where that number is.
     #[serde(default)]
     pub lost_seconds_at_completion: Option<f64>,
-    /// From the newest write that it holds until the backup was complete.
+    /// From the newest write that it holds until the backup was complete; null where shipping goes on after the backup.
     pub staleness_at_completion_seconds: Option<f64>,
 }
 

@@ -1,6 +1,6 @@
 //! The comparison of a run as tables, for people and for programs.
 
-mod measures;
+pub(crate) mod measures;
 mod raw;
 
 use measures::{Measure, backup, details, latency, loss, p99, verdict};
@@ -41,14 +41,19 @@ pub(crate) fn blocks(trials: &[Trial]) -> Vec<(String, Vec<Group<'_>>)> {
     if !split {
         groups.sort_by_key(|group| Family::of(group));
     }
-    let title = |first: &Trial| {
-        let parts = [conditions::size(first), conditions::rate(first), conditions::subject(first)];
-        if split { parts.join(", ") } else { String::new() }
-    };
-    groups
+    let mut blocks: Vec<(String, Vec<Group<'_>>)> = groups
         .chunk_by(|a, b| !split || block_order(a.first) == block_order(b.first))
         .map(|rows| (title(rows[0].first), rows.to_vec()))
-        .collect()
+        .collect();
+    if let [(title, _)] = blocks.as_mut_slice() {
+        title.clear();
+    }
+    blocks
+}
+
+/// What tells a block from the others.
+fn title(first: &Trial) -> String {
+    [conditions::size(first), conditions::rate(first), conditions::subject(first)].join(", ")
 }
 
 /// What blocks are split and ordered by: size, rate (a closed loop last), application, engine and journal mode.

@@ -6,18 +6,21 @@ pub(crate) mod conditions;
 pub(crate) mod family;
 pub mod markdown;
 pub mod number;
+pub mod plot;
 pub mod published;
 pub mod table;
 pub mod words;
 
 pub use markdown::markdown;
 
+use std::path::Path;
+
 use crate::record::Results;
 
 /// The report that people read first.
 pub const REPORT: &str = "report.md";
-/// The names of all files that [`files`] gives.
-pub const FILES: [&str; 1] = [REPORT];
+/// The names of all files that [`files`] may give.
+pub const FILES: [&str; 5] = [REPORT, plot::FILES[0], plot::FILES[1], plot::FILES[2], plot::FILES[3]];
 
 /// A file of a report.
 pub struct File {
@@ -29,5 +32,37 @@ pub struct File {
 
 /// All files of the report of a run, which lie beside its `results.json`.
 pub fn files(results: &Results) -> Vec<File> {
-    vec![File { name: REPORT, content: markdown(results) }]
+    let report = File { name: REPORT, content: markdown(results) };
+    std::iter::once(report).chain(plot::files(results)).collect()
+}
+
+/// Removes from the directory of a report the files that it no longer consists of: a plot of figures that were
+/// rendered before, and are not in the records now.
+///
+/// # Errors
+/// Of the file system, where a file is there and cannot be removed.
+pub fn remove_outdated(directory: &Path, report: &[File]) -> std::io::Result<()> {
+    let outdated = FILES.iter().filter(|name| report.iter().all(|file| file.name != **name));
+    outdated.map(|name| std::fs::remove_file(directory.join(name))).try_for_each(|removed| match removed {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FILES, File, REPORT, plot, remove_outdated};
+
+    #[test]
+    fn of_files_in_a_directory_only_outdated_ones_of_a_report_go() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in [REPORT, plot::FILES[0], plot::FILES[1], "results.json"] {
+            std::fs::write(directory.path().join(name), "").unwrap();
+        }
+        let report = [REPORT, plot::FILES[0]].map(|name| File { name, content: String::new() });
+        remove_outdated(directory.path(), &report).unwrap();
+        let left = |name: &str| directory.path().join(name).exists();
+        assert_eq!(FILES.into_iter().filter(|name| left(name)).count(), 2);
+        assert!(left("results.json"));
+    }
 }

@@ -8,6 +8,7 @@ mod containers;
 mod endings;
 mod evidence;
 mod file_systems;
+mod formats;
 mod guards;
 mod machine;
 mod own;

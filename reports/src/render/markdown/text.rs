@@ -7,7 +7,7 @@ use crate::render::{
 };
 
 /// Free text on one line, shown as it is: nothing in it is markup.
-pub(super) fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     let mut characters = text.trim().chars().peekable();
     let mut inside_word = false;

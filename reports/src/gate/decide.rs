@@ -1,0 +1,219 @@
+//! From contests to answers: counters that chance has no part in first, then the statistics of all others together.
+
+use std::collections::BTreeMap;
+
+use super::contest::Contest;
+use super::metric::{Kind, METRICS, Metric, copy_seconds};
+use super::statistics::{Differences, holm, pairs_needed, sign_flip_floor};
+use super::{Answer, Change, INTERVAL, Row, Settings, verdicts};
+use crate::compare::Spread;
+use crate::record::Trial;
+use crate::render::number;
+
+/// The noise of each metric of each subject: what A/A comparisons differed by, as logarithms.
+pub(super) type Floors = BTreeMap<(String, &'static str), f64>;
+
+/// The largest mean difference between runs that differ in nothing, by subject and metric.
+pub(super) fn floors<'a>(same: impl Iterator<Item = Vec<Contest<'a>>>) -> Floors {
+    let mut floors = Floors::new();
+    for contest in same.flatten() {
+        for metric in METRICS {
+            if let Some(mean) = differences(&contest, &metric).mean() {
+                let floor = floors.entry((contest.subject.clone(), metric.name)).or_insert(0.0);
+                *floor = floor.max(mean.abs());
+            }
+        }
+    }
+    floors
+}
+
+/// A row for the verdict of each contest, and for each metric that both sides have. Only rows that are `wanted` (by
+/// subject and metric) take part, also in the correction.
+pub(super) fn judge(
+    contests: &[Contest<'_>],
+    floors: &Floors,
+    settings: &Settings,
+    wanted: &dyn Fn(&str, &str) -> bool,
+) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut uncertain = Vec::new();
+    for contest in contests {
+        if wanted(&contest.subject, VERDICT) {
+            rows.push(verdict_row(contest));
+        }
+        for metric in METRICS.iter().filter(|metric| wanted(&contest.subject, metric.name)) {
+            let Some(mut row) = metric_row(contest, metric) else { continue };
+            if let Some((answer, because)) = without_chance(contest, metric) {
+                (row.answer, row.because) = (answer, because);
+            } else if let Some(why) = bare(contest, metric) {
+                row.because = why;
+            } else {
+                let floor = floors.get(&(contest.subject.clone(), metric.name)).copied().unwrap_or(0.0);
+                let margin = margin(metric, settings).max(floor);
+                uncertain.push((rows.len(), differences(contest, metric), margin));
+            }
+            rows.push(row);
+        }
+    }
+    // What has too few pairs for any test is no test of the family.
+    let tested: Vec<f64> = uncertain.iter().filter_map(|(_, differences, _)| differences.t_test()).collect();
+    let mut adjusted = holm(&tested).into_iter();
+    for (at, differences, margin) in uncertain {
+        let row = &mut rows[at];
+        row.is_statistical = true;
+        row.change = change(&differences);
+        match differences.t_test() {
+            Some(_) => {
+                let p = adjusted.next().expect("each test was adjusted");
+                decide(row, &differences, margin, p, settings.level);
+            }
+            None => {
+                let needed = pairs_at_least(settings.level);
+                row.pairs_needed = Some(needed);
+                row.because = format!("pairs: {}; it takes {needed} to tell a change from chance", row.pairs);
+            }
+        }
+    }
+    rows
+}
+
+/// The name of the rows that compare verdicts.
+pub(super) const VERDICT: &str = "verdict";
+
+fn verdict_row(contest: &Contest<'_>) -> Row {
+    let (answer, because) = verdicts::judge(contest);
+    Row {
+        baseline: verdicts::shown(&contest.baseline),
+        candidate: verdicts::shown(&contest.candidate),
+        answer,
+        because,
+        ..Row::new(contest, VERDICT)
+    }
+}
+
+/// What stands for both sides; `None` where one of them was not measured.
+fn metric_row(contest: &Contest<'_>, metric: &Metric) -> Option<Row> {
+    let median = |trials: &[&Trial]| Spread::of(trials.iter().filter_map(|trial| metric.value(trial)));
+    let is_bare = bare(contest, metric).is_some();
+    let (baseline, candidate) = (median(&contest.baseline), median(&contest.candidate));
+    if !is_bare && (baseline.is_none() || candidate.is_none()) {
+        return None;
+    }
+    let shown = |spread: Option<Spread>| Some(metric.unit.shown(metric.representative(spread?)));
+    Some(Row {
+        unit: Some(metric.unit),
+        baseline: shown(baseline),
+        candidate: shown(candidate),
+        candidate_values: candidate,
+        pairs: differences(contest, metric).pairs(),
+        ..Row::new(contest, metric.name)
+    })
+}
+
+/// Why a time that was measured cannot be compared: the plain copy beside it is missing.
+fn bare(contest: &Contest<'_>, metric: &Metric) -> Option<String> {
+    let trials = contest.baseline.iter().chain(&contest.candidate);
+    trials.copied().any(|trial| metric.is_bare(trial)).then(|| {
+        "not compared: no plain copy was measured beside it, and bare seconds depend on the machine; measure both with \
+         a version that records copy_seconds"
+            .into()
+    })
+}
+
+/// The logarithms of candidate by baseline, pair by pair.
+fn differences(contest: &Contest<'_>, metric: &Metric) -> Differences {
+    let trials = contest.baseline.iter().chain(&contest.candidate);
+    let copies: Vec<f64> = trials.filter_map(|trial| Some(copy_seconds(trial)?.ln())).collect();
+    let copy = if copies.is_empty() { 1.0 } else { (copies.iter().sum::<f64>() / copies.len() as f64).exp() };
+    let floor = metric.floor(copy);
+    Differences::new(contest.pairs().filter_map(|(baseline, candidate)| {
+        Some(((metric.value(candidate)? + floor) / (metric.value(baseline)? + floor)).ln())
+    }))
+}
+
+fn margin(metric: &Metric, settings: &Settings) -> f64 {
+    match metric.kind {
+        Kind::Time { .. } => settings.margin.ln_1p(),
+        Kind::Counter { share, .. } => share.ln_1p(),
+    }
+}
+
+/// Counters that came out the same in all repetitions of the baseline: what differs in all of the candidate is no chance.
+fn without_chance(contest: &Contest<'_>, metric: &Metric) -> Option<(Answer, String)> {
+    let Kind::Counter { share, absolute, repetitions } = metric.kind else { return None };
+    let spread = |trials: &[&Trial]| Spread::of(trials.iter().filter_map(|trial| metric.value(trial)));
+    let (baseline, candidate) = (spread(&contest.baseline)?, spread(&contest.candidate)?);
+    let tolerance = absolute.max(share * baseline.median);
+    if baseline.max - baseline.min > tolerance || baseline.count.min(candidate.count) < repetitions {
+        return None;
+    }
+    // A promise is broken by one repetition, a counter changed by all.
+    if repetitions == 1 && candidate.max > baseline.max {
+        return Some((Answer::Regressed, "more than in any repetition of the baseline".into()));
+    }
+    if candidate.min > baseline.max + tolerance {
+        return Some((Answer::Regressed, "more in every repetition".into()));
+    }
+    if candidate.max < baseline.min - tolerance {
+        return Some((Answer::Improved, "less in every repetition".into()));
+    }
+    let is_within = candidate.min >= baseline.min - tolerance && candidate.max <= baseline.max + tolerance;
+    is_within.then(|| (Answer::Equivalent, format!("equal within {}", metric.unit.shown(tolerance))))
+}
+
+fn change(differences: &Differences) -> Option<Change> {
+    let (low, high) = differences.interval(INTERVAL)?;
+    Some(Change { ratio: differences.mean()?.exp(), low: low.exp(), high: high.exp() })
+}
+
+/// The answer of the statistics. A change counts when both tests see it and it is larger than the margin, and no change
+/// when the whole interval lies inside the margin.
+fn decide(row: &mut Row, differences: &Differences, margin: f64, p: f64, level: f64) {
+    let pairs = differences.pairs();
+    let measured = (differences.mean(), differences.deviation(), differences.interval(INTERVAL));
+    let (Some(mean), Some(deviation), Some((low, high))) = measured else { return };
+    let flips = differences.sign_flip_test();
+    let within = number::percent(margin.exp_m1());
+    if p <= level && flips <= level && mean.abs() > margin {
+        row.answer = if mean > 0.0 { Answer::Regressed } else { Answer::Improved };
+        row.because = format!(
+            "more than {within}, and not by chance: {} after Holm's correction, {} by sign flips",
+            p_value(p),
+            p_value(flips)
+        );
+    } else if low > -margin && high < margin {
+        row.answer = Answer::Equivalent;
+        row.because = format!("the interval lies within ±{within}");
+    } else {
+        row.pairs_needed =
+            pairs_needed(mean, deviation, margin, INTERVAL, level).filter(|needed| *needed > pairs);
+        row.because = inconclusive(row.pairs_needed, pairs, level);
+    }
+}
+
+fn p_value(p: f64) -> String {
+    if p < 0.001 { "p < 0.1 %".into() } else { format!("p = {}", number::percent(p)) }
+}
+
+fn inconclusive(needed: Option<usize>, pairs: usize, level: f64) -> String {
+    let few = pairs < pairs_at_least(level);
+    match needed {
+        Some(needed) if few => {
+            format!(
+                "{pairs} pairs cannot show a change: that takes {}; about {needed} would answer",
+                pairs_at_least(level)
+            )
+        }
+        Some(needed) => format!("about {needed} pairs would answer"),
+        // The correction over many metrics asks for more than one metric alone would.
+        None => {
+            "the noise is too large for this margin, or too many metrics are compared at once: use --confirm"
+                .into()
+        }
+    }
+}
+
+/// The fewest pairs with which a two-sided sign-flip test reaches this level.
+fn pairs_at_least(level: f64) -> usize {
+    (1..).find(|pairs| sign_flip_floor(*pairs) <= level).expect("the floor falls to 0")
+}

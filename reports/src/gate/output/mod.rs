@@ -1,0 +1,51 @@
+//! What a comparison found, for people and for other programs.
+
+mod benchmark;
+mod junit;
+mod markdown;
+mod openmetrics;
+mod table;
+
+pub use benchmark::benchmark_json;
+pub use junit::junit;
+pub use markdown::markdown;
+pub use openmetrics::openmetrics;
+pub use table::{summary, table};
+
+use super::{Comparison, METRICS, Metric, subject};
+use crate::compare::Spread;
+use crate::record::{Results, Trial};
+
+/// All that a gate has to tell: the run that is judged, and what it was compared with.
+pub struct Findings<'a> {
+    /// The run that is judged.
+    pub results: &'a Results,
+    /// With a baseline, and of pairs within the run; none where nothing was compared.
+    pub comparisons: &'a [Comparison],
+}
+
+/// What was measured of one metric of one subject.
+struct Measured<'a> {
+    subject: &'a str,
+    metric: Metric,
+    spread: Spread,
+}
+
+/// The metrics of each subject of a run, over its repetitions.
+fn measured(results: &Results) -> Vec<Measured<'_>> {
+    let mut subjects: Vec<(&str, Vec<&Trial>)> = Vec::new();
+    for trial in &results.trials {
+        match subjects.iter_mut().find(|(name, _)| *name == subject(trial)) {
+            Some((_, trials)) => trials.push(trial),
+            None => subjects.push((subject(trial), vec![trial])),
+        }
+    }
+    let mut all = Vec::new();
+    for (subject, trials) in subjects {
+        for metric in METRICS {
+            let values = trials.iter().filter_map(|trial| metric.value(trial));
+            all.extend(Spread::of(values).map(|spread| Measured { subject, metric, spread }));
+        }
+    }
+    all
+}

@@ -1,0 +1,216 @@
+//! Thresholds: limits that a scenario sets on what is measured, whatever any baseline did.
+
+use crate::record::{Impact, Results, Trial, Verdict, Window};
+
+/// Something that a threshold can be set on.
+#[derive(Clone, Copy, Debug)]
+pub struct Measurement {
+    /// The key in a scenario; its unit is part of the name.
+    pub name: &'static str,
+    value: fn(&Trial) -> Option<f64>,
+}
+
+/// All that thresholds can be set on, by name.
+pub const MEASUREMENTS: [Measurement; 13] = [
+    Measurement {
+        name: "artifact_bytes",
+        value: |trial| Some(trial.backup.as_ref()?.artifact_bytes? as f64),
+    },
+    Measurement { name: "backup_seconds", value: |trial| trial.backup.as_ref()?.seconds },
+    Measurement { name: "blocked_seconds", value: |trial| completed(trial)?.blocked_seconds },
+    Measurement { name: "copy_speed", value: |trial| trial.backup.as_ref()?.vs_copy },
+    Measurement { name: "downtime_seconds", value: |trial| completed(trial)?.downtime_seconds },
+    Measurement { name: "longest_blocked_seconds", value: |trial| completed(trial)?.longest_blocked_seconds },
+    Measurement { name: "lost_seconds", value: |trial| trial.recovery_point.as_ref()?.lost_seconds },
+    Measurement {
+        name: "lost_seconds_at_completion",
+        value: |trial| trial.recovery_point.as_ref()?.lost_seconds_at_completion,
+    },
+    Measurement {
+        name: "lost_writes_at_completion",
+        value: |trial| Some(trial.recovery_point.as_ref()?.lost_writes_at_completion? as f64),
+    },
+    Measurement { name: "max_write_latency_ms", value: |trial| during(trial)?.max_ms },
+    Measurement { name: "p99_write_latency_ms", value: |trial| during(trial)?.p99_ms },
+    Measurement { name: "recovery_seconds", value: |trial| trial.restore.as_ref()?.recovery_seconds },
+    Measurement { name: "restore_seconds", value: |trial| trial.restore.as_ref()?.seconds },
+];
+
+/// What a backup did to the application, when it completed: until it was ended early, it did less.
+fn completed(trial: &Trial) -> Option<&Impact> {
+    trial.backup.as_ref()?.seconds?;
+    trial.impact.as_ref()
+}
+
+fn during(trial: &Trial) -> Option<&Window> {
+    completed(trial)?.during.as_ref()
+}
+
+/// A limit: `recovery_seconds < 60`.
+#[derive(Clone, Copy, Debug)]
+pub struct Threshold {
+    measurement: Measurement,
+    relation: Relation,
+    bound: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Relation {
+    Less,
+    AtMost,
+    More,
+    AtLeast,
+}
+
+/// The signs, the longer ones first.
+const RELATIONS: [(&str, Relation); 4] =
+    [("<=", Relation::AtMost), (">=", Relation::AtLeast), ("<", Relation::Less), (">", Relation::More)];
+
+/// Why a threshold cannot be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mistake {
+    /// There is no such measurement.
+    Unknown,
+    /// It is no limit; what it has to look like.
+    NoLimit(String),
+}
+
+impl Threshold {
+    /// Reads a threshold as scenarios have it: `recovery_seconds = "< 60"`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(name: &str, limit: &str) -> Result<Threshold, Mistake> {
+        let known = MEASUREMENTS.into_iter().find(|measurement| measurement.name == name);
+        let measurement = known.ok_or(Mistake::Unknown)?;
+        let found = RELATIONS.iter().find_map(|(sign, relation)| {
+            let bound: f64 = limit.trim().strip_prefix(sign)?.trim().parse().ok()?;
+            bound.is_finite().then_some(Threshold { measurement, relation: *relation, bound })
+        });
+        found.ok_or_else(|| {
+            let says = "a limit is one of <, <=, > and >= and a number";
+            Mistake::NoLimit(format!("'{limit}' is no limit: {says}, such as \"< 60\""))
+        })
+    }
+
+    fn holds(&self, value: f64) -> bool {
+        match self.relation {
+            Relation::Less => value < self.bound,
+            Relation::AtMost => value <= self.bound,
+            Relation::More => value > self.bound,
+            Relation::AtLeast => value >= self.bound,
+        }
+    }
+
+    fn text(&self) -> String {
+        let sign =
+            RELATIONS.iter().find(|(_, relation)| *relation == self.relation).map_or("", |(sign, _)| sign);
+        format!("{} {sign} {}", self.measurement.name, self.bound)
+    }
+}
+
+/// What became of a threshold in a trial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// The trial's id.
+    pub trial: String,
+    /// The threshold as text: `recovery_seconds < 60`.
+    pub threshold: String,
+    /// What was measured, in the unit of the measurement's name; null where it was not measured.
+    pub value: Option<f64>,
+    /// Whether the threshold was kept; null where nothing was measured although the database came back.
+    pub holds: Option<bool>,
+}
+
+impl Finding {
+    /// In a sentence.
+    pub fn sentence(&self) -> String {
+        match (self.value, self.holds) {
+            (Some(value), Some(true)) => {
+                format!("{}: {value} keeps the threshold {}", self.trial, self.threshold)
+            }
+            (Some(value), _) => format!("{}: {value} breaks the threshold {}", self.trial, self.threshold),
+            (None, _) => format!("{}: the threshold {} was not measured", self.trial, self.threshold),
+        }
+    }
+}
+
+/// What became of the thresholds of a run. A trial that did not bring its database back is judged by its verdict: what it
+/// did not measure breaks no threshold.
+pub fn judge(results: &Results) -> Vec<Finding> {
+    results.trials.iter().flat_map(of_trial).collect()
+}
+
+fn of_trial(trial: &Trial) -> Vec<Finding> {
+    let thresholds = trial.thresholds.iter().filter_map(|(name, limit)| Threshold::parse(name, limit).ok());
+    let finding = |threshold: Threshold| {
+        let value = (threshold.measurement.value)(trial).filter(|value| value.is_finite());
+        let finding = Finding {
+            trial: trial.id.clone(),
+            threshold: threshold.text(),
+            value,
+            holds: value.map(|value| threshold.holds(value)),
+        };
+        (value.is_some() || trial.verdict == Verdict::Restorable).then_some(finding)
+    };
+    thresholds.filter_map(finding).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example;
+    use crate::record::Verdict::*;
+
+    fn judged(thresholds: &[(&str, &str)], verdict: Verdict) -> Vec<String> {
+        let mut trial = example::trial("one-step", verdict);
+        trial.thresholds = thresholds.iter().map(|(name, limit)| ((*name).into(), (*limit).into())).collect();
+        judge(&example::results(vec![trial])).iter().map(Finding::sentence).collect()
+    }
+
+    #[test]
+    fn a_threshold_is_kept_or_broken_by_what_was_measured() {
+        let all = [
+            ("backup_seconds", "<= 1.25"),
+            ("blocked_seconds", "< 0"),
+            ("copy_speed", ">0.9"),
+            ("recovery_seconds", ">= 1.4"),
+        ];
+        insta::assert_snapshot!(judged(&all, Restorable).join("\n"), @r"
+        one-step-1: 1.25 keeps the threshold backup_seconds <= 1.25
+        one-step-1: 0 breaks the threshold blocked_seconds < 0
+        one-step-1: 0.8 breaks the threshold copy_speed > 0.9
+        one-step-1: 1.4 keeps the threshold recovery_seconds >= 1.4
+        ");
+    }
+
+    #[test]
+    fn what_was_not_measured_is_said_only_where_the_database_came_back() {
+        let mut trial = example::trial("one-step", Restorable);
+        trial.backup.as_mut().unwrap().vs_copy = None;
+        trial.thresholds.insert("copy_speed".into(), "> 1".into());
+        let found = judge(&example::results(vec![trial]));
+        assert_eq!((found.len(), found[0].holds), (1, None));
+        assert_eq!(
+            judged(&[("recovery_seconds", "< 1"), ("blocked_seconds", "< 1")], Stalled),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn what_is_no_threshold_is_refused() {
+        assert_eq!(Threshold::parse("recovery", "< 1").unwrap_err(), Mistake::Unknown);
+        for limit in ["60", "< sixty", "= 60", "< inf", ""] {
+            assert!(
+                matches!(Threshold::parse("recovery_seconds", limit), Err(Mistake::NoLimit(_))),
+                "{limit}"
+            );
+        }
+        assert_eq!(Threshold::parse("copy_speed", ">0.5").unwrap().text(), "copy_speed > 0.5");
+    }
+
+    #[test]
+    fn the_measurements_are_sorted() {
+        assert!(MEASUREMENTS.is_sorted_by_key(|measurement| measurement.name));
+    }
+}

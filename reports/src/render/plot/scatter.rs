@@ -1,0 +1,357 @@
+//! A scatter plot: one mark a strategy on two logarithmic scales, with its name beside it.
+
+use super::label::{self, Placed, Wanted};
+use super::scale::{LogScale, Quantity};
+use super::svg::{Anchor, Rect, Svg, WIDTH};
+use super::{mark, text};
+use crate::compare::Spread;
+use crate::record::Verdict;
+
+const MARGIN: f64 = 16.0;
+const LEFT: f64 = 72.0;
+/// Between the frame and the points that are farthest out.
+const PADDING: f64 = 18.0;
+/// Radius of the largest bubble.
+const BUBBLE_RADIUS: f64 = 30.0;
+const FONT: f64 = 13.0;
+const LABEL_WIDTH_MAX: f64 = 240.0;
+
+/// What an axis shows.
+pub(super) struct Axis {
+    pub label: String,
+    pub quantity: Quantity,
+    /// Whether 0 is shown even where nothing is there.
+    pub zero: bool,
+}
+
+/// A group of repetitions with a place in the plot.
+pub(super) struct Point {
+    pub name: String,
+    /// What tells it from others of its name; may be empty.
+    pub detail: String,
+    pub x: Spread,
+    pub y: Spread,
+    /// Blocked time in seconds: the area of its bubble. `None` where it was not measured.
+    pub blocked: Option<f64>,
+    pub verdict: Verdict,
+}
+
+/// What has no place in the plot, and is named below it.
+pub(super) struct Absent {
+    /// Why it has none: the beginning of the line that names it.
+    pub why: &'static str,
+    pub name: String,
+    pub verdict: Verdict,
+}
+
+/// The points of one system under test.
+pub(super) struct Panel {
+    /// May be empty, where there is one panel.
+    pub heading: String,
+    pub points: Vec<Point>,
+    pub absent: Vec<Absent>,
+}
+
+/// A plot of one or more panels on the same scales.
+pub(super) struct Scatter {
+    pub title: String,
+    pub subtitle: String,
+    pub x: Axis,
+    pub y: Axis,
+    pub panels: Vec<Panel>,
+}
+
+impl Scatter {
+    /// The plot as SVG; `None` without a point.
+    pub(super) fn draw(&self, id: &str) -> Option<String> {
+        self.points().next()?;
+        let mut svg = Svg::default();
+        let mut y = self.head(&mut svg);
+        for panel in &self.panels {
+            y = self.panel(&mut svg, panel, y);
+        }
+        Some(svg.finish(id, &self.title, &self.description(), y))
+    }
+
+    fn points(&self) -> impl Iterator<Item = &Point> {
+        self.panels.iter().flat_map(|panel| &panel.points)
+    }
+
+    /// Title, subtitle and legends.
+    fn head(&self, svg: &mut Svg) -> f64 {
+        let mut y = 14.0;
+        for line in text::wrap(&self.title, 19.0, WIDTH - 2.0 * MARGIN) {
+            y += 22.0;
+            svg.text("title", Anchor::Start, (MARGIN, y), &line);
+        }
+        for line in text::wrap(&self.subtitle, FONT, WIDTH - 2.0 * MARGIN) {
+            y += 19.0;
+            svg.text("muted", Anchor::Start, (MARGIN, y), &line);
+        }
+        y += 26.0;
+        mark::legend(svg, self.points().map(|point| point.verdict), (MARGIN, y));
+        self.bubble_legend(svg, y)
+    }
+
+    /// Two bubbles of round size, and what they mean; nothing where no application was ever blocked.
+    fn bubble_legend(&self, svg: &mut Svg, y: f64) -> f64 {
+        let sizes = self.bubble_sizes();
+        let Some(largest) = sizes.last().map(|size| self.bubble(*size)) else { return y + 8.0 };
+        let middle = y + 10.0 + largest;
+        let mut x = MARGIN;
+        for size in sizes {
+            let radius = self.bubble(size);
+            svg.circle("halo good", (x + radius, middle), radius);
+            let words = Quantity::Time.tick(size);
+            svg.text("muted", Anchor::Start, (x + 2.0 * radius + 6.0, middle + 4.5), &words);
+            x += 2.0 * radius + 6.0 + text::width(&words, FONT) + 16.0;
+        }
+        svg.text(
+            "muted",
+            Anchor::Start,
+            (x, middle + 4.5),
+            "time in which writes were blocked (area of the ring)",
+        );
+        middle + largest + 6.0
+    }
+
+    fn bubble_sizes(&self) -> Vec<f64> {
+        let largest = self.blocked_max();
+        let round = [1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 180.0, 600.0, 3600.0, 36e3, 86_400.0];
+        let Some(last) = round.iter().rposition(|size| *size <= largest) else { return Vec::new() };
+        let smaller =
+            round[..last].iter().rfind(|size| self.bubble(**size) < 0.62 * self.bubble(round[last]));
+        let smaller = smaller.filter(|size| self.bubble(**size) > mark::RADIUS);
+        smaller.into_iter().chain([&round[last]]).copied().collect()
+    }
+
+    fn blocked_max(&self) -> f64 {
+        let blocked = self.points().filter_map(|point| point.blocked);
+        blocked.filter(|seconds| seconds.is_finite()).fold(0.0, f64::max)
+    }
+
+    /// The radius of a bubble: its area is proportional to the time.
+    fn bubble(&self, seconds: f64) -> f64 {
+        let largest = self.blocked_max();
+        if largest > 0.0 { BUBBLE_RADIUS * (seconds / largest).clamp(0.0, 1.0).sqrt() } else { 0.0 }
+    }
+
+    fn panel(&self, svg: &mut Svg, panel: &Panel, top: f64) -> f64 {
+        let mut y = top;
+        if !panel.heading.is_empty() {
+            y += 26.0;
+            svg.text("heading", Anchor::Start, (MARGIN, y), &panel.heading);
+        }
+        if !panel.points.is_empty() {
+            y = self.frame(svg, panel, y);
+        }
+        absent(svg, &panel.absent, y + 8.0) + 8.0
+    }
+
+    /// The frame with its axes and the points.
+    fn frame(&self, svg: &mut Svg, panel: &Panel, top: f64) -> f64 {
+        svg.text("muted", Anchor::Start, (MARGIN, top + 24.0), &self.y.label);
+        svg.text("muted small", Anchor::End, (WIDTH - MARGIN, top + 24.0), "↙ lower left is better");
+        let height = (190.0 + 22.0 * panel.points.len() as f64).min(430.0);
+        let frame = Rect { x: LEFT, y: top + 34.0, width: WIDTH - LEFT - MARGIN, height };
+        let x = LogScale::new(
+            self.x.quantity,
+            self.points().flat_map(|point| [point.x.min, point.x.max]),
+            (frame.x + PADDING, frame.right() - PADDING),
+            self.x.zero,
+        );
+        let y = LogScale::new(
+            self.y.quantity,
+            self.points().flat_map(|point| [point.y.min, point.y.max]),
+            (frame.bottom() - PADDING, frame.y + PADDING),
+            self.y.zero,
+        );
+        grid(svg, frame, &x, &y);
+        svg.text("muted", Anchor::End, (frame.right(), frame.bottom() + 36.0), &self.x.label);
+        let places: Vec<(f64, f64)> =
+            panel.points.iter().map(|point| (x.place(point.x.median), y.place(point.y.median))).collect();
+        for (point, at) in panel.points.iter().zip(&places) {
+            self.mark(svg, point, *at, &x, &y);
+        }
+        let crowded = self.labels(svg, &panel.points, &places, frame);
+        let bottom = frame.bottom() + 36.0;
+        if crowded.is_empty() {
+            return bottom;
+        }
+        let listed: Vec<String> = crowded.into_iter().map(|point| self.in_words(point)).collect();
+        paragraph(svg, &format!("No room for a name beside: {}", listed.join("; ")), MARGIN, bottom + 8.0)
+    }
+
+    fn mark(&self, svg: &mut Svg, point: &Point, at: (f64, f64), x: &LogScale, y: &LogScale) {
+        let colour = mark::colour(point.verdict);
+        svg.group(&self.in_words(point), |svg| {
+            match point.blocked {
+                Some(seconds) if self.bubble(seconds) > mark::RADIUS => {
+                    svg.circle(&format!("halo {colour}"), at, self.bubble(seconds));
+                }
+                Some(_) => {}
+                None => svg.circle(&format!("halo unknown {colour}"), at, mark::RADIUS + 4.0),
+            }
+            if point.x.min < point.x.max {
+                let ends = (x.place(point.x.min), x.place(point.x.max));
+                svg.line(&format!("line thin {colour}"), (ends.0, at.1), (ends.1, at.1));
+            }
+            if point.y.min < point.y.max {
+                let ends = (y.place(point.y.min), y.place(point.y.max));
+                svg.line(&format!("line thin {colour}"), (at.0, ends.0), (at.0, ends.1));
+            }
+            mark::draw(svg, point.verdict, at);
+        });
+    }
+
+    /// Writes the names beside the points. What there is no room for comes back.
+    fn labels<'a>(
+        &self,
+        svg: &mut Svg,
+        points: &'a [Point],
+        places: &[(f64, f64)],
+        frame: Rect,
+    ) -> Vec<&'a Point> {
+        let texts: Vec<(String, String)> = points.iter().map(lines).collect();
+        let wanted: Vec<Wanted> = points
+            .iter()
+            .zip(places)
+            .zip(&texts)
+            .map(|((point, at), (first, second))| Wanted {
+                at: *at,
+                mark: mark::RADIUS + 1.0,
+                bubble: point.blocked.map_or(0.0, |seconds| self.bubble(seconds)),
+                size: (
+                    text::width(first, FONT).max(text::width(second, 12.0)),
+                    if second.is_empty() { 15.0 } else { 29.0 },
+                ),
+            })
+            .collect();
+        let placed = label::place(&wanted, frame);
+        for ((placed, at), (first, second)) in placed.iter().zip(places).zip(&texts) {
+            if let Some(placed) = placed {
+                write(svg, placed, *at, first, second);
+            }
+        }
+        points.iter().zip(&placed).filter(|(_, placed)| placed.is_none()).map(|(point, _)| point).collect()
+    }
+
+    fn in_words(&self, point: &Point) -> String {
+        let range = |spread: &Spread, quantity: Quantity| {
+            let (median, min, max) =
+                (quantity.value(spread.median), quantity.value(spread.min), quantity.value(spread.max));
+            if min == max { median } else { format!("{median} ({min} to {max})") }
+        };
+        let blocked =
+            point.blocked.map_or("not measured".to_string(), |seconds| Quantity::Time.value(seconds));
+        format!(
+            "{}: {}; {} {}; {} {}; writes blocked {blocked}",
+            full_name(point),
+            mark::words(point.verdict),
+            self.y.label.to_lowercase(),
+            range(&point.y, self.y.quantity),
+            self.x.label.to_lowercase(),
+            range(&point.x, self.x.quantity),
+        )
+    }
+
+    fn description(&self) -> String {
+        let mut sentences = vec![self.subtitle.clone()];
+        for panel in &self.panels {
+            if !panel.heading.is_empty() {
+                sentences.push(format!("{}.", panel.heading));
+            }
+            sentences.extend(panel.points.iter().map(|point| self.in_words(point) + "."));
+            sentences.extend(panel.absent.iter().map(|absent| format!("{}: {}.", absent.why, absent.name)));
+        }
+        sentences.join(" ")
+    }
+}
+
+fn full_name(point: &Point) -> String {
+    if point.detail.is_empty() { point.name.clone() } else { format!("{}, {}", point.name, point.detail) }
+}
+
+/// The lines of a label: one, where name and detail are short.
+fn lines(point: &Point) -> (String, String) {
+    let one = format!("{} {}", point.name, point.detail);
+    if text::width(&one, FONT) <= 0.6 * LABEL_WIDTH_MAX {
+        return (one.trim().to_string(), String::new());
+    }
+    (text::shorten(&point.name, FONT, LABEL_WIDTH_MAX), text::shorten(&point.detail, 12.0, LABEL_WIDTH_MAX))
+}
+
+/// Writes a label, on the side of its place that is next to its point.
+fn write(svg: &mut Svg, placed: &Placed, at: (f64, f64), first: &str, second: &str) {
+    if let Some(end) = placed.leader {
+        svg.line("leader", at, end);
+    }
+    let rect = placed.rect;
+    let (anchor, x) = match at.0 {
+        left if left <= rect.x => (Anchor::Start, rect.x),
+        right if right >= rect.right() => (Anchor::End, rect.right()),
+        _ => (Anchor::Middle, rect.x + rect.width / 2.0),
+    };
+    svg.text("label", anchor, (x, rect.y + 12.0), first);
+    if !second.is_empty() {
+        svg.text("label muted small", anchor, (x, rect.y + 26.0), second);
+    }
+}
+
+/// Grid, ticks and the break between 0 and the rest.
+fn grid(svg: &mut Svg, frame: Rect, x: &LogScale, y: &LogScale) {
+    if let Some(at) = y.axis_break() {
+        svg.rect("band", Rect { y: at, height: frame.bottom() - at, ..frame });
+        for shift in [-2.5, 2.5] {
+            svg.line("axis", (frame.x - 5.0, at + shift + 2.0), (frame.x + 5.0, at + shift - 2.0));
+        }
+    }
+    for tick in y.ticks() {
+        svg.line("grid", (frame.x, tick.at), (frame.right(), tick.at));
+        svg.text("muted", Anchor::End, (frame.x - 9.0, tick.at + 4.5), &tick.label);
+    }
+    if let Some(at) = x.axis_break() {
+        svg.rect("band", Rect { width: at - frame.x, ..frame });
+        for shift in [-2.5, 2.5] {
+            svg.line(
+                "axis",
+                (at + shift - 2.0, frame.bottom() + 5.0),
+                (at + shift + 2.0, frame.bottom() - 5.0),
+            );
+        }
+    }
+    for tick in x.ticks() {
+        svg.line("grid", (tick.at, frame.y), (tick.at, frame.bottom()));
+        svg.text("muted", Anchor::Middle, (tick.at, frame.bottom() + 18.0), &tick.label);
+    }
+    svg.line("axis", (frame.x, frame.bottom()), (frame.right(), frame.bottom()));
+}
+
+/// Names what has no place in the plot, one paragraph a reason.
+fn absent(svg: &mut Svg, absent: &[Absent], top: f64) -> f64 {
+    let mut y = top;
+    let mut reasons: Vec<(&str, Verdict)> = Vec::new();
+    for one in absent {
+        if !reasons.iter().any(|(why, _)| *why == one.why) {
+            reasons.push((one.why, one.verdict));
+        }
+    }
+    for (why, verdict) in reasons {
+        let names: Vec<&str> =
+            absent.iter().filter(|one| one.why == why).map(|one| one.name.as_str()).collect();
+        mark::draw(svg, verdict, (MARGIN + mark::RADIUS, y + 13.5));
+        y = paragraph(svg, &format!("{why}: {}", names.join("; ")), MARGIN + 20.0, y);
+        y += 5.0;
+    }
+    y
+}
+
+/// Lines of text from a place on; gives where they end.
+fn paragraph(svg: &mut Svg, words: &str, x: f64, top: f64) -> f64 {
+    let mut y = top;
+    for line in text::wrap(words, FONT, WIDTH - MARGIN - x) {
+        y += 18.0;
+        svg.text("muted", Anchor::Start, (x, y), &line);
+    }
+    y
+}

@@ -1,0 +1,302 @@
+//! From records to a model: whose trials belong together, what of each is fitted, and how noisy it all is.
+
+use crate::compare::{same_contender, same_load_shape};
+use crate::record::{Results, Trial, Verdict};
+use crate::render::conditions;
+
+use super::line::{Estimate, Line, Point};
+use super::{Contender, Model, TrialOutcome};
+
+/// Times below this are not told from none: blocked time counts from 0.1 s on. It is added before a logarithm is taken.
+const RESOLUTION_SECONDS: f64 = 0.1;
+/// Noise is taken from elsewhere below so many measurements that were repeated.
+const DEGREES_MIN: f64 = 4.0;
+/// Where nothing was repeated at all: a third up or down.
+const ASSUMED_VARIANCE: f64 = 0.3 * 0.3;
+
+/// One figure that grows.
+pub(super) struct Figure {
+    /// What it is called.
+    pub name: &'static str,
+    /// Added before a logarithm is taken.
+    shift: f64,
+    /// What it grows with.
+    pub x: fn(&Trial) -> f64,
+    /// The measurements of one trial.
+    pub values: fn(&Trial) -> Vec<f64>,
+    /// Where its line belongs.
+    pub line: fn(&mut Contender) -> &mut Option<Line>,
+}
+
+pub(super) const FIGURES: [Figure; 7] = [
+    Figure {
+        name: "backup time",
+        shift: 0.0,
+        x: bytes,
+        values: backup,
+        line: |contender| &mut contender.backup,
+    },
+    Figure {
+        name: "time of a pass",
+        shift: 0.0,
+        x: bytes,
+        values: pass,
+        line: |contender| &mut contender.pass,
+    },
+    Figure {
+        name: "blocked time",
+        shift: RESOLUTION_SECONDS,
+        x: bytes,
+        values: blocked,
+        line: |contender| &mut contender.blocked,
+    },
+    Figure {
+        name: "recovery time",
+        shift: 0.0,
+        x: bytes,
+        values: recovery,
+        line: |contender| &mut contender.recovery,
+    },
+    Figure {
+        name: "artifact",
+        shift: 0.0,
+        x: bytes,
+        values: artifact,
+        line: |contender| &mut contender.artifact,
+    },
+    Figure {
+        name: "loss at completion",
+        shift: RESOLUTION_SECONDS,
+        x: bytes,
+        values: floor,
+        line: |contender| &mut contender.floor,
+    },
+    Figure {
+        name: "lag",
+        shift: RESOLUTION_SECONDS,
+        x: rate,
+        values: lag,
+        line: |contender| &mut contender.lag,
+    },
+];
+
+/// Fits a model to runs. Left out are negative controls, trials with a fault, closed loops, whose rate nobody declared,
+/// and strategies of which no trial proved anything.
+pub fn fit(runs: &[&Results]) -> Model {
+    Model { machines: machines(runs), contenders: fit_groups(&gather(runs), copies(runs)) }
+}
+
+/// Fits one contender to each group of trials. `copies` is the noise of the plain copies.
+pub(super) fn fit_groups(groups: &[Vec<&Trial>], copies: Noise) -> Vec<Contender> {
+    let mut contenders: Vec<Contender> = groups.iter().map(|trials| described(trials)).collect();
+    tell_apart(&mut contenders);
+    for figure in FIGURES {
+        let estimates: Vec<Option<Estimate>> = groups.iter().map(|trials| figure.estimate(trials)).collect();
+        let variance = shared_variance(&estimates, copies);
+        for (contender, estimate) in contenders.iter_mut().zip(&estimates) {
+            *(figure.line)(contender) = estimate.as_ref().map(|estimate| estimate.with_noise(variance));
+        }
+    }
+    for contender in &mut contenders {
+        // Of what begins again, a finished backup is a matter of luck, and its pass is what grows with the size.
+        if contender.pass.is_some() {
+            contender.backup = None;
+        }
+        if contender.continuous { contender.floor = None } else { contender.lag = None }
+    }
+    contenders
+}
+
+impl Figure {
+    fn estimate(&self, trials: &[&Trial]) -> Option<Estimate> {
+        let of_trial = |trial: &&Trial| {
+            let x = (self.x)(trial);
+            (self.values)(trial).into_iter().map(move |y| Point { x, y })
+        };
+        Estimate::of(&trials.iter().flat_map(of_trial).collect::<Vec<_>>(), self.shift)
+    }
+}
+
+/// The trials of each contender, in the order in which they ran.
+pub(super) fn gather<'a>(runs: &[&'a Results]) -> Vec<Vec<&'a Trial>> {
+    let mut gathered: Vec<Vec<&Trial>> = Vec::new();
+    for trial in runs.iter().flat_map(|run| &run.trials).filter(|trial| is_usable(trial)) {
+        let same = |trials: &&mut Vec<&Trial>| {
+            let first = trials[0];
+            same_contender(first, trial)
+                && same_load_shape(first, trial)
+                && first.dataset.profile == trial.dataset.profile
+        };
+        match gathered.iter_mut().find(same) {
+            Some(trials) => trials.push(trial),
+            None => gathered.push(vec![trial]),
+        }
+    }
+    gathered
+}
+
+fn is_usable(trial: &Trial) -> bool {
+    !trial.control
+        && trial.fault.is_none()
+        && trial.workload.writes_per_second.is_some_and(|rate| rate >= 0.0 && rate.is_finite())
+        && !matches!(trial.verdict, Verdict::Unavailable | Verdict::Unverified)
+}
+
+/// A contender without its lines.
+fn described(trials: &[&Trial]) -> Contender {
+    let first = trials[0];
+    let mut rates: Vec<f64> = trials.iter().map(|trial| rate(trial)).collect();
+    rates.sort_by(f64::total_cmp);
+    rates.dedup();
+    Contender {
+        label: conditions::strategy(first),
+        subject: conditions::subject(first),
+        engine: first.engine.clone(),
+        app: first.app.clone(),
+        journal_mode: first.workload.journal_mode.clone(),
+        strategy: first.strategy.clone(),
+        variant: first.variant.clone(),
+        survives_disk_loss: trials.iter().find_map(|trial| trial.survives_disk_loss),
+        continuous: trials.iter().any(|trial| is_continuous(trial)),
+        trials: trials.iter().map(|trial| trial.id.clone()).collect(),
+        rates,
+        backup: None,
+        pass: None,
+        blocked: None,
+        recovery: None,
+        artifact: None,
+        floor: None,
+        lag: None,
+        outcomes: trials.iter().map(|trial| outcome(trial)).collect(),
+    }
+}
+
+fn outcome(trial: &Trial) -> TrialOutcome {
+    TrialOutcome {
+        trial: trial.id.clone(),
+        verdict: trial.verdict,
+        bytes: bytes(trial),
+        rate: rate(trial),
+        reason: trial.reason.clone(),
+        failed: trial.verdict != Verdict::Restorable,
+    }
+}
+
+/// Numbers those that share a label: they differ in a condition that the label does not name.
+fn tell_apart(contenders: &mut [Contender]) {
+    for at in 1..contenders.len() {
+        let (before, rest) = contenders.split_at_mut(at);
+        let this = &mut rest[0];
+        let is_other_form = |other: &&Contender| {
+            (&other.strategy, &other.variant, &other.subject)
+                == (&this.strategy, &this.variant, &this.subject)
+        };
+        let forms = before.iter().filter(is_other_form).count();
+        if forms > 0 {
+            this.label += &format!(" ({})", forms + 1);
+        }
+    }
+}
+
+/// What the backup has taken out of the chance of a disaster: the restored database held writes that were acknowledged
+/// after the backup was complete. A backup at intervals may have had its next turn by then, which is another thing.
+fn is_continuous(trial: &Trial) -> bool {
+    let began =
+        |name: &str| trial.phases.iter().find(|phase| phase.phase == name).map(|phase| phase.at_seconds);
+    let tail_seconds = began("tail").zip(began("disaster")).map(|(tail, disaster)| disaster - tail);
+    let lost_seconds = trial.recovery_point.as_ref().and_then(|point| point.lost_seconds);
+    !trial.settings.contains_key("interval_seconds")
+        && lost_seconds.zip(tail_seconds).is_some_and(|(lost, tail)| lost < tail)
+}
+
+fn machines(runs: &[&Results]) -> Vec<String> {
+    let mut machines: Vec<String> = Vec::new();
+    for run in runs {
+        let host = &run.run.host;
+        let memory = crate::render::number::bytes(host.memory_bytes as f64);
+        let machine = format!("{}, {} processors, {memory} memory, {}", host.cpu, host.cpus, host.filesystem);
+        if !machines.contains(&machine) {
+            machines.push(machine);
+        }
+    }
+    machines
+}
+
+/// Squared deviations of logarithms, and how many of them are free.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Noise {
+    squares: f64,
+    degrees: f64,
+}
+
+impl Noise {
+    fn and(self, squares: f64, degrees: f64) -> Noise {
+        Noise { squares: self.squares + squares, degrees: self.degrees + degrees }
+    }
+}
+
+/// The variance of the logarithms of a figure, over all contenders. Without enough repetitions of it, that of the plain
+/// copies which were made right before each backup.
+fn shared_variance(estimates: &[Option<Estimate>], copies: Noise) -> f64 {
+    let known = estimates.iter().flatten();
+    let own = known.fold(Noise::default(), |noise, one| noise.and(one.squares, one.degrees));
+    let enough = [own, copies].into_iter().find(|noise| noise.degrees >= DEGREES_MIN);
+    enough.map_or(ASSUMED_VARIANCE, |noise| noise.squares / noise.degrees)
+}
+
+/// The noise of the plain copies, each held against the mean of its dataset.
+pub(super) fn copies(runs: &[&Results]) -> Noise {
+    let datasets = runs.iter().flat_map(|run| &run.run.calibration);
+    datasets.fold(Noise::default(), |noise, dataset| {
+        let usable = dataset.copy_seconds.iter().filter(|seconds| **seconds > 0.0 && seconds.is_finite());
+        let logs: Vec<f64> = usable.map(|seconds| seconds.ln()).collect();
+        let mean = logs.iter().sum::<f64>() / logs.len().max(1) as f64;
+        noise.and(logs.iter().map(|log| (log - mean).powi(2)).sum(), logs.len().saturating_sub(1) as f64)
+    })
+}
+
+pub(super) fn bytes(trial: &Trial) -> f64 {
+    trial.dataset.bytes as f64
+}
+
+fn rate(trial: &Trial) -> f64 {
+    trial.workload.writes_per_second.unwrap_or(0.0)
+}
+
+fn backup(trial: &Trial) -> Vec<f64> {
+    of_restorable(trial, |trial| trial.backup.as_ref()?.seconds)
+}
+
+/// A pass is known of a backup that never came to its end, too.
+fn pass(trial: &Trial) -> Vec<f64> {
+    trial.backup.iter().filter_map(|backup| backup.pass_seconds).collect()
+}
+
+fn blocked(trial: &Trial) -> Vec<f64> {
+    of_restorable(trial, |trial| trial.impact.as_ref()?.blocked_seconds)
+}
+
+fn recovery(trial: &Trial) -> Vec<f64> {
+    of_restorable(trial, |trial| trial.restore.as_ref()?.recovery_seconds)
+}
+
+fn artifact(trial: &Trial) -> Vec<f64> {
+    of_restorable(trial, |trial| Some(trial.backup.as_ref()?.artifact_bytes? as f64))
+}
+
+fn floor(trial: &Trial) -> Vec<f64> {
+    of_restorable(trial, |trial| {
+        let point = trial.recovery_point.as_ref()?;
+        point.lost_seconds_at_completion.or(point.staleness_at_completion_seconds)
+    })
+}
+
+fn lag(trial: &Trial) -> Vec<f64> {
+    let at_disaster = of_restorable(trial, |trial| trial.recovery_point.as_ref()?.lost_seconds);
+    let live = trial.live_restores.iter().filter_map(|restore| restore.recovery_point.as_ref()?.lost_seconds);
+    at_disaster.into_iter().chain(live).collect()
+}
+
+fn of_restorable(trial: &Trial, value: fn(&Trial) -> Option<f64>) -> Vec<f64> {
+    (trial.verdict == Verdict::Restorable).then(|| value(trial)).flatten().into_iter().collect()
+}
