@@ -18,7 +18,10 @@ use harness::strategy::STRATEGIES;
 pub use own::{Check, Init, Publish};
 pub use select::{Select, quoted};
 
+use crate::compare::{Compare, Gate};
 use crate::format::Format;
+use crate::merge::ShardFlag;
+use crate::prove::Prove;
 
 /// Backup Drill: which backup strategy brings this database back, how long does it take, what does it cost
 /// while the application runs, and what is lost?
@@ -90,7 +93,11 @@ pub enum Command {
     Images(Images),
     /// Generate a database into a file
     Generate(Generate),
-    /// Render the report again from a results.json, or print its comparison
+    /// Tell whether a run is worse than a baseline, or one variant of a pair than the other
+    Compare(Compare),
+    /// Measure how often something of this program is wrong
+    Prove(Prove),
+    /// Render the report again from a results.json, print its comparison, or merge the shards of a run
     Report(Report),
     /// Put a run among the published ones, and make their index
     Publish(Publish),
@@ -186,6 +193,11 @@ pub struct Run {
     /// Keep at most this much evidence of a run
     #[arg(long, value_name = "SIZE", default_value_t = KEEP_BYTES, value_parser = quantity::size)]
     pub keep_bytes: ByteSize,
+    /// Only the K-th of N parts of the plan: 'report --merge' makes one run of them
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<ShardFlag>,
+    #[command(flatten)]
+    pub gate: Gate,
 }
 
 /// At most this much evidence of a run is kept by default.
@@ -302,6 +314,15 @@ pub struct Report {
     /// Print the comparison in this format instead of writing the files of the report
     #[arg(long, value_enum)]
     pub format: Option<Format>,
+    /// The results of all shards of a run, made with 'run --shard', as one run
+    #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with = "results", requires = "out")]
+    pub merge: Vec<PathBuf>,
+    /// Merge shards of different machines: their bare seconds cannot be compared
+    #[arg(long, requires = "merge")]
+    pub allow_different_machines: bool,
+    /// Where the merged run goes
+    #[arg(long, value_name = "DIR", requires = "merge")]
+    pub out: Option<PathBuf>,
     #[command(flatten)]
     pub place: Place,
 }

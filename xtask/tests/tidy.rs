@@ -117,9 +117,14 @@ fn the_guide_quotes_its_example_and_names_every_variable() {
 #[test]
 fn paths_that_the_documentation_names_exist() {
     let mut places = Vec::new();
-    for document in
-        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/found-in-use.md", "sidecar/README.md"]
-    {
+    for document in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "docs/found-in-use.md",
+        "docs/gate.md",
+        "sidecar/README.md",
+    ] {
         let text = std::fs::read_to_string(root().join(document)).unwrap();
         for word in text.split(['`', '(', ')', ' ', '\n', '|']) {
             let word = word.trim_end_matches([',', '.', ':', ';']);

@@ -9,6 +9,7 @@ mod endings;
 mod evidence;
 mod file_systems;
 mod formats;
+mod gate;
 mod guards;
 mod machine;
 mod own;
