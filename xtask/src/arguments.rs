@@ -21,6 +21,7 @@ pub use select::{Select, quoted};
 use crate::format::Format;
 
 use crate::compare::{Compare, Gate};
+use crate::format::Format;
 use crate::merge::ShardFlag;
 use crate::prove::Prove;
 
