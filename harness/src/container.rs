@@ -283,6 +283,9 @@ impl Container {
     /// Reads what it has used, for when it has ended.
     pub fn note(&mut self) {
         self.used = self.counters();
+        if let Some(bytes) = self.process.as_ref().and_then(HostProcess::anonymous_bytes) {
+            self.launcher.roster().note_memory(self.account, bytes);
+        }
     }
 
     fn has_ended_within(&self, timeout: Duration) -> bool {

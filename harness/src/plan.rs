@@ -187,13 +187,22 @@ impl TrialPlan {
         let begin = ASSUMED_OVERHEAD_SECONDS + copy + times.reference_seconds;
         if self.expected.iter().any(|verdict| matches!(verdict, Verdict::Stalled | Verdict::TimedOut)) {
             // A stall shows after one stall time and a few lucky passes.
-            return begin + 2.0 * stall_seconds(scenario, copy);
+            return begin + (2.0 * stall_seconds(scenario, copy)).min(times.deadline_seconds);
+        }
+        let (backup, restore) = (copy * cost.backup, copy * cost.restore);
+        if backup >= times.deadline_seconds {
+            // Nothing is left to restore.
+            return begin + times.deadline_seconds;
         }
         let verify = match times.integrity {
             Integrity::Full => ASSUMED_VERIFY_BYTES_PER_SECOND.0,
             Integrity::Quick => ASSUMED_VERIFY_BYTES_PER_SECOND.1,
         };
-        begin + copy * (cost.backup + cost.restore) + times.tail_seconds + self.dataset_bytes as f64 / verify
+        let verify = self.dataset_bytes as f64 / verify;
+        if restore >= times.deadline_seconds {
+            return begin + backup + times.tail_seconds + times.deadline_seconds;
+        }
+        begin + backup + times.tail_seconds + restore + verify
     }
 }
 
@@ -303,10 +312,11 @@ fn model(scenario: &Scenario, app: App, repetition: u32, torrents: u64) -> Model
     }
 }
 
-/// A size in one word that means exactly this size: `96MiB`, `1.5GiB`, and plain bytes where no short form does.
+/// A size in one word that means exactly this size: `96MiB`, `1.5GiB`, `17GB`, and plain bytes where no short form does.
 pub fn size_label(size: ByteSize) -> String {
-    let short = size.to_string().replace(".0 ", "").replace(' ', "");
-    if short.parse() == Ok(size) { short } else { size.0.to_string() }
+    let short = |text: String| text.replace(".0 ", "").replace(' ', "");
+    let forms = [short(size.display().iec().to_string()), short(size.display().si().to_string())];
+    forms.into_iter().find(|form| form.parse() == Ok(size)).unwrap_or_else(|| size.0.to_string())
 }
 
 /// The settings as records hold them.
@@ -339,6 +349,24 @@ mod tests {
         ");
         let (disk, own) = (plan.trials[0].disk_bytes(), plan.trials[1].disk_bytes());
         assert!(own > disk && plan.disk_bytes() > own, "{disk} {own}");
+    }
+
+    #[test]
+    fn no_trial_is_expected_to_take_longer_than_its_deadlines_allow() {
+        let seconds = |deadline_seconds| {
+            let overrides =
+                Overrides { size: Some(ByteSize::gib(10)), deadline_seconds, ..Overrides::default() };
+            let plan = plan(SMALL, &overrides).unwrap();
+            (plan.trials[0].seconds(&plan.scenario), plan.scenario.trial.clone())
+        };
+        let (free, times) = seconds(None);
+        let (ended, _) = seconds(Some(10.0));
+        let copy = copy_seconds(10 << 30);
+        assert!(
+            (ended - (ASSUMED_OVERHEAD_SECONDS + copy + times.reference_seconds + 10.0)).abs() < 1.0,
+            "{ended}"
+        );
+        assert!(free > ended + 2.0 * copy, "{free} {ended}");
     }
 
     const SMALL: &str = r#"

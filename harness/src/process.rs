@@ -23,7 +23,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, getpid, getppid};
 use serde::Deserialize;
 
-pub use counters::{Account, Counters, Roster};
+pub use counters::{Account, Counters, Io, Roster, anonymous_bytes, anonymous_bytes_of_tree};
 pub use group::{Ended, Group, Unsuccessful};
 pub use output::last_lines;
 pub use start::{is_mounted_noexec, on_path, why_not_started};
@@ -275,14 +275,13 @@ impl Child {
         while let Err(nix::errno::Errno::EINTR) =
             waitid(Id::Pid(Pid::from_raw(pid)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)
         {}
-        let mut counters = Counters::default();
-        counters.take_io(pid);
+        let io = Io::of(pid);
         let (status, usage) = wait4(pid);
-        counters.cpu_seconds = seconds(usage.ru_utime) + seconds(usage.ru_stime);
-        counters.memory_bytes_max = usage.ru_maxrss as u64 * 1024;
+        let cpu_seconds = seconds(usage.ru_utime) + seconds(usage.ru_stime);
+        let counters = Counters { cpu_seconds, memory_bytes_max: Some(usage.ru_maxrss as u64 * 1024), io };
         let mut roster = self.roster.lock().expect("nobody panics while holding the roster");
         roster.running.retain(|(_, running)| *running != pid);
-        roster.ended.push((self.account, counters));
+        roster.reaped.push((self.account, counters));
         self.reaped = Some((status, counters));
         (status, counters)
     }

@@ -1,6 +1,7 @@
 //! One execution of a scenario: plan, preflight, trials, and results that are saved after each trial.
 
 mod archive;
+mod changed;
 mod conditions;
 mod reserve;
 
@@ -30,6 +31,7 @@ use crate::worker::Job;
 pub use crate::workspace::RESULTS;
 use crate::workspace::{Swept, Workspace};
 use archive::Archive;
+pub use changed::changes_since;
 
 /// What is to be run.
 pub struct Request {

@@ -1,6 +1,7 @@
 //! One trial, from an empty directory to its record.
 
 mod blame;
+mod brief;
 mod challenge;
 mod drill;
 mod equipment;
@@ -29,7 +30,7 @@ use crate::measure::log_watch;
 use crate::measure::sampler;
 use crate::measure::{calibration, extents, storage};
 use crate::plan::{self, TrialPlan};
-use crate::process::{Account, Cancel};
+use crate::process::{Account, Cancel, Counters};
 use crate::removal;
 use crate::scenario::Scenario;
 use crate::strategy::convergence::Limits;
@@ -211,6 +212,10 @@ impl Drill<'_> {
             }
             Err(Halt::Error(error)) => Err(error),
             Err(halt) => {
+                if let Halt::Failed(message) = &halt {
+                    // The reason is cut to a line or two.
+                    watch.note_output(message);
+                }
                 let span = Span { from_ns, to_ns: now_ns() };
                 self.backup = Some(BackupOutcome {
                     span,
@@ -249,8 +254,9 @@ impl Drill<'_> {
         });
         let (halt, to_ns) = (outcome.err(), now_ns());
         self.board.follow(None);
-        if let Some((before, after)) = before.zip(self.shipped()) {
-            watch.counters.add(&after.since(&before));
+        if self.shipper.is_some() && !watch.counts_shipper {
+            let used = before.zip(self.shipped()).map(|(before, after)| after.since(&before));
+            watch.counters.add(&used.unwrap_or(Counters::UNKNOWN));
         }
         if let Some(Halt::Error(error)) = halt {
             return Err(error);
@@ -283,6 +289,7 @@ impl Drill<'_> {
         if let Some(shipper) = &mut self.shipper {
             shipper.note();
         }
+        subject.note();
         self.disaster_ns = self.board.enter("disaster");
         // At one instant, as far as one processor can; the rest only waits for their ends.
         self.launcher.kill_all(Account::Subject);

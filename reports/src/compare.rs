@@ -158,6 +158,17 @@ impl Outcome {
     }
 }
 
+/// How many times as long the same plain copy took at one moment of the run as at another: what a difference between two
+/// strategies has to exceed. `None` when no dataset was copied twice.
+pub fn noise(results: &Results) -> Option<f64> {
+    let range = |copies: &Vec<f64>| {
+        let spread =
+            Spread::of(copies.iter().copied()).filter(|spread| spread.count > 1 && spread.min > 0.0)?;
+        Some(spread.max / spread.min).filter(|range| range.is_finite())
+    };
+    results.run.calibration.iter().filter_map(|one| range(&one.copy_seconds)).max_by(f64::total_cmp)
+}
+
 /// True when the run has fewer records than its plan has trials.
 pub fn is_cut_short(results: &Results) -> bool {
     results.trials.len() < results.run.planned_trials as usize

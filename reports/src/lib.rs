@@ -4,6 +4,7 @@
 //! over it, and its rendering. So an old run can be rendered and compared on any machine.
 
 pub mod advise;
+pub mod claims;
 pub mod compare;
 pub mod gate;
 pub mod load;

@@ -149,12 +149,15 @@ mod tests {
     }
 
     #[test]
-    fn all_results_that_were_ever_published_are_read() {
+    fn all_results_that_were_ever_published_are_read_and_rendered() {
         let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("published");
         let mut read = 0;
         for directory in std::fs::read_dir(published).unwrap().flatten().filter(|entry| entry.path().is_dir())
         {
-            Results::load(&directory.path().join("results.json")).unwrap();
+            let results = Results::load(&directory.path().join("results.json")).unwrap();
+            for file in crate::render::files(&results) {
+                assert!(!file.content.is_empty(), "{}: {}", directory.path().display(), file.name);
+            }
             read += 1;
         }
         assert!(read >= 5, "{read}");

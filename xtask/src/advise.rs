@@ -7,23 +7,29 @@ use clap::Args;
 use harness::error::{Error, Result};
 use harness::plan::Plan;
 use harness::process::Cancel;
+use harness::program;
+use harness::quantity;
 use harness::run::{self, RESULTS};
 use harness::scenario::{Engine, Overrides, Scenario};
 use harness::trial::Keep;
 use harness::workload::schedule::Rate;
-use jiff::{Span, SpanRelativeTo};
 use reports::compare::is_cut_short;
+use reports::printable;
 use reports::record::Results;
 use reports::sizing::decide::{Objectives, decide};
 use reports::sizing::{Load, check, fit, text};
 
 use crate::arguments::{self, Place};
+use crate::format::Format;
 use crate::{exit, show};
+
+/// The scenario that is run where there are no results.
+const CALIBRATION: &str = "calibration";
 
 #[derive(Args)]
 pub struct Advise {
     /// Size of the database (17GiB, 500MB)
-    #[arg(long, required_unless_present = "check")]
+    #[arg(long, required_unless_present = "check", value_parser = size)]
     size: Option<ByteSize>,
     /// Writes a second
     #[arg(long, required_unless_present = "check", value_parser = rate)]
@@ -54,8 +60,11 @@ pub struct Advise {
     #[arg(long, requires = "from")]
     check: bool,
     /// With --check: the largest database that is fitted
-    #[arg(long, value_name = "SIZE", default_value_t = ByteSize::gib(1), requires = "check")]
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = quantity::size, requires = "check")]
     fit_up_to: ByteSize,
+    /// How the answer is printed
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
     #[command(flatten)]
     place: Place,
 }
@@ -77,7 +86,7 @@ pub fn advise(arguments: &Advise, cancel: &Cancel) -> Result<u8> {
     let runs: Vec<&Results> = runs.iter().collect();
     match load {
         Some(load) if !arguments.check => Ok(answer(arguments, &load, &runs)),
-        _ => check_model(&runs, arguments.fit_up_to),
+        _ => check_model(&runs, arguments),
     }
 }
 
@@ -90,15 +99,24 @@ fn answer(arguments: &Advise, load: &Load, runs: &[&Results]) -> u8 {
     };
     let model = fit(runs);
     let advice = decide(&model, load, &objectives, arguments.engine.map(Engine::name));
-    println!("{}\n{}", text::question(&advice), text::answer(&advice));
-    show::table(&text::meeting(&advice));
-    show::table(&text::excluded(&advice));
-    text::notes(&advice).iter().for_each(|note| println!("- {note}"));
+    match arguments.format {
+        Format::Json | Format::Csv => println!("{}", arguments.format.of(&text::raw(&advice))),
+        Format::Table | Format::Markdown => {
+            println!("{}\n\n{}", text::question(&advice), text::answer(&advice));
+            let tables = [text::meeting(&advice), text::excluded(&advice)];
+            for table in tables.iter().filter(|table| !table.is_empty()) {
+                println!("\n{}", arguments.format.of(table));
+            }
+            println!();
+            text::notes(&advice).iter().for_each(|note| println!("- {}", printable(note)));
+        }
+    }
     let any = advice.judgements.iter().any(|one| one.meets());
     if any { exit::SUCCESS } else { exit::FELL_SHORT }
 }
 
-fn check_model(runs: &[&Results], fit_up_to: ByteSize) -> Result<u8> {
+fn check_model(runs: &[&Results], arguments: &Advise) -> Result<u8> {
+    let fit_up_to = arguments.fit_up_to;
     // A file of the asked size may be a few pages larger.
     let checked = check::check(runs, fit_up_to.0 as f64 * 1.05);
     if checked.is_empty() {
@@ -107,11 +125,13 @@ fn check_model(runs: &[&Results], fit_up_to: ByteSize) -> Result<u8> {
              --from, or another --fit-up-to"
         )));
     }
-    println!(
-        "{}\n\n{}",
-        text::markdown(&check::summary(&checked)),
-        text::markdown(&check::details(&checked))
-    );
+    let (summary, details) = (check::summary(&checked), check::details(&checked));
+    match arguments.format {
+        Format::Json | Format::Csv => println!("{}", arguments.format.of(&details)),
+        Format::Table | Format::Markdown => {
+            println!("{}\n\n{}", arguments.format.of(&summary), arguments.format.of(&details));
+        }
+    }
     Ok(exit::SUCCESS)
 }
 
@@ -128,7 +148,7 @@ fn calibrated(arguments: &Advise, load: &Load, cancel: &Cancel) -> Result<Result
         ));
     }
     let root = arguments.place.directory();
-    let out = root.join(format!("calibration-{}", load.rate));
+    let out = root.join(format!("{CALIBRATION}-{}", load.rate));
     let begun = out.join(RESULTS).exists();
     if begun {
         let results = loaded(&out)?;
@@ -137,8 +157,7 @@ fn calibrated(arguments: &Advise, load: &Load, cancel: &Cancel) -> Result<Result
             return Ok(results);
         }
     }
-    let scenario = Scenario::parse("calibration", include_str!("../../scenarios/calibration.toml"))
-        .expect("the calibration scenario is valid");
+    let scenario = Scenario::load(CALIBRATION, &root)?;
     let overrides = Overrides { rate: Some(Rate::Open(load.rate)), ..Overrides::default() };
     let request = run::Request {
         plan: Plan::new(scenario, &overrides)?,
@@ -148,7 +167,7 @@ fn calibrated(arguments: &Advise, load: &Load, cancel: &Cancel) -> Result<Result
         resume: begun,
         keep: Keep::None,
         keep_bytes: 0,
-        command: format!("cargo xtask run calibration --rate {}", load.rate),
+        command: format!("{} run {CALIBRATION} --rate {}", program::name(), load.rate),
         harness_version: arguments::version(),
     };
     eprintln!("no run was given with --from: calibrating this machine, which takes some minutes");
@@ -161,15 +180,15 @@ fn calibrated(arguments: &Advise, load: &Load, cancel: &Cancel) -> Result<Result
     })
 }
 
-/// Seconds of a duration above 0.
+fn size(text: &str) -> Result<ByteSize, String> {
+    let size = quantity::size(text)?;
+    if size.0 > 0 { Ok(size) } else { Err("it has to be larger than 0".into()) }
+}
+
+/// A duration above 0, in seconds.
 fn duration(text: &str) -> Result<f64, String> {
-    let parsed =
-        text.parse::<Span>().ok().and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
-    match parsed.map(|duration| duration.as_secs_f64()) {
-        Some(seconds) if seconds > 0.0 => Ok(seconds),
-        Some(_) => Err("a duration has to be longer than 0".into()),
-        None => Err("not a duration: write a number with a unit, such as 5m, 90s, 1h30m or 250ms".into()),
-    }
+    let seconds = quantity::seconds(text)?;
+    if seconds > 0.0 { Ok(seconds) } else { Err("it has to be longer than 0".into()) }
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -187,26 +206,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_people_write_them() {
-        for (text, seconds) in [
-            ("5m", 300.0),
-            ("90s", 90.0),
-            ("1h30m", 5400.0),
-            ("250ms", 0.25),
-            ("1d", 86_400.0),
-            ("2 hours", 7200.0),
-        ] {
-            assert_eq!(duration(text), Ok(seconds), "{text}");
-        }
-        for text in ["", "5", "m", "-5m", "0s", "5 parsecs", "1y"] {
-            assert!(duration(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn the_calibration_can_be_planned() {
-        let scenario =
-            Scenario::parse("calibration", include_str!("../../scenarios/calibration.toml")).unwrap();
-        assert_eq!(Plan::new(scenario, &Overrides::default()).unwrap().trials.len(), 18);
+    fn objectives_are_longer_than_nothing_and_rates_are_above_it() {
+        assert_eq!(duration("1h30m"), Ok(5400.0));
+        assert!(size("1GiB").is_ok() && size("0").is_err());
+        assert_eq!(rate("0.5"), Ok(0.5));
+        assert!(duration("0s").is_err() && duration("-5m").is_err() && duration("5 parsecs").is_err());
+        assert!(rate("0").is_err() && rate("closed").is_err());
     }
 }

@@ -1,18 +1,28 @@
 //! The command line's grammar.
 
+mod own;
+mod select;
+
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use harness::error::Error;
 use harness::file_system::FileSystem;
 use harness::images::Kind;
-use harness::plan::{Filter, size_label};
+use harness::plan::size_label;
 use harness::program;
 use harness::quantity;
-use harness::scenario::Overrides;
 use harness::strategy::STRATEGIES;
-use harness::workload::schedule::Rate;
+pub use own::{Check, Init, Publish};
+pub use select::{Select, quoted};
+
+use crate::format::Format;
+
+use crate::compare::{Compare, Gate};
+use crate::merge::ShardFlag;
+use crate::prove::Prove;
 
 /// Backup Drill: which backup strategy brings this database back, how long does it take, what does it cost
 /// while the application runs, and what is lost?
@@ -54,13 +64,13 @@ impl Arguments {
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Output {
     /// Show results and errors only
-    #[arg(short, long, global = true, conflicts_with_all = ["verbose", "no_progress"])]
+    #[arg(short, long, global = true, help_heading = "Output", conflicts_with_all = ["verbose", "no_progress"])]
     pub quiet: bool,
     /// Show each phase of a trial on a line of its own
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = "Output")]
     pub verbose: bool,
     /// Show no progress, only when a trial begins and ends
-    #[arg(long, global = true, conflicts_with = "verbose")]
+    #[arg(long, global = true, help_heading = "Output", conflicts_with = "verbose")]
     pub no_progress: bool,
 }
 
@@ -68,20 +78,32 @@ pub struct Output {
 pub enum Command {
     /// Run a scenario and write results.json, report.md and report.html
     Run(Run),
+    /// Check whether one backup can be relied on: commands of your own, or a backup file
+    Check(Check),
+    /// Write a scenario with comments, for your database or your commands
+    Init(Init),
     /// Show the trials that a run would do, the disk it needs and the time it would take
-    Plan(Select),
+    Plan(Plan),
     /// Show which strategies meet objectives at a size and a rate, by measured runs
     Advise(crate::advise::Advise),
     /// List strategies with promises and settings, scenarios, and dataset profiles
-    List,
+    List(List),
     /// Show what this machine can run, what is missing and how to get it
     Doctor(Place),
     /// Get the images that containers are made from: pulled, or built from packages
     Images(Images),
     /// Generate a database into a file
     Generate(Generate),
-    /// Render report.md, report.html and the plots again from a results.json
+    /// Tell whether a run is worse than a baseline, or one variant of a pair than the other
+    Compare(Compare),
+    /// Measure how often something of this program is wrong
+    Prove(Prove),
+    /// Render the report again from a results.json, print its comparison, or merge the shards of a run
     Report(Report),
+    /// Hold what is claimed about backups against recorded runs, and write claims.md
+    Claims(Claims),
+    /// Put a run among the published ones, and make their index
+    Publish(Publish),
     /// Verify kept evidence again with this version's verifier, on a copy
     Judge(Judge),
     /// Get what the checks and tests of this repository need: packages and images
@@ -90,6 +112,16 @@ pub enum Command {
     Test(Test),
     /// Remove what a killed run left behind
     Clean(Clean),
+    /// Print a script that completes command lines
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the man page of this program, or of one of its commands
+    Man {
+        /// The command
+        command: Option<String>,
+    },
 }
 
 /// What is run when no scenario is named.
@@ -164,9 +196,15 @@ pub struct Run {
     /// Keep at most this much evidence of a run
     #[arg(long, value_name = "SIZE", default_value_t = KEEP_BYTES, value_parser = quantity::size)]
     pub keep_bytes: ByteSize,
+    /// Only the K-th of N parts of the plan: 'report --merge' makes one run of them
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<ShardFlag>,
+    #[command(flatten)]
+    pub gate: Gate,
 }
 
-const KEEP_BYTES: ByteSize = ByteSize::gib(10);
+/// At most this much evidence of a run is kept by default.
+pub const KEEP_BYTES: ByteSize = ByteSize::gib(10);
 
 /// Whose evidence is kept.
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -210,85 +248,6 @@ impl Run {
 }
 
 #[derive(Args)]
-pub struct Select {
-    /// Name of a shipped scenario, or path of a scenario file
-    #[arg(default_value = DEFAULT_SCENARIO)]
-    pub scenario: String,
-    /// Only trials whose id contains this text (repeatable; 'plan' shows the ids)
-    #[arg(long, value_name = "TEXT")]
-    only: Vec<String>,
-    /// Only trials that these conditions match, such as strategy=cold-copy,size!=1GiB (repeatable: one has to match)
-    #[arg(long, value_name = "CONDITIONS")]
-    filter: Vec<Filter>,
-    /// No trials that these conditions match (repeatable)
-    #[arg(long, value_name = "CONDITIONS")]
-    exclude: Vec<Filter>,
-    /// This dataset size instead of the scenario's (1GiB, 500MB)
-    #[arg(long, value_parser = quantity::size)]
-    size: Option<ByteSize>,
-    /// A copy of this SQLite file instead of the scenario's databases: any schema, and the file itself is only read
-    #[arg(long, value_name = "FILE", conflicts_with = "size")]
-    database: Option<PathBuf>,
-    /// This rate in writes per second, or 'closed', instead of the scenario's
-    #[arg(long)]
-    rate: Option<Rate>,
-    /// Another random seed
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Run each trial this many times
-    #[arg(long)]
-    repetitions: Option<u32>,
-    /// Give the backup, and the restore, at most this long (90s, 5m, 1h30m)
-    #[arg(long, value_name = "DURATION", value_parser = quantity::seconds)]
-    deadline: Option<f64>,
-    #[command(flatten)]
-    place: Place,
-}
-
-impl Select {
-    pub fn overrides(&self) -> Overrides {
-        Overrides {
-            only: self.only.clone(),
-            filter: self.filter.clone(),
-            exclude: self.exclude.clone(),
-            size: self.size,
-            rate: self.rate,
-            seed: self.seed,
-            repetitions: self.repetitions,
-            deadline_seconds: self.deadline,
-            database: self.database.clone(),
-        }
-    }
-
-    pub fn directory(&self) -> PathBuf {
-        self.place.directory()
-    }
-
-    /// The command that selects the same trials on any machine.
-    pub fn command_line(&self) -> String {
-        let mut words = vec![program::name().to_owned(), "run".to_owned(), quoted(&self.scenario)];
-        words.extend(self.only.iter().map(|only| format!("--only {}", quoted(only))));
-        words.extend(self.filter.iter().map(|filter| format!("--filter {}", quoted(&filter.to_string()))));
-        words.extend(self.exclude.iter().map(|filter| format!("--exclude {}", quoted(&filter.to_string()))));
-        let flags = [
-            ("--size", self.size.map(size_label)),
-            ("--database", self.database.as_ref().map(|file| quoted(&file.to_string_lossy()))),
-            ("--rate", self.rate.map(|rate| rate.to_string().trim_end_matches("/s").to_owned())),
-            ("--seed", self.seed.map(|seed| seed.to_string())),
-            ("--repetitions", self.repetitions.map(|count| count.to_string())),
-            ("--deadline", self.deadline.map(|seconds| seconds.to_string())),
-        ];
-        words.extend(flags.into_iter().filter_map(|(flag, value)| Some(format!("{flag} {}", value?))));
-        words.join(" ")
-    }
-}
-
-fn quoted(word: &str) -> String {
-    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./=,:".contains(character);
-    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
-}
-
-#[derive(Args)]
 pub struct Images {
     /// Only these [default: all]
     #[arg(value_parser = kind)]
@@ -325,11 +284,60 @@ pub struct Generate {
 }
 
 #[derive(Args)]
+pub struct Plan {
+    #[command(flatten)]
+    pub select: Select,
+    /// How the trials are printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+#[derive(Args)]
+pub struct List {
+    /// Only these [default: all]
+    #[arg(value_enum)]
+    pub what: Option<Listed>,
+    /// How they are printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// What can be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Listed {
+    Strategies,
+    Scenarios,
+    Profiles,
+}
+
+#[derive(Args)]
 pub struct Report {
     /// A results.json or its directory [default: the newest run]
     pub results: Option<PathBuf>,
+    /// Print the comparison in this format instead of writing the files of the report
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// The results of all shards of a run, made with 'run --shard', as one run
+    #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with = "results", requires = "out")]
+    pub merge: Vec<PathBuf>,
+    /// Merge shards of different machines: their bare seconds cannot be compared
+    #[arg(long, requires = "merge")]
+    pub allow_different_machines: bool,
+    /// Where the merged run goes
+    #[arg(long, value_name = "DIR", requires = "merge")]
+    pub out: Option<PathBuf>,
     #[command(flatten)]
     pub place: Place,
+}
+
+#[derive(Args)]
+pub struct Claims {
+    /// Runs to hold them against: a results.json or its directory each
+    #[arg(required = true)]
+    pub results: Vec<PathBuf>,
+    /// Write the page to this file
+    #[arg(long, value_name = "FILE", default_value = "claims.md")]
+    pub out: PathBuf,
 }
 
 #[derive(Args)]
@@ -385,33 +393,5 @@ mod tests {
     #[test]
     fn the_grammar_is_consistent() {
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn the_command_line_that_is_shown_selects_the_same_trials() {
-        let line = "cargo xtask run sizes --only 'step_pages=100 x' --filter 'size!=1MiB,mode=wal' \
-                    --exclude engine=mysql --size 1GiB --rate closed --seed 7";
-        let words = ["x", "run", "sizes", "--only", "step_pages=100 x", "--size", "1GiB", "--rate", "closed"];
-        let words = words.into_iter().chain(["--filter", "size!=1MiB,mode=wal", "--exclude", "engine=mysql"]);
-        let Ok(Arguments { command: Command::Run(run), .. }) =
-            Arguments::try_parse_from(words.chain(["--seed", "7"]))
-        else {
-            panic!("the words are valid")
-        };
-        assert_eq!(run.select.command_line(), line);
-        let Ok(Arguments { command: Command::Run(run), .. }) =
-            Arguments::try_parse_from(["x", "run", "--database", "my own.db"])
-        else {
-            panic!("the words are valid")
-        };
-        assert_eq!(run.select.command_line(), "cargo xtask run quick --database 'my own.db'");
-        assert_eq!(run.place_flags(), "");
-        let words = ["x", "run", "--dir", "a b", "--keep", "all", "--keep-bytes", "1GB"];
-        let Ok(Arguments { command: Command::Run(run), .. }) = Arguments::try_parse_from(words) else {
-            panic!("the words are valid")
-        };
-        assert_eq!(run.place_flags(), " --dir 'a b' --keep all --keep-bytes 1000000000");
-        assert_eq!(size_label(ByteSize::gib(1)), "1GiB");
-        assert_eq!(size_label(ByteSize(1_500_000_000)), "1500000000");
     }
 }

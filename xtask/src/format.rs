@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use clap::ValueEnum;
-use reports::render::table::Table;
+use reports::render::table::{Table, wrapped};
 
 /// How a table is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -34,10 +34,18 @@ impl Format {
             Format::Markdown => table.markdown(),
         }
     }
+
+    /// A sentence above a table: on lines that fit where people read it in a terminal.
+    pub fn text(self, text: &str) -> String {
+        match self {
+            Format::Table => wrapped(text, terminal_width()),
+            _ => text.to_owned(),
+        }
+    }
 }
 
 /// The table as text of this width, with a line that names what was left out.
-pub fn fitted(table: &Table, width: usize) -> String {
+fn fitted(table: &Table, width: usize) -> String {
     let fitted = table.fit(width);
     match fitted.dropped.as_slice() {
         [] => fitted.text,
@@ -53,7 +61,7 @@ fn left_out(dropped: &[String], width: usize) -> String {
 }
 
 /// Columns of the terminal: COLUMNS where it is set, else what the terminal says, else 100.
-pub fn terminal_width() -> usize {
+fn terminal_width() -> usize {
     let given = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let asked = || std::io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
     given.or_else(|| asked().map(|(width, _)| usize::from(width.0))).unwrap_or(WIDTH).max(WIDTH_MIN)

@@ -1,32 +1,134 @@
 //! `list`: what there is to choose from.
 
 use harness::dataset::profile;
-use harness::error::Result;
+use harness::error::{Error, Result};
 use harness::scenario::Scenario;
 use harness::strategy::{STRATEGIES, Settings};
+use reports::render::table::{Cell, Column, Rank, Table};
+use serde_json::{Value, json};
 
-/// Prints strategies, scenarios and profiles.
+use crate::arguments::Listed;
+use crate::format::Format;
+
+/// Prints strategies, scenarios and profiles, or one of them.
 ///
 /// # Errors
-/// When a shipped scenario cannot be read.
-pub fn show() -> Result<u8> {
-    println!("Strategies\n");
-    for strategy in STRATEGIES {
-        let card = strategy.card();
-        println!("  {} ({}; {}): {}", card.name, card.kind.name(), card.engines.join(", "), card.summary);
-        println!("      promises: {}", card.promise.text);
-        let defaults = strategy.complete(&Settings::new()).expect("defaults are valid");
-        for (name, meaning) in card.settings {
-            println!("      {name} = {}: {meaning}", defaults[*name]);
+/// When a shipped scenario cannot be read; [`Error::Input`] when the format has no place for several tables.
+pub fn show(what: Option<Listed>, format: Format) -> Result<u8> {
+    let shown = what.map_or(vec![Listed::Strategies, Listed::Scenarios, Listed::Profiles], |one| vec![one]);
+    match (format, shown.as_slice()) {
+        (Format::Csv, [_, _, ..]) => {
+            return Err(Error::Input(
+                "CSV holds one table: list strategies, scenarios or profiles".to_owned(),
+            ));
+        }
+        (Format::Json, [_, _, ..]) => {
+            let all = json!({
+                "strategies": strategies().json(),
+                "scenarios": scenarios()?.json(),
+                "profiles": profiles().json(),
+            });
+            println!("{}", serde_json::to_string_pretty(&all).expect("tables are valid JSON"));
+        }
+        (Format::Json | Format::Csv, _) => println!("{}", format.of(&table(shown[0])?)),
+        (Format::Table | Format::Markdown, _) => {
+            for one in shown {
+                println!("{}\n", format.of(&table(one)?));
+                if one == Listed::Strategies {
+                    println!("{}\n", format.of(&settings()));
+                }
+            }
         }
     }
-    println!("\nScenarios\n");
-    for scenario in Scenario::shipped()? {
-        println!("  {}: {}", scenario.name, scenario.description.trim());
-    }
-    println!("\nDataset profiles\n");
-    for profile in profile::PROFILES {
-        println!("  {}: {}", profile.name, profile.description);
-    }
     Ok(crate::exit::SUCCESS)
+}
+
+fn table(what: Listed) -> Result<Table> {
+    match what {
+        Listed::Strategies => Ok(strategies()),
+        Listed::Scenarios => scenarios(),
+        Listed::Profiles => Ok(profiles()),
+    }
+}
+
+fn strategies() -> Table {
+    let mut table = Table::new(vec![
+        Column::text("Strategy", "name", Rank::Always),
+        Column::text("Kind", "kind", Rank::Main(0)),
+        Column::text("Engines", "engines", Rank::Main(1)),
+        Column::text("How it works", "summary", Rank::Always),
+        Column::text("Promise", "promise", Rank::Main(2)),
+    ]);
+    // Programs find the settings with their strategy, people in a table of their own.
+    let has_settings = Column::text("Settings", "settings", Rank::Detail(0));
+    table.columns.push(has_settings);
+    for strategy in STRATEGIES {
+        let card = strategy.card();
+        let rows = strategy_settings(*strategy);
+        let object = |(name, default, meaning): &(&str, Value, &str)| json!({ "name": name, "default": default, "meaning": meaning });
+        table.push(vec![
+            card.name.into(),
+            card.kind.name().into(),
+            Cell { text: card.engines.join(", "), value: json!(card.engines) },
+            card.summary.into(),
+            card.promise.text.into(),
+            Cell {
+                text: rows.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join(", "),
+                value: rows.iter().map(object).collect(),
+            },
+        ]);
+    }
+    table
+}
+
+/// The settings of all strategies, with their defaults.
+fn settings() -> Table {
+    let mut table = Table::new(vec![
+        Column::text("Setting", "setting", Rank::Always),
+        Column::text("Default", "default", Rank::Always),
+        Column::text("Meaning", "meaning", Rank::Always),
+    ]);
+    for strategy in STRATEGIES {
+        let rows = strategy_settings(*strategy);
+        if !rows.is_empty() {
+            table.begin_section(strategy.card().name);
+        }
+        for (name, default, meaning) in rows {
+            table.push(vec![name.into(), default.to_string().into(), meaning.into()]);
+        }
+    }
+    table
+}
+
+/// Name, default and meaning of each setting of a strategy.
+fn strategy_settings(strategy: &dyn harness::strategy::Strategy) -> Vec<(&'static str, Value, &'static str)> {
+    let defaults = strategy.complete(&Settings::new()).expect("defaults are valid");
+    strategy
+        .card()
+        .settings
+        .iter()
+        .map(|(name, meaning)| (*name, defaults[*name].clone(), *meaning))
+        .collect()
+}
+
+fn scenarios() -> Result<Table> {
+    let mut table = Table::new(vec![
+        Column::text("Scenario", "name", Rank::Always),
+        Column::text("Description", "description", Rank::Always),
+    ]);
+    for scenario in Scenario::shipped()? {
+        table.push(vec![scenario.name.into(), scenario.description.trim().into()]);
+    }
+    Ok(table)
+}
+
+fn profiles() -> Table {
+    let mut table = Table::new(vec![
+        Column::text("Dataset profile", "name", Rank::Always),
+        Column::text("Description", "description", Rank::Always),
+    ]);
+    for profile in profile::PROFILES {
+        table.push(vec![profile.name.into(), profile.description.into()]);
+    }
+    table
 }

@@ -2,19 +2,31 @@
 
 mod advise;
 mod arguments;
+mod claims;
+mod compare;
 mod doctor;
+#[cfg(test)]
+mod documentation;
 mod exit;
 mod format;
+mod generated;
 mod images;
+mod init;
 mod judge;
 mod list;
+mod merge;
 mod needs;
 mod planned;
+mod prove;
+mod publish;
+mod script_check;
 mod setup;
 mod show;
 mod test;
+#[cfg(test)]
+mod workflows;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use harness::dataset::{self, DatasetSpec};
@@ -22,10 +34,9 @@ use harness::docker;
 use harness::error::{Error, Result};
 use harness::plan::Plan;
 use harness::process::{self, Cancel};
-use harness::run::{self, LATEST, RESULTS};
+use harness::run::{self, Finished, LATEST, RESULTS};
 use harness::scenario::{Overrides, Scenario};
 use harness::workspace::Workspace;
-use reports::compare::Outcome;
 use reports::record::Results;
 
 use setup::Consent;
@@ -54,20 +65,29 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(command: &Command) -> Result<u8> {
-    if matches!(command, Command::Plan(_) | Command::List) {
+    if matches!(command, Command::Plan(_) | Command::List(_)) {
         process::end_with_the_reader();
     }
     match command {
         Command::Run(run) => run_scenario(run),
-        Command::Plan(select) => planned::show(&plan(select)?, &select.directory(), &cancel_on_signal()?),
-        Command::Advise(advise) => advise::advise(advise, &cancel_on_signal()?),
-        Command::List => list::show(),
+        Command::Plan(arguments) => {
+            let select = &arguments.select;
+            planned::show(&plan(select)?, &select.directory(), arguments.format, &cancel_on_signal()?)
+        }
+        Command::List(list) => list::show(list.what, list.format),
+        Command::Check(check) => script_check::check(check, &cancel_on_signal()?),
+        Command::Init(arguments) => init::init(arguments),
         Command::Doctor(place) => {
             doctor::show(&default_plan(place)?, &place.directory(), &cancel_on_signal()?)
         }
+        Command::Advise(advise) => advise::advise(advise, &cancel_on_signal()?),
         Command::Images(images) => obtain_images(images),
         Command::Generate(generate) => generate_dataset(generate),
+        Command::Compare(compare) => compare::compare(compare),
+        Command::Prove(prove) => prove::prove(prove, &cancel_on_signal()?),
         Command::Report(report) => render_report(report),
+        Command::Claims(claims) => claims::show(claims),
+        Command::Publish(arguments) => publish::publish(arguments),
         Command::Judge(judge) => judge::judge(judge, &cancel_on_signal()?),
         Command::Setup(scope) => set_up(scope, Consent::Asked, &cancel_on_signal()?),
         Command::Test(test) => {
@@ -76,6 +96,8 @@ fn dispatch(command: &Command) -> Result<u8> {
             test::test(test, &cancel)
         }
         Command::Clean(clean) => clean_up(clean),
+        Command::Completions { shell } => generated::completions(*shell),
+        Command::Man { command } => generated::man(command.as_deref()),
     }
 }
 
@@ -98,26 +120,16 @@ fn set_up(scope: &Scope, consent: Consent, cancel: &Cancel) -> Result<u8> {
 }
 
 fn run_scenario(arguments: &Run) -> Result<u8> {
-    let request = run::Request {
-        plan: plan(&arguments.select)?,
-        root: arguments.select.directory(),
-        out: arguments.out.clone(),
-        is_newest: true,
-        resume: arguments.resume,
-        keep: arguments.keep.into(),
-        keep_bytes: arguments.keep_bytes.0,
-        command: arguments.select.command_line(),
-        harness_version: arguments::version(),
-    };
-    let progress = show::Progress::new();
-    let outcome = run::run(&request, &cancel_on_signal()?, &|event| progress.show(event));
-    progress.finish();
+    let request = request(arguments)?;
+    let gate = arguments.gate.prepare(&request.plan)?;
+    let cancel = cancel_on_signal()?;
+    let outcome = run_request(&request, &cancel);
     match outcome {
         Ok(finished) => {
             show::results(&finished.results, &finished.directory);
             show::kept(&finished.results, &finished.directory);
             show::leftovers(&finished.leftovers);
-            Ok(exit::of_outcome(Outcome::of_run(&finished.results)))
+            gate.judge(&finished, &|trials| measure_again(arguments, trials, &finished.directory, &cancel))
         }
         Err(Error::Interrupted) => {
             let place = arguments.place_flags();
@@ -129,6 +141,44 @@ fn run_scenario(arguments: &Run) -> Result<u8> {
         }
         Err(error) => Err(error),
     }
+}
+
+fn request(arguments: &Run) -> Result<run::Request> {
+    let mut plan = plan(&arguments.select)?;
+    let mut command = arguments.select.command_line();
+    if let Some(shard) = arguments.shard {
+        plan.keep_shard(shard.number, shard.of)?;
+        command += &format!(" --shard {shard}");
+    }
+    Ok(run::Request {
+        plan,
+        root: arguments.select.directory(),
+        out: arguments.out.clone(),
+        is_newest: true,
+        resume: arguments.resume,
+        keep: arguments.keep.into(),
+        keep_bytes: arguments.keep_bytes.0,
+        command,
+        harness_version: arguments::version(),
+    })
+}
+
+fn run_request(request: &run::Request, cancel: &Cancel) -> Result<Finished> {
+    let progress = show::Progress::new();
+    let outcome = run::run(request, cancel, &|event| progress.show(event));
+    progress.finish();
+    outcome
+}
+
+/// Runs some trials of a finished run once more, into a directory of their own in that of the run.
+fn measure_again(arguments: &Run, trials: &[String], directory: &Path, cancel: &Cancel) -> Result<Results> {
+    let mut request = request(arguments)?;
+    request.plan.trials.retain(|trial| trials.contains(&trial.id));
+    let mut places = (1..).map(|number| directory.join(format!("confirm-{number}")));
+    request.out = places.find(|place| !place.exists());
+    (request.is_newest, request.resume) = (false, false);
+    eprintln!("measuring {} trial(s) again, to confirm what regressed", request.plan.trials.len());
+    Ok(run_request(&request, cancel)?.results)
 }
 
 fn generate_dataset(arguments: &Generate) -> Result<u8> {
@@ -166,12 +216,24 @@ fn obtain_images(arguments: &Images) -> Result<u8> {
 /// The results file that was given by its name or its directory, or that of the newest run.
 fn results_file(given: Option<&PathBuf>, place: &Place) -> PathBuf {
     let given = given.cloned().unwrap_or_else(|| place.directory().join(LATEST));
-    if given.is_dir() { given.join(RESULTS) } else { given }
+    results_in(&given)
+}
+
+/// The results file itself, or the one in this directory.
+fn results_in(given: &Path) -> PathBuf {
+    if given.is_dir() { given.join(RESULTS) } else { given.to_owned() }
 }
 
 fn render_report(arguments: &Report) -> Result<u8> {
+    if let Some(out) = arguments.out.as_ref().filter(|_| !arguments.merge.is_empty()) {
+        return merge::merge(&arguments.merge, arguments.allow_different_machines, out);
+    }
     let file = results_file(arguments.results.as_ref(), &arguments.place);
     let results = Results::load(&file).map_err(|error| Error::Input(error.to_string()))?;
+    if let Some(format) = arguments.format {
+        show::comparison(&results, format);
+        return Ok(exit::SUCCESS);
+    }
     let rendered = reports::render::files(&results);
     for rendered in &rendered {
         let report = file.with_file_name(rendered.name);

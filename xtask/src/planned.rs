@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use bytesize::ByteSize;
 use harness::availability::{Forecast, Needs, Outlook};
 use harness::error::{Error, Result};
 use harness::plan::{ASSUMED_COPY_BYTES_PER_SECOND, Plan, TrialPlan};
@@ -10,6 +9,10 @@ use harness::process::Cancel;
 use harness::run;
 use harness::workspace::CACHE;
 use reports::record::Verdict;
+use reports::render::number;
+use reports::render::table::{Cell, Column, Rank, Table};
+
+use crate::format::Format;
 
 /// What a run of a plan would come to on this machine.
 pub struct Prospect<'a> {
@@ -59,10 +62,23 @@ impl<'a> Prospect<'a> {
 ///
 /// # Errors
 /// When a run would not begin.
-pub fn show(plan: &Plan, directory: &Path, cancel: &Cancel) -> Result<u8> {
+pub fn show(plan: &Plan, directory: &Path, format: Format, cancel: &Cancel) -> Result<u8> {
     let prospect = Prospect::of(plan, directory, &mut Forecast::new(directory, cancel))?;
+    match format {
+        Format::Table => show_all(plan, &prospect, directory),
+        for_programs => println!("{}", for_programs.of(&table(plan, &prospect))),
+    }
+    let lacking = prospect.unavailable().count();
+    if let Some(cause) = prospect.refused {
+        return Err(Error::Environment(cause));
+    }
+    Ok(if lacking == 0 { crate::exit::SUCCESS } else { crate::exit::ENVIRONMENT })
+}
+
+/// Everything that a person wants to know before a run. Ids are never cut, since they are what trials are chosen by.
+fn show_all(plan: &Plan, prospect: &Prospect<'_>, directory: &Path) {
     println!("scenario '{}': {}", plan.scenario.name, plan.scenario.description.trim());
-    println!("{} trials, seed {}:", plan.trials.len(), plan.scenario.seed);
+    println!("{}, seed {}:", counted(plan.trials.len()), plan.scenario.seed);
     for (trial, outlook) in &prospect.trials {
         let outlook = match outlook {
             // The run as a whole lacks something, and says so below.
@@ -71,34 +87,68 @@ pub fn show(plan: &Plan, directory: &Path, cancel: &Cancel) -> Result<u8> {
             Outlook::ToGet(how) => format!("; not tried: {how}"),
             Outlook::Unavailable(missing) => format!("; unavailable here: {missing}"),
         };
-        println!("  {} (about {:.0} s){outlook}", trial.id, trial.seconds(&plan.scenario).ceil());
+        println!("  {} (about {}){outlook}", trial.id, number::duration(trial.seconds(&plan.scenario)));
     }
     for (engine, dataset, bytes) in plan.datasets() {
-        println!(
-            "dataset {} for {}, seed {}: {}",
-            dataset.profile,
-            engine.name(),
-            dataset.seed,
-            ByteSize(bytes)
-        );
+        let bytes = number::bytes(bytes as f64);
+        println!("dataset {} for {}, seed {}: {bytes}", dataset.profile, engine.name(), dataset.seed);
     }
     let cached = run::cached_bytes(plan, &directory.join(CACHE));
-    println!("disk: {} at the peak, {} of it cached already", ByteSize(plan.disk_bytes()), ByteSize(cached));
+    let (needed, cached) = (number::bytes(plan.disk_bytes() as f64), number::bytes(cached as f64));
+    println!("disk: {needed} at the peak, {cached} of it cached already");
     println!(
-        "time: about {:.0} min on a disk that copies {}/s; a deadline of {} s ends a backup that takes longer",
-        (plan.seconds() / 60.0).ceil(),
-        ByteSize(ASSUMED_COPY_BYTES_PER_SECOND as u64).display().si(),
-        plan.scenario.trial.deadline_seconds
+        "time: about {} on a disk that copies {}/s; a backup or restore that takes longer than {} is ended",
+        number::duration(plan.seconds()),
+        number::chosen_bytes(ASSUMED_COPY_BYTES_PER_SECOND),
+        number::duration(plan.scenario.trial.deadline_seconds)
     );
-    if let Some(cause) = prospect.refused {
-        return Err(Error::Environment(cause));
+    let lacking = prospect.unavailable().count();
+    if prospect.refused.is_none() && lacking > 0 {
+        let of = counted(plan.trials.len());
+        println!("unavailable here: {lacking} of {of} (exit code {})", crate::exit::ENVIRONMENT);
     }
-    match prospect.unavailable().count() {
-        0 => Ok(crate::exit::SUCCESS),
-        lacking => {
-            let of = plan.trials.len();
-            println!("unavailable here: {lacking} of {of} trials (exit code {})", crate::exit::ENVIRONMENT);
-            Ok(crate::exit::ENVIRONMENT)
-        }
+}
+
+fn counted(trials: usize) -> String {
+    format!("{trials} {}", if trials == 1 { "trial" } else { "trials" })
+}
+
+/// The trials as rows.
+fn table(plan: &Plan, prospect: &Prospect<'_>) -> Table {
+    let text = |label, key| Column::text(label, key, Rank::Always);
+    let number = |label, key| Column::number(label, key, Rank::Always);
+    let mut table = Table::new(vec![
+        text("Trial", "id"),
+        text("Strategy", "strategy"),
+        text("Variant", "variant"),
+        text("Engine", "engine"),
+        text("Application", "application"),
+        number("Size", "target_bytes"),
+        number("Writes", "writes_per_second"),
+        number("Repetition", "repetition"),
+        number("Time", "estimated_seconds"),
+        text("Here", "outlook"),
+        text("Why", "outlook_reason"),
+    ]);
+    for (trial, outlook) in &prospect.trials {
+        let (word, reason) = match outlook {
+            Outlook::Ready => ("ready", ""),
+            Outlook::ToGet(how) => ("not tried", how.as_str()),
+            Outlook::Unavailable(missing) => ("unavailable", missing.as_str()),
+        };
+        table.push(vec![
+            trial.id.as_str().into(),
+            trial.strategy.into(),
+            trial.variant.as_str().into(),
+            trial.deployment.engine.name().into(),
+            trial.deployment.app.name().into(),
+            Cell::measured(Some(trial.dataset.target_bytes as f64), number::chosen_bytes),
+            Cell::measured(trial.load.rate.writes_per_second(), number::rate),
+            Cell::count(trial.repetition.into()),
+            Cell::measured(Some(trial.seconds(&plan.scenario)), number::duration),
+            word.into(),
+            reason.into(),
+        ]);
     }
+    table
 }

@@ -14,12 +14,11 @@ use harness::workspace::KEPT;
 use indicatif::{ProgressBar, ProgressStyle};
 use reports::printable;
 use reports::record::{Kept, Results, Trial};
-use reports::render::comparison::comparison;
-use reports::render::{PAGE, REPORT};
-
-use crate::format;
+use reports::render::comparison::raw;
+use reports::render::{PAGE, REPORT, number, words};
 
 use crate::arguments::Output;
+use crate::format::Format;
 
 /// Shows what happens: one line that changes on a terminal, plain lines elsewhere.
 pub struct Progress {
@@ -126,9 +125,9 @@ impl Progress {
 }
 
 fn status_text(status: &Status) -> String {
-    let mut parts = vec![format!("{} {:.0} s", status.phase, status.seconds)];
+    let mut parts = vec![format!("{} {}", status.phase, number::duration(status.seconds.floor()))];
     if let Some(bytes) = status.artifact_bytes {
-        parts.push(ByteSize(bytes).to_string());
+        parts.push(number::bytes(bytes as f64));
     }
     if let Some(remaining) = status.backup_remaining {
         parts.push(format!("{:.0} % remain", remaining * 100.0));
@@ -141,12 +140,12 @@ fn status_text(status: &Status) -> String {
 
 /// About how long the rest takes.
 fn left(state: &State) -> String {
-    let seconds = state.ends.map_or(0, |ends| ends.saturating_duration_since(Instant::now()).as_secs());
-    if seconds < 90 { format!("about {seconds} s") } else { format!("about {} min", seconds.div_ceil(60)) }
+    let left = state.ends.map_or(Duration::ZERO, |ends| ends.saturating_duration_since(Instant::now()));
+    format!("about {}", number::duration(left.as_secs_f64()))
 }
 
 fn finished(trial: &Trial) -> String {
-    format!("  {:11} {}: {}", trial.verdict, trial.id, brief(&trial.reason))
+    format!("  {:12} {}: {}", words::verdict(trial.verdict), trial.id, brief(&trial.reason))
 }
 
 /// A reason on one line: it begins with what happened, and a tool's last line is its cause. The report has all of it.
@@ -156,13 +155,9 @@ fn brief(reason: &str) -> String {
     lines.next_back().map_or(first.to_owned(), |last| format!("{first} … {last}"))
 }
 
-/// The table of a run, a line a trial, then the seed and where the results are.
+/// The comparison of a run, then the seed and where the results are.
 pub fn results(results: &Results, directory: &Path) {
-    let width = format::terminal_width();
-    for block in comparison(results) {
-        println!("{}{}{}", block.title, if block.title.is_empty() { "" } else { ": " }, block.shared);
-        println!("{}", format::fitted(&block.table, width));
-    }
+    comparison(results, Format::Table);
     println!("seed {}", results.run.seed);
     for name in [REPORT, PAGE] {
         println!("{}", directory.join(name).display());
@@ -170,11 +165,17 @@ pub fn results(results: &Results, directory: &Path) {
     println!("{}", directory.join(RESULTS).display());
 }
 
-/// One table; nothing when it has no rows.
-pub fn table(of: &reports::render::table::Table) {
-    if of.sections.iter().any(|section| !section.rows.is_empty()) {
-        println!("{}", format::fitted(of, format::terminal_width()));
+/// The comparison of a run: tables for people, one list of rows for programs.
+pub fn comparison(results: &Results, format: Format) {
+    if let Format::Json | Format::Csv = format {
+        println!("{}", format.of(&raw(results)));
+        return;
     }
+    let texts = reports::render::comparison::comparison(results).into_iter().map(|block| {
+        let title = if block.title.is_empty() { String::new() } else { format!("{}: ", block.title) };
+        format!("{}\n\n{}\n", format.text(&(title + &block.shared)), format.of(&block.table))
+    });
+    println!("{}", texts.collect::<Vec<_>>().join("\n"));
 }
 
 /// Where the evidence of a run is, and how to use it.

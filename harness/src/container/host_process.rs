@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::process::Counters;
+use crate::process::{Counters, anonymous_bytes_of_tree};
 
 pub(super) struct HostProcess {
     pub pid: i32,
@@ -52,9 +52,20 @@ impl HostProcess {
         sent == 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH)
     }
 
-    /// What the processes of the container have used so far.
+    /// What the processes of the container have used so far, without their peak memory: the kernel's counts the files
+    /// that they map, too.
     pub fn counters(&self) -> Option<Counters> {
-        // An end in between would leave the counters of another process under the same id.
-        Counters::of_tree(self.pid).filter(|_| !self.has_ended(Duration::ZERO))
+        let counters = Counters { memory_bytes_max: None, ..Counters::of_tree(self.pid)? };
+        self.unless_ended(counters)
+    }
+
+    /// The most anonymous memory that a process of the container has now.
+    pub fn anonymous_bytes(&self) -> Option<u64> {
+        self.unless_ended(anonymous_bytes_of_tree(self.pid)?)
+    }
+
+    /// An end in between would leave what was read of another process under the same id.
+    fn unless_ended<T>(&self, read: T) -> Option<T> {
+        (!self.has_ended(Duration::ZERO)).then_some(read)
     }
 }

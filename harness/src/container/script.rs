@@ -1,6 +1,6 @@
 //! Scripts of tools, and what they used.
 
-use crate::process::Counters;
+use crate::process::{Counters, Io};
 
 /// Where the account is written, in the container: apart from all that the script prints.
 pub(super) const ACCOUNT: &str = "/tmp/.backup-drill-account";
@@ -35,11 +35,13 @@ pub(super) fn parse(account: &str) -> Option<Counters> {
     };
     Some(Counters {
         cpu_seconds,
-        memory_bytes_max,
-        bytes_read: used("rchar")?,
-        bytes_written: used("wchar")?,
-        disk_bytes_read: used("read_bytes")?,
-        disk_bytes_written: used("write_bytes")?.saturating_sub(used("cancelled_write_bytes")?),
+        memory_bytes_max: Some(memory_bytes_max),
+        io: Some(Io {
+            bytes_read: used("rchar")?,
+            bytes_written: used("wchar")?,
+            disk_bytes_read: used("read_bytes")?,
+            disk_bytes_written: used("write_bytes")?.saturating_sub(used("cancelled_write_bytes")?),
+        }),
     })
 }
 
@@ -62,11 +64,13 @@ mod tests {
     fn an_account_is_what_came_between_the_two_readings() {
         let expected = Counters {
             cpu_seconds: 61.75,
-            memory_bytes_max: 2 << 20,
-            bytes_read: 1000,
-            bytes_written: 2000,
-            disk_bytes_read: 0,
-            disk_bytes_written: 4096,
+            memory_bytes_max: Some(2 << 20),
+            io: Some(Io {
+                bytes_read: 1000,
+                bytes_written: 2000,
+                disk_bytes_read: 0,
+                disk_bytes_written: 4096,
+            }),
         };
         assert_eq!(parse(ACCOUNT_OF_A_COPY), Some(expected));
     }

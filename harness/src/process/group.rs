@@ -240,16 +240,19 @@ impl Group {
     /// by its first and written by its last stage: what flows between them is no input or output.
     pub fn counters(&self) -> Counters {
         let mut sum = Counters::default();
-        let (mut bytes_read, mut bytes_written) = (None, 0);
+        let (mut first, mut last) = (None, None);
         for child in &self.children {
             let counters =
                 child.reaped.map(|(_, counters)| counters).or_else(|| Counters::of_tree(child.pid()));
-            let counters = counters.unwrap_or_default();
+            let counters = counters.unwrap_or(Counters::UNKNOWN);
             sum.add(&counters);
-            bytes_read.get_or_insert(counters.bytes_read);
-            bytes_written = counters.bytes_written;
+            first = first.or(counters.io);
+            last = counters.io;
         }
-        Counters { bytes_read: bytes_read.unwrap_or(0), bytes_written, ..sum }
+        if let Some(((io, first), last)) = sum.io.as_mut().zip(first).zip(last) {
+            (io.bytes_read, io.bytes_written) = (first.bytes_read, last.bytes_written);
+        }
+        sum
     }
 }
 

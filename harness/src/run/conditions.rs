@@ -27,6 +27,8 @@ use crate::wheel::Shelf;
 /// Values by name, as the run's record holds them.
 pub(super) type Conditions = BTreeMap<String, Value>;
 
+/// The name of the build of this program.
+pub(super) const BUILD: &str = "build of the harness";
 /// Begins the names of what is found on the machine.
 const VERSION: &str = "version of ";
 
@@ -61,7 +63,7 @@ pub(super) fn declared(scenario: &Scenario) -> Result<Conditions> {
         conditions.insert("database.modified".into(), modified.to_string().into());
     }
     let program = std::fs::read("/proc/self/exe").context("cannot read this program")?;
-    conditions.insert("build of the harness".into(), format!("{:032x}", xxh3_128(&program)).into());
+    conditions.insert(BUILD.into(), format!("{:032x}", xxh3_128(&program)).into());
     Ok(conditions)
 }
 

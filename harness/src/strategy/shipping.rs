@@ -8,10 +8,7 @@ use anyhow::Context;
 
 use super::Shipper;
 use crate::error::Result;
-use crate::process::{Account, Counters, Group, Launcher};
-
-/// Lines that a message keeps of what it said.
-const LINES: usize = 10;
+use crate::process::{Account, Counters, Group, Launcher, last_lines};
 
 /// A shipping program. What it says goes to a file, so that nobody has to listen.
 pub struct ShippingProgram {
@@ -56,12 +53,12 @@ impl Shipper for ShippingProgram {
         if !self.running.has_ended() {
             return None;
         }
-        let said = std::fs::read(&self.log).unwrap_or_default();
-        let said = String::from_utf8_lossy(&said);
-        let lines: Vec<&str> = said.lines().collect();
-        let last = lines[lines.len().saturating_sub(LINES)..].join("\n");
         let name = self.program.file_name().unwrap_or_default().to_string_lossy();
-        Some(format!("'{name}', which ships the changes, ended and had said: {last}"))
+        Some(format!("'{name}', which ships the changes, exited; last output: {}", self.last_lines()))
+    }
+
+    fn last_lines(&self) -> String {
+        last_lines(&self.log)
     }
 
     fn kill(&mut self) {
@@ -106,7 +103,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let shipping = started("echo one; echo 'no such bucket' >&2", directory.path());
         insta::assert_snapshot!(wait_for_end(&shipping), @"
-        'sh', which ships the changes, ended and had said: one
+        'sh', which ships the changes, exited; last output: one
         no such bucket
         ");
     }
@@ -120,7 +117,7 @@ mod tests {
         while std::fs::read(directory.path().join("file")).unwrap_or_default().len() < 8 {
             std::thread::sleep(crate::process::TICK);
         }
-        assert_eq!(shipping.counters().unwrap().bytes_written, 8);
+        assert_eq!(shipping.counters().unwrap().io.unwrap().bytes_written, 8);
     }
 
     #[test]
@@ -141,7 +138,7 @@ mod tests {
         shipping.start_again().unwrap();
         said(4);
         assert_eq!(shipping.ended(), None);
-        assert_eq!(shipping.counters().unwrap().bytes_written, 4);
+        assert_eq!(shipping.counters().unwrap().io.unwrap().bytes_written, 4);
         let launcher = shipping.launcher.clone();
         drop(shipping);
         assert!(launcher.roster().running(Account::Strategy).is_empty(), "it ends when it is dropped");

@@ -140,7 +140,7 @@ impl Strategy for Sidecar {
             let mut cycle = Cycle::awaited(context, shipper, copied_bytes);
             let outcome = cycle.follow(context, shipper);
             // Whatever became of it.
-            let used = shipper.counters().unwrap_or_default().since(&cycle.counters);
+            let used = shipper.counters().unwrap_or(Counters::UNKNOWN).since(&cycle.counters);
             context.watch.account(used, cycle.since.elapsed());
             outcome?;
         }
@@ -185,7 +185,7 @@ impl Cycle {
             idle_ns: now_ns(),
             before: None,
             since: Instant::now(),
-            counters: shipper.counters().unwrap_or_default(),
+            counters: shipper.counters().unwrap_or(Counters::UNKNOWN),
         }
     }
 
@@ -216,7 +216,7 @@ impl Cycle {
                 (true, None) if !self.after_another => {
                     self.before = Some(artifacts(context.destination));
                     self.since = Instant::now();
-                    self.counters = shipper.counters().unwrap_or_default();
+                    self.counters = shipper.counters().unwrap_or(Counters::UNKNOWN);
                     context.watch.began_ns = Some(self.idle_ns);
                     copied_bytes = self.copied_bytes;
                     anew(context, copied_bytes);

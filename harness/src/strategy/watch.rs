@@ -67,6 +67,8 @@ pub struct Watch {
     pub progress: Option<Progress>,
     /// What the ended processes used.
     pub counters: Counters,
+    /// What ships is in that already: the strategy knows which part of its time counts.
+    pub counts_shipper: bool,
     /// What they printed last.
     pub output: String,
     /// When the result was durable, by the common clock; `None` until it is.
@@ -96,6 +98,7 @@ impl Watch {
             expected_bytes: None,
             progress: None,
             counters: Counters::default(),
+            counts_shipper: false,
             output: String::new(),
             durable_ns: None,
             began_ns: None,
@@ -137,11 +140,11 @@ impl Watch {
         let outcome = container.wait(&mut || self.observe(None));
         self.running_seconds += started.elapsed().as_secs_f64();
         if outcome.is_err() {
-            self.counters.add(&container.counters().unwrap_or_default());
+            self.counters.add(&container.counters().unwrap_or(Counters::UNKNOWN));
             self.output = container.last_lines();
         }
         let exit = outcome?;
-        self.counters.add(&exit.counters.unwrap_or_default());
+        self.counters.add(&exit.counters.unwrap_or(Counters::UNKNOWN));
         self.output.clone_from(&exit.output);
         if exit.code == 0 {
             return Ok(());
@@ -182,6 +185,7 @@ impl Watch {
     /// Enters what was used by something that this did not start, in the time for which it was watched.
     pub fn account(&mut self, used: Counters, running: Duration) {
         self.counters = used;
+        self.counts_shipper = true;
         self.running_seconds = running.as_secs_f64();
     }
 
@@ -220,7 +224,7 @@ impl Watch {
             Passes::Reported => self.progress.and_then(|progress| progress.pass_seconds),
             Passes::FromBytesWritten => {
                 let expected = self.expected_bytes? as f64;
-                let written = self.counters.bytes_written as f64;
+                let written = self.counters.io?.bytes_written as f64;
                 // Less than one pass says little about the time of one.
                 (written >= expected).then(|| self.running_seconds * expected / written)
             }

@@ -125,6 +125,16 @@ impl Subject {
         }
     }
 
+    /// Reads what its containers have used, because their end is near and nobody could tell afterwards.
+    pub fn note(&mut self) {
+        if let Some(tracker) = &mut self.tracker {
+            tracker.note();
+        }
+        if let Database::Server(server) = &mut self.database {
+            server.note();
+        }
+    }
+
     /// Ends everything with SIGKILL, one after the other.
     pub fn kill(&mut self) {
         self.end_outage();

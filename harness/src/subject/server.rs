@@ -213,6 +213,13 @@ impl Server {
         self.container.as_mut().map_or(Ok(()), |container| container.stop(STOP_TIMEOUT))
     }
 
+    /// Reads what it has used, because its end is near and nobody could tell afterwards.
+    pub fn note(&mut self) {
+        if let Some(container) = &mut self.container {
+            container.note();
+        }
+    }
+
     /// Ends it with SIGKILL.
     pub fn kill(&mut self) {
         self.ready = false;

@@ -228,6 +228,13 @@ bind_address = "0.0.0.0:{HEALTH_PORT}"
         self.container.as_mut().map_or(Ok(()), |container| container.stop(STOP_TIMEOUT))
     }
 
+    /// Reads what it has used, because its end is near and nobody could tell afterwards.
+    pub fn note(&mut self) {
+        if let Some(container) = &mut self.container {
+            container.note();
+        }
+    }
+
     /// Ends it with SIGKILL.
     pub fn kill(&mut self) {
         if std::mem::take(&mut self.runs)

@@ -169,5 +169,5 @@ impl<'a> Drill<'a> {
 
 /// What this process has used so far.
 pub(super) fn own_counters() -> Counters {
-    Counters::of(std::process::id() as i32).unwrap_or_default()
+    Counters::of(std::process::id() as i32).unwrap_or(Counters::UNKNOWN)
 }

@@ -7,6 +7,7 @@ use anyhow::Context;
 use reports::printable;
 use reports::record::{self, Trial, Usage};
 
+use super::brief::in_brief;
 use super::drill::{BackupOutcome, own_counters};
 use super::evidence::Seen;
 use super::{Drill, blame, verdict};
@@ -15,7 +16,7 @@ use crate::file_system::{FileSystem, mount_of};
 use crate::measure::clock::seconds_between;
 use crate::measure::impact::{Offered, Span, Writes};
 use crate::plan::settings_map;
-use crate::process::{Account, Counters};
+use crate::process::{Account, Counters, Io};
 use crate::scenario::{App, Engine, OptionValue};
 use crate::strategy::halt::Halt;
 use crate::strategy::watch::Passes;
@@ -93,7 +94,7 @@ impl Drill<'_> {
 
     /// What was checked, with texts for the record: findings name tables, rows and files that others have named.
     pub(super) fn checks(&self, verification: &record::Verification) -> record::Verification {
-        let texts = |texts: &[String]| texts.iter().map(|text| self.text(text)).collect();
+        let texts = |texts: &[String]| texts.iter().map(|text| self.text(&in_brief(text))).collect();
         let (findings, remarks) = (texts(&verification.findings), texts(&verification.remarks));
         record::Verification { findings, remarks, ..verification.clone() }
     }
@@ -133,10 +134,10 @@ impl Drill<'_> {
             seconds,
             elapsed_seconds: backup.span.seconds(),
             artifact_bytes: backup.artifact_bytes,
-            bytes_read: Some(watch.counters.bytes_read),
-            bytes_read_from_disk: Some(watch.counters.disk_bytes_read),
-            bytes_written: Some(watch.counters.bytes_written),
-            bytes_written_to_disk: Some(watch.counters.disk_bytes_written),
+            bytes_read: watch.counters.io.map(|io| io.bytes_read),
+            bytes_read_from_disk: watch.counters.io.map(|io| io.disk_bytes_read),
+            bytes_written: watch.counters.io.map(|io| io.bytes_written),
+            bytes_written_to_disk: watch.counters.io.map(|io| io.disk_bytes_written),
             restarts: watch
                 .progress
                 .filter(|progress| progress.pages_copied > 0)
@@ -157,26 +158,20 @@ impl Drill<'_> {
     }
 
     fn resources(&self) -> record::Resources {
-        let used = |account| self.launcher.roster().used(account).unwrap_or_default();
-        let (own, before, verifier) = (own_counters(), self.harness_before, used(Account::Harness));
-        // The kernel adds the input and output of a child that was reaped to its parent's, and nothing else of it.
-        let mut others = Counters::default();
-        for account in [Account::Subject, Account::Strategy, Account::Preparation] {
-            others.add(&used(account));
-        }
-        let disk = |of: fn(&Counters) -> u64| of(&own).saturating_sub(of(&before) + of(&others));
-        let harness = Counters {
-            cpu_seconds: own.cpu_seconds - before.cpu_seconds + verifier.cpu_seconds,
-            memory_bytes_max: own.memory_bytes_max.max(verifier.memory_bytes_max),
-            disk_bytes_read: disk(|counters| counters.disk_bytes_read),
-            disk_bytes_written: disk(|counters| counters.disk_bytes_written),
-            ..Counters::default()
-        };
         let roster = self.launcher.roster();
+        let mut own = own_counters().since(&self.harness_before);
+        // The kernel adds the input and output of a child that was reaped to its parent's, and nothing else of it.
+        for account in [Account::Subject, Account::Strategy, Account::Preparation] {
+            let child = roster.used_by_children(account);
+            own.io = own.since(&child).io;
+        }
+        // Those of the verifier are in already.
+        let verifier = Counters { io: Some(Io::default()), ..roster.used_by_children(Account::Harness) };
+        own.add(&verifier);
         record::Resources {
             subject: roster.used(Account::Subject).map(usage).unwrap_or_default(),
             strategy: roster.used(Account::Strategy).map(usage).unwrap_or_default(),
-            harness: usage(harness),
+            harness: usage(own),
             journal_bytes_max: self.board.journal_bytes_max(),
             shipping_cpu_share: self.shipping_cpu_share,
         }
@@ -189,7 +184,7 @@ impl Drill<'_> {
     /// The record of a trial of which nothing can be said but what ended it.
     pub(super) fn proved_nothing(&self, error: Error) -> Result<Trial> {
         let reason = blame::obstacle(&self.phase(), error)?;
-        Ok(self.blank(record::Verdict::Unverified, self.text(&reason)))
+        Ok(self.blank(record::Verdict::Unverified, self.text(&in_brief(&reason))))
     }
 
     /// The version of everything that takes part.
@@ -304,8 +299,8 @@ fn texts(options: &BTreeMap<String, OptionValue>) -> BTreeMap<String, String> {
 fn usage(counters: Counters) -> Usage {
     Usage {
         cpu_seconds: Some(counters.cpu_seconds),
-        memory_bytes_max: Some(counters.memory_bytes_max),
-        bytes_read: Some(counters.disk_bytes_read),
-        bytes_written: Some(counters.disk_bytes_written),
+        memory_bytes_max: counters.memory_bytes_max,
+        bytes_read: counters.io.map(|io| io.disk_bytes_read),
+        bytes_written: counters.io.map(|io| io.disk_bytes_written),
     }
 }

@@ -2,6 +2,7 @@
 
 use reports::record::{Check, Verdict};
 
+use super::brief::in_brief;
 use crate::measure::impact::{LATE_SHARE_MAX, Offered};
 use crate::strategy::halt::Halt;
 use crate::verify;
@@ -41,7 +42,7 @@ impl Evidence<'_> {
             return (Verdict::Unavailable, missing.clone());
         }
         if let Some((phase, Halt::Failed(message))) = halt {
-            return (Verdict::Failed, format!("{phase}: {message}"));
+            return (Verdict::Failed, format!("{phase}: {}", in_brief(message)));
         }
         let wrong = self.wrong();
         if !wrong.is_empty() {
@@ -57,16 +58,25 @@ impl Evidence<'_> {
         }
         let Some(report) = self.verified else {
             let error = self.verifier_error.unwrap_or("nothing was restored");
-            return (Verdict::Unverified, format!("the restored database was not verified: {error}"));
+            return (
+                Verdict::Unverified,
+                format!("the restored database was not verified: {}", in_brief(error)),
+            );
         };
         if let Some(Err(error)) = self.served {
             return (
                 Verdict::Unverified,
-                format!("all is there, but the restored subject does not serve: {error}"),
+                format!(
+                    "all data is present, but the restored application does not respond: {}",
+                    in_brief(error)
+                ),
             );
         }
         if let Some((name, error)) = self.live.iter().find_map(|(name, report)| Some((name, report.err()?))) {
-            return (Verdict::Unverified, format!("{name}the restored database was not verified: {error}"));
+            return (
+                Verdict::Unverified,
+                format!("{name}the restored database was not verified: {}", in_brief(error)),
+            );
         }
         let all = || std::iter::once(("", report)).chain(self.live());
         if let Some(unmade) =
@@ -90,7 +100,7 @@ impl Evidence<'_> {
         let failed = self.verified.map(failed_checks).unwrap_or_default();
         match self.served {
             Some(Err(error)) if !failed.is_empty() => {
-                format!("the restored database does not serve: {error}; {failed}")
+                format!("the restored application does not respond: {}; {failed}", in_brief(error))
             }
             _ if !failed.is_empty() => failed,
             _ => {
@@ -107,10 +117,10 @@ impl Evidence<'_> {
 
     fn proved_nothing(&self) -> Option<String> {
         if let Some(obstacle) = self.obstacle {
-            return Some(obstacle.into());
+            return Some(in_brief(obstacle));
         }
         if let Some(phase) = self.died {
-            return Some(format!("the application ended by itself in the phase {phase}"));
+            return Some(format!("the application ended by itself in the phase {}", in_brief(phase)));
         }
         if !self.acknowledged {
             return Some("no write was acknowledged".into());
@@ -169,7 +179,11 @@ fn unmade_check(report: &verify::Report) -> Option<String> {
 
 fn first_findings(report: &verify::Report, otherwise: &str) -> String {
     let findings = &report.verification.findings;
-    if findings.is_empty() { otherwise.to_owned() } else { findings[..findings.len().min(2)].join("; ") }
+    if findings.is_empty() {
+        return otherwise.to_owned();
+    }
+    let first: Vec<String> = findings.iter().take(2).map(|finding| in_brief(finding)).collect();
+    first.join("; ")
 }
 
 #[cfg(test)]

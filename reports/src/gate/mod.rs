@@ -213,7 +213,12 @@ pub fn compare_flagged(
     candidate: &Results,
     settings: &Settings,
 ) -> Result<Comparison, Refusal> {
-    compare_where(baseline, candidate, &[], settings, &is_flagged(flagged))
+    compare_where(baseline, candidate, &[], &confirming(settings), &is_flagged(flagged))
+}
+
+/// Twice the level: an alarm by chance has to happen in both rounds, and what is there should not be missed in one of them.
+fn confirming(settings: &Settings) -> Settings {
+    Settings { level: settings.level * 2.0, ..*settings }
 }
 
 fn is_flagged(first: &Comparison) -> impl Fn(&str, &str) -> bool {
@@ -249,7 +254,7 @@ pub fn compare_flagged_pairs(
     results: &Results,
     settings: &Settings,
 ) -> Option<Comparison> {
-    pairs_where(results, settings, &is_flagged(flagged))
+    pairs_where(results, &confirming(settings), &is_flagged(flagged))
 }
 
 fn pairs_where(
@@ -276,6 +281,9 @@ fn notes(baseline: &Results, candidate: &Results) -> Vec<String> {
              copy, which corrects for the disk, but not for everything: confirm a change with pairs on one machine.",
             machines.join("; ")
         ));
+    }
+    for run in [&baseline.run, &candidate.run].into_iter().filter(|run| !run.machines.is_empty()) {
+        notes.push(format!("{} was merged from shards of {} machines.", run.id, run.machines.len()));
     }
     let (then, now) = (&baseline.run.conditions, &candidate.run.conditions);
     // What only one of them has is a value that the other version did not know.

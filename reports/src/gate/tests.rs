@@ -5,6 +5,7 @@ use super::*;
 use crate::example;
 use crate::record::Trial;
 use crate::record::Verdict::{self, *};
+use crate::render::table::Cell;
 
 /// A run of one strategy whose backups take so many seconds, beside copies that take one.
 fn run(seconds: &[f64]) -> Results {
@@ -172,7 +173,9 @@ fn every_answer_has_its_place_in_every_output() {
     let (results, comparison) = every_answer();
     let comparisons = [comparison];
     let findings = Findings { results: &results, comparisons: &comparisons };
-    let lines: Vec<String> = table(&comparisons[0], false).rows.iter().map(|row| row.join(" | ")).collect();
+    let shown = table(&comparisons[0], false);
+    let line = |row: &[Cell]| row.iter().map(|cell| cell.text.clone()).collect::<Vec<_>>().join(" | ");
+    let lines: Vec<String> = shown.rows().map(line).collect();
     insta::assert_snapshot!("table", format!("{}\n{}", summary(&comparisons[0]), lines.join("\n")));
     insta::assert_snapshot!("markdown", markdown(&findings));
     insta::assert_snapshot!("junit", junit(&findings));

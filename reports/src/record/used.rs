@@ -25,7 +25,8 @@ pub struct Resources {
 pub struct Usage {
     /// User and system time.
     pub cpu_seconds: Option<f64>,
-    /// Peak resident memory of the largest process.
+    /// Peak memory of the largest process. Of processes of this machine it is the resident memory; of those in a
+    /// container the anonymous memory, looked at every 0.1 s, without files that they map (page cache).
     pub memory_bytes_max: Option<u64>,
     /// Bytes read from the disk.
     pub bytes_read: Option<u64>,
@@ -42,7 +43,8 @@ pub struct Sample {
     pub phase: String,
     /// Writes acknowledged so far.
     pub acknowledged_writes: u64,
-    /// Median latency of the writes that were answered since the last sample, from when each was due; null when none was.
+    /// Median latency of the writes that were acknowledged since the last sample, from when each was due; null when none
+    /// was.
     #[serde(default)]
     pub latency_p50_ms: Option<f64>,
     /// 99th percentile of the same.
@@ -53,7 +55,7 @@ pub struct Sample {
     pub latency_max_ms: Option<f64>,
     /// WAL or rollback journal beside the live database; null when there is none.
     pub journal_bytes: Option<u64>,
-    /// Bytes of the artifact so far; null before the backup.
+    /// Bytes of the artifact's directory so far; null before the backup. Where a look at it takes long, that of the last.
     #[serde(default)]
     pub artifact_bytes: Option<u64>,
     /// What the backup has left to do, from 1 to 0; null outside the backup or where the tool does not tell.
@@ -62,7 +64,7 @@ pub struct Sample {
     pub subject_cpu_seconds: Option<f64>,
     /// CPU seconds of the strategy's processes that run now.
     pub strategy_cpu_seconds: Option<f64>,
-    /// Resident memory of the strategy's processes that run now.
+    /// Anonymous memory, at that moment, of the largest of the strategy's processes.
     pub strategy_memory_bytes: Option<u64>,
     /// CPU seconds of the harness so far, without its children.
     #[serde(default)]

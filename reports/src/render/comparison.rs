@@ -1,6 +1,6 @@
 //! The comparison of a run as tables, for people and for programs.
 
-mod measures;
+pub(crate) mod measures;
 mod raw;
 
 use measures::{Measure, backup, details, latency, loss, p99, verdict};

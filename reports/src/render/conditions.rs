@@ -179,7 +179,7 @@ fn automatic_checkpoint(trial: &Trial) -> String {
 
 /// The size of the dataset that was asked for.
 pub(crate) fn size(trial: &Trial) -> String {
-    number::bytes(trial.dataset.target_bytes as f64)
+    number::chosen_bytes(trial.dataset.target_bytes as f64)
 }
 
 /// The declared rate.

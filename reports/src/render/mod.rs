@@ -1,5 +1,6 @@
 //! Records as people read them.
 
+pub mod answer;
 pub mod comparison;
 pub(crate) mod conditions;
 pub(crate) mod family;
@@ -7,6 +8,7 @@ mod html;
 pub mod markdown;
 pub mod number;
 pub mod plot;
+pub mod published;
 pub mod table;
 pub mod words;
 

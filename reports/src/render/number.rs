@@ -25,6 +25,34 @@ pub fn bytes(bytes: f64) -> String {
     format!("{} {}", three_digits(value), units[unit])
 }
 
+/// A size that somebody chose: in powers of 1000 where those make it round, as `17.0 GB`, else as [`bytes`] shows it.
+pub fn chosen_bytes(bytes: f64) -> String {
+    let is_round = |unit: f64| bytes >= unit && bytes % unit == 0.0;
+    if !is_round(1e6) || is_round((1 << 20) as f64) {
+        return self::bytes(bytes);
+    }
+    if bytes < 1e9 { format!("{:.0} MB", bytes / 1e6) } else { format!("{} GB", three_digits(bytes / 1e9)) }
+}
+
+/// A span of time that is planned or estimated: `35 s`, `4 min 10 s`, `16 h 48 min`, `2 days 3 h`.
+pub fn duration(seconds: f64) -> String {
+    if !seconds.is_finite() || seconds > 100.0 * SECONDS_PER_YEAR {
+        return self::seconds(seconds);
+    }
+    // Above an hour nobody asks for seconds, nor above a day for minutes.
+    let whole = match seconds {
+        short if short < SECONDS_PER_HOUR => short.ceil(),
+        long if long < SECONDS_PER_DAY => (long / 60.0).ceil() * 60.0,
+        days => (days / SECONDS_PER_HOUR).ceil() * SECONDS_PER_HOUR,
+    } as u64;
+    let (days, hours, minutes) = (whole / 86_400, whole / 3600 % 24, whole / 60 % 60);
+    let parts =
+        [(days, if days == 1 { "day" } else { "days" }), (hours, "h"), (minutes, "min"), (whole % 60, "s")];
+    let parts: Vec<String> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count} {unit}")).collect();
+    if parts.is_empty() { "0 s".to_string() } else { parts.join(" ") }
+}
+
 /// A time in seconds: `0 s`, `0.4 ms`, `520 ms`, `1.33 s`, `2.05 min`, `16.0 h`, `> 100 years`.
 pub fn seconds(seconds: f64) -> String {
     let size = seconds.abs();
@@ -145,7 +173,9 @@ fn plain(value: f64) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{bytes, count, milliseconds, or_missing, percent, rate, ratio, seconds, spread};
+    use super::{
+        bytes, chosen_bytes, count, duration, milliseconds, or_missing, percent, rate, ratio, seconds, spread,
+    };
     use crate::compare::Spread;
 
     #[test]
@@ -184,6 +214,22 @@ mod tests {
             ]
         );
         assert_eq!(milliseconds(2.5), "2.50 ms");
+    }
+
+    #[test]
+    fn planned_times_are_in_units_of_a_clock() {
+        let shown =
+            [0.0, 0.3, 35.0, 250.0, 3600.0, 60_477.0, 183_000.0, 86_400.0, f64::INFINITY].map(duration);
+        assert_eq!(
+            shown,
+            ["0 s", "1 s", "35 s", "4 min 10 s", "1 h", "16 h 48 min", "2 days 3 h", "1 day", "> 100 years"]
+        );
+    }
+
+    #[test]
+    fn a_chosen_size_keeps_its_unit() {
+        let shown = [17e9, 500e6, 1.5e9, 1_073_741_824.0, 262_144_000.0, 1234.0].map(chosen_bytes);
+        assert_eq!(shown, ["17.0 GB", "500 MB", "1.50 GB", "1.00 GiB", "250 MiB", "1.21 KiB"]);
     }
 
     #[test]

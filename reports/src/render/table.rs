@@ -196,6 +196,11 @@ impl Table {
     }
 }
 
+/// A text on lines of at most this width, broken between words.
+pub fn wrapped(text: &str, width: usize) -> String {
+    terminal::wrapped(text, width).join("\n")
+}
+
 /// A key made of a label: `Viable up to` is `viable_up_to`.
 fn key_of(label: &str) -> String {
     label.to_lowercase().replace(|character: char| !character.is_alphanumeric(), "_")

@@ -20,9 +20,9 @@ pub(crate) fn in_a_row(parts: &[String]) -> String {
     }
 }
 
-/// `1 trial`, `3 trials`.
-pub(crate) fn counted(count: usize, one: &str) -> String {
-    format!("{} {one}{}", super::number::count(count as f64), if count == 1 { "" } else { "s" })
+/// `1 strategy`, `3 strategies`.
+pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{} {}", super::number::count(count as f64), if count == 1 { one } else { many })
 }
 
 /// Each text once, in the order in which they first come.

@@ -21,6 +21,8 @@ pub struct Checked {
     pub measured: Vec<f64>,
     /// What was predicted.
     pub predicted: Range,
+    /// What is not told from 0, in the same unit.
+    pub resolution: f64,
 }
 
 impl Checked {
@@ -28,6 +30,12 @@ impl Checked {
     pub fn inside(&self) -> usize {
         let within = |value: &&f64| (self.predicted.low..=self.predicted.high).contains(*value);
         self.measured.iter().filter(within).count()
+    }
+
+    /// A factor of 1 or more, whichever way the prediction is off: half and twice as much are the same error.
+    fn error(&self) -> f64 {
+        let ratio = (self.median() + self.resolution) / (self.predicted.point + self.resolution);
+        ratio.max(1.0 / ratio)
     }
 
     fn median(&self) -> f64 {
@@ -71,6 +79,7 @@ fn of_contender(contender: &mut Contender, trials: &[&Trial]) -> Vec<Checked> {
                         bytes: bytes(trial),
                         measured: vec![value],
                         predicted,
+                        resolution: figure.shift,
                     }),
                 }
             }
@@ -96,7 +105,7 @@ pub fn details(checked: &[Checked]) -> Table {
             format!("{} of {}", one.inside(), one.measured.len()),
         ]
     };
-    text::table(&header, checked.iter().map(row).collect())
+    Table::of_texts(header, checked.iter().map(row).collect())
 }
 
 /// For each figure and size: how far off the predictions were, and how many measurements their intervals held.
@@ -116,13 +125,11 @@ pub fn summary(checked: &[Checked]) -> Table {
     }
     let header =
         ["Figure", "Size", "Strategies", "Median error", "Largest error", "Inside the 90 % interval"];
-    text::table(&header, rows)
+    Table::of_texts(header, rows)
 }
 
 fn summary_row(figure: &str, size: String, checked: &[&Checked]) -> Vec<String> {
-    // A factor, whichever way it is off: half and twice as much are the same error.
-    let errors = checked.iter().map(|one| (one.median() / one.predicted.point).ln().abs().exp());
-    let spread = Spread::of(errors);
+    let spread = Spread::of(checked.iter().map(|one| one.error()));
     let factor =
         |error: Option<f64>| number::or_missing(error, |error| format!("factor {}", number::ratio(error)));
     let inside: usize = checked.iter().map(|one| one.inside()).sum();

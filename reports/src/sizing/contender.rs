@@ -2,13 +2,19 @@
 
 use crate::compare::{same_contender, same_load_shape};
 use crate::record::{Results, Trial, Verdict};
-use crate::render::conditions;
+use crate::render::conditions::Conditions;
+use crate::render::family::Family;
 
 use super::line::{Estimate, Line, Point};
 use super::{Contender, Model, TrialOutcome};
 
 /// Times below this are not told from none: blocked time counts from 0.1 s on. It is added before a logarithm is taken.
 const RESOLUTION_SECONDS: f64 = 0.1;
+/// How far a line may miss for each e-fold of distance from what was measured, as a standard deviation of the logarithm:
+/// beyond some size memory ends, caches fill, trees grow a level.
+const TIMES: f64 = 0.1;
+/// The same for sizes: compression changes a little, and nothing else.
+const SIZES: f64 = 0.02;
 /// Noise is taken from elsewhere below so many measurements that were repeated.
 const DEGREES_MIN: f64 = 4.0;
 /// Where nothing was repeated at all: a third up or down.
@@ -19,7 +25,12 @@ pub(super) struct Figure {
     /// What it is called.
     pub name: &'static str,
     /// Added before a logarithm is taken.
-    shift: f64,
+    pub shift: f64,
+    /// How far a line may miss beyond what was measured: see [`Estimate::with_noise`].
+    growth_sigma: f64,
+    /// Whether measurements at one place alone are taken to hold everywhere: a lag is mostly a matter of intervals that
+    /// are set. Everything else is taken to be proportional, which never predicts too little for more.
+    flat_from_one_place: bool,
     /// What it grows with.
     pub x: fn(&Trial) -> f64,
     /// The measurements of one trial.
@@ -32,6 +43,8 @@ pub(super) const FIGURES: [Figure; 7] = [
     Figure {
         name: "backup time",
         shift: 0.0,
+        growth_sigma: TIMES,
+        flat_from_one_place: false,
         x: bytes,
         values: backup,
         line: |contender| &mut contender.backup,
@@ -39,6 +52,8 @@ pub(super) const FIGURES: [Figure; 7] = [
     Figure {
         name: "time of a pass",
         shift: 0.0,
+        growth_sigma: TIMES,
+        flat_from_one_place: false,
         x: bytes,
         values: pass,
         line: |contender| &mut contender.pass,
@@ -46,6 +61,8 @@ pub(super) const FIGURES: [Figure; 7] = [
     Figure {
         name: "blocked time",
         shift: RESOLUTION_SECONDS,
+        growth_sigma: TIMES,
+        flat_from_one_place: false,
         x: bytes,
         values: blocked,
         line: |contender| &mut contender.blocked,
@@ -53,6 +70,8 @@ pub(super) const FIGURES: [Figure; 7] = [
     Figure {
         name: "recovery time",
         shift: 0.0,
+        growth_sigma: TIMES,
+        flat_from_one_place: false,
         x: bytes,
         values: recovery,
         line: |contender| &mut contender.recovery,
@@ -60,6 +79,8 @@ pub(super) const FIGURES: [Figure; 7] = [
     Figure {
         name: "artifact",
         shift: 0.0,
+        growth_sigma: SIZES,
+        flat_from_one_place: false,
         x: bytes,
         values: artifact,
         line: |contender| &mut contender.artifact,
@@ -67,6 +88,8 @@ pub(super) const FIGURES: [Figure; 7] = [
     Figure {
         name: "loss at completion",
         shift: RESOLUTION_SECONDS,
+        growth_sigma: TIMES,
+        flat_from_one_place: false,
         x: bytes,
         values: floor,
         line: |contender| &mut contender.floor,
@@ -74,6 +97,8 @@ pub(super) const FIGURES: [Figure; 7] = [
     Figure {
         name: "lag",
         shift: RESOLUTION_SECONDS,
+        growth_sigma: TIMES,
+        flat_from_one_place: true,
         x: rate,
         values: lag,
         line: |contender| &mut contender.lag,
@@ -88,13 +113,17 @@ pub fn fit(runs: &[&Results]) -> Model {
 
 /// Fits one contender to each group of trials. `copies` is the noise of the plain copies.
 pub(super) fn fit_groups(groups: &[Vec<&Trial>], copies: Noise) -> Vec<Contender> {
-    let mut contenders: Vec<Contender> = groups.iter().map(|trials| described(trials)).collect();
+    let firsts: Vec<&Trial> = groups.iter().map(|trials| trials[0]).collect();
+    let conditions = Conditions::of(&firsts).without("size").without("writes");
+    let mut contenders: Vec<Contender> =
+        groups.iter().map(|trials| described(trials, conditions.row_name(trials[0]))).collect();
     tell_apart(&mut contenders);
     for figure in FIGURES {
         let estimates: Vec<Option<Estimate>> = groups.iter().map(|trials| figure.estimate(trials)).collect();
         let variance = shared_variance(&estimates, copies);
         for (contender, estimate) in contenders.iter_mut().zip(&estimates) {
-            *(figure.line)(contender) = estimate.as_ref().map(|estimate| estimate.with_noise(variance));
+            *(figure.line)(contender) =
+                estimate.as_ref().map(|estimate| estimate.with_noise(variance, figure.growth_sigma));
         }
     }
     for contender in &mut contenders {
@@ -113,7 +142,11 @@ impl Figure {
             let x = (self.x)(trial);
             (self.values)(trial).into_iter().map(move |y| Point { x, y })
         };
-        Estimate::of(&trials.iter().flat_map(of_trial).collect::<Vec<_>>(), self.shift)
+        Estimate::of(
+            &trials.iter().flat_map(of_trial).collect::<Vec<_>>(),
+            self.shift,
+            self.flat_from_one_place,
+        )
     }
 }
 
@@ -143,20 +176,20 @@ fn is_usable(trial: &Trial) -> bool {
 }
 
 /// A contender without its lines.
-fn described(trials: &[&Trial]) -> Contender {
+fn described(trials: &[&Trial], label: String) -> Contender {
     let first = trials[0];
     let mut rates: Vec<f64> = trials.iter().map(|trial| rate(trial)).collect();
     rates.sort_by(f64::total_cmp);
     rates.dedup();
     Contender {
-        label: conditions::strategy(first),
-        subject: conditions::subject(first),
+        label,
         engine: first.engine.clone(),
         app: first.app.clone(),
         journal_mode: first.workload.journal_mode.clone(),
         strategy: first.strategy.clone(),
         variant: first.variant.clone(),
         survives_disk_loss: trials.iter().find_map(|trial| trial.survives_disk_loss),
+        family: trials.iter().map(|trial| Family::of_trial(trial)).min().map_or("", Family::key).to_owned(),
         continuous: trials.iter().any(|trial| is_continuous(trial)),
         trials: trials.iter().map(|trial| trial.id.clone()).collect(),
         rates,
@@ -182,14 +215,13 @@ fn outcome(trial: &Trial) -> TrialOutcome {
     }
 }
 
-/// Numbers those that share a label: they differ in a condition that the label does not name.
+/// Numbers those that share a label: they differ in a setting that their labels do not name.
 fn tell_apart(contenders: &mut [Contender]) {
     for at in 1..contenders.len() {
         let (before, rest) = contenders.split_at_mut(at);
         let this = &mut rest[0];
         let is_other_form = |other: &&Contender| {
-            (&other.strategy, &other.variant, &other.subject)
-                == (&this.strategy, &this.variant, &this.subject)
+            other.label == this.label || other.label.starts_with(&format!("{} (", this.label))
         };
         let forms = before.iter().filter(is_other_form).count();
         if forms > 0 {
@@ -198,15 +230,21 @@ fn tell_apart(contenders: &mut [Contender]) {
     }
 }
 
-/// What the backup has taken out of the chance of a disaster: the restored database held writes that were acknowledged
-/// after the backup was complete. A backup at intervals may have had its next turn by then, which is another thing.
+/// Whether what is lost does not depend on when the last backup was made. A record without a kind shows it by what came
+/// back: writes that were acknowledged after the backup was complete. A strategy with an interval of its own may have had
+/// its next turn by then, which is another thing.
 fn is_continuous(trial: &Trial) -> bool {
+    if trial.settings.contains_key("interval_seconds") {
+        return false;
+    }
+    if let Some(kind) = &trial.kind {
+        return kind == "continuous";
+    }
     let began =
         |name: &str| trial.phases.iter().find(|phase| phase.phase == name).map(|phase| phase.at_seconds);
     let tail_seconds = began("tail").zip(began("disaster")).map(|(tail, disaster)| disaster - tail);
     let lost_seconds = trial.recovery_point.as_ref().and_then(|point| point.lost_seconds);
-    !trial.settings.contains_key("interval_seconds")
-        && lost_seconds.zip(tail_seconds).is_some_and(|(lost, tail)| lost < tail)
+    lost_seconds.zip(tail_seconds).is_some_and(|(lost, tail)| lost < tail)
 }
 
 fn machines(runs: &[&Results]) -> Vec<String> {

@@ -13,10 +13,8 @@ use super::Range;
 const PRIOR_DEGREES: f64 = 4.0;
 /// No measurement repeats more closely than this.
 const SIGMA_MIN: f64 = 0.01;
-/// How far a line may miss for each e-fold of distance from what was measured, as a standard deviation of the logarithm:
-/// memory ends, caches fill, trees grow a level. With a single place measured nothing tells floor from slope.
-const GROWTH_SIGMA: f64 = 0.1;
-const GROWTH_SIGMA_ONE_PLACE: f64 = 0.3;
+/// With a single place measured nothing tells floor from slope, and a line may miss so many times as far elsewhere.
+const GROWTH_FROM_ONE_PLACE: f64 = 3.0;
 /// What is left of a 0 after its logarithm was taken and undone.
 const ROUNDING: f64 = 1e-9;
 /// Places this close together are one.
@@ -109,8 +107,8 @@ pub(super) struct Estimate {
 
 impl Estimate {
     /// The best line through these points; `None` without a usable point. Measurements at one place cannot tell floor from
-    /// slope: the line is proportional then, which never predicts too little for more.
-    pub fn of(points: &[Point], shift: f64) -> Option<Estimate> {
+    /// slope: `flat_from_one_place` makes all of it floor then, else the line is proportional.
+    pub fn of(points: &[Point], shift: f64, flat_from_one_place: bool) -> Option<Estimate> {
         let usable = |point: &Point| {
             point.x >= 0.0 && point.x.is_finite() && point.y + shift > 0.0 && point.y.is_finite()
         };
@@ -122,7 +120,7 @@ impl Estimate {
         let places =
             if max_x == 0.0 || points.iter().all(|point| same_place(point.x, first.x)) { 1 } else { 2 };
         let share = match places {
-            1 => f64::from(u8::from(max_x == 0.0)),
+            1 => f64::from(u8::from(flat_from_one_place || max_x == 0.0)),
             _ => best_floor_share(&points, max_x),
         };
         let (scale, squares) = scaled(&points, share, max_x);
@@ -131,8 +129,9 @@ impl Estimate {
         Some(Estimate { floor: scale * share, per_unit, shift, points, squares, degrees })
     }
 
-    /// The line with its uncertainty, where all contenders together show noise of this variance.
-    pub fn with_noise(&self, shared_variance: f64) -> Line {
+    /// The line with its uncertainty, where all contenders together show noise of this variance. `growth_sigma` is how far
+    /// it may miss for each e-fold of distance from what was measured, as a standard deviation of the logarithm.
+    pub fn with_noise(&self, shared_variance: f64, growth_sigma: f64) -> Line {
         let degrees = self.degrees + PRIOR_DEGREES;
         let variance = (self.squares + PRIOR_DEGREES * shared_variance) / degrees;
         let x = || self.points.iter().map(|point| point.x);
@@ -150,7 +149,7 @@ impl Estimate {
             n,
             mean_z,
             sxx_z: several_places.then(|| z().map(|z| (z - mean_z).powi(2)).sum()),
-            growth_sigma: if several_places { GROWTH_SIGMA } else { GROWTH_SIGMA_ONE_PLACE },
+            growth_sigma: growth_sigma * if several_places { 1.0 } else { GROWTH_FROM_ONE_PLACE },
             min_x,
             max_x,
         }
@@ -206,7 +205,7 @@ mod tests {
     }
 
     fn line(values: &[(f64, f64)]) -> Line {
-        Estimate::of(&points(values), 0.0).unwrap().with_noise(0.01)
+        Estimate::of(&points(values), 0.0, false).unwrap().with_noise(0.01, 0.1)
     }
 
     /// Normal noise from a seed.
@@ -250,20 +249,30 @@ mod tests {
         let line = line(&[(100.0, 1.0), (100.0, 1.1)]);
         assert_eq!(line.floor, 0.0);
         assert_eq!(line.sxx_z, None);
+        let flat = Estimate::of(&points(&[(100.0, 1.0), (100.0, 1.0)]), 0.0, true).unwrap();
+        assert_eq!(flat.with_noise(0.01, 0.1).predict(1000.0).unwrap().point, 1.0);
         let (near, far) = (line.predict(100.0).unwrap(), line.predict(1000.0).unwrap());
         assert!((far.point / near.point - 10.0).abs() < 1e-9);
         assert!(far.high / far.point > 1.5 * near.high / near.point);
         assert_eq!(
-            Estimate::of(&points(&[(0.0, 0.4)]), 0.0).unwrap().with_noise(0.01).predict(9.0).unwrap().point,
+            Estimate::of(&points(&[(0.0, 0.4)]), 0.0, false)
+                .unwrap()
+                .with_noise(0.01, 0.1)
+                .predict(9.0)
+                .unwrap()
+                .point,
             0.4
         );
     }
 
     #[test]
     fn what_is_no_measurement_is_left_out_and_nothing_gives_no_line() {
-        assert!(Estimate::of(&[], 0.0).is_none());
-        assert!(Estimate::of(&points(&[(f64::NAN, 1.0), (1.0, f64::INFINITY), (1.0, 0.0)]), 0.0).is_none());
-        let shifted = Estimate::of(&points(&[(1.0, 0.0), (2.0, 0.0)]), 0.1).unwrap().with_noise(0.01);
+        assert!(Estimate::of(&[], 0.0, false).is_none());
+        assert!(
+            Estimate::of(&points(&[(f64::NAN, 1.0), (1.0, f64::INFINITY), (1.0, 0.0)]), 0.0, false).is_none()
+        );
+        let shifted =
+            Estimate::of(&points(&[(1.0, 0.0), (2.0, 0.0)]), 0.1, false).unwrap().with_noise(0.01, 0.1);
         let none = shifted.predict(4.0).unwrap();
         assert_eq!((none.point, none.low), (0.0, 0.0));
         assert!(none.high > 0.0 && none.high < 0.1);
@@ -274,7 +283,8 @@ mod tests {
         let mut noise = Noise::of_seed(7);
         let (mut inside, mut narrow, rounds) = (0, 0, 2000);
         for _ in 0..rounds {
-            let line = Estimate::of(&noisy(&mut noise, 0.15), 0.0).unwrap().with_noise(0.15f64.powi(2));
+            let line =
+                Estimate::of(&noisy(&mut noise, 0.15), 0.0, false).unwrap().with_noise(0.15f64.powi(2), 0.1);
             let (x, truth) = (512.0 * MIB, 1.224 * (0.15 * noise.next()).exp());
             let range = line.predict(x).unwrap();
             inside += u32::from((range.low..=range.high).contains(&truth));
@@ -288,8 +298,9 @@ mod tests {
     #[test]
     fn a_line_is_found_again_beneath_noise() {
         let mut noise = Noise::of_seed(11);
-        let found: Vec<Line> =
-            (0..200).map(|_| Estimate::of(&noisy(&mut noise, 0.1), 0.0).unwrap().with_noise(0.01)).collect();
+        let found: Vec<Line> = (0..200)
+            .map(|_| Estimate::of(&noisy(&mut noise, 0.1), 0.0, false).unwrap().with_noise(0.01, 0.1))
+            .collect();
         let mean = |of: fn(&Line) -> f64| found.iter().map(of).sum::<f64>() / found.len() as f64;
         assert!((mean(|line| line.floor) / 0.2 - 1.0).abs() < 0.05);
         assert!((mean(|line| line.per_unit) / (0.002 / MIB) - 1.0).abs() < 0.02);
@@ -301,8 +312,8 @@ mod tests {
             values in prop::collection::vec((0.0..1e6f64, 0.0..1e4f64), 1..12),
             x in 0.0..1e7f64, more in 0.0..1e7f64, shift in prop::sample::select(vec![0.0, 0.1]),
         ) {
-            let Some(estimate) = Estimate::of(&points(&values), shift) else { return Ok(()) };
-            let line = estimate.with_noise(0.04);
+            let Some(estimate) = Estimate::of(&points(&values), shift, false) else { return Ok(()) };
+            let line = estimate.with_noise(0.04, 0.1);
             prop_assert!(line.floor >= 0.0 && line.per_unit >= 0.0);
             let (Some(small), Some(large)) = (line.predict(x), line.predict(x + more)) else { return Ok(()) };
             prop_assert!(small.point <= large.point * (1.0 + 1e-12));

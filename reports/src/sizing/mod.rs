@@ -32,10 +32,8 @@ pub struct Model {
 /// A strategy with its settings on one kind of subject, and how it grows. A line is absent where nothing was measured.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Contender {
-    /// Strategy and variant; unique in the model among those with the same subject.
+    /// Strategy, variant, and what is different about its conditions; unique in the model.
     pub label: String,
-    /// The system under test in a few words: `embedded on sqlite (wal)`.
-    pub subject: String,
     /// `sqlite` or `mysql`.
     pub engine: String,
     /// `embedded` or `tracker`.
@@ -48,6 +46,8 @@ pub struct Contender {
     pub variant: String,
     /// Whether the backup survives the loss of the database's disk; null where nobody can tell.
     pub survives_disk_loss: Option<bool>,
+    /// `needs_downtime`, `online`, `continuous` or `same_disk`: what using it means for the operator.
+    pub family: String,
     /// It replicates continuously: what is lost is its lag, whatever the interval between backups.
     pub continuous: bool,
     /// Ids of the trials that it was fitted from.

@@ -48,6 +48,7 @@ fn shipper(mib: u64) -> Trial {
     let mut trial = sized("shipper", mib, Verdict::Restorable, 1.0);
     let phase = |phase: &str, at_seconds| PhaseStart { phase: phase.to_owned(), at_seconds };
     trial.phases.extend([phase("tail", 10.0), phase("disaster", 15.0)]);
+    trial.kind = None;
     let point = trial.recovery_point.as_mut().unwrap();
     (point.lost_seconds, point.lost_seconds_at_completion) = (Some(0.5), None);
     trial
@@ -86,7 +87,7 @@ fn prediction(model: &Model, strategy: &str, load: &Load) -> Prediction {
 
 /// All that `advise` prints.
 fn printed(advice: &Advice<'_>) -> String {
-    let tables = [text::markdown(&text::meeting(advice)), text::markdown(&text::excluded(advice))];
+    let tables = [text::meeting(advice).markdown(), text::excluded(advice).markdown()];
     format!(
         "{}\n{}\n\n{}\n\n{}\n",
         text::question(advice),
@@ -158,6 +159,11 @@ fn runs_of_other_conditions_are_another_contender_with_another_label() {
     cold.workload.synchronous = Some("off".into());
     let results = example::results(vec![sized("one-step", 64, Verdict::Restorable, 1.0), cold]);
     let labels: Vec<String> = fit(&[&results]).contenders.into_iter().map(|one| one.label).collect();
+    assert_eq!(labels, ["one-step, synchronous full", "one-step, synchronous off"]);
+    let mut other = sized("one-step", 64, Verdict::Restorable, 1.0);
+    other.settings.insert("unnamed".into(), 1.into());
+    let results = example::results(vec![sized("one-step", 64, Verdict::Restorable, 1.0), other]);
+    let labels: Vec<String> = fit(&[&results]).contenders.into_iter().map(|one| one.label).collect();
     assert_eq!(labels, ["one-step", "one-step (2)"]);
 }
 
@@ -214,7 +220,7 @@ fn the_check_predicts_what_it_has_not_seen() {
     assert_eq!(checked.len(), 5);
     let backup = checked.iter().find(|one| one.figure == "backup time").unwrap();
     assert_eq!((backup.measured.len(), backup.inside()), (2, 1));
-    insta::assert_snapshot!(text::markdown(&check::summary(&checked)));
+    insta::assert_snapshot!(check::summary(&checked).markdown());
     assert!(check::check(&[&run], 8.0 * GIB).is_empty());
 }
 

@@ -1,7 +1,7 @@
 //! Advice in words: tables and sentences for the terminal and for Markdown.
 
 use crate::render::number::{self, MISSING};
-use crate::render::table::Table;
+use crate::render::table::{Cell, Column, Rank, Table};
 
 use super::Range;
 use super::decide::{Advice, Caution, Exclusion, Judgement, Objective};
@@ -10,7 +10,7 @@ use super::decide::{Advice, Caution, Exclusion, Judgement, Objective};
 pub fn question(advice: &Advice<'_>) -> String {
     let load = &advice.load;
     let interval = match load.interval_seconds {
-        Some(interval) => format!("a backup every {}", number::seconds(interval)),
+        Some(interval) => format!("a backup every {}", number::duration(interval)),
         None => "backups one right after the other".to_owned(),
     };
     let asked = [
@@ -20,14 +20,14 @@ pub fn question(advice: &Advice<'_>) -> String {
     ];
     let mut objectives: Vec<String> = asked
         .into_iter()
-        .filter_map(|(name, limit)| Some(format!("{name} at most {}", number::seconds(limit?))))
+        .filter_map(|(name, limit)| Some(format!("{name} at most {}", limit_text(limit?))))
         .collect();
     if advice.objectives.survive_disk_loss {
         objectives.push("the backup survives the loss of the disk".to_owned());
     }
     let objectives = if objectives.is_empty() { "no objectives".to_owned() } else { objectives.join(", ") };
-    let (size, rate) = (number::bytes(load.bytes), number::rate(load.rate));
-    format!("{size}, {rate} writes, {interval}; objectives: {objectives}.")
+    let (size, rate) = (number::chosen_bytes(load.bytes), number::rate(load.rate));
+    format!("{size} of data, writes at {rate}, {interval}; objectives: {objectives}.")
 }
 
 /// The answer in one sentence.
@@ -47,47 +47,92 @@ pub fn answer(advice: &Advice<'_>) -> String {
 /// The strategies that meet the objectives, best first. Values are predictions with their 90 % interval.
 pub fn meeting(advice: &Advice<'_>) -> Table {
     let kept: Vec<&Judgement<'_>> = advice.judgements.iter().filter(|one| one.meets()).collect();
-    let intervals = kept.iter().any(|one| one.longest_interval_seconds.is_some());
-    let mut header =
-        vec!["Meets", "Strategy", "Subject", "Backup", "Blocked", "Worst loss", "Recovery", "Artifact"];
-    if intervals {
-        header.push("Longest interval");
-    }
-    let row = |one: &&Judgement<'_>| {
+    let mut table = Table::new(vec![
+        Column::text("Meets", "meets", Rank::Always),
+        Column::text("Strategy", "strategy", Rank::Always),
+        Column::number("Backup", "backup", Rank::Main(3)),
+        Column::number("Blocked", "blocked", Rank::Main(2)),
+        Column::number("Worst loss", "loss_worst", Rank::Main(1)),
+        Column::number("Recovery", "recovery", Rank::Main(1)),
+        Column::number("Artifact", "artifact", Rank::Main(5)),
+        Column::number("Longest interval", "longest_interval", Rank::Main(4)),
+    ]);
+    for one in &kept {
         let predicted = &one.prediction;
-        let mut cells = vec![
-            if one.is_certain() { "yes" } else { "likely" }.to_owned(),
-            one.contender.label.clone(),
-            one.contender.subject.clone(),
-            seconds(predicted.backup),
-            seconds(predicted.blocked),
-            seconds(predicted.loss_worst),
-            seconds(predicted.recovery),
-            range(predicted.artifact, number::bytes),
-        ];
-        if intervals {
-            cells.push(number::or_missing(one.longest_interval_seconds, number::seconds));
-        }
-        cells
-    };
-    table(&header, kept.iter().map(row).collect())
+        table.push(vec![
+            meets(one).into(),
+            one.contender.label.as_str().into(),
+            range(predicted.backup, number::seconds).into(),
+            range(predicted.blocked, number::seconds).into(),
+            range(predicted.loss_worst, number::seconds).into(),
+            range(predicted.recovery, number::seconds).into(),
+            range(predicted.artifact, number::bytes).into(),
+            Cell::measured(one.longest_interval_seconds, number::seconds),
+        ]);
+    }
+    let any_interval = kept.iter().any(|one| one.longest_interval_seconds.is_some());
+    table.select(|column| any_interval || column.key != "longest_interval")
+}
+
+fn meets(one: &Judgement<'_>) -> &'static str {
+    match (one.meets(), one.is_certain()) {
+        (false, _) => "no",
+        (true, false) => "likely",
+        (true, true) => "yes",
+    }
 }
 
 /// The strategies that are excluded, each with all that excludes it.
 pub fn excluded(advice: &Advice<'_>) -> Table {
-    let row = |one: &Judgement<'_>| {
-        let reasons: Vec<String> = one.exclusions.iter().map(exclusion).collect();
-        vec![one.contender.label.clone(), one.contender.subject.clone(), reasons.join("; ")]
-    };
-    table(
-        &["Excluded", "Subject", "Why"],
-        advice.judgements.iter().filter(|one| !one.meets()).map(row).collect(),
-    )
+    let row = |one: &Judgement<'_>| vec![one.contender.label.clone(), reasons(one)];
+    let excluded = advice.judgements.iter().filter(|one| !one.meets());
+    Table::of_texts(["Excluded", "Why"], excluded.map(row).collect())
 }
 
-/// A table of texts.
-pub(super) fn table(header: &[&str], rows: Vec<Vec<String>>) -> Table {
-    Table::of_texts(header.iter().copied(), rows)
+fn reasons(one: &Judgement<'_>) -> String {
+    one.exclusions.iter().map(exclusion).collect::<Vec<_>>().join("; ")
+}
+
+/// All strategies for programs: raw numbers, each value with the ends of its 90 % interval.
+pub fn raw(advice: &Advice<'_>) -> Table {
+    let texts = ["strategy", "engine", "family", "meets", "excluded_by"];
+    let values = [
+        "backup_seconds",
+        "blocked_seconds",
+        "recovery_seconds",
+        "loss_expected_seconds",
+        "loss_worst_seconds",
+        "artifact_bytes",
+    ];
+    let others = ["longest_interval_seconds", "size_factor", "rate_factor"];
+    let mut keys: Vec<String> = texts.map(str::to_owned).into();
+    keys.extend(values.iter().flat_map(|key| [key.to_string(), format!("{key}_low"), format!("{key}_high")]));
+    keys.extend(others.map(str::to_owned));
+    let mut table = Table::new(keys.iter().map(|key| Column::text(key, key, Rank::Always)).collect());
+    for one in &advice.judgements {
+        let (contender, predicted) = (one.contender, &one.prediction);
+        let texts =
+            [&contender.label, &contender.engine, &contender.family].map(|text| Cell::text(text.as_str()));
+        let mut row: Vec<Cell> = texts.into();
+        row.extend([Cell::text(meets(one)), Cell::text(reasons(one))]);
+        let ranges = [
+            predicted.backup,
+            predicted.blocked,
+            predicted.recovery,
+            predicted.loss_expected,
+            predicted.loss_worst,
+            predicted.artifact,
+        ];
+        let ends = |range: Option<Range>| {
+            [range.map(|range| range.point), range.map(|range| range.low), range.map(|range| range.high)]
+        };
+        let others =
+            [one.longest_interval_seconds, Some(predicted.bytes_factor), Some(predicted.rate_factor)];
+        let numbers = ranges.into_iter().flat_map(ends).chain(others);
+        row.extend(numbers.map(|value| Cell::measured(value, number::ratio)));
+        table.push(row);
+    }
+    table
 }
 
 /// What is to be known of the strategies that meet the objectives, and of the runs. Each sentence once.
@@ -137,7 +182,7 @@ fn exclusion(exclusion: &Exclusion) -> String {
             "{} {} > {} ({} times)",
             name(*objective),
             number::seconds(*predicted_seconds),
-            number::seconds(*limit_seconds),
+            limit_text(*limit_seconds),
             number::ratio(predicted_seconds / limit_seconds)
         ),
         Exclusion::NotMeasured(objective) => format!("{} was not measured", name(*objective)),
@@ -176,6 +221,11 @@ fn caution(caution: &Caution, of: &Judgement<'_>) -> String {
     }
 }
 
+/// A limit as it was typed: whole seconds and more in two units, anything shorter in one.
+fn limit_text(seconds: f64) -> String {
+    if seconds.fract() == 0.0 { number::duration(seconds) } else { number::seconds(seconds) }
+}
+
 fn times(factor: f64) -> String {
     format!("{} times", number::ratio(factor))
 }
@@ -193,10 +243,6 @@ fn name(objective: Objective) -> &'static str {
     }
 }
 
-fn seconds(of: Option<Range>) -> String {
-    range(of, number::seconds)
-}
-
 /// A value with its interval: `17.2 s (12.1 to 24.4)`, with units where they differ.
 pub(super) fn range(of: Option<Range>, format: fn(f64) -> String) -> String {
     let Some(of) = of else { return MISSING.to_owned() };
@@ -212,9 +258,4 @@ pub(super) fn range(of: Option<Range>, format: fn(f64) -> String) -> String {
     } else {
         format!("{point} ({low} to {high})")
     }
-}
-
-/// A table as GitHub-flavoured Markdown.
-pub fn markdown(table: &Table) -> String {
-    crate::render::markdown::text::table(table)
 }

@@ -65,7 +65,11 @@ impl Adopted {
         for remark in &remarks {
             assert_eq!(said.matches(remark.as_str()).count(), 1, "{remark}: {said}");
         }
-        assert_eq!(report.contains("### The database before any trial"), !remarks.is_empty(), "{report}");
+        assert_eq!(
+            report.contains("### Irregularities in the source database"),
+            !remarks.is_empty(),
+            "{report}"
+        );
         remarks
     }
 }
@@ -109,7 +113,7 @@ fn rowids_that_nothing_refers_to_are_a_remark() {
          them"
     );
     let report = std::fs::read_to_string(adopted.place.path().join("latest/report.md")).unwrap();
-    assert!(report.contains("### Remarks on restored databases"), "{report}");
+    assert!(report.contains("### Harmless differences in restored databases"), "{report}");
 }
 
 #[test]

@@ -101,6 +101,26 @@ fn an_impossible_size() {
 }
 
 #[test]
+fn a_size_or_duration_that_is_none_is_refused_with_examples() {
+    // It takes the machine for itself as well.
+    let in_scenario = refused_scenario(&SMALL.replace("4MiB", "foo"), COLD);
+    let place = Place::new();
+    let said = [
+        in_scenario,
+        refusal(&place, &["run", "--size", "foo"], 2),
+        refusal(&place, &["run", "--deadline", "soon"], 2),
+        refusal(&place, &["plan", "--filter", "size=foo"], 2),
+    ];
+    for said in &said[..] {
+        assert!(
+            said.contains("64MiB, 1.5GiB or 500MB") || said.contains("90s, 5m, 1h30m or 250ms"),
+            "{said}"
+        );
+        assert!(!said.contains("ByteSize") && !said.contains("f64"), "{said}");
+    }
+}
+
+#[test]
 fn an_impossible_rate_flag() {
     let place = Place::new();
     insta::assert_snapshot!(refusal(&place, &["run", "--rate", "fast"], 2));

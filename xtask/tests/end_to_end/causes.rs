@@ -27,7 +27,7 @@ fn what_a_tool_prints_reaches_terminal_and_report_without_control_characters() {
     let output = place.run_scenario(&place.scenario(SMALL, variant));
     let trial = &place.results().trials[0];
     assert_eq!(trial.verdict, Verdict::Failed);
-    assert_eq!(trial.reason, "backup: 'sh' ended with exit status: 7:  99 %\nquota exceeded");
+    assert_eq!(trial.reason, "backup: 'sh' ended with exit status: 7:  99 %; quota exceeded");
     let report = std::fs::read_to_string(place.path().join("latest/report.md")).unwrap();
     for said in [text(&output), report] {
         assert!(said.contains("quota exceeded"), "{said}");

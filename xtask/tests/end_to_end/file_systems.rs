@@ -51,6 +51,7 @@ fn a_snapshot_of_a_subvolume_restores_sqlite_in_both_journal_modes() {
         assert_eq!(said.contains("'live/database.sqlite' -> 'artifact/snapshot/"), is_reflink, "{said}");
         assert_eq!(said.contains("snapshot of 'live'"), !is_reflink, "{said}");
         assert!(trial.recovery_point.as_ref().unwrap().lost_writes > 0, "{}", trial.id);
+        assert_eq!(trial.survives_disk_loss, Some(false), "{}", trial.id);
     }
     let calibration = &results.run.calibration[0];
     assert!(calibration.copy_seconds.is_empty(), "copies to another file system: {calibration:?}");

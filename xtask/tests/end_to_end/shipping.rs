@@ -155,7 +155,7 @@ fn a_shipping_program_that_ends_by_itself_is_told_with_what_it_said() {
     assert_eq!(trial.verdict, Verdict::Failed);
     insta::assert_snapshot!(
         trial.reason,
-        @"backup: 'litestream', which ships the changes, ended and had said: disk quota exceeded"
+        @"backup: 'litestream', which ships the changes, exited; last output: disk quota exceeded"
     );
 }
 

@@ -1,3 +1,5 @@
+use unicode_width::UnicodeWidthStr;
+
 use super::{Block, comparison, raw};
 use crate::example;
 use crate::record::{Challenge, Results, Trial, Verdict::*};
@@ -120,4 +122,30 @@ fn programs_get_raw_numbers_with_their_range() {
         (&"online".into(), &"restorable".into(), &2.into())
     );
     assert!(row["downtime_seconds"].is_number() && row["backup_bytes_read"].is_null());
+}
+
+/// All results that were ever published.
+fn published() -> Vec<Results> {
+    let published = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("published");
+    let directories = std::fs::read_dir(published).unwrap().flatten().filter(|entry| entry.path().is_dir());
+    directories.map(|directory| Results::load(&directory.path().join("results.json")).unwrap()).collect()
+}
+
+#[test]
+fn published_comparisons_fit_terminals_without_a_broken_word() {
+    for results in published() {
+        for block in comparison(&results) {
+            for width in [80, 100, 140] {
+                let fitted = block.table.fit(width);
+                let place = format!("{} at {width}:\n{}", results.run.id, fitted.text);
+                assert!(fitted.text.lines().all(|line| line.width() <= width), "{place}");
+                assert!(!fitted.text.contains('…'), "{place}");
+                for row in block.table.rows() {
+                    for word in row[..2].iter().flat_map(|cell| cell.text.split_whitespace()) {
+                        assert!(fitted.text.contains(word), "{word} in {place}");
+                    }
+                }
+            }
+        }
+    }
 }

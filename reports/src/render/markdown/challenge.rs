@@ -1,18 +1,17 @@
-//! What fell into the backups: how much it proves that one came back right.
+//! What happened during the backups: how much it proves that one was restorable.
 
 use super::text::table;
 use crate::compare::{Group, groups};
 use crate::record::{Challenge, Trial};
 use crate::render::{conditions::Conditions, number, table::Table};
 
-const HOW: &str = "A copy that nothing disturbed proves little: a strategy that is only right when it is lucky comes back \
-                   right as well. Counted is what happened from the first byte of the artifact until its last. \
-                   **Writes**: sent, waiting or answered in this time. **Checkpoints** and **log resets**: seen from \
-                   outside, at least so many; both change the bytes that a copy of the files reads. **Growth**: of the database \
-                   file and its log. **Challenged**: in so \
-                   many trials something happened that makes a careless backup wrong: for commands of your own, snapshots \
-                   and controls on a database in WAL mode a checkpoint or a log reset, for everything else a write. A \
-                   larger database, a higher rate and a lower `wal_autocheckpoint` raise the odds, and so do repetitions.";
+const HOW: &str = "A backup that nothing disturbed proves little: an unsafe strategy can be lucky. This table counts what \
+                   happened from the first to the last byte of the artifact. **Writes**: sent, waiting or acknowledged \
+                   in that time. **Checkpoints** and **log resets**: observed from outside, so there may have been more; \
+                   both change the bytes that a copy of the files reads. **Growth**: of the database file and its log. \
+                   **Challenged**: trials in which something happened that makes an unsafe backup wrong: a checkpoint \
+                   or log reset for scripts, snapshots and negative controls in WAL mode, a write for all others. \
+                   Larger databases, higher rates, a lower `wal_autocheckpoint` and more repetitions make it more likely.";
 
 /// The section on challenges, where a record tells of any.
 pub(super) fn blocks(trials: &[Trial]) -> Vec<String> {
@@ -23,14 +22,14 @@ pub(super) fn blocks(trials: &[Trial]) -> Vec<String> {
     let all: Vec<&Trial> = groups.iter().flat_map(|group| group.trials.iter().copied()).collect();
     let conditions = Conditions::of(&all);
     let header =
-        ["Strategy", "Copied for", "Writes", "Commits", "Checkpoints", "Log resets", "Growth", "Challenged"];
+        ["Strategy", "Copy time", "Writes", "Commits", "Checkpoints", "Log resets", "Growth", "Challenged"];
     let rows = groups.iter().map(|group| {
         let mut row = vec![conditions.row_name(group.first)];
         row.extend(counts(group));
         row
     });
     let challenges = Table::of_texts(header, rows.collect());
-    vec!["## What fell into the backups".to_string(), HOW.to_string(), table(&challenges)]
+    vec!["## What happened during the backups".to_string(), HOW.to_string(), table(&challenges)]
 }
 
 /// The challenges of the trials of a group that have a record of one.
@@ -78,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fell_into_each_backup_is_counted() {
+    fn what_happened_during_each_backup_is_counted() {
         assert!(blocks(&[example::trial("cold-copy", Restorable)]).is_empty(), "nothing is known of it");
         let trials = [
             challenged("lucky", 2, Some(0), false),
@@ -87,7 +86,7 @@ mod tests {
             example::trial("cold-copy", Restorable),
         ];
         insta::assert_snapshot!(blocks(&trials)[2], @"
-        | Strategy | Copied for | Writes | Commits | Checkpoints | Log resets | Growth | Challenged |
+        | Strategy | Copy time | Writes | Commits | Checkpoints | Log resets | Growth | Challenged |
         | --- | --- | --- | --- | --- | --- | --- | --- |
         | lucky | 9.00 ms | 4 (3 to 5) | 3 (2 to 4) | 0.5 (0 to 1) | 0.5 (0 to 1) | 8.00 KiB | 1 of 2 |
         | server | 9.00 ms | 8 | 7 | – | – | – | 1 of 1 |

@@ -13,12 +13,12 @@ pub(super) fn blocks(trials: &[Trial]) -> Vec<String> {
         leftovers.map(|(trial, leftover)| format!("- {}: {}", code(&trial.id), sentence(leftover)));
     let mut blocks = section(
         "Kept evidence",
-        "Paths count from the directory of this report. `cargo xtask judge` verifies what is there once more.",
+        "Paths are relative to the directory of this report. `cargo xtask judge` verifies the evidence again.",
         kept.collect(),
     );
     blocks.extend(section(
         "Not removed",
-        "These trials left something on the machine that could not be removed. It does not affect other trials.",
+        "These trials left files on the machine that could not be removed. Other trials are not affected.",
         leftovers.collect(),
     ));
     blocks
@@ -34,7 +34,7 @@ fn section(title: &str, text: &str, items: Vec<String>) -> Vec<String> {
 fn evidence(kept: &Kept) -> String {
     let there = match &kept.path {
         Some(path) => format!("{}, {}.", code(path), number::bytes(kept.bytes as f64)),
-        None => "nothing was kept.".to_string(),
+        None => "nothing kept.".to_string(),
     };
     let left_out = kept.left_out.iter().map(|part| plain(part)).collect::<Vec<_>>().join("; ");
     if left_out.is_empty() { there } else { format!("{there} Not kept: {}", sentence(&left_out)) }

@@ -29,7 +29,7 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
     if results.run.calibration.is_empty() {
         blocks.push("This run has no calibration.".to_string());
     } else {
-        blocks.push("What this machine can do at best, measured in this run:".to_string());
+        blocks.push("The best that this machine can do, measured in this run:".to_string());
         blocks.push(table(&calibration(&results.run.calibration)));
     }
     blocks.extend(plain_copy_check(results));
@@ -86,12 +86,11 @@ fn plain_copy_check(results: &Results) -> Option<String> {
         .collect();
     let median = Spread::of(ratios.iter().copied())?.median;
     let each: Vec<String> = ratios.iter().map(|ratio| number::ratio(*ratio)).collect();
+    let median = if each.len() > 1 { format!(" (median {})", number::ratio(median)) } else { String::new() };
     Some(format!(
-        "The harness against itself: the backup time of {PLAIN_COPY}, divided by the time of the `cp` and fsync \
-         right before the same trial, was {} (median {}). A value near 1 says that the harness adds nothing; \
-         how far the values lie apart says how steady the disk was.",
-        each.join(", "),
-        number::ratio(median)
+        "Overhead of the harness: the backup time of {PLAIN_COPY} divided by the time of the `cp` and fsync right before \
+         the same trial was {}{median}. Near 1, the harness adds nothing; the spread shows how steady the disk was.",
+        each.join(", ")
     ))
 }
 
@@ -110,13 +109,13 @@ fn cold_source_check(results: &Results) -> Option<String> {
         String::new()
     } else {
         format!(
-            " Read from the disk during the backup, as a share of the database: {}. The sequential read above is the \
-             most that this disk gives.",
+            " Read from disk during the backup, as a share of the database: {}. The sequential read above is the upper \
+             limit of this disk.",
             reads.join("; ")
         )
     };
     Some(format!(
-        "The sources were cold: when a backup began, at most {:.1} % of the database was in the page cache.{reads}",
+        "Cold page cache: when a backup began, at most {:.1} % of the database was cached.{reads}",
         shares.max * 100.0
     ))
 }

@@ -1,48 +1,76 @@
 //! `report.md`: what a run found, for a repository or a page of documentation.
 
+mod best;
 mod challenge;
 mod evidence;
 mod kept;
 mod machine;
+mod outputs;
 mod reading;
 mod remarks;
+mod restart_model;
 mod shipping;
 mod summary;
 pub(crate) mod text;
 mod viability;
 
 use crate::record::Results;
-use crate::render::comparison::comparison;
+use crate::render::comparison::{Block, comparison, measures};
+use crate::render::number;
 use crate::render::table::{Column, Rank};
 
 /// The report of a run as GitHub-flavoured Markdown.
 pub fn markdown(results: &Results) -> String {
     let mut blocks = summary::blocks(results);
-    blocks.extend(machine::blocks(results));
+    blocks
+        .extend(plots(results).into_iter().map(|(name, shows)| format!("![{}]({name})", text::plain(shows))));
     blocks.extend(comparison_blocks(results));
     blocks.extend(shipping::blocks(&results.trials));
     blocks.extend(challenge::blocks(&results.trials));
     blocks.extend(evidence::blocks(results));
     blocks.extend(viability::blocks(results));
+    blocks.extend(machine::blocks(results));
     blocks.extend(reading::blocks(results));
     blocks.join("\n\n") + "\n"
 }
 
+/// The plots that are files beside the report: the name of each, and what it shows.
+fn plots(_results: &Results) -> Vec<(&'static str, &'static str)> {
+    Vec::new()
+}
+
+/// The comparison: the columns to decide by first, all others after them.
 fn comparison_blocks(results: &Results) -> Vec<String> {
-    let mut blocks = vec!["## Comparison".to_string()];
-    for block in comparison(results) {
-        if !block.title.is_empty() {
-            blocks.push(format!("### {}", text::plain(&block.title)));
-        }
-        blocks.push(format!("All of these: {}.", text::plain(&block.shared)));
-        let is_main = |column: &Column| column.rank < Rank::Detail(0);
-        blocks.push(block.table.select(is_main).markdown());
-        blocks.push(block.table.select(|column| !is_main(column) || column.key == "strategy").markdown());
+    let found = comparison(results);
+    if found.is_empty() {
+        return vec!["## Comparison".to_string(), "No trial has a record.".to_string()];
     }
-    if results.trials.is_empty() {
-        blocks.push("No trial has a record.".to_string());
+    let is_main = |column: &Column| column.rank < Rank::Detail(0);
+    let mut blocks = vec!["## Comparison".to_string()];
+    for block in &found {
+        blocks.extend(title(block));
+        blocks.push(format!("All rows: {}.", text::plain(&block.shared)));
+        blocks.push(block.table.select(is_main).markdown());
+    }
+    blocks.push("## Details".to_string());
+    for block in &found {
+        blocks.extend(title(block));
+        let details = block.table.select(|column| !is_main(column) || column.key == "strategy");
+        let has_few_writes = details.rows().flatten().any(|cell| cell.text.ends_with(measures::FEW_WRITES));
+        blocks.push(details.markdown());
+        blocks.extend(has_few_writes.then(|| {
+            format!(
+                "\\{} Fewer than {} writes in one of the two windows, so this percentile rests on fewer than ten.",
+                measures::FEW_WRITES,
+                number::count(measures::WRITES_FOR_P99 as f64)
+            )
+        }));
     }
     blocks
+}
+
+fn title(block: &Block) -> Option<String> {
+    (!block.title.is_empty()).then(|| format!("### {}", text::plain(&block.title)))
 }
 
 #[cfg(test)]
@@ -73,13 +101,16 @@ mod tests {
     #[test]
     fn an_application_that_acknowledges_too_early_is_told_apart_from_the_strategies() {
         let mut trials = vec![example::trial("one-step", Restorable), example::trial("shell", Restorable)];
-        assert!(!markdown(&example::results(trials.clone())).contains("before it acknowledges"));
+        assert!(!markdown(&example::results(trials.clone())).contains("acknowledged but not written"));
         for (trial, lacked) in trials.iter_mut().zip([3, 0]) {
             trial.app = "tracker".into();
             trial.recovery_point.as_mut().unwrap().never_written = Some(lacked);
         }
         let report = markdown(&example::results(trials));
-        assert!(report.contains("its own database lacked 3, in 1 of 2 trials."), "{report}");
+        assert!(
+            report.contains("acknowledged writes, 3 were not in its database, in 1 of 2 trials."),
+            "{report}"
+        );
     }
 
     /// The sections of a report, as a reader of Markdown finds them; free text must not add or hide one.
@@ -101,18 +132,32 @@ mod tests {
         sections
     }
 
+    /// A heading with nothing below it before the next one of its level or above.
+    fn empty_heading(report: &str) -> Option<&str> {
+        let level = |line: &str| line.chars().take_while(|character| *character == '#').count();
+        let lines: Vec<&str> = report.lines().filter(|line| !line.is_empty()).collect();
+        let nothing_follows = |at: &usize| {
+            let level_here = level(lines[*at]);
+            level_here > 0 && lines.get(at + 1).is_none_or(|next| (1..=level_here).contains(&level(next)))
+        };
+        (0..lines.len()).find(nothing_follows).map(|at| lines[at])
+    }
+
     proptest! {
         #[test]
         fn any_record_makes_a_report_without_anything_that_is_no_number(results in arbitrary::results()) {
             let report = markdown(&results);
             let mut expected = vec![
-                "Machine and calibration", "Comparison", "What the verdicts rest on",
-                "Where each strategy stops being viable", "How to reproduce", "How to read this", "Limitations",
+                "Comparison", "Details", "Evidence", "Limits found", "Machine and calibration", "How to reproduce",
+                "How to read this report", "Limitations",
             ];
-            expected.retain(|section| {
-                !section.starts_with("Where") || !crate::advise::viability(&results).is_empty()
+            expected.retain(|section| match *section {
+                "Limits found" => super::viability::is_varied(&results),
+                "Details" | "Evidence" => !results.trials.is_empty(),
+                _ => true,
             });
             prop_assert_eq!(sections(&report), expected);
+            prop_assert_eq!(empty_heading(&report), None);
             for word in ["NaN", "inf ", "null", "None", "Some("] {
                 prop_assert!(!report.contains(word), "{} in {}", word, report);
             }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::summary;
 use super::text::{code_block, plain, table};
-use crate::compare::{Spread, groups};
+use crate::compare::groups;
 use crate::record::{Results, Trial};
 use crate::render::{number, table::Table};
 
@@ -15,15 +16,17 @@ const CACHED_WHEN_WARM: f64 = 0.9;
 
 /// Explanations of columns, in the order in which the comparison shows them.
 const COLUMNS: &str = "\
-- **Verdict**: `restorable` the restored database is right; `lossy` it is right for an earlier moment, but writes are missing that the strategy promises to keep; `corrupt` the strategy reported success and the restored database is wrong; `stalled` the backup stopped converging and was ended; `timed_out` it converged too slowly for the deadline; `failed` the strategy reported an error; `unavailable` something that it needs is not here; `unverified` the trial proved nothing. Of several trials the worst verdict is shown. A control promises nothing.
-- **Backup**: from the call until the artifact is durable, fsync included. \"not in 12 s\": it never was.
-- **vs copy**: the time of a plain `cp` and fsync of the same bytes right before the trial, divided by the backup time. 1 is as fast as a copy, 0.5 takes twice as long. Compare this between machines, not the times.
-- **Write p99** and **Worst write**: latency of the application's writes without a backup → during the backup. It counts from when a write was due, so waiting in a queue counts. Of fewer than 100 writes in a window the p99 is the worst one.
-- **Downtime**: the time in the backup window in which no write could be acknowledged: the application was stopped, or writes waited and none was answered for 0.1 s or more.
-- **Lost writes** and **Lost time**: acknowledged writes that the restored database lacks, and the time from the newest write that it holds until the disaster. Writes after the end of a backup are lost to every strategy that does not ship them on.
-- **Recovery**: from the disaster until the restored application has answered one read and one write.
-- **Artifact**: size of what has to be kept. **Memory**: peak resident memory of the strategy's largest process.
-- A dash is something that was not measured. \"a (b to c)\" is the median with the range over repetitions.
+- **Verdict**: `restorable`: the restored database is right. `lossy`: it is right for an earlier moment, but writes are missing that the strategy promises to keep. `corrupt`: the strategy reported success and the restored database is wrong. `stalled`: the backup stopped converging and was ended. `timed out`: it was too slow for the deadline. `failed`: the strategy reported an error. `unavailable`: a tool or privilege is missing here. `inconclusive` (`unverified` in records): the trial proved nothing. Of several trials the worst verdict is shown. \"Not challenged\": nothing happened during the backup that an unsafe strategy gets wrong. A negative control is unsafe on purpose and shows that the checks find damage.
+- **Backup**: from the call until the artifact is durable, fsync included.
+- **Blocked**: total time during the backup in which no write could be acknowledged, because the application was stopped, or because writes waited and none was acknowledged for 0.1 s or more. **Longest block**: the longest single such time. **Downtime**: the part in which the application was stopped on purpose.
+- **Loss**: data loss at backup completion (RPO floor): the time from the newest write in the backup until the backup was complete. **Loss at disaster**: the same until the disaster, so it includes the time that this scenario waits after the backup. **Writes lost**: the acknowledged writes of those times. With a backup every N minutes, from start to start, the worst loss is N minutes plus this floor.
+- **Recovery**: recovery time (RTO, measured), from the disaster until the restored application has answered one read and one write.
+- **Size**: size of the artifact that has to be kept.
+- **Survives disk loss**: whether the backup can be kept on another disk than the database.
+- **Copy speed**: the time of a plain `cp` and fsync of the same bytes right before the trial, divided by the backup time. 1.0 is as fast as `cp`, 0.5 takes twice as long. Compare this between machines, not seconds.
+- **Max write latency** and **p99 write latency**: without a backup (baseline) → during the backup, counted from when a write was due, so waiting in a queue counts.
+- **Memory** and **CPU time**: of the strategy's processes (memory of the largest one). **Written (logical)**: what they passed to write calls. **Written to disk**: what the kernel sent to a block device by the end of the backup.
+- A dash was not measured. \"a (b to c)\" is the median with the range over repetitions.
 - KiB, MiB and GiB are powers of 1024; /s is per second.";
 
 /// The sections on repeating, reading and limits.
@@ -32,7 +35,7 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
         "## How to reproduce".to_string(),
         code_block(&results.run.command, "sh", ""),
         format!(
-            "The same seed ({}) plans the same datasets, writes and arrivals. Harness {}.",
+            "The same seed ({}) gives the same datasets, writes and arrivals. Harness {}.",
             results.run.seed,
             plain(&results.run.harness_version)
         ),
@@ -41,7 +44,11 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
     if !versions.is_empty() {
         blocks.push(table(&versions));
     }
-    blocks.extend(["## How to read this".to_string(), COLUMNS.to_string(), "## Limitations".to_string()]);
+    blocks.extend([
+        "## How to read this report".to_string(),
+        COLUMNS.to_string(),
+        "## Limitations".to_string(),
+    ]);
     blocks.push(limitations(results).map(|line| format!("- {line}")).collect::<Vec<_>>().join("\n"));
     blocks
 }
@@ -63,20 +70,19 @@ fn limitations(results: &Results) -> impl Iterator<Item = String> {
     let trials = &results.trials;
     [
         Some(
-            "One machine. Its disk and processors may be shared and noisy: compare ratios and verdicts, not times."
+            "One machine, whose disk and processors may be shared: compare verdicts and copy speeds, not seconds."
                 .to_string(),
         ),
-        copy_range(results),
         repetitions(trials),
         datasets(trials),
         applications(trials),
         Some(
-            "The disaster is a SIGKILL of the application and the shipper, with the data directory lost. It is no \
-             power cut: what the kernel had in memory was still there."
+            "The disaster is a SIGKILL of the application and of what replicates, and the data directory is lost. It is \
+             not a power cut: what the kernel held in memory survived."
                 .to_string(),
         ),
         trials.iter().all(|trial| trial.fault.is_none()).then(|| {
-            "Nothing else went wrong: no full disk, no broken network, no damaged artifact.".to_string()
+            "No other fault was tested: no full disk, no broken network, no damaged artifact.".to_string()
         }),
         page_cache(trials),
         never_measured(trials),
@@ -85,31 +91,15 @@ fn limitations(results: &Results) -> impl Iterator<Item = String> {
     .flatten()
 }
 
-/// How much the same plain copy varied: what a difference between two strategies has to exceed.
-fn copy_range(results: &Results) -> Option<String> {
-    let range = |copies: &Vec<f64>| {
-        let spread =
-            Spread::of(copies.iter().copied()).filter(|spread| spread.count > 1 && spread.min > 0.0)?;
-        Some(spread.max / spread.min).filter(|range| range.is_finite())
-    };
-    let widest =
-        results.run.calibration.iter().filter_map(|one| range(&one.copy_seconds)).max_by(f64::total_cmp)?;
-    Some(format!(
-        "The same plain copy took up to {} times as long at one moment as at another. Differences of that size \
-         between strategies may be noise.",
-        number::ratio(widest)
-    ))
-}
-
 fn repetitions(trials: &[Trial]) -> Option<String> {
     let sizes = groups(trials).iter().map(|group| group.trials.len()).collect::<Vec<_>>();
     let (fewest, most) = (*sizes.iter().min()?, *sizes.iter().max()?);
-    Some(match (fewest, most) {
-        (1, 1) => "Every row is one trial: chance is not averaged out.".to_string(),
+    // That there are too few is said at the top.
+    (fewest >= summary::REPETITIONS_MIN).then(|| match (fewest, most) {
         (fewest, most) if fewest == most => {
-            format!("Every row is {most} trials: rare damage may not have shown.")
+            format!("Every row is {most} trials. Rare damage may not have occurred.")
         }
-        (fewest, most) => format!("A row is {fewest} to {most} trials: rare damage may not have shown."),
+        (fewest, most) => format!("A row is {fewest} to {most} trials. Rare damage may not have occurred."),
     })
 }
 
@@ -124,13 +114,13 @@ fn datasets(trials: &[Trial]) -> Option<String> {
     };
     if profiles.iter().all(|profile| *profile == "own-database") {
         return Some(format!(
-            "The data is a copy of one database of somebody's own, with the tables that the workload writes to, {sizes} \
-             in all. Other content was not tried."
+            "The data is a copy of one existing database with the tables that the workload writes to, {sizes} in all. \
+             Other content was not tested."
         ));
     }
     Some(format!(
-        "The data is generated ({}), {sizes}. Larger databases were not tried, and content that compresses \
-         differently gives other artifact sizes.",
+        "The data is generated ({}), {sizes}. Larger databases were not tested, and data that compresses differently \
+         gives other artifact sizes.",
         profiles.iter().map(|profile| plain(profile)).collect::<Vec<_>>().join(", ")
     ))
 }
@@ -155,8 +145,8 @@ fn page_cache(trials: &[Trial]) -> Option<String> {
     let count = off.count();
     (count > 0).then(|| {
         format!(
-            "In {} of {} trials the page cache was not as asked for when the backup began: more than {} of the \
-             database was in it although cold was asked for, or less than {} although warm was.",
+            "In {} of {} trials the page cache was not in the requested state when the backup began: more than {} of the \
+             database was cached although `cold` was requested, or less than {} although `warm` was.",
             count,
             trials.len(),
             number::percent(CACHED_WHEN_COLD),
@@ -175,11 +165,13 @@ fn never_measured(trials: &[Trial]) -> Option<String> {
                 .as_ref()
                 .is_some_and(|impact| impact.during.as_ref().is_some_and(|during| during.p99_ms.is_some()))
         }),
-        ("downtime", |trial| trial.impact.as_ref().is_some_and(|impact| impact.blocked_seconds.is_some())),
+        ("blocked time", |trial| {
+            trial.impact.as_ref().is_some_and(|impact| impact.blocked_seconds.is_some())
+        }),
         ("recovery time", |trial| {
             trial.restore.as_ref().is_some_and(|restore| restore.recovery_seconds.is_some())
         }),
-        ("lost writes", |trial| trial.recovery_point.is_some()),
+        ("data loss", |trial| trial.recovery_point.is_some()),
         ("memory of the strategy", |trial| trial.resources.strategy.memory_bytes_max.is_some()),
     ];
     let missing: Vec<&str> =
@@ -199,25 +191,26 @@ mod tests {
         let mut trials = vec![example::trial("one-step", Restorable), example::trial("shell", Unverified)];
         let said =
             |trials: &[_]| limitations(&example::results(trials.to_vec())).collect::<Vec<_>>().join("\n");
-        assert!(said(&trials).contains("Every row is one trial"));
-        assert!(said(&trials).contains("Nothing else went wrong"));
+        assert!(!said(&trials).contains("Rare damage"));
+        assert!(said(&trials).contains("No other fault was tested"));
         assert!(!said(&trials).contains("page cache") && !said(&trials).contains("Not measured"));
+
+        let repeated = vec![trials[0].clone(); 3];
+        assert!(said(&repeated).contains("Every row is 3 trials. Rare damage may not have occurred."));
 
         trials.remove(0);
         trials[0].fault = Some("disk-full".into());
         trials[0].app = "tracker".into();
         trials[0].workload.cached_share = Some(0.5);
         let said = said(&trials);
-        assert!(said.contains("In 1 of 1 trials the page cache was not as asked for"));
-        assert!(
-            said.contains(
-                "Not measured in any trial: write latency during a backup, downtime, recovery time"
-            )
-        );
-        assert!(!said.contains("Nothing else went wrong") && !said.contains("harness's own writer"));
+        assert!(said.contains("In 1 of 1 trials the page cache was not in the requested state"));
+        assert!(said.contains(
+            "Not measured in any trial: write latency during a backup, blocked time, recovery time"
+        ));
+        assert!(!said.contains("No other fault was tested") && !said.contains("harness's own writer"));
         trials[0].dataset.profile = "own-database".into();
         let of_an_own_one = limitations(&example::results(trials)).collect::<Vec<_>>().join("\n");
-        assert!(of_an_own_one.contains("one database of somebody's own"), "{of_an_own_one}");
+        assert!(of_an_own_one.contains("a copy of one existing database"), "{of_an_own_one}");
         assert!(!of_an_own_one.contains("generated"));
     }
 }

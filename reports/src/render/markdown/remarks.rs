@@ -9,8 +9,9 @@ pub(super) fn blocks(trials: &[Trial]) -> Vec<String> {
     let mut blocks = Vec::new();
     let source = trials.iter().flat_map(|trial| &trial.dataset.remarks).map(|remark| sentence(remark));
     blocks.extend(section(
-        "### The database before any trial",
-        "A restored database has to show the same, and nothing more. What was not checked here is no part of a verdict.",
+        "### Irregularities in the source database",
+        "They were there before any trial. A restored database must show the same and no others. What could not be checked \
+         here is not part of a verdict.",
         source,
     ));
     let restored = trials.iter().flat_map(|trial| {
@@ -19,8 +20,8 @@ pub(super) fn blocks(trials: &[Trial]) -> Vec<String> {
         remarks.map(|remark| format!("{}: {}", plain(&conditions::strategy(trial)), sentence(remark)))
     });
     blocks.extend(section(
-        "### Remarks on restored databases",
-        "What differs from the source and is no damage: no query shows it, or nothing is known to rely on it.",
+        "### Harmless differences in restored databases",
+        "They are not damage: no query returns anything else, or nothing is known to rely on them.",
         restored,
     ));
     blocks
@@ -56,15 +57,15 @@ mod tests {
         let mut other = trial.clone();
         other.strategy = "other".into();
         insta::assert_snapshot!(blocks(&[trial.clone(), trial, other]).join("\n\n"), @r"
-        ### The database before any trial
+        ### Irregularities in the source database
 
-        A restored database has to show the same, and nothing more. What was not checked here is no part of a verdict.
+        They were there before any trial. A restored database must show the same and no others. What could not be checked here is not part of a verdict.
 
         - odd before any trial: NULL value in t.a.
 
-        ### Remarks on restored databases
+        ### Harmless differences in restored databases
 
-        What differs from the source and is no damage: no query shows it, or nothing is known to rely on it.
+        They are not damage: no query returns anything else, or nothing is known to rely on them.
 
         - dump: page_size was 1024 and is 4096.
         - other: page_size was 1024 and is 4096.

@@ -1,14 +1,14 @@
-//! What ships changes all the while: what it costs once its first snapshot is made, and whether it was good all the time.
+//! Strategies that go on working after their first backup: what that costs, and whether it could be restored at any time.
 
 use super::text::table;
 use crate::record::{Check, LiveRestore, Trial};
 use crate::render::{conditions, number, table::Table};
 
-const HOW: &str = "After the backup these go on until the disaster. **CPU**: of one processor, over the tail. \
-                   **Replica**: at the disaster. **Largest log**: write-ahead log or rollback journal beside the live \
-                   database, in the whole trial. **Restored while it ran**: restores from what had been shipped by \
-                   then, each held against the ledger as if the disaster had come with the call, and how many of them \
-                   were right; **behind**: from the newest write that one of them held until its call, at most.";
+const HOW: &str = "These strategies keep working after their first backup, until the disaster. **CPU**: share of one \
+                   processor during that time. **Replica**: size at the disaster. **Largest log**: largest \
+                   write-ahead log or rollback journal beside the live database in the whole trial. **Live restores**: \
+                   restores made while the application ran, each verified as if the disaster had happened at that \
+                   moment. **Behind**: how much time the worst of them lacked.";
 
 /// The section on shipping, where something shipped.
 pub(super) fn blocks(trials: &[Trial]) -> Vec<String> {
@@ -17,7 +17,7 @@ pub(super) fn blocks(trials: &[Trial]) -> Vec<String> {
     if shipping.is_empty() {
         return Vec::new();
     }
-    let header = ["Strategy", "Subject", "CPU", "Replica", "Largest log", "Restored while it ran", "Behind"];
+    let header = ["Strategy", "Subject", "CPU", "Replica", "Largest log", "Live restores", "Behind"];
     let row = |trial: &&Trial| {
         let artifact_bytes = trial.backup.as_ref().and_then(|backup| backup.artifact_bytes);
         let size = |bytes: Option<u64>| number::or_missing(bytes.map(|bytes| bytes as f64), number::bytes);
@@ -34,7 +34,7 @@ pub(super) fn blocks(trials: &[Trial]) -> Vec<String> {
     };
     let rows = shipping.iter().map(row).collect();
     let comparison = Table::of_texts(header, rows);
-    vec!["## What ships all the while".to_string(), HOW.to_string(), table(&comparison)]
+    vec!["## Continuous and scheduled backups".to_string(), HOW.to_string(), table(&comparison)]
 }
 
 fn lost_seconds(live: &LiveRestore) -> f64 {
@@ -78,7 +78,7 @@ mod tests {
         shipper.live_restores.push(live);
         let plain = [example::trial("one-step", Restorable), shipper];
         insta::assert_snapshot!(blocks(&plain)[2], @"
-        | Strategy | Subject | CPU | Replica | Largest log | Restored while it ran | Behind |
+        | Strategy | Subject | CPU | Replica | Largest log | Live restores | Behind |
         | --- | --- | --- | --- | --- | --- | --- |
         | shipper | embedded on sqlite (wal) | 1.2 % | 300 MiB | – | 1 of 2 right | 2.50 s |
         ");

@@ -1,11 +1,20 @@
-//! The top of the report: what was asked, and what came of it.
+//! The top of the report: the answer, and what it is the answer to.
 
+use super::best;
 use super::text::{code, paragraph, plain};
-use crate::compare::{Outcome, is_cut_short};
+use crate::compare::{Group, Outcome, groups, is_cut_short, noise};
 use crate::record::{Results, Trial, Verdict};
-use crate::render::{conditions, number};
+use crate::render::conditions::{self, Conditions};
+use crate::render::number;
+use crate::render::words::{counted, each_once, in_a_row, verdict};
 
-/// What the reader wants to know first comes first: after restorable, from worst to best.
+/// More names than this are counted instead of listed.
+const NAMES_SHOWN: usize = 6;
+
+/// Fewer repetitions say nothing of how much a result varies.
+pub(super) const REPETITIONS_MIN: usize = 3;
+
+/// What did not come back, the worst first.
 const IN_ORDER_OF_WEIGHT: [Verdict; 7] = [
     Verdict::Corrupt,
     Verdict::Lossy,
@@ -16,22 +25,25 @@ const IN_ORDER_OF_WEIGHT: [Verdict; 7] = [
     Verdict::Unavailable,
 ];
 
-/// Title, warning, description, counts of verdicts.
+/// Title, warning, answer, and what was run.
 pub(super) fn blocks(results: &Results) -> Vec<String> {
     let run = &results.run;
     let mut blocks = vec![format!("# Backup drill: {}", plain(&run.scenario))];
     if is_cut_short(results) {
         blocks.push(format!(
-            "> **This run was cut short.** {} of {} planned trials have a record. Nothing is known of the others.",
+            "> **This run is incomplete.** {} of {} planned trials have a record. Nothing is known about the others.",
             results.trials.len(),
             run.planned_trials
         ));
     }
+    if !results.trials.is_empty() {
+        blocks.push(answer(results));
+        blocks.extend(best::by_place(results));
+    }
+    blocks.push(outcome(results));
     if !run.description.trim().is_empty() {
         blocks.push(paragraph(&run.description));
     }
-    blocks.push(counts(&results.trials));
-    blocks.push(outcome(results));
     blocks.push(format!(
         "Run {}, started {}, seed {}, harness {}.",
         code(&run.id),
@@ -42,97 +54,133 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
     blocks
 }
 
-/// How many trials came to each verdict. Controls are counted apart: they promise nothing.
-fn counts(trials: &[Trial]) -> String {
-    let (controls, tried): (Vec<&Trial>, Vec<&Trial>) = trials.iter().partition(|trial| trial.control);
-    let restorable = of_verdict(&tried, Verdict::Restorable).len();
-    let mut text = format!(
-        "**{restorable} of {} brought the database back as promised** ({}).",
-        trials_in_words(tried.len()),
-        code(Verdict::Restorable.name())
-    );
-    for verdict in IN_ORDER_OF_WEIGHT {
-        let those = of_verdict(&tried, verdict);
-        if !those.is_empty() {
-            text += &format!(
-                " {} {} ({}): {}.",
-                number::count(those.len() as f64),
-                in_words(verdict),
-                code(verdict.name()),
-                strategies(&those)
-            );
-        }
-    }
-    if !controls.is_empty() {
-        let counted: Vec<String> = std::iter::once(Verdict::Restorable)
-            .chain(IN_ORDER_OF_WEIGHT)
-            .map(|verdict| (verdict, of_verdict(&controls, verdict).len()))
-            .filter(|(_, count)| *count > 0)
-            .map(|(verdict, count)| format!("{count} {}", code(verdict.name())))
-            .collect();
-        text += &format!(
-            " Not counted: {} of a control, which promises nothing and shows that the verifier finds damage: {}.",
-            trials_in_words(controls.len()),
-            counted.join(", ")
-        );
-    }
-    text
+/// The answer: what restored and what never completed, the best, and what the noise forbids to conclude.
+fn answer(results: &Results) -> String {
+    let sentences = [Some(restored(&results.trials)), best::in_a_sentence(results), Some(limits(results))];
+    sentences.into_iter().flatten().map(|sentence| format!("- {sentence}")).collect::<Vec<_>>().join("\n")
 }
 
-/// How the run stands to what was promised, in the words of its exit code.
+/// How many came back, and what became of the others. Negative controls are not counted: they promise nothing.
+fn restored(trials: &[Trial]) -> String {
+    let all: Vec<&Trial> = trials.iter().collect();
+    let conditions = Conditions::of(&all);
+    let groups: Vec<Group<'_>> = groups(trials).into_iter().filter(|group| !group.first.control).collect();
+    let of_verdict = |verdict: Verdict| {
+        let those = groups.iter().filter(move |group| group.verdict() == verdict);
+        those.map(|group| plain(&conditions.row_name(group.first))).collect::<Vec<_>>()
+    };
+    let restored = of_verdict(Verdict::Restorable).len();
+    let strategies = each_once(groups.iter().map(|group| conditions::label(group.first))).len();
+    let tried = if strategies == groups.len() {
+        counted(groups.len(), "strategy", "strategies")
+    } else {
+        counted(groups.len(), "combination", "combinations") + " of strategy and conditions"
+    };
+    let mut text =
+        format!("**{restored} of {tried} restored the database with all writes that were promised**");
+    for verdict in IN_ORDER_OF_WEIGHT {
+        let those = of_verdict(verdict);
+        if !those.is_empty() {
+            text += &format!("; {} {}", names(&those), became(verdict));
+        }
+    }
+    text + "."
+}
+
+/// Names in a row; of many the first, and how many more there are.
+fn names(all: &[String]) -> String {
+    if all.len() <= NAMES_SHOWN {
+        return in_a_row(all);
+    }
+    let mut shown = all[..NAMES_SHOWN - 1].to_vec();
+    shown.push(format!("{} more", all.len() - shown.len()));
+    in_a_row(&shown)
+}
+
+fn became(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Restorable => "restored the database",
+        Verdict::Unavailable => "could not run on this machine (`unavailable`)",
+        Verdict::Unverified => "proved nothing (inconclusive)",
+        Verdict::TimedOut => "never completed: the deadline came first (`timed_out`)",
+        Verdict::Stalled => "never completed (`stalled`)",
+        Verdict::Failed => "ended with an error (`failed`)",
+        Verdict::Lossy => "lost writes that were promised to be kept (`lossy`)",
+        Verdict::Corrupt => "reported success and restored a wrong database (`corrupt`)",
+    }
+}
+
+/// What may not be concluded: differences within the noise, rows of too few trials, verdicts that nothing challenged.
+fn limits(results: &Results) -> String {
+    let groups = groups(&results.trials);
+    let mut parts = vec![match noise(results) {
+        Some(noise) => format!(
+            "the same plain copy took up to {} times as long at one moment as at another, so smaller differences in \
+             time mean nothing",
+            number::ratio(noise)
+        ),
+        None => "how much times vary on this machine was not measured".to_owned(),
+    }];
+    let few = groups.iter().filter(|group| group.trials.len() < REPETITIONS_MIN).count();
+    if few > 0 {
+        let rows = match few {
+            1 => "1 row rests".to_owned(),
+            few if few == groups.len() => "all rows rest".to_owned(),
+            few => format!("{few} rows rest"),
+        };
+        parts.push(format!("{rows} on fewer than {REPETITIONS_MIN} trials"));
+    }
+    let lucky = groups.iter().filter(|group| group.is_right_by_luck()).count();
+    if lucky > 0 {
+        parts.push(format!(
+            "{} not challenged: nothing happened during the backup that a careless copy gets wrong",
+            counted(lucky, "restorable verdict was", "restorable verdicts were")
+        ));
+    }
+    format!("**What these numbers cannot tell**: {}.", parts.join("; "))
+}
+
+/// How the run stands to what was promised, in the words of its exit code, and what became of the controls.
 fn outcome(results: &Results) -> String {
     let fell_short: Vec<&Trial> =
         results.trials.iter().filter(|trial| Outcome::of_trial(trial) == Outcome::FellShort).collect();
-    match Outcome::of_run(results) {
-        Outcome::AsPromised => "Every trial came to what was promised or expected of it.".to_string(),
-        Outcome::FellShort => format!(
-            "{} fell short of what was promised or expected: {}.",
-            trials_in_words(fell_short.len()),
-            each_once(fell_short.iter().map(|trial| {
-                format!("{} ({})", plain(&conditions::strategy(trial)), code(trial.verdict.name()))
-            }))
-        ),
+    let outcome = match Outcome::of_run(results) {
+        Outcome::AsPromised => "All trials ended as promised, or as the scenario expects.".to_string(),
+        Outcome::FellShort => {
+            let text = |trial: &&Trial| {
+                format!("{} ({})", plain(&conditions::strategy(trial)), verdict(trial.verdict))
+            };
+            format!(
+                "{} did not end as promised or expected: {}.",
+                counted(fell_short.len(), "trial", "trials"),
+                each_once(fell_short.iter().map(text)).join(", ")
+            )
+        }
         Outcome::Unverified => {
-            "Nothing that was shown fell short, but not everything that was planned was shown.".to_string()
+            "No trial broke a promise, but some trials are missing or inconclusive.".to_string()
         }
         Outcome::Unavailable => {
-            "Nothing that ran fell short, but not everything could run on this machine.".to_string()
+            "No trial broke a promise, but some could not run on this machine.".to_string()
         }
-    }
+    };
+    [Some(outcome), controls(&results.trials)].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-fn of_verdict<'a>(trials: &[&'a Trial], verdict: Verdict) -> Vec<&'a Trial> {
-    trials.iter().copied().filter(|trial| trial.verdict == verdict).collect()
-}
-
-/// The strategies of these trials, each once.
-fn strategies(trials: &[&Trial]) -> String {
-    each_once(trials.iter().map(|trial| plain(&conditions::strategy(trial))))
-}
-
-fn each_once(texts: impl Iterator<Item = String>) -> String {
-    let mut once: Vec<String> = Vec::new();
-    for text in texts {
-        if !once.contains(&text) {
-            once.push(text);
-        }
-    }
-    once.join(", ")
-}
-
-fn in_words(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Restorable => "came back",
-        Verdict::Unavailable => "could not run here",
-        Verdict::Unverified => "proved nothing",
-        Verdict::TimedOut => "did not finish by the deadline",
-        Verdict::Stalled => "stopped converging",
-        Verdict::Failed => "ended with an error",
-        Verdict::Lossy => "lost writes that the strategy promises to keep",
-        Verdict::Corrupt => "reported success and restored a wrong database",
-    }
-}
-
-fn trials_in_words(count: usize) -> String {
-    format!("{} {}", number::count(count as f64), if count == 1 { "trial" } else { "trials" })
+/// What became of the negative controls.
+fn controls(trials: &[Trial]) -> Option<String> {
+    let verdicts: Vec<Verdict> =
+        trials.iter().filter(|trial| trial.control).map(|trial| trial.verdict).collect();
+    let counts: Vec<String> = std::iter::once(Verdict::Restorable)
+        .chain(IN_ORDER_OF_WEIGHT)
+        .map(|verdict| (verdict, verdicts.iter().filter(|one| **one == verdict).count()))
+        .filter(|(_, count)| *count > 0)
+        .map(|(one, count)| format!("{count} {}", verdict(one)))
+        .collect();
+    (!verdicts.is_empty()).then(|| {
+        format!(
+            "Not counted above: {} of negative controls, which are unsafe on purpose: {}.",
+            counted(verdicts.len(), "trial", "trials"),
+            counts.join(", ")
+        )
+    })
 }

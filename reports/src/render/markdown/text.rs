@@ -53,7 +53,7 @@ fn is_break(character: char) -> bool {
 }
 
 /// One line of code inside a sentence.
-pub(super) fn code(text: &str) -> String {
+pub(crate) fn code(text: &str) -> String {
     let one_line = text.replace(char::is_control, " ");
     let fence = "`".repeat(longest_run_of_backticks(&one_line) + 1);
     let space = if one_line.starts_with('`') || one_line.ends_with('`') { " " } else { "" };
@@ -61,7 +61,7 @@ pub(super) fn code(text: &str) -> String {
 }
 
 /// Lines of code in a block of their own, indented to stand inside a list item where `indent` is not empty.
-pub(super) fn code_block(text: &str, language: &str, indent: &str) -> String {
+pub(crate) fn code_block(text: &str, language: &str, indent: &str) -> String {
     let text = printable(text);
     let fence = "`".repeat(longest_run_of_backticks(&text).max(2) + 1);
     let lines: Vec<String> = text.lines().map(|line| format!("{indent}{line}")).collect();

@@ -3,18 +3,24 @@
 use super::text::table;
 use crate::advise::{Axis, Point, Viability, viability};
 use crate::record::{Results, Trial};
-use crate::render::{conditions::Conditions, number, table::Table};
+use crate::render::{conditions::Conditions, number, table::Table, words};
 
-/// The section on viability.
+/// Whether the run tries anything at several sizes or rates.
+pub(super) fn is_varied(results: &Results) -> bool {
+    viability(results).iter().any(|one| one.points.len() > 1)
+}
+
+/// The section on viability, where the run varies size or rate.
 pub(super) fn blocks(results: &Results) -> Vec<String> {
     let found = viability(results);
-    if found.is_empty() {
+    if !is_varied(results) {
         return Vec::new();
     }
     let mut blocks = vec![
-        "## Where each strategy stops being viable".to_string(),
-        "Viable means that every trial there was restorable. A trial that could not run or proved nothing shows \
-         neither. Nothing is extrapolated: beyond what was tried, this run says nothing. Controls are left out."
+        "## Limits found".to_string(),
+        "Up to where each strategy worked in this run. It works at a point when all trials there were restorable; \
+         inconclusive and unavailable trials count neither way. Nothing is extrapolated, and negative controls are \
+         left out."
             .to_string(),
     ];
     for axis in [Axis::Size, Axis::Rate] {
@@ -33,7 +39,7 @@ fn axis_table(axis: Axis, series: &[&Viability<'_>]) -> Table {
         Axis::Rate => "writes",
     };
     let conditions = Conditions::of(&firsts).without(own_label);
-    let header = ["Strategy", "Viable up to", "Not viable from", "Tried"];
+    let header = ["Strategy", "Works up to", "Fails from", "Tried"];
     let rows = series.iter().map(|one| {
         let mut row = vec![conditions.row_name(one.first)];
         let tried: Vec<String> = one.points.iter().map(|point| place(axis, point)).collect();
@@ -49,8 +55,8 @@ fn viable_up_to(one: &Viability<'_>) -> String {
             format!("{}, the largest tried", place(one.axis, &good))
         }
         (Some(good), _) => place(one.axis, &good),
-        (None, _) if one.not_viable_from().is_some() => "none of those tried".to_string(),
-        (None, _) => "nothing shown".to_string(),
+        (None, _) if one.not_viable_from().is_some() => "none of the tried".to_string(),
+        (None, _) => "no result".to_string(),
     }
 }
 
@@ -59,21 +65,24 @@ fn not_viable_from(one: &Viability<'_>) -> String {
         one.points.iter().filter(|point| !point.is_proof()).map(|point| in_full(one.axis, point)).collect();
     let mut parts = match (one.not_viable_from(), one.viable_up_to()) {
         (Some(bad), Some(good)) if bad.value < good.value => {
-            vec![format!("{}, yet viable above it: not a matter of this alone", in_full(one.axis, &bad))]
+            vec![format!(
+                "{}, but works at a larger value: this alone does not decide",
+                in_full(one.axis, &bad)
+            )]
         }
         (Some(bad), _) => vec![in_full(one.axis, &bad)],
-        (None, _) if unproven.is_empty() => vec!["not seen".to_string()],
+        (None, _) if unproven.is_empty() => vec!["no failure observed".to_string()],
         (None, _) => Vec::new(),
     };
     if !unproven.is_empty() {
-        parts.push(format!("nothing shown at {}", unproven.join(", ")));
+        parts.push(format!("no result at {}", unproven.join(", ")));
     }
     parts.join("; ")
 }
 
 /// A point with its verdict: `1.00 GiB (stalled)`.
 fn in_full(axis: Axis, point: &Point) -> String {
-    format!("{} ({})", place(axis, point), point.verdict)
+    format!("{} ({})", place(axis, point), words::verdict(point.verdict))
 }
 
 fn place(axis: Axis, point: &Point) -> String {

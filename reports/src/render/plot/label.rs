@@ -11,6 +11,11 @@ const DIRECTIONS: usize = 24;
 /// How far from its point a label may be, from the edge of its mark on: what is near comes first.
 const DISTANCES: [f64; 13] = [3.0, 9.0, 16.0, 24.0, 34.0, 46.0, 60.0, 76.0, 96.0, 120.0, 150.0, 190.0, 240.0];
 
+/// How often all choose: what others have left since may be better.
+const ROUNDS: usize = 3;
+/// What it costs to leave a label out: more than any place.
+const UNPLACED: f64 = 1000.0;
+
 /// A point that wants a label.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted {
@@ -24,6 +29,13 @@ pub(super) struct Wanted {
     pub size: (f64, f64),
 }
 
+impl Wanted {
+    /// Radius of all that is drawn of it.
+    fn edge(&self) -> f64 {
+        self.mark.max(self.bubble)
+    }
+}
+
 /// Where a label is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Placed {
@@ -33,15 +45,39 @@ pub(super) struct Placed {
     pub leader: Option<(f64, f64)>,
 }
 
-/// A place for each label, in the order given; `None` where there is no room. Points in a crowd choose first.
+/// A place for each label, in the order given; `None` where there is no room. Who chooses first decides how good the
+/// whole gets, so several orders are tried, and the best is taken.
 pub(super) fn place(wanted: &[Wanted], frame: Rect) -> Vec<Option<Placed>> {
     let neighbours =
-        |point: &Wanted| wanted.iter().filter(|other| distance(point.at, other.at) < 80.0).count();
-    let mut order: Vec<usize> = (0..wanted.len()).collect();
-    order.sort_by_key(|index| std::cmp::Reverse(neighbours(&wanted[*index])));
+        |point: &Wanted| wanted.iter().filter(|other| distance(point.at, other.at) < 80.0).count() as f64;
+    type First<'a> = &'a dyn Fn(&Wanted) -> f64;
+    let orders: [First<'_>; 6] = [
+        &|point| -neighbours(point),
+        &|point| point.at.0,
+        &|point| -point.at.0,
+        &|point| point.at.1,
+        &|point| -point.at.1,
+        &|point| -point.size.0,
+    ];
+    let tried = orders.map(|first| {
+        let mut order: Vec<usize> = (0..wanted.len()).collect();
+        order.sort_by(|a, b| first(&wanted[*a]).total_cmp(&first(&wanted[*b])));
+        place_in_order(&order, wanted, frame)
+    });
+    let whole_cost = |placed: &Vec<Option<Placed>>| -> f64 {
+        let costs = placed.iter().enumerate();
+        costs.map(|(index, one)| one.map_or(UNPLACED, |one| cost(index, &one, wanted))).sum()
+    };
+    let best = tried.into_iter().min_by(|a, b| whole_cost(a).total_cmp(&whole_cost(b)));
+    best.expect("there are orders")
+}
+
+fn place_in_order(order: &[usize], wanted: &[Wanted], frame: Rect) -> Vec<Option<Placed>> {
     let mut placed: Vec<Option<Placed>> = vec![None; wanted.len()];
-    for index in order {
-        placed[index] = best(index, wanted, &placed, frame);
+    for index in (0..ROUNDS).flat_map(|_| order) {
+        // Its own old place is free again, so what had one keeps one.
+        placed[*index] = None;
+        placed[*index] = best(*index, wanted, &placed, frame);
     }
     placed
 }
@@ -49,9 +85,12 @@ pub(super) fn place(wanted: &[Wanted], frame: Rect) -> Vec<Option<Placed>> {
 /// The cheapest place that is free.
 fn best(index: usize, wanted: &[Wanted], placed: &[Option<Placed>], frame: Rect) -> Option<Placed> {
     let point = &wanted[index];
-    let candidates = DISTANCES
-        .iter()
-        .flat_map(|distance| (0..DIRECTIONS).map(move |direction| candidate(point, *distance, direction)));
+    let edges = [point.mark, point.edge()];
+    let candidates = edges.into_iter().flat_map(|edge| {
+        DISTANCES.iter().flat_map(move |gap| {
+            (0..DIRECTIONS).map(move |direction| candidate(point, edge + gap, direction))
+        })
+    });
     candidates
         .filter(|candidate| is_free(index, candidate, wanted, placed, frame))
         .map(|candidate| (cost(index, &candidate, wanted), candidate))
@@ -59,11 +98,10 @@ fn best(index: usize, wanted: &[Wanted], placed: &[Option<Placed>], frame: Rect)
         .map(|(_, candidate)| candidate)
 }
 
-fn candidate(point: &Wanted, gap: f64, direction: usize) -> Placed {
+fn candidate(point: &Wanted, reach: f64, direction: usize) -> Placed {
     // The first direction is to the right, where a reader expects a label.
     let angle = direction as f64 / DIRECTIONS as f64 * std::f64::consts::TAU;
     let (dx, dy) = (angle.cos(), angle.sin());
-    let reach = point.mark + gap;
     let (width, height) = point.size;
     let rect = Rect {
         x: point.at.0 + dx * reach + (dx * 1.6).clamp(-1.0, 1.0) * width / 2.0 - width / 2.0,
@@ -72,7 +110,7 @@ fn candidate(point: &Wanted, gap: f64, direction: usize) -> Placed {
         height,
     };
     let nearest = nearest(&rect, point.at);
-    let far = distance(nearest, point.at) > point.mark + LEADER_FROM;
+    let far = distance(nearest, point.at) > point.edge() + LEADER_FROM;
     Placed { rect, leader: far.then_some(nearest) }
 }
 
@@ -116,7 +154,7 @@ fn is_free(
 /// Near is better than far, right of the point better than left of it, and beside bubbles better than over them.
 fn cost(index: usize, candidate: &Placed, wanted: &[Wanted]) -> f64 {
     let point = &wanted[index];
-    let far = distance(nearest(&candidate.rect, point.at), point.at);
+    let far = (distance(nearest(&candidate.rect, point.at), point.at) - point.edge()).max(0.0);
     let left = if candidate.rect.x < point.at.0 { 4.0 } else { 0.0 };
     let over = |other: &&Wanted| {
         other.bubble > other.mark && distance(nearest(&candidate.rect, other.at), other.at) < other.bubble

@@ -5,13 +5,18 @@
 //! Whoever embeds several plots in one page gives each another `id`: letters, digits and hyphens, with which the ids
 //! in it begin.
 
+mod caption;
 mod label;
+mod lines;
 mod mark;
 mod naming;
 mod scale;
+mod scaling;
 mod scatter;
 mod style;
 mod svg;
+#[cfg(test)]
+mod tests;
 mod text;
 mod timeline;
 mod tradeoff;
@@ -50,13 +55,13 @@ pub fn timeline(trial: &Trial, id: &str) -> Option<String> {
 }
 
 /// Backup and recovery time against the size of the database. `None` where the run has one size.
-pub fn scaling_size(_results: &Results, _id: &str) -> Option<String> {
-    None
+pub fn scaling_size(results: &Results, id: &str) -> Option<String> {
+    scaling::by_size(results, id)
 }
 
 /// Backup time against commits a second, with what the restart model predicts. `None` where the run has one rate.
-pub fn scaling_rate(_results: &Results, _id: &str) -> Option<String> {
-    None
+pub fn scaling_rate(results: &Results, id: &str) -> Option<String> {
+    scaling::by_rate(results, id)
 }
 
 /// The plots that there is something to show in, in the order in which a reader asks for them. Their ids begin with

@@ -2,7 +2,7 @@
 
 use crate::compare::Group;
 use crate::record::Trial;
-use crate::render::conditions;
+use crate::render::conditions::{self, Conditions};
 
 /// The groups of each system under test and dataset profile, in the order in which they first ran.
 pub(super) fn systems<'a>(groups: &[Group<'a>]) -> Vec<Vec<Group<'a>>> {
@@ -28,7 +28,8 @@ pub(super) fn place(system: &[Group<'_>]) -> String {
     [subject, shared(conditions::size), shared(writes)].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-fn capitalised(text: &str) -> String {
+/// The text with a capital at its beginning.
+pub(super) fn capitalised(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map_or(String::new(), |first| first.to_uppercase().chain(characters).collect())
 }
@@ -41,20 +42,16 @@ pub(super) fn writes(trial: &Trial) -> String {
 /// The strategy, and what tells it from the others of its name in the same panel.
 pub(super) fn name(group: &Group<'_>, system: &[Group<'_>]) -> (String, String) {
     let trial = group.first;
-    let mut details: Vec<String> = Vec::new();
+    let others = || system.iter().map(|other| other.first);
+    let twins: Vec<&Trial> =
+        others().filter(|other| other.strategy == trial.strategy && other.variant == trial.variant).collect();
+    // What tells twins apart comes first: the end of a long detail is cut off.
+    let difference = Conditions::of(&twins).difference(trial);
+    let mut details = vec![difference.trim_start_matches(", ").to_string()];
     if !trial.variant.is_empty() {
         details.push(conditions::variant(trial));
     }
-    let twins: Vec<&Trial> = system
-        .iter()
-        .map(|other| other.first)
-        .filter(|other| other.strategy == trial.strategy && other.variant == trial.variant)
-        .collect();
-    let difference = conditions::Conditions::of(&twins).difference(trial);
-    details.extend(difference.strip_prefix(", ").map(str::to_owned));
-    let of_system: Vec<&Trial> = system.iter().map(|other| other.first).collect();
-    let differs = |text: fn(&Trial) -> String| of_system.iter().any(|other| text(other) != text(trial));
-    if differs(conditions::size) && difference.is_empty() {
+    if difference.is_empty() && others().any(|other| conditions::size(other) != conditions::size(trial)) {
         details.push(format!("at {}", conditions::size(trial)));
     }
     if trial.control {

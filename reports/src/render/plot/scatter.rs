@@ -1,20 +1,24 @@
 //! A scatter plot: one mark a strategy on two logarithmic scales, with its name beside it.
 
+use super::caption::Caption;
 use super::label::{self, Placed, Wanted};
 use super::scale::{LogScale, Quantity};
-use super::svg::{Anchor, Rect, Svg, WIDTH};
+use super::svg::{Anchor, MARGIN, Rect, Svg, WIDTH};
 use super::{mark, text};
 use crate::compare::Spread;
 use crate::record::Verdict;
 
-const MARGIN: f64 = 16.0;
-const LEFT: f64 = 72.0;
+pub(super) const LEFT: f64 = 72.0;
 /// Between the frame and the points that are farthest out.
-const PADDING: f64 = 18.0;
+const PADDING: f64 = 28.0;
 /// Radius of the largest bubble.
-const BUBBLE_RADIUS: f64 = 30.0;
+const BUBBLE_RADIUS: f64 = 27.0;
+/// Radius of the ring where nobody measured how long writes were blocked.
+const UNKNOWN_RADIUS: f64 = mark::RADIUS + 4.0;
 const FONT: f64 = 13.0;
-const LABEL_WIDTH_MAX: f64 = 240.0;
+const LABEL_WIDTH: f64 = 200.0;
+/// Of labels that find no place otherwise.
+const LABEL_WIDTH_CROWDED: f64 = 130.0;
 
 /// What an axis shows.
 pub(super) struct Axis {
@@ -46,7 +50,7 @@ pub(super) struct Absent {
 
 /// The points of one system under test.
 pub(super) struct Panel {
-    /// May be empty, where there is one panel.
+    /// Empty where there is one panel.
     pub heading: String,
     pub points: Vec<Point>,
     pub absent: Vec<Absent>,
@@ -79,61 +83,61 @@ impl Scatter {
 
     /// Title, subtitle and legends.
     fn head(&self, svg: &mut Svg) -> f64 {
-        let mut y = 14.0;
-        for line in text::wrap(&self.title, 19.0, WIDTH - 2.0 * MARGIN) {
-            y += 22.0;
-            svg.text("title", Anchor::Start, (MARGIN, y), &line);
-        }
-        for line in text::wrap(&self.subtitle, FONT, WIDTH - 2.0 * MARGIN) {
-            y += 19.0;
-            svg.text("muted", Anchor::Start, (MARGIN, y), &line);
-        }
-        y += 26.0;
+        let y = text::head(svg, &self.title, &self.subtitle) + 26.0;
         mark::legend(svg, self.points().map(|point| point.verdict), (MARGIN, y));
         self.bubble_legend(svg, y)
     }
 
-    /// Two bubbles of round size, and what they mean; nothing where no application was ever blocked.
+    /// Bubbles of round size, and what they mean; nothing where there is no bubble.
     fn bubble_legend(&self, svg: &mut Svg, y: f64) -> f64 {
         let sizes = self.bubble_sizes();
-        let Some(largest) = sizes.last().map(|size| self.bubble(*size)) else { return y + 8.0 };
-        let middle = y + 10.0 + largest;
-        let mut x = MARGIN;
-        for size in sizes {
-            let radius = self.bubble(size);
-            svg.circle("halo good", (x + radius, middle), radius);
-            let words = Quantity::Time.tick(size);
-            svg.text("muted", Anchor::Start, (x + 2.0 * radius + 6.0, middle + 4.5), &words);
-            x += 2.0 * radius + 6.0 + text::width(&words, FONT) + 16.0;
+        let has_unknown = self.points().any(|point| point.blocked.is_none());
+        if sizes.is_empty() && !has_unknown {
+            return y + 8.0;
         }
-        svg.text(
-            "muted",
-            Anchor::Start,
-            (x, middle + 4.5),
-            "time in which writes were blocked (area of the ring)",
-        );
+        let largest = sizes.last().map_or(UNKNOWN_RADIUS, |size| self.bubble(*size));
+        let middle = y + 10.0 + largest;
+        let words = "Ring area: time in which writes were blocked";
+        svg.text("muted", Anchor::Start, (MARGIN, middle + 4.5), words);
+        let mut x = MARGIN + text::width(words, FONT) + 14.0;
+        let mut entry = |class: &str, radius: f64, words: &str| {
+            svg.circle(class, (x + radius, middle), radius);
+            svg.text("muted", Anchor::Start, (x + 2.0 * radius + 6.0, middle + 4.5), words);
+            x += 2.0 * radius + 6.0 + text::width(words, FONT) + 14.0;
+        };
+        for size in sizes {
+            entry("halo good", self.bubble(size), &Quantity::Time.tick(size));
+        }
+        if has_unknown {
+            entry("halo unknown good", UNKNOWN_RADIUS, "unknown");
+        }
         middle + largest + 6.0
     }
 
+    /// The two round times whose bubbles explain the others; none where no bubble is larger than a mark.
     fn bubble_sizes(&self) -> Vec<f64> {
-        let largest = self.blocked_max();
-        let round = [1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 180.0, 600.0, 3600.0, 36e3, 86_400.0];
-        let Some(last) = round.iter().rposition(|size| *size <= largest) else { return Vec::new() };
-        let smaller =
-            round[..last].iter().rfind(|size| self.bubble(**size) < 0.62 * self.bubble(round[last]));
-        let smaller = smaller.filter(|size| self.bubble(**size) > mark::RADIUS);
-        smaller.into_iter().chain([&round[last]]).copied().collect()
+        let round = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0, 36e3, 86_400.0];
+        let visible = |seconds: f64| self.bubble(seconds) > mark::RADIUS;
+        if !self.points().any(|point| point.blocked.is_some_and(visible)) {
+            return Vec::new();
+        }
+        let mut shown =
+            round.into_iter().filter(|size| *size <= self.largest_bubble() && visible(*size)).rev();
+        let large = shown.next();
+        let small =
+            shown.find(|size| large.is_some_and(|large| self.bubble(*size) < 0.62 * self.bubble(large)));
+        small.into_iter().chain(large).collect()
     }
 
-    fn blocked_max(&self) -> f64 {
+    /// The blocked time in seconds that the largest bubble stands for: a second at least, so that next to nothing looks so.
+    fn largest_bubble(&self) -> f64 {
         let blocked = self.points().filter_map(|point| point.blocked);
-        blocked.filter(|seconds| seconds.is_finite()).fold(0.0, f64::max)
+        blocked.filter(|seconds| seconds.is_finite()).fold(1.0, f64::max)
     }
 
     /// The radius of a bubble: its area is proportional to the time.
     fn bubble(&self, seconds: f64) -> f64 {
-        let largest = self.blocked_max();
-        if largest > 0.0 { BUBBLE_RADIUS * (seconds / largest).clamp(0.0, 1.0).sqrt() } else { 0.0 }
+        BUBBLE_RADIUS * (seconds / self.largest_bubble()).clamp(0.0, 1.0).sqrt()
     }
 
     fn panel(&self, svg: &mut Svg, panel: &Panel, top: f64) -> f64 {
@@ -152,7 +156,7 @@ impl Scatter {
     fn frame(&self, svg: &mut Svg, panel: &Panel, top: f64) -> f64 {
         svg.text("muted", Anchor::Start, (MARGIN, top + 24.0), &self.y.label);
         svg.text("muted small", Anchor::End, (WIDTH - MARGIN, top + 24.0), "↙ lower left is better");
-        let height = (190.0 + 22.0 * panel.points.len() as f64).min(430.0);
+        let height = (190.0 + 22.0 * panel.points.len() as f64).min(460.0);
         let frame = Rect { x: LEFT, y: top + 34.0, width: WIDTH - LEFT - MARGIN, height };
         let x = LogScale::new(
             self.x.quantity,
@@ -190,7 +194,7 @@ impl Scatter {
                     svg.circle(&format!("halo {colour}"), at, self.bubble(seconds));
                 }
                 Some(_) => {}
-                None => svg.circle(&format!("halo unknown {colour}"), at, mark::RADIUS + 4.0),
+                None => svg.circle(&format!("halo unknown {colour}"), at, UNKNOWN_RADIUS),
             }
             if point.x.min < point.x.max {
                 let ends = (x.place(point.x.min), x.place(point.x.max));
@@ -212,28 +216,35 @@ impl Scatter {
         places: &[(f64, f64)],
         frame: Rect,
     ) -> Vec<&'a Point> {
-        let texts: Vec<(String, String)> = points.iter().map(lines).collect();
-        let wanted: Vec<Wanted> = points
-            .iter()
-            .zip(places)
-            .zip(&texts)
-            .map(|((point, at), (first, second))| Wanted {
-                at: *at,
-                mark: mark::RADIUS + 1.0,
-                bubble: point.blocked.map_or(0.0, |seconds| self.bubble(seconds)),
-                size: (
-                    text::width(first, FONT).max(text::width(second, 12.0)),
-                    if second.is_empty() { 15.0 } else { 29.0 },
-                ),
-            })
-            .collect();
-        let placed = label::place(&wanted, frame);
-        for ((placed, at), (first, second)) in placed.iter().zip(places).zip(&texts) {
+        let mut captions: Vec<Caption> =
+            points.iter().map(|point| Caption::new(&point.name, &point.detail, LABEL_WIDTH)).collect();
+        let mut placed = self.places(points, places, &captions, frame);
+        for (index, point) in points.iter().enumerate().filter(|(index, _)| placed[*index].is_none()) {
+            captions[index] = Caption::new(&point.name, &point.detail, LABEL_WIDTH_CROWDED);
+        }
+        if placed.contains(&None) {
+            placed = self.places(points, places, &captions, frame);
+        }
+        for ((placed, at), caption) in placed.iter().zip(places).zip(&captions) {
             if let Some(placed) = placed {
-                write(svg, placed, *at, first, second);
+                caption.write(svg, placed, *at);
             }
         }
         points.iter().zip(&placed).filter(|(_, placed)| placed.is_none()).map(|(point, _)| point).collect()
+    }
+
+    fn places(
+        &self,
+        points: &[Point],
+        places: &[(f64, f64)],
+        captions: &[Caption],
+        frame: Rect,
+    ) -> Vec<Option<Placed>> {
+        let wanted = points.iter().zip(places).zip(captions).map(|((point, at), caption)| {
+            let bubble = point.blocked.map_or(UNKNOWN_RADIUS, |seconds| self.bubble(seconds));
+            caption.wanted(*at, mark::RADIUS + 1.0, bubble)
+        });
+        label::place(&wanted.collect::<Vec<Wanted>>(), frame)
     }
 
     fn in_words(&self, point: &Point) -> String {
@@ -272,34 +283,8 @@ fn full_name(point: &Point) -> String {
     if point.detail.is_empty() { point.name.clone() } else { format!("{}, {}", point.name, point.detail) }
 }
 
-/// The lines of a label: one, where name and detail are short.
-fn lines(point: &Point) -> (String, String) {
-    let one = format!("{} {}", point.name, point.detail);
-    if text::width(&one, FONT) <= 0.6 * LABEL_WIDTH_MAX {
-        return (one.trim().to_string(), String::new());
-    }
-    (text::shorten(&point.name, FONT, LABEL_WIDTH_MAX), text::shorten(&point.detail, 12.0, LABEL_WIDTH_MAX))
-}
-
-/// Writes a label, on the side of its place that is next to its point.
-fn write(svg: &mut Svg, placed: &Placed, at: (f64, f64), first: &str, second: &str) {
-    if let Some(end) = placed.leader {
-        svg.line("leader", at, end);
-    }
-    let rect = placed.rect;
-    let (anchor, x) = match at.0 {
-        left if left <= rect.x => (Anchor::Start, rect.x),
-        right if right >= rect.right() => (Anchor::End, rect.right()),
-        _ => (Anchor::Middle, rect.x + rect.width / 2.0),
-    };
-    svg.text("label", anchor, (x, rect.y + 12.0), first);
-    if !second.is_empty() {
-        svg.text("label muted small", anchor, (x, rect.y + 26.0), second);
-    }
-}
-
 /// Grid, ticks and the break between 0 and the rest.
-fn grid(svg: &mut Svg, frame: Rect, x: &LogScale, y: &LogScale) {
+pub(super) fn grid(svg: &mut Svg, frame: Rect, x: &LogScale, y: &LogScale) {
     if let Some(at) = y.axis_break() {
         svg.rect("band", Rect { y: at, height: frame.bottom() - at, ..frame });
         for shift in [-2.5, 2.5] {

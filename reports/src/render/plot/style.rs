@@ -11,7 +11,7 @@ struct Colour {
     dark: &'static str,
 }
 
-const COLOURS: [Colour; 8] = [
+const COLOURS: [Colour; 10] = [
     Colour { name: "paper", light: "#ffffff", dark: "#0d1117" },
     Colour { name: "ink", light: "#1f2328", dark: "#e6edf3" },
     Colour { name: "muted", light: "#59636e", dark: "#9aa4af" },
@@ -20,10 +20,12 @@ const COLOURS: [Colour; 8] = [
     Colour { name: "good", light: "#0a66b5", dark: "#63abff" },
     Colour { name: "warn", light: "#9a5b00", dark: "#dda032" },
     Colour { name: "bad", light: "#bd2c1e", dark: "#ff8177" },
+    Colour { name: "teal", light: "#0b7465", dark: "#4cc2ae" },
+    Colour { name: "violet", light: "#7442b8", dark: "#b893f5" },
 ];
 
 /// A class, the property that it sets, and the colour that it sets it to.
-const RULES: [(&str, &str, &str); 21] = [
+const RULES: [(&str, &str, &str); 28] = [
     (" .paper", "fill", "paper"),
     (" text", "fill", "ink"),
     (" .muted", "fill", "muted"),
@@ -43,6 +45,13 @@ const RULES: [(&str, &str, &str); 21] = [
     (" .idle", "stroke", "muted"),
     (" .first", "stroke", "good"),
     (" .dot", "fill", "ink"),
+    (" .hue-0", "stroke", "good"),
+    (" .hue-1", "stroke", "violet"),
+    (" .hue-2", "stroke", "teal"),
+    (" .hue-3", "stroke", "warn"),
+    (" .hue-4", "stroke", "bad"),
+    (" .hue-5", "stroke", "ink"),
+    (" .hue-6", "stroke", "muted"),
     (" .second", "stroke", "ink"),
     (" .third", "stroke", "muted"),
 ];
@@ -62,6 +71,7 @@ const SHAPES: &str = "\
 .plot .halo{fill-opacity:.13;stroke-opacity:.55;stroke-width:1}\
 .plot .unknown{fill-opacity:0;stroke-dasharray:2 3}\
 .plot .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}\
+.plot .measured{fill:none;stroke-width:7;stroke-linecap:round}\
 .plot .thin{stroke-width:1.25}\
 .plot .dashed{stroke-dasharray:5 4}\
 .plot .dotted{stroke-dasharray:1 4}";

@@ -6,6 +6,8 @@ use super::style;
 
 /// Width of every plot in its own units: small enough that 13 px text can be read when a phone scales it to 360 px.
 pub(super) const WIDTH: f64 = 640.0;
+/// Free space at the left and at the right.
+pub(super) const MARGIN: f64 = 16.0;
 
 /// An upright rectangle.
 #[derive(Clone, Copy, Debug, PartialEq)]

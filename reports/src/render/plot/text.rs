@@ -1,5 +1,21 @@
 //! How wide a text is, as far as that can be known without its font.
 
+use super::svg::{Anchor, MARGIN, Svg, WIDTH};
+
+/// Writes title and subtitle of a plot, in as many lines as they need; gives where the last line stands.
+pub(super) fn head(svg: &mut Svg, title: &str, subtitle: &str) -> f64 {
+    let mut y = 13.0;
+    // The title is bold, so it is wider than its size says.
+    for (words, class, font_size, height) in [(title, "title", 20.5, 23.0), (subtitle, "muted", 13.0, 19.0)] {
+        y += 1.5;
+        for line in wrap(words, font_size, WIDTH - 2.0 * MARGIN) {
+            y += height;
+            svg.text(class, Anchor::Start, (MARGIN, y), &line);
+        }
+    }
+    y
+}
+
 /// The width of a text in the fonts that systems use for their surface, on the wide side.
 pub(super) fn width(text: &str, font_size: f64) -> f64 {
     text.chars().map(share_of_size).sum::<f64>() * font_size

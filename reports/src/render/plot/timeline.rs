@@ -2,13 +2,12 @@
 
 use super::naming;
 use super::scale::{LinearScale, LogScale, Quantity};
-use super::svg::{Anchor, Rect, Svg, WIDTH};
+use super::scatter::LEFT;
+use super::svg::{Anchor, MARGIN, Rect, Svg, WIDTH};
 use super::text;
 use crate::record::{Sample, Trial};
 use crate::render::{conditions, number};
 
-const MARGIN: f64 = 16.0;
-const LEFT: f64 = 72.0;
 /// Room at the right for the names of lines.
 const RIGHT: f64 = 98.0;
 const PANEL_HEIGHT: f64 = 66.0;
@@ -24,6 +23,8 @@ type Course = Vec<(f64, Option<f64>)>;
 enum Kind {
     /// From 0 on, with the text of the largest value.
     Linear(fn(f64) -> String),
+    /// From none to all.
+    Share,
     /// Seconds on a logarithmic scale.
     Latency,
 }
@@ -45,7 +46,7 @@ pub(super) fn draw(trial: &Trial, id: &str) -> Option<String> {
     let time = LinearScale::new([end(trial)], (frame.x, frame.right()));
     let mut svg = Svg::default();
     let title = format!("What happened in this trial of {}?", conditions::strategy(trial));
-    let top = head(&mut svg, trial, &title);
+    let top = text::head(&mut svg, &title, &subtitle(trial)) + 10.0;
     let names_bottom =
         top + 16.0 * phase_rows(trial, &time).iter().map(|(_, row)| row + 1).max().unwrap_or(0) as f64;
     let bottom = names_bottom + 8.0 + panels.len() as f64 * (PANEL_HEIGHT + 30.0);
@@ -66,25 +67,18 @@ fn end(trial: &Trial) -> f64 {
     samples.chain(phases).filter(|seconds| seconds.is_finite()).fold(0.0, f64::max)
 }
 
-fn head(svg: &mut Svg, trial: &Trial, title: &str) -> f64 {
-    let mut y = 14.0;
-    for line in text::wrap(title, 20.0, WIDTH - 2.0 * MARGIN) {
-        y += 22.0;
-        svg.text("title", Anchor::Start, (MARGIN, y), &line);
-    }
+fn subtitle(trial: &Trial) -> String {
     let fault = trial.fault.as_ref().map_or(String::new(), |fault| format!(" Fault: {fault}."));
-    let subtitle = format!(
-        "{}, {}, {}: {}.{fault}",
-        conditions::subject(trial),
+    let variant = conditions::strategy(trial);
+    let variant = variant.strip_prefix(&trial.strategy).unwrap_or_default().trim();
+    let variant = if variant.is_empty() { String::new() } else { format!("{variant}. ") };
+    format!(
+        "{variant}{}, {}, {}: {}.{fault}",
+        naming::capitalised(&conditions::subject(trial)),
         conditions::size(trial),
         naming::writes(trial),
         trial.verdict
-    );
-    for line in text::wrap(&subtitle, 13.0, WIDTH - 2.0 * MARGIN) {
-        y += 19.0;
-        svg.text("muted", Anchor::Start, (MARGIN, y), &line);
-    }
-    y + 10.0
+    )
 }
 
 /// The phases with their ends, without those whose time is no number.
@@ -188,7 +182,7 @@ fn panels(samples: &[Sample]) -> Vec<Panel> {
         },
         Panel {
             title: "Backup left to do",
-            kind: Kind::Linear(number::percent),
+            kind: Kind::Share,
             lines: vec![("", level(|sample| sample.backup_remaining))],
         },
         Panel {
@@ -203,7 +197,7 @@ fn panels(samples: &[Sample]) -> Vec<Panel> {
         },
         Panel {
             title: "Processor cores in use",
-            kind: Kind::Linear(|cores| format!("{:.1}", cores)),
+            kind: Kind::Linear(number::ratio),
             lines: vec![
                 ("strategy", rates(samples, |sample| sample.strategy_cpu_seconds)),
                 ("database", rates(samples, |sample| sample.subject_cpu_seconds)),
@@ -274,6 +268,12 @@ impl Panel {
         svg.text("label", Anchor::Start, (MARGIN, frame.y - 8.0), self.title);
         let pixels = (frame.bottom() - 4.0, frame.y + 6.0);
         let place: Box<dyn Fn(f64) -> f64> = match self.kind {
+            Kind::Share => {
+                let scale = LinearScale::new([1.0], pixels);
+                tick(svg, frame, scale.place(0.0), "0");
+                tick(svg, frame, scale.place(1.0), "100 %");
+                Box::new(move |value| scale.place(value))
+            }
             Kind::Linear(words) => {
                 let scale = LinearScale::new(self.values(), pixels);
                 let (zero, high) = (scale.place(0.0), scale.place(scale.high()));
@@ -296,7 +296,7 @@ impl Panel {
                 let points: Vec<(f64, f64)> =
                     run.iter().map(|(seconds, value)| (time.place(*seconds), place(*value))).collect();
                 match points.as_slice() {
-                    [alone] => svg.circle(&class.replace("line ", "dot "), *alone, 1.5),
+                    [alone] => svg.circle(&class.replace("line ", "dot "), *alone, 2.2),
                     points => svg.polyline(class, points),
                 }
             }
@@ -346,6 +346,7 @@ fn description(trial: &Trial, panels: &[Panel]) -> String {
             let high = panel.values().fold(0.0, f64::max);
             let words = match panel.kind {
                 Kind::Linear(words) => words(high),
+                Kind::Share => number::percent(high),
                 Kind::Latency => number::seconds(high),
             };
             format!("{} (at most {words})", panel.title.to_lowercase())

@@ -112,9 +112,9 @@ fn lines(table: &Table, shown: &[usize], widths: &[usize], width: usize) -> Vec<
     let right: Vec<bool> = shown.iter().map(|at| table.columns[*at].is_number).collect();
     let mut lines = row(&header, &right, widths, true);
     lines.push("─".repeat((widths.iter().sum::<usize>() + GAP.len() * (widths.len().max(1) - 1)).min(width)));
-    for Section { title, rows } in &table.sections {
+    for (at, Section { title, rows }) in table.sections.iter().enumerate() {
         if !title.is_empty() {
-            lines.push(String::new());
+            lines.extend((at > 0).then(String::new));
             lines.extend(wrapped(&printable(title), width));
         }
         for cells in rows {
@@ -143,7 +143,7 @@ fn row(texts: &[&str], right: &[bool], widths: &[usize], is_header: bool) -> Vec
 }
 
 /// A text on lines of at most `width`, broken between words; a word that is longer ends in an ellipsis.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in words(text) {
         let word = cut(&word, width);

@@ -1,0 +1,122 @@
+//! What programs printed at their end, in a line: a reason that everybody reads has no stack trace in it. What was printed
+//! as a whole stays in the record's outputs.
+
+/// What stands for lines that were left out.
+const LEFT_OUT: &str = " [...] ";
+/// Announces the frames of a Python program.
+const TRACEBACK: &str = "Traceback (most recent call last):";
+/// Heading of what SQLite's own check finds.
+const HEADING: &str = "*** in database main ***";
+/// Beginnings of lines that say nothing of the cause: what announces frames, and what a MySQL server adds to them.
+const NOISE: [&str; 10] = [
+    "Attempting backtrace.",
+    "Connection ID (thread ID):",
+    "Some pointers may be invalid",
+    "Status: NOT_KILLED",
+    "The manual page at ",
+    "Trying to get some variables.",
+    "information that should help you",
+    "note: Some details are omitted",
+    "note: run with `RUST_BACKTRACE",
+    "stack backtrace:",
+];
+
+/// The first line and the last one that say something, in one line. A first line that only announces the next has it.
+pub(super) fn in_brief(text: &str) -> String {
+    let lines = telling_lines(text);
+    let mut brief = lines.first().cloned().unwrap_or_default();
+    let mut rest = lines.get(1..).unwrap_or_default();
+    if let Some((next, others)) = rest.split_first().filter(|_| brief.ends_with(':')) {
+        brief = format!("{brief} {next}");
+        rest = others;
+    }
+    match rest {
+        [] => brief,
+        [last] => format!("{brief}; {last}"),
+        [.., last] => format!("{brief}{LEFT_OUT}{last}"),
+    }
+}
+
+/// The lines of a text without stack traces.
+fn telling_lines(text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut trace = Trace::None;
+    for line in text.lines() {
+        let is_indented = line.starts_with([' ', '\t']);
+        let said = line.trim();
+        let begins_trace = said.ends_with(TRACEBACK);
+        trace = match trace {
+            _ if begins_trace => Trace::Python,
+            _ if said.starts_with("goroutine ") && said.ends_with("]:") => Trace::Go,
+            Trace::Python if !is_indented => Trace::None,
+            Trace::Go if said.is_empty() || said.starts_with("exit status") => Trace::None,
+            before => before,
+        };
+        if trace != Trace::None && !begins_trace || is_frame(said, is_indented) {
+            continue;
+        }
+        // What is announced is left out; what stands before that in the same line is not.
+        let said = said.trim_end_matches(TRACEBACK).trim_end_matches(HEADING).trim_end();
+        if !said.is_empty() && !NOISE.iter().any(|noise| said.starts_with(noise)) {
+            lines.push(said.to_owned());
+        }
+    }
+    lines
+}
+
+/// A stack trace that several lines belong to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trace {
+    None,
+    /// Until the next line that is not indented: the exception.
+    Python,
+    /// Until an empty line.
+    Go,
+}
+
+/// `#9 0x55620c3b2f17 <unknown>`, `4: core::panicking::panic` and `at src/main.rs:2:5` of Rust, `at Main.run(Main.java:3)`.
+fn is_frame(said: &str, is_indented: bool) -> bool {
+    let numbered = |rest: &str, mark: &str| {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        digits > 0 && rest[digits..].starts_with(mark)
+    };
+    let of_c = said.strip_prefix('#').is_some_and(|rest| numbered(rest, " 0x"));
+    of_c || is_indented && (numbered(said, ": ") || said.starts_with("at "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_is_left_out_and_the_cause_stays() {
+        let texts = [
+            "'backup.py' ended with exit status: 1: Traceback (most recent call last):\n  File \"backup.py\", line 3, in \
+             <module>\n    connection.backup(target)\nsqlite3.OperationalError: database is locked",
+            "'ship' ended with exit status: 2: panic: no such bucket\n\ngoroutine 1 [running]:\nmain.main()\n\t/ship.go:9 \
+             +0x1d\nexit status 2",
+            "'tool' ended with exit status: 101: thread 'main' panicked at src/main.rs:2:5:\nno space left\nstack \
+             backtrace:\n   0: rust_begin_unwind\n             at /rustc/library/std/src/panicking.rs:697:5\nnote: Some \
+             details are omitted",
+            "the MySQL server ended: it ended with status 2 and said:\n #9 0x55620c3b2f17 <unknown>\n #10 0x55620c3b417c \
+             _ZN3THD\n\nTrying to get some variables.\nSome pointers may be invalid and cause the dump to abort.\nQuery \
+             (55623da6c030): CHECK TABLE `torrents` EXTENDED\nConnection ID (thread ID): 11\nStatus: NOT_KILLED\n\nThe \
+             manual page at https://dev.mysql.com/doc/mysql/en/crashing.html contains\ninformation that should help you \
+             find out what is causing the crash.",
+            "integrity_check: *** in database main ***\nTree 9 page 9 cell 0: invalid page number 12\nPage 7: never \
+             used\nPage 8: never used",
+            "one\ntwo",
+            "in one line: as it is",
+            "",
+        ];
+        insta::assert_snapshot!(texts.map(in_brief).join("\n"), @"
+        'backup.py' ended with exit status: 1: sqlite3.OperationalError: database is locked
+        'ship' ended with exit status: 2: panic: no such bucket; exit status 2
+        'tool' ended with exit status: 101: thread 'main' panicked at src/main.rs:2:5: no space left
+        the MySQL server ended: it ended with status 2 and said: Query (55623da6c030): CHECK TABLE `torrents` EXTENDED
+        integrity_check: Tree 9 page 9 cell 0: invalid page number 12 [...] Page 8: never used
+        one; two
+        in one line: as it is
+        ");
+    }
+}

@@ -1,0 +1,48 @@
+//! `claims`: holds what the field claims against recorded runs.
+
+use std::path::PathBuf;
+
+use harness::error::{Error, Result};
+use reports::record::Results;
+
+use crate::arguments::Claims;
+use crate::exit;
+
+/// Writes the page of all claims, from these runs.
+///
+/// # Errors
+/// When a results file cannot be read, or the page cannot be written.
+pub fn show(arguments: &Claims) -> Result<u8> {
+    let load = |given: &PathBuf| {
+        Results::load(&crate::results_in(given)).map_err(|error| Error::Input(error.to_string()))
+    };
+    let runs = arguments.results.iter().map(load).collect::<Result<Vec<Results>>>()?;
+    std::fs::write(&arguments.out, reports::claims::markdown(&runs))
+        .map_err(|error| Error::Input(format!("cannot write {}: {error}", arguments.out.display())))?;
+    println!("{}", arguments.out.display());
+    Ok(exit::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims(results: Vec<PathBuf>, out: PathBuf) -> Result<String> {
+        show(&Claims { results, out: out.clone() })?;
+        Ok(std::fs::read_to_string(out).unwrap())
+    }
+
+    #[test]
+    fn a_page_is_made_of_published_runs_and_what_is_no_run_is_named() {
+        let published = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../reports/published"));
+        let directory = tempfile::tempdir().unwrap();
+        let out = directory.path().join("claims.md");
+        let run = published.join("sizes-1GiB");
+        let page = claims(vec![run.clone(), run.join("results.json")], out.clone()).unwrap();
+        assert!(page.contains("| One step for all pages | confirmed |"), "{page}");
+        let Err(Error::Input(message)) = claims(vec![run, published.join("none.json")], out) else {
+            panic!("there is no such run")
+        };
+        assert!(message.contains("none.json"), "{message}");
+    }
+}

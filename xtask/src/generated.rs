@@ -1,0 +1,46 @@
+//! What is generated from the grammar: completions and man pages.
+
+use std::io::Write;
+
+use clap_complete::Shell;
+use clap_mangen::Man;
+use harness::error::{Error, Result};
+
+use crate::arguments::Arguments;
+
+/// What the program is called where it is installed.
+const PROGRAM: &str = "backup-drill";
+
+/// Prints a script that completes command lines.
+pub fn completions(shell: Shell) -> Result<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::grammar().bin_name(PROGRAM), PROGRAM, &mut script);
+    print(&script)
+}
+
+/// Prints the man page of the program, or of one of its commands.
+///
+/// # Errors
+/// [`Error::Input`] for a command that there is not.
+pub fn man(command: Option<&str>) -> Result<u8> {
+    let mut grammar = Arguments::grammar().bin_name(PROGRAM);
+    grammar.build();
+    let page = match command {
+        None => grammar,
+        Some(name) => {
+            let names: Vec<&str> = grammar.get_subcommands().map(clap::Command::get_name).collect();
+            let unknown = || Error::Input(harness::error::unknown("command", name, &names));
+            let found = grammar.find_subcommand(name).ok_or_else(unknown)?;
+            found.clone()
+        }
+    };
+    let mut text = Vec::new();
+    Man::new(page).render(&mut text).map_err(|error| anyhow::anyhow!("cannot render a page: {error}"))?;
+    print(&text)
+}
+
+/// A reader that has seen enough is no error.
+fn print(text: &[u8]) -> Result<u8> {
+    let _ = std::io::stdout().write_all(text);
+    Ok(crate::exit::SUCCESS)
+}

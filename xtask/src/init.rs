@@ -1,0 +1,91 @@
+//! `init`: writes a scenario with comments, to be changed by whoever uses it.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use harness::error::{Error, Result};
+use harness::plan::Plan;
+use harness::program;
+use harness::scenario::{Engine, Overrides, Scenario};
+use serde_json::Value;
+
+use crate::arguments::{Init, quoted};
+use crate::script_check::command_setting;
+
+const HEAD: &str = include_str!("init/head.toml");
+const DATABASE: &str = include_str!("init/database.toml");
+const SQLITE: &str = include_str!("init/sqlite.toml");
+const MYSQL: &str = include_str!("init/mysql.toml");
+const SIZES: &str = include_str!("init/sizes.toml");
+const LOAD: &str = include_str!("init/load.toml");
+const COMMANDS: &str = include_str!("init/commands.toml");
+const SQLITE_VARIANTS: &str = include_str!("init/sqlite_variants.toml");
+const MYSQL_VARIANTS: &str = include_str!("init/mysql_variants.toml");
+
+/// Writes the scenario, after it was planned, and says how to go on.
+///
+/// # Errors
+/// [`Error::Input`] when the file is there already or cannot be written, or when it would not be planned: a script or
+/// database that it names is not there.
+pub fn init(arguments: &Init) -> Result<u8> {
+    let file = &arguments.file;
+    let refused = |error: std::io::Error| {
+        let cure = if error.kind() == std::io::ErrorKind::AlreadyExists { ": give another name" } else { "" };
+        Error::Input(format!("cannot write {}: {error}{cure}", file.display()))
+    };
+    if file.exists() {
+        return Err(refused(std::io::ErrorKind::AlreadyExists.into()));
+    }
+    let directory = match file.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let text = text(arguments, directory)?;
+    let mut scenario = Scenario::parse("new", &text)
+        .map_err(|message| anyhow::anyhow!("a scenario that was just written: {message}"))?;
+    directory.clone_into(&mut scenario.directory);
+    scenario.database = scenario.database.map(|database| directory.join(database));
+    Plan::new(scenario, &Overrides::default())?;
+    File::create_new(file).and_then(|mut file| file.write_all(text.as_bytes())).map_err(refused)?;
+    println!("{}", file.display());
+    let name = quoted(&file.to_string_lossy());
+    println!("what a run would do:  {} plan {name}", program::name());
+    println!("do it:                {} run {name}", program::name());
+    Ok(crate::exit::SUCCESS)
+}
+
+/// The text of the scenario in this directory.
+fn text(arguments: &Init, directory: &Path) -> Result<String> {
+    let engine = arguments.engine.unwrap_or(Engine::Sqlite);
+    let (subject, variants) = match engine {
+        Engine::Sqlite => (SQLITE, SQLITE_VARIANTS),
+        Engine::Mysql => (MYSQL, MYSQL_VARIANTS),
+    };
+    let has_commands = arguments.backup.is_some();
+    let variants = if has_commands { COMMANDS } else { variants };
+    let (database, sizes) = if arguments.database.is_some() { (DATABASE, "") } else { ("", SIZES) };
+    let template = [HEAD, database, subject, sizes, LOAD, variants].concat();
+    let toml = |value: &Value| value.to_string();
+    let command =
+        |given: &Option<String>| given.as_deref().map_or(String::new(), |line| toml(&command_setting(line)));
+    let database = match &arguments.database {
+        Some(database) if directory == Path::new(".") => database.clone(),
+        Some(database) => std::path::absolute(database)
+            .map_err(|error| Error::Input(format!("cannot use {}: {error}", database.display())))?,
+        None => Default::default(),
+    };
+    let description = match (has_commands, arguments.database.is_some()) {
+        (true, _) => "Whether commands of our own bring the database back.",
+        (false, true) => "Which strategies bring our own database back, and what they cost.",
+        (false, false) => "Which strategies bring a database back, and what they cost.",
+    };
+    let name = arguments.file.file_name().unwrap_or_default().to_string_lossy();
+    Ok(template
+        .replace("@program@", program::name())
+        .replace("@file@", &quoted(&name))
+        .replace("@description@", description)
+        .replace("@database@", &toml(&database.to_string_lossy().into()))
+        .replace("@backup@", &command(&arguments.backup))
+        .replace("@restore@", &command(&arguments.restore)))
+}

@@ -1,0 +1,237 @@
+//! `prove`: how often this program itself is wrong, measured.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use harness::error::{Error, Result};
+use harness::plan::{Plan, size_label};
+use harness::process::Cancel;
+use harness::run;
+use harness::scenario::{Overrides, Pair, Scenario};
+use reports::gate::error_rates::{self, Rates};
+use reports::gate::{self, Comparison, Settings};
+use reports::printable;
+use reports::record::Results;
+
+use crate::arguments::{self, Place};
+
+#[derive(Args)]
+pub struct Prove {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// False alarms of the gate, and slower backups that it does not find: of recorded runs, and of live ones
+    Gate(ProveGate),
+}
+
+#[derive(Args)]
+pub struct ProveGate {
+    /// Draw trials again from this run: a results.json or its directory, with three repetitions or more (repeatable)
+    #[arg(long, value_name = "RESULTS")]
+    recorded: Vec<PathBuf>,
+    /// So many comparisons of each slowdown, drawn from the recorded runs
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    comparisons: u32,
+    /// So many comparisons of each slowdown by real trials of the scenario 'gate'
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    live: u32,
+    /// Only the slowdown of so many percent, for live trials: 0, 10, 25 or 50 (repeatable) [default: all]
+    #[arg(long, value_name = "PERCENT")]
+    slower: Vec<u32>,
+    /// Pairs of each comparison
+    #[arg(long, value_name = "COUNT", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pairs: u32,
+    /// Another size of the live database
+    #[arg(long)]
+    size: Option<bytesize::ByteSize>,
+    /// What the draws and the live trials follow from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Write the result to this file as well
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Measures what was asked for, prints it, and writes it.
+///
+/// # Errors
+/// When there is nothing to measure, a live run fails, or the result cannot be written.
+pub fn prove(arguments: &Prove, cancel: &Cancel) -> Result<u8> {
+    let What::Gate(arguments) = &arguments.what;
+    let mut text = introduction(arguments);
+    if arguments.recorded.is_empty() && arguments.live == 0 {
+        return Err(Error::Input(
+            "nothing to measure: give --recorded RESULTS, --live COUNT, or both".into(),
+        ));
+    }
+    let runs: Vec<Results> =
+        arguments.recorded.iter().map(|path| crate::compare::load(path)).collect::<Result<_>>()?;
+    if !runs.is_empty() {
+        text += &recorded(arguments, &runs)?;
+    }
+    if arguments.live > 0 {
+        text += &live(arguments, cancel)?;
+    }
+    print!("{text}");
+    if let Some(file) = &arguments.out {
+        std::fs::write(file, &text)
+            .map_err(|error| Error::Input(format!("cannot write {}: {error}", file.display())))?;
+    }
+    Ok(crate::exit::SUCCESS)
+}
+
+fn introduction(arguments: &ProveGate) -> String {
+    let settings = Settings::default();
+    format!(
+        "# Error rates of the gate\n\n\
+         How often the gate is wrong (version {}). An A/A comparison holds a strategy against itself: each time that \
+         something is called regressed there is a false alarm. The other rows tell how often a backup is found that was \
+         slowed down. Each comparison has {} pairs; the margin is {:.0} %, the level {:.0} %. The method is in \
+         [gate.md](gate.md).\n",
+        arguments::version(),
+        arguments.pairs,
+        settings.margin * 100.0,
+        settings.level * 100.0
+    )
+}
+
+fn recorded(arguments: &ProveGate, runs: &[Results]) -> Result<String> {
+    let (pairs, comparisons) = (arguments.pairs, arguments.comparisons);
+    let rates = error_rates::recorded(runs, pairs, comparisons, arguments.seed, &Settings::default());
+    let rates = rates.ok_or_else(|| {
+        let names: Vec<String> = arguments.recorded.iter().map(|path| path.display().to_string()).collect();
+        Error::Input(format!(
+            "{}: no strategy has three restorable repetitions: make a run with --repetitions 6",
+            names.join(", ")
+        ))
+    })?;
+    let names: Vec<String> = runs.iter().map(|run| printable(&run.run.id)).collect();
+    Ok(format!(
+        "\n## Recorded runs\n\nDrawn with replacement from {}, seed {}.\n\n{}",
+        names.join(", "),
+        arguments.seed,
+        error_rates::markdown(&rates)
+    ))
+}
+
+/// Runs the scenario `gate` again and again, with another seed each time.
+fn live(arguments: &ProveGate, cancel: &Cancel) -> Result<String> {
+    let mut counted: Vec<(Pair, Rates)> = Vec::new();
+    let mut machine = String::new();
+    for round in 0..arguments.live {
+        let plan = || live_plan(arguments, arguments.seed.wrapping_add(u64::from(round)));
+        let pairs = plan()?.scenario.pairs;
+        if counted.is_empty() {
+            counted.extend(pairs.into_iter().map(|pair| {
+                let rates = Rates::new(slowdown(&pair));
+                (pair, rates)
+            }));
+        }
+        eprintln!("round {} of {}", round + 1, arguments.live);
+        let results = run_live(arguments, plan()?, cancel)?;
+        let host = &results.run.host;
+        machine = format!("{}, {} logical processors, kernel {}", host.cpu, host.cpus, host.kernel);
+        for (pair, rates) in &mut counted {
+            let Some(first) = compare_pair(&results, pair, None) else { continue };
+            let mut confirmed = first.clone();
+            if first.flagged().next().is_some() {
+                let mut again = plan()?;
+                let flagged: Vec<&String> = first.flagged().flat_map(|row| &row.trials).collect();
+                again.trials.retain(|trial| flagged.contains(&&trial.id));
+                let again = run_live(arguments, again, cancel)?;
+                let second = compare_pair(&again, pair, Some(&first)).expect("the pair was run again");
+                confirmed = confirmed.confirmed_by(&second);
+            }
+            let subject = first.rows.first().map(|row| row.subject.clone()).unwrap_or_default();
+            rates.count(&first, Some(&confirmed), &subject);
+        }
+    }
+    let rates: Vec<Rates> = counted.into_iter().map(|(_, rates)| rates).collect();
+    Ok(format!(
+        "\n## Live runs\n\nReal trials of `scenarios/gate.toml`{}, seeds from {}, on {}.\n\n{}",
+        arguments.size.map_or_else(String::new, |size| format!(" at {}", size_label(size))),
+        arguments.seed,
+        printable(&machine),
+        error_rates::markdown(&rates)
+    ))
+}
+
+/// The scenario whose pairs are a script beside itself, slowed down or not.
+const SCENARIO: &str = "gate";
+
+fn live_plan(arguments: &ProveGate, seed: u64) -> Result<Plan> {
+    let overrides = Overrides {
+        size: arguments.size,
+        seed: Some(seed),
+        repetitions: Some(arguments.pairs),
+        ..Overrides::default()
+    };
+    let mut plan = Plan::new(Scenario::load(SCENARIO, &arguments.place.directory())?, &overrides)?;
+    let is_meant = |pair: &Pair| {
+        let percent = (slowdown(pair) * 100.0).round() as u32;
+        arguments.slower.is_empty() || arguments.slower.contains(&percent)
+    };
+    plan.scenario.pairs.retain(is_meant);
+    let pairs = plan.scenario.pairs.clone();
+    let is_of = |id: &str, variant: &str| {
+        pairs.iter().any(|pair| [&pair.a, &pair.b].iter().any(|name| gate::is_variant(name, id, variant)))
+    };
+    plan.trials.retain(|trial| is_of(&trial.id, &trial.variant));
+    if plan.trials.is_empty() {
+        return Err(Error::Input("--slower takes the slowdowns of scenario 'gate': 0, 10, 25 and 50".into()));
+    }
+    Ok(plan)
+}
+
+/// By how much the second of a pair is slowed down, from its name: `slower by 25 %`.
+fn slowdown(pair: &Pair) -> f64 {
+    let percent =
+        pair.b.strip_prefix("slower by ").and_then(|rest| rest.strip_suffix(" %")?.parse::<f64>().ok());
+    percent.map_or(0.0, |percent| percent / 100.0)
+}
+
+fn run_live(arguments: &ProveGate, plan: Plan, cancel: &Cancel) -> Result<Results> {
+    let request = run::Request {
+        plan,
+        root: arguments.place.directory(),
+        out: None,
+        is_newest: false,
+        resume: false,
+        keep: harness::trial::Keep::None,
+        keep_bytes: 0,
+        command: "cargo xtask prove gate".into(),
+        harness_version: arguments::version(),
+    };
+    Ok(crate::run_request(&request, cancel)?.results)
+}
+
+/// Compares one pair of a run, as if its scenario named no other: a gate of one strategy has no other metrics to correct
+/// for.
+fn compare_pair(results: &Results, pair: &Pair, flagged: Option<&Comparison>) -> Option<Comparison> {
+    let mut one = results.clone();
+    let value = serde_json::json!([{ "a": pair.a, "b": pair.b }]);
+    one.run.conditions.insert("pairs".into(), value);
+    match flagged {
+        None => gate::compare_pairs(&one, &Settings::default()),
+        Some(first) => gate::compare_flagged_pairs(first, &one, &Settings::default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scenario_has_a_pair_for_each_slowdown() {
+        let plan = Scenario::load(SCENARIO, std::path::Path::new("."))
+            .and_then(|scenario| Plan::new(scenario, &Overrides::default()))
+            .unwrap_or_else(|error| panic!("{error}"));
+        let slowdowns: Vec<f64> = plan.scenario.pairs.iter().map(slowdown).collect();
+        assert_eq!(slowdowns, error_rates::SLOWDOWNS);
+    }
+}

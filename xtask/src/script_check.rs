@@ -1,0 +1,195 @@
+//! `check`: whether one backup can be relied on, without a scenario file.
+
+use std::path::{Path, PathBuf};
+
+use harness::dataset::own;
+use harness::error::{Error, Result};
+use harness::plan::Plan;
+use harness::process::{Account, Cancel, Launcher};
+use harness::run;
+use harness::scenario::{Overrides, Scenario};
+use harness::verify::Inspection;
+use harness::worker::Job;
+use harness::workspace::Workspace;
+use reports::compare::Outcome;
+use reports::printable;
+use reports::record::Check as Outcomes;
+use reports::render::REPORT;
+use reports::render::answer::answer;
+use reports::render::table::Table;
+
+use crate::arguments::Check;
+use crate::exit;
+use crate::format::Format;
+use crate::show;
+
+/// What the commands are put on trial in.
+const SCENARIO: &str = include_str!("script_check/scenario.toml");
+
+/// Checks commands, or a file.
+///
+/// # Errors
+/// As those of a run; [`Error::Input`] when the file is not a database.
+pub fn check(arguments: &Check, cancel: &Cancel) -> Result<u8> {
+    match (&arguments.backup_file, &arguments.backup, &arguments.restore) {
+        (Some(file), ..) => check_file(file, arguments, cancel),
+        (None, Some(backup), Some(restore)) => check_commands(backup, restore, arguments, cancel),
+        _ => unreachable!("the grammar asks for a file or for both commands"),
+    }
+}
+
+/// A scenario that puts these commands on trial. Relative paths count from the current directory.
+pub fn scenario(backup: &str, restore: &str, arguments: &Check) -> Scenario {
+    let mut scenario = Scenario::parse("check", SCENARIO).expect("it is part of this program");
+    if let Some(engine) = arguments.engine {
+        scenario.subject.engines = vec![engine];
+    }
+    for variant in &mut scenario.variants {
+        for (name, command) in [("backup", backup), ("restore", restore)] {
+            variant.settings.insert(name.into(), command_setting(command));
+        }
+    }
+    scenario
+}
+
+/// A command as the setting of a scenario: words where no shell has to read it, so that a program that is not there is
+/// noticed before anything happens.
+pub fn command_setting(command: &str) -> serde_json::Value {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_./=,:@%+ ".contains(character);
+    if command.chars().all(is_plain) && !command.trim().is_empty() {
+        command.split_whitespace().collect::<Vec<_>>().into()
+    } else {
+        command.into()
+    }
+}
+
+fn check_commands(backup: &str, restore: &str, arguments: &Check, cancel: &Cancel) -> Result<u8> {
+    let overrides = Overrides {
+        size: arguments.size,
+        rate: arguments.rate,
+        repetitions: arguments.repetitions,
+        database: arguments.database.clone(),
+        ..Overrides::default()
+    };
+    let request = run::Request {
+        plan: Plan::new(scenario(backup, restore, arguments), &overrides)?,
+        root: arguments.place.directory(),
+        out: None,
+        is_newest: true,
+        resume: false,
+        keep: harness::trial::Keep::Failed,
+        keep_bytes: crate::arguments::KEEP_BYTES.0,
+        command: arguments.command_line(),
+        harness_version: crate::arguments::version(),
+    };
+    let progress = show::Progress::new();
+    let outcome = run::run(&request, cancel, &|event| progress.show(event));
+    progress.finish();
+    let finished = outcome?;
+    let answer = answer(&finished.results);
+    println!("{}\n", answer.sentence);
+    println!("{}", Format::Table.of(&answer.table));
+    println!("{}", finished.directory.join(REPORT).display());
+    show::kept(&finished.results, &finished.directory);
+    show::leftovers(&finished.leftovers);
+    Ok(match Outcome::of_run(&finished.results) {
+        Outcome::AsPromised if !answer.is_proven => exit::INCONCLUSIVE,
+        outcome => exit::of_outcome(outcome),
+    })
+}
+
+/// What no look at a file can tell.
+const LIMITS: &str = "\
+This cannot tell which writes are missing, whether the backup was made at one moment, or whether it can be restored in
+time: only a trial of the commands that make and restore it can (--backup and --restore).";
+
+fn check_file(file: &Path, arguments: &Check, cancel: &Cancel) -> Result<u8> {
+    let workspace = Workspace::open(&arguments.place.directory())?;
+    workspace.sweep()?;
+    let work = workspace.work_directory("check")?;
+    let launcher = Launcher::new(work.path(), cancel);
+    let copy = |file: &Path, name: &str| -> Result<PathBuf> {
+        own::bytes(file)?;
+        let to = work.path().join(name);
+        own::copy(&launcher, file, &to)?;
+        Ok(to)
+    };
+    let backup = copy(file, "backup.sqlite")?;
+    let live = arguments.database.as_deref().map(|live| copy(live, "live.sqlite")).transpose()?;
+    let job = Job::Inspect { backup, live };
+    let inspection: Inspection = match launcher.work(Account::Preparation, &job, &mut |_| {}) {
+        Ok(inspection) => inspection,
+        Err(Error::Bug(cause)) => {
+            let cause = printable(&cause.to_string());
+            println!("Inconclusive: the check of {} ended before its end: {cause}", file.display());
+            return Ok(exit::INCONCLUSIVE);
+        }
+        Err(error) => return Err(error),
+    };
+    println!("{}\n", sentence(file, &inspection));
+    println!("{}", Format::Table.of(&table(&inspection)));
+    for line in inspection.differences.iter().flatten() {
+        println!("differs from the live database: {}", printable(line));
+    }
+    println!("\n{LIMITS}");
+    Ok(code(&inspection))
+}
+
+fn code(inspection: &Inspection) -> u8 {
+    let any = |result| inspection.checks.iter().any(|check| check.result == result);
+    match (any(Some(Outcomes::Fail)), any(None)) {
+        (true, _) => exit::FELL_SHORT,
+        (false, true) => exit::INCONCLUSIVE,
+        (false, false) => exit::SUCCESS,
+    }
+}
+
+fn sentence(file: &Path, inspection: &Inspection) -> String {
+    let file = file.display();
+    let Inspection { tables, rows, differences, .. } = inspection;
+    match code(inspection) {
+        exit::FELL_SHORT => format!("{file} is damaged or incomplete: do not rely on it."),
+        exit::INCONCLUSIVE => format!("Inconclusive: not everything in {file} could be checked."),
+        _ => {
+            let compared = match differences.as_deref() {
+                None => "",
+                Some([]) => ", the same as the live database has now",
+                Some(_) => "; it differs from the live database, as an older backup does",
+            };
+            let (of_tables, of_rows) = (plural(*tables, "table"), plural(*rows, "row"));
+            format!("{file} is a sound database with {of_tables} and {of_rows}{compared}.")
+        }
+    }
+}
+
+fn plural(count: u64, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
+fn table(inspection: &Inspection) -> Table {
+    let word = |result: Option<Outcomes>| match result {
+        Some(Outcomes::Pass) => "passed",
+        Some(Outcomes::Fail) => "FAILED",
+        None => "not checked",
+    };
+    let rows = inspection.checks.iter().map(|check| {
+        vec![check.name.clone(), word(check.result).to_owned(), printable(&check.lines.join("; "))]
+    });
+    Table::of_texts(["Check", "Result", "Findings"], rows.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_a_list_of_words_unless_a_shell_has_to_read_it() {
+        assert_eq!(
+            command_setting("./backup.sh --to=x a"),
+            serde_json::json!(["./backup.sh", "--to=x", "a"])
+        );
+        for line in ["cp \"$DRILL_SOURCE\" x", "a | b", "a; b", ""] {
+            assert_eq!(command_setting(line), serde_json::json!(line));
+        }
+    }
+}
