@@ -179,6 +179,18 @@ fn each_limit_that_is_exceeded_is_proved_by_the_trial() {
 }
 
 #[test]
+fn a_strategy_that_nothing_challenged_says_so_where_it_is_kept() {
+    let mut results = complete();
+    let lucky = results.trials.iter_mut().find(|trial| trial.strategy == "selective").unwrap();
+    lucky.backup.as_mut().unwrap().challenge = Some(reports::record::Challenge::default());
+    let window = Window::open(&results);
+    window.turn("#disk=off");
+    let names = "[...document.querySelectorAll('#kept > li')].filter((item) => item.textContent.includes('not challenged')) \
+                 .map((item) => item.querySelector('strong').textContent)";
+    assert_eq!(window.texts(names), ["selective"]);
+}
+
+#[test]
 fn what_is_entered_is_in_the_address_and_what_cannot_be_read_is_said() {
     let window = Window::open(&published("large-options-1GiB"));
     let enter = |name: &str, value: &str| {

@@ -44,6 +44,8 @@ struct Contender<'a> {
 struct Measured<'a> {
     #[serde(flatten)]
     load: Load,
+    /// True where a careless backup would have come back right as well.
+    unchallenged: bool,
     trials: Vec<Point<'a>>,
 }
 
@@ -116,7 +118,11 @@ fn measured<'a>(group: &Group<'a>, all: &[Trial]) -> Option<Measured<'a>> {
     let rate = group.first.workload.writes_per_second?;
     let load = Load { bytes: group.first.dataset.target_bytes, rate };
     let number = |trial: &Trial| all.iter().take_while(|other| other.id != trial.id).count() + 1;
-    Some(Measured { load, trials: group.trials.iter().map(|trial| point(trial, number(trial))).collect() })
+    Some(Measured {
+        load,
+        unchallenged: group.is_right_by_luck(),
+        trials: group.trials.iter().map(|trial| point(trial, number(trial))).collect(),
+    })
 }
 
 fn point(trial: &Trial, number: usize) -> Point<'_> {

@@ -37,7 +37,7 @@ function answer(contender, ask, sizing) {
 
 function answerMeasured(contender, measured, ask) {
   const tried = measured.trials.filter((trial) => !trial.untried);
-  const result = { source: "measured", trials: measured.trials, reasons: [], doubts: [], figures: null };
+  const result = { source: "measured", trials: measured.trials, reasons: [], doubts: [], figures: null, unchallenged: measured.unchallenged };
   if (tried.length === 0) result.reasons.push(failure(measured.trials[0]));
   const failed = tried.find((trial) => !trial.restorable);
   if (failed) result.reasons.push(failure(failed));
@@ -194,7 +194,7 @@ function title(contender, ...more) {
 // Where the figures come from.
 function sourceOf(result) {
   const links = result.trials.flatMap((trial, at) => [at ? ", " : "", trialLink(trial)]);
-  if (result.source === "measured") return [" · measured in ", ...links];
+  if (result.source === "measured") return [" · measured in ", ...links, result.unchallenged ? " · not challenged" : ""];
   return [" · ", element("span", "predicted", "predicted"), `${result.beyond.map((text) => `, ${text}`).join("")}, nearest is `, ...links];
 }
 

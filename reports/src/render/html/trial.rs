@@ -1,5 +1,7 @@
 //! The section of one trial: its verdict, what it rests on, its figures, and the command that repeats it.
 
+use std::borrow::Cow;
+
 use super::comparison::survives;
 use super::figures::{FIRST, MORE, Unit};
 use super::label;
@@ -91,7 +93,7 @@ fn section(trial: &Trial, number: usize, command: &str) -> Section {
         checks: verification.map(checks).unwrap_or_default(),
         remarks: verification.map(remarks).unwrap_or_default(),
         outputs: outputs(trial),
-        command: format!("{command} --only {}", quoted(&trial.id)),
+        command: repeat(trial, command),
         challenge: challenge(trial),
         live_restores: live_restores(trial),
         settings: label::settings(trial),
@@ -100,6 +102,12 @@ fn section(trial: &Trial, number: usize, command: &str) -> Section {
         phases: phases(trial),
         timeline: plot::timeline(trial, &format!("trial-{number}")),
     }
+}
+
+/// The command that repeats a trial. An id is one word of a shell, whatever is in it.
+fn repeat(trial: &Trial, command: &str) -> String {
+    let id = shlex::try_quote(&trial.id).unwrap_or(Cow::Borrowed(&trial.id));
+    format!("{command} --only {id}")
 }
 
 /// Where a trial ran: subject, size, rate, and the repetition where there are several.
@@ -220,28 +228,11 @@ fn phases(trial: &Trial) -> Vec<(String, String, String)> {
     rows.collect()
 }
 
-/// A word for a shell.
-fn quoted(word: &str) -> String {
-    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_./:=,+@%".contains(character);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_string()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{anchor, quoted, section};
+    use super::{anchor, section};
     use crate::example;
     use crate::record::Verdict::{Corrupt, Restorable};
-
-    #[test]
-    fn a_word_for_a_shell_is_one_word() {
-        assert_eq!(quoted("cold-copy/wal/1GiB/50/1"), "cold-copy/wal/1GiB/50/1");
-        assert_eq!(quoted("it's {\"a\"}"), r#"'it'\''s {"a"}'"#);
-        assert_eq!(quoted(""), "''");
-    }
 
     #[test]
     fn an_anchor_has_no_white_space_and_no_markup() {
