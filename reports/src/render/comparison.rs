@@ -90,8 +90,10 @@ fn without_empty_details(table: &Table) -> Table {
 
 struct Shown {
     column: Column,
-    cell: Box<dyn Fn(&Group<'_>, &Conditions) -> Cell>,
+    cell: CellOf,
 }
+
+type CellOf = Box<dyn Fn(&Group<'_>, &Conditions) -> Cell>;
 
 fn columns(loss: &'static Measure, is_repeated: bool) -> Vec<Shown> {
     let text = |label, key, rank, cell: fn(&Group<'_>, &Conditions) -> Cell| Shown {
