@@ -21,7 +21,8 @@ const NOISE: [&str; 10] = [
     "stack backtrace:",
 ];
 
-/// The first line and the last one that say something, in one line. A first line that only announces the next has it.
+/// The first line and the one that tells the cause, in one line: the last that names an error, or the last of all. A first
+/// line that only announces the next has it.
 pub(super) fn in_brief(text: &str) -> String {
     let lines = telling_lines(text);
     let mut brief = lines.first().cloned().unwrap_or_default();
@@ -30,11 +31,19 @@ pub(super) fn in_brief(text: &str) -> String {
         brief = format!("{brief} {next}");
         rest = others;
     }
-    match rest {
-        [] => brief,
-        [last] => format!("{brief}; {last}"),
-        [.., last] => format!("{brief}{LEFT_OUT}{last}"),
+    let cause = rest.iter().rfind(|line| names_error(line)).or(rest.last());
+    match cause {
+        None => brief,
+        Some(cause) if rest.len() == 1 => format!("{brief}; {cause}"),
+        Some(cause) => format!("{brief}{LEFT_OUT}{cause}"),
     }
+}
+
+fn names_error(line: &str) -> bool {
+    let line = line.to_lowercase();
+    ["cannot", "could not", "denied", "error", "fail", "fatal", "locked"]
+        .iter()
+        .any(|word| line.contains(word))
 }
 
 /// The lines of a text without stack traces.
@@ -105,6 +114,7 @@ mod tests {
              find out what is causing the crash.",
             "integrity_check: *** in database main ***\nTree 9 page 9 cell 0: invalid page number 12\nPage 7: never \
              used\nPage 8: never used",
+            "a cycle failed: stored one\nfatal: database is locked\nwill try again",
             "one\ntwo",
             "in one line: as it is",
             "",
@@ -115,6 +125,7 @@ mod tests {
         'tool' ended with exit status: 101: thread 'main' panicked at src/main.rs:2:5: no space left
         the MySQL server ended: it ended with status 2 and said: Query (55623da6c030): CHECK TABLE `torrents` EXTENDED
         integrity_check: Tree 9 page 9 cell 0: invalid page number 12 [...] Page 8: never used
+        a cycle failed: stored one [...] fatal: database is locked
         one; two
         in one line: as it is
         ");
