@@ -18,9 +18,8 @@ use harness::strategy::STRATEGIES;
 pub use own::{Check, Init, Publish};
 pub use select::{Select, quoted};
 
-use crate::format::Format;
-
 use crate::compare::{Compare, Gate};
+use crate::format::Format;
 use crate::merge::ShardFlag;
 use crate::prove::Prove;
 

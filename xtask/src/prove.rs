@@ -204,7 +204,7 @@ fn run_live(arguments: &ProveGate, plan: Plan, cancel: &Cancel) -> Result<Result
         resume: false,
         keep: harness::trial::Keep::None,
         keep_bytes: 0,
-        command: "cargo xtask prove gate".into(),
+        command: format!("{} prove gate", harness::program::name()),
         harness_version: arguments::version(),
     };
     Ok(crate::run_request(&request, cancel)?.results)
@@ -228,9 +228,9 @@ mod tests {
 
     #[test]
     fn the_scenario_has_a_pair_for_each_slowdown() {
-        let plan = Scenario::load(SCENARIO, std::path::Path::new("."))
-            .and_then(|scenario| Plan::new(scenario, &Overrides::default()))
-            .unwrap_or_else(|error| panic!("{error}"));
+        let scenario = Scenario::load(SCENARIO, &arguments::default_directory());
+        let plan = scenario.and_then(|scenario| Plan::new(scenario, &Overrides::default()));
+        let plan = plan.unwrap_or_else(|error| panic!("{error}"));
         let slowdowns: Vec<f64> = plan.scenario.pairs.iter().map(slowdown).collect();
         assert_eq!(slowdowns, error_rates::SLOWDOWNS);
     }

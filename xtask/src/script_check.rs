@@ -87,7 +87,7 @@ fn check_commands(backup: &str, restore: &str, arguments: &Check, cancel: &Cance
     progress.finish();
     let finished = outcome?;
     let answer = answer(&finished.results);
-    println!("{}\n", answer.sentence);
+    println!("{}\n", Format::Table.text(&answer.sentence));
     println!("{}", Format::Table.of(&answer.table));
     println!("{}", finished.directory.join(REPORT).display());
     show::kept(&finished.results, &finished.directory);
@@ -99,9 +99,9 @@ fn check_commands(backup: &str, restore: &str, arguments: &Check, cancel: &Cance
 }
 
 /// What no look at a file can tell.
-const LIMITS: &str = "\
-This cannot tell which writes are missing, whether the backup was made at one moment, or whether it can be restored in
-time: only a trial of the commands that make and restore it can (--backup and --restore).";
+const LIMITS: &str = "This cannot tell which writes are missing, whether the backup was made at one moment, or whether it \
+                      can be restored in time: only a trial of the commands that make and restore it can (--backup \
+                      and --restore).";
 
 fn check_file(file: &Path, arguments: &Check, cancel: &Cancel) -> Result<u8> {
     let workspace = Workspace::open(&arguments.place.directory())?;
@@ -126,12 +126,12 @@ fn check_file(file: &Path, arguments: &Check, cancel: &Cancel) -> Result<u8> {
         }
         Err(error) => return Err(error),
     };
-    println!("{}\n", sentence(file, &inspection));
+    println!("{}\n", Format::Table.text(&sentence(file, &inspection)));
     println!("{}", Format::Table.of(&table(&inspection)));
     for line in inspection.differences.iter().flatten() {
         println!("differs from the live database: {}", printable(line));
     }
-    println!("\n{LIMITS}");
+    println!("\n{}", Format::Table.text(LIMITS));
     Ok(code(&inspection))
 }
 

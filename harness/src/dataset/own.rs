@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, ensure};
 use bytesize::ByteSize;
-use rusqlite::backup::Backup;
+use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use super::generate::with_suffix;
@@ -157,15 +157,18 @@ fn is_in_wal_mode(file: &Path) -> bool {
 /// # Errors
 /// [`Error::Input`] with what SQLite says.
 pub fn copy_online(file: &Path, to: &Path) -> anyhow::Result<()> {
-    let copied = || -> rusqlite::Result<()> {
+    let copied = || -> rusqlite::Result<StepResult> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let source = Connection::open_with_flags(file, flags)?;
         source.busy_timeout(BUSY_TIMEOUT)?;
         let mut copy = Connection::open(to)?;
-        Backup::new(&source, &mut copy)?.run_to_completion(-1, Duration::ZERO, None)
+        Backup::new(&source, &mut copy)?.step(-1)
     };
-    let refused = |error| Error::Input(format!("cannot copy {} online: {error}", file.display()));
-    Ok(copied().map_err(refused)?)
+    let refused = |why: String| Error::Input(format!("cannot copy {} online: {why}", file.display()));
+    match copied().map_err(|error| refused(error.to_string()))? {
+        StepResult::Done => Ok(()),
+        _ => Err(refused("another process locks it".into()).into()),
+    }
 }
 
 /// Copies the database in `file` with what SQLite keeps beside it, all of which is only read. False when somebody wrote

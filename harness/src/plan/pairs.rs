@@ -177,7 +177,12 @@ mod tests {
                 "name = \"all at once\"\nstrategy = \"sqlite-vacuum-into\"",
             ),
         ];
-        insta::assert_snapshot!(messages.join("\n"), @"");
+        insta::assert_snapshot!(messages.join("\n"), @r#"
+        scenario 'pairs': pair 1: 'cold-copy' is paired with itself: give two variants their own names
+        scenario 'pairs': pair 1: no variant is called 'all at last': there are cold-copy, sqlite-vacuum-into, sqlite-online-backup:all at once
+        scenario 'pairs': 'cold-copy' is in more than one pair: name the variant twice, once for each pair
+        scenario 'pairs': pair 1: 'all at once' is one of sqlite-online-backup:all at once, sqlite-vacuum-into:all at once: give the variants names
+        "#);
     }
 
     #[test]
@@ -202,7 +207,10 @@ mod tests {
             plan(&own.replace("blocked_seconds = \"< 1\"", "blocked_secs = \"< 1\"")).err().unwrap(),
             plan(&own.replace("\"< 60\"", "\"60\"")).err().unwrap(),
         ];
-        insta::assert_snapshot!(messages.join("\n"), @"");
+        insta::assert_snapshot!(messages.join("\n"), @r#"
+        scenario 'pairs': thresholds: unknown measurement 'blocked_secs' (did you mean 'blocked_seconds'?): there are artifact_bytes, backup_seconds, blocked_seconds, copy_speed, downtime_seconds, longest_blocked_seconds, lost_seconds, lost_seconds_at_completion, lost_writes_at_completion, max_write_latency_ms, p99_write_latency_ms, recovery_seconds, restore_seconds
+        scenario 'pairs': variant 1 (cold-copy): thresholds.blocked_seconds: '60' is no limit: a limit is one of <, <=, > and >= and a number, such as "< 60"
+        "#);
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl Evidence<'_> {
             return (Verdict::Lossy, format!("{name}{findings}"));
         }
         let remarks = all().flat_map(|(_, report)| &report.verification.remarks);
-        let remarks = remarks.map(|remark| format!("; remark: {remark}"));
+        let remarks = remarks.map(|remark| format!("; remark: {}", in_brief(remark)));
         (Verdict::Restorable, std::iter::once("all checks passed".into()).chain(remarks).collect())
     }
 

@@ -227,7 +227,16 @@ mod tests {
         let live = database(directory.path(), "live.db", &format!("{SQL}{more}"));
         let inspection = inspect(&backup, Some(&live)).unwrap();
         assert_eq!((inspection.tables, inspection.rows), (2, 3));
-        insta::assert_snapshot!(shown(&inspection), @"");
+        insta::assert_snapshot!(shown(&inspection), @r"
+        file: Some(Pass)
+        integrity_check and virtual tables: Some(Pass)
+        indexes: Some(Pass)
+        foreign keys: Some(Pass)
+        tables: Some(Pass)
+        differs: table late is not in the backup
+        differs: table part: as many rows (1), with other content
+        differs: table t: 2 rows in the backup, 3 in the live database
+        ");
     }
 
     #[test]
@@ -235,7 +244,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let dangling = format!("{SQL}PRAGMA foreign_keys = off; INSERT INTO part VALUES (2, 9), (3, 10);");
         let backup = database(directory.path(), "backup.db", &dangling);
-        insta::assert_snapshot!(shown(&inspect(&backup, None).unwrap()), @"");
+        insta::assert_snapshot!(shown(&inspect(&backup, None).unwrap()), @r"
+        file: Some(Pass)
+        integrity_check and virtual tables: Some(Pass)
+        indexes: Some(Pass)
+        foreign keys: Some(Fail)
+          table part: 2 rows refer to rows that t does not have
+        tables: Some(Pass)
+        ");
         let live = database(directory.path(), "live.db", &dangling);
         let both = inspect(&backup, Some(&live)).unwrap();
         assert!(both.checks.iter().all(|check| check.result == Some(Check::Pass)), "{}", shown(&both));
@@ -244,7 +260,9 @@ mod tests {
         fs::File::options().write(true).open(&backup).unwrap().set_len(bytes - 4096).unwrap();
         let inspection = inspect(&backup, None).unwrap();
         assert_eq!(inspection.checks[0].result, Some(Check::Fail), "{}", shown(&inspection));
-        let empty = database(directory.path(), "empty.db", "VACUUM");
-        insta::assert_snapshot!(shown(&inspect(&empty, None).unwrap()), @"");
+        let empty = database(directory.path(), "empty.db", "CREATE TABLE t (x); DROP TABLE t;");
+        let inspection = inspect(&empty, None).unwrap();
+        let last = inspection.checks.last().expect("checks were made");
+        assert_eq!(last.lines, ["the database holds no table"], "{}", shown(&inspection));
     }
 }

@@ -121,11 +121,7 @@ fn assess_one<'a>(claim: &'static Claim, runs: &'a [Results]) -> Assessed<'a> {
 
 /// The size that was asked for, in the units in which it was.
 fn target_size(trial: &Trial) -> String {
-    let bytes = trial.dataset.target_bytes;
-    match bytes % 1_000_000 {
-        0 if bytes > 0 => format!("{} MB", number::count((bytes / 1_000_000) as f64)),
-        _ => number::bytes(bytes as f64),
-    }
+    number::chosen_bytes(trial.dataset.target_bytes as f64)
 }
 
 /// False for trials that proved nothing or could not run.

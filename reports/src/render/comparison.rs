@@ -41,14 +41,19 @@ pub(crate) fn blocks(trials: &[Trial]) -> Vec<(String, Vec<Group<'_>>)> {
     if !split {
         groups.sort_by_key(|group| Family::of(group));
     }
-    let title = |first: &Trial| {
-        let parts = [conditions::size(first), conditions::rate(first), conditions::subject(first)];
-        if split { parts.join(", ") } else { String::new() }
-    };
-    groups
+    let mut blocks: Vec<(String, Vec<Group<'_>>)> = groups
         .chunk_by(|a, b| !split || block_order(a.first) == block_order(b.first))
         .map(|rows| (title(rows[0].first), rows.to_vec()))
-        .collect()
+        .collect();
+    if let [(title, _)] = blocks.as_mut_slice() {
+        title.clear();
+    }
+    blocks
+}
+
+/// What tells a block from the others.
+fn title(first: &Trial) -> String {
+    [conditions::size(first), conditions::rate(first), conditions::subject(first)].join(", ")
 }
 
 /// What blocks are split and ordered by: size, rate (a closed loop last), application, engine and journal mode.
@@ -85,8 +90,10 @@ fn without_empty_details(table: &Table) -> Table {
 
 struct Shown {
     column: Column,
-    cell: Box<dyn Fn(&Group<'_>, &Conditions) -> Cell>,
+    cell: CellOf,
 }
+
+type CellOf = Box<dyn Fn(&Group<'_>, &Conditions) -> Cell>;
 
 fn columns(loss: &'static Measure, is_repeated: bool) -> Vec<Shown> {
     let text = |label, key, rank, cell: fn(&Group<'_>, &Conditions) -> Cell| Shown {

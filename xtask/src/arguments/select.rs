@@ -122,8 +122,9 @@ mod tests {
         let Ok(Arguments { command: Command::Run(run), .. }) = Arguments::try_parse_from(words) else {
             panic!("the words are valid")
         };
-        assert_eq!(run.place_flags(), " --dir 'a b' --keep all --keep-bytes 1000000000");
+        assert_eq!(run.place_flags(), " --dir 'a b' --keep all --keep-bytes 1GB");
         assert_eq!(size_label(ByteSize::gib(1)), "1GiB");
-        assert_eq!(size_label(ByteSize(1_500_000_000)), "1500000000");
+        assert_eq!(size_label(ByteSize(1_500_000_000)), "1.5GB");
+        assert_eq!(size_label(ByteSize(1_500_000_001)), "1500000001");
     }
 }

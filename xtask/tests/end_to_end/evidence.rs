@@ -117,13 +117,13 @@ fn a_verdict_follows_from_the_evidence_and_what_is_no_evidence_is_refused() {
     let evidence = std::fs::read_to_string(&file).unwrap();
     let with = |change: &dyn Fn(&str) -> String| std::fs::write(&file, change(&evidence)).unwrap();
     with(&|text| text[..text.len() / 2].to_owned());
-    judge(3, "not a file of kept evidence: EOF");
+    judge(2, "not a file of kept evidence: EOF");
     with(&|text| text.replace("drill-evidence/1", "drill-evidence/9"));
-    judge(3, "its format is 'drill-evidence/9', and this version reads 'drill-evidence/1'");
+    judge(2, "its format is 'drill-evidence/9', and this version reads 'drill-evidence/1'");
     with(&|text| text.replace("\"disaster_ns\"", "\"disaster\""));
-    judge(3, "its request cannot be read by this version");
+    judge(2, "its request cannot be read by this version");
     std::fs::copy(place.kept("hot-copy").join("evidence.json"), &file).unwrap();
-    judge(3, "it belongs to the trial 'hot-copy/wal/4MiB/40/1'");
+    judge(2, "it belongs to the trial 'hot-copy/wal/4MiB/40/1'");
 
     let output = place.run(&["clean"]);
     assert!(text(&output).contains("of kept evidence stay"), "{}", text(&output));

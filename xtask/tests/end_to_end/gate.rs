@@ -167,3 +167,42 @@ fn the_action_puts_the_script_of_another_repository_on_trial() {
     assert_eq!(code(&run("false")), 1, "a script that fails");
     assert_eq!(code(&run("")), 2, "no script");
 }
+
+#[test]
+fn what_regressed_is_measured_again_beside_the_run() {
+    let place = Place::new();
+    let scenario = place.scenario(&format!("repetitions = 6\n{SMALL}"), COLD);
+    assert_eq!(code(&place.run_scenario(&scenario)), 0);
+    let mut faster = place.results();
+    for trial in &mut faster.trials {
+        let backup = trial.backup.as_mut().unwrap();
+        backup.seconds = backup.seconds.map(|seconds| seconds / 50.0);
+    }
+    let baseline = place.path().join("faster.json");
+    std::fs::write(&baseline, serde_json::to_string(&faster).unwrap()).unwrap();
+    let words = ["run", scenario.to_str().unwrap(), "--baseline", baseline.to_str().unwrap(), "--confirm"];
+    let output = place.run(&words);
+    let said = text(&output);
+    assert_eq!(code(&output), 1, "{said}");
+    assert!(said.contains("measuring 6 trial(s) again") && said.contains("and confirmed"), "{said}");
+    let latest = place.path().join("latest").canonicalize().unwrap();
+    let again = Results::load(&latest.join("confirm-1/results.json")).unwrap();
+    assert_eq!((again.trials.len(), place.results().trials.len()), (6, 6));
+    place.assert_clean();
+}
+
+#[test]
+fn the_error_rates_are_measured_on_recorded_and_on_live_runs() {
+    let place = Place::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let published = root.join("reports/published/cold-copy-1GiB").display().to_string();
+    let out = place.path().join("rates.md").display().to_string();
+    let words =
+        ["prove", "gate", "--recorded", &published, "--comparisons", "20", "--live", "1", "--slower", "50"];
+    let output = place.run(&[&words[..], &["--pairs", "2", "--size", "4MiB", "--out", &out]].concat());
+    assert_eq!(code(&output), 0, "{}", text(&output));
+    let written = std::fs::read_to_string(&out).unwrap();
+    assert!(written.contains("| nothing (A/A) | 20 |") && written.contains("| 50 % | 1 |"), "{written}");
+    assert_eq!(code(&place.run(&["prove", "gate"])), 2, "there is nothing to measure");
+    place.assert_clean();
+}

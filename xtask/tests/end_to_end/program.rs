@@ -167,8 +167,8 @@ fn what_is_shown_besides_results_is_the_users_choice() {
     };
     assert_eq!(shown(&["--quiet"]), "");
     let few = shown(&["--no-progress"]);
-    assert!(few.contains("[1/1] cold-copy/wal/") && !few.contains("| restore "), "{few}");
+    assert!(few.contains("[1/1] cold-copy/wal/") && !few.contains("| reference "), "{few}");
     let all = shown(&["-v"]);
-    assert!(all.contains("[1/1] cold-copy/wal/") && all.contains("| restore "), "{all}");
+    assert!(all.contains("[1/1] cold-copy/wal/") && all.contains("| reference "), "{all}");
     installed.said(&["run", "-q", "-v"], 2);
 }

@@ -10,12 +10,17 @@ use super::*;
 const GOOD: &str = r#"sqlite3 "$DRILL_SOURCE" ".timeout 5000" "VACUUM INTO '$DRILL_DESTINATION/copy'""#;
 const BACK: &str = r#"cp "$DRILL_ARTIFACT/copy" "$DRILL_TARGET""#;
 
+/// What is printed where nothing has to be wrapped.
+fn said_wide(place: &Place, words: &[&str]) -> Output {
+    place.command(words).env("COLUMNS", "1000").output().unwrap()
+}
+
 #[test]
 fn commands_get_an_answer_in_a_sentence_and_a_table() {
     let place = Place::new();
     let check = |backup: &str, flags: &[&str]| {
         let words = ["check", "--backup", backup, "--restore", BACK, "--size", "4MiB"];
-        let output = place.run(&[&words[..], flags].concat());
+        let output = said_wide(&place, &[&words[..], flags].concat());
         (output.status.code(), text(&output))
     };
     // A database that is copied slowly is disturbed for sure.
@@ -43,7 +48,7 @@ fn a_check_that_nothing_disturbed_proves_little() {
     let place = Place::new();
     let words = ["check", "--backup", GOOD, "--restore", BACK, "--size", "4MiB", "--repetitions", "1"];
     // Without writes nothing is disturbed.
-    let output = place.run(&[&words[..], &["--rate", "0.4"]].concat());
+    let output = said_wide(&place, &[&words[..], &["--rate", "0.4"]].concat());
     let said = text(&output);
     assert_eq!(output.status.code(), Some(3), "{said}");
     place.assert_clean();
@@ -62,7 +67,7 @@ fn a_backup_file_is_looked_at_as_far_as_that_goes() {
     let before = std::fs::read(&backup).unwrap();
     let check = |flags: &[&str]| {
         let words = ["check", "--backup-file", backup.to_str().unwrap()];
-        let output = place.run(&[&words[..], flags].concat());
+        let output = said_wide(&place, &[&words[..], flags].concat());
         (output.status.code(), text(&output))
     };
     let (code, said) = check(&["--database", live.to_str().unwrap()]);

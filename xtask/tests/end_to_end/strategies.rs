@@ -129,6 +129,8 @@ fn assert_figures_agree(trial: &Trial) {
     assert_eq!(floor.is_none(), goes_on, "{}: {point:?}", trial.id);
     assert!(floor.is_none_or(|floor| floor <= point.lost_writes), "{}: {point:?}", trial.id);
     assert_eq!(trial.survives_disk_loss, Some(kind != Kind::Snapshot), "{}", trial.id);
+    let in_all = trial.resources.strategy.bytes_written;
+    assert!(trial.backup.as_ref().unwrap().bytes_written_to_disk <= in_all, "{}: {in_all:?}", trial.id);
     let tail = trial.samples.iter().filter(|sample| sample.phase == "tail");
     assert!(tail.clone().all(|sample| sample.artifact_bytes.is_some()), "{}", trial.id);
     assert!(tail.clone().all(|sample| sample.harness_cpu_seconds.is_some()), "{}", trial.id);

@@ -26,7 +26,7 @@ type Of = Box<dyn Fn(&Group<'_>) -> Value>;
 fn columns() -> Vec<(String, Of)> {
     let mut columns: Vec<(String, Of)> = Vec::new();
     for (key, of) in texts() {
-        columns.push((key.to_owned(), Box::new(move |group| of(group))));
+        columns.push((key.to_owned(), Box::new(of)));
     }
     for measure in measures::all() {
         spread(&mut columns, measure.key, measure.of);
@@ -67,8 +67,11 @@ fn texts() -> [(&'static str, OfGroup); 18] {
     ]
 }
 
+/// What is appended to a key, and that number of a spread.
+type Part = (&'static str, fn(Spread) -> f64);
+
 fn spread(columns: &mut Vec<(String, Of)>, key: &str, of: fn(&Trial) -> Option<f64>) {
-    let parts: [(&str, fn(Spread) -> f64); 3] =
+    let parts: [Part; 3] =
         [("", |spread| spread.median), ("_min", |spread| spread.min), ("_max", |spread| spread.max)];
     for (suffix, part) in parts {
         let value = move |group: &Group<'_>| group.spread(of).map(part).into();

@@ -17,13 +17,15 @@ mod viability;
 use crate::record::Results;
 use crate::render::comparison::{Block, comparison, measures};
 use crate::render::number;
+use crate::render::plot;
 use crate::render::table::{Column, Rank};
 
 /// The report of a run as GitHub-flavoured Markdown.
 pub fn markdown(results: &Results) -> String {
     let mut blocks = summary::blocks(results);
-    blocks
-        .extend(plots(results).into_iter().map(|(name, shows)| format!("![{}]({name})", text::plain(shows))));
+    blocks.extend(
+        plot::names(results).into_iter().map(|(name, shows)| format!("![{}]({name})", text::plain(shows))),
+    );
     blocks.extend(comparison_blocks(results));
     blocks.extend(shipping::blocks(&results.trials));
     blocks.extend(challenge::blocks(&results.trials));
@@ -32,11 +34,6 @@ pub fn markdown(results: &Results) -> String {
     blocks.extend(machine::blocks(results));
     blocks.extend(reading::blocks(results));
     blocks.join("\n\n") + "\n"
-}
-
-/// The plots that are files beside the report: the name of each, and what it shows.
-fn plots(_results: &Results) -> Vec<(&'static str, &'static str)> {
-    Vec::new()
 }
 
 /// The comparison: the columns to decide by first, all others after them.

@@ -92,7 +92,7 @@ fn short_time(seconds: f64) -> String {
     let (size, unit) =
         units.into_iter().find(|(size, _)| seconds >= size * 0.999).expect("the last takes all");
     let count = (seconds / if size > 0.0 { size } else { 1e-6 }).round();
-    let plural = if count > 1.0 && unit.len() > 3 || count > 1.0 && unit == "day" { "s" } else { "" };
+    let plural = if count > 1.0 && matches!(unit, "year" | "day") { "s" } else { "" };
     format!("{count} {unit}{plural}")
 }
 

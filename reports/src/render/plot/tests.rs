@@ -173,6 +173,9 @@ fn a_timeline_has_panels_for_what_was_sampled_only() {
 }
 
 proptest! {
+    // A case draws several plots.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn any_record_makes_plots_of_finite_numbers(results in arbitrary::results()) {
         for plot in plots(&results, "p-") {

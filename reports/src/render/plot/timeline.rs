@@ -81,10 +81,11 @@ fn subtitle(trial: &Trial) -> String {
     )
 }
 
-/// The phases with their ends, without those whose time is no number.
+/// The phases in their order with their ends, without those whose time is no number.
 fn spans(trial: &Trial) -> Vec<(&str, f64, f64)> {
     let finite = trial.phases.iter().filter(|phase| phase.at_seconds.is_finite());
-    let starts: Vec<(&str, f64)> = finite.map(|phase| (phase.phase.as_str(), phase.at_seconds)).collect();
+    let mut starts: Vec<(&str, f64)> = finite.map(|phase| (phase.phase.as_str(), phase.at_seconds)).collect();
+    starts.sort_by(|a, b| a.1.total_cmp(&b.1));
     let ends = starts.iter().skip(1).map(|(_, at)| *at).chain([end(trial)]);
     starts.iter().zip(ends).map(|((name, start), end)| (*name, *start, end)).collect()
 }

@@ -19,7 +19,7 @@ pub(super) fn loss_against_recovery(results: &Results, id: &str) -> Option<Strin
         ("Data loss at disaster", |trial| trial.recovery_point.as_ref()?.lost_seconds)
     };
     let scatter = Scatter {
-        title: "How much data is lost, and how long does recovery take?".to_string(),
+        title: "How much data is lost, and how long is recovery?".to_string(),
         subtitle: subtitle(results),
         x: Axis { label: "Recovery time".to_string(), quantity: Quantity::Time, zero: false },
         y: Axis { label: label.to_string(), quantity: Quantity::Time, zero: true },
@@ -36,7 +36,7 @@ fn at_completion(trial: &Trial) -> Option<f64> {
 pub(super) fn backup_against_latency(results: &Results, id: &str) -> Option<String> {
     let latency = |trial: &Trial| Some(trial.impact.as_ref()?.during.as_ref()?.max_ms? / 1000.0);
     let scatter = Scatter {
-        title: "How long does a backup take, and how long do writes wait meanwhile?".to_string(),
+        title: "How long is a backup, and how long do writes wait?".to_string(),
         subtitle: subtitle(results),
         x: Axis { label: "Backup time".to_string(), quantity: Quantity::Time, zero: false },
         y: Axis {

@@ -9,7 +9,7 @@ use crate::printable;
 const GAP: &str = "  ";
 
 /// No column is made narrower than this while there are others to drop, unless its text is shorter.
-const COMFORTABLE: usize = 20;
+const COMFORTABLE: usize = 11;
 
 /// Units stay with the number before them.
 const UNITS: [&str; 16] =
@@ -227,7 +227,7 @@ mod tests {
         let narrow = example().fit(60);
         assert_eq!(narrow.dropped, ["Copy speed"]);
         insta::assert_snapshot!(narrow.text);
-        assert_eq!(example().fit(50).dropped, ["Survives disk loss", "Copy speed"]);
+        assert_eq!(example().fit(40).dropped, ["Survives disk loss", "Copy speed"]);
     }
 
     #[test]
