@@ -137,8 +137,8 @@ fn a_run_is_published_with_an_index() {
     let into = installed.here.join("published");
     let results = Results::load(&into.join("small/results.json")).unwrap();
     assert!(results.trials.iter().all(|trial| trial.kept.is_none()));
-    for name in reports::render::FILES {
-        assert!(into.join("small").join(name).is_file(), "{name}");
+    for file in reports::render::files(&results) {
+        assert!(into.join("small").join(file.name).is_file(), "{}", file.name);
     }
     let index = std::fs::read_to_string(into.join("README.md")).unwrap();
     assert!(index.contains("(small/report.") && index.contains("| quick | 1 | as expected |"), "{index}");
