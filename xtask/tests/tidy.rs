@@ -59,6 +59,8 @@ fn only_its_own_file_names_a_strategy() {
     let mut places = Vec::new();
     for (path, text) in sources("harness/src").into_iter().chain(sources("xtask/src")) {
         let code = text.split("#[cfg(test)]").next().unwrap();
+        // A kind of strategies may have the name of one of them.
+        let code: String = code.lines().filter(|line| !line.trim_start().starts_with("Kind::")).collect();
         // A package may have the name of the strategy that its program is.
         if path.components().any(|part| part.as_os_str() == "images") {
             continue;
