@@ -12,7 +12,9 @@ function parametersOfAddress() {
 // What the form shows where the address says nothing.
 function defaults() {
   const load = DATA.load ?? { bytes: 2 ** 30, rate: 50 };
-  return { size: writeSize(load.bytes), rate: String(load.rate), engine: "", interval: "15m", rpo: "30m", rto: "10m", blocked: "2s", latency: "", disk: "on" };
+  // Where it is known of none, to demand it would only hide the rest.
+  const disk = DATA.contenders.some((one) => one.survives === "yes") ? "on" : "off";
+  return { size: writeSize(load.bytes), rate: String(load.rate), engine: "", interval: "15m", rpo: "30m", rto: "10m", blocked: "2s", latency: "", disk };
 }
 
 function fillForm(parameters) {
