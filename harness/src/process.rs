@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, getpid, getppid};
 use serde::Deserialize;
 
@@ -263,6 +263,12 @@ impl Child {
             // It may have ended by itself.
             let _ = killpg(Pid::from_raw(self.pid()), Signal::SIGKILL);
         }
+    }
+
+    /// True when it has ended; what it used is still to be read.
+    fn has_ended(&self) -> bool {
+        let state = || waitid(Id::Pid(Pid::from_raw(self.pid())), group::END_FLAGS);
+        self.reaped.is_some() || !matches!(state(), Ok(WaitStatus::StillAlive))
     }
 
     /// Waits for its end and accounts for what it used.

@@ -244,7 +244,9 @@ fn show(comparison: &Comparison, all: bool) {
     println!("{}", comparison_title(comparison));
     comparison.notes.iter().for_each(|note| println!("{}", printable(note)));
     if !rows.is_empty() {
-        println!("{}", Format::Table.of(&rows));
+        // A terminal has no room for sentences in a column.
+        println!("{}", Format::Table.of(&rows.select(|column| column.label != output::WHY)));
+        output::reasons(comparison, all).iter().for_each(|reason| println!("- {reason}"));
     }
     println!("{}", output::summary(comparison));
 }

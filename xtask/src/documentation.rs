@@ -41,34 +41,11 @@ fn commands(text: &str) -> Vec<Vec<String>> {
 
 /// Words as a shell makes them, where nothing is expanded.
 fn words(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let (mut word, mut quote, mut begun) = (String::new(), None, false);
-    for character in line.chars() {
-        match (character, quote) {
-            (_, Some(open)) if character == open => quote = None,
-            (_, Some(_)) => word.push(character),
-            ('\'' | '"', None) => (quote, begun) = (Some(character), true),
-            (' ', None) if begun || !word.is_empty() => {
-                words.push(std::mem::take(&mut word));
-                begun = false;
-            }
-            (' ', None) => {}
-            (_, None) => word.push(character),
-        }
-    }
-    if begun || !word.is_empty() {
-        words.push(word);
-    }
-    words
+    shlex::split(line).unwrap_or_else(|| panic!("a quotation mark is open: {line}"))
 }
 
 fn complain(about: &str, places: &[String]) {
     assert!(places.is_empty(), "{about}:\n{}", places.join("\n"));
-}
-
-#[test]
-fn words_are_those_of_a_shell() {
-    assert_eq!(words(" run  'a b' --only \"c d\" ''"), ["run", "a b", "--only", "c d", ""]);
 }
 
 #[test]

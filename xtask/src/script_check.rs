@@ -44,6 +44,10 @@ pub fn scenario(backup: &str, restore: &str, arguments: &Check) -> Scenario {
     if let Some(engine) = arguments.engine {
         scenario.subject.engines = vec![engine];
     }
+    if let Some(database) = &arguments.database {
+        // Writers and locks behave as they do in the user's application.
+        scenario.subject.journal_modes = vec![own::journal_mode(database)];
+    }
     for variant in &mut scenario.variants {
         for (name, command) in [("backup", backup), ("restore", restore)] {
             variant.settings.insert(name.into(), command_setting(command));
@@ -64,6 +68,11 @@ pub fn command_setting(command: &str) -> serde_json::Value {
 }
 
 fn check_commands(backup: &str, restore: &str, arguments: &Check, cancel: &Cancel) -> Result<u8> {
+    for (flag, command) in [("--backup", backup), ("--restore", restore)] {
+        if command.trim().is_empty() {
+            return Err(Error::Input(format!("{flag} is empty: give a command")));
+        }
+    }
     let overrides = Overrides {
         size: arguments.size,
         rate: arguments.rate,
@@ -72,7 +81,7 @@ fn check_commands(backup: &str, restore: &str, arguments: &Check, cancel: &Cance
         ..Overrides::default()
     };
     let request = run::Request {
-        plan: Plan::new(scenario(backup, restore, arguments), &overrides)?,
+        plan: Plan::new(scenario(backup, restore, arguments), &overrides).map_err(by_flags)?,
         root: arguments.place.directory(),
         out: None,
         is_newest: true,
@@ -96,6 +105,14 @@ fn check_commands(backup: &str, restore: &str, arguments: &Check, cancel: &Cance
         Outcome::AsPromised if !answer.is_proven => exit::INCONCLUSIVE,
         outcome => exit::of_outcome(outcome),
     })
+}
+
+/// What is wrong with the scenario that the flags make, in terms of the flags.
+fn by_flags(error: Error) -> Error {
+    let Error::Input(message) = error else { return error };
+    let told = message.strip_prefix("scenario 'check': variant 1 (external): ").unwrap_or(&message);
+    let told = told.replace("settings.", "--").replace("the scenario's directory", "the current directory");
+    Error::Input(told)
 }
 
 /// What no look at a file can tell.

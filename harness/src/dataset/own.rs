@@ -26,6 +26,7 @@ use crate::measure::calibration::duplicate;
 use crate::process::{Account, Launcher};
 use crate::verify;
 use crate::worker::Job;
+use crate::workload::sqlite::JournalMode;
 
 /// What stands for the name of a profile where the database is the user's own.
 pub const PROFILE: &str = "own-database";
@@ -142,6 +143,11 @@ pub fn copy(launcher: &Launcher, file: &Path, to: &Path) -> Result<Option<String
     let job = Job::CopyOnline { file: file.to_owned(), to: to.to_owned() };
     launcher.work::<()>(Account::Preparation, &job, &mut |_| {})?;
     Ok(Some("it was being written to: trials use a consistent copy, made with SQLite's online backup".into()))
+}
+
+/// The journal mode that a SQLite file says it is in. Whether it is a database at all is judged when it is copied.
+pub fn journal_mode(file: &Path) -> JournalMode {
+    if is_in_wal_mode(file) { JournalMode::Wal } else { JournalMode::Delete }
 }
 
 /// True when the header of a SQLite file says that it is in WAL mode.

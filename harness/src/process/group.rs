@@ -15,9 +15,13 @@ use crate::error::{Error, Result};
 use crate::worker::{Failure, Message};
 
 /// Looks at the end of a child, if it has come, and leaves it to be reaped.
-const END_FLAGS: WaitPidFlag = WaitPidFlag::WEXITED.union(WaitPidFlag::WNOWAIT).union(WaitPidFlag::WNOHANG);
+pub(super) const END_FLAGS: WaitPidFlag =
+    WaitPidFlag::WEXITED.union(WaitPidFlag::WNOWAIT).union(WaitPidFlag::WNOHANG);
 /// What a child printed before its end is read within this time.
 const WORDS_TIMEOUT: Duration = Duration::from_secs(1);
+/// Commands that have ended and whose pipes are silent for so long have said all: what they put into the background
+/// may hold the pipes open.
+const SILENCE: Duration = Duration::from_millis(200);
 
 /// Children that work together (a pipeline, or a single worker) until all have ended.
 pub struct Group {
@@ -102,8 +106,10 @@ impl Group {
         mut on_event: impl FnMut(Option<crate::worker::Progress>) -> Result<(), E>,
     ) -> Result<Ended, E> {
         let mut answer = None;
+        let mut heard = Instant::now();
+        let has_worker = self.children.iter().any(|child| child.is_worker);
         let outcome = loop {
-            if self.open == 0 {
+            if self.open == 0 || !has_worker && heard.elapsed() > SILENCE && self.have_all_ended() {
                 break Ok(());
             }
             let event = match self.receiver.recv_timeout(TICK) {
@@ -118,6 +124,7 @@ impl Group {
                     Ok(())
                 }
                 Ok(Output::Line(line)) => {
+                    heard = Instant::now();
                     keep(&mut self.lines, line);
                     Ok(())
                 }
@@ -139,7 +146,6 @@ impl Group {
             (child.name.clone(), status)
         });
         let children = children.collect();
-        let has_worker = self.children.iter().any(|child| child.is_worker);
         let ended = Ended { children, answer, output: self.output(), has_worker };
         outcome.map(|()| ended)
     }
@@ -194,13 +200,11 @@ impl Group {
 
     /// True when a child has ended.
     pub fn has_ended(&self) -> bool {
-        self.children.iter().any(|child| {
-            child.reaped.is_some()
-                || !matches!(
-                    waitid(Id::Pid(Pid::from_raw(child.pid())), END_FLAGS),
-                    Ok(WaitStatus::StillAlive)
-                )
-        })
+        self.children.iter().any(Child::has_ended)
+    }
+
+    fn have_all_ended(&self) -> bool {
+        self.children.iter().all(Child::has_ended)
     }
 
     /// What is known about a worker that has ended by itself, where nobody waited for it: what it reported, or how it

@@ -66,7 +66,9 @@ fn telling_lines(text: &str) -> Vec<String> {
         }
         // What is announced is left out; what stands before that in the same line is not.
         let said = said.trim_end_matches(TRACEBACK).trim_end_matches(HEADING).trim_end();
-        if !said.is_empty() && !NOISE.iter().any(|noise| said.starts_with(noise)) {
+        // A MySQL server says why it ends in the line before its "Aborting".
+        let is_noise = NOISE.iter().any(|noise| said.starts_with(noise)) || said.ends_with("Aborting");
+        if !said.is_empty() && !is_noise {
             lines.push(said.to_owned());
         }
     }

@@ -156,6 +156,10 @@ pub fn notes(advice: &Advice<'_>) -> Vec<String> {
             _ => format!("{}: {text}.", labels.join(", ")),
         })
         .collect();
+    notes.extend(interval_alone(advice));
+    if kept().count() == 0 {
+        notes.push("Only strategies that were measured are judged: give other runs with --from.".into());
+    }
     match advice.machines {
         [] => {}
         [machine] => notes.push(format!("Measured on: {machine}. Another machine has other times.")),
@@ -166,6 +170,18 @@ pub fn notes(advice: &Advice<'_>) -> Vec<String> {
         )),
     }
     notes
+}
+
+/// Said when no strategy that backs up at intervals can meet the objective, however fast it is.
+fn interval_alone(advice: &Advice<'_>) -> Option<String> {
+    let interval = advice.load.interval_seconds?;
+    let rpo = advice.objectives.rpo_seconds.filter(|rpo| interval > *rpo)?;
+    Some(format!(
+        "A backup every {} loses up to that much by itself, more than the {} that may be lost: choose a shorter \
+         interval, or continuous replication.",
+        number::seconds(interval),
+        number::seconds(rpo)
+    ))
 }
 
 fn exclusion(exclusion: &Exclusion) -> String {

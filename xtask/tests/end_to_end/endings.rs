@@ -167,8 +167,9 @@ fn the_same_seed_plans_the_same_run_and_the_report_can_be_rendered_again() {
     let output = place.run(&["run", scenario, "--out", out.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     let last: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
-    assert_eq!(last[last.len() - 3], "seed 1");
-    assert_eq!(last[last.len() - 1], out.join("results.json").display().to_string());
+    let files = ["report.md", "report.html", "results.json"].map(|name| out.join(name).display().to_string());
+    assert_eq!(last[last.len() - 4], "seed 1");
+    assert_eq!(last[last.len() - 3..], files);
     let report = std::fs::read(out.join("report.md")).unwrap();
     std::fs::remove_file(out.join("report.md")).unwrap();
     assert_eq!(place.run(&["report", out.to_str().unwrap()]).status.code(), Some(0));

@@ -154,6 +154,7 @@ fn setup_installs_what_is_missing_and_then_nothing_more() {
     let place = Place::new();
     let commands = [
         "cc",
+        "chromium",
         "sqlite3",
         "zstd",
         "bats",

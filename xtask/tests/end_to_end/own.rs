@@ -149,6 +149,17 @@ fn what_a_command_leaves_in_the_background_ends_with_the_disaster() {
 }
 
 #[test]
+fn a_command_has_ended_when_what_it_left_in_the_background_holds_its_output() {
+    let place = Place::new();
+    let backup = r#"sleep 600 & echo begun; sqlite3 "$DRILL_SOURCE" "VACUUM INTO '$DRILL_DESTINATION/copy'""#;
+    let (_, results) = run_variants(&place, &external("daemon", backup, BACK, ""));
+    let trial = &results.trials[0];
+    assert_eq!(trial.verdict, Verdict::Restorable, "{}", trial.reason);
+    assert_eq!(trial.backup.as_ref().unwrap().output.as_deref(), Some("begun"));
+    place.assert_clean();
+}
+
+#[test]
 fn a_command_that_is_not_there_is_told_before_anything_happens() {
     let place = Place::new();
     let words =

@@ -39,7 +39,7 @@ fn commands_get_an_answer_in_a_sentence_and_a_table() {
     );
     let (code, said) = check("./none.sh", &[]);
     assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("settings.backup: ./none.sh: No such file or directory"), "{said}");
+    assert!(said.contains("--backup: ./none.sh: No such file or directory"), "{said}");
     place.assert_clean();
 }
 

@@ -10,7 +10,7 @@ pub use benchmark::benchmark_json;
 pub use junit::junit;
 pub use markdown::markdown;
 pub use openmetrics::openmetrics;
-pub use table::{summary, table};
+pub use table::{WHY, reasons, summary, table};
 
 use super::{Comparison, METRICS, Metric, subject};
 use crate::compare::Spread;

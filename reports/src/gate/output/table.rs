@@ -4,13 +4,32 @@ use crate::gate::{Answer, Change, Comparison, Row};
 use crate::render::number;
 use crate::render::table::Table;
 
+/// The column with the sentences that [`reasons`] gives.
+pub const WHY: &str = "Why";
+
+/// Why the rows have their answers, the worst first: each reason once, with the metrics that it is about.
+pub fn reasons(comparison: &Comparison, all: bool) -> Vec<String> {
+    let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
+    for row in shown(comparison, all) {
+        let about = format!("{} of {}", row.metric, row.subject);
+        match reasons.iter_mut().find(|(because, _)| *because == row.because) {
+            Some((_, metrics)) => metrics.push(about),
+            None => reasons.push((&row.because, vec![about])),
+        }
+    }
+    reasons.iter().map(|(because, metrics)| format!("{}: {because}", metrics.join(", "))).collect()
+}
+
+fn shown(comparison: &Comparison, all: bool) -> impl Iterator<Item = &Row> {
+    let answers = Answer::WORST_FIRST.into_iter().filter(move |answer| all || *answer != Answer::Equivalent);
+    answers.flat_map(|answer| comparison.rows.iter().filter(move |row| row.answer == answer))
+}
+
 /// The rows of a comparison, the worst first; without those that are equivalent unless `all` is set.
 pub fn table(comparison: &Comparison, all: bool) -> Table {
     let header =
-        ["Answer", "Subject", "Metric", "Baseline", "Candidate", "Change (90 % interval)", "Pairs", "Why"];
-    let shown = Answer::WORST_FIRST.into_iter().filter(|answer| all || *answer != Answer::Equivalent);
-    let rows = shown.flat_map(|answer| comparison.rows.iter().filter(move |row| row.answer == answer));
-    Table::of_texts(header, rows.map(cells).collect())
+        ["Answer", "Subject", "Metric", "Baseline", "Candidate", "Change (90 % interval)", "Pairs", WHY];
+    Table::of_texts(header, shown(comparison, all).map(cells).collect())
 }
 
 fn cells(row: &Row) -> Vec<String> {
