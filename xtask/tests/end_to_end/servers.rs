@@ -122,8 +122,10 @@ fn the_example_of_the_guide_works_with_the_clients_of_mysql_and_with_those_that_
     if without_docker() {
         return;
     }
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
-    let mut examples = readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let guide =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/external-commands.md"))
+            .unwrap();
+    let mut examples = guide.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let example =
         examples.find(|example| example.contains("mysqldump --")).expect("the guide has an example");
     let place = Place::new();
