@@ -122,7 +122,9 @@ fn assert_figures_agree(trial: &Trial) {
     let kind = strategy_of(trial).card().kind;
     let (impact, point) = (trial.impact.as_ref().unwrap(), trial.recovery_point.as_ref().unwrap());
     assert_eq!(impact.downtime_seconds > Some(0.0), kind == Kind::Cold, "{}: {impact:?}", trial.id);
-    assert!(impact.blocked_seconds >= impact.downtime_seconds, "{}: {impact:?}", trial.id);
+    // Where no write was due in a short backup, nobody could tell.
+    let is_blocked = impact.blocked_seconds.is_none_or(|blocked| Some(blocked) >= impact.downtime_seconds);
+    assert!(is_blocked, "{}: {impact:?}", trial.id);
     let floor = point.lost_writes_at_completion;
     // A sidecar makes more backups until the disaster.
     let goes_on = kind == Kind::Continuous || trial.strategy == "sidecar";
