@@ -1,9 +1,9 @@
-//! What a run says about other loads: the law of restarts, and up to where each strategy was viable.
+//! What a run says about other loads: the restart model, and up to where each strategy was viable.
 
 use crate::compare::{same_contender, same_load_shape};
 use crate::record::{Backup, Results, Trial, Verdict};
 
-/// The law of restarts: the seconds that a backup takes on average when a pass of `pass_seconds` must see no
+/// The restart model: the seconds that a backup takes on average when a pass of `pass_seconds` must see no
 /// commit and commits arrive as a Poisson process at `commits_per_second`. That is (e^(rT) - 1) / r, which
 /// goes to T as r goes to 0. `None` when it is larger than any number, or when an argument is negative or no
 /// number.
