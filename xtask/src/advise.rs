@@ -50,7 +50,7 @@ pub struct Advise {
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     interval: Option<f64>,
     /// Only strategies for this engine
-    #[arg(long, value_parser = engine)]
+    #[arg(long, value_parser = crate::arguments::engine)]
     engine: Option<Engine>,
     /// A results.json or its directory (repeatable) [default: a calibration run on this machine, made once for each rate
     /// and kept in --dir]
@@ -194,11 +194,6 @@ fn duration(text: &str) -> Result<f64, String> {
 fn rate(text: &str) -> Result<f64, String> {
     let rate = text.parse::<f64>().ok().filter(|rate| *rate > 0.0 && *rate <= 100_000.0);
     rate.ok_or_else(|| "expected a number of writes a second above 0, up to 100000".into())
-}
-
-fn engine(name: &str) -> Result<Engine, String> {
-    let known = Engine::ALL.into_iter().find(|engine| engine.name() == name);
-    known.ok_or_else(|| harness::error::unknown("engine", name, &Engine::ALL.map(Engine::name)))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use harness::plan::size_label;
 use harness::program;
 use harness::quantity;
 use harness::strategy::STRATEGIES;
-pub use own::{Check, Init, Publish};
+pub use own::{Check, Init, Publish, engine};
 pub use select::{Select, quoted};
 
 use crate::compare::{Compare, Gate};

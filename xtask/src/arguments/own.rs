@@ -72,7 +72,8 @@ impl Check {
     }
 }
 
-fn engine(name: &str) -> Result<Engine, String> {
+/// The engine of this name.
+pub fn engine(name: &str) -> Result<Engine, String> {
     let names = Engine::ALL.map(Engine::name);
     let known = Engine::ALL.into_iter().find(|engine| engine.name() == name);
     known.ok_or_else(|| harness::error::unknown("engine", name, &names))
