@@ -170,7 +170,11 @@ fn calibrated(arguments: &Advise, load: &Load, cancel: &Cancel) -> Result<Result
         command: format!("{} run {CALIBRATION} --rate {}", program::name(), load.rate),
         harness_version: arguments::version(),
     };
-    eprintln!("no run was given with --from: calibrating this machine, which takes some minutes");
+    let (rate, begins) = (load.rate, if begun { "continuing" } else { "making" });
+    eprintln!(
+        "no run was given with --from: {begins} the calibration run of this machine for {rate} writes a second, which \
+         takes about five minutes"
+    );
     let progress = show::Progress::new();
     let outcome = run::run(&request, cancel, &|event| progress.show(event));
     progress.finish();

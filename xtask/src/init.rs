@@ -30,9 +30,11 @@ const MYSQL_VARIANTS: &str = include_str!("init/mysql_variants.toml");
 /// database that it names is not there.
 pub fn init(arguments: &Init) -> Result<u8> {
     let file = &arguments.file;
-    let refused = |error: std::io::Error| {
-        let cure = if error.kind() == std::io::ErrorKind::AlreadyExists { ": give another name" } else { "" };
-        Error::Input(format!("cannot write {}: {error}{cure}", file.display()))
+    let refused = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            Error::Input(format!("{} exists already: give another name", file.display()))
+        }
+        _ => Error::Input(format!("cannot write {}: {error}", file.display())),
     };
     if file.exists() {
         return Err(refused(std::io::ErrorKind::AlreadyExists.into()));

@@ -121,6 +121,11 @@ const LIMITS: &str = "This cannot tell which writes are missing, whether the bac
                       and --restore).";
 
 fn check_file(file: &Path, arguments: &Check, cancel: &Cancel) -> Result<u8> {
+    let unreadable = |error| Error::Input(format!("cannot read {}: {error}", file.display()));
+    if let Some(why) = own::foreign(file).map_err(unreadable)? {
+        println!("{} cannot be restored: {why}.", file.display());
+        return Ok(exit::FELL_SHORT);
+    }
     let workspace = Workspace::open(&arguments.place.directory())?;
     workspace.sweep()?;
     let work = workspace.work_directory("check")?;

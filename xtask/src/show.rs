@@ -182,7 +182,7 @@ pub fn comparison(results: &Results, format: Format) {
 pub fn kept(results: &Results, directory: &Path) {
     let kept: Vec<&Kept> = results.trials.iter().filter_map(|trial| trial.kept.as_ref()).collect();
     let there = kept.iter().filter(|kept| kept.path.is_some()).count();
-    if there > 0 {
+    if there > 0 && !output().quiet {
         let bytes = ByteSize(kept.iter().map(|kept| kept.bytes).sum());
         let place = directory.join(KEPT);
         eprintln!(

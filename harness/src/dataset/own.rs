@@ -9,7 +9,7 @@
 //! in one step: that blocks no writer. In another mode it would, so the database is refused.
 
 use std::fs::{self, Permissions};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
@@ -78,27 +78,29 @@ pub fn bytes(file: &Path) -> Result<u64> {
     if !metadata.is_file() {
         return Err(refused("not a file"));
     }
-    let mut first = Vec::new();
-    let read = fs::File::open(file).and_then(|file| file.take(FIRST_BYTES).read_to_end(&mut first));
-    read.map_err(|error| refused(&error.to_string()))?;
-    if let Some(why) = foreign(&first) {
+    if let Some(why) = foreign(file).map_err(|error| refused(&error.to_string()))? {
         return Err(refused(why));
     }
     let beside = PARTS.iter().filter_map(|part| fs::metadata(with_suffix(file, part)).ok());
     Ok(beside.map(|metadata| metadata.len()).sum())
 }
 
-/// Why a file that begins with these bytes is not a SQLite database; `None` when it may be one.
-fn foreign(first: &[u8]) -> Option<&'static str> {
-    match first {
+/// Why a file is not a SQLite database, judged by its first bytes; `None` when it may be one.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn foreign(file: &Path) -> io::Result<Option<&'static str>> {
+    let mut first = Vec::new();
+    fs::File::open(file)?.take(FIRST_BYTES).read_to_end(&mut first)?;
+    Ok(match first.as_slice() {
         [] => Some("the file is empty"),
-        _ if first.starts_with(MAGIC) => None,
-        _ if looks_random(first) => Some(
+        bytes if bytes.starts_with(MAGIC) => None,
+        bytes if looks_random(bytes) => Some(
             "not a SQLite database: bad file header, and the content looks encrypted or compressed; give a decrypted, \
              unpacked copy",
         ),
         _ => Some("not a SQLite database: bad file header"),
-    }
+    })
 }
 
 /// True when every byte value comes about as often as any other. Of 4 KiB of random bytes the entropy is 7.95 bits a byte,

@@ -3,6 +3,7 @@
 //! Directories with passwords (`run-*`) are never kept. What lies on the disk is renamed, which takes no time and no
 //! space; what lies on a file system of the trial's own, or has to go to another disk, is copied.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
@@ -90,10 +91,12 @@ fn place(run: &Path, id: &str) -> std::io::Result<(String, PathBuf)> {
         safe.truncate(NAME_BYTES_MAX);
         safe += &format!("-{:016x}", xxh3_64(id.as_bytes()));
     }
+    // Evidence is a copy of the data, which may be private.
+    let private = |directory: PathBuf| std::fs::DirBuilder::new().mode(0o700).create(directory);
     std::fs::create_dir_all(run.join(KEPT))?;
     let mut name = format!("{KEPT}/{safe}");
     loop {
-        match std::fs::create_dir(run.join(&name)) {
+        match private(run.join(&name)) {
             // Another id looks the same, or a run that was killed had begun to keep this trial.
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => name.push('+'),
             made => return made.map(|()| (name.clone(), run.join(&name))),

@@ -97,6 +97,10 @@ impl Evidence<'_> {
     /// What is wrong with the restored database although the strategy said success; empty when nothing is. That it
     /// does not serve is no proof by itself: a machine can be out of memory.
     fn wrong(&self) -> String {
+        if let Some(report) = self.verified.filter(|report| restored_nothing(report)) {
+            let findings = first_findings(report, "nothing was restored");
+            return format!("the strategy reported success, but {}", findings.trim_start_matches("integrity: "));
+        }
         let failed = self.verified.map(failed_checks).unwrap_or_default();
         match self.served {
             Some(Err(error)) if !failed.is_empty() => {
@@ -170,6 +174,12 @@ fn failed_checks(report: &verify::Report) -> String {
         names.join(", "),
         first_findings(report, "")
     )
+}
+
+/// True when there was nothing that any check but the first could look at.
+fn restored_nothing(report: &verify::Report) -> bool {
+    let [(_, integrity), others @ ..] = checks(report);
+    integrity == Some(Check::Fail) && others.iter().all(|(_, check)| check.is_none())
 }
 
 fn unmade_check(report: &verify::Report) -> Option<String> {

@@ -60,7 +60,7 @@ impl std::str::FromStr for Rate {
         match text.parse::<f64>() {
             Ok(rate) if (0.0..=100_000.0).contains(&rate) => Ok(Rate::Open(rate)),
             Err(_) if text == "closed" => Ok(Rate::Closed),
-            _ => Err(format!("'{text}' is no rate: give writes per second from 0 to 100000, or 'closed'")),
+            _ => Err("expected a number of writes per second from 0 to 100000, or 'closed'".into()),
         }
     }
 }

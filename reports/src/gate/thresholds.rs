@@ -126,13 +126,20 @@ impl Finding {
     /// In a sentence.
     pub fn sentence(&self) -> String {
         match (self.value, self.holds) {
-            (Some(value), Some(true)) => {
-                format!("{}: {value} keeps the threshold {}", self.trial, self.threshold)
+            (Some(value), holds) => {
+                let does = if holds == Some(true) { "keeps" } else { "breaks" };
+                let unit = unit(&self.threshold);
+                format!("{}: {value}{unit} {does} the threshold {}", self.trial, self.threshold)
             }
-            (Some(value), _) => format!("{}: {value} breaks the threshold {}", self.trial, self.threshold),
             (None, _) => format!("{}: the threshold {} was not measured", self.trial, self.threshold),
         }
     }
+}
+
+/// The unit that a measurement's name ends in, or has in it, as it follows a number.
+fn unit(name: &str) -> &'static str {
+    let units = [("_seconds", " s"), ("_ms", " ms"), ("_bytes", " bytes"), ("_writes", " writes")];
+    units.into_iter().find_map(|(part, unit)| name.contains(part).then_some(unit)).unwrap_or_default()
 }
 
 /// What became of the thresholds of a run. A trial that did not bring its database back is judged by its verdict: what it
@@ -177,10 +184,10 @@ mod tests {
             ("recovery_seconds", ">= 1.4"),
         ];
         insta::assert_snapshot!(judged(&all, Restorable).join("\n"), @r"
-        one-step-1: 1.25 keeps the threshold backup_seconds <= 1.25
-        one-step-1: 0 breaks the threshold blocked_seconds < 0
+        one-step-1: 1.25 s keeps the threshold backup_seconds <= 1.25
+        one-step-1: 0 s breaks the threshold blocked_seconds < 0
         one-step-1: 0.8 breaks the threshold copy_speed > 0.9
-        one-step-1: 1.4 keeps the threshold recovery_seconds >= 1.4
+        one-step-1: 1.4 s keeps the threshold recovery_seconds >= 1.4
         ");
     }
 

@@ -62,7 +62,7 @@ fn unfavourable(trials: &[Trial], worst: Verdict) -> String {
     let reason = of_worst.first().map_or(String::new(), |trial| first_line(&trial.reason));
     match worst {
         Verdict::Corrupt => {
-            format!("Do not rely on this backup: the restored database was damaged {times}: {reason}")
+            format!("Do not rely on this backup: the restored database was wrong {times}: {reason}")
         }
         Verdict::Lossy => {
             format!("Do not rely on this backup: it lost writes that it has to keep {times}: {reason}")
@@ -159,7 +159,7 @@ mod tests {
         This backup can be restored: all 2 restores were right and kept every write that it promises to keep; writes disturbed 1 of 2 backups while they were made.
         This backup can be restored: the only restore was right and kept every write that it promises to keep.
         (not proven) Not challenged: all 2 restores were right, but nothing disturbed any backup while it was made, which proves little; try a larger --size, a higher --rate or more --repetitions.
-        Do not rely on this backup: the restored database was damaged in 2 of 3 trials: the restored database is wrong: 2 of 6 checks failed
+        Do not rely on this backup: the restored database was wrong in 2 of 3 trials: the restored database is wrong: 2 of 6 checks failed
         Do not rely on this backup: it lost writes that it has to keep in 1 of 2 trials: 3 writes are missing that the strategy promised to keep
         This backup cannot be relied on: its commands failed in 1 of 1 trials: no new furthest page for 12 s
         This backup may never end: it made no progress in 1 of 1 trials: no new furthest page for 12 s

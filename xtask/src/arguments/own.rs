@@ -26,7 +26,7 @@ Exit code 0: every restore was right. 1: one was not. 3: the check proves nothin
 #[derive(Args)]
 #[command(after_help = CHECK_HELP)]
 pub struct Check {
-    /// Command that backs up DRILL_SOURCE into DRILL_DESTINATION
+    /// Command that backs up DRILL_SOURCE into DRILL_DESTINATION (or give --backup-file)
     #[arg(long, value_name = "COMMAND", required_unless_present = "backup_file", requires = "restore")]
     pub backup: Option<String>,
     /// Command that restores DRILL_ARTIFACT to DRILL_TARGET

@@ -34,7 +34,7 @@ fn commands_get_an_answer_in_a_sentence_and_a_table() {
     let (code, said) = check("true > \"$DRILL_DESTINATION/copy\"", &["--repetitions", "1"]);
     assert_eq!(code, Some(1), "{said}");
     assert!(
-        said.contains("Do not rely on this backup: the restored database was damaged in 1 of 1"),
+        said.contains("Do not rely on this backup: the restored database was wrong in 1 of 1"),
         "{said}"
     );
     let (code, said) = check("./none.sh", &[]);
@@ -87,10 +87,16 @@ fn a_backup_file_is_looked_at_as_far_as_that_goes() {
     let (code, said) = check(&[]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("is damaged or incomplete: do not rely on it."), "{said}");
-    std::fs::write(&backup, "no database at all").unwrap();
+    for (content, why) in [("", "the file is empty"), ("no database at all", "not a SQLite database: bad file header")] {
+        std::fs::write(&backup, content).unwrap();
+        let (code, said) = check(&[]);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(&format!("backup.db cannot be restored: {why}")), "{said}");
+    }
+    std::fs::remove_file(&backup).unwrap();
     let (code, said) = check(&[]);
     assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("not a SQLite database: bad file header"), "{said}");
+    assert!(said.contains("backup.db: No such file or directory"), "{said}");
     place.assert_clean();
 }
 
