@@ -1,7 +1,7 @@
 //! How fast a dataset is generated, durably, in the directory for temporary files.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use harness::dataset::{self, DatasetSpec};
+use model::dataset::{self, DatasetSpec};
 
 fn generate(criterion: &mut Criterion) {
     let spec = DatasetSpec { profile: "torrust-demo".into(), target_bytes: 64 << 20, seed: 1 };

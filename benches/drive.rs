@@ -9,15 +9,16 @@
 use std::path::Path;
 use std::time::Duration;
 
-use harness::dataset::{self, DatasetSpec};
-use harness::measure::clock::now_ns;
-use harness::process::{Account, Cancel, Launcher};
-use harness::subject::{Database, Subject};
-use harness::workload::application::{Application, Target, Task};
-use harness::workload::ledger::Ledger;
-use harness::workload::model::{Marks, Model};
-use harness::workload::schedule::{Arrivals, Load, Pattern, Rate};
-use harness::workload::sqlite::{self, JournalMode, SqliteTarget, Synchronous};
+use model::dataset::{self, DatasetSpec};
+use machine::measure::clock::now_ns;
+use machine::process::{Account, Cancel, Launcher};
+use engines::subject::{Database, Subject};
+use engines::application::{Application, Target, Task};
+use model::ledger::Ledger;
+use model::writes::{Marks, Model};
+use model::schedule::{Arrivals, Load, Pattern, Rate};
+use engines::sqlite::client as sqlite;
+use engines::sqlite::client::{JournalMode, SqliteTarget, Synchronous};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use rusqlite::Connection;
@@ -25,8 +26,8 @@ use rusqlite::Connection;
 const RATE: f64 = 1000.0;
 
 fn main() {
-    if std::env::args().nth(1).as_deref() == Some(harness::worker::ARGUMENT) {
-        std::process::exit(harness::worker::main());
+    if std::env::args().nth(1).as_deref() == Some(machine::worker::ARGUMENT) {
+        std::process::exit(machine::worker::main());
     }
     let smoke = std::env::args().any(|argument| argument == "--test");
     let (seconds, rounds) = if smoke { (0.3, 1) } else { (5.0, 5) };

@@ -5,9 +5,10 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use harness::measure::impact::{Span, Writes};
-use harness::workload::ledger::{Ledger, LedgerWriter};
-use harness::workload::schedule::{Arrivals, Load, Pattern, Rate, Schedule};
+use machine::measure::clock::Span;
+use harness::trial::impact::Writes;
+use model::ledger::{Ledger, LedgerWriter};
+use model::schedule::{Arrivals, Load, Pattern, Rate, Schedule};
 
 const WRITES: u64 = 100_000;
 const EPOCH_NS: u64 = 1_000_000_000;

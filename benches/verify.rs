@@ -6,10 +6,11 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use harness::dataset::{Origin, Torrent};
-use harness::verify::{Database, Integrity, Request, content_digest, verify};
-use harness::workload::ledger::{Ledger, LedgerWriter};
-use harness::workload::model::{Key, Marks, Model, info_hash, stamp};
+use model::dataset::{Origin, Torrent};
+use engines::database::Database;
+use model::verify::{Integrity, Request, content_digest, verify};
+use model::ledger::{Ledger, LedgerWriter};
+use model::writes::{Key, Marks, Model, info_hash, stamp};
 use rusqlite::Connection;
 use xxhash_rust::xxh3::xxh3_128;
 

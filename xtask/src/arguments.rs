@@ -8,13 +8,13 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use harness::error::Error;
-use harness::file_system::FileSystem;
-use harness::images::Kind;
+use machine::error::Error;
+use machine::file_system::FileSystem;
+use engines::images::Kind;
 use harness::plan::size_label;
-use harness::program;
-use harness::quantity;
-use harness::strategy::STRATEGIES;
+use machine::program;
+use machine::quantity;
+use strategies::registry::STRATEGIES;
 pub use own::{Check, Init, Publish, engine};
 pub use select::{Select, quoted};
 
@@ -167,7 +167,7 @@ fn exception(name: &str) -> Result<String, String> {
     let strategies = STRATEGIES.iter().map(|strategy| strategy.card().name);
     let names: Vec<&str> = strategies.chain(FileSystem::MADE.map(FileSystem::name)).collect();
     let known = names.contains(&name).then(|| name.to_owned());
-    known.ok_or_else(|| harness::error::unknown("strategy or file system", name, &names))
+    known.ok_or_else(|| machine::error::unknown("strategy or file system", name, &names))
 }
 
 #[derive(Args)]
@@ -264,7 +264,7 @@ impl Images {
 fn kind(name: &str) -> Result<Kind, String> {
     let names = Kind::ALL.map(Kind::name);
     let known = Kind::ALL.into_iter().find(|kind| kind.name() == name);
-    known.ok_or_else(|| harness::error::unknown("image", name, &names))
+    known.ok_or_else(|| machine::error::unknown("image", name, &names))
 }
 
 #[derive(Args)]

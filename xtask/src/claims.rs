@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use harness::error::{Error, Result};
+use machine::error::{Error, Result};
 use reports::record::Results;
 
 use crate::arguments::Claims;

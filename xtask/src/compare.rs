@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use harness::error::{Error, Result};
+use machine::error::{Error, Result};
 use harness::plan::Plan;
 use harness::run::{Finished, RESULTS};
 use reports::compare::Outcome;

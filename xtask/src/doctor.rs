@@ -4,16 +4,17 @@ use std::path::Path;
 
 use bytesize::ByteSize;
 use harness::availability::{Forecast, Needs, Outlook};
-use harness::docker;
-use harness::error::{Error, Result};
-use harness::file_system::{FileSystem, reflinks_work};
-use harness::images::{self, Kind, Stock};
-use harness::measure::{host, storage};
+use machine::docker;
+use machine::error::{Error, Result};
+use machine::file_system::{FileSystem, reflinks_work};
+use engines::images::{self, Kind, Stock};
+use machine::measure::{host, storage};
 use harness::plan::Plan;
-use harness::process::Cancel;
-use harness::scenario::Engine;
-use harness::strategy::{STRATEGIES, Settings};
-use harness::workspace::Workspace;
+use machine::process::Cancel;
+use engines::kinds::Engine;
+use strategies::registry::STRATEGIES;
+use strategies::strategy::Settings;
+use machine::workspace::Workspace;
 
 use crate::planned::Prospect;
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use harness::error::{Error, Result};
+use machine::error::{Error, Result};
 use reports::compare::Outcome;
 use reports::printable;
 

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap_complete::Shell;
 use clap_mangen::Man;
-use harness::error::{Error, Result};
+use machine::error::{Error, Result};
 
 use crate::arguments::Arguments;
 
@@ -29,7 +29,7 @@ pub fn man(command: Option<&str>) -> Result<u8> {
         None => grammar,
         Some(name) => {
             let names: Vec<&str> = grammar.get_subcommands().map(clap::Command::get_name).collect();
-            let unknown = || Error::Input(harness::error::unknown("command", name, &names));
+            let unknown = || Error::Input(machine::error::unknown("command", name, &names));
             let found = grammar.find_subcommand(name).ok_or_else(unknown)?;
             found.clone()
         }

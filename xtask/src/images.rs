@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use harness::error::Result;
-use harness::event::Observer;
-use harness::images::{self, Image, Kind};
-use harness::process::{Cancel, Launcher};
-use harness::workspace::Workspace;
+use machine::error::Result;
+use machine::event::Observer;
+use engines::images::{self, Image, Kind};
+use machine::process::{Cancel, Launcher};
+use machine::workspace::Workspace;
 
 /// Gets images and prints what they are.
 ///

@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use harness::error::{Error, Result};
+use machine::error::{Error, Result};
 use harness::plan::Plan;
-use harness::program;
-use harness::scenario::{Engine, Overrides, Scenario};
+use machine::program;
+use engines::kinds::Engine;
+use harness::scenario::{Overrides, Scenario};
 use serde_json::Value;
 
 use crate::arguments::{Init, quoted};

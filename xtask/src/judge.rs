@@ -1,9 +1,9 @@
 //! `judge`: verifies kept evidence again, so that a verdict can be disputed without a new run.
 
-use harness::error::{Error, Result};
-use harness::process::{Cancel, Launcher};
+use machine::error::{Error, Result};
+use machine::process::{Cancel, Launcher};
 use harness::trial::judge::{self, Judgement};
-use harness::workspace::Workspace;
+use machine::workspace::Workspace;
 use reports::compare::Outcome;
 use reports::printable;
 use reports::record::{Check, Results, Trial, Verdict, Verification};

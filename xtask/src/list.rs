@@ -1,9 +1,10 @@
 //! `list`: what there is to choose from.
 
-use harness::dataset::profile;
-use harness::error::{Error, Result};
+use model::dataset::profile;
+use machine::error::{Error, Result};
 use harness::scenario::Scenario;
-use harness::strategy::{STRATEGIES, Settings};
+use strategies::registry::STRATEGIES;
+use strategies::strategy::Settings;
 use reports::render::table::{Cell, Column, Rank, Table};
 use serde_json::{Value, json};
 
@@ -101,7 +102,7 @@ fn settings() -> Table {
 }
 
 /// Name, default and meaning of each setting of a strategy.
-fn strategy_settings(strategy: &dyn harness::strategy::Strategy) -> Vec<(&'static str, Value, &'static str)> {
+fn strategy_settings(strategy: &dyn strategies::strategy::Strategy) -> Vec<(&'static str, Value, &'static str)> {
     let defaults = strategy.complete(&Settings::new()).expect("defaults are valid");
     strategy
         .card()

@@ -29,14 +29,14 @@ mod workflows;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use harness::dataset::{self, DatasetSpec};
-use harness::docker;
-use harness::error::{Error, Result};
+use model::dataset::{self, DatasetSpec};
+use machine::docker;
+use machine::error::{Error, Result};
 use harness::plan::Plan;
-use harness::process::{self, Cancel};
+use machine::process::{self, Cancel};
 use harness::run::{self, Finished, LATEST, RESULTS};
 use harness::scenario::{Overrides, Scenario};
-use harness::workspace::Workspace;
+use machine::workspace::Workspace;
 use reports::record::Results;
 
 use setup::Consent;
@@ -50,8 +50,8 @@ fn main() -> ExitCode {
     if let Some(refusal) = arguments::not_utf8() {
         return exit::code(Err(refusal));
     }
-    if std::env::args().nth(1).as_deref() == Some(harness::worker::ARGUMENT) {
-        return ExitCode::from(harness::worker::main() as u8);
+    if std::env::args().nth(1).as_deref() == Some(machine::worker::ARGUMENT) {
+        return ExitCode::from(machine::worker::main() as u8);
     }
     docker::follow_context();
     let arguments = match Arguments::read() {
@@ -190,7 +190,7 @@ fn generate_dataset(arguments: &Generate) -> Result<u8> {
     let cancel = cancel_on_signal()?;
     let progress = show::Progress::new();
     let outcome = dataset::generate(&spec, &arguments.file, &|| cancel.is_cancelled(), &mut |bytes| {
-        progress.show(harness::event::Event::Generating { dataset: &spec, bytes });
+        progress.show(machine::event::Event::Generating { dataset: &spec, bytes });
     });
     progress.finish();
     let generated = outcome?;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use harness::error::{Error, Result};
+use machine::error::{Error, Result};
 use reports::merge;
 
 /// `K/N`: the K-th of N parts.

@@ -1,10 +1,10 @@
 //! What the checks and tests of this repository need of a machine: commands, the packages that have them, and what for.
 
-use harness::file_system::FileSystem;
-use harness::images::{self, Kind, Stock};
-use harness::strategy::STRATEGIES;
-use harness::strategy::tool::{Get, Tool};
-use harness::wheel::PIP;
+use machine::file_system::FileSystem;
+use engines::images::{self, Kind, Stock};
+use strategies::registry::STRATEGIES;
+use machine::tool::{Get, Tool};
+use machine::wheel::PIP;
 use nix::unistd::geteuid;
 
 use crate::arguments::Scope;

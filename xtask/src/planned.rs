@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use harness::availability::{Forecast, Needs, Outlook};
-use harness::error::{Error, Result};
+use machine::error::{Error, Result};
 use harness::plan::{ASSUMED_COPY_BYTES_PER_SECOND, Plan, TrialPlan};
-use harness::process::Cancel;
+use machine::process::Cancel;
 use harness::run;
-use harness::workspace::CACHE;
+use machine::workspace::CACHE;
 use reports::record::Verdict;
 use reports::render::number;
 use reports::render::table::{Cell, Column, Rank, Table};

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use harness::error::{Error, Result};
+use machine::error::{Error, Result};
 use harness::plan::{Plan, size_label};
-use harness::process::Cancel;
+use machine::process::Cancel;
 use harness::run;
 use harness::scenario::{Overrides, Pair, Scenario};
 use reports::gate::error_rates::{self, Rates};
@@ -204,7 +204,7 @@ fn run_live(arguments: &ProveGate, plan: Plan, cancel: &Cancel) -> Result<Result
         resume: false,
         keep: harness::trial::Keep::None,
         keep_bytes: 0,
-        command: format!("{} prove gate", harness::program::name()),
+        command: format!("{} prove gate", machine::program::name()),
         harness_version: arguments::version(),
     };
     Ok(crate::run_request(&request, cancel)?.results)

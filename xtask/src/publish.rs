@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use harness::error::{Error, Result};
+use machine::error::{Error, Result};
 use harness::plan::Plan;
-use harness::program;
+use machine::program;
 use harness::run::{self, RESULTS};
 use harness::scenario::Scenario;
 use reports::record::Results;

@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use harness::dataset::own;
-use harness::error::{Error, Result};
+use engines::sqlite::own;
+use machine::error::{Error, Result};
 use harness::plan::Plan;
-use harness::process::{Account, Cancel, Launcher};
+use machine::process::{Account, Cancel, Launcher};
 use harness::run;
 use harness::scenario::{Overrides, Scenario};
-use harness::verify::Inspection;
-use harness::worker::Job;
-use harness::workspace::Workspace;
+use engines::sqlite::inspection::Inspection;
+use machine::worker::Job;
+use machine::workspace::Workspace;
 use reports::compare::Outcome;
 use reports::printable;
 use reports::record::Check as Outcomes;

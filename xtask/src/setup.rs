@@ -4,14 +4,14 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use harness::docker;
-use harness::error::{Error, Result};
-use harness::event::{Event, Observer};
-use harness::images::{self, Kind, Stock};
-use harness::process::Cancel;
-use harness::process::on_path;
-use harness::program;
-use harness::strategy::tool::Get;
+use machine::docker;
+use machine::error::{Error, Result};
+use machine::event::{Event, Observer};
+use engines::images::{self, Kind, Stock};
+use machine::process::Cancel;
+use machine::process::on_path;
+use machine::program;
+use machine::tool::Get;
 use nix::unistd::geteuid;
 
 use crate::arguments::Scope;
@@ -167,7 +167,7 @@ fn run(line: &str, cancel: &Cancel) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use harness::strategy::tool::Tool;
+    use machine::tool::Tool;
 
     fn need(get: Get) -> Need {
         let tool = Tool { command: "no-such-command", version_argument: "--version", get };

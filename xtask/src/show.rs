@@ -6,11 +6,11 @@ use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
-use harness::event::{Event, Status};
-use harness::program;
-use harness::removal::Leftover;
+use machine::event::{Event, Status};
+use machine::program;
+use machine::removal::Leftover;
 use harness::run::RESULTS;
-use harness::workspace::KEPT;
+use machine::workspace::KEPT;
 use indicatif::{ProgressBar, ProgressStyle};
 use reports::printable;
 use reports::record::{Kept, Results, Trial};

@@ -6,11 +6,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use harness::availability::{Forecast, Needs, Outlook};
-use harness::error::{Error, Result};
-use harness::file_system::FileSystem;
-use harness::process::{Cancel, TICK};
-use harness::scenario::{Engine, Scenario};
-use harness::strategy::{STRATEGIES, Settings, Strategy};
+use machine::error::{Error, Result};
+use machine::file_system::FileSystem;
+use machine::process::{Cancel, TICK};
+use engines::kinds::Engine;
+use harness::scenario::Scenario;
+use strategies::registry::STRATEGIES;
+use strategies::strategy::{Settings, Strategy};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 

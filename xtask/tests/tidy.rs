@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use harness::strategy::STRATEGIES;
+use strategies::registry::STRATEGIES;
 
 const LINES_MAX: usize = 500;
 

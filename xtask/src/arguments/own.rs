@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use clap::Args;
 use harness::plan::size_label;
-use harness::program;
-use harness::quantity;
-use harness::scenario::Engine;
-use harness::workload::schedule::Rate;
+use machine::program;
+use machine::quantity;
+use engines::kinds::Engine;
+use model::schedule::Rate;
 
 use super::{Place, quoted};
 
@@ -76,7 +76,7 @@ impl Check {
 pub fn engine(name: &str) -> Result<Engine, String> {
     let names = Engine::ALL.map(Engine::name);
     let known = Engine::ALL.into_iter().find(|engine| engine.name() == name);
-    known.ok_or_else(|| harness::error::unknown("engine", name, &names))
+    known.ok_or_else(|| machine::error::unknown("engine", name, &names))
 }
 
 /// A scenario that is to be written.

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use clap::Args;
 use harness::plan::{Filter, size_label};
-use harness::program;
-use harness::quantity;
+use machine::program;
+use machine::quantity;
 use harness::scenario::Overrides;
-use harness::workload::schedule::Rate;
+use model::schedule::Rate;
 
 use super::{DEFAULT_SCENARIO, Place};
 

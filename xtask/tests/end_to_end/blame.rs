@@ -1,7 +1,7 @@
 //! Nobody is accused of what another did: the machine, the scenario, or the harness's own load.
 
-use harness::file_system::FileSystem;
-use harness::process::{Cancel, Launcher};
+use machine::file_system::FileSystem;
+use machine::process::{Cancel, Launcher};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use reports::record::Verdict;
 

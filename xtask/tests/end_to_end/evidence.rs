@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 
-use harness::file_system::FileSystem;
+use machine::file_system::FileSystem;
 use nix::unistd::{Uid, chown};
 use reports::record::Verdict;
 

@@ -2,8 +2,8 @@
 
 use std::process::Child;
 
-use harness::file_system::FileSystem;
-use harness::process::{Cancel, Launcher};
+use machine::file_system::FileSystem;
+use machine::process::{Cancel, Launcher};
 use nix::sys::signal::Signal;
 use reports::record::Verdict;
 

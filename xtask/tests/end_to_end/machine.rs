@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use harness::scenario::Engine;
-use harness::strategy::STRATEGIES;
+use engines::kinds::Engine;
+use strategies::registry::STRATEGIES;
 use reports::record::Verdict;
 
 use super::*;
@@ -102,7 +102,7 @@ fn the_doctor_calls_nothing_ready_that_needs_what_is_not_here() {
     // Nobody has tried whether it can be fetched.
     assert!(!ready.iter().any(|line| line.contains("litestream")), "{said}");
     // The default scenario asks for no container.
-    let lacks = ["sqlite3", "zstd"].iter().any(|tool| harness::process::on_path(tool).is_none());
+    let lacks = ["sqlite3", "zstd"].iter().any(|tool| machine::process::on_path(tool).is_none());
     assert_eq!(output.status.code(), Some(if lacks { 4 } else { 0 }), "{said}");
 }
 

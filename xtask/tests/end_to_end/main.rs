@@ -98,7 +98,7 @@ impl Place {
         assert!(left.is_empty(), "left behind: {left:?}");
         assert_eq!(self.processes(), 0, "processes are left behind");
         assert_eq!(
-            harness::container::sweep(&self.path().canonicalize().unwrap()),
+            machine::container::sweep(&self.path().canonicalize().unwrap()),
             0,
             "containers are left behind"
         );

@@ -3,8 +3,8 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::SystemTime;
 
-use harness::images::{self, Kind};
-use harness::process::{Cancel, Launcher};
+use engines::images::{self, Kind};
+use machine::process::{Cancel, Launcher};
 use reports::record::{Check, Verdict};
 use rusqlite::Connection;
 

@@ -2,8 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use harness::images::{self, Kind};
-use harness::process::{Cancel, Launcher, on_path};
+use engines::images::{self, Kind};
+use machine::process::{Cancel, Launcher, on_path};
 use reports::record::Verdict;
 
 use super::containers::{MYSQL, on};

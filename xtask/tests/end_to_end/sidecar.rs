@@ -2,10 +2,10 @@
 
 use std::fs::File;
 
-use harness::container::{Container, Mount, Network, Spec};
-use harness::error::Error;
-use harness::images::{self, Kind};
-use harness::process::{Account, Cancel, Launcher};
+use machine::container::{Container, Mount, Network, Spec};
+use machine::error::Error;
+use engines::images::{self, Kind};
+use machine::process::{Account, Cancel, Launcher};
 use reports::record::Verdict;
 
 use super::strategies::assert_restorable;

@@ -4,10 +4,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use harness::availability::{Forecast, Needs, Outlook};
-use harness::file_system::FileSystem;
-use harness::process::Cancel;
-use harness::scenario::Engine;
-use harness::strategy::{Kind, STRATEGIES, Strategy};
+use machine::file_system::FileSystem;
+use machine::process::Cancel;
+use engines::kinds::Engine;
+use strategies::strategy::{Kind, Strategy};
+use strategies::registry::STRATEGIES;
 use reports::record::{Check, Verdict};
 
 use super::*;

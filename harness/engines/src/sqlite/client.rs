@@ -1,0 +1,246 @@
+//! Writes to SQLite: with the tracker's schema and its statement, a transaction a write.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use anyhow::Context;
+use rusqlite::{Connection, OpenFlags, Params, params};
+use serde::{Deserialize, Serialize};
+
+use model::dataset::{Origin, TableNames};
+use crate::application::{Answer, Client, Session};
+use model::writes::{InfoHash, Key, Model, Together, stamp};
+
+/// SQLite's ways to commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JournalMode {
+    /// Write-ahead log.
+    Wal,
+    /// Rollback journal, deleted at each commit: SQLite's default, and what the tracker leaves it in.
+    Delete,
+}
+
+impl JournalMode {
+    /// The name in SQL and in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            JournalMode::Wal => "wal",
+            JournalMode::Delete => "delete",
+        }
+    }
+}
+
+/// SQLite's `synchronous` setting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Synchronous {
+    /// Never waits for the disk.
+    Off,
+    /// WAL: waits at checkpoints only.
+    Normal,
+    /// Waits at each commit.
+    #[default]
+    Full,
+    /// As `full`, and for the directory of a rollback journal.
+    Extra,
+}
+
+impl Synchronous {
+    /// The name in SQL and in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Synchronous::Off => "off",
+            Synchronous::Normal => "normal",
+            Synchronous::Full => "full",
+            Synchronous::Extra => "extra",
+        }
+    }
+}
+
+/// A SQLite file and how it is written to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SqliteTarget {
+    /// The live database.
+    pub database: PathBuf,
+    /// Journal mode to set.
+    pub journal_mode: JournalMode,
+    /// `synchronous` of each connection.
+    pub synchronous: Synchronous,
+    /// How long a write waits for a lock before it is refused.
+    pub busy_timeout_ms: u64,
+    /// Pages of the write-ahead log after which a commit makes a checkpoint; 0: never.
+    pub wal_autocheckpoint: u32,
+}
+
+/// The statements of the writes.
+pub struct Statements {
+    /// The tracker's own: enters a torrent, or sets its completed downloads.
+    upsert: String,
+    raise_metric: String,
+    move_completed: String,
+    read: String,
+}
+
+impl Statements {
+    /// Those for tables with these names.
+    pub fn new(TableNames { torrents, metrics }: TableNames) -> Statements {
+        Statements {
+            upsert: format!(
+                "INSERT INTO {torrents} (info_hash, completed) VALUES (?1, ?2) \
+                 ON CONFLICT(info_hash) DO UPDATE SET completed = ?2"
+            ),
+            raise_metric: format!(
+                "UPDATE {metrics} SET value = value + 1 WHERE metric_name = 'torrents_downloads_total'"
+            ),
+            move_completed: format!("UPDATE {torrents} SET completed = completed + ?2 WHERE info_hash = ?1"),
+            read: format!("SELECT completed FROM {torrents} WHERE info_hash = ?1"),
+        }
+    }
+}
+
+/// Opens the file.
+///
+/// # Errors
+/// When it cannot be opened, or its journal mode not be set.
+pub fn connect<'a>(
+    target: &'a SqliteTarget,
+    model: &'a Model,
+    origin: &'a dyn Origin,
+) -> anyhow::Result<Box<dyn Client + 'a>> {
+    let statements = Statements::new(origin.tables());
+    Ok(Box::new(SqliteClient { target, model, origin, statements, connection: target.open()?.into() }))
+}
+
+struct SqliteClient<'a> {
+    target: &'a SqliteTarget,
+    model: &'a Model,
+    origin: &'a dyn Origin,
+    statements: Statements,
+    /// Outlives all sessions: the last connection to close folds the write-ahead log back into the database.
+    connection: Mutex<Connection>,
+}
+
+impl SqliteTarget {
+    fn open(&self) -> anyhow::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.database, flags)
+            .with_context(|| format!("cannot open {}", self.database.display()))?;
+        connection.busy_timeout(Duration::from_millis(self.busy_timeout_ms))?;
+        connection.pragma_update(None, "journal_mode", self.journal_mode.name())?;
+        connection.pragma_update(None, "synchronous", self.synchronous.name())?;
+        connection.pragma_update(None, "wal_autocheckpoint", self.wal_autocheckpoint)?;
+        Ok(connection)
+    }
+}
+
+impl SqliteClient<'_> {
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().expect("nobody panics while holding the connection")
+    }
+}
+
+impl Client for SqliteClient<'_> {
+    fn read(&self, info_hash: &InfoHash) -> anyhow::Result<()> {
+        let _: i64 =
+            self.connection().query_row(&self.statements.read, [text(info_hash)], |row| row.get(0))?;
+        Ok(())
+    }
+
+    fn probe(&self) -> anyhow::Result<()> {
+        let info_hash = self.model.probe_info_hash();
+        self.connection().execute(&self.statements.upsert, params![text(&info_hash), stamp(0)])?;
+        Ok(())
+    }
+
+    fn session(&self) -> anyhow::Result<Box<dyn Session + '_>> {
+        let (model, origin, statements) = (self.model, self.origin, &self.statements);
+        Ok(Box::new(SqliteSession { model, origin, statements, connection: self.target.open()? }))
+    }
+
+    fn close(self: Box<Self>) -> anyhow::Result<()> {
+        close(self.connection.into_inner().expect("nobody panics while holding the connection"))
+    }
+}
+
+fn close(connection: Connection) -> anyhow::Result<()> {
+    connection.close().map_err(|(_, error)| error).context("cannot close the database")
+}
+
+struct SqliteSession<'a> {
+    model: &'a Model,
+    origin: &'a dyn Origin,
+    statements: &'a Statements,
+    connection: Connection,
+}
+
+impl Session for SqliteSession<'_> {
+    fn write(&mut self, writer: u32, index: u64) -> Answer {
+        if change(&self.connection, self.statements, self.model, self.origin, writer, index).is_err() {
+            // Some errors have rolled back already; then there is nothing left to do.
+            let _ = self.connection.execute_batch("ROLLBACK");
+            return Answer::Refused;
+        }
+        match execute(&self.connection, "COMMIT", []) {
+            Ok(()) => Answer::Acknowledged,
+            // A commit that meets a lock leaves its transaction open.
+            Err(_)
+                if !self.connection.is_autocommit() && self.connection.execute_batch("ROLLBACK").is_ok() =>
+            {
+                Answer::Refused
+            }
+            Err(_) => Answer::None,
+        }
+    }
+
+    fn close(self: Box<Self>) -> anyhow::Result<()> {
+        close(self.connection)
+    }
+}
+
+/// Begins a transaction and makes the changes of one write.
+///
+/// # Errors
+/// When the database is locked, or refuses. The transaction may be open then.
+pub fn change(
+    connection: &Connection,
+    statements: &Statements,
+    model: &Model,
+    origin: &dyn Origin,
+    writer: u32,
+    index: u64,
+) -> rusqlite::Result<()> {
+    let write = model.write(writer, index);
+    execute(connection, "BEGIN IMMEDIATE", [])?;
+    for key in &write.stamped {
+        let hash = match *key {
+            Key::Dataset(id) => origin.torrent(id).info_hash,
+            Key::New { writer, index, row } => model.new_info_hash(writer, index, row),
+        };
+        execute(connection, &statements.upsert, params![text(&hash), stamp(index)])?;
+    }
+    match write.together {
+        Together::Nothing => {}
+        Together::Metric => execute(connection, &statements.raise_metric, [])?,
+        Together::Transfer { from, to, amount } => {
+            for (id, change) in [(from, -amount), (to, amount)] {
+                execute(
+                    connection,
+                    &statements.move_completed,
+                    params![text(&origin.torrent(id).info_hash), change],
+                )?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Executes a statement that is prepared once for each connection.
+fn execute(connection: &Connection, sql: &str, parameters: impl Params) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute(parameters).map(|_| ())
+}
+
+fn text(info_hash: &InfoHash) -> &str {
+    std::str::from_utf8(info_hash).expect("hexadecimal digits are ASCII")
+}

@@ -1,0 +1,71 @@
+//! The file of a database, and what lies beside it.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::header::{HEADER_BYTES, Header};
+use super::journals;
+use model::verify::findings::Findings;
+
+/// Looks at the file and beside it. Says whether there is a file to open.
+pub(super) fn judge_file(database: &Path, integrity: &mut Findings) -> bool {
+    for journal in journals(database) {
+        match journal.metadata().map(|metadata| metadata.len()) {
+            Ok(0) => {}
+            Ok(bytes) => integrity.wrong(|| {
+                let name = journal.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                format!("{name} was left beside the database with {bytes} bytes")
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => integrity.cannot(format!("{}: {error}", journal.display())),
+        }
+    }
+    match judge_header(database, integrity) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            integrity.wrong(|| "there is no database file".to_owned());
+            false
+        }
+        Err(error) => {
+            integrity.cannot(format!("{}: {error}", database.display()));
+            true
+        }
+    }
+}
+
+/// Holds the header's page size and page count against the length of the file. Bytes behind the last page are no damage:
+/// an application may have the file grow in large steps (`SQLITE_FCNTL_CHUNK_SIZE`).
+fn judge_header(database: &Path, integrity: &mut Findings) -> io::Result<()> {
+    let bytes = fs::metadata(database)?.len();
+    if bytes < HEADER_BYTES as u64 {
+        integrity.wrong(|| format!("the database file has {bytes} bytes: not even a header"));
+        return Ok(());
+    }
+    let header = Header::read(database)?;
+    if !header.is_sqlite() {
+        integrity.wrong(|| "not a SQLite database: bad file header".to_owned());
+        return Ok(());
+    }
+    let Some(page_bytes) = header.page_bytes() else {
+        integrity.wrong(|| "the header names a page size that there is not".to_owned());
+        return Ok(());
+    };
+    match header.pages() {
+        Some(pages) if bytes < pages * page_bytes => integrity.wrong(|| {
+            format!("the header counts {pages} pages of {page_bytes} bytes, and the file has {bytes} bytes")
+        }),
+        None if bytes % page_bytes != 0 => integrity.wrong(|| {
+            format!("the file has {bytes} bytes: the last of its {page_bytes}-byte pages is cut off")
+        }),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// How many bytes longer than its header counts the file is; negative when it is shorter.
+pub(super) fn surplus_bytes(database: &Path) -> io::Result<i64> {
+    let (bytes, header) = (fs::metadata(database)?.len(), Header::read(database)?);
+    let counted = header.pages().zip(header.page_bytes()).map(|(pages, page_bytes)| pages * page_bytes);
+    Ok(counted.map_or(0, |counted| bytes as i64 - counted as i64))
+}

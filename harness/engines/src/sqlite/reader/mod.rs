@@ -1,0 +1,248 @@
+//! SQLite databases, as the checks read them.
+
+mod check;
+mod content;
+mod file;
+mod header;
+mod indexes;
+mod order;
+mod private;
+mod references;
+mod tokens;
+mod virtual_tables;
+
+use std::ffi::{c_char, c_int, c_void};
+use std::fmt::Write as _;
+use std::ops::RangeInclusive;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::ptr;
+use std::slice;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::anyhow;
+pub(super) use references::broken_references;
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
+
+use model::verify::condition::Condition;
+use model::verify::content::Tables;
+use model::verify::reader::{Effort, Reader, Unreadable};
+use model::verify::findings::Findings;
+use model::verify::integrity::{IndexEntries, Integrity};
+use model::verify::torrents::RawTorrent;
+use model::dataset::TableNames;
+
+/// What the engine's own check may keep in memory: it looks up every row in every index.
+const CHECK_CACHE_BYTES: u64 = 2 << 30;
+/// What a pass from one end of a table to the other needs.
+const SCAN_CACHE_BYTES: u64 = 16 << 20;
+/// Rows are counted in lots of this many.
+const COUNT_EVERY: u64 = 4096;
+
+/// The file of a database that nobody else has open.
+pub(super) struct SqliteFile<'a> {
+    pub(super) path: &'a Path,
+    /// What the tables are called that the workload writes to.
+    pub(super) names: TableNames,
+}
+
+impl SqliteFile<'_> {
+    fn open(&self, cache_bytes: u64, what: &str) -> Result<Connection, Unreadable> {
+        open(self.path, cache_bytes).while_reading(what)
+    }
+}
+
+impl Engine for SqliteFile<'_> {
+    fn look(&self, integrity: &mut Findings) -> bool {
+        file::judge_file(self.path, integrity)
+    }
+
+    fn require_settled(&self) -> anyhow::Result<()> {
+        for journal in journals(self.path) {
+            // What is in it would be passed over.
+            if journal.metadata().is_ok_and(|metadata| metadata.len() > 0) {
+                return Err(anyhow!("{} was left beside the source", journal.display()));
+            }
+        }
+        Ok(())
+    }
+
+    fn effort(&self, integrity: Integrity, rows: u64) -> Effort {
+        // Steps of the engine's virtual machine a row, as measured.
+        match integrity {
+            Integrity::Full => Effort { steps: rows * 15, share_of_time: 0.9 },
+            Integrity::Quick => Effort { steps: rows * 7, share_of_time: 0.3 },
+        }
+    }
+
+    fn check(&self, integrity: Integrity, steps: &AtomicU64) -> Result<Condition, Unreadable> {
+        let connection = self.open(CHECK_CACHE_BYTES, "the engine's check")?;
+        let mut condition = check::run(integrity, &connection, steps)?;
+        condition.absorb(virtual_tables::check(&connection, self.path)?);
+        Ok(condition)
+    }
+
+    fn tables(&self) -> Result<Tables, Unreadable> {
+        content::read_tables(self.path, &self.open(SCAN_CACHE_BYTES, "the tables")?, self.names)
+    }
+
+    fn have_same_meaning(&self, one: &str, other: &str) -> bool {
+        tokens::same_meaning(one, other)
+    }
+
+    fn has_exact_sequence(&self) -> bool {
+        true
+    }
+
+    fn indexes(&self) -> Result<Vec<IndexEntries>, Unreadable> {
+        indexes::read(&self.open(SCAN_CACHE_BYTES, "the indexes")?, self.names.torrents)
+    }
+
+    fn torrents(
+        &self,
+        ids: &RangeInclusive<i64>,
+        rows_read: &AtomicU64,
+        visit: &mut dyn FnMut(&RawTorrent<'_>) -> bool,
+    ) -> Result<(), Unreadable> {
+        let what = format!("table {}", self.names.torrents);
+        let connection = self.open(SCAN_CACHE_BYTES, &what)?;
+        read_torrents(&connection, self.names.torrents, ids, rows_read, visit).while_reading(&what)
+    }
+}
+
+fn read_torrents(
+    connection: &Connection,
+    table: &str,
+    ids: &RangeInclusive<i64>,
+    rows_read: &AtomicU64,
+    visit: &mut dyn FnMut(&RawTorrent<'_>) -> bool,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(&format!(
+        "SELECT id, info_hash, completed FROM {table} NOT INDEXED WHERE id BETWEEN ?1 AND ?2 ORDER BY id"
+    ))?;
+    let mut rows = statement.query([ids.start(), ids.end()])?;
+    let mut uncounted = 0;
+    while let Some(row) = rows.next()? {
+        let torrent =
+            RawTorrent { id: row.get_ref(0)?, info_hash: row.get_ref(1)?, completed: row.get_ref(2)? };
+        if !visit(&torrent) {
+            break;
+        }
+        uncounted += 1;
+        if uncounted == COUNT_EVERY {
+            rows_read.fetch_add(uncounted, Ordering::Relaxed);
+            uncounted = 0;
+        }
+    }
+    rows_read.fetch_add(uncounted, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Says what was being read when the engine reported an error.
+trait WhileReading<T> {
+    /// Names what was being read.
+    fn while_reading(self, what: &str) -> Result<T, Unreadable>;
+}
+
+impl<T> WhileReading<T> for rusqlite::Result<T> {
+    fn while_reading(self, what: &str) -> Result<T, Unreadable> {
+        self.map_err(|error| Unreadable {
+            reason: format!("{what}: {}", reason_of(&error)),
+            malformed: is_malformed(&error),
+        })
+    }
+}
+
+/// What the engine said, without the statement: the user did not write it.
+fn reason_of(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn is_malformed(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
+/// Opens `database` read-only and immutable: no lock, no journal, no recovery, not one byte changed.
+///
+/// `cache_bytes` is the most that the engine may keep in memory apart from the mapped file.
+fn open(database: &Path, cache_bytes: u64) -> rusqlite::Result<Connection> {
+    let mut uri = String::from("file:");
+    for &byte in database.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' => uri.push(char::from(byte)),
+            byte if byte.is_ascii_alphanumeric() => uri.push(char::from(byte)),
+            byte => write!(uri, "%{byte:02x}").expect("a string takes everything"),
+        }
+    }
+    uri.push_str("?immutable=1");
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(uri, flags)?;
+    // The engine cuts this to its own maximum.
+    connection.pragma_update(None, "mmap_size", i64::MAX)?;
+    connection.pragma_update(None, "cache_size", -((cache_bytes / 1024) as i64))?;
+    know_collations(&connection)?;
+    Ok(connection)
+}
+
+/// Has a connection take any collation for known, as one that orders by bytes. Without it SQLite refuses to read what is
+/// ordered by a collation that only the application has, even where the order does not matter.
+fn know_collations(connection: &Connection) -> rusqlite::Result<()> {
+    // SAFETY: the handle is that of an open connection.
+    let code = unsafe { ffi::sqlite3_collation_needed(connection.handle(), ptr::null_mut(), Some(stand_in)) };
+    if code == ffi::SQLITE_OK {
+        Ok(())
+    } else {
+        Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
+    }
+}
+
+/// Called by the engine when it meets a collation that it does not have.
+unsafe extern "C" fn stand_in(_: *mut c_void, handle: *mut ffi::sqlite3, _: c_int, name: *const c_char) {
+    // SAFETY: handle and name are the engine's own. When it refuses, the statement fails that needs the collation.
+    unsafe {
+        let order = Some(order_by_bytes as unsafe extern "C" fn(_, _, _, _, _) -> _);
+        ffi::sqlite3_create_collation_v2(handle, name, ffi::SQLITE_UTF8, ptr::null_mut(), order, None);
+    }
+}
+
+unsafe extern "C" fn order_by_bytes(
+    _: *mut c_void,
+    one_bytes: c_int,
+    one: *const c_void,
+    other_bytes: c_int,
+    other: *const c_void,
+) -> c_int {
+    let text = |start: *const c_void, bytes: c_int| match bytes {
+        0 => &[][..],
+        // SAFETY: the engine gives as many bytes as it says.
+        bytes => unsafe { slice::from_raw_parts(start.cast::<u8>(), bytes as usize) },
+    };
+    text(one, one_bytes).cmp(text(other, other_bytes)) as c_int
+}
+
+/// How many bytes longer than its header counts a database file is; negative when it is shorter.
+///
+/// # Errors
+/// When it has no header that can be read.
+pub fn surplus_bytes(database: &Path) -> std::io::Result<i64> {
+    file::surplus_bytes(database)
+}
+
+/// The files beside `database` in which SQLite keeps what is not in it yet.
+pub(super) fn journals(database: &Path) -> [PathBuf; 2] {
+    ["-journal", "-wal"].map(|suffix| {
+        let mut path = database.as_os_str().to_owned();
+        path.push(suffix);
+        PathBuf::from(path)
+    })
+}
+
+/// A name as SQL.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

@@ -1,0 +1,26 @@
+//! Rows that refer to rows which are not there.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::{SCAN_CACHE_BYTES, WhileReading, open};
+use model::verify::reader::Unreadable;
+
+/// A line for each pair of tables of which rows of one refer to rows that the other lacks.
+pub(in model::verify) fn broken_references(database: &Path) -> Result<Vec<String>, Unreadable> {
+    let what = "foreign_key_check";
+    let connection = open(database, SCAN_CACHE_BYTES).while_reading(what)?;
+    let count = || -> rusqlite::Result<BTreeMap<(String, String), u64>> {
+        let mut broken = BTreeMap::new();
+        let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            *broken.entry((row.get(0)?, row.get(2)?)).or_insert(0) += 1;
+        }
+        Ok(broken)
+    };
+    let line = |((table, parent), rows)| {
+        format!("table {table}: {rows} rows refer to rows that {parent} does not have")
+    };
+    Ok(count().while_reading(what)?.into_iter().map(line).collect())
+}

@@ -1,0 +1,222 @@
+//! Systems under test: an application on a database engine, in one deployment.
+
+mod tracker;
+mod writer;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+pub use crate::mysql::server::{ARTIFACT, RUN, Server, ServerSetup, random_password};
+pub use tracker::{Tracker, TrackerDatabase, TrackerSetup};
+pub use writer::Writer;
+
+use machine::error::{Error, Result};
+use machine::measure::clock::now_ns;
+use machine::measure::clock::Span;
+use machine::process::{Account, Launcher};
+use model::verify;
+use crate::application::{Application, Task};
+
+/// Where the database is.
+pub enum Database {
+    /// A SQLite file.
+    File(PathBuf),
+    /// A MySQL server with its data directory.
+    Server(Box<Server>),
+}
+
+/// An application on a database engine. Its parts end with it.
+pub struct Subject {
+    database: Database,
+    tracker: Option<Tracker>,
+    writer: Writer,
+    stopped_ns: Option<u64>,
+    outages: Vec<Span>,
+}
+
+impl Subject {
+    /// A subject that is not running yet.
+    pub fn new(
+        launcher: &Launcher,
+        database: Database,
+        tracker: Option<Tracker>,
+        application: Application,
+    ) -> Subject {
+        // What announces to a tracker is no part of it.
+        let account = if tracker.is_some() { Account::Harness } else { Account::Subject };
+        Subject {
+            database,
+            tracker,
+            writer: Writer::new(launcher, account, application),
+            stopped_ns: None,
+            outages: Vec::new(),
+        }
+    }
+
+    /// Starts everything but what writes: the database server and the tracker, as far as there are any and they do
+    /// not run.
+    ///
+    /// # Errors
+    /// When one does not come up.
+    pub fn start_services(&mut self) -> Result<()> {
+        if let Database::Server(server) = &mut self.database {
+            server.start()?;
+        }
+        self.tracker.as_mut().map_or(Ok(()), Tracker::start)
+    }
+
+    /// Starts the workload as `task` says, and waits until a read was answered.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn begin(&mut self, task: Task) -> Result<()> {
+        self.writer.start(task)
+    }
+
+    /// Starts whatever [`Subject::stop`] stopped, and waits until it answers again.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn start(&mut self) -> Result<()> {
+        self.start_services()?;
+        if !self.writer.is_running() {
+            self.writer.start_again()?;
+        }
+        self.end_outage();
+        Ok(())
+    }
+
+    fn end_outage(&mut self) {
+        if let Some(from_ns) = self.stopped_ns.take() {
+            self.outages.push(Span { from_ns, to_ns: now_ns() });
+        }
+    }
+
+    /// Stops application and database in good order, as before maintenance. Clients of a server go on trying.
+    ///
+    /// # Errors
+    /// When one does not stop, or ends with an error.
+    pub fn stop(&mut self) -> Result<()> {
+        self.stopped_ns = Some(now_ns());
+        match (&mut self.tracker, &mut self.database) {
+            (None, Database::File(_)) => self.writer.stop(),
+            (tracker, database) => {
+                if let Some(tracker) = tracker {
+                    tracker.stop()?;
+                }
+                match database {
+                    Database::File(_) => Ok(()),
+                    Database::Server(server) => server.stop(),
+                }
+            }
+        }
+    }
+
+    /// Stops what writes in good order, and leaves a database server running. The peers of a tracker go on trying.
+    ///
+    /// # Errors
+    /// When it does not stop, or ends with an error.
+    pub fn stop_application(&mut self) -> Result<()> {
+        self.stopped_ns = Some(now_ns());
+        match &mut self.tracker {
+            Some(tracker) => tracker.stop(),
+            None => self.writer.stop(),
+        }
+    }
+
+    /// Reads what its containers have used, because their end is near and nobody could tell afterwards.
+    pub fn note(&mut self) {
+        if let Some(tracker) = &mut self.tracker {
+            tracker.note();
+        }
+        if let Database::Server(server) = &mut self.database {
+            server.note();
+        }
+    }
+
+    /// Ends everything with SIGKILL, one after the other.
+    pub fn kill(&mut self) {
+        self.end_outage();
+        self.writer.kill();
+        if let Some(tracker) = &mut self.tracker {
+            tracker.kill();
+        }
+        if let Database::Server(server) = &mut self.database {
+            server.kill();
+        }
+    }
+
+    /// True while all of it runs.
+    pub fn is_running(&self) -> bool {
+        self.writer.is_running() && self.ended_service().is_none()
+    }
+
+    /// What is known about the part of it that has ended by itself.
+    pub fn ended(&self) -> Option<String> {
+        self.ended_service().or_else(|| self.writer.ended())
+    }
+
+    /// What is known about a service that has ended: how, and what it said last.
+    pub fn ended_service(&self) -> Option<String> {
+        let tracker = self.tracker.as_ref().and_then(Tracker::ended);
+        tracker.or_else(|| self.server().and_then(Server::ended))
+    }
+
+    /// Starts it on a restored database without workload, and waits until it has answered one read and one write.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn serve(&mut self) -> Result<()> {
+        self.start_services()?;
+        self.writer.start(Task::Serve)
+    }
+
+    /// Leaves a database that nobody writes to, for the verifier: a file that is closed, or a server that runs.
+    ///
+    /// # Errors
+    /// When the application does not stop in good order.
+    pub fn retire(&mut self) -> Result<()> {
+        self.writer.stop()?;
+        self.tracker.as_mut().map_or(Ok(()), Tracker::stop)
+    }
+
+    /// The times for which it was stopped in good order, each until it answered again or was killed.
+    pub fn outages(&self) -> &[Span] {
+        &self.outages
+    }
+
+    /// Where the data is: a file for SQLite, a data directory for MySQL.
+    pub fn data(&self) -> &Path {
+        match &self.database {
+            Database::File(file) => file,
+            Database::Server(server) => server.data_directory(),
+        }
+    }
+
+    /// The MySQL server; `None` for SQLite.
+    pub fn server(&self) -> Option<&Server> {
+        match &self.database {
+            Database::File(_) => None,
+            Database::Server(server) => Some(server),
+        }
+    }
+
+    /// The MySQL server, to be started and stopped.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] for SQLite: a strategy for one engine is not planned on another.
+    pub fn server_mut(&mut self) -> Result<&mut Server> {
+        match &mut self.database {
+            Database::File(_) => Err(Error::Bug(anyhow!("there is no database server"))),
+            Database::Server(server) => Ok(server),
+        }
+    }
+
+    /// How the verifier reads it.
+    pub fn location(&self) -> verify::Database {
+        match &self.database {
+            Database::File(file) => verify::Database::Sqlite(file.clone()),
+            Database::Server(server) => verify::Database::Mysql(server.address().clone()),
+        }
+    }
+}

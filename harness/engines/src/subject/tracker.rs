@@ -1,0 +1,256 @@
+//! The Torrust tracker in a container.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use nix::sys::signal::Signal;
+
+use crate::mysql::server::{RUN, free_port};
+use machine::container::{Container, Mount, Network, Port, Protocol, Spec};
+use machine::error::{Error, Result};
+use crate::mysql::connection::Address;
+use machine::process::{Account, Launcher};
+use crate::tracker::{Announces, TrackerTarget};
+
+const DATA: &str = "/var/lib/torrust";
+/// Millions of torrents are loaded into memory first.
+const START_TIMEOUT: Duration = Duration::from_secs(600);
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often a tracker that starts is asked whether it is healthy.
+const POLL: Duration = Duration::from_millis(20);
+const UDP_PORT: u16 = 6969;
+const HTTP_PORT: u16 = 7070;
+const HEALTH_PORT: u16 = 1313;
+
+/// What a tracker is made from.
+pub struct TrackerSetup {
+    /// The image.
+    pub image: String,
+    /// A directory for its configuration.
+    pub run_directory: PathBuf,
+    /// The database.
+    pub database: TrackerDatabase,
+    /// How it is announced to.
+    pub announces: Announces,
+    /// The network.
+    pub network: Network,
+}
+
+/// What a tracker keeps its data in.
+pub enum TrackerDatabase {
+    /// A SQLite file: its directory is mounted.
+    Sqlite(PathBuf),
+    /// A MySQL server, and its name on the network that it shares with the tracker.
+    Mysql(Address, String),
+}
+
+/// A tracker.
+pub struct Tracker {
+    launcher: Launcher,
+    setup: TrackerSetup,
+    target: TrackerTarget,
+    health_port: u16,
+    container: Option<Container>,
+    runs: bool,
+}
+
+impl Tracker {
+    /// A tracker that does not run yet.
+    ///
+    /// # Errors
+    /// When its configuration cannot be written, or no port is free.
+    pub fn new(launcher: &Launcher, setup: TrackerSetup) -> Result<Tracker> {
+        let target =
+            TrackerTarget { udp_port: free_port()?, http_port: free_port()?, announces: setup.announces };
+        let tracker = Tracker {
+            launcher: launcher.clone(),
+            target,
+            health_port: free_port()?,
+            container: None,
+            runs: false,
+            setup,
+        };
+        tracker.write_configuration()?;
+        Ok(tracker)
+    }
+
+    /// Where it is announced to.
+    pub fn target(&self) -> &TrackerTarget {
+        &self.target
+    }
+
+    fn write_configuration(&self) -> Result<()> {
+        fs::create_dir_all(&self.setup.run_directory).context("cannot make the run directory")?;
+        let path = self.configuration();
+        // It may hold the password of the database.
+        fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path)
+            .and_then(|mut file| file.write_all(self.configuration_text().as_bytes()))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(())
+    }
+
+    fn configuration(&self) -> PathBuf {
+        self.setup.run_directory.join("tracker.toml")
+    }
+
+    fn configuration_text(&self) -> String {
+        let (driver, path) = match &self.setup.database {
+            TrackerDatabase::Sqlite(file) => ("sqlite3", format!("{DATA}/{}", file_name(file))),
+            TrackerDatabase::Mysql(address, host) => {
+                let Address { user, password, database, .. } = address;
+                ("mysql", format!("mysql://{user}:{}@{host}:3306/{database}", password.0))
+            }
+        };
+        format!(
+            r#"[metadata]
+app = "torrust-tracker"
+purpose = "configuration"
+schema_version = "2.0.0"
+
+[logging]
+threshold = "info"
+
+[core]
+listed = false
+private = false
+tracker_usage_statistics = false
+inactive_peer_cleanup_interval = 600
+
+[core.database]
+driver = "{driver}"
+path = "{path}"
+
+[core.tracker_policy]
+persistent_torrent_completed_stat = true
+remove_peerless_torrents = false
+max_peer_timeout = 86400
+
+[[udp_trackers]]
+bind_address = "0.0.0.0:{UDP_PORT}"
+
+[[http_trackers]]
+bind_address = "0.0.0.0:{HTTP_PORT}"
+
+[health_check_api]
+bind_address = "0.0.0.0:{HEALTH_PORT}"
+"#
+        )
+    }
+
+    /// Starts it and waits until its health check is green; nothing when it runs.
+    ///
+    /// # Errors
+    /// When it does not come up, with what it said last.
+    pub fn start(&mut self) -> Result<()> {
+        if self.runs {
+            return Ok(());
+        }
+        match &mut self.container {
+            Some(container) => container.start_again()?,
+            None => {
+                let spec = self.spec();
+                self.container = Some(Container::start(&self.launcher, Account::Subject, spec)?);
+            }
+        }
+        self.wait_healthy()?;
+        self.runs = true;
+        Ok(())
+    }
+
+    fn spec(&self) -> Spec {
+        let mount = |host: &Path, container: &str| Mount {
+            host: host.to_owned(),
+            container: container.to_owned(),
+            read_only: false,
+        };
+        let mut mounts = vec![mount(&self.setup.run_directory, RUN)];
+        if let TrackerDatabase::Sqlite(file) = &self.setup.database {
+            mounts.push(mount(file.parent().expect("a database lies in a directory"), DATA));
+        }
+        let port = |host, container, protocol| Port { host, container, protocol };
+        Spec {
+            entrypoint: Some("torrust-tracker".into()),
+            environment: vec![("TORRUST_TRACKER_CONFIG_TOML_PATH".into(), format!("{RUN}/tracker.toml"))],
+            mounts,
+            ports: vec![
+                port(self.target.udp_port, UDP_PORT, Protocol::Udp),
+                port(self.target.http_port, HTTP_PORT, Protocol::Tcp),
+                port(self.health_port, HEALTH_PORT, Protocol::Tcp),
+            ],
+            network: self.setup.network.clone(),
+            // It ignores SIGTERM.
+            stop_signal: Signal::SIGINT,
+            ..Spec::new(&self.setup.image, "tracker")
+        }
+    }
+
+    fn wait_healthy(&self) -> Result<()> {
+        let container = self.container.as_ref().expect("it was started");
+        let agent: ureq::Agent =
+            ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(10))).build().into();
+        let url = format!("http://127.0.0.1:{}/health_check", self.health_port);
+        let give_up = Instant::now() + START_TIMEOUT;
+        loop {
+            self.launcher.cancel.check()?;
+            if !container.is_running() {
+                let words = container.last_words();
+                return Err(Error::Environment(format!("the tracker ended before it served: {words}")));
+            }
+            let Err(error) = agent.get(&url).call() else { return Ok(()) };
+            if Instant::now() > give_up {
+                let seconds = START_TIMEOUT.as_secs();
+                return Err(Error::Environment(format!(
+                    "the tracker was not healthy within {seconds} s ({url}: {error}): {}",
+                    container.last_words()
+                )));
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Stops it in good order; nothing when it does not run.
+    ///
+    /// # Errors
+    /// When it does not stop.
+    pub fn stop(&mut self) -> Result<()> {
+        if !std::mem::take(&mut self.runs) {
+            return Ok(());
+        }
+        self.container.as_mut().map_or(Ok(()), |container| container.stop(STOP_TIMEOUT))
+    }
+
+    /// Reads what it has used, because its end is near and nobody could tell afterwards.
+    pub fn note(&mut self) {
+        if let Some(container) = &mut self.container {
+            container.note();
+        }
+    }
+
+    /// Ends it with SIGKILL.
+    pub fn kill(&mut self) {
+        if std::mem::take(&mut self.runs)
+            && let Some(container) = &mut self.container
+        {
+            container.kill();
+        }
+    }
+
+    /// What is known about its end, when it ended by itself.
+    pub fn ended(&self) -> Option<String> {
+        let container = self.container.as_ref().filter(|container| self.runs && !container.is_running())?;
+        Some(format!("the tracker ended: {}", container.last_words()))
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().expect("a database is a file").to_string_lossy().into_owned()
+}

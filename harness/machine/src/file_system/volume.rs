@@ -1,0 +1,389 @@
+//! What LVM and ZFS keep below, or in the place of, a file system: made for a trial, kept at one moment, and removed.
+//!
+//! It outlives whoever made it, and is neither a process, a mount nor a file. So before it is made a note of it is left
+//! in the work directory, by which the next start finds it.
+
+use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::Context;
+use nix::sys::stat::{major, minor};
+use nix::unistd::geteuid;
+use serde::{Deserialize, Serialize};
+
+use super::{LOSETUP, MOUNT, Mount, PATIENCE, command, run, sweep};
+use crate::error::{Error, Result};
+use crate::measure::storage;
+use crate::process::{Launcher, TICK};
+use crate::tool::{Get, Tool};
+
+pub(super) static LVM: Tool =
+    Tool { command: "lvm", version_argument: "version", get: Get::packages(&["lvm2"]) };
+const OF_ZFS: Tool = Tool {
+    command: "zfs",
+    version_argument: "version",
+    // Debian has it outside its main archive, and it is of no use without a module for the kernel.
+    get: Get::Words(
+        "install the package 'zfsutils-linux' (Debian, Ubuntu) or 'zfs' (elsewhere), and the module of the kernel",
+    ),
+};
+static ZFS: Tool = OF_ZFS;
+pub(super) static ZPOOL: Tool = Tool { command: "zpool", ..OF_ZFS };
+/// Keeps LVM from complaining of every file that whoever started it has open.
+pub const QUIET_LVM: (&str, &str) = ("LVM_SUPPRESS_FD_WARNINGS", "1");
+
+/// Ending of the files with notes.
+const NOTE: &str = "volume";
+
+/// What has to be removed by hand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Thing {
+    /// A volume group, on a loop device over an image.
+    Group { name: String, image: PathBuf },
+    /// A logical volume, as `group/volume`.
+    LogicalVolume(String),
+    /// A pool.
+    Pool(String),
+    /// A snapshot of a ZFS file system, as `dataset@snapshot`, with its clones.
+    ZfsSnapshot(String),
+}
+
+impl Thing {
+    /// Removes it, if it is there.
+    fn remove(&self) -> Result<()> {
+        match self {
+            Thing::Group { name, image } => {
+                end(LVM.command, &["vgs", name], &["vgremove", "--force", "--yes", name])?;
+                detach(image)
+            }
+            Thing::LogicalVolume(name) => {
+                end(LVM.command, &["lvs", name], &["lvremove", "--force", "--yes", name])
+            }
+            Thing::Pool(name) => end(ZPOOL.command, &["list", name], &["destroy", "-f", name]),
+            Thing::ZfsSnapshot(name) => end(ZFS.command, &["list", name], &["destroy", "-R", name]),
+        }
+    }
+}
+
+/// Runs a command that removes something until a command that shows it fails. What was unmounted may be in use for a
+/// moment more.
+fn end(program: &str, show: &[&str], remove: &[&str]) -> Result<()> {
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        let shown = quiet(program, show).context("cannot look for a volume")?;
+        if !shown.status.success() {
+            return Ok(());
+        }
+        let removed = quiet(program, remove).context("cannot remove a volume")?;
+        if !removed.status.success() {
+            if Instant::now() >= give_up {
+                let said = String::from_utf8_lossy(&removed.stderr).trim().to_owned();
+                return Err(Error::Environment(format!("'{program} {}' fails: {said}", remove.join(" "))));
+            }
+            std::thread::sleep(TICK);
+        }
+    }
+}
+
+fn quiet(program: &str, arguments: &[&str]) -> std::io::Result<std::process::Output> {
+    let (name, value) = QUIET_LVM;
+    Command::new(program).args(arguments).env(name, value).stdin(Stdio::null()).output()
+}
+
+/// Gives the loop devices of an image back.
+fn detach(image: &Path) -> Result<()> {
+    for device in loop_devices(image)? {
+        quiet(LOSETUP.command, &["--detach", &device]).context("cannot give a loop device back")?;
+    }
+    Ok(())
+}
+
+fn loop_devices(image: &Path) -> Result<Vec<String>> {
+    let image = image.display().to_string();
+    let devices = quiet(LOSETUP.command, &["--noheadings", "--output", "NAME", "--associated", &image]);
+    let devices = devices.context("cannot look for a loop device")?.stdout;
+    Ok(String::from_utf8_lossy(&devices).lines().map(|device| device.trim().to_owned()).collect())
+}
+
+/// Something that has a note. It is removed when dropped, and its note with it.
+pub(super) struct Noted {
+    thing: Thing,
+    note: PathBuf,
+}
+
+impl Noted {
+    /// Leaves the note. The thing is not there yet.
+    fn new(thing: Thing, directory: &Path, name: Option<&OsStr>) -> Result<Noted> {
+        let note = directory.join(name.context("an image has a name")?).with_extension(NOTE);
+        let text = serde_json::to_vec(&thing).expect("names and paths are plain data");
+        std::fs::write(&note, text).with_context(|| format!("cannot write {}", note.display()))?;
+        Ok(Noted { thing, note })
+    }
+}
+
+impl Noted {
+    /// Removes the thing. True when that cannot be done now; its note is still there then.
+    pub(super) fn stays(self) -> bool {
+        let note = self.note.clone();
+        drop(self);
+        note.exists()
+    }
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        // What cannot be removed now is found by the next start.
+        if self.thing.remove().is_ok() {
+            let _ = std::fs::remove_file(&self.note);
+        }
+    }
+}
+
+/// Removes what the notes in a directory tell of.
+///
+/// # Errors
+/// When something cannot be removed.
+pub(super) fn sweep_noted(directory: &Path) -> Result<()> {
+    let notes = storage::files(directory);
+    let is_note = |file: &&PathBuf| file.extension().is_some_and(|end| end == NOTE);
+    let mut noted: Vec<(PathBuf, Thing)> = Vec::new();
+    for note in notes.iter().filter(is_note) {
+        // One that was cut short tells of nothing that was made.
+        let thing = std::fs::read(note).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        noted.extend(thing.map(|thing| (note.clone(), thing)));
+    }
+    // Snapshots go before what they were made of.
+    noted.sort_by_key(|(_, thing)| matches!(thing, Thing::Group { .. } | Thing::Pool(_)));
+    for (note, thing) in noted {
+        thing.remove()?;
+        std::fs::remove_file(&note).with_context(|| format!("cannot remove {}", note.display()))?;
+    }
+    Ok(())
+}
+
+/// A name that nothing else of this machine has: it follows from a path.
+fn unique(path: &Path) -> String {
+    format!("backup-drill-{:016x}", xxhash_rust::xxh3::xxh3_64(path.as_os_str().as_encoded_bytes()))
+}
+
+/// Share of a volume group that a file system gets; the rest is for snapshots of it.
+const VOLUME_SHARE: &str = "60%VG";
+
+/// Makes a volume group on an image, and a volume in it. What has to be removed, and the device.
+pub(super) fn make_logical_volume(launcher: &Launcher, image: &Path) -> Result<(Noted, PathBuf)> {
+    // The file can be there without the driver.
+    if let Err(error) = std::fs::File::open("/dev/mapper/control") {
+        let cause = format!(
+            "the kernel has no device-mapper (/dev/mapper/control: {error}): load its module 'dm_mod'"
+        );
+        return Err(Error::Environment(cause));
+    }
+    let group = unique(image);
+    let thing = Thing::Group { name: group.clone(), image: image.to_owned() };
+    let noted = Noted::new(thing, launcher.work_directory(), image.file_stem())?;
+    run(launcher, command(&LOSETUP, &["--find", "--direct-io=on"], &[image]))?;
+    let device = loop_devices(image)?.pop().context("a loop device that was just made is gone")?;
+    run(launcher, command(&LVM, &["vgcreate", "--quiet", "--yes", &group, &device], &[]))?;
+    let volume = [
+        "lvcreate",
+        "--quiet",
+        "--yes",
+        "--wipesignatures",
+        "n",
+        "--extents",
+        VOLUME_SHARE,
+        "--name",
+        "data",
+    ];
+    run(launcher, command(&LVM, &[&volume[..], &[group.as_str()]].concat(), &[]))?;
+    Ok((noted, Path::new("/dev").join(group).join("data")))
+}
+
+/// Makes a pool on an image, and mounts its file system. What has to be removed.
+pub(super) fn make_pool(launcher: &Launcher, image: &Path, point: &Path) -> Result<Noted> {
+    let pool = unique(image);
+    let noted = Noted::new(Thing::Pool(pool.clone()), launcher.work_directory(), image.file_stem())?;
+    let mountpoint = point.display().to_string();
+    run(launcher, command(&ZPOOL, &["create", "-m", &mountpoint, &pool], &[image]))?;
+    Ok(noted)
+}
+
+/// What can keep all that is on a file system as it is at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Volume {
+    /// A logical volume that the file system lies on.
+    Lvm {
+        /// Its group.
+        group: String,
+        /// Its name in the group.
+        volume: String,
+        /// The type of the file system.
+        kind: String,
+    },
+    /// A file system of ZFS.
+    Zfs {
+        /// Its name.
+        dataset: String,
+    },
+}
+
+impl Volume {
+    /// What a mounted file system lies on, where that is one.
+    pub fn of(mount: &Mount) -> Option<Volume> {
+        // The latter is the one in user space.
+        if mount.kind == "zfs" || mount.kind == "fuse.zfs" {
+            return Some(Volume::Zfs { dataset: mount.source.clone() });
+        }
+        let device = std::fs::metadata(&mount.source).ok().map(|file| file.rdev())?;
+        let mapper = PathBuf::from(format!("/sys/dev/block/{}:{}/dm", major(device), minor(device)));
+        let read = |name| std::fs::read_to_string(mapper.join(name)).ok();
+        if !read("uuid")?.starts_with("LVM-") {
+            return None;
+        }
+        let (group, volume) = group_and_volume(read("name")?.trim())?;
+        Some(Volume::Lvm { group, volume, kind: mount.kind.clone() })
+    }
+
+    /// What keeps this machine from a snapshot of it, and what to do about that.
+    pub fn obstacle(&self) -> Option<String> {
+        if !geteuid().is_root() {
+            return Some("only root can make a snapshot of it: run this as root".into());
+        }
+        match self {
+            Volume::Zfs { .. } => None,
+            Volume::Lvm { group, .. } => {
+                let free = ["vgs", "--noheadings", "--options", "vg_free_count", group];
+                let free = match quiet(LVM.command, &free) {
+                    Err(error) => return Some(format!("'lvm' cannot be run: {error}: {}", LVM.get)),
+                    Ok(output) => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+                };
+                (free.parse() == Ok(0u64)).then(|| {
+                    format!("its volume group {group} has no free extents for a snapshot: add a disk to it (vgextend)")
+                })
+            }
+        }
+    }
+
+    /// A snapshot of it that is going to be made.
+    ///
+    /// # Errors
+    /// When no note of it can be left.
+    pub fn snapshot(&self, launcher: &Launcher) -> Result<VolumeSnapshot> {
+        let directory = launcher.work_directory();
+        let name = unique(&directory.join("kept"));
+        let thing = match self {
+            Volume::Lvm { group, .. } => Thing::LogicalVolume(format!("{group}/{name}")),
+            Volume::Zfs { dataset } => Thing::ZfsSnapshot(format!("{dataset}@{name}")),
+        };
+        let noted = Noted::new(thing, directory, Some("kept".as_ref()))?;
+        let point = directory.join("snapshot-of-the-volume");
+        Ok(VolumeSnapshot { volume: self.clone(), name, point, noted: Some(noted) })
+    }
+}
+
+/// The device-mapper joins both with a dash, and doubles the dashes in them.
+fn group_and_volume(name: &str) -> Option<(String, String)> {
+    let marked = name.replace("--", "\0");
+    let (group, volume) = marked.split_once('-')?;
+    Some((group.replace('\0', "-"), volume.replace('\0', "-")))
+}
+
+/// A snapshot of a volume. Dropping it unmounts and removes it.
+pub struct VolumeSnapshot {
+    volume: Volume,
+    name: String,
+    point: PathBuf,
+    noted: Option<Noted>,
+}
+
+impl VolumeSnapshot {
+    /// The command that makes it, at the moment that counts.
+    pub fn command(&self) -> Vec<String> {
+        let name = &self.name;
+        let line = match &self.volume {
+            // It grows with what is written meanwhile, wherever on the volume that is.
+            Volume::Lvm { group, volume, .. } => {
+                format!("lvm lvcreate --snapshot --extents 100%FREE --name {name} {group}/{volume}")
+            }
+            Volume::Zfs { dataset } => format!("{} snapshot {dataset}@{name}", ZFS.command),
+        };
+        // None of these names can have a blank in it.
+        line.split(' ').map(str::to_owned).collect()
+    }
+
+    /// Mounts it, once it was made. Where it is.
+    ///
+    /// # Errors
+    /// [`Error::Environment`] when it cannot be mounted; [`Error::Interrupted`].
+    pub fn mount(&self, launcher: &Launcher) -> Result<&Path> {
+        std::fs::create_dir(&self.point).context("cannot make a directory for a snapshot")?;
+        match &self.volume {
+            Volume::Lvm { group, kind, .. } => {
+                // XFS refuses a second file system with the same identity.
+                let options = if kind == "xfs" { "ro,nouuid" } else { "ro" };
+                let device = Path::new("/dev").join(group).join(&self.name);
+                run(launcher, command(&MOUNT, &["-t", kind, "-o", options], &[&device, &self.point]))?;
+            }
+            Volume::Zfs { dataset } => {
+                let mountpoint = format!("mountpoint={}", self.point.display());
+                let words = ["clone", "-o", &mountpoint, &format!("{dataset}@{0}", self.name)];
+                let clone = format!("{}/{}", dataset, self.name);
+                run(launcher, command(&ZFS, &[&words[..], &[clone.as_str()]].concat(), &[]))?;
+            }
+        }
+        Ok(&self.point)
+    }
+}
+
+impl Drop for VolumeSnapshot {
+    fn drop(&mut self) {
+        // What cannot be undone now is found by the next start.
+        let _ = sweep(&self.point);
+        self.noted.take();
+        let _ = std::fs::remove_dir(&self.point);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_a_volume_are_read_from_the_device_mapper() {
+        let read = |name| group_and_volume(name).unwrap();
+        assert_eq!(read("vg0-data"), ("vg0".into(), "data".into()));
+        assert_eq!(read("my--group-a--b"), ("my-group".into(), "a-b".into()));
+        assert_eq!(group_and_volume("crypt"), None);
+    }
+
+    #[test]
+    fn a_snapshot_is_made_by_the_volumes_own_command() {
+        let directory = tempfile::tempdir().unwrap();
+        let launcher = Launcher::new(directory.path(), &crate::process::Cancel::default());
+        let command = |volume: Volume| {
+            let snapshot = volume.snapshot(&launcher).unwrap();
+            let command = snapshot.command().join(" ").replace(&snapshot.name, "NAME");
+            let noted = std::fs::read_to_string(directory.path().join("kept.volume")).unwrap();
+            // Nothing was made that would have to be removed.
+            std::mem::forget(snapshot);
+            (command, noted.replace(&unique(&directory.path().join("kept")), "NAME"))
+        };
+        let lvm = Volume::Lvm { group: "vg".into(), volume: "data".into(), kind: "xfs".into() };
+        let (made, noted) = command(lvm);
+        assert_eq!(made, "lvm lvcreate --snapshot --extents 100%FREE --name NAME vg/data");
+        assert_eq!(noted, r#"{"LogicalVolume":"vg/NAME"}"#);
+        let (made, noted) = command(Volume::Zfs { dataset: "tank/db".into() });
+        assert_eq!(made, "zfs snapshot tank/db@NAME");
+        assert_eq!(noted, r#"{"ZfsSnapshot":"tank/db@NAME"}"#);
+    }
+
+    #[test]
+    fn notes_that_are_cut_short_are_passed_over() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("pool.volume"), r#"{"Pool":"ba"#).unwrap();
+        sweep_noted(directory.path()).unwrap();
+    }
+}

@@ -1,0 +1,9 @@
+//! Clocks, counters and samples.
+
+pub mod calibration;
+pub mod clock;
+pub mod extents;
+pub mod host;
+pub mod latencies;
+pub mod memory;
+pub mod storage;

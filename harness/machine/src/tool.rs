@@ -1,0 +1,87 @@
+//! Commands that strategies run, as operators run them: found on PATH, with their version in the record.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use reports::printable;
+
+pub use crate::get::Get;
+use crate::process::{on_path, why_not_started};
+
+/// A command that has to be on PATH.
+pub struct Tool {
+    /// Its name there.
+    pub command: &'static str,
+    /// The argument that makes it tell its version.
+    pub version_argument: &'static str,
+    /// How to get it.
+    pub get: Get,
+}
+
+/// SQLite's command line.
+pub const SQLITE3: Tool = Tool {
+    command: "sqlite3",
+    version_argument: "--version",
+    get: Get::Packages { debian: &["sqlite3"], elsewhere: Some(("sqlite", "Alpine, Arch, Fedora")) },
+};
+
+/// The compressor.
+pub const ZSTD: Tool = Tool { command: "zstd", version_argument: "--version", get: Get::packages(&["zstd"]) };
+
+/// The copy command of the GNU core utilities.
+pub const CP: Tool =
+    Tool { command: "cp", version_argument: "--version", get: Get::packages(&["coreutils"]) };
+
+/// The command of the btrfs file system.
+pub const BTRFS: Tool =
+    Tool { command: "btrfs", version_argument: "--version", get: Get::packages(&["btrfs-progs"]) };
+
+/// A program in the form that a variant asks for.
+pub struct Program {
+    /// What the record calls it.
+    pub name: &'static str,
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it says about its version.
+    pub version: String,
+}
+
+impl Tool {
+    /// Where PATH has it.
+    pub fn path(&self) -> Option<PathBuf> {
+        on_path(self.command)
+    }
+
+    /// The first line that it says about its version; `None` when it is not there or cannot be run.
+    pub fn version(&self) -> Option<String> {
+        self.version_at(&self.path()?).ok()
+    }
+
+    /// As [`Tool::version`], of the program in another place.
+    ///
+    /// # Errors
+    /// Why it cannot be run, and how to get one that can.
+    pub fn version_at(&self, path: &Path) -> Result<String, String> {
+        let refused = |cause: String| {
+            format!("'{} {}' cannot be run: {cause}: {}", path.display(), self.version_argument, self.get)
+        };
+        let output = Command::new(path).arg(self.version_argument).stdin(Stdio::null()).output();
+        let output = output.map_err(|error| refused(why_not_started(path, &error)))?;
+        // Some tell it where errors are told.
+        let text = [output.stdout, output.stderr].concat();
+        let text = printable(&String::from_utf8_lossy(&text));
+        if output.status.success() {
+            return Ok(text.lines().next().unwrap_or("unknown").trim().to_owned());
+        }
+        let said = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("and said nothing");
+        Err(refused(format!("it ended with {}: {}", output.status, said.trim())))
+    }
+
+    /// What is missing and how to get it, when it is missing.
+    pub fn missing(&self) -> Option<String> {
+        match self.path() {
+            Some(path) => self.version_at(&path).err(),
+            None => Some(format!("the command '{}' is not on PATH: {}", self.command, self.get)),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Generated databases.
+//!
+//! [`generate()`] writes the database of a [`DatasetSpec`] for SQLite, [`mysql::load`] the same rows for MySQL. The
+//! [`cache`] keeps both for the next time, and [`origin()`] tells what is in them without reading them. A database of the
+//! user's own takes the place of a generated one in [`own`].
+
+use serde::{Deserialize, Serialize};
+
+use machine::error::{Error, Result};
+use crate::writes::InfoHash;
+use profile::Shape;
+use engines::sqlite::pages::Database;
+
+pub use engines::sqlite::generate::generate::generate;
+
+mod hashes;
+mod heavy_tail;
+pub(crate) mod permutation;
+pub mod profile;
+mod rows;
+mod torrust_demo;
+
+/// The smallest database that can be generated, in bytes: below it, the pages that every database has weigh
+/// more than its content.
+pub const TARGET_BYTES_MIN: u64 = 1 << 20;
+/// The largest database that can be generated, in bytes.
+pub const TARGET_BYTES_MAX: u64 = 1 << 40;
+
+/// Raised when the same specification gives other bytes than before.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// What names a generated database: the same specification gives the same bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetSpec {
+    /// Name in the registry of profiles.
+    pub profile: String,
+    /// Size of the database file asked for; the size reached is within 2 % of it.
+    pub target_bytes: u64,
+    /// What the content follows from.
+    pub seed: u64,
+}
+
+/// One row of the table `torrents`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Torrent {
+    /// 40 hexadecimal digits.
+    pub info_hash: InfoHash,
+    /// Completed downloads.
+    pub completed: i64,
+}
+
+/// What the tables are called that the workload writes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableNames {
+    /// The torrents.
+    pub torrents: &'static str,
+    /// What is known of all torrents together.
+    pub metrics: &'static str,
+}
+
+impl TableNames {
+    /// What the tracker calls them.
+    pub const TRACKER: TableNames = TableNames { torrents: "torrents", metrics: "torrent_aggregate_metrics" };
+}
+
+/// The torrents of a database as they were before any write.
+pub trait Origin: Send + Sync {
+    /// The tables that hold them.
+    fn tables(&self) -> TableNames {
+        TableNames::TRACKER
+    }
+
+    /// Number of torrents: their ids are 1 to this.
+    fn torrents(&self) -> u64;
+
+    /// The torrent with this id.
+    fn torrent(&self, id: u64) -> Torrent;
+}
+
+/// What a generated database comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Generated {
+    /// Length of the file in bytes.
+    pub bytes: u64,
+    /// Rows in all tables.
+    pub rows: u64,
+    /// Rows in the table `torrents`.
+    pub torrents: u64,
+}
+
+/// The torrents of the database with this specification. A torrent is computed when it is asked for.
+///
+/// # Errors
+///
+/// [`Error::Input`] for a profile that does not exist and for a size out of bounds.
+pub fn origin(spec: &DatasetSpec) -> Result<Box<dyn Origin>> {
+    if spec.profile == own::PROFILE {
+        return Ok(own::origin(spec.seed));
+    }
+    Ok(shape(spec)?.origin)
+}
+
+/// What [`generate()`] will write, without writing it.
+///
+/// # Errors
+///
+/// As [`origin`].
+pub fn predicted(spec: &DatasetSpec) -> Result<Generated> {
+    Ok(plan(spec)?.1)
+}
+
+/// Every page that the specification asks for, and what they come to.
+fn plan(spec: &DatasetSpec) -> Result<(Database, Generated)> {
+    let Shape { tables, origin } = shape(spec)?;
+    let database = Database::new(tables, spec.target_bytes);
+    let generated = Generated { bytes: database.bytes(), rows: database.rows(), torrents: origin.torrents() };
+    Ok((database, generated))
+}
+
+fn shape(spec: &DatasetSpec) -> Result<Shape> {
+    let profile = profile::find(&spec.profile)?;
+    let size = spec.target_bytes;
+    if !(TARGET_BYTES_MIN..=TARGET_BYTES_MAX).contains(&size) {
+        return Err(Error::Input(format!(
+            "a dataset of {size} bytes cannot be generated: target_bytes must be from {TARGET_BYTES_MIN} (1 MiB) \
+             to {TARGET_BYTES_MAX} (1 TiB)"
+        )));
+    }
+    Ok((profile.shape)(size, spec.seed))
+}
+
+#[cfg(test)]

@@ -1,0 +1,332 @@
+//! Every write, on a mapped file: the ledger outlives the application that fills it.
+//!
+//! One file a writer, 32 bytes a write: due, sent, answered (nanoseconds of [`now_ns`], 0 for never) and the
+//! answer. The application maps the file shared, so what it stored is in the page cache at the moment a
+//! SIGKILL ends it. A write's index in its writer's file is the index that the [model](crate::writes) knows.
+//!
+//! A store into a mapped hole of a file on a full disk ends the process with SIGBUS. So there are no holes: disk space
+//! is allocated before it is mapped, and for one chunk ahead, so that a disk that is full for a while is no obstacle to
+//! writes that are going to be refused. (btrfs and ZFS need new blocks for every change, allocated or not: there a
+//! full disk can still end the application.)
+//!
+//! [`now_ns`]: machine::measure::clock::now_ns
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use memmap2::{Mmap, MmapMut, MmapOptions};
+use nix::fcntl::posix_fallocate;
+
+/// Bytes of one entry.
+pub const ENTRY_BYTES: u64 = 32;
+/// Entries that are mapped at once for writing: 512 KiB.
+const CHUNK_ENTRIES: u64 = 16_384;
+const CHUNK_BYTES: u64 = CHUNK_ENTRIES * ENTRY_BYTES;
+/// Disk space that a writer's file takes from the start on: two chunks.
+pub const RESERVED_BYTES: u64 = 2 * CHUNK_BYTES;
+/// As long as the next chunk could not be reserved, it is tried again after so many entries.
+const TRY_AGAIN_ENTRIES: u64 = 1024;
+
+const ACKNOWLEDGED: u64 = 1;
+const REFUSED: u64 = 2;
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is promised to be in: answered at this time.
+    Acknowledged(u64),
+    /// It is not in: answered at this time.
+    Refused(u64),
+    /// No answer: it may or may not be in.
+    Indeterminate,
+}
+
+/// One write of one writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// When it should have been sent.
+    pub due_ns: u64,
+    /// When it was sent; `None` when the application was down at that time (the outcome is refused).
+    pub sent_ns: Option<u64>,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+fn path_of(directory: &Path, writer: u32) -> PathBuf {
+    directory.join(format!("writer-{writer:04}.ledger"))
+}
+
+/// Appends one writer's writes.
+pub struct LedgerWriter {
+    file: File,
+    chunk: MmapMut,
+    chunk_index: u64,
+    /// The last chunk that has its disk space.
+    reserved: u64,
+    next: u64,
+}
+
+impl LedgerWriter {
+    /// Opens the file of one writer in `directory`, new or where an earlier process left it.
+    ///
+    /// # Errors
+    /// When the file cannot be made, grown or mapped.
+    pub fn open(directory: &Path, writer: u32) -> io::Result<LedgerWriter> {
+        let path = path_of(directory, writer);
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
+        let next = WriterLedger::open(&path)?.map_or(0, |ledger| ledger.len());
+        let chunk_index = next / CHUNK_ENTRIES;
+        let chunk = map_chunk(&file, chunk_index)?;
+        let mut writer = LedgerWriter { file, chunk, chunk_index, reserved: chunk_index, next };
+        writer.reserve_ahead();
+        Ok(writer)
+    }
+
+    /// Index of the next write.
+    pub fn next_index(&self) -> u64 {
+        self.next
+    }
+
+    /// Enters a write that is about to be sent; without an answer it is indeterminate.
+    ///
+    /// # Errors
+    /// When the file cannot grow (a full disk).
+    pub fn send(&mut self, due_ns: u64, sent_ns: u64) -> io::Result<()> {
+        self.begin(due_ns, sent_ns, 0, 0)
+    }
+
+    /// Enters a write that was due while the application was down: nobody was there to answer.
+    ///
+    /// # Errors
+    /// When the file cannot grow (a full disk).
+    pub fn miss(&mut self, due_ns: u64, now_ns: u64) -> io::Result<()> {
+        self.begin(due_ns, 0, now_ns, REFUSED)
+    }
+
+    /// The write that was sent last has been committed.
+    pub fn acknowledge(&mut self, now_ns: u64) {
+        self.answer(now_ns, ACKNOWLEDGED);
+    }
+
+    /// The write that was sent last has been rolled back.
+    pub fn refuse(&mut self, now_ns: u64) {
+        self.answer(now_ns, REFUSED);
+    }
+
+    fn begin(&mut self, due_ns: u64, sent_ns: u64, answered_ns: u64, answer: u64) -> io::Result<()> {
+        let chunk_index = self.next / CHUNK_ENTRIES;
+        if chunk_index != self.chunk_index {
+            self.chunk = map_chunk(&self.file, chunk_index)?;
+            self.chunk_index = chunk_index;
+        }
+        if self.next.is_multiple_of(TRY_AGAIN_ENTRIES) {
+            self.reserve_ahead();
+        }
+        self.next += 1;
+        self.store(1, sent_ns);
+        self.store(2, answered_ns);
+        self.store(3, answer);
+        // Last, because an entry exists once it is due.
+        self.store(0, due_ns);
+        Ok(())
+    }
+
+    /// Reserves the next chunk. A disk that is full now may have room again before it is needed.
+    fn reserve_ahead(&mut self) {
+        let ahead = self.chunk_index + 1;
+        if self.reserved < ahead && reserve(&self.file, ahead).is_ok() {
+            self.reserved = ahead;
+        }
+    }
+
+    fn answer(&mut self, now_ns: u64, answer: u64) {
+        self.store(2, now_ns);
+        self.store(3, answer);
+    }
+
+    /// Stores one word of the newest entry.
+    fn store(&mut self, word: u64, value: u64) {
+        let offset = ((self.next - 1) % CHUNK_ENTRIES * ENTRY_BYTES + word * 8) as usize;
+        let bytes: &mut [u8; 8] = (&mut self.chunk[offset..offset + 8]).try_into().expect("8 bytes");
+        // SAFETY: the mapping is page-aligned and the offset a multiple of 8, so the word is aligned, and it
+        // stays borrowed for the call. Atomic, because a reader maps the same file at the same time.
+        let word = unsafe { AtomicU64::from_ptr(bytes.as_mut_ptr().cast()) };
+        word.store(value, Ordering::Release);
+    }
+}
+
+/// Allocates the disk space of a chunk; what has it keeps it.
+fn reserve(file: &File, chunk_index: u64) -> io::Result<()> {
+    Ok(posix_fallocate(file, (chunk_index * CHUNK_BYTES) as i64, CHUNK_BYTES as i64)?)
+}
+
+fn map_chunk(file: &File, chunk_index: u64) -> io::Result<MmapMut> {
+    reserve(file, chunk_index)?;
+    // SAFETY: only this process writes the file, and nobody truncates it while it is mapped.
+    unsafe { MmapOptions::new().offset(chunk_index * CHUNK_BYTES).len(CHUNK_BYTES as usize).map_mut(file) }
+}
+
+/// All writers' writes, for reading; may be opened while they are being written.
+pub struct Ledger {
+    writers: Vec<WriterLedger>,
+}
+
+impl Ledger {
+    /// Opens the ledger of `writers` writers. A writer that never started has no writes.
+    ///
+    /// # Errors
+    /// When a file cannot be read or mapped.
+    pub fn open(directory: &Path, writers: u32) -> io::Result<Ledger> {
+        let open = |writer| Ok(WriterLedger::open(&path_of(directory, writer))?.unwrap_or_default());
+        Ok(Ledger { writers: (0..writers).map(open).collect::<io::Result<_>>()? })
+    }
+
+    /// Number of writers.
+    pub fn writers(&self) -> u32 {
+        self.writers.len() as u32
+    }
+
+    /// The writes of one writer.
+    pub fn writer(&self, writer: u32) -> &WriterLedger {
+        &self.writers[writer as usize]
+    }
+
+    /// All writes, writer by writer, each with its writer and index.
+    pub fn entries(&self) -> impl Iterator<Item = (u32, u64, Entry)> {
+        self.writers.iter().enumerate().flat_map(|(writer, ledger)| {
+            (0..ledger.len()).map(move |index| (writer as u32, index, ledger.entry(index)))
+        })
+    }
+}
+
+/// The writes of one writer, as far as they had been entered when it was opened.
+#[derive(Default)]
+pub struct WriterLedger {
+    map: Option<Mmap>,
+    len: u64,
+}
+
+impl WriterLedger {
+    fn open(path: &Path) -> io::Result<Option<WriterLedger>> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if file.metadata()?.len() == 0 {
+            return Ok(None);
+        }
+        // SAFETY: the file only ever grows, and its words are read atomically.
+        let map = unsafe { Mmap::map(&file)? };
+        let mut ledger = WriterLedger { len: map.len() as u64 / ENTRY_BYTES, map: Some(map) };
+        // Entries are contiguous and the rest of the last chunk is zero.
+        let (mut low, mut high) = (0, ledger.len);
+        while low < high {
+            let middle = (low + high) / 2;
+            if ledger.word(middle, 0) == 0 {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        ledger.len = low;
+        Ok(Some(ledger))
+    }
+
+    /// Number of writes.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// True when there was no write.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The write with this index.
+    ///
+    /// # Panics
+    /// When there is no such write.
+    pub fn entry(&self, index: u64) -> Entry {
+        assert!(index < self.len, "write {index} of {}", self.len);
+        let outcome = match self.word(index, 3) {
+            ACKNOWLEDGED => Outcome::Acknowledged(self.word(index, 2)),
+            REFUSED => Outcome::Refused(self.word(index, 2)),
+            _ => Outcome::Indeterminate,
+        };
+        let sent_ns = self.word(index, 1);
+        Entry { due_ns: self.word(index, 0), sent_ns: (sent_ns != 0).then_some(sent_ns), outcome }
+    }
+
+    fn word(&self, index: u64, word: u64) -> u64 {
+        let map = self.map.as_ref().expect("an empty ledger has no entries");
+        let offset = (index * ENTRY_BYTES + word * 8) as usize;
+        let bytes: &[u8; 8] = map[offset..offset + 8].try_into().expect("8 bytes");
+        // SAFETY: aligned (see `LedgerWriter::store`), borrowed for the call, and only loaded from.
+        let word = unsafe { AtomicU64::from_ptr(bytes.as_ptr().cast_mut().cast()) };
+        word.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledger_says_what_became_of_each_write_and_goes_on_after_a_restart() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = LedgerWriter::open(directory.path(), 0).unwrap();
+        writer.send(10, 11).unwrap();
+        writer.acknowledge(12);
+        writer.send(20, 21).unwrap();
+        writer.refuse(22);
+        writer.send(30, 31).unwrap();
+        drop(writer);
+        let mut writer = LedgerWriter::open(directory.path(), 0).unwrap();
+        assert_eq!(writer.next_index(), 3);
+        writer.miss(40, 45).unwrap();
+
+        let ledger = Ledger::open(directory.path(), 2).unwrap();
+        let entries: Vec<Entry> = ledger.entries().map(|(_, _, entry)| entry).collect();
+        let entry = |due_ns, sent_ns, outcome| Entry { due_ns, sent_ns, outcome };
+        assert_eq!(
+            entries,
+            [
+                entry(10, Some(11), Outcome::Acknowledged(12)),
+                entry(20, Some(21), Outcome::Refused(22)),
+                entry(30, Some(31), Outcome::Indeterminate),
+                entry(40, None, Outcome::Refused(45)),
+            ]
+        );
+        assert!(ledger.writer(1).is_empty());
+    }
+
+    #[test]
+    fn what_is_mapped_and_what_comes_next_has_its_disk_space() {
+        use std::os::unix::fs::MetadataExt;
+
+        let directory = tempfile::tempdir().unwrap();
+        let allocated = || path_of(directory.path(), 0).metadata().unwrap().blocks() * 512;
+        let mut writer = LedgerWriter::open(directory.path(), 0).unwrap();
+        assert!(allocated() >= RESERVED_BYTES, "{}", allocated());
+        for index in 0..=CHUNK_ENTRIES {
+            writer.send(index + 1, index + 1).unwrap();
+        }
+        assert!(allocated() >= RESERVED_BYTES + CHUNK_BYTES, "{}", allocated());
+    }
+
+    #[test]
+    fn a_ledger_grows_past_one_chunk() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = LedgerWriter::open(directory.path(), 3).unwrap();
+        for index in 0..CHUNK_ENTRIES + 5 {
+            writer.send(index + 1, index + 1).unwrap();
+            writer.acknowledge(index + 2);
+        }
+        let ledger = Ledger::open(directory.path(), 4).unwrap();
+        assert_eq!(ledger.writer(3).len(), CHUNK_ENTRIES + 5);
+        assert_eq!(ledger.writer(3).entry(CHUNK_ENTRIES + 4).due_ns, CHUNK_ENTRIES + 5);
+    }
+}

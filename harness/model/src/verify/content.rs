@@ -1,0 +1,271 @@
+//! The content that the workload never touches.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use super::condition::Condition;
+use super::digest::RowsDigest;
+use crate::verify::reader::{Reader, Unreadable};
+use super::findings::Findings;
+use crate::dataset::TableNames;
+
+/// The metric that the workload raises.
+pub(super) const METRIC: &str = "torrents_downloads_total";
+/// The kind of a schema object that is a setting of the whole database, and whose value stands for its statement.
+pub(super) const SETTING: &str = "setting";
+/// Names shown of those that share a remark.
+const NAMES_SHOWN: usize = 5;
+
+/// A table, an index, a view, a trigger or whatever else the engine's schema holds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SchemaObject {
+    /// What the engine calls it: `table`, `index`, `view`, `trigger` and so on.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// The table that it belongs to.
+    pub table: String,
+    /// What made it: the statement, or its distinctive part; null for an index that a constraint made.
+    pub sql: Option<String>,
+}
+
+/// What no write of the workload changes: taken once from the source, held against every restored database.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContentDigest {
+    /// All objects of the schema, sorted.
+    pub schema: Vec<SchemaObject>,
+    /// By table, the rows that no write changes. Of the torrents those with the role `Untouched`; of the
+    /// aggregate metrics all, without the value that writes raise.
+    pub tables: BTreeMap<String, RowsDigest>,
+    /// By table, the same rows with their numbers, where rows have numbers that no column holds: SQLite's implicit
+    /// rowids.
+    #[serde(default)]
+    pub rowids: BTreeMap<String, RowsDigest>,
+    /// How the engine lays its file out, by what it is called: no query shows it.
+    #[serde(default)]
+    pub layout: BTreeMap<String, String>,
+    /// Of the torrents that no write changes those that were ever completed.
+    pub completed: RowsDigest,
+    /// The value of `torrents_downloads_total` before any write.
+    pub metric: i64,
+    /// The last id that the sequence of the torrents had given out before any write; null when there is none.
+    #[serde(default)]
+    pub sequence: Option<i64>,
+    /// What was odd before any write.
+    #[serde(default)]
+    pub condition: Condition,
+}
+
+impl ContentDigest {
+    /// The content without the torrents that were never completed.
+    pub(super) fn without_never_completed(mut self, names: TableNames) -> ContentDigest {
+        self.tables.insert(names.torrents.to_owned(), self.completed);
+        self
+    }
+
+    /// What was odd before any write and what cannot be checked, a line each: a restored database has to show the same.
+    pub fn remarks(&self) -> Vec<String> {
+        self.condition.remarks().collect()
+    }
+}
+
+/// What the tables other than that of the torrents hold.
+pub(super) struct Tables {
+    pub(super) schema: Vec<SchemaObject>,
+    pub(super) digests: BTreeMap<String, Result<RowsDigest, Unreadable>>,
+    pub(super) rowids: BTreeMap<String, RowsDigest>,
+    pub(super) layout: BTreeMap<String, String>,
+    pub(super) metric: Result<Option<i64>, Unreadable>,
+    /// The last id that the sequence of the torrents has given out, if it has one; null when the database keeps no
+    /// sequences at all.
+    pub(super) sequence: Option<Result<Option<i64>, Unreadable>>,
+    /// What of the tables could not be read, and why.
+    pub(super) unchecked: Vec<String>,
+}
+
+/// What a comparison of the content came to, besides its findings.
+#[derive(Default)]
+pub(super) struct Difference {
+    /// The torrents that no write touches are others.
+    pub(super) torrents: bool,
+    /// Tables whose rows are the same and have other numbers.
+    renumbered: Vec<String>,
+}
+
+impl Difference {
+    /// What has to be said of rows with other numbers. Whether something relied on them, `referred` tells as far as
+    /// checks can.
+    pub(super) fn remark_on_rowids(&self, referred: bool) -> Option<String> {
+        let known = if referred { "" } else { "; nothing that can be checked refers to them" };
+        let tables = &self.renumbered;
+        (!tables.is_empty()).then(|| format!("rows have other rowids than before in {}{known}", some(tables)))
+    }
+}
+
+/// Check 5: holds what was read against what the source had. What differs and no query shows goes to `remarks`.
+pub(super) fn compare(
+    expected: &ContentDigest,
+    names: TableNames,
+    tables: &Tables,
+    torrents: Option<RowsDigest>,
+    engine: &dyn Engine,
+    content: &mut Findings,
+    remarks: &mut Vec<String>,
+) -> Difference {
+    compare_schema(&expected.schema, &tables.schema, engine, content, remarks);
+    let mut difference = Difference::default();
+    for (table, due) in &expected.tables {
+        let found = match tables.digests.get(table) {
+            _ if table == names.torrents => torrents,
+            Some(Ok(digest)) => Some(*digest),
+            Some(Err(unreadable)) => {
+                content.cannot(&unreadable.reason);
+                None
+            }
+            // The schema lacks it: said above.
+            None => None,
+        };
+        let Some(found) = found else { continue };
+        if found == *due {
+            if expected.rowids.get(table) != tables.rowids.get(table) {
+                difference.renumbered.push(table.clone());
+            }
+            continue;
+        }
+        difference.torrents |= table == names.torrents;
+        content.wrong(|| {
+            let (was, is) = (due.rows, found.rows);
+            format!("table {table}: {was} rows that no write touches were there, {is} are, and they are not the same")
+        });
+    }
+    for (what, was) in &expected.layout {
+        let is = tables.layout.get(what).map_or("absent", String::as_str);
+        if is != was {
+            remarks.push(format!("{what} was {was} and is {is}"));
+        }
+    }
+    difference
+}
+
+/// Compares statements by what the engine makes of them: a tool may lay their text out anew.
+fn compare_schema(
+    expected: &[SchemaObject],
+    found: &[SchemaObject],
+    engine: &dyn Engine,
+    content: &mut Findings,
+    remarks: &mut Vec<String>,
+) {
+    let key = |object: &SchemaObject| (object.kind.clone(), object.name.clone(), object.table.clone());
+    let by_key = |objects: &[SchemaObject]| -> BTreeMap<_, Option<String>> {
+        objects.iter().map(|object| (key(object), object.sql.clone())).collect()
+    };
+    let (before, after) = (by_key(expected), by_key(found));
+    let mut laid_out_anew = Vec::new();
+    for ((kind, name, table), was) in &before {
+        match after.get(&(kind.clone(), name.clone(), table.clone())) {
+            None => content.wrong(|| format!("the schema lacks {kind} {name}")),
+            Some(is) if is == was => {}
+            Some(is) => match (was, is) {
+                (Some(was), Some(is)) if kind == SETTING => {
+                    content.wrong(|| format!("{name} was {was} and is {is}"));
+                }
+                (Some(was), Some(is)) if engine.have_same_meaning(was, is) => {
+                    laid_out_anew.push(format!("{kind} {name}"));
+                }
+                _ => content.wrong(|| format!("the schema has another {kind} {name} than before")),
+            },
+        }
+    }
+    for (kind, name, _) in after.keys().filter(|key| !before.contains_key(*key)) {
+        content.wrong(|| format!("the schema has a new {kind} {name}"));
+    }
+    if !laid_out_anew.is_empty() {
+        remarks.push(format!(
+            "the schema's text differs in white space or comments, and means the same, in {}",
+            some(&laid_out_anew)
+        ));
+    }
+}
+
+/// The first few of these names, and how many more there are.
+fn some(names: &[String]) -> String {
+    let shown = names[..names.len().min(NAMES_SHOWN)].join(", ");
+    match names.len().saturating_sub(NAMES_SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// Holds the sequence of the torrents against what is in their table, and against `due`, where it is known what the
+/// writes that are in have made of it.
+pub(super) fn judge_sequence(
+    sequence: Option<i64>,
+    id_max: Option<i64>,
+    due: Option<RangeInclusive<i64>>,
+    content: &mut Findings,
+) {
+    let said = || sequence.map_or("absent".to_owned(), |sequence| sequence.to_string());
+    if sequence < id_max {
+        content.wrong(|| {
+            let id_max = id_max.unwrap_or_default();
+            format!(
+                "the sequence of torrents is {}, below the highest id {id_max}: an id could come twice",
+                said()
+            )
+        });
+    } else if let Some(due) = due.filter(|due| !sequence.is_some_and(|sequence| due.contains(&sequence))) {
+        content.wrong(|| {
+            let (least, most) = (due.start(), due.end());
+            let due = if least == most { least.to_string() } else { format!("{least} to {most}") };
+            format!(
+                "the sequence of torrents is {}, and by the writes that are in it has to be {due}",
+                said()
+            )
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reports::record::Check;
+
+    use super::*;
+
+    fn judged(sequence: Option<i64>, due: Option<RangeInclusive<i64>>) -> (Option<Check>, Vec<String>) {
+        let mut content = Findings::new("content");
+        judge_sequence(sequence, Some(71), due, &mut content);
+        let mut lines = Vec::new();
+        (content.conclude(&mut lines), lines)
+    }
+
+    #[test]
+    fn a_sequence_below_the_highest_id_is_wrong() {
+        for right in [Some(71), Some(900)] {
+            assert_eq!(judged(right, None), (Some(Check::Pass), Vec::new()));
+        }
+        for (wrong, said) in [(Some(70), "70"), (None, "absent")] {
+            let (check, lines) = judged(wrong, None);
+            assert_eq!(check, Some(Check::Fail));
+            assert!(
+                lines[0].contains(&format!("the sequence of torrents is {said}, below the highest id 71"))
+            );
+        }
+    }
+
+    #[test]
+    fn a_sequence_of_another_moment_is_wrong() {
+        assert_eq!(judged(Some(80), Some(80..=80)), (Some(Check::Pass), Vec::new()));
+        assert_eq!(judged(Some(82), Some(80..=83)), (Some(Check::Pass), Vec::new()));
+        for (wrong, due, said) in [(79, 80..=80, "80"), (81, 80..=80, "80"), (84, 80..=83, "80 to 83")] {
+            let (check, lines) = judged(Some(wrong), Some(due));
+            assert_eq!(check, Some(Check::Fail));
+            assert!(
+                lines[0].ends_with(&format!("is {wrong}, and by the writes that are in it has to be {said}"))
+            );
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Which writes are in, by what a tracker has counted.
+//!
+//! Torrust Tracker 3.0.0 never reads a count back: it stores how many downloads it has counted since it started.
+//! The first announcement for a torrent of the dataset sets it to 0, and the write that this announcement belongs to
+//! may come to nothing. So a torrent that writes were sent for holds what the dataset has, or 0 to as many as can have
+//! been counted; a restart in between, which nobody tells the verifier of, only makes it less.
+//!
+//! That decides a write that is the only one sent for its torrent. When there are more, a count that is high
+//! enough shows that a write is in, and nothing shows that it is not.
+
+use std::collections::HashMap;
+
+use super::findings::Findings;
+use super::presence::{Evidence, added_by_hash, judge_unknown};
+use super::torrents::{Added, Torrents};
+use crate::dataset::Origin;
+use crate::ledger::{Entry, Ledger, Outcome, WriterLedger};
+use crate::writes::{InfoHash, Key, Model};
+
+/// What the rows say about every write, writer by writer. What no write explains goes to `prefix`.
+pub(super) fn replay(
+    ledger: &Ledger,
+    model: &Model,
+    torrents: &Torrents,
+    origin: &dyn Origin,
+    prefix: &mut Findings,
+) -> Vec<Vec<Evidence>> {
+    let mut counts = Counts::new(torrents, origin, model, prefix);
+    for (writer, index, entry) in ledger.entries().filter(|(_, _, entry)| entry.sent_ns.is_some()) {
+        counts.announce(writer, index, entry);
+    }
+    let evidence = (0..ledger.writers()).map(|writer| {
+        let entries = ledger.writer(writer);
+        (0..entries.len()).map(|index| counts.evidence(writer, index, entries.entry(index))).collect()
+    });
+    let evidence = evidence.collect();
+    counts.judge(prefix);
+    evidence
+}
+
+/// Decides what the rows of one writer leave open, as far as it follows from its other writes: they were made one
+/// after the other, so when one is not in, no later one is, unless a later one shows that the rule was broken.
+pub(super) fn infer(evidence: &mut [Evidence], ledger: &WriterLedger, is_lacking: impl Fn(u64) -> bool) {
+    let held = evidence.iter().rposition(|evidence| *evidence == Evidence::Held);
+    let mut ended = false;
+    for (index, evidence) in (0..).zip(evidence).skip(held.map_or(0, |held| held + 1)) {
+        let acknowledged = matches!(ledger.entry(index).outcome, Outcome::Acknowledged(_));
+        match evidence {
+            Evidence::Absent => ended |= acknowledged && !is_lacking(index),
+            Evidence::Overwritten if ended => *evidence = Evidence::Absent,
+            _ => {}
+        }
+    }
+}
+
+/// One torrent that writes were sent for.
+struct Announced {
+    /// What it holds, and what it held before any write; 0 when it is not there.
+    count: i64,
+    original: i64,
+    /// Writes that were sent for it, and those of them that may have been counted.
+    sent: i64,
+    counted_max: i64,
+    /// Of the latter, how many have been gone through.
+    counted_before: i64,
+}
+
+impl Announced {
+    /// The dataset's own count, which the tracker may have stored as well as not.
+    fn is_ambiguous(&self) -> bool {
+        self.count == self.original && (1..=self.counted_max).contains(&self.count)
+    }
+
+    fn is_explained(&self) -> bool {
+        self.count == self.original || (0..=self.counted_max).contains(&self.count)
+    }
+}
+
+struct Counts<'a> {
+    torrents: &'a Torrents,
+    origin: &'a dyn Origin,
+    model: &'a Model,
+    /// The torrents that are not in the dataset and that no write has been found for so far.
+    added: HashMap<&'a InfoHash, &'a Added>,
+    announced: HashMap<Key, Announced>,
+}
+
+impl<'a> Counts<'a> {
+    fn new(
+        torrents: &'a Torrents,
+        origin: &'a dyn Origin,
+        model: &'a Model,
+        prefix: &mut Findings,
+    ) -> Counts<'a> {
+        let added = added_by_hash(torrents, prefix);
+        Counts { torrents, origin, model, added, announced: HashMap::new() }
+    }
+
+    /// Enters a write that was sent.
+    fn announce(&mut self, writer: u32, index: u64, entry: Entry) {
+        let key = self.key(writer, index);
+        if !self.announced.contains_key(&key) {
+            let (count, original) = self.find(key);
+            let announced = Announced { count, original, sent: 0, counted_max: 0, counted_before: 0 };
+            self.announced.insert(key, announced);
+        }
+        let announced = self.announced.get_mut(&key).expect("it was entered");
+        announced.sent += 1;
+        announced.counted_max += i64::from(!matches!(entry.outcome, Outcome::Refused(_)));
+    }
+
+    fn key(&self, writer: u32, index: u64) -> Key {
+        let [key] = self.model.write(writer, index).stamped[..] else {
+            unreachable!("a write is counted for one torrent")
+        };
+        key
+    }
+
+    /// What the torrent holds, and what it held before any write.
+    fn find(&mut self, key: Key) -> (i64, i64) {
+        match key {
+            Key::Dataset(id) => {
+                let original = self.origin.torrent(id).completed;
+                (self.torrents.slots.get(&id).map_or(original, |slot| slot.completed), original)
+            }
+            Key::New { writer, index, row } => {
+                let row = self.added.remove(&self.model.new_info_hash(writer, index, row));
+                (row.map_or(0, |row| row.completed), 0)
+            }
+        }
+    }
+
+    /// What the rows say about a write. Has to be asked in the order of the writes.
+    fn evidence(&mut self, writer: u32, index: u64, entry: Entry) -> Evidence {
+        // A refused write is not counted; that no more were counted than announced is judged by torrent.
+        if matches!(entry.outcome, Outcome::Refused(_)) {
+            return Evidence::Absent;
+        }
+        let key = self.key(writer, index);
+        let announced = self.announced.get_mut(&key).expect("every write that was sent has been entered");
+        let before = announced.counted_before;
+        announced.counted_before += 1;
+        if announced.is_ambiguous() {
+            Evidence::Overwritten
+        } else if announced.count > before && announced.count != announced.original {
+            Evidence::Held
+        } else if announced.sent == 1 {
+            Evidence::Absent
+        } else {
+            Evidence::Overwritten
+        }
+    }
+
+    /// Names what no write explains.
+    fn judge(self, prefix: &mut Findings) {
+        let mut unexplained: Vec<_> =
+            self.announced.iter().filter(|(_, announced)| !announced.is_explained()).collect();
+        // The same database gives the same findings.
+        unexplained.sort_by_key(|(key, _)| **key);
+        for (key, Announced { count, counted_max, .. }) in unexplained {
+            prefix.wrong(|| {
+                let torrent = match key {
+                    Key::Dataset(id) => format!("torrents row {id}"),
+                    Key::New { writer, index, .. } => {
+                        format!("the torrent of writer {writer}'s write {index}")
+                    }
+                };
+                format!(
+                    "{torrent}: completed is {count}, and of the writes announced for it {counted_max} can have been \
+                     counted"
+                )
+            });
+        }
+        let slots = self.torrents.slots.iter();
+        let mut untouched: Vec<_> =
+            slots.filter(|(id, _)| !self.announced.contains_key(&Key::Dataset(**id))).collect();
+        untouched.sort_by_key(|(id, _)| **id);
+        for (id, slot) in untouched {
+            prefix.wrong(|| {
+                let (completed, original) = (slot.completed, slot.original);
+                format!(
+                    "torrents row {id}: completed is {completed}, the dataset has {original}, and no write was sent \
+                     for it"
+                )
+            });
+        }
+        // The probe's second announcement need not have come through.
+        judge_unknown(self.added, self.model, |completed| (0..=1).contains(&completed), prefix);
+    }
+}

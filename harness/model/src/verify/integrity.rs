@@ -1,0 +1,91 @@
+//! Check 1: what the engine says, and whether the indexes hold what the tables do.
+
+use serde::{Deserialize, Serialize};
+
+use super::condition::Condition;
+use super::content::Tables;
+use super::digest::RowsDigest;
+use crate::verify::reader::Unreadable;
+
+/// How thoroughly the engine checks a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Integrity {
+    /// SQLite's `PRAGMA integrity_check`, which looks up every row in every index and takes many times a read of the
+    /// file; MySQL's `CHECK TABLE ... EXTENDED`.
+    Full,
+    /// SQLite's `PRAGMA quick_check`, which takes about one read of the file; MySQL's `CHECK TABLE ... QUICK`. Rows and
+    /// index entries are still held against each other, by digests.
+    Quick,
+}
+
+/// What an index holds, and what its table says it has to hold.
+pub(super) struct IndexEntries {
+    pub(super) index: String,
+    /// Entries of the index.
+    pub(super) entries: Result<RowsDigest, Unreadable>,
+    /// Entries that come after one which is higher; 0 where nobody looked.
+    pub(super) out_of_order: u64,
+    /// The same columns of the table; `None` when another pass over the table reads them.
+    pub(super) rows: Option<Result<RowsDigest, Unreadable>>,
+}
+
+/// Holds the indexes against their tables. `torrents` is what an index over the hashes of `torrents` has to hold.
+pub(super) fn judge_indexes(
+    indexes: &[IndexEntries],
+    torrents: Option<RowsDigest>,
+    condition: &mut Condition,
+) {
+    for IndexEntries { index, entries, out_of_order, rows } in indexes {
+        if *out_of_order > 0 {
+            condition.wrong(format!("index {index}: {out_of_order} of its entries are out of order"));
+        }
+        let rows = match rows {
+            Some(Ok(rows)) => Some(*rows),
+            Some(Err(unreadable)) => {
+                condition.unreadable(unreadable);
+                None
+            }
+            None => torrents,
+        };
+        match (entries, rows) {
+            (Err(unreadable), _) => condition.unreadable(unreadable),
+            (Ok(entries), Some(rows)) if *entries != rows => condition.wrong({
+                let (held, due) = (entries.rows, rows.rows);
+                format!(
+                    "index {index} holds {held} entries and its table {due} rows, and they are not the same"
+                )
+            }),
+            (Ok(_), Some(_)) => {}
+            (Ok(_), None) => condition.unchecked(format!("index {index}: its table could not be read")),
+        }
+    }
+}
+
+/// What the examination of a database comes to, apart from its content. `torrents` is what an index over their hashes
+/// has to hold.
+pub(super) fn examine(
+    check: &Result<Condition, Unreadable>,
+    indexes: &Result<Vec<IndexEntries>, Unreadable>,
+    tables: &Result<Tables, Unreadable>,
+    torrents: Option<RowsDigest>,
+) -> Condition {
+    let mut condition = Condition::default();
+    match check {
+        Ok(checked) => condition.absorb(checked.clone()),
+        Err(unreadable) => condition.unreadable(unreadable),
+    }
+    match indexes {
+        Ok(indexes) => judge_indexes(indexes, torrents, &mut condition),
+        Err(unreadable) => condition.unreadable(unreadable),
+    }
+    if let Ok(tables) = tables {
+        tables.unchecked.iter().for_each(|line| condition.unchecked(line));
+        tables
+            .digests
+            .values()
+            .filter_map(|rows| rows.as_ref().err())
+            .for_each(|unreadable| condition.unreadable(unreadable));
+    }
+    condition
+}

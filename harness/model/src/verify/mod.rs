@@ -1,0 +1,435 @@
+//! Holds a restored database against the ledger.
+//!
+//! The six checks, in the order of [`Verification`]:
+//!
+//! 1. integrity: the file's length and leftover journals (SQLite), the engine's own check, and every index against
+//!    its table;
+//! 2. prefix: for every writer exactly the rows after its first n writes;
+//! 3. order: when a write is in, every write acknowledged before that one was sent is in;
+//! 4. transactions: rows that change together agree;
+//! 5. content: what no write touches is as it was;
+//! 6. loss: nothing is missing that was promised to be kept.
+//!
+//! The database is read once and never changed: the torrents stream by, and only what differs from the dataset is
+//! kept, so memory grows with the number of writes and not with the database. Everything after that is
+//! judged from the rows kept, the model and the ledger, and knows no engine.
+//!
+//! A check that could not look says null and why. It never says pass.
+
+pub mod reader;
+mod condition;
+mod content;
+mod counts;
+mod digest;
+mod findings;
+mod integrity;
+mod judge;
+mod presence;
+mod reading;
+mod torrents;
+mod transactions;
+mod unwritten;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow};
+use reports::record::{RecoveryPoint, Verification};
+use serde::{Deserialize, Serialize};
+
+pub use condition::Condition;
+pub use content::{ContentDigest, SchemaObject};
+pub use digest::{Digest, RowsDigest};
+pub use engines::sqlite::inspection::{Inspected, Inspection, inspect};
+pub use integrity::Integrity;
+pub use engines::sqlite::reader::surplus_bytes;
+pub use unwritten::unwritten;
+
+use crate::dataset::{Origin, TableNames};
+use machine::error::Result;
+use machine::measure::clock::{now_ns, seconds_between};
+use engines::mysql::connection::Address;
+use crate::ledger::Ledger;
+use crate::writes::{Marks, Model};
+use content::Tables;
+use crate::verify::reader::{Reader, Unreadable};
+use findings::Findings;
+use integrity::examine;
+use engines::mysql::reader::MysqlDatabase;
+use presence::{Presence, replay};
+use reading::{Reading, Source, read_restored, read_source};
+use engines::sqlite::reader::SqliteFile;
+use torrents::{Limits, Torrents};
+
+/// Where a database is. Nobody writes to it while it is read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Database {
+    /// A SQLite file. Nobody else has it open, and whoever had has closed it in good order.
+    Sqlite(PathBuf),
+    /// A database of a MySQL server that runs.
+    Mysql(Address),
+}
+
+impl std::fmt::Display for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Database::Sqlite(path) => path.display().fmt(f),
+            Database::Mysql(address) => address.fmt(f),
+        }
+    }
+}
+
+impl Database {
+    fn engine(&self, names: TableNames) -> Box<dyn Engine + '_> {
+        match self {
+            Database::Sqlite(path) => Box::new(SqliteFile { path, names }),
+            Database::Mysql(address) => Box::new(MysqlDatabase(address)),
+        }
+    }
+}
+
+/// A restored database and what it is held against.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The restored database.
+    pub database: Database,
+    /// Directory of the trial's ledger.
+    pub ledger: PathBuf,
+    /// What the writes of the trial follow from.
+    pub model: Model,
+    /// The source's content before any write.
+    pub expected: ContentDigest,
+    /// How thoroughly the engine checks.
+    pub integrity: Integrity,
+    /// Writes acknowledged before this instant were promised to be kept, in nanoseconds of
+    /// [`now_ns`]; null when nothing was promised (a control).
+    pub keep_acknowledged_before_ns: Option<u64>,
+    /// Writes sent from this instant on were asked to be left out (a point in time), in nanoseconds of [`now_ns`];
+    /// null when nothing was.
+    pub lack_sent_after_ns: Option<u64>,
+    /// Torrents that were never completed were to be left out: their absence is right, and their presence wrong.
+    #[serde(default)]
+    pub without_never_completed: bool,
+    /// When the backup was complete, in nanoseconds of [`now_ns`]; null where what was restored is more than what there
+    /// was then, because shipping went on: it says nothing of what a restore would have lacked at that moment.
+    pub backup_completed_ns: Option<u64>,
+    /// When the disaster happened, in nanoseconds of [`now_ns`].
+    pub disaster_ns: u64,
+    /// Acknowledged writes that the application's own database lacked when the disaster had happened, by writer and
+    /// index: see [`unwritten()`]. They count as writes without an answer.
+    #[serde(default)]
+    pub never_written: Vec<(u32, u64)>,
+}
+
+/// What verification came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// The six checks.
+    pub verification: Verification,
+    /// What was lost; null when the rows could not be read.
+    pub recovery_point: Option<RecoveryPoint>,
+    /// Whether the write is in by which the restored application showed that it serves; null when the rows could not
+    /// be read.
+    pub probed: Option<bool>,
+}
+
+/// What verification comes to when the engine itself refuses to run on the restored data: there is nothing to look at,
+/// and no doubt either.
+pub fn refused_by_the_engine(how: &str) -> Report {
+    let mut checks = Checks::new();
+    checks.integrity.wrong(|| how.to_owned());
+    checks.nothing_but_integrity("the engine does not run on the data");
+    Report { verification: checks.conclude(), recovery_point: None, probed: None }
+}
+
+/// The content of a source before any write. The source has the torrents of `origin`.
+///
+/// A database of the user's own is examined first, as thoroughly as `integrity` says: what is odd about it becomes a part
+/// of what is expected. With `None` it is a generated one, about which nothing is odd.
+///
+/// `progress` is told the share done, from 0 to 1.
+///
+/// # Errors
+/// When the database cannot be read, still has a journal beside it, or lacks the tables that the workload writes.
+pub fn content_digest(
+    database: &Database,
+    origin: &dyn Origin,
+    integrity: Option<Integrity>,
+    progress: &mut dyn FnMut(f64),
+) -> Result<ContentDigest> {
+    let describe = |unreadable: Unreadable| anyhow!("{database}: {}", unreadable.reason);
+    let names = origin.tables();
+    let engine = database.engine(names);
+    engine.require_settled()?;
+    let Source { tables, untouched, condition } =
+        read_source(engine.as_ref(), origin.torrents(), integrity, progress).map_err(describe)?;
+    let Tables { schema, digests, rowids, layout, metric, sequence, unchecked: _ } =
+        tables.map_err(describe)?;
+    if integrity.is_none()
+        && let Some(line) = condition.lines().next()
+    {
+        return Err(anyhow!("{database}: {line}").into());
+    }
+    // What cannot be read is in the condition.
+    let read = digests.into_iter().filter_map(|(table, digest)| Some((table, digest.ok()?)));
+    let mut tables: BTreeMap<_, _> = read.collect();
+    tables.insert(names.torrents.to_owned(), untouched.all);
+    let metric = metric.map_err(describe)?;
+    let metric = metric.with_context(|| format!("{database}: has no torrents_downloads_total"))?;
+    let sequence = sequence.transpose().map_err(describe)?.flatten();
+    let completed = untouched.completed;
+    Ok(ContentDigest { schema, tables, rowids, layout, completed, metric, sequence, condition })
+}
+
+/// Holds a restored database against the ledger of the writes, the dataset and the source's content.
+///
+/// `progress` is told the share done, from 0 to 1. What is wrong with the database is in the report,
+/// and so is what kept a check from looking.
+///
+/// # Errors
+/// When the ledger cannot be read, or the dataset is not the one that the model was made for.
+pub fn verify(request: &Request, origin: &dyn Origin, progress: &mut dyn FnMut(f64)) -> Result<Report> {
+    let start_ns = now_ns();
+    if origin.torrents() != request.model.torrents {
+        let (dataset, model) = (origin.torrents(), request.model.torrents);
+        return Err(anyhow!("the dataset has {dataset} torrents and the model {model}").into());
+    }
+    let ledger = open_ledger(request)?;
+    let mut checks = Checks::new();
+    let (mut recovery_point, mut probed) = (None, None);
+    let engine = request.database.engine(origin.tables());
+    if engine.look(&mut checks.integrity) {
+        let limits = Limits {
+            changed_max: changed_rows_max(&ledger, &request.model),
+            without_never_completed: request.without_never_completed,
+        };
+        let reading = read_restored(engine.as_ref(), request.integrity, origin, limits, progress);
+        checks.judge_integrity(&reading, &request.expected.condition);
+        checks.judge_content(&reading, request, engine.as_ref(), origin);
+        probed =
+            reading.torrents.as_ref().ok().map(|torrents| torrents.hold(&request.model.probe_info_hash()));
+        recovery_point = checks.judge_writes(reading, request, &ledger, engine.as_ref(), origin);
+    } else {
+        checks.nothing_but_integrity("there is no database");
+    }
+    let mut verification = checks.conclude();
+    verification.seconds = seconds_between(start_ns, now_ns());
+    Ok(Report { verification, recovery_point, probed })
+}
+
+fn open_ledger(request: &Request) -> Result<Ledger> {
+    let ledger = Ledger::open(&request.ledger, request.model.writers);
+    Ok(ledger.with_context(|| format!("ledger {}", request.ledger.display()))?)
+}
+
+/// The most rows that the writes in the ledger can have changed, the probe's included.
+fn changed_rows_max(ledger: &Ledger, model: &Model) -> u64 {
+    let writes: u64 = (0..ledger.writers()).map(|writer| ledger.writer(writer).len()).sum();
+    // A plain write stamps its rows, any other one slot and two accounts.
+    writes * u64::from(model.rows_per_transaction.max(3)) + 1
+}
+
+/// The six checks while they are being made.
+struct Checks {
+    integrity: Findings,
+    prefix: Findings,
+    order: Findings,
+    transactions: Findings,
+    content: Findings,
+    loss: Findings,
+    /// What differs and is no damage.
+    remarks: Vec<String>,
+}
+
+impl Checks {
+    fn new() -> Checks {
+        Checks {
+            integrity: Findings::new("integrity"),
+            prefix: Findings::new("prefix"),
+            order: Findings::new("order"),
+            transactions: Findings::new("transactions"),
+            content: Findings::new("content"),
+            loss: Findings::new("loss"),
+            remarks: Vec::new(),
+        }
+    }
+
+    fn nothing_but_integrity(&mut self, why: &str) {
+        self.content.cannot(why);
+        self.no_writes(why);
+    }
+
+    fn no_writes(&mut self, why: &str) {
+        for findings in [&mut self.prefix, &mut self.order, &mut self.transactions, &mut self.loss] {
+            findings.cannot(why);
+        }
+    }
+
+    /// Check 1. What was odd before is expected.
+    fn judge_integrity(&mut self, reading: &Reading, before: &Condition) {
+        let Reading { engine, indexes, tables, torrents } = reading;
+        let entries = torrents.as_ref().ok().map(|torrents| torrents.entries);
+        let mut condition = examine(engine, indexes, tables, entries);
+        // What else kept the tables from being read is for the checks that need them.
+        let unread = [tables.as_ref().err(), torrents.as_ref().err()];
+        for unreadable in unread.into_iter().flatten().filter(|unreadable| unreadable.malformed) {
+            condition.unreadable(unreadable);
+        }
+        condition.judge(before, &mut self.integrity);
+        let gone = condition.gone(before).into_iter();
+        self.remarks.extend(gone.map(|line| format!("odd before, and not in the restored database: {line}")));
+    }
+
+    fn judge_content(
+        &mut self,
+        reading: &Reading,
+        request: &Request,
+        engine: &dyn Engine,
+        origin: &dyn Origin,
+    ) {
+        let names = origin.tables();
+        let mut expected = request.expected.clone();
+        if request.without_never_completed {
+            expected = expected.without_never_completed(names);
+        }
+        let torrents = match &reading.torrents {
+            Ok(torrents) => Some(torrents),
+            Err(unreadable) => {
+                self.content.cannot(&unreadable.reason);
+                None
+            }
+        };
+        let tables = match &reading.tables {
+            Ok(tables) => tables,
+            Err(unreadable) => return self.content.cannot(&unreadable.reason),
+        };
+        if let Some(torrents) = torrents.filter(|_| request.without_never_completed) {
+            torrents::judge_never_completed(torrents, &request.model.probe_info_hash(), &mut self.content);
+        }
+        let untouched = torrents.map(|torrents| torrents.untouched.all);
+        let (content, remarks) = (&mut self.content, &mut self.remarks);
+        let difference = content::compare(&expected, names, tables, untouched, engine, content, remarks);
+        // A virtual table that does not agree with the rows any more has failed the check of integrity.
+        self.remarks.extend(difference.remark_on_rowids(!self.integrity.is_clean()));
+        if difference.torrents
+            && let Err(unreadable) = torrents::name_changed_rows(engine, origin, &mut self.content)
+        {
+            self.content.cannot(unreadable.reason);
+        }
+    }
+
+    /// Checks 2, 3, 4 and 6, and the sequence: all that follows from which writes are in.
+    fn judge_writes(
+        &mut self,
+        reading: Reading,
+        request: &Request,
+        ledger: &Ledger,
+        engine: &dyn Engine,
+        origin: &dyn Origin,
+    ) -> Option<RecoveryPoint> {
+        let mut torrents = match reading.torrents {
+            Ok(torrents) => torrents,
+            Err(unreadable) => {
+                self.no_writes(&unreadable.reason);
+                return None;
+            }
+        };
+        self.take_over(&mut torrents);
+        if torrents.overflowed {
+            self.prefix
+                .wrong(|| "more torrents have changed than all writes in the ledger can change".to_owned());
+            self.no_writes("too many torrents have changed");
+            return None;
+        }
+        let presence =
+            replay(ledger, &request.model, &torrents, origin, &mut self.prefix, &mut self.transactions)
+                .excuse(&request.never_written);
+        judge::judge_prefix(&presence, &mut self.prefix);
+        judge::judge_order(&presence, &mut self.order);
+        match reading.tables {
+            Ok(tables) => {
+                self.judge_metric(&presence, &torrents, request, tables.metric);
+                self.judge_sequence(&presence, &torrents, request, tables.sequence, engine);
+            }
+            Err(unreadable) => self.transactions.cannot(unreadable.reason),
+        }
+        let point = judge::measure_loss(&presence, request, &mut self.loss);
+        if point.acknowledged_writes == 0 {
+            // With nothing to hold the rows against, nothing can be shown to be right.
+            self.no_writes("no write was acknowledged");
+        }
+        Some(point)
+    }
+
+    fn judge_metric(
+        &mut self,
+        presence: &Presence<'_>,
+        torrents: &Torrents,
+        request: &Request,
+        metric: std::result::Result<Option<i64>, Unreadable>,
+    ) {
+        let (before, transactions) = (request.expected.metric, &mut self.transactions);
+        match metric {
+            Ok(metric) => {
+                transactions::judge_transactions(presence, torrents, before, metric, transactions);
+            }
+            Err(unreadable) => transactions.cannot(unreadable.reason),
+        }
+    }
+
+    /// The sequence is content that writes raise. Where they are in as they should, it is known to the number; a tracker
+    /// enters more than the model knows of.
+    fn judge_sequence(
+        &mut self,
+        presence: &Presence<'_>,
+        torrents: &Torrents,
+        request: &Request,
+        sequence: Option<std::result::Result<Option<i64>, Unreadable>>,
+        engine: &dyn Engine,
+    ) {
+        let sequence = match sequence {
+            Some(Ok(sequence)) => sequence,
+            Some(Err(unreadable)) => return self.content.cannot(unreadable.reason),
+            None => return,
+        };
+        let is_exact = request.model.marks == Marks::Stamps
+            && engine.has_exact_sequence()
+            && self.prefix.is_clean()
+            && self.transactions.is_clean();
+        let before = request.expected.sequence.filter(|_| is_exact);
+        let due = before.map(|before| {
+            let probe = i64::from(torrents.hold(&request.model.probe_info_hash()));
+            let stamped = presence.stamped();
+            before + probe + stamped.start()..=before + probe + stamped.end()
+        });
+        content::judge_sequence(sequence, torrents.id_max, due, &mut self.content);
+    }
+
+    /// Takes over what was found while the torrents were read.
+    fn take_over(&mut self, torrents: &mut Torrents) {
+        let take = |findings: &mut Findings, check| std::mem::replace(findings, Findings::new(check));
+        self.prefix.absorb(take(&mut torrents.prefix, "prefix"));
+        self.transactions.absorb(take(&mut torrents.transactions, "transactions"));
+        self.content.absorb(take(&mut torrents.content, "content"));
+    }
+
+    fn conclude(self) -> Verification {
+        let mut findings = Vec::new();
+        Verification {
+            integrity: self.integrity.conclude(&mut findings),
+            prefix: self.prefix.conclude(&mut findings),
+            order: self.order.conclude(&mut findings),
+            transactions: self.transactions.conclude(&mut findings),
+            content: self.content.conclude(&mut findings),
+            loss: self.loss.conclude(&mut findings),
+            // They lie beside the database.
+            configuration: None,
+            findings,
+            remarks: self.remarks,
+            seconds: 0.0,
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Reads a database side by side: the engine's own check, the indexes and small tables, two halves of `torrents`.
+
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{Scope, ScopedJoinHandle, scope};
+use std::time::Duration;
+
+use super::condition::Condition;
+use super::content::Tables;
+use super::digest::RowBytes;
+use crate::verify::reader::{Reader, Unreadable};
+use super::integrity::{IndexEntries, Integrity, examine};
+use super::torrents::{self, Comparison, Limits, Torrents, Untouched, halves};
+use crate::dataset::Origin;
+
+/// Progress is told this often.
+const TELL_EVERY: Duration = Duration::from_millis(100);
+
+/// Everything that was read from a restored database.
+pub(super) struct Reading {
+    /// What the engine's own checks found.
+    pub(super) engine: Result<Condition, Unreadable>,
+    pub(super) indexes: Result<Vec<IndexEntries>, Unreadable>,
+    pub(super) tables: Result<Tables, Unreadable>,
+    pub(super) torrents: Result<Torrents, Unreadable>,
+}
+
+/// Reads a restored database and holds its torrents against the dataset.
+pub(super) fn read_restored(
+    engine: &dyn Engine,
+    integrity: Integrity,
+    origin: &dyn Origin,
+    limits: Limits,
+    progress: &mut dyn FnMut(f64),
+) -> Reading {
+    let (rows_read, steps) = (AtomicU64::new(0), AtomicU64::new(0));
+    scope(|scope| {
+        let (sender, receiver) = channel();
+        let work = Work { scope, sender };
+        let steps = &steps;
+        let check = work.start("the engine's check", move || engine.check(integrity, steps));
+        let tables = work.start("the tables", || engine.tables());
+        let indexes = work.start("the indexes", || engine.indexes());
+        let halves = halves(origin.torrents()).map(|ids| {
+            let rows_read = &rows_read;
+            work.start("table torrents", move || compare_torrents(engine, origin, &ids, limits, rows_read))
+        });
+        drop(work);
+        let rows = origin.torrents();
+        let effort = engine.effort(integrity, rows);
+        watch(&receiver, progress, || {
+            let checked = share(steps, effort.steps);
+            effort.share_of_time * checked + (1.0 - effort.share_of_time) * share(&rows_read, rows)
+        });
+        let [first, second] = halves.map(Worker::finish);
+        let torrents = first.and_then(|mut first| {
+            first.absorb(second?);
+            Ok(first)
+        });
+        Reading { engine: check.finish(), indexes: indexes.finish(), tables: tables.finish(), torrents }
+    })
+}
+
+/// Holds the rows with an id in `ids` against the dataset.
+pub(super) fn compare_torrents(
+    engine: &dyn Engine,
+    origin: &dyn Origin,
+    ids: &RangeInclusive<i64>,
+    limits: Limits,
+    rows_read: &AtomicU64,
+) -> Result<Torrents, Unreadable> {
+    let mut comparison = Comparison::new(origin, ids, limits);
+    engine.torrents(ids, rows_read, &mut |torrent| {
+        comparison.visit(torrent);
+        true
+    })?;
+    Ok(comparison.finish())
+}
+
+/// What was read from a source.
+pub(super) struct Source {
+    pub(super) tables: Result<Tables, Unreadable>,
+    pub(super) untouched: Untouched,
+    /// What is odd about it; of indexes and by the engine's own checks only where these were asked for.
+    pub(super) condition: Condition,
+}
+
+/// Reads a source: its other tables, and the digest of the torrents that no write touches. Examines it as well where
+/// `integrity` says how thoroughly.
+pub(super) fn read_source(
+    engine: &dyn Engine,
+    torrents: u64,
+    integrity: Option<Integrity>,
+    progress: &mut dyn FnMut(f64),
+) -> Result<Source, Unreadable> {
+    let (rows_read, steps) = (AtomicU64::new(0), AtomicU64::new(0));
+    scope(|scope| {
+        let (sender, receiver) = channel();
+        let work = Work { scope, sender };
+        let tables = work.start("the tables", || engine.tables());
+        let steps = &steps;
+        let check = work.start("the engine's check", move || match integrity {
+            Some(integrity) => engine.check(integrity, steps),
+            None => Ok(Condition::default()),
+        });
+        let indexes = work.start("the indexes", move || match integrity {
+            Some(_) => engine.indexes(),
+            None => Ok(Vec::new()),
+        });
+        let halves = halves(torrents).map(|ids| {
+            let rows_read = &rows_read;
+            work.start("table torrents", move || {
+                let mut untouched = Untouched::default();
+                let mut bytes = RowBytes::default();
+                engine.torrents(&ids, rows_read, &mut |torrent| {
+                    torrents::digest_untouched(torrent, torrents, &mut bytes, &mut untouched);
+                    true
+                })?;
+                Ok(untouched)
+            })
+        });
+        drop(work);
+        watch(&receiver, progress, || share(&rows_read, torrents));
+        let [first, second] = halves.map(Worker::finish);
+        let mut untouched = first?;
+        untouched.absorb(second?);
+        let (tables, check) = (tables.finish(), check.finish());
+        // An index over the hashes of the torrents is the harness's own, and was just made.
+        let others =
+            |indexes: Vec<IndexEntries>| indexes.into_iter().filter(|index| index.rows.is_some()).collect();
+        let condition = examine(&check, &indexes.finish().map(others), &tables, None);
+        Ok(Source { tables, untouched, condition })
+    })
+}
+
+/// Starts workers.
+struct Work<'scope, 'env> {
+    scope: &'scope Scope<'scope, 'env>,
+    /// Each worker holds a clone: when all are gone, all have ended, be it by a panic.
+    sender: Sender<()>,
+}
+
+struct Worker<'scope, T> {
+    what: &'static str,
+    thread: ScopedJoinHandle<'scope, Result<T, Unreadable>>,
+}
+
+impl<'scope> Work<'scope, '_> {
+    fn start<T: Send + 'scope>(
+        &self,
+        what: &'static str,
+        job: impl FnOnce() -> Result<T, Unreadable> + Send + 'scope,
+    ) -> Worker<'scope, T> {
+        let sender = self.sender.clone();
+        let thread = self.scope.spawn(move || {
+            let _sender = sender;
+            job()
+        });
+        Worker { what, thread }
+    }
+}
+
+impl<T> Worker<'_, T> {
+    fn finish(self) -> Result<T, Unreadable> {
+        self.thread.join().unwrap_or_else(|_| Err(Unreadable::crashed(self.what)))
+    }
+}
+
+/// Tells the share done until all workers have ended.
+fn watch(workers: &Receiver<()>, progress: &mut dyn FnMut(f64), share: impl Fn() -> f64) {
+    while workers.recv_timeout(TELL_EVERY) == Err(RecvTimeoutError::Timeout) {
+        progress(share());
+    }
+    progress(1.0);
+}
+
+fn share(done: &AtomicU64, all: u64) -> f64 {
+    (done.load(Ordering::Relaxed) as f64 / all.max(1) as f64).min(1.0)
+}

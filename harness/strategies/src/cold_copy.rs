@@ -1,0 +1,51 @@
+//! `cold-copy`: the maintenance window. Stops the application, copies its files, starts it again.
+
+use serde::{Deserialize, Serialize};
+
+use crate::halt::Halt;
+use machine::tool::CP;
+use crate::strategy::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete};
+use crate::files;
+
+pub struct ColdCopy;
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ColdCopySettings {}
+
+impl Strategy for ColdCopy {
+    fn card(&self) -> Card {
+        Card {
+            name: "cold-copy",
+            summary: "stop the application, cp and fsync its files, start it again",
+            engines: &["mysql", "sqlite"],
+            kind: Kind::Cold,
+            promise: Promise {
+                text: "consistent; writers stand still meanwhile; keeps every write acknowledged before it began",
+                keeps: Keeps::Earlier,
+            },
+            settings: &[],
+            tools: &[CP],
+            contained: false,
+            cost: Cost { backup: 1.0, restore: 1.0 },
+        }
+    }
+
+    fn complete(&self, given: &Settings) -> Result<Settings, String> {
+        complete::<ColdCopySettings>(given).map(|(_, complete)| complete)
+    }
+
+    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
+        context.subject.stop()?;
+        let files = files::of_database(context.subject.data());
+        let copied = files::copy(context.watch, &files, context.destination);
+        // Whatever became of the copy, the application comes back; and whether or not it does, the copy is judged.
+        let started = context.subject.start();
+        copied?;
+        Ok(started?)
+    }
+
+    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+        files::restore(context)
+    }
+}

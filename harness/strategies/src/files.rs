@@ -1,0 +1,56 @@
+//! What strategies share whose artifact is a copy of the database's files.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::halt::Halt;
+use machine::tool::CP;
+use crate::watch::Watch;
+use crate::strategy::{RestoreContext, spawn};
+
+/// A SQLite file and what SQLite keeps beside it, as far as it exists; a data directory as it is.
+pub fn of_database(data: &Path) -> Vec<PathBuf> {
+    ["", "-wal", "-journal"]
+        .into_iter()
+        .map(|suffix| PathBuf::from(format!("{}{suffix}", data.display())))
+        .filter(|path| path.exists())
+        .collect()
+}
+
+/// Runs the machine's `cp` on files and directories, and makes the copies durable.
+pub fn copy(watch: &mut Watch, sources: &[PathBuf], directory: &Path) -> Result<(), Halt> {
+    // Artifact and live database must not share extents: that would be a snapshot, not a copy.
+    cp(watch, "--reflink=never", sources, directory)
+}
+
+/// Runs `cp`, which may share the blocks of files where it is told to, and makes the copies durable.
+pub fn cp(watch: &mut Watch, reflink: &str, sources: &[PathBuf], directory: &Path) -> Result<(), Halt> {
+    let mut command = Command::new(CP.command);
+    command
+        .args(["-a", reflink, "--"])
+        .args(sources)
+        .arg(directory)
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
+    let child = spawn(watch, command)?;
+    watch.run(vec![child])?;
+    watch.make_durable()
+}
+
+/// Restores by copying the artifact's files.
+pub fn restore(context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+    let artifact = context.artifact;
+    restore_from(context, artifact, "--reflink=never")
+}
+
+/// Restores by running `cp` on the database in a directory.
+pub fn restore_from(context: &mut RestoreContext<'_>, directory: &Path, reflink: &str) -> Result<(), Halt> {
+    let data = context.subject.data();
+    let name = data.file_name().expect("a database has a name");
+    let place = data.parent().expect("a database lies in a directory").to_owned();
+    let sources = of_database(&directory.join(name));
+    if sources.is_empty() {
+        return Err(Halt::Failed("the artifact holds no database".into()));
+    }
+    cp(context.watch, reflink, &sources, &place)
+}

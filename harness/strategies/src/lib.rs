@@ -1,0 +1,30 @@
+//! TODO(lib)
+
+pub mod cold_copy;
+pub mod convergence;
+pub mod external;
+pub mod files;
+pub mod halt;
+pub mod hot_copy;
+pub mod litestream;
+pub mod maintenance_window;
+pub mod mydumper;
+pub mod mysql_binlog;
+pub mod mysql_clone;
+pub mod mysql_dump;
+pub mod mysql_tools;
+pub mod promise;
+pub mod selective;
+pub mod shipping;
+pub mod sidecar;
+pub mod sidecar_container;
+pub mod snapshot;
+pub mod sqlite3_rsync;
+pub mod sqlite_cli_backup;
+pub mod sqlite_dump;
+pub mod sqlite_online_backup;
+pub mod sqlite_tools;
+pub mod sqlite_vacuum_into;
+pub mod strategy;
+pub mod watch;
+pub mod xtrabackup;

@@ -1,0 +1,185 @@
+//! What a scenario says of Litestream, and the configuration file that follows from it.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use machine::error::{Error, Result};
+use crate::strategy::{Kept, Moments, Settings};
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct LitestreamSettings {
+    pub(super) binary: Option<PathBuf>,
+    pub(super) version: Option<String>,
+    pub(super) config: Settings,
+    pub(super) database: Settings,
+    pub(super) replica: Settings,
+    pub(super) restart: bool,
+    pub(super) restores: u32,
+    pub(super) seconds_before_disaster: f64,
+}
+
+/// Used where PATH has none and no other is asked for.
+pub(super) const DEFAULT_VERSION: &str = "0.5.17";
+/// How often it looks for changes, and how often it ships them, when nothing else is set.
+pub(super) const INTERVAL: Duration = Duration::from_secs(1);
+/// On a busy machine it comes late.
+pub(super) const MARGIN: Duration = Duration::from_secs(1);
+/// The time from a write to the replica is at most their sum, as long as nothing else is slow.
+const INTERVALS: [&str; 2] = ["monitor-interval", "sync-interval"];
+/// It tells times in milliseconds, on the clock of this machine.
+const CLOCKS_DIFFER_NS: u64 = 5_000_000;
+
+impl LitestreamSettings {
+    /// # Errors
+    /// What cannot be meant.
+    pub(super) fn validate(&self) -> Result<(), String> {
+        if self.binary.is_some() && self.version.is_some() {
+            return Err("binary and version are two ways to say the same: give one".into());
+        }
+        let plain = |version: &String| {
+            version.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '.')
+                && !version.is_empty()
+        };
+        if let Some(version) = self.version.as_ref().filter(|version| !plain(version)) {
+            return Err(format!("version is '{version}': it must be as in \"{DEFAULT_VERSION}\""));
+        }
+        let own = [
+            ("config", &self.config, &["dbs"][..]),
+            ("database", &self.database, &["path", "dir", "replica", "replicas"]),
+            // The replica is a directory of the artifact.
+            ("replica", &self.replica, &["path", "type", "url"]),
+        ];
+        for (section, keys, own) in own {
+            if let Some(key) = own.iter().find(|key| keys.contains_key(**key)) {
+                return Err(format!("{section}.{key} is set by the harness itself"));
+            }
+        }
+        if !(0.0..=1e6).contains(&self.seconds_before_disaster) {
+            return Err("seconds_before_disaster must not be below 0".into());
+        }
+        for key in INTERVALS {
+            if let (Some(value), None) = (self.given(key), self.interval(key)) {
+                return Err(format!("{key} is {value}: it must be a duration as in \"500ms\""));
+            }
+        }
+        Ok(())
+    }
+
+    /// How long a change may take into the replica.
+    pub(super) fn lag(&self) -> Duration {
+        INTERVALS.map(|key| self.interval(key).unwrap_or(INTERVAL)).iter().sum::<Duration>() + MARGIN
+    }
+
+    /// An interval of the configuration file; `None` when it is not there or no duration.
+    fn interval(&self, key: &str) -> Option<Duration> {
+        self.given(key)?.as_str()?.parse::<SignedDuration>().ok()?.try_into().ok()
+    }
+
+    /// A key of the configuration file, in whichever entry it is.
+    fn given(&self, key: &str) -> Option<&Value> {
+        [&self.replica, &self.database, &self.config].into_iter().find_map(|entry| entry.get(key))
+    }
+
+    /// What a restored database is held to.
+    pub(super) fn kept(&self, moments: &Moments) -> Kept {
+        let lag_ns = self.lag().as_nanos() as u64;
+        let at_ns = self.point_in_time_ns(moments);
+        Kept {
+            acknowledged_before_ns: Some(at_ns.unwrap_or(moments.disaster_ns).saturating_sub(lag_ns)),
+            sent_after_ns: at_ns.map(|at_ns| at_ns + CLOCKS_DIFFER_NS),
+        }
+    }
+
+    /// The moment that is asked for, by the common clock.
+    pub(super) fn point_in_time_ns(&self, moments: &Moments) -> Option<u64> {
+        let back = Duration::from_secs_f64(self.seconds_before_disaster).as_nanos() as u64;
+        (back > 0).then(|| moments.disaster_ns.saturating_sub(back))
+    }
+
+    /// Writes the configuration file. JSON is YAML, too.
+    pub(super) fn configure(&self, file: &Path, database: &Path, replica: &Path) -> Result<()> {
+        let mut replica_entry = self.replica.clone();
+        replica_entry.insert("path".into(), json!(replica));
+        let mut database_entry = self.database.clone();
+        database_entry.insert("path".into(), json!(database));
+        // Version 0.3 knows the list only, and 0.5 still takes it.
+        database_entry.insert("replicas".into(), json!([replica_entry]));
+        let mut config = self.config.clone();
+        config.insert("dbs".into(), json!([database_entry]));
+        let text = Value::Object(config).to_string();
+        // It may hold somebody's keys.
+        let opened = File::options().write(true).create(true).truncate(true).mode(0o600).open(file);
+        opened
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .map_err(|error| Error::Environment(format!("cannot write {}: {error}", file.display())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(toml: &str) -> LitestreamSettings {
+        toml::from_str(toml).unwrap()
+    }
+
+    #[test]
+    fn the_promise_follows_the_intervals_and_the_moment_that_is_asked_for() {
+        let moments = Moments { backup_began_ns: 1, disaster_ns: 100_000_000_000 };
+        let quick = "database.monitor-interval = '50ms'\nreplica.sync-interval = '150ms'\n";
+        assert_eq!(
+            settings(quick).kept(&moments),
+            Kept { acknowledged_before_ns: Some(98_800_000_000), sent_after_ns: None }
+        );
+        assert_eq!(
+            settings(&format!("seconds_before_disaster = 2.5\n{quick}")).kept(&moments),
+            Kept { acknowledged_before_ns: Some(96_300_000_000), sent_after_ns: Some(97_505_000_000) }
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        let refused = |toml| settings(toml).validate().unwrap_err();
+        let messages = [
+            refused("binary = '/bin/litestream'\nversion = '0.5.17'"),
+            refused("version = '../0.5.17'"),
+            refused("config.dbs = []"),
+            refused("database.path = '/elsewhere'"),
+            refused("replica.url = 's3://bucket'"),
+            refused("replica.sync-interval = 1"),
+            refused("database.monitor-interval = 'often'"),
+            refused("seconds_before_disaster = -1.0"),
+        ];
+        insta::assert_snapshot!(messages.join("\n"), @r#"
+        binary and version are two ways to say the same: give one
+        version is '../0.5.17': it must be as in "0.5.17"
+        config.dbs is set by the harness itself
+        database.path is set by the harness itself
+        replica.url is set by the harness itself
+        sync-interval is 1: it must be a duration as in "500ms"
+        monitor-interval is "often": it must be a duration as in "500ms"
+        seconds_before_disaster must not be below 0
+        "#);
+    }
+
+    #[test]
+    fn every_key_of_the_configuration_file_can_be_set() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("configuration");
+        let given = "config.snapshot.interval = '1h'\ndatabase.monitor-interval = '50ms'\nreplica.sync-interval = '60ms'";
+        let (database, replica) = (Path::new("/live/database.sqlite"), Path::new("/artifact/replica"));
+        settings(given).configure(&file, database, replica).unwrap();
+        insta::assert_snapshot!(
+            std::fs::read_to_string(file).unwrap(),
+            @r#"{"dbs":[{"monitor-interval":"50ms","path":"/live/database.sqlite","replicas":[{"path":"/artifact/replica","sync-interval":"60ms"}]}],"snapshot":{"interval":"1h"}}"#
+        );
+    }
+}

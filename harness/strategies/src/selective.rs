@@ -1,0 +1,126 @@
+//! `selective`: everything but the torrents that were never completed, which are nearly all of a tracker's database.
+//!
+//! Both are what an operator can do with the ordinary command lines, in one transaction: the selected rows and those of
+//! the other tables are of the same moment. Two dumps after each other are not, and mysqldump cannot do it in one run,
+//! because its `--where` is for all tables, and only one of them has the column.
+//!
+//! A count may be below 0 here, because writes of the workload move completions between torrents; it stays.
+
+use serde::{Deserialize, Serialize};
+
+use crate::halt::Halt;
+use crate::mysql_tools::{options, pipeline};
+use crate::sqlite_tools::{dump, load};
+use machine::tool::{SQLITE3, Tool, ZSTD};
+use crate::strategy::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete};
+use engines::images;
+use engines::kinds::Engine;
+use engines::mysql::server::ARTIFACT;
+
+pub struct Selective;
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct SelectiveSettings {}
+
+const ARTIFACT_FILE: &str = "selected.sql.zst";
+/// Compression of zstd: its own default.
+const LEVEL: u32 = 3;
+
+/// What `sqlite3` is told: a dump of the other tables, and statements that make the rest.
+const SQLITE: &[&str] = &[
+    ".timeout 10000",
+    "BEGIN",
+    ".dump whitelist keys torrent_aggregate_metrics sqlite_sequence",
+    "SELECT 'BEGIN;'",
+    "SELECT sql || ';' FROM sqlite_schema WHERE tbl_name = 'torrents' AND sql IS NOT NULL ORDER BY type DESC",
+    ".mode insert torrents",
+    "SELECT id, info_hash, completed FROM torrents WHERE completed <> 0",
+    ".mode list",
+    "SELECT 'COMMIT;'",
+    "COMMIT",
+];
+
+/// What `mysql` is told: statements that insert the rows into the tables that mysqldump has described.
+const MYSQL: &str = "
+SET SESSION transaction_isolation = 'REPEATABLE-READ';
+START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY;
+SELECT 'SET autocommit = 0;';
+SELECT CONCAT('INSERT INTO whitelist VALUES (', QUOTE(id), ',', QUOTE(info_hash), ');') FROM whitelist;
+SELECT CONCAT('INSERT INTO `keys` VALUES (', QUOTE(id), ',', QUOTE(`key`), ',', QUOTE(valid_until), ');') FROM `keys`;
+SELECT CONCAT('INSERT INTO torrent_aggregate_metrics VALUES (', QUOTE(id), ',', QUOTE(metric_name), ',', QUOTE(value),
+    ');') FROM torrent_aggregate_metrics;
+SELECT CONCAT('INSERT INTO torrents VALUES (', QUOTE(id), ',', QUOTE(info_hash), ',', QUOTE(completed), ');')
+    FROM torrents WHERE completed <> 0;
+SELECT 'COMMIT;';";
+
+impl Strategy for Selective {
+    fn card(&self) -> Card {
+        Card {
+            name: "selective",
+            summary: "everything but the torrents that were never completed, as statements, loaded back",
+            engines: &["mysql", "sqlite"],
+            kind: Kind::Logical,
+            promise: Promise {
+                text: "consistent; leaves out the torrents that were never completed and nothing else; keeps every \
+                       other write acknowledged before it began; writers go on, and wait in SQLite's delete mode",
+                keeps: Keeps::Earlier,
+            },
+            settings: &[],
+            tools: &[SQLITE3, ZSTD],
+            contained: true,
+            cost: Cost { backup: 2.0, restore: 2.0 },
+        }
+    }
+
+    fn complete(&self, given: &Settings) -> Result<Settings, String> {
+        complete::<SelectiveSettings>(given).map(|(_, complete)| complete)
+    }
+
+    fn tools(&self, engine: Engine) -> &'static [Tool] {
+        match engine {
+            Engine::Sqlite => self.card().tools,
+            Engine::Mysql => &[],
+        }
+    }
+
+    fn image(&self, engine: Engine) -> Option<images::Kind> {
+        (engine == Engine::Mysql).then_some(images::Kind::Tools)
+    }
+
+    fn leaves_out_never_completed(&self) -> bool {
+        true
+    }
+
+    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
+        let Some(server) = context.subject.server() else {
+            return dump(context, SQLITE, LEVEL, ARTIFACT_FILE);
+        };
+        let (options, database) = (options(), &server.address().database);
+        let script = format!(
+            "{{\n\
+             mysqldump {options} --single-transaction --no-data --set-gtid-purged=OFF --routines --triggers --events \
+             {database}\n\
+             mysql {options} --batch --raw --skip-column-names --quick {database} <<'END'{MYSQL}\nEND\n\
+             }} | zstd --quiet -{LEVEL} -o {ARTIFACT}/{ARTIFACT_FILE}"
+        );
+        let spec = pipeline("mysql", context.tools, server, context.destination, &script)?;
+        // How small it will get, nobody knows.
+        context.watch.expected_bytes = None;
+        context.watch.contain(spec)?;
+        context.watch.make_durable()
+    }
+
+    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+        if context.subject.server().is_none() {
+            return load(context, ARTIFACT_FILE);
+        }
+        let server = context.subject.server_mut()?;
+        server.start()?;
+        let database = &server.address().database;
+        let script =
+            format!("zstd --quiet -d -c {ARTIFACT}/{ARTIFACT_FILE} | mysql {} {database}", options());
+        let spec = pipeline("mysql", context.tools, server, context.artifact, &script)?;
+        context.watch.contain(spec)
+    }
+}

@@ -1,0 +1,352 @@
+//! `sidecar`: the container that runs beside an application and backs it up at each interval (`sidecar/`).
+//!
+//! It is armed before the backup is called and goes on until the disaster, which it meets at whatever it does then. What
+//! is measured is one cycle, the last that the backup waits for; how much an interval loses shows in the recovery point.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::halt::Halt;
+use crate::sidecar_container::{RETENTION_DAYS, SQLITE_MODE, SqliteMode, kinds, looping, restore};
+use crate::watch::Passes;
+use crate::strategy::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Shipper, Strategy, complete, images};
+use machine::container::Container;
+use machine::error::Error;
+use machine::measure::clock::now_ns;
+use machine::measure::storage;
+use machine::process::{Account, Counters};
+use engines::kinds::Engine;
+
+pub struct Sidecar;
+
+#[derive(Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct SidecarSettings {
+    aged_backups: u32,
+    cycles: u32,
+    interval_seconds: u32,
+    retention_days: u32,
+    sqlite_mode: SqliteMode,
+}
+
+impl Default for SidecarSettings {
+    fn default() -> Self {
+        SidecarSettings {
+            aged_backups: 0,
+            cycles: 1,
+            interval_seconds: 5,
+            retention_days: RETENTION_DAYS,
+            sqlite_mode: SqliteMode::default(),
+        }
+    }
+}
+
+/// Where the sidecar works: there as long as a cycle is under way.
+const WORK: &str = ".backup-sidecar-partial";
+/// There while its last cycle failed.
+const FAILURE: &str = "last-failure";
+/// How often it is looked at: a small part of what the shortest cycle takes.
+const POLL: Duration = Duration::from_millis(10);
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl Strategy for Sidecar {
+    fn card(&self) -> Card {
+        Card {
+            name: "sidecar",
+            summary: "a container beside the application that backs it up at each interval, with its configuration \
+                      files, and removes backups that are too old",
+            engines: &["mysql", "sqlite"],
+            kind: Kind::Online,
+            promise: Promise {
+                text: "consistent, with the configuration files; keeps every write acknowledged before the last complete \
+                       backup began; writers go on, but for a dump of SQLite in delete mode: it makes them wait",
+                keeps: Keeps::Earlier,
+            },
+            settings: &[
+                (
+                    "aged_backups",
+                    "so many backups older than the retention are there before, and one that is younger: the former have \
+                     to be removed, and only they",
+                ),
+                ("cycles", "complete backups, each begun after the call, that the backup waits for"),
+                ("interval_seconds", "from the beginning of one backup to that of the next"),
+                ("retention_days", "backups that are older are removed"),
+                SQLITE_MODE,
+            ],
+            tools: &[],
+            contained: true,
+            cost: Cost { backup: 6.0, restore: 15.0 },
+        }
+    }
+
+    fn image(&self, _engine: Engine) -> Option<images::Kind> {
+        Some(images::Kind::Sidecar)
+    }
+
+    fn takes_configuration(&self) -> bool {
+        true
+    }
+
+    fn complete(&self, given: &Settings) -> Result<Settings, String> {
+        let (settings, complete) = complete::<SidecarSettings>(given)?;
+        let limits = [
+            ("aged_backups", settings.aged_backups, 0, 1000),
+            ("cycles", settings.cycles, 1, 1000),
+            ("interval_seconds", settings.interval_seconds, 1, 86_400),
+            ("retention_days", settings.retention_days, 1, 3650),
+        ];
+        match limits.iter().find(|(_, value, least, most)| value < least || value > most) {
+            Some((name, _, least, most)) => Err(format!("{name} must be from {least} to {most}")),
+            None => Ok(complete),
+        }
+    }
+
+    fn arm(&self, context: &mut BackupContext<'_>) -> Result<Option<Box<dyn Shipper>>, Halt> {
+        let settings: SidecarSettings = context.settings();
+        make_aged(context.destination, kinds(context)[0], &settings)?;
+        let aged = artifacts(context.destination);
+        let spec =
+            looping(context, settings.sqlite_mode, settings.interval_seconds, settings.retention_days)?;
+        let container = Container::start(&context.watch.launcher, Account::Strategy, spec)?;
+        // So that the first cycle is not one that began after the call: it works, or has left something.
+        let destination = context.destination;
+        context.watch.wait_until(&mut || {
+            if !container.is_running() {
+                return Err(format!("the sidecar ended: {}", container.last_words()));
+            }
+            let begun = destination.join(WORK).exists() || destination.join(FAILURE).exists();
+            Ok(begun || artifacts(destination) != aged)
+        })?;
+        Ok(Some(Box::new(container)))
+    }
+
+    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
+        let settings: SidecarSettings = context.settings();
+        let copies = kinds(context)[0] == "sqlite" && settings.sqlite_mode == SqliteMode::Backup;
+        if copies {
+            context.watch.passes = Passes::FromBytesWritten;
+        }
+        // How small a dump will get, nobody knows.
+        let copied_bytes = context.watch.expected_bytes.filter(|_| copies);
+        let shipper: &dyn Shipper = context.shipper.take().expect("it was armed");
+        for _ in 0..settings.cycles {
+            let mut cycle = Cycle::awaited(context, shipper, copied_bytes);
+            let outcome = cycle.follow(context, shipper);
+            // Whatever became of it.
+            let used = shipper.counters().unwrap_or(Counters::UNKNOWN).since(&cycle.counters);
+            context.watch.account(used, cycle.since.elapsed());
+            outcome?;
+        }
+        check_aged(context.destination, &settings)
+    }
+
+    /// The newest backup, and none of the others that are kept.
+    fn artifact_bytes(&self, artifact: &Path) -> u64 {
+        let all = artifacts(artifact);
+        let newest = |kind: &str| all.iter().rfind(|path| is_of(path, kind));
+        let newest = ["config", "mysql", "sqlite"].into_iter().filter_map(newest);
+        newest.map(|path| storage::bytes(path)).sum()
+    }
+
+    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+        restore(context)
+    }
+}
+
+/// A cycle of the loop that begins from now on.
+struct Cycle {
+    /// What its copy of the database will have, where it makes one.
+    copied_bytes: Option<u64>,
+    /// An earlier one is still under way, for all that is known.
+    after_another: bool,
+    /// It certainly had not begun then.
+    idle_ns: u64,
+    /// The artifacts that were there when it began; `None` until it has.
+    before: Option<BTreeSet<PathBuf>>,
+    /// When its account was opened: with its beginning, or before that with the wait for it.
+    since: Instant,
+    /// What had been used until then.
+    counters: Counters,
+}
+
+impl Cycle {
+    fn awaited(context: &mut BackupContext<'_>, shipper: &dyn Shipper, copied_bytes: Option<u64>) -> Cycle {
+        anew(context, copied_bytes);
+        Cycle {
+            copied_bytes,
+            after_another: true,
+            idle_ns: now_ns(),
+            before: None,
+            since: Instant::now(),
+            counters: shipper.counters().unwrap_or(Counters::UNKNOWN),
+        }
+    }
+
+    /// Waits for its beginning and for its end. The wait for its turn is no stall; that an earlier cycle does not end
+    /// is one.
+    fn follow(&mut self, context: &mut BackupContext<'_>, shipper: &dyn Shipper) -> Result<(), Halt> {
+        let (work, failure) = (context.destination.join(WORK), context.destination.join(FAILURE));
+        let mut copied_bytes = self.copied_bytes;
+        loop {
+            let looked_ns = now_ns();
+            let works = work.exists();
+            if let Some(ended) = shipper.ended() {
+                return Err(Halt::Failed(ended));
+            }
+            if !works && failure.exists() {
+                return Err(Halt::Failed(format!("a cycle of the sidecar failed: {}", shipper.last_lines())));
+            }
+            match (works, &self.before) {
+                (false, Some(before)) => {
+                    // It makes its artifacts durable itself, and ends then.
+                    context.watch.durable_ns = Some(looked_ns);
+                    return left_all(context, before);
+                }
+                (false, None) => {
+                    (self.after_another, self.idle_ns) = (false, looked_ns);
+                    anew(context, None);
+                }
+                (true, None) if !self.after_another => {
+                    self.before = Some(artifacts(context.destination));
+                    self.since = Instant::now();
+                    self.counters = shipper.counters().unwrap_or(Counters::UNKNOWN);
+                    context.watch.began_ns = Some(self.idle_ns);
+                    copied_bytes = self.copied_bytes;
+                    anew(context, copied_bytes);
+                }
+                (true, _) => {}
+            }
+            if copied_bytes.is_some() && context.watch.furthest() == Some(1.0) {
+                // Checking and packing come after the copy.
+                copied_bytes = None;
+                anew(context, None);
+            }
+            context.watch.pause(POLL)?;
+        }
+    }
+}
+
+/// Whatever begins now makes its files among the artifacts.
+fn anew(context: &mut BackupContext<'_>, expected_bytes: Option<u64>) {
+    context.watch.watch_anew(vec![context.destination.to_owned()], expected_bytes);
+}
+
+/// A cycle that is over is complete when it has left an artifact of each kind.
+fn left_all(context: &BackupContext<'_>, before: &BTreeSet<PathBuf>) -> Result<(), Halt> {
+    let now = artifacts(context.destination);
+    for kind in kinds(context) {
+        if !now.difference(before).any(|path| is_of(path, kind)) {
+            return Err(Halt::Failed(format!("a cycle of the sidecar ended and left no {kind} artifact")));
+        }
+    }
+    Ok(())
+}
+
+fn artifacts(destination: &Path) -> BTreeSet<PathBuf> {
+    let entries = std::fs::read_dir(destination).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|end| end == "zst"))
+        .collect()
+}
+
+fn is_of(path: &Path, kind: &str) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{kind}-")))
+}
+
+/// Leaves backups that were made long ago, as far as their names and times say: nobody looks at their content.
+fn make_aged(destination: &Path, kind: &str, settings: &SidecarSettings) -> Result<(), Halt> {
+    let ending = if kind == "mysql" { "sql" } else { "tar" };
+    let kept = DAY * settings.retention_days;
+    let expired = (1..=settings.aged_backups).map(|days| kept + DAY * days);
+    for age in expired.chain((settings.aged_backups > 0).then_some(kept / 2)) {
+        let at = SystemTime::now() - age;
+        let stamp = Timestamp::try_from(at).expect("the clock is in range").strftime("%Y%m%dT%H%M%S");
+        let path = destination.join(format!("{kind}-{stamp}.000000000Z.{ending}.zst"));
+        let made = std::fs::File::create_new(&path).and_then(|file| file.set_modified(at));
+        made.map_err(|error| Error::Environment(format!("cannot make {}: {error}", path.display())))?;
+    }
+    Ok(())
+}
+
+/// Fails when one is still there that is too old, or the one is not that is young enough.
+fn check_aged(destination: &Path, settings: &SidecarSettings) -> Result<(), Halt> {
+    if settings.aged_backups == 0 {
+        return Ok(());
+    }
+    let kept = DAY * settings.retention_days;
+    let ages: Vec<Duration> = artifacts(destination)
+        .iter()
+        .filter_map(|path| path.metadata().and_then(|file| file.modified()).ok()?.elapsed().ok())
+        .collect();
+    let expired = ages.iter().filter(|age| **age > kept).count();
+    if expired > 0 {
+        return Err(Halt::Failed(format!("{expired} backups are older than the retention and still there")));
+    }
+    if !ages.iter().any(|age| *age > kept / 4) {
+        return Err(Halt::Failed("a backup was removed that was younger than the retention".into()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(name: &str, value: u32) -> String {
+        Sidecar.complete(&Settings::from_iter([(name.to_owned(), value.into())])).unwrap_err()
+    }
+
+    #[test]
+    fn settings_out_of_range_are_refused() {
+        let messages =
+            [refused("cycles", 0), refused("interval_seconds", 0), refused("retention_days", 4000)];
+        insta::assert_snapshot!(messages.join("\n"), @"
+        cycles must be from 1 to 1000
+        interval_seconds must be from 1 to 86400
+        retention_days must be from 1 to 3650
+        ");
+    }
+
+    #[test]
+    fn an_artifact_is_the_newest_backup_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = [
+            ("sqlite-20260101T000000.000000000Z.tar.zst", 1),
+            ("sqlite-20260102T000000.000000000Z.tar.zst", 10),
+            ("config-20260102T000000.000000000Z.tar.zst", 100),
+            ("last-failure", 1000),
+        ];
+        for (name, bytes) in files {
+            std::fs::write(directory.path().join(name), vec![0; bytes]).unwrap();
+        }
+        assert_eq!(Sidecar.artifact_bytes(directory.path()), 110);
+    }
+
+    #[test]
+    fn a_retention_that_removes_too_little_or_too_much_is_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = directory.path();
+        let settings = SidecarSettings { aged_backups: 3, retention_days: 2, ..SidecarSettings::default() };
+        let checked = || match check_aged(at, &settings) {
+            Ok(()) => String::new(),
+            Err(Halt::Failed(message)) => message,
+            Err(other) => panic!("{other:?}"),
+        };
+        make_aged(at, "sqlite", &settings).unwrap();
+        assert_eq!(artifacts(at).len(), 4);
+        assert_eq!(checked(), "3 backups are older than the retention and still there");
+        let (young, expired): (Vec<PathBuf>, Vec<PathBuf>) = artifacts(at)
+            .into_iter()
+            .partition(|path| path.metadata().unwrap().modified().unwrap().elapsed().unwrap() < DAY * 2);
+        expired.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+        std::fs::write(at.join("sqlite-new.tar.zst"), "").unwrap();
+        assert_eq!(checked(), "");
+        std::fs::remove_file(&young[0]).unwrap();
+        assert_eq!(checked(), "a backup was removed that was younger than the retention");
+    }
+}

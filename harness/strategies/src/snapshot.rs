@@ -1,0 +1,495 @@
+//! `snapshot`: the file system keeps what the database is made of at one moment, and shares it with the live one.
+//!
+//! A btrfs subvolume is kept as a whole: what comes back is what a power cut at that moment would have left. Reflinks
+//! are made file by file, so a transaction is held meanwhile. With one that reads, SQLite neither begins its log anew nor
+//! moves later changes from it into the database; in delete mode it does not write to the database at all, and the
+//! journal is not needed. ZFS, and LVM below a file system, keep all that is on it at one moment; that snapshot is copied
+//! out and removed, because a volume that has one is slower, or runs out of space. See
+//! <https://sqlite.org/walformat.html>, btrfs-subvolume(8), cp(1) on `--reflink`, zfs-snapshot(8), and lvcreate(8).
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::halt::Halt;
+use crate::sqlite_tools::open_live;
+use machine::tool::{BTRFS, CP};
+use crate::watch::Watch;
+use crate::strategy::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, settings_of, spawn_work};
+use crate::files;
+use machine::error::{Error, Result};
+use machine::file_system::{Mount, QUIET_LVM, Volume, mount_of, reflinks_work};
+use engines::mysql::connection::{Address, Server};
+use engines::kinds::Engine;
+use machine::worker::Progress;
+
+pub struct Snapshot;
+
+#[derive(Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct SnapshotSettings {
+    busy_timeout_ms: u64,
+    hold: Hold,
+    lock: Lock,
+    mechanism: Mechanism,
+    order: Order,
+    pause_ms: u64,
+}
+
+impl Default for SnapshotSettings {
+    fn default() -> Self {
+        SnapshotSettings {
+            busy_timeout_ms: 10_000,
+            hold: Hold::Read,
+            lock: Lock::Nothing,
+            mechanism: Mechanism::Auto,
+            order: Order::DatabaseFirst,
+            pause_ms: 0,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Mechanism {
+    Auto,
+    Lvm,
+    Reflink,
+    Subvolume,
+    Zfs,
+}
+
+/// A mechanism that works here.
+enum Way {
+    Subvolume,
+    Reflinks,
+    Volume(Volume),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Hold {
+    Nothing,
+    Read,
+    Write,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Lock {
+    Nothing,
+    Instance,
+    Global,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Order {
+    DatabaseFirst,
+    WalFirst,
+}
+
+/// What is in force while the snapshot is made.
+#[derive(Serialize, Deserialize)]
+enum Guard {
+    Nothing,
+    /// A transaction on the SQLite file.
+    Transaction {
+        begin: String,
+        busy_timeout_ms: u64,
+    },
+    /// A lock of the MySQL server.
+    Lock {
+        server: Address,
+        lock: String,
+        unlock: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+enum Task {
+    /// Keeps the directory of the data as a whole.
+    Subvolume,
+    /// Shares the database and what SQLite keeps beside it, one after the other.
+    Reflinks { order: Order, pause_ms: u64 },
+    /// Keeps the volume that all of it lies on.
+    Volume { command: Vec<String> },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Job {
+    data: PathBuf,
+    /// A directory that is not there yet.
+    target: PathBuf,
+    guard: Guard,
+    task: Task,
+}
+
+/// The name of the snapshot in the artifact.
+const SNAPSHOT: &str = "snapshot";
+const ELSEWHERE: &str = "let the scenario ask for a file system of its own (file_systems = [\"btrfs\"] in [subject]), \
+                         or choose another disk with --dir";
+
+impl Strategy for Snapshot {
+    fn card(&self) -> Card {
+        Card {
+            name: "snapshot",
+            summary: "what the file system keeps of one moment: a btrfs subvolume, ZFS, LVM, or reflinks of the files",
+            engines: &["mysql", "sqlite"],
+            kind: Kind::Snapshot,
+            promise: Promise {
+                text: "consistent; keeps every write acknowledged before it began; writers wait for what is held, and \
+                       while what they write to is being shared; lies on the same disk as the database, but for those \
+                       of LVM and ZFS, which are copied out and removed",
+                keeps: Keeps::Earlier,
+            },
+            settings: &[
+                ("busy_timeout_ms", "SQLite: how long the transaction that is held waits for a lock"),
+                (
+                    "hold",
+                    "SQLite: the transaction that is held meanwhile: nothing, read or write; reflinks with nothing \
+                     promise nothing",
+                ),
+                (
+                    "lock",
+                    "MySQL: the lock that is held meanwhile: nothing, instance (LOCK INSTANCE FOR BACKUP) or global \
+                     (FLUSH TABLES WITH READ LOCK)",
+                ),
+                (
+                    "mechanism",
+                    "subvolume (btrfs), zfs, reflink (SQLite only), lvm, or auto: the first of these that keeps the \
+                     promise here",
+                ),
+                ("order", "reflinks: which comes first: database-first or wal-first"),
+                ("pause_ms", "reflinks: pause between the two"),
+            ],
+            tools: &[CP],
+            contained: false,
+            cost: Cost { backup: 0.2, restore: 0.5 },
+        }
+    }
+
+    fn complete(&self, given: &Settings) -> Result<Settings, String> {
+        let (settings, complete) = complete::<SnapshotSettings>(given)?;
+        let is_ordered = settings.order != Order::DatabaseFirst || settings.pause_ms > 0;
+        if is_ordered && settings.mechanism != Mechanism::Reflink {
+            return Err("order and pause_ms need mechanism = 'reflink': one file after the other".into());
+        }
+        Ok(complete)
+    }
+
+    fn promise(&self, settings: &Settings) -> Promise {
+        let settings: SnapshotSettings = settings_of(settings);
+        match (settings.mechanism, settings.hold) {
+            (Mechanism::Reflink, Hold::Nothing) => Promise { text: "nothing", keeps: Keeps::Nothing },
+            _ => self.card().promise,
+        }
+    }
+
+    fn survives_disk_loss(&self, engine: Engine, live: &Path, settings: &Settings) -> Option<bool> {
+        let settings: SnapshotSettings = settings_of(settings);
+        match settings.mechanism {
+            Mechanism::Reflink | Mechanism::Subvolume => Some(false),
+            Mechanism::Lvm | Mechanism::Zfs => Some(true),
+            Mechanism::Auto => way(engine, live, &settings).ok().map(|way| matches!(way, Way::Volume(_))),
+        }
+    }
+
+    fn obstacle(&self, engine: Engine, directory: &Path, settings: &Settings) -> Option<String> {
+        way(engine, directory, &settings_of(settings)).err()
+    }
+
+    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
+        let settings: SnapshotSettings = context.settings();
+        let data = context.subject.data().to_owned();
+        let directory = data.parent().expect("a database lies in a directory");
+        let (engine, guard) = match context.subject.server() {
+            Some(server) => (Engine::Mysql, settings.lock.guard(server.address())),
+            None => (Engine::Sqlite, settings.hold.guard(settings.busy_timeout_ms)),
+        };
+        let target = context.destination.join(SNAPSHOT);
+        let make = |watch: &mut Watch, task| {
+            let job = Job { data: data.clone(), target: target.clone(), guard, task };
+            let child = spawn_work(watch, self.card().name, json!(job))?;
+            watch.run(vec![child])
+        };
+        let (watch, place) = (&mut *context.watch, context.destination.to_owned());
+        match way(engine, directory, &settings).map_err(Halt::Failed)? {
+            Way::Subvolume => make(watch, Task::Subvolume)?,
+            Way::Reflinks => {
+                make(watch, Task::Reflinks { order: settings.order, pause_ms: settings.pause_ms })?
+            }
+            Way::Volume(volume) => {
+                let snapshot = volume.snapshot(&watch.launcher)?;
+                make(watch, Task::Volume { command: snapshot.command() })?;
+                let made = std::mem::take(&mut watch.output);
+                watch.watch_anew(vec![place], watch.expected_bytes);
+                let mounted = snapshot.mount(&watch.launcher).map_err(|error| match error {
+                    // A snapshot that ran out of space, for one.
+                    Error::Environment(cause) => Halt::Failed(cause),
+                    error => error.into(),
+                });
+                let kept = place_in(mounted?, &data)?;
+                let made_directory =
+                    std::fs::create_dir(&target).context("cannot make the artifact's directory");
+                made_directory.map_err(Error::from)?;
+                files::copy(watch, &files::of_database(&kept), &target)?;
+                watch.output = made;
+                return Ok(());
+            }
+        };
+        watch.make_durable()
+    }
+
+    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+        let snapshot = context.artifact.join(SNAPSHOT);
+        files::restore_from(context, &snapshot, "--reflink=auto")
+    }
+
+    fn work(&self, task: Value, _report: &mut dyn FnMut(Progress)) -> anyhow::Result<Value> {
+        let job: Job = serde_json::from_value(task)?;
+        match &job.guard {
+            Guard::Nothing => job.make()?,
+            Guard::Transaction { begin, busy_timeout_ms } => {
+                let connection = open_live(&job.data, Duration::from_millis(*busy_timeout_ms))?;
+                connection.execute_batch(begin).context("cannot begin the transaction that is to be held")?;
+                job.make()?;
+                connection.execute_batch("ROLLBACK").context("cannot end the transaction that was held")?;
+            }
+            Guard::Lock { server, lock, unlock } => {
+                let mut server = Server::connect(server)?;
+                server.execute(lock).with_context(|| format!("MySQL refuses {lock}"))?;
+                job.make()?;
+                server.execute(unlock).with_context(|| format!("MySQL refuses {unlock}"))?;
+                server.close()?;
+            }
+        }
+        Ok(Value::Null)
+    }
+}
+
+impl Hold {
+    fn guard(self, busy_timeout_ms: u64) -> Guard {
+        let begin = match self {
+            Hold::Nothing => return Guard::Nothing,
+            // A transaction begins with its first read.
+            Hold::Read => "BEGIN; SELECT count(*) FROM sqlite_schema",
+            Hold::Write => "BEGIN IMMEDIATE",
+        };
+        Guard::Transaction { begin: begin.to_owned(), busy_timeout_ms }
+    }
+}
+
+impl Lock {
+    fn guard(self, server: &Address) -> Guard {
+        let (lock, unlock) = match self {
+            Lock::Nothing => return Guard::Nothing,
+            Lock::Instance => ("LOCK INSTANCE FOR BACKUP", "UNLOCK INSTANCE"),
+            Lock::Global => ("FLUSH TABLES WITH READ LOCK", "UNLOCK TABLES"),
+        };
+        Guard::Lock { server: server.clone(), lock: lock.to_owned(), unlock: unlock.to_owned() }
+    }
+}
+
+impl Job {
+    fn make(&self) -> anyhow::Result<()> {
+        match &self.task {
+            Task::Volume { command } => {
+                let (program, arguments) = command.split_first().context("a command has a name")?;
+                let (name, value) = QUIET_LVM;
+                run(Command::new(program).args(arguments).env(name, value))
+            }
+            Task::Subvolume => {
+                let directory = self.data.parent().context("a database lies in a directory")?;
+                let words = ["subvolume", "snapshot", "-r"];
+                run(Command::new(BTRFS.command).args(words).args([directory, &self.target]))
+            }
+            Task::Reflinks { order, pause_ms } => {
+                std::fs::create_dir(&self.target).context("cannot make the artifact's directory")?;
+                let pause = || std::thread::sleep(Duration::from_millis(*pause_ms));
+                match order {
+                    Order::DatabaseFirst => {
+                        self.share(&self.data)?;
+                        pause();
+                        self.share_what_is_beside()
+                    }
+                    Order::WalFirst => {
+                        self.share_what_is_beside()?;
+                        pause();
+                        self.share(&self.data)
+                    }
+                }
+            }
+        }
+    }
+
+    fn share_what_is_beside(&self) -> anyhow::Result<()> {
+        let is_held = !matches!(self.guard, Guard::Nothing);
+        for file in files::of_database(&self.data).iter().skip(1) {
+            // What a journal would undo has not been done to a database that is held.
+            if !(is_held && file.to_string_lossy().ends_with("-journal")) {
+                self.share(file)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn share(&self, file: &Path) -> anyhow::Result<()> {
+        let shared = run(Command::new(CP.command)
+            .args(["-a", "-v", "--reflink=always", "--"])
+            .args([file, &self.target]));
+        // A journal comes and goes.
+        if file.exists() { shared } else { Ok(()) }
+    }
+}
+
+/// Runs a command of which the record keeps what it prints.
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let output = command.stdin(Stdio::null()).stdout(Stdio::inherit()).stderr(Stdio::piped()).output();
+    let output = output.with_context(|| format!("cannot start {:?}", command.get_program()))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("{:?} ended with {}: {}", command.get_program(), output.status, said.trim());
+    }
+    Ok(())
+}
+
+/// Finds the mechanism that is asked for, or why it is not here.
+fn way(engine: Engine, directory: &Path, settings: &SnapshotSettings) -> Result<Way, String> {
+    let mount = mount_of(directory).map_err(|error| error.to_string())?;
+    let is_asked = |mechanism| settings.mechanism == Mechanism::Auto || settings.mechanism == mechanism;
+    let mut why = Vec::new();
+    if is_asked(Mechanism::Subvolume) {
+        match (no_subvolume(&mount, directory), BTRFS.missing()) {
+            (None, None) => return Ok(Way::Subvolume),
+            (None, Some(missing)) => return Err(missing),
+            (Some(reason), _) => why.push(reason),
+        }
+    }
+    let volume = Volume::of(&mount);
+    if is_asked(Mechanism::Zfs) {
+        match &volume {
+            Some(volume @ Volume::Zfs { .. }) => return usable(volume),
+            _ => why.push("it is no ZFS".into()),
+        }
+    }
+    if is_asked(Mechanism::Reflink) {
+        match no_reflinks(engine, directory, settings) {
+            None => return Ok(Way::Reflinks),
+            Some(reason) => why.push(reason),
+        }
+    }
+    if is_asked(Mechanism::Lvm) {
+        match &volume {
+            Some(volume @ Volume::Lvm { .. }) => return usable(volume),
+            _ => why.push("it is on no logical volume (LVM)".into()),
+        }
+    }
+    Err(format!("the data lies on {}: {}; {ELSEWHERE}", mount.kind, why.join(", ")))
+}
+
+fn usable(volume: &Volume) -> Result<Way, String> {
+    match volume.obstacle() {
+        None => Ok(Way::Volume(volume.clone())),
+        Some(obstacle) => Err(obstacle),
+    }
+}
+
+/// Where something is in a snapshot of the file system that it lies on.
+fn place_in(snapshot: &Path, data: &Path) -> Result<PathBuf> {
+    let data = data.canonicalize().context("cannot find the live data")?;
+    let mount = mount_of(&data)?;
+    let below = |path: &Path, above: &Path| -> anyhow::Result<PathBuf> {
+        let below = path.strip_prefix(above).map(Path::to_owned);
+        below.with_context(|| format!("{} is not in {}", path.display(), above.display()))
+    };
+    Ok(snapshot.join(below(&mount.root, Path::new("/"))?).join(below(&data, &mount.point)?))
+}
+
+/// Every btrfs subvolume begins with this inode.
+const SUBVOLUME_INODE: u64 = 256;
+
+/// Why a directory cannot be kept as a whole.
+fn no_subvolume(mount: &Mount, directory: &Path) -> Option<String> {
+    if mount.kind != "btrfs" {
+        return Some("it has no subvolumes".into());
+    }
+    let is_one = directory.metadata().is_ok_and(|metadata| metadata.ino() == SUBVOLUME_INODE);
+    (!is_one).then(|| "its directory is no subvolume".into())
+}
+
+/// Why the files of a database in a directory cannot be shared as promised.
+fn no_reflinks(engine: Engine, directory: &Path, settings: &SnapshotSettings) -> Option<String> {
+    if engine == Engine::Mysql {
+        return Some("reflinks share file by file, never a whole data directory at one moment".into());
+    }
+    if settings.mechanism == Mechanism::Auto && settings.hold == Hold::Nothing {
+        return Some("reflinks promise nothing when nothing is held".into());
+    }
+    match reflinks_work(directory) {
+        Ok(true) => None,
+        Ok(false) => Some("its files cannot share blocks (reflinks)".into()),
+        Err(error) => Some(format!("reflinks cannot be tried: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(given: &[(&str, &str)]) -> Result<Settings, String> {
+        let given = given.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value)));
+        Snapshot.complete(&given.collect())
+    }
+
+    #[test]
+    fn only_reflinks_with_nothing_held_promise_nothing() {
+        let keeps_nothing = |given: &[(&str, &str)]| {
+            let promise = Snapshot.promise(&settings(given).unwrap());
+            matches!(promise.keeps, Keeps::Nothing)
+        };
+        assert!(keeps_nothing(&[("mechanism", "reflink"), ("hold", "nothing")]));
+        assert!(!keeps_nothing(&[("mechanism", "reflink"), ("hold", "read"), ("order", "wal-first")]));
+        // On a file system without subvolumes this is refused.
+        assert!(!keeps_nothing(&[("hold", "nothing")]));
+        assert!(!keeps_nothing(&[]));
+    }
+
+    #[test]
+    fn what_shares_the_blocks_of_the_database_goes_with_their_disk() {
+        let survives = |given: &[(&str, &str)]| {
+            Snapshot.survives_disk_loss(Engine::Sqlite, Path::new("/proc"), &settings(given).unwrap())
+        };
+        assert_eq!(survives(&[("mechanism", "subvolume")]), Some(false));
+        assert_eq!(survives(&[("mechanism", "reflink")]), Some(false));
+        assert_eq!(survives(&[("mechanism", "lvm")]), Some(true));
+        assert_eq!(survives(&[("mechanism", "zfs")]), Some(true));
+        // None of them is possible here.
+        assert_eq!(survives(&[]), None);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_the_reason() {
+        insta::assert_snapshot!(
+            settings(&[("order", "wal-first")]).unwrap_err(),
+            @"order and pause_ms need mechanism = 'reflink': one file after the other"
+        );
+        insta::assert_snapshot!(
+            settings(&[("hold", "reading")]).unwrap_err(),
+            @"unknown variant `reading`, expected one of `nothing`, `read`, `write`"
+        );
+        let obstacle = |given: &[(&str, &str)]| {
+            Snapshot.obstacle(Engine::Mysql, Path::new("/proc"), &settings(given).unwrap())
+        };
+        insta::assert_snapshot!(
+            obstacle(&[]).unwrap(),
+            @r#"the data lies on proc: it has no subvolumes, it is no ZFS, reflinks share file by file, never a whole data directory at one moment, it is on no logical volume (LVM); let the scenario ask for a file system of its own (file_systems = ["btrfs"] in [subject]), or choose another disk with --dir"#
+        );
+        assert!(obstacle(&[("mechanism", "subvolume")]).unwrap().contains("proc: it has no subvolumes; let"));
+    }
+}

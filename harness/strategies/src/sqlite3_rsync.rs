@@ -1,0 +1,86 @@
+//! `sqlite3-rsync`: SQLite's own `sqlite3_rsync`, which sends what differs between a live database and a replica.
+//!
+//! The first time it sends every page, afterwards hashes of what is there and the pages that differ. It reads in one
+//! transaction and waits for no lock, so in delete mode it blocks the writers, or fails at once. See
+//! <https://sqlite.org/rsync.html>.
+
+use serde::{Deserialize, Serialize};
+
+use crate::halt::Halt;
+use machine::tool::CP;
+use crate::strategy::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, contained};
+use crate::files;
+use machine::container::Mount;
+use engines::mysql::server::ARTIFACT;
+
+pub struct Sqlite3Rsync;
+
+#[derive(Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RsyncSettings {
+    synchronisations: u32,
+}
+
+impl Default for RsyncSettings {
+    fn default() -> Self {
+        RsyncSettings { synchronisations: 2 }
+    }
+}
+
+/// Where the container finds the live database.
+const LIVE: &str = "/live";
+
+impl Strategy for Sqlite3Rsync {
+    fn card(&self) -> Card {
+        Card {
+            name: "sqlite3-rsync",
+            summary: "sqlite3_rsync DATABASE REPLICA, several times: first everything, then what differs",
+            engines: &["sqlite"],
+            kind: Kind::Online,
+            promise: Promise {
+                text: "consistent; keeps every write acknowledged before it began; writers go on in WAL mode; in \
+                       delete mode they wait, or it fails",
+                keeps: Keeps::Earlier,
+            },
+            settings: &[(
+                "synchronisations",
+                "how often, one after the other; the artifact is the replica after the last",
+            )],
+            tools: &[CP],
+            contained: true,
+            cost: Cost { backup: 5.0, restore: 1.0 },
+        }
+    }
+
+    fn complete(&self, given: &Settings) -> Result<Settings, String> {
+        let (settings, complete) = complete::<RsyncSettings>(given)?;
+        if !(1..=100).contains(&settings.synchronisations) {
+            return Err("synchronisations must be from 1 to 100".into());
+        }
+        Ok(complete)
+    }
+
+    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
+        let RsyncSettings { synchronisations } = context.settings();
+        let target = context.target();
+        let name = target.file_name().expect("a target has a name").to_string_lossy();
+        // How much each sent and how long it took is in the output that the record keeps.
+        let script = format!(
+            "TIMEFORMAT='in %R s'\n\
+             for number in $(seq {synchronisations}); do\n\
+             echo \"synchronisation $number:\"\n\
+             time sqlite3_rsync -v '{LIVE}/{name}' '{ARTIFACT}/{name}'\n\
+             done"
+        );
+        let mut spec = contained("sqlite3_rsync", context.tools, context.destination, &script)?;
+        let live = context.subject.data().parent().expect("a database lies in a directory");
+        // Who reads a database in WAL mode writes to its index of the log.
+        spec.mounts.push(Mount { host: live.to_owned(), container: LIVE.into(), read_only: false });
+        context.watch.contain(spec)?;
+        context.watch.make_durable()
+    }
+
+    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+        files::restore(context)
+    }
+}

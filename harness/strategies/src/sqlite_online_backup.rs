@@ -1,0 +1,207 @@
+//! `sqlite-online-backup`: SQLite's backup API, as a program calls it.
+//!
+//! A step reads pages inside a read transaction of its own. When another connection has committed between two
+//! steps, the backup begins again with the first page. One step for all pages, or a read transaction that is
+//! held over all steps (`pinned`), keeps that from happening. See <https://sqlite.org/backup.html>.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use rusqlite::Connection;
+use rusqlite::backup::{Backup, StepResult};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::halt::Halt;
+use crate::sqlite_tools::open_live;
+use machine::tool::CP;
+use crate::strategy::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, spawn_work};
+use crate::files;
+use machine::worker::Progress;
+
+pub struct SqliteOnlineBackup;
+
+#[derive(Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct OnlineBackupSettings {
+    busy_timeout_ms: u64,
+    pause_ms: u64,
+    pinned: bool,
+    step_pages: i32,
+}
+
+impl Default for OnlineBackupSettings {
+    fn default() -> Self {
+        OnlineBackupSettings { busy_timeout_ms: 10_000, pause_ms: 0, pinned: false, step_pages: 100 }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Task {
+    source: PathBuf,
+    target: PathBuf,
+    settings: OnlineBackupSettings,
+}
+
+impl Strategy for SqliteOnlineBackup {
+    fn card(&self) -> Card {
+        Card {
+            name: "sqlite-online-backup",
+            summary: "SQLite's backup API in steps of some pages",
+            engines: &["sqlite"],
+            kind: Kind::Online,
+            promise: Promise {
+                text: "consistent; keeps every write acknowledged before it began; \
+                       writers go on in WAL mode and wait for each step in delete mode",
+                keeps: Keeps::Earlier,
+            },
+            settings: &[
+                ("busy_timeout_ms", "how long a step waits for a lock"),
+                ("pause_ms", "pause between two steps"),
+                (
+                    "pinned",
+                    "hold one read transaction over all steps, so that no commit makes it begin again",
+                ),
+                ("step_pages", "pages a step; -1: all in one step"),
+            ],
+            tools: &[CP],
+            contained: false,
+            cost: Cost { backup: 1.5, restore: 1.0 },
+        }
+    }
+
+    fn complete(&self, given: &Settings) -> Result<Settings, String> {
+        let (settings, complete) = complete::<OnlineBackupSettings>(given)?;
+        if settings.step_pages == 0 || settings.step_pages < -1 {
+            return Err("step_pages must be at least 1, or -1 for all pages in one step".into());
+        }
+        Ok(complete)
+    }
+
+    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
+        let task = json!(Task {
+            source: context.subject.data().to_owned(),
+            target: context.target(),
+            settings: context.settings(),
+        });
+        let child = spawn_work(context.watch, self.card().name, task)?;
+        context.watch.run(vec![child])?;
+        context.watch.make_durable()
+    }
+
+    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+        files::restore(context)
+    }
+
+    fn work(&self, task: Value, report: &mut dyn FnMut(Progress)) -> anyhow::Result<Value> {
+        let Task { source, target, settings } = serde_json::from_value(task)?;
+        let source = open_live(&source, Duration::from_millis(settings.busy_timeout_ms))?;
+        let mut target = Connection::open(&target).context("cannot make the target")?;
+        if settings.pinned {
+            source
+                .execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema")
+                .context("cannot begin to read")?;
+        }
+        let backup = Backup::new(&source, &mut target)?;
+        let mut account = Account::new(&settings);
+        loop {
+            let started = Instant::now();
+            let result = backup.step(settings.step_pages)?;
+            match result {
+                StepResult::Done | StepResult::More => {
+                    let progress = backup.progress();
+                    account.note(progress.remaining, progress.pagecount, started.elapsed());
+                    account.report(report, result == StepResult::Done);
+                }
+                StepResult::Busy | StepResult::Locked => {
+                    bail!("database is locked (no lock within {} ms)", settings.busy_timeout_ms)
+                }
+                other => bail!("the backup API answered {other:?}"),
+            }
+            if result == StepResult::Done {
+                return Ok(Value::Null);
+            }
+            std::thread::sleep(Duration::from_millis(settings.pause_ms));
+        }
+    }
+}
+
+const REPORT_EVERY: Duration = Duration::from_millis(50);
+
+/// Counts what the steps did.
+struct Account {
+    pause: Duration,
+    restarting: bool,
+    remaining: i32,
+    total: i32,
+    /// The least that remained since the last report: what stall detection has to see.
+    low: i32,
+    restarts: u64,
+    pages_copied: u64,
+    stepping: Duration,
+    steps: u32,
+    reported: Option<Instant>,
+}
+
+impl Account {
+    fn new(settings: &OnlineBackupSettings) -> Account {
+        Account {
+            pause: Duration::from_millis(settings.pause_ms),
+            restarting: settings.step_pages > 0 && !settings.pinned,
+            remaining: i32::MAX,
+            total: 0,
+            low: i32::MAX,
+            restarts: 0,
+            pages_copied: 0,
+            stepping: Duration::ZERO,
+            steps: 0,
+            reported: None,
+        }
+    }
+
+    /// A step that succeeds copies pages, so what remains has to fall; where it has not, the step began again
+    /// with the first page.
+    fn note(&mut self, remaining: i32, total: i32, took: Duration) {
+        let begins = remaining >= self.remaining;
+        self.restarts += u64::from(begins);
+        let before = if begins || self.steps == 0 { total } else { self.remaining };
+        self.pages_copied += (before - remaining) as u64;
+        self.stepping += took;
+        self.steps += 1;
+        self.remaining = remaining;
+        self.total = total;
+        self.low = self.low.min(remaining);
+    }
+
+    fn report(&mut self, report: &mut dyn FnMut(Progress), done: bool) {
+        if !done && self.reported.is_some_and(|reported| reported.elapsed() < REPORT_EVERY) {
+            return;
+        }
+        let seconds = (self.stepping + self.pause * self.steps).as_secs_f64();
+        let pass_seconds = seconds / self.pages_copied as f64 * f64::from(self.total);
+        report(Progress {
+            remaining: f64::from(self.low) / f64::from(self.total.max(1)),
+            restarts: self.restarts,
+            pages_copied: self.pages_copied,
+            pass_seconds: self.restarting.then_some(pass_seconds),
+        });
+        self.reported = Some(Instant::now());
+        self.low = i32::MAX;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_is_a_step_after_which_no_less_remains() {
+        let mut account = Account::new(&OnlineBackupSettings::default());
+        for remaining in [900, 800, 900, 900, 800, 750] {
+            account.note(remaining, 1000, Duration::from_millis(1));
+        }
+        // The last step is a short one.
+        assert_eq!((account.restarts, account.pages_copied, account.low), (2, 550, 750));
+    }
+}

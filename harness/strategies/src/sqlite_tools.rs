@@ -1,0 +1,109 @@
+//! What strategies share that run SQLite's command line, or its library.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::halt::Halt;
+use machine::tool::{SQLITE3, ZSTD};
+use crate::strategy::{BackupContext, RestoreContext, spawn};
+
+/// How often a lock is asked for. SQLite's own timeout soon asks ten times a second only: behind writers in a closed loop
+/// in delete mode, which leave gaps of a millisecond between two commits, it met none within 10 s.
+const ASK_EVERY: Duration = Duration::from_millis(1);
+
+/// Opens a database that an application uses, in a worker. A lock is waited for so long, and asked for every millisecond.
+///
+/// # Errors
+/// What SQLite says.
+pub fn open_live(database: &Path, busy_timeout: Duration) -> anyhow::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection =
+        Connection::open_with_flags(database, flags).context("cannot open the live database")?;
+    connection.busy_handler(Some(patience(busy_timeout)))?;
+    Ok(connection)
+}
+
+/// Says, each time that a lock was not given, whether to ask again.
+fn patience(timeout: Duration) -> impl FnMut(i32) -> bool + Send + 'static {
+    let mut since = Instant::now();
+    move |asked| {
+        if asked == 0 {
+            since = Instant::now();
+        }
+        std::thread::sleep(ASK_EVERY);
+        since.elapsed() < timeout
+    }
+}
+
+/// Runs `sqlite3 DATABASE ARGUMENTS | zstd` into a file of the artifact, and makes it durable. It ends at the first
+/// argument that fails.
+///
+/// # Errors
+/// Why there is none.
+pub fn dump(context: &mut BackupContext<'_>, arguments: &[&str], level: u32, file: &str) -> Result<(), Halt> {
+    let mut dump = Command::new(SQLITE3.command);
+    dump.arg(context.subject.data()).args(arguments);
+    dump.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut dump = spawn(context.watch, dump)?;
+    let mut compress = Command::new(ZSTD.command);
+    compress.args(["--quiet", &format!("-{level}"), "-o"]).arg(context.destination.join(file));
+    compress.stdin(dump.take_stdout().expect("standard output is piped")).stderr(Stdio::piped());
+    let compress = spawn(context.watch, compress)?;
+    // How small it will get, nobody knows.
+    context.watch.expected_bytes = None;
+    context.watch.run(vec![dump, compress])?;
+    context.watch.make_durable()
+}
+
+/// Runs `zstd -dc FILE | sqlite3 -bail DATABASE` on a file of the artifact, and makes the database durable.
+///
+/// # Errors
+/// Why there is none.
+pub fn load(context: &mut RestoreContext<'_>, file: &str) -> Result<(), Halt> {
+    let mut decompress = Command::new(ZSTD.command);
+    decompress.args(["--quiet", "-d", "-c"]).arg(context.artifact.join(file));
+    decompress.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut decompress = spawn(context.watch, decompress)?;
+    let mut load = Command::new(SQLITE3.command);
+    load.arg("-bail").arg(context.subject.data());
+    load.stdin(decompress.take_stdout().expect("standard output is piped"));
+    load.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let load = spawn(context.watch, load)?;
+    context.watch.run(vec![decompress, load])?;
+    context.watch.make_durable()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_asked_for_far_more_often_than_sqlite_does_and_each_wait_has_its_own_time() {
+        let mut patience = patience(Duration::from_millis(300));
+        for _ in 0..2 {
+            let asked = (0..).take_while(|asked| patience(*asked)).count();
+            // SQLite asks 11 times.
+            assert!((30..=300).contains(&asked), "{asked}");
+        }
+    }
+
+    #[test]
+    fn what_is_locked_for_longer_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("database.sqlite");
+        let writer = Connection::open(&file).unwrap();
+        writer.execute_batch("CREATE TABLE t (x); BEGIN EXCLUSIVE").unwrap();
+        let read = |timeout| {
+            let reader = open_live(&file, Duration::from_millis(timeout)).unwrap();
+            reader.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))
+        };
+        let error = read(20).unwrap_err();
+        assert_eq!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseBusy));
+        writer.execute_batch("COMMIT").unwrap();
+        assert_eq!(read(20).unwrap(), 0);
+    }
+}

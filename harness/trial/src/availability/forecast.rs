@@ -1,0 +1,168 @@
+//! What would come of a trial's needs on this machine. Nothing is fetched, pulled or built for it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use super::{Needs, Supplier, supply};
+use machine::docker;
+use machine::error::{Error, Result};
+use machine::file_system::{FileSystem, Mounted};
+use engines::images::{self, Kind, Stock};
+use machine::process::{Cancel, Launcher};
+use machine::wheel::{Fetch, Shelf};
+use machine::workspace::{CACHE, WorkDirectory, Workspace};
+
+/// What a trial may expect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outlook {
+    /// Everything is here.
+    Ready,
+    /// Something would be fetched, pulled or built first, which was not tried: what, and how.
+    ToGet(String),
+    /// The trial would be `unavailable`: what is missing, and how to get it.
+    Unavailable(String),
+}
+
+/// Looks for what trials need, and for each thing once.
+pub struct Forecast<'a> {
+    root: &'a Path,
+    cancel: &'a Cancel,
+    /// Whether there is Docker, or why not; asked for once, when somebody needs it.
+    docker: Option<Result<(), String>>,
+    /// What would be got for the needs that are looked at.
+    to_get: Vec<String>,
+    images: HashMap<(Kind, Option<String>), Result<Option<String>, String>>,
+    /// Those that were asked for. They end before the directory that they are in.
+    file_systems: Vec<(FileSystem, Result<Made, String>)>,
+    work: Option<WorkDirectory>,
+}
+
+/// A file system of a trial's own.
+struct Made {
+    /// The directory for live data on it.
+    live: PathBuf,
+    _mounted: Mounted,
+}
+
+impl<'a> Forecast<'a> {
+    /// For trials in the workspace `root`, which need not be there yet.
+    pub fn new(root: &'a Path, cancel: &'a Cancel) -> Forecast<'a> {
+        let (to_get, images, file_systems) = (Vec::new(), HashMap::new(), Vec::new());
+        Forecast { root, cancel, docker: None, to_get, images, file_systems, work: None }
+    }
+
+    /// Does without Docker, for this reason.
+    pub fn without_docker(mut self, why: &str) -> Forecast<'a> {
+        self.docker = Some(Err(why.to_owned()));
+        self
+    }
+
+    /// What a trial with these needs may expect.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`]; [`Error::Input`] when the workspace cannot be used.
+    pub fn of(&mut self, needs: &Needs<'_>) -> Result<Outlook> {
+        self.to_get.clear();
+        match supply(needs, self) {
+            Ok(()) if self.to_get.is_empty() => Ok(Outlook::Ready),
+            Ok(()) => Ok(Outlook::ToGet(self.to_get.join(", and "))),
+            Err(Error::Environment(missing)) => Ok(Outlook::Unavailable(missing)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What would keep a run with such a trial from beginning: without what its subject is made from there is none.
+    ///
+    /// # Errors
+    /// [`Error::Environment`] with the cause.
+    pub fn subject(&mut self, needs: &Needs<'_>) -> Result<()> {
+        needs.subject_images().into_iter().try_for_each(|(kind, named)| self.image(kind, named))
+    }
+
+    /// What keeps this file system from being made, and what to do about that. Makes it, the first time.
+    ///
+    /// # Errors
+    /// As [`Forecast::of`].
+    pub fn file_system(&mut self, kind: FileSystem) -> Result<Option<String>> {
+        match self.live_directory(kind) {
+            Ok(_) => Ok(None),
+            Err(Error::Environment(obstacle)) => Ok(Some(obstacle)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What this image is or would be made of: `None` when it is here.
+    ///
+    /// # Errors
+    /// [`Error::Environment`] when there is no way to it.
+    pub fn look_for(&mut self, kind: Kind, named: Option<&str>) -> Result<Option<String>> {
+        let docker = self
+            .docker
+            .get_or_insert_with(|| docker::server_version().map(|_| ()).map_err(|error| error.to_string()));
+        docker.clone().map_err(Error::Environment)?;
+        let known =
+            self.images.entry((kind, named.map(str::to_owned))).or_insert_with(|| {
+                match images::look(kind, named) {
+                    Ok(Stock::Here(_)) => Ok(None),
+                    Ok(Stock::Obtainable(how)) => Ok(Some(how)),
+                    Err(error) => Err(error.to_string()),
+                }
+            });
+        known.clone().map_err(Error::Environment)
+    }
+
+    fn make(&mut self, kind: FileSystem) -> Result<Made> {
+        if self.work.is_none() {
+            self.work = Some(Workspace::open(self.root)?.work_directory("look")?);
+        }
+        let work = self.work.as_ref().context("it was just made")?;
+        let launcher = Launcher::new(work.path(), self.cancel);
+        let mounted = Mounted::make(kind, &launcher, kind.name(), kind.disk_bytes(0))?;
+        let live = mounted.point().join("live");
+        kind.create_directory(&launcher, &live)?;
+        Ok(Made { live, _mounted: mounted })
+    }
+}
+
+impl Supplier for Forecast<'_> {
+    fn image(&mut self, kind: Kind, named: Option<&str>) -> Result<()> {
+        let how = self.look_for(kind, named)?;
+        self.to_get.extend(how.map(|how| format!("the {} image would be {how}", kind.name())));
+        Ok(())
+    }
+
+    fn program(&mut self, needs: &Needs<'_>) -> Result<()> {
+        let fetched = RefCell::default();
+        let cache = self.root.join(CACHE);
+        let shelf = Shelf { directory: &cache, scenario: needs.directory, fetch: Fetch::Noted(&fetched) };
+        let found = needs.strategy.program(needs.settings, &shelf);
+        let fetched: Vec<String> = fetched.into_inner();
+        if fetched.is_empty() {
+            return found.map(|_| ());
+        }
+        self.to_get.extend(fetched);
+        Ok(())
+    }
+
+    fn live_directory(&mut self, kind: FileSystem) -> Result<PathBuf> {
+        if kind == FileSystem::Disk {
+            // The nearest directory that exists is on the same disk.
+            let existing = self.root.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
+            return Ok(existing.to_owned());
+        }
+        if !self.file_systems.iter().any(|(known, _)| *known == kind) {
+            let made = match self.make(kind) {
+                Ok(made) => Ok(made),
+                Err(Error::Environment(obstacle)) => Err(obstacle),
+                Err(error) => return Err(error),
+            };
+            self.file_systems.push((kind, made));
+        }
+        let known = self.file_systems.iter().find(|(known, _)| *known == kind);
+        let (_, made) = known.context("it was just made")?;
+        made.as_ref().map(|made| made.live.clone()).map_err(|cause| Error::Environment(cause.clone()))
+    }
+}

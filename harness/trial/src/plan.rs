@@ -1,0 +1,475 @@
+//! From a scenario to the trials that it means: validated as a whole before anything has an effect.
+
+mod deployment;
+mod filter;
+mod limits;
+mod own;
+mod pairs;
+mod shard;
+mod thresholds;
+mod validate;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use bytesize::ByteSize;
+use reports::record::{Shard, Verdict};
+
+use model::dataset::{self, DatasetSpec};
+use machine::error::{Error, Result};
+use engines::images;
+use machine::measure::storage::free_bytes;
+use engines::kinds::{App, Engine};
+use crate::scenario::{Overrides, Scenario};
+use strategies::strategy::{self, Settings, Strategy};
+use model::verify::Integrity;
+use model::ledger::RESERVED_BYTES;
+use model::writes::{Marks, Model};
+use model::schedule::{Load, Rate};
+pub use deployment::Deployment;
+pub use filter::Filter;
+pub use limits::limits;
+use limits::stall_seconds;
+use validate::validate;
+
+/// All trials of a run.
+pub struct Plan {
+    /// The scenario, overrides applied.
+    pub scenario: Scenario,
+    /// In the order in which they run.
+    pub trials: Vec<TrialPlan>,
+    /// Which part of the scenario's plan this is; `None` for the whole.
+    pub shard: Option<Shard>,
+}
+
+/// One trial.
+#[derive(Clone, Debug)]
+pub struct TrialPlan {
+    /// Unique in the plan, the same for the same scenario.
+    pub id: String,
+    /// Name in the registry.
+    pub strategy: &'static str,
+    /// Complete settings.
+    pub settings: Settings,
+    /// The variant's name, or the settings that the scenario names, as text.
+    pub variant: String,
+    /// What the scenario expects; empty: what the promise demands.
+    pub expected: Vec<Verdict>,
+    /// Limits on its measurements, as the scenario has them.
+    pub thresholds: BTreeMap<String, String>,
+    /// The database.
+    pub dataset: DatasetSpec,
+    /// Size that the database will have: exact for SQLite, estimated for MySQL.
+    pub dataset_bytes: u64,
+    /// The system under test.
+    pub deployment: Deployment,
+    /// The offered load.
+    pub load: Load,
+    /// What the writes are.
+    pub model: Model,
+    /// Counts from 1.
+    pub repetition: u32,
+}
+
+/// Plans assume this speed for a plain durable copy.
+pub const ASSUMED_COPY_BYTES_PER_SECOND: f64 = 200e6;
+/// ... this speed for the verification with a full integrity check, and without.
+const ASSUMED_VERIFY_BYTES_PER_SECOND: (f64, f64) = (60e6, 300e6);
+/// Starts and stops of processes, in a trial.
+const ASSUMED_OVERHEAD_SECONDS: f64 = 1.0;
+
+impl Plan {
+    /// Plans a scenario.
+    ///
+    /// # Errors
+    /// [`Error::Input`] that names what is impossible in the scenario or in the overrides.
+    pub fn new(mut scenario: Scenario, overrides: &Overrides) -> Result<Plan> {
+        scenario.apply(overrides);
+        own::adapt(&mut scenario)?;
+        let place = |message: String| Error::Input(format!("scenario '{}': {message}", scenario.name));
+        validate(&scenario).and_then(|()| thresholds::check(&scenario)).map_err(place)?;
+        let mut trials = Vec::new();
+        for repetition in 1..=scenario.repetitions {
+            for size in &scenario.dataset.sizes {
+                for rate in &scenario.workload.rates {
+                    plan_block(&scenario, repetition, *size, *rate, &mut trials).map_err(
+                        |error| match error {
+                            Error::Input(message) => place(message),
+                            other => other,
+                        },
+                    )?;
+                }
+            }
+        }
+        let mut ids: Vec<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
+        ids.sort_unstable();
+        if let Some(twice) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(place(format!("the trial '{}' is in it twice", twice[0])));
+        }
+        pairs::check(&trials, &scenario.pairs).map_err(place)?;
+        filter::keep(&mut trials, overrides).map_err(|message| place(message.to_string()))?;
+        let trials = pairs::interleave(trials, &scenario.pairs);
+        Ok(Plan { scenario, trials, shard: None })
+    }
+
+    /// The datasets that the trials use, with the size of each on its engine.
+    pub fn datasets(&self) -> Vec<(Engine, DatasetSpec, u64)> {
+        let mut datasets: Vec<(Engine, DatasetSpec, u64)> = Vec::new();
+        for trial in &self.trials {
+            let engine = trial.deployment.engine;
+            if !datasets.iter().any(|(on, known, _)| (*on, known) == (engine, &trial.dataset)) {
+                datasets.push((engine, trial.dataset.clone(), trial.dataset_bytes));
+            }
+        }
+        datasets
+    }
+
+    /// Disk space that the run needs at its peak, datasets that are cached already included: every dataset
+    /// once, and the largest trial.
+    pub fn disk_bytes(&self) -> u64 {
+        let cached: u64 = self.datasets().iter().map(|(_, _, bytes)| bytes).sum();
+        cached + self.trials.iter().map(TrialPlan::disk_bytes).max().unwrap_or(0)
+    }
+
+    /// # Errors
+    /// [`Error::Environment`] when the file system of `directory` has too little space; `cached` bytes of
+    /// datasets are there already.
+    pub fn check_disk(&self, directory: &Path, cached: u64) -> Result<()> {
+        let needed = self.disk_bytes().saturating_sub(cached);
+        let free = free_bytes(directory)
+            .map_err(|error| Error::Input(format!("cannot use {}: {error}", directory.display())))?;
+        if free >= needed {
+            return Ok(());
+        }
+        Err(Error::Environment(format!(
+            "too little disk space for scenario '{}': it needs {} more in {} (datasets, and for the largest trial the \
+             live database, the artifact and the restored one), and {} are free; free some space, choose a smaller \
+             --size, or another disk with --dir",
+            self.scenario.name,
+            ByteSize(needed),
+            directory.display(),
+            ByteSize(free),
+        )))
+    }
+
+    /// About how long the run takes, in seconds, at [`ASSUMED_COPY_BYTES_PER_SECOND`].
+    pub fn seconds(&self) -> f64 {
+        let generate: f64 = self.datasets().iter().map(|(_, _, bytes)| copy_seconds(*bytes)).sum();
+        generate + self.trials.iter().map(|trial| trial.seconds(&self.scenario)).sum::<f64>()
+    }
+}
+
+fn copy_seconds(bytes: u64) -> f64 {
+    bytes as f64 / ASSUMED_COPY_BYTES_PER_SECOND
+}
+
+impl TrialPlan {
+    /// The image that its strategy's containers are made from.
+    pub fn image(&self) -> Option<images::Kind> {
+        strategy::named(self.strategy).expect("a planned strategy is known").image(self.deployment.engine)
+    }
+
+    /// Disk space that the trial needs at its peak: the live database, the artifact, the restored one and those that are
+    /// restored earlier, and the file system that they lie on.
+    pub fn disk_bytes(&self) -> u64 {
+        let strategy = strategy::named(self.strategy).expect("a planned strategy is known");
+        let databases = 2.0 + f64::from(strategy.live_restores(&self.settings)) + strategy.artifact_copies();
+        // Something for journals and logs.
+        let data_bytes = (self.dataset_bytes as f64 * (databases + 0.2)) as u64 + (64 << 20);
+        let ledger_bytes = u64::from(self.model.writers) * RESERVED_BYTES;
+        self.deployment.file_system.disk_bytes(data_bytes) + ledger_bytes
+    }
+
+    /// About how long the trial takes, in seconds.
+    pub fn seconds(&self, scenario: &Scenario) -> f64 {
+        let times = &scenario.trial;
+        let copy = copy_seconds(self.dataset_bytes);
+        let cost = strategy::named(self.strategy).expect("a planned strategy is known").card().cost;
+        let begin = ASSUMED_OVERHEAD_SECONDS + copy + times.reference_seconds;
+        if self.expected.iter().any(|verdict| matches!(verdict, Verdict::Stalled | Verdict::TimedOut)) {
+            // A stall shows after one stall time and a few lucky passes.
+            return begin + (2.0 * stall_seconds(scenario, copy)).min(times.deadline_seconds);
+        }
+        let (backup, restore) = (copy * cost.backup, copy * cost.restore);
+        if backup >= times.deadline_seconds {
+            // Nothing is left to restore.
+            return begin + times.deadline_seconds;
+        }
+        let verify = match times.integrity {
+            Integrity::Full => ASSUMED_VERIFY_BYTES_PER_SECOND.0,
+            Integrity::Quick => ASSUMED_VERIFY_BYTES_PER_SECOND.1,
+        };
+        let verify = self.dataset_bytes as f64 / verify;
+        if restore >= times.deadline_seconds {
+            return begin + backup + times.tail_seconds + times.deadline_seconds;
+        }
+        begin + backup + times.tail_seconds + restore + verify
+    }
+}
+
+/// Plans the trials of one repetition, size and rate.
+fn plan_block(
+    scenario: &Scenario,
+    repetition: u32,
+    size: ByteSize,
+    rate: Rate,
+    trials: &mut Vec<TrialPlan>,
+) -> Result<()> {
+    let workload = &scenario.workload;
+    let dataset =
+        DatasetSpec { profile: scenario.dataset.profile.clone(), target_bytes: size.0, seed: scenario.seed };
+    let (sqlite_bytes, torrents) = own::predicted(scenario, &dataset)?;
+    let deployments = Deployment::all(&scenario.subject);
+    let mut used = vec![false; scenario.variants.len()];
+    for deployment in &deployments {
+        let model = model(scenario, deployment.app, repetition, torrents);
+        let torrents_min = Model::torrents_min(model.marks, model.writers, model.rows_per_transaction);
+        if torrents < torrents_min {
+            return Err(Error::Input(format!(
+                "{} writers with {} rows a transaction need {torrents_min} torrents, and at {size} there are {torrents}: \
+                 choose a larger size or fewer writers or rows",
+                model.writers, model.rows_per_transaction
+            )));
+        }
+        let dataset_bytes = match deployment.engine {
+            Engine::Sqlite => sqlite_bytes,
+            Engine::Mysql => dataset::mysql::predicted(&dataset)?.bytes,
+        };
+        for (number, variant) in scenario.variants.iter().enumerate() {
+            let found = strategy::named(&variant.strategy)?;
+            if !deployment.is_for(variant, found) {
+                continue;
+            }
+            used[number] = true;
+            let place =
+                |message| Error::Input(format!("variant {} ({}): {message}", number + 1, variant.strategy));
+            if variant.versions.is_some() && !has_versions(found) {
+                return Err(place("it has no versions: leave them out".to_owned()));
+            }
+            for form in variant.forms().map_err(place)? {
+                let settings = found.complete(&form.settings).map_err(place)?;
+                found.check(&settings, &scenario.directory).map_err(place)?;
+                let thresholds = thresholds::of(scenario, variant, found.promise(&settings));
+                let label = match form.label(",") {
+                    label if label.is_empty() => label,
+                    label => format!(":{label}"),
+                };
+                let strategy = found.card().name;
+                let size = size_label(size);
+                let rate_label =
+                    rate.writes_per_second().map_or_else(|| "closed".to_owned(), |rate| rate.to_string());
+                trials.push(TrialPlan {
+                    id: format!("{strategy}{label}/{}/{size}/{rate_label}/{repetition}", deployment.label()),
+                    strategy,
+                    settings,
+                    variant: form.label(", "),
+                    expected: variant.expect.clone(),
+                    thresholds,
+                    dataset: dataset.clone(),
+                    dataset_bytes,
+                    deployment: *deployment,
+                    load: Load { rate, arrivals: workload.arrivals, pattern: workload.pattern },
+                    model: model.clone(),
+                    repetition,
+                });
+            }
+        }
+    }
+    match used.iter().position(|used| !used) {
+        None => Ok(()),
+        Some(number) => {
+            let variant = &scenario.variants[number];
+            let engines = strategy::named(&variant.strategy)?.card().engines.join(" and ");
+            Err(Error::Input(format!(
+                "variant {} ({}) meets no subject: the strategy is for {engines}, and none of the scenario's engines, \
+                 apps, journal modes and file systems is among the variant's",
+                number + 1,
+                variant.strategy
+            )))
+        }
+    }
+}
+
+fn has_versions(strategy: &dyn Strategy) -> bool {
+    strategy.complete(&Settings::new()).is_ok_and(|defaults| defaults.contains_key("version"))
+}
+
+/// What the writes of a repetition are.
+fn model(scenario: &Scenario, app: App, repetition: u32, torrents: u64) -> Model {
+    let workload = &scenario.workload;
+    // A tracker knows one write only: one more completed download of one torrent.
+    let (marks, rows_per_transaction, multi_row_share) = match app {
+        App::Embedded => (Marks::Stamps, workload.rows_per_transaction, workload.multi_row_share),
+        App::Tracker => (Marks::Counts, 1, 0.0),
+    };
+    Model {
+        // Variants of one repetition meet the same writes; another repetition is another draw.
+        seed: scenario.seed.wrapping_add(u64::from(repetition)),
+        writers: workload.writers,
+        rows_per_transaction,
+        multi_row_share,
+        marks,
+        torrents,
+    }
+}
+
+/// A size in one word that means exactly this size: `96MiB`, `1.5GiB`, `17GB`, and plain bytes where no short form does.
+pub fn size_label(size: ByteSize) -> String {
+    let short = |text: String| text.replace(".0 ", "").replace(' ', "");
+    let forms = [short(size.display().iec().to_string()), short(size.display().si().to_string())];
+    forms.into_iter().find(|form| form.parse() == Ok(size)).unwrap_or_else(|| size.0.to_string())
+}
+
+/// The settings as records hold them.
+pub fn settings_map(settings: &Settings) -> BTreeMap<String, serde_json::Value> {
+    settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(text: &str, overrides: &Overrides) -> Result<Plan> {
+        Plan::new(Scenario::parse("small", text).unwrap(), overrides)
+    }
+
+    #[test]
+    fn file_systems_are_a_dimension_and_those_that_are_made_take_disk_space() {
+        let on = SMALL.replace("[subject]", "[subject]\nfile_systems = [\"disk\", \"btrfs\"]");
+        let on = on.replace("journal_modes = [\"wal\"]", "file_systems = [\"btrfs\"]");
+        let overrides = Overrides { size: Some(ByteSize::mib(4)), ..Overrides::default() };
+        let plan = plan(&on, &overrides).unwrap();
+        let ids: Vec<&str> = plan.trials.iter().map(|trial| trial.id.as_str()).collect();
+        insta::assert_snapshot!(ids.join("\n"), @r"
+        cold-copy/wal/4MiB/10/1
+        cold-copy/wal-btrfs/4MiB/10/1
+        sqlite-online-backup:pinned=true,step_pages=100/wal-btrfs/4MiB/10/1
+        cold-copy/delete/4MiB/10/1
+        cold-copy/delete-btrfs/4MiB/10/1
+        sqlite-online-backup:pinned=true,step_pages=100/delete-btrfs/4MiB/10/1
+        ");
+        let (disk, own) = (plan.trials[0].disk_bytes(), plan.trials[1].disk_bytes());
+        assert!(own > disk && plan.disk_bytes() > own, "{disk} {own}");
+    }
+
+    #[test]
+    fn no_trial_is_expected_to_take_longer_than_its_deadlines_allow() {
+        let seconds = |deadline_seconds| {
+            let overrides =
+                Overrides { size: Some(ByteSize::gib(10)), deadline_seconds, ..Overrides::default() };
+            let plan = plan(SMALL, &overrides).unwrap();
+            (plan.trials[0].seconds(&plan.scenario), plan.scenario.trial.clone())
+        };
+        let (free, times) = seconds(None);
+        let (ended, _) = seconds(Some(10.0));
+        let copy = copy_seconds(10 << 30);
+        assert!(
+            (ended - (ASSUMED_OVERHEAD_SECONDS + copy + times.reference_seconds + 10.0)).abs() < 1.0,
+            "{ended}"
+        );
+        assert!(free > ended + 2.0 * copy, "{free} {ended}");
+    }
+
+    const SMALL: &str = r#"
+        description = "small"
+        [subject]
+        journal_modes = ["wal", "delete"]
+        [dataset]
+        sizes = ["1MiB", "2MiB"]
+        [workload]
+        rates = [10]
+        [[variants]]
+        strategy = "cold-copy"
+        [[variants]]
+        strategy = "sqlite-online-backup"
+        settings = { step_pages = 100, pinned = true }
+        journal_modes = ["wal"]
+    "#;
+
+    #[test]
+    fn a_plan_is_the_product_of_what_varies() {
+        let plan = plan(SMALL, &Overrides::default()).unwrap();
+        let ids: Vec<&str> = plan.trials.iter().map(|trial| trial.id.as_str()).collect();
+        insta::assert_snapshot!(ids.join("\n"));
+    }
+
+    #[test]
+    fn a_name_takes_the_place_of_the_settings() {
+        let named = SMALL.replace("settings =", "name = \"in steps\"\nsettings =");
+        let plan = plan(&named, &Overrides::default()).unwrap();
+        let trial = plan.trials.iter().find(|trial| trial.id.contains("sqlite")).unwrap();
+        assert_eq!(trial.id, "sqlite-online-backup:in steps/wal/1MiB/10/1");
+        assert_eq!(trial.variant, "in steps");
+        assert_eq!(trial.settings["step_pages"], 100);
+    }
+
+    #[test]
+    fn overrides_narrow_the_plan() {
+        let overrides = Overrides {
+            only: vec!["pinned".into()],
+            size: Some(ByteSize::mib(4)),
+            repetitions: Some(2),
+            ..Overrides::default()
+        };
+        let plan = plan(SMALL, &overrides).unwrap();
+        let ids: Vec<&str> = plan.trials.iter().map(|trial| trial.id.as_str()).collect();
+        insta::assert_snapshot!(ids.join("\n"));
+    }
+
+    #[test]
+    fn what_is_impossible_is_refused_before_anything_happens() {
+        let refused = |from: &str, to: &str| match plan(&SMALL.replace(from, to), &Overrides::default()) {
+            Err(Error::Input(message)) => message,
+            _ => panic!("'{to}' was accepted"),
+        };
+        let messages = [
+            refused("cold-copy", "cold-cpoy"),
+            refused("step_pages = 100", "step_pages = 0"),
+            refused("step_pages = 100", "steps = 1"),
+            refused("rates = [10]", "rates = []"),
+            refused("rates = [10]", "rates = [10]\nwriters = 1000000"),
+            refused("rates = [10]", "rates = [10]\nwriters = 256\nrows_per_transaction = 100"),
+            refused("\"2MiB\"", "\"1MiB\""),
+            refused("\"1MiB\"", "\"1KiB\""),
+            refused("sizes", "profile = \"demo\"\nsizes"),
+            refused("[subject]", "[subject]\nextents = 1000"),
+            refused("journal_modes = [\"wal\"]\n", "file_systems = [\"xfs\"]\n"),
+            refused("sizes", "profile = \"own-database\"\nsizes"),
+            refused("strategy = \"cold-copy\"", "name = \"a/b\"\nstrategy = \"cold-copy\""),
+        ];
+        insta::assert_snapshot!(messages.join("\n"));
+    }
+
+    #[test]
+    fn versions_are_trials_of_their_own() {
+        let variant = "strategy = \"litestream\"\n        versions = [\"0.3.13\", \"0.5.17\"]";
+        let text = SMALL.replace("strategy = \"cold-copy\"", variant);
+        let overrides = Overrides { only: vec!["litestream".into()], ..Overrides::default() };
+        let planned = plan(&text, &overrides).unwrap();
+        let settings =
+            planned.trials.iter().map(|trial| (trial.variant.as_str(), &trial.settings["version"]));
+        let settings: Vec<_> = settings.take(2).collect();
+        assert_eq!(settings, [("version=0.3.13", &"0.3.13".into()), ("version=0.5.17", &"0.5.17".into())]);
+        let both = text.replace("versions", "settings = { version = \"0.5.5\" }\n        versions");
+        let of_another =
+            SMALL.replace("strategy = \"cold-copy\"", "strategy = \"cold-copy\"\n        versions = [\"1\"]");
+        let none = text.replace("[\"0.3.13\", \"0.5.17\"]", "[]");
+        let messages = [both, of_another, none].map(|text| match plan(&text, &overrides) {
+            Err(Error::Input(message)) => message,
+            _ => panic!("it was accepted"),
+        });
+        insta::assert_snapshot!(messages.join("\n"));
+    }
+
+    #[test]
+    fn too_little_disk_is_refused_with_what_is_needed() {
+        let overrides = Overrides { size: Some(ByteSize::tib(1)), ..Overrides::default() };
+        let plan = plan(SMALL, &overrides);
+        let Err(Error::Environment(message)) = plan.unwrap().check_disk(Path::new("/"), 0) else {
+            panic!("no disk here has that much space")
+        };
+        let (before, after) = message.split_once(", and ").unwrap();
+        insta::assert_snapshot!(before);
+        assert!(after.contains("are free; free some space"));
+    }
+}

@@ -1,0 +1,378 @@
+//! One execution of a scenario: plan, preflight, trials, and results that are saved after each trial.
+
+mod archive;
+mod changed;
+mod conditions;
+mod reserve;
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use reports::printable;
+use reports::record::{Calibration, Results};
+
+use machine::container::Network;
+use engines::cache::{self, CachedDataset, Maker};
+use model::dataset::{self, DatasetSpec};
+use engines::sqlite::own;
+use machine::error::{Error, Result};
+use machine::event::{Event, Observer};
+use engines::images::{self, Kind};
+use machine::measure::{calibration, storage};
+use crate::plan::{Plan, TrialPlan};
+use machine::process::{Account, Cancel, Launcher, kill_marked};
+use machine::removal::{self, Leftover};
+use engines::kinds::{App, Engine};
+use crate::scenario::Scenario;
+use engines::mysql::options::ServerArguments;
+use engines::mysql::server::{Server, ServerSetup, random_password};
+use crate::trial::{self, Images, Keep, Keeper, Site, Source};
+use model::verify::{ContentDigest, Integrity};
+use engines::database::Database;
+use machine::wheel::{Fetch, Shelf};
+use machine::worker::Job;
+pub use machine::workspace::RESULTS;
+use machine::workspace::{Swept, Workspace};
+use archive::Archive;
+pub use changed::changes_since;
+
+/// What is to be run.
+pub struct Request {
+    /// The plan.
+    pub plan: Plan,
+    /// The directory of datasets, working copies and results.
+    pub root: PathBuf,
+    /// Where the results go; a directory of its own below `root` when absent.
+    pub out: Option<PathBuf>,
+    /// Whether `latest` points here afterwards; a part of another run does not.
+    pub is_newest: bool,
+    /// Go on with the run that `out` or `latest` holds: trials with a record are not repeated.
+    pub resume: bool,
+    /// Which trials' evidence is kept.
+    pub keep: Keep,
+    /// At most this many bytes of it, of the whole run.
+    pub keep_bytes: u64,
+    /// The command line that repeats this run.
+    pub command: String,
+    /// The version of this program.
+    pub harness_version: String,
+}
+
+/// The link to the newest results directory.
+pub const LATEST: &str = "latest";
+
+/// A run that has come to its end.
+pub struct Finished {
+    /// What was measured.
+    pub results: Results,
+    /// The directory that holds it.
+    pub directory: PathBuf,
+    /// What its trials left that could not be removed.
+    pub leftovers: Vec<Leftover>,
+}
+
+/// Runs a plan.
+///
+/// # Errors
+/// [`Error::Input`] and [`Error::Environment`] before anything has an effect; [`Error::Interrupted`] with
+/// everything measured so far saved; otherwise what went wrong in the harness.
+pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result<Finished> {
+    let plan = &request.plan;
+    let workspace = Workspace::open(&request.root)?;
+    tell_swept(&workspace.sweep()?, observer);
+    plan.check_disk(workspace.root(), cached_bytes(plan, &workspace.cache()))?;
+    let mut archive = Archive::open(request, &workspace)?;
+    let work = workspace.work_directory(&plan.scenario.name)?;
+    let left = archive.left(plan);
+    let images = obtain_images(&left, &plan.scenario, &Launcher::new(work.path(), cancel), observer)?;
+    let launcher = Launcher::new(work.path(), cancel);
+    let shelf = Shelf {
+        directory: &workspace.cache(),
+        scenario: &plan.scenario.directory,
+        fetch: Fetch::Now { launcher: &launcher, observer },
+    };
+    let differences = conditions::program_differences(&archive.results, &left, &shelf)?;
+    archive.enter_found(conditions::found(&left, &plan.scenario, &images), differences)?;
+    let desk = Desk {
+        workspace: &workspace,
+        work: work.path(),
+        images: &images,
+        scenario: &plan.scenario,
+        keep: request.keep,
+        keep_bytes: request.keep_bytes,
+        cancel,
+        observer,
+    };
+    let mut sources = Vec::new();
+    let mut leftovers = Vec::new();
+    let done = plan.trials.len() - left.len();
+    if done > 0 {
+        observer(Event::Note(format!("{done} of {} trials have a record already", plan.trials.len())));
+    }
+    for (index, trial_plan) in left.iter().enumerate() {
+        cancel.check()?;
+        let (engine, spec) = (trial_plan.deployment.engine, &trial_plan.dataset);
+        if source_of(&sources, engine, spec).is_none() {
+            let (source, calibration) = desk.prepare(engine, spec)?;
+            archive.results.run.calibration.push(calibration);
+            sources.push((engine, spec.clone(), source));
+        }
+        let source = source_of(&sources, engine, spec).expect("it was prepared above");
+        observer(Event::TrialStarted {
+            number: done + index + 1,
+            of: plan.trials.len(),
+            id: &trial_plan.id,
+            seconds_left: left[index..].iter().map(|trial| trial.seconds(&plan.scenario)).sum(),
+        });
+        let directory = work.path().join(format!("trial-{}", index + 1));
+        let needed = needed(&left[index + 1..], &sources);
+        leftovers.extend(desk.conduct(trial_plan, source, &directory, needed, &mut archive)?);
+        observer(Event::TrialFinished(archive.results.trials.last().expect("one was added")));
+    }
+    Ok(Finished { results: archive.results, directory: archive.directory, leftovers })
+}
+
+type Sources = Vec<(Engine, DatasetSpec, Source)>;
+
+fn source_of<'a>(sources: &'a Sources, engine: Engine, spec: &DatasetSpec) -> Option<&'a Source> {
+    let found = sources.iter().find(|(on, known, _)| (*on, known) == (engine, spec));
+    found.map(|(_, _, source)| source)
+}
+
+/// Disk space for these trials, one after the other, and for the datasets that are not there yet.
+fn needed(trials: &[&TrialPlan], sources: &Sources) -> u64 {
+    let mut datasets: Vec<(Engine, &DatasetSpec, u64)> = Vec::new();
+    for trial in trials {
+        let (engine, spec) = (trial.deployment.engine, &trial.dataset);
+        let is_counted = datasets.iter().any(|(on, known, _)| (*on, *known) == (engine, spec));
+        if !is_counted && source_of(sources, engine, spec).is_none() {
+            datasets.push((engine, spec, trial.dataset_bytes));
+        }
+    }
+    let datasets: u64 = datasets.iter().map(|(_, _, bytes)| bytes).sum();
+    datasets + trials.iter().map(|trial| trial.disk_bytes()).max().unwrap_or(0)
+}
+
+/// Says what was found of earlier runs, and what of it stays.
+fn tell_swept(swept: &Swept, observer: Observer<'_>) {
+    if swept.runs > 0 {
+        observer(Event::Note(format!(
+            "cleaned what {} killed run(s) had left: {} process(es), {} container(s), {} file system(s), files",
+            swept.runs, swept.processes, swept.containers, swept.file_systems
+        )));
+    }
+    if let [first, others @ ..] = swept.leftovers.as_slice() {
+        let more =
+            if others.is_empty() { String::new() } else { format!(" ({} more: see 'clean')", others.len()) };
+        observer(Event::Note(format!("{first}{more}; this run goes on beside it")));
+    }
+}
+
+/// Bytes of the plan's datasets that are in the cache already. Those of MySQL are not looked for: which server they
+/// were made by is known only once there is an image.
+pub fn cached_bytes(plan: &Plan, directory: &Path) -> u64 {
+    let datasets = plan.datasets();
+    let cached = datasets
+        .iter()
+        .filter(|(engine, spec, _)| *engine == Engine::Sqlite && cache::is_cached(directory, spec));
+    cached.map(|(_, _, bytes)| bytes).sum()
+}
+
+/// Gets the images that these trials need. Without those of a subject there is no run; without those of strategies,
+/// only some of these are unavailable.
+fn obtain_images(
+    trials: &[&TrialPlan],
+    scenario: &Scenario,
+    launcher: &Launcher,
+    observer: Observer<'_>,
+) -> Result<Images> {
+    let named = &scenario.subject.images;
+    let any = |wanted: &dyn Fn(&TrialPlan) -> bool| trials.iter().any(|trial| wanted(trial));
+    let obtain = |kind, named: &Option<String>| images::obtain(kind, named.as_deref(), launcher, observer);
+    let mut images = Images::default();
+    if any(&|trial| trial.deployment.engine == Engine::Mysql) {
+        images.mysql = Some(obtain(Kind::Mysql, &named.mysql)?);
+    }
+    if any(&|trial| trial.deployment.app == App::Tracker) {
+        images.tracker = Some(obtain(Kind::Tracker, &named.tracker)?);
+    }
+    for kind in Kind::ALL {
+        if any(&|trial| trial.image() == Some(kind)) {
+            let obtained = match obtain(kind, &None) {
+                Ok(image) => Ok(image),
+                Err(Error::Environment(cause)) => Err(cause),
+                Err(error) => return Err(error),
+            };
+            images.tools.insert(kind, obtained);
+        }
+    }
+    Ok(images)
+}
+
+/// What datasets are prepared with, and trials conducted.
+struct Desk<'a> {
+    workspace: &'a Workspace,
+    work: &'a Path,
+    images: &'a Images,
+    scenario: &'a Scenario,
+    keep: Keep,
+    keep_bytes: u64,
+    cancel: &'a Cancel,
+    observer: Observer<'a>,
+}
+
+impl Desk<'_> {
+    /// Runs a trial in a directory of its own, saves its record, keeps what is to be kept, and removes the rest. What
+    /// stays of it. `needed` is the disk space that later trials need.
+    fn conduct(
+        &self,
+        plan: &TrialPlan,
+        source: &Source,
+        directory: &Path,
+        needed: u64,
+        archive: &mut Archive,
+    ) -> Result<Option<Leftover>> {
+        archive.keep_room()?;
+        std::fs::create_dir(directory).context("cannot create the directory of a trial")?;
+        let Desk { images, keep, cancel, observer, .. } = *self;
+        let cache = &self.workspace.cache();
+        let site = Site { source, images, directory, cache, keep, cancel, observer };
+        let mut concluded = trial::run(plan, self.scenario, &site)?;
+        // What a command has left in the background must not take the room that the record needs.
+        kill_marked(directory);
+        // Before anything is moved or removed: nothing that a trial leaves behind can cost its record.
+        archive.add(concluded.record.clone())?;
+        let kept = concluded.keep(&Keeper {
+            directory: &archive.directory,
+            bytes_left: self.room(directory, needed, archive),
+        });
+        drop(concluded);
+        let leftover = removal::remove(directory).err();
+        // A script chose the names.
+        archive.note(kept, leftover.as_ref().map(|leftover| printable(&leftover.below(directory))))?;
+        leftover.iter().for_each(|leftover| observer(Event::Note(leftover.to_string())));
+        Ok(leftover)
+    }
+
+    /// Bytes that may be kept of the trial in this directory: what the run has not kept yet, and at most what leaves
+    /// later trials the space that they need.
+    fn room(&self, directory: &Path, needed: u64, archive: &Archive) -> u64 {
+        let kept = archive.results.trials.iter().filter_map(|trial| trial.kept.as_ref());
+        let budget = self.keep_bytes.saturating_sub(kept.map(|kept| kept.bytes).sum());
+        let free = |path: &Path| storage::free_bytes(path).unwrap_or(0);
+        let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).ok();
+        let disk = if device(directory) == device(&archive.directory) {
+            // What is not kept is free in a moment.
+            let own = storage::allocated_bytes(directory).unwrap_or(0);
+            (free(directory) + own).saturating_sub(needed)
+        } else {
+            free(&archive.directory)
+        };
+        budget.min(disk)
+    }
+
+    /// Gets a dataset, and measures what the machine can do with it.
+    fn prepare(&self, engine: Engine, spec: &DatasetSpec) -> Result<(Source, Calibration)> {
+        let source = match (engine, &self.scenario.database) {
+            (_, Some(file)) => self.own(file, spec)?,
+            (Engine::Sqlite, None) => self.sqlite(spec)?,
+            (Engine::Mysql, None) => self.mysql(spec)?,
+        };
+        (self.observer)(Event::Preparing("measuring what the disk can do".into()));
+        let calibration = calibration::measure(&self.launcher(), &source.database, self.work)?;
+        self.cancel.check()?;
+        Ok((source, calibration))
+    }
+
+    fn launcher(&self) -> Launcher {
+        Launcher::new(self.work, self.cancel)
+    }
+
+    /// Generates a database or finds it in the cache, and takes its digest.
+    fn sqlite(&self, spec: &DatasetSpec) -> Result<Source> {
+        let CachedDataset { database, rows, bytes, .. } =
+            cache::obtain(&self.workspace.cache(), spec, &|| self.cancel.is_cancelled(), &mut |bytes| {
+                (self.observer)(Event::Generating { dataset: spec, bytes })
+            })?;
+        let content = self.digest(&database, spec, None)?;
+        Ok(Source { database, bytes, rows, content, remarks: Vec::new() })
+    }
+
+    fn digest(
+        &self,
+        database: &Path,
+        spec: &DatasetSpec,
+        integrity: Option<Integrity>,
+    ) -> Result<ContentDigest> {
+        (self.observer)(Event::Preparing("taking the digest of the dataset".into()));
+        let database = Database::Sqlite(database.to_owned());
+        let job = Job::Digest { database, dataset: spec.clone(), integrity };
+        self.launcher().work(Account::Preparation, &job, &mut |_| {})
+    }
+
+    /// Copies a database of the user's own, adds the tables that the workload writes to, and takes its digest.
+    fn own(&self, file: &Path, spec: &DatasetSpec) -> Result<Source> {
+        (self.observer)(Event::Preparing(format!("copying {} and checking the copy", file.display())));
+        let database = self.work.join("own.sqlite");
+        let of_copy = own::copy(&self.launcher(), file, &database)?;
+        let job = Job::Adopt { copy: database.clone(), seed: spec.seed };
+        let adopted: Result<Vec<String>> = self.launcher().work(Account::Preparation, &job, &mut |_| {});
+        let integrity = Some(self.scenario.trial.integrity);
+        let examined = adopted.and_then(|remarks| Ok((remarks, self.digest(&database, spec, integrity)?)));
+        let (mut remarks, content) = examined.map_err(|error| match error {
+            Error::Input(cause) => Error::Input(format!("cannot use {}: {cause}", file.display())),
+            other => other,
+        })?;
+        remarks.extend(of_copy);
+        remarks.extend(content.remarks());
+        for remark in &remarks {
+            (self.observer)(Event::Note(format!("{}: {remark}", file.display())));
+        }
+        let origin = dataset::origin(spec)?;
+        let is_rows_of = |table: &str| table != origin.tables().torrents && !table.starts_with("sqlite_");
+        let others = content.tables.iter().filter(|(table, _)| is_rows_of(table));
+        let rows = origin.torrents() + others.map(|(_, digest)| digest.rows).sum::<u64>();
+        let bytes = storage::bytes(&database);
+        Ok(Source { database, bytes, rows, content, remarks })
+    }
+
+    /// Loads a database with a server of its own, or finds its data directory in the cache.
+    fn mysql(&self, spec: &DatasetSpec) -> Result<Source> {
+        let image = self.images.mysql.as_ref().expect("the image of a subject was obtained first");
+        let cancelled = || self.cancel.is_cancelled();
+        let ServerArguments { making, .. } = self.scenario.subject.server_arguments();
+        let maker = Maker { server: image.id.clone(), arguments: making.clone() };
+        let cached = cache::obtain_mysql(&self.workspace.cache(), spec, &maker, &cancelled, &mut |data| {
+            let setup = ServerSetup {
+                image: image.reference.clone(),
+                data_directory: data.to_owned(),
+                run_directory: self.work.join("run-loading"),
+                artifact: self.work.to_owned(),
+                arguments: ServerArguments {
+                    making: making.clone(),
+                    running: dataset::mysql::LOADING_OPTIONS.map(str::to_owned).into(),
+                },
+                password: random_password()?,
+                port: None,
+                network: Network::Bridge,
+                account: Account::Preparation,
+            };
+            (self.observer)(Event::Preparing("starting a MySQL server to load the dataset".into()));
+            let mut server = Server::new(&self.launcher(), setup)?;
+            server.start()?;
+            let loaded = dataset::mysql::load(server.address(), spec, &cancelled, &mut |bytes| {
+                (self.observer)(Event::Generating { dataset: spec, bytes });
+            })?;
+            server.stop()?;
+            Ok(loaded)
+        })?;
+        Ok(Source {
+            database: cached.data_directory,
+            bytes: cached.bytes,
+            rows: cached.rows,
+            content: cached.content,
+            remarks: Vec::new(),
+        })
+    }
+}

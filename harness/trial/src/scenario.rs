@@ -1,0 +1,417 @@
+//! Scenario files: what a set of trials is to be.
+//!
+//! A scenario names the subject, one dataset profile and one workload, lists for the dimensions that vary
+//! (`engines`, `apps`, `journal_modes`, `file_systems`, `sizes`, `rates`), and the variants to put on trial. The plan is
+//! their product.
+
+mod shipped;
+mod variant;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use bytesize::ByteSize;
+use serde::{Deserialize, Serialize};
+
+use machine::file_system::FileSystem;
+use crate::plan::Filter;
+use machine::quantity;
+use model::verify::Integrity;
+use model::schedule::{Arrivals, Pattern, Rate};
+use engines::sqlite::client::{JournalMode, Synchronous};
+use engines::tracker::Announces;
+use engines::mysql::options::option_name;
+pub use engines::mysql::options::{OptionValue, ServerArguments};
+pub use variant::{Form, Variant};
+
+/// A scenario file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// The file's name without its ending.
+    #[serde(skip)]
+    pub name: String,
+    /// The directory of the file: relative paths in it count from there.
+    #[serde(skip)]
+    pub directory: PathBuf,
+    /// A SQLite file of the user's own in place of the dataset's databases; a relative path counts from the directory.
+    #[serde(default, skip_serializing)]
+    pub database: Option<PathBuf>,
+    /// What it is for, in a sentence or two: stands at the top of its report.
+    pub description: String,
+    /// What datasets, workloads and arrivals follow from.
+    #[serde(default = "one_u64")]
+    pub seed: u64,
+    /// How often each trial is run.
+    #[serde(default = "one_u32")]
+    pub repetitions: u32,
+    /// The system under test.
+    #[serde(default)]
+    pub subject: SubjectSection,
+    /// The databases.
+    #[serde(default)]
+    pub dataset: DatasetSection,
+    /// The concurrent writes.
+    pub workload: WorkloadSection,
+    /// Times and limits of a trial.
+    #[serde(default)]
+    pub trial: TrialSection,
+    /// Limits on measurements, for all variants that promise something: a broken one fails the run.
+    #[serde(default)]
+    pub thresholds: BTreeMap<String, String>,
+    /// What is put on trial.
+    pub variants: Vec<Variant>,
+    /// Variants that are compared with each other: their repetitions take turns, A B B A.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pairs: Vec<Pair>,
+}
+
+/// Two variants that are compared with each other, by the names that reports show: the given name, the settings, or the
+/// strategy.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pair {
+    /// What it is compared with.
+    pub a: String,
+    /// What is judged.
+    pub b: String,
+}
+
+/// The system under test.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SubjectSection {
+    /// Database engines: one set of trials each.
+    pub engines: Vec<Engine>,
+    /// What writes: one set of trials each.
+    pub apps: Vec<App>,
+    /// SQLite journal modes: one set of trials each.
+    pub journal_modes: Vec<JournalMode>,
+    /// Where the data lies: one set of trials each.
+    pub file_systems: Vec<FileSystem>,
+    /// Into how many extents the largest file of the live database is broken up; it stays as it was copied when absent.
+    pub extents: Option<u64>,
+    /// SQLite's `synchronous`, where the harness itself opens the file.
+    pub synchronous: Synchronous,
+    /// How long a write waits for a lock before it is refused, where the harness itself opens the SQLite file.
+    pub busy_timeout_ms: u64,
+    /// After how many pages of the write-ahead log a commit makes a checkpoint, where the harness itself opens the SQLite
+    /// file: the fewer, the more checkpoints fall into a backup; 0: never.
+    pub wal_autocheckpoint: u32,
+    /// MySQL: after how many commits the binary log is made durable; 0: never.
+    pub sync_binlog: u32,
+    /// MySQL: 1: the redo log is durable at each commit; 2: written; 0: once a second.
+    pub innodb_flush_log_at_trx_commit: u32,
+    /// Any other option of mysqld.
+    pub mysql_options: BTreeMap<String, OptionValue>,
+    /// How the tracker is announced to.
+    pub announces: Announces,
+    /// Images to use instead of the default ones.
+    pub images: ImagesSection,
+    /// Port of the MySQL server on 127.0.0.1; any free one when absent.
+    pub port: Option<u16>,
+    /// The page cache when the backup begins.
+    pub cache: Cache,
+}
+
+impl Default for SubjectSection {
+    fn default() -> Self {
+        SubjectSection {
+            engines: vec![Engine::Sqlite],
+            apps: vec![App::Embedded],
+            journal_modes: vec![JournalMode::Wal],
+            file_systems: vec![FileSystem::Disk],
+            extents: None,
+            synchronous: Synchronous::default(),
+            busy_timeout_ms: 5000,
+            wal_autocheckpoint: 1000,
+            sync_binlog: 1,
+            innodb_flush_log_at_trx_commit: 1,
+            mysql_options: BTreeMap::new(),
+            announces: Announces::default(),
+            images: ImagesSection::default(),
+            port: None,
+            cache: Cache::default(),
+        }
+    }
+}
+
+impl SubjectSection {
+    /// All options that a MySQL server is started with besides the harness's own.
+    pub fn server_options(&self) -> BTreeMap<String, OptionValue> {
+        let durability = [
+            ("sync_binlog", self.sync_binlog),
+            ("innodb_flush_log_at_trx_commit", self.innodb_flush_log_at_trx_commit),
+        ];
+        let durability =
+            durability.map(|(name, value)| (name.to_owned(), OptionValue::Integer(value.into())));
+        let given = self.mysql_options.iter().map(|(name, value)| (option_name(name), value.clone()));
+        durability.into_iter().chain(given).collect()
+    }
+
+    /// The same as arguments.
+    pub fn server_arguments(&self) -> ServerArguments {
+        ServerArguments::new(&self.server_options())
+    }
+
+    /// # Errors
+    /// What no server of a trial can be started with.
+    pub fn check_server_options(&self) -> Result<(), String> {
+        server_options::check(&self.server_options())
+    }
+}
+
+/// Images to use instead of the default ones.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImagesSection {
+    /// The MySQL server.
+    pub mysql: Option<String>,
+    /// The tracker.
+    pub tracker: Option<String>,
+}
+
+/// A database engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// SQLite.
+    Sqlite,
+    /// MySQL.
+    Mysql,
+}
+
+impl Engine {
+    /// All there are.
+    pub const ALL: [Engine; 2] = [Engine::Mysql, Engine::Sqlite];
+
+    /// The name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Engine::Sqlite => "sqlite",
+            Engine::Mysql => "mysql",
+        }
+    }
+}
+
+/// What writes to the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum App {
+    /// The harness's own writer process.
+    Embedded,
+    /// The Torrust tracker, written to through announces.
+    Tracker,
+}
+
+impl App {
+    /// The name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            App::Embedded => "embedded",
+            App::Tracker => "tracker",
+        }
+    }
+}
+
+/// The page cache when the backup begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cache {
+    /// The database was put out of it.
+    Cold,
+    /// The database was read once.
+    #[default]
+    Warm,
+}
+
+impl Cache {
+    /// The name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Cache::Cold => "cold",
+            Cache::Warm => "warm",
+        }
+    }
+}
+
+/// The databases.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DatasetSection {
+    /// Name in the registry of profiles.
+    pub profile: String,
+    /// Target sizes: one set of trials each.
+    #[serde(deserialize_with = "quantity::sizes")]
+    pub sizes: Vec<ByteSize>,
+}
+
+impl Default for DatasetSection {
+    fn default() -> Self {
+        DatasetSection { profile: "torrust-demo".into(), sizes: Vec::new() }
+    }
+}
+
+/// The concurrent writes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkloadSection {
+    /// Writes a second over all writers, or "closed": one set of trials each.
+    pub rates: Vec<Rate>,
+    /// How they lie in time.
+    #[serde(default)]
+    pub arrivals: Arrivals,
+    /// How the rate changes.
+    #[serde(default)]
+    pub pattern: Pattern,
+    /// Concurrent writers.
+    #[serde(default = "one_u32")]
+    pub writers: u32,
+    /// Rows that a plain write changes.
+    #[serde(default = "one_u32")]
+    pub rows_per_transaction: u32,
+    /// Share of the writes that change rows which have to agree.
+    #[serde(default = "a_quarter")]
+    pub multi_row_share: f64,
+    /// Share of the writes that a running application may refuse before the trial proves nothing.
+    #[serde(default = "a_tenth")]
+    pub errors_allowed: f64,
+}
+
+/// Times and limits of a trial.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrialSection {
+    /// Length of the reference window.
+    pub reference_seconds: f64,
+    /// How long the workload goes on after the backup.
+    pub tail_seconds: f64,
+    /// Longest time for the backup, and for the restore.
+    pub deadline_seconds: f64,
+    /// A backup has stalled that says how far it is, or rewrites what it has written, after this many times the time of
+    /// a plain copy without progress ...
+    pub stall_copies: f64,
+    /// ... and not before this time.
+    pub stall_seconds_min: f64,
+    /// A command has stalled that says nothing and writes to no file that grows after this time.
+    pub stall_quiet_seconds: f64,
+    /// How the engine's own integrity is checked.
+    pub integrity: Integrity,
+}
+
+impl Default for TrialSection {
+    fn default() -> Self {
+        TrialSection {
+            reference_seconds: 5.0,
+            tail_seconds: 2.0,
+            deadline_seconds: 3600.0,
+            stall_copies: 20.0,
+            stall_seconds_min: 10.0,
+            stall_quiet_seconds: 600.0,
+            integrity: Integrity::Full,
+        }
+    }
+}
+
+fn one_u64() -> u64 {
+    1
+}
+
+fn one_u32() -> u32 {
+    1
+}
+
+fn a_quarter() -> f64 {
+    0.25
+}
+
+fn a_tenth() -> f64 {
+    0.1
+}
+
+/// What the command line changes about a scenario.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// Keep only trials whose id contains one of these.
+    pub only: Vec<String>,
+    /// Keep only trials that one of these matches.
+    pub filter: Vec<Filter>,
+    /// Leave out trials that one of these matches.
+    pub exclude: Vec<Filter>,
+    /// One size instead of the scenario's.
+    pub size: Option<ByteSize>,
+    /// One rate instead of the scenario's.
+    pub rate: Option<Rate>,
+    /// Another seed.
+    pub seed: Option<u64>,
+    /// Another number of repetitions.
+    pub repetitions: Option<u32>,
+    /// Another deadline, in seconds.
+    pub deadline_seconds: Option<f64>,
+    /// A SQLite file of the user's own instead of the scenario's databases.
+    pub database: Option<PathBuf>,
+}
+
+impl Scenario {
+    /// Reads a scenario from its text; relative paths in it count from the current directory.
+    ///
+    /// # Errors
+    /// The place and the cause.
+    pub fn parse(name: &str, text: &str) -> Result<Scenario, String> {
+        let mut scenario: Scenario = toml::from_str(text).map_err(|error| error.to_string())?;
+        name.clone_into(&mut scenario.name);
+        scenario.directory = PathBuf::from(".");
+        Ok(scenario)
+    }
+
+    /// Applies what the command line says.
+    pub fn apply(&mut self, overrides: &Overrides) {
+        if let Some(size) = overrides.size {
+            self.dataset.sizes = vec![size];
+        }
+        if let Some(rate) = overrides.rate {
+            self.workload.rates = vec![rate];
+        }
+        self.seed = overrides.seed.unwrap_or(self.seed);
+        self.repetitions = overrides.repetitions.unwrap_or(self.repetitions);
+        self.trial.deadline_seconds = overrides.deadline_seconds.unwrap_or(self.trial.deadline_seconds);
+        if overrides.database.is_some() {
+            self.database.clone_from(&overrides.database);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = r#"
+        description = "small"
+        [dataset]
+        sizes = ["1MiB"]
+        [workload]
+        rates = [10, "closed"]
+        [[variants]]
+        strategy = "cold-copy"
+    "#;
+
+    #[test]
+    fn a_small_scenario_has_the_defaults() {
+        let scenario = Scenario::parse("small", SMALL).unwrap();
+        assert_eq!(scenario.workload.rates, [Rate::Open(10.0), Rate::Closed]);
+        assert_eq!(scenario.subject.journal_modes, [JournalMode::Wal]);
+        assert_eq!(scenario.dataset.profile, "torrust-demo");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_place() {
+        let text = SMALL.replace("sizes", "sise");
+        insta::assert_snapshot!(Scenario::parse("small", &text).unwrap_err());
+    }
+
+    #[test]
+    fn an_impossible_rate_is_refused_with_its_place() {
+        let text = SMALL.replace("\"closed\"", "\"fast\"");
+        insta::assert_snapshot!(Scenario::parse("small", &text).unwrap_err());
+    }
+}

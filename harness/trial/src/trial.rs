@@ -1,0 +1,396 @@
+//! One trial, from an empty directory to its record.
+
+pub mod impact;
+pub mod sampler;
+mod blame;
+mod brief;
+mod challenge;
+mod drill;
+mod equipment;
+pub mod evidence;
+mod examine;
+pub mod judge;
+mod keep;
+mod live_restores;
+mod record;
+mod stage;
+mod verdict;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use engines::configuration;
+use machine::error::{Error, Result};
+use machine::event::Observer;
+use engines::images::{Image, Kind};
+use machine::measure::clock::{now_ns, seconds_between};
+use machine::measure::clock::Span;
+use engines::sqlite::log_watch;
+use crate::trial::sampler;
+use machine::measure::{calibration, extents, storage};
+use crate::plan::{self, TrialPlan};
+use machine::process::{Account, Cancel, Counters};
+use machine::removal;
+use crate::scenario::Scenario;
+use strategies::convergence::Limits;
+use strategies::halt::Halt;
+use strategies::watch::Watch;
+use strategies::strategy::{self, Moments, RestoreContext};
+use engines::subject::Subject;
+use engines::mysql::server::random_password;
+use model::verify::ContentDigest;
+use engines::application::Task;
+use engines::sqlite::client::JournalMode;
+use drill::{BackupOutcome, Drill, RestoreOutcome};
+pub use keep::{Concluded, Keep, Keeper};
+
+/// A dataset that is ready for trials, on one engine.
+pub struct Source {
+    /// The database, never written to: a file or a data directory.
+    pub database: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+    /// Rows of all its tables.
+    pub rows: u64,
+    /// What the rows that no workload touches come to.
+    pub content: ContentDigest,
+    /// What is odd about it, or cannot be checked.
+    pub remarks: Vec<String>,
+}
+
+/// The images of a run, as far as its trials need them.
+#[derive(Default)]
+pub struct Images {
+    /// The MySQL server.
+    pub mysql: Option<Image>,
+    /// The tracker.
+    pub tracker: Option<Image>,
+    /// What strategies make containers from, or why it cannot be had: that is no obstacle to strategies without any.
+    pub tools: HashMap<Kind, Result<Image, String>>,
+}
+
+/// What a trial runs with.
+pub struct Site<'a> {
+    /// Its dataset.
+    pub source: &'a Source,
+    /// What containers are made from.
+    pub images: &'a Images,
+    /// An empty directory of its own.
+    pub directory: &'a Path,
+    /// The cache of the workspace, on the same file system.
+    pub cache: &'a Path,
+    /// Whether it is kept.
+    pub keep: Keep,
+    /// The user's wish to stop.
+    pub cancel: &'a Cancel,
+    /// Who is told what happens.
+    pub observer: Observer<'a>,
+}
+
+/// The first write is due this long after the application was started.
+const LEAD_NS: u64 = 200_000_000;
+/// Writes settle for this long before the reference window begins.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// Runs one trial:
+///
+/// 1. provision: the subject started on a copy of the dataset, ledger open;
+/// 2. reference: workload alone, the window that the backup window is later held against; then the machine settles:
+///    the plain copy that the backup is compared with, caches as the scenario asks;
+/// 3. arm: what ships continuously starts;
+/// 4. backup: the strategy runs while the workload goes on, watched for progress, stall and deadline;
+/// 5. tail: workload goes on, so that what a finished backup lacks can be seen; what ships is restored meanwhile where
+///    the variant asks for it;
+/// 6. disaster: subject and shipper killed with SIGKILL, the data lost;
+/// 7. restore: the strategy builds the data from its artifact alone, in an empty place;
+/// 8. serve: the subject starts on it and answers a read and a write: the recovery is over;
+/// 9. verify: integrity, content, and the ledger;
+/// 10. record: everything above.
+///
+/// A backup that does not succeed ends the trial with what was measured so far, and so does what the machine refuses. What
+/// is left of it in its directory can still be kept when it is over.
+///
+/// # Errors
+/// What ends the run, as [`blame`] decides: never what the strategy did, or what the machine refused to this trial.
+pub fn run<'a>(plan: &'a TrialPlan, scenario: &'a Scenario, site: &'a Site<'a>) -> Result<Concluded<'a>> {
+    let strategy = strategy::named(plan.strategy)?;
+    let mut drill = Drill::new(plan, scenario, site, strategy, random_password()?);
+    if let Some(missing) = drill.missing()? {
+        return Ok(Concluded { record: drill.unavailable(&missing), drill: None });
+    }
+    let (board, sampled) = (drill.board.clone(), drill.sampled());
+    let record = sampler::beside(&sampled, &board, site.observer, || {
+        let mut live = None;
+        if let Err(error) = drill.perform(&mut live) {
+            drill.obstacle = Some(blame::obstacle(&drill.phase(), error)?);
+            drill.end(live.as_mut());
+        }
+        let outages = live.as_ref().map_or(&[][..], Subject::outages);
+        drill.record(outages).or_else(|error| drill.proved_nothing(error))
+    })?;
+    Ok(Concluded { record, drill: Some(drill) })
+}
+
+impl Drill<'_> {
+    /// The phases of a trial, as far as each makes the next possible.
+    fn perform(&mut self, live: &mut Option<Subject>) -> Result<()> {
+        let subject = live.insert(self.stage("live")?);
+        self.provision(subject)?;
+        self.reference(subject)?;
+        if self.alive() && self.arm(subject)? && self.backup(subject)? {
+            self.tail(subject)?;
+        }
+        self.disaster(subject)?;
+        if self.has_artifact() {
+            let mut restored = self.stage("restored")?;
+            if self.restore(&mut restored)? {
+                self.serve(&mut restored)?;
+                self.verify(&mut restored)?;
+            }
+            self.leave(restored);
+        }
+        Ok(())
+    }
+
+    fn provision(&mut self, subject: &mut Subject) -> Result<()> {
+        calibration::duplicate(&self.launcher, &self.site.source.database, subject.data())?;
+        self.break_up(subject.data())?;
+        stage::set_journal_mode(self.plan.deployment, subject.data())?;
+        if self.strategy.takes_configuration() {
+            let beside = self.place("live").join(configuration::DIRECTORY);
+            self.configuration =
+                Some(configuration::make(&beside).context("cannot make configuration files")?);
+        }
+        subject.start_services()?;
+        self.epoch_ns = now_ns() + LEAD_NS;
+        subject.begin(Task::Work {
+            load: self.plan.load,
+            ledger_directory: self.ledger(),
+            epoch_ns: self.epoch_ns,
+        })?;
+        self.site.cancel.sleep_until(Instant::now() + SETTLE)
+    }
+
+    fn reference(&mut self, subject: &Subject) -> Result<()> {
+        let from_ns = self.board.enter("reference");
+        self.wait(subject, self.scenario.trial.reference_seconds)?;
+        self.reference = Span { from_ns, to_ns: self.board.enter("settle") };
+        self.settle(subject)
+    }
+
+    /// Makes the plain copy that the backup is compared with, of the same bytes and right before it, and brings the
+    /// machine into the same state once more. The copy stays until the backup is over: deleting it would give the
+    /// backup memory and disk that the copy did not have.
+    fn settle(&mut self, subject: &Subject) -> Result<()> {
+        let (source, cache) = (&self.site.source.database, self.scenario.subject.cache);
+        if self.scenario.subject.extents.is_some() {
+            self.extents = extents::count(subject.data()).ok();
+        }
+        let copy = self.place("scratch").join("copy");
+        self.copy_seconds = Some(calibration::copy(&self.launcher, source, &copy, cache)?);
+        calibration::prepare(&self.launcher, subject.data(), cache)
+    }
+
+    /// True while the application has not ended by itself.
+    fn alive(&self) -> bool {
+        self.died.is_none()
+    }
+
+    fn has_artifact(&self) -> bool {
+        self.backup.as_ref().is_some_and(|backup| backup.halt.is_none())
+    }
+
+    /// True when the backup can begin.
+    fn arm(&mut self, subject: &mut Subject) -> Result<bool> {
+        let from_ns = self.board.enter("arm");
+        let mut watch = self.watch(self.place("artifact"), None);
+        let armed = self.with_backup_context(subject, &mut watch, |strategy, context| strategy.arm(context));
+        match armed {
+            Ok(shipper) => {
+                self.shipper = shipper;
+                Ok(true)
+            }
+            Err(Halt::Error(error)) => Err(error),
+            Err(halt) => {
+                if let Halt::Failed(message) = &halt {
+                    // The reason is cut to a line or two.
+                    watch.note_output(message);
+                }
+                let span = Span { from_ns, to_ns: now_ns() };
+                self.backup = Some(BackupOutcome {
+                    span,
+                    durable_ns: None,
+                    halt: Some(halt),
+                    watch,
+                    artifact_bytes: None,
+                    grows_on: false,
+                    copying: None,
+                    log_events: None,
+                });
+                Ok(false)
+            }
+        }
+    }
+
+    fn watch(&self, directory: PathBuf, limits: Option<Limits>) -> Watch {
+        let deadline = Duration::from_secs_f64(self.scenario.trial.deadline_seconds);
+        Watch::new(&self.launcher, &directory, deadline, limits)
+    }
+
+    /// True when there is an artifact.
+    fn backup(&mut self, subject: &mut Subject) -> Result<bool> {
+        self.cached_share = storage::cached_share(subject.data()).ok();
+        let copy_seconds = self.copy_seconds.expect("a settled trial has its copy");
+        let limits = plan::limits(self.scenario, copy_seconds, self.site.source.bytes);
+        let from_ns = self.board.enter("backup");
+        let mut watch = self.watch(self.place("artifact"), Some(limits));
+        watch.live = Some(self.place("live"));
+        watch.expected_bytes = Some(self.site.source.bytes);
+        self.board.follow(Some(watch.remaining.clone()));
+        let before = self.shipped();
+        let data = subject.data().to_owned();
+        let (outcome, log_events) = log_watch::beside(&data, || {
+            self.with_backup_context(subject, &mut watch, |strategy, context| strategy.backup(context))
+        });
+        let (halt, to_ns) = (outcome.err(), now_ns());
+        self.board.follow(None);
+        if self.shipper.is_some() && !watch.counts_shipper {
+            let used = before.zip(self.shipped()).map(|(before, after)| after.since(&before));
+            watch.counters.add(&used.unwrap_or(Counters::UNKNOWN));
+        }
+        if let Some(Halt::Error(error)) = halt {
+            return Err(error);
+        }
+        let succeeded = halt.is_none();
+        self.note_life(subject);
+        let span = Span { from_ns: watch.began_ns.unwrap_or(from_ns), to_ns };
+        let has_log = self.plan.deployment.journal_mode == Some(JournalMode::Wal);
+        self.backup = Some(BackupOutcome {
+            span,
+            durable_ns: watch.durable_ns.filter(|_| succeeded),
+            halt,
+            watch,
+            artifact_bytes: self.artifact_bytes().filter(|_| succeeded),
+            grows_on: self.shipper.is_some(),
+            copying: succeeded.then(|| challenge::copying(&self.place("artifact"), span)),
+            log_events: has_log.then_some(log_events),
+        });
+        Ok(succeeded)
+    }
+
+    fn disaster(&mut self, subject: &mut Subject) -> Result<()> {
+        // What stays of it is told when the directory of the trial is removed.
+        let _ = removal::remove(&self.place("scratch"));
+        if let Some((ended, backup)) =
+            self.shipper.as_ref().and_then(|shipper| shipper.ended()).zip(self.backup.as_mut())
+        {
+            backup.halt.get_or_insert(Halt::Failed(ended));
+        }
+        if let Some(shipper) = &mut self.shipper {
+            shipper.note();
+        }
+        subject.note();
+        self.disaster_ns = self.board.enter("disaster");
+        // At one instant, as far as one processor can; the rest only waits for their ends.
+        self.launcher.kill_all(Account::Subject);
+        self.launcher.kill_all(Account::Strategy);
+        subject.kill();
+        if let Some(mut shipper) = self.shipper.take() {
+            shipper.kill();
+            if let Some(backup) = &mut self.backup {
+                backup.watch.note_output(&shipper.last_lines());
+            }
+        }
+        let artifact_bytes = self.artifact_bytes();
+        if let Some(backup) = self.backup.as_mut().filter(|backup| backup.halt.is_none()) {
+            // What ships goes on after the backup.
+            backup.artifact_bytes = artifact_bytes;
+        }
+        // A command of the user's own may have locked the directory, and a restore could read from it.
+        std::fs::rename(self.place("live"), self.place("lost"))
+            .context("the live data directory cannot be taken away")?;
+        Ok(())
+    }
+
+    /// Size of the artifact; `None` where something in it can only be read by another user.
+    fn artifact_bytes(&self) -> Option<u64> {
+        let artifact = self.place("artifact");
+        storage::allocated_bytes(&artifact).ok().map(|_| self.strategy.artifact_bytes(&artifact))
+    }
+
+    /// True when there is something to serve.
+    fn restore(&mut self, restored: &mut Subject) -> Result<bool> {
+        let started = self.board.enter("restore");
+        let (restoring, output) = self.restore_into(restored, self.place("restored"), self.moments());
+        let halt = restoring.err();
+        if let Some(Halt::Error(error)) = halt {
+            return Err(error);
+        }
+        let succeeded = halt.is_none();
+        let seconds = seconds_between(started, now_ns());
+        self.restore = Some(RestoreOutcome { seconds, halt, output, served: None });
+        Ok(succeeded)
+    }
+
+    /// Has the strategy restore its artifact, and gives what its commands printed last.
+    fn restore_into(
+        &self,
+        restored: &mut Subject,
+        place: PathBuf,
+        moments: Moments,
+    ) -> (Result<(), Halt>, String) {
+        let mut watch = self.watch(place, None);
+        let mut context = RestoreContext {
+            artifact: &self.place("artifact"),
+            subject: restored,
+            settings: &self.plan.settings,
+            scenario_directory: &self.scenario.directory,
+            moments,
+            watch: &mut watch,
+            tools: self.tools(),
+            program: self.program.as_ref(),
+        };
+        let outcome = self.strategy.restore(&mut context);
+        (outcome, watch.output)
+    }
+
+    fn serve(&mut self, restored: &mut Subject) -> Result<()> {
+        self.board.enter("serve");
+        let served = match restored.serve() {
+            Ok(()) => Ok(seconds_between(self.disaster_ns, now_ns())),
+            Err(Error::Environment(cause)) => Err(cause),
+            Err(error) => return Err(error),
+        };
+        // The verifier wants the database to itself. One that is damaged may refuse to close in good order:
+        // what that left behind is for the verifier to find.
+        if let Err(Error::Interrupted) = restored.retire() {
+            return Err(Error::Interrupted);
+        }
+        self.restore.as_mut().expect("only what was restored is asked to serve").served = Some(served);
+        Ok(())
+    }
+
+    /// The workload alone, for some time.
+    fn wait(&mut self, subject: &Subject, seconds: f64) -> Result<()> {
+        self.site.cancel.sleep_until(Instant::now() + Duration::from_secs_f64(seconds))?;
+        self.note_life(subject);
+        Ok(())
+    }
+
+    /// Ends everything, where the disaster has not come to it.
+    fn end(&mut self, live: Option<&mut Subject>) {
+        if self.disaster_ns > 0 {
+            return;
+        }
+        self.disaster_ns = now_ns();
+        self.launcher.kill_all(Account::Subject);
+        self.launcher.kill_all(Account::Strategy);
+        if let Some(live) = live {
+            live.kill();
+        }
+        self.shipper = None;
+    }
+}

@@ -1,0 +1,83 @@
+//! What the strategy gets to work with, and whether this machine has it.
+
+use std::path::PathBuf;
+
+use super::{Drill, Site};
+use crate::availability::{Needs, Supplier, supply};
+use machine::error::{Error, Result};
+use machine::file_system::FileSystem;
+use engines::images::{Image, Kind};
+use machine::process::Counters;
+use strategies::watch::Watch;
+use strategies::strategy::{BackupContext, Strategy};
+use engines::subject::Subject;
+use machine::wheel::{Fetch, Shelf};
+
+impl Supplier for Drill<'_> {
+    fn image(&mut self, kind: Kind, _named: Option<&str>) -> Result<()> {
+        match self.site.images.tools.get(&kind) {
+            Some(Err(cause)) => Err(Error::Environment(cause.clone())),
+            // Without those of its subject a run does not begin.
+            _ => Ok(()),
+        }
+    }
+
+    fn program(&mut self, needs: &Needs<'_>) -> Result<()> {
+        let Site { cache: directory, observer, .. } = *self.site;
+        let fetch = Fetch::Now { launcher: &self.launcher, observer };
+        let shelf = Shelf { directory, scenario: needs.directory, fetch };
+        self.program = needs.strategy.program(needs.settings, &shelf)?;
+        Ok(())
+    }
+
+    fn live_directory(&mut self, file_system: FileSystem) -> Result<PathBuf> {
+        self.make_directories(file_system)
+    }
+}
+
+impl<'a> Drill<'a> {
+    /// What this machine lacks for the trial, and how to get it; what it has is looked up, fetched or made.
+    pub(super) fn missing(&mut self) -> Result<Option<String>> {
+        let supplied = supply(&Needs::of_trial(self.plan, self.scenario), self);
+        let engine = self.plan.deployment.engine;
+        self.survives_disk_loss =
+            self.strategy.survives_disk_loss(engine, &self.place("live"), &self.plan.settings);
+        match supplied {
+            Ok(()) => Ok(None),
+            Err(Error::Environment(missing)) => Ok(Some(missing)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What the strategy's containers are made from.
+    pub(super) fn tools(&self) -> Option<&'a Image> {
+        self.site.images.tools.get(&self.plan.image()?)?.as_ref().ok()
+    }
+
+    pub(super) fn with_backup_context<T>(
+        &mut self,
+        subject: &mut Subject,
+        watch: &mut Watch,
+        call: impl FnOnce(&dyn Strategy, &mut BackupContext<'_>) -> T,
+    ) -> T {
+        let mut context = BackupContext {
+            subject,
+            destination: &self.place("artifact"),
+            settings: &self.plan.settings,
+            scenario_directory: &self.scenario.directory,
+            watch,
+            tools: self.tools(),
+            program: self.program.as_ref(),
+            shipper: match &mut self.shipper {
+                Some(shipper) => Some(shipper.as_mut()),
+                None => None,
+            },
+        };
+        call(self.strategy, &mut context)
+    }
+
+    /// What ships continuously has used so much so far.
+    pub(super) fn shipped(&self) -> Option<Counters> {
+        self.shipper.as_ref()?.counters()
+    }
+}

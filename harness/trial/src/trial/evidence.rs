@@ -1,0 +1,221 @@
+//! What a verdict rests on besides the restored data, as a file beside it: with both, a trial can be judged again.
+//!
+//! The file has no password and no path of this machine. A request to the verifier is stored without the place of its
+//! database and its ledger, which are beside the file, and gets them back when it is read.
+
+use std::path::Path;
+
+use anyhow::Context;
+use reports::record::{Trial, Verdict};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::verdict::Evidence;
+use super::{Drill, Moments};
+use engines::configuration::Listing;
+use model::dataset::DatasetSpec;
+use machine::error::{Error, Result};
+use crate::trial::impact::Offered;
+use crate::plan::Deployment;
+use engines::kinds::{App, Engine};
+use engines::mysql::options::ServerArguments;
+use model::verify;
+use engines::database::Database;
+
+/// The name of the file in the directory of kept evidence.
+pub const FILE: &str = "evidence.json";
+/// The version of its format that this program writes and reads.
+const SCHEMA: &str = "drill-evidence/1";
+/// The directory of the ledger beside it.
+pub(super) const LEDGER: &str = "ledger";
+/// The parts of a request that say where things are, each with what takes its place.
+const PLACES: [&str; 2] = ["database", "ledger"];
+
+/// What a verdict rests on.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Case {
+    schema: String,
+    /// The id of the trial.
+    pub(super) trial: String,
+    /// The verdict and its reason, as they were recorded.
+    pub(super) verdict: Verdict,
+    pub(super) reason: String,
+    /// What the data is read with.
+    pub(super) engine: Engine,
+    /// What the source was made from.
+    pub(super) dataset: DatasetSpec,
+    /// The MySQL server that ran on the restored data.
+    pub(super) server: Option<ServerCase>,
+    /// What nobody but the trial could see.
+    pub(super) seen: Seen,
+    /// The configuration files as they were before, where the strategy takes them along.
+    pub(super) configuration: Option<Listing>,
+    /// What was restored after the disaster; `None` when the verifier had nothing to look at.
+    pub(super) restored: Option<Held>,
+    /// What was restored while the application ran, in this order.
+    pub(super) live: Vec<Held>,
+}
+
+/// A MySQL server that can be started once more.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServerCase {
+    /// Id of its image.
+    pub(super) image: String,
+    /// Its arguments besides the harness's own.
+    pub(super) arguments: ServerArguments,
+}
+
+/// What the trial itself saw, as [`Evidence`] has it.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Seen {
+    pub(super) acknowledged: bool,
+    pub(super) died: Option<String>,
+    pub(super) obstacle: Option<String>,
+    pub(super) offered: Offered,
+    pub(super) errors_allowed: f64,
+    /// The restored subject's own answer, whatever the verifier then found of its write.
+    pub(super) answered: Option<Result<f64, String>>,
+}
+
+impl Seen {
+    /// The evidence of a trial with an artifact and a restored database that nobody has looked at yet, and that `served`.
+    pub(super) fn evidence<'a>(&'a self, served: Option<&'a Result<f64, String>>) -> Evidence<'a> {
+        Evidence {
+            acknowledged: self.acknowledged,
+            died: self.died.as_deref(),
+            obstacle: self.obstacle.as_deref(),
+            offered: self.offered,
+            errors_allowed: self.errors_allowed,
+            backup: None,
+            restore: None,
+            served,
+            verified: None,
+            live: Vec::new(),
+            verifier_error: None,
+        }
+    }
+
+    /// How the restored subject served, once the verifier has looked for its write: an application may answer a write
+    /// and not make it.
+    pub(super) fn served(&self, verified: Option<&verify::Report>) -> Option<Result<f64, String>> {
+        let lacked = verified.is_some_and(|report| report.probed == Some(false));
+        match &self.answered {
+            Some(Ok(_)) if lacked => Some(Err("it answered a write, and its database lacks it".into())),
+            answered => answered.clone(),
+        }
+    }
+}
+
+/// A restored database and what it is held against.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Held {
+    /// Its directory beside the file.
+    pub(super) place: String,
+    request: Value,
+}
+
+impl Held {
+    pub(super) fn new(place: &str, request: &verify::Request) -> Held {
+        let mut request = serde_json::to_value(request).expect("a request is plain data");
+        let fields = request.as_object_mut().expect("a request has fields");
+        PLACES.iter().for_each(|name| {
+            fields.remove(*name);
+        });
+        Held { place: place.to_owned(), request }
+    }
+
+    /// The request, for a database and a ledger in these places.
+    pub(super) fn request(&self, database: Database, ledger: &Path) -> Result<verify::Request> {
+        let mut request = self.request.clone();
+        if let Some(fields) = request.as_object_mut() {
+            let places = [serde_json::to_value(database), serde_json::to_value(ledger)];
+            for (name, place) in PLACES.iter().zip(places) {
+                fields.insert((*name).to_owned(), place.context("a place is plain data")?);
+            }
+        }
+        serde_json::from_value(request).map_err(|error| Error::Input(error.to_string()))
+    }
+}
+
+/// What every version of the file has.
+#[derive(Deserialize)]
+struct Header {
+    schema: String,
+    trial: String,
+}
+
+impl Case {
+    /// Reads the evidence of a trial.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when there is none, or it is damaged, of another version, or of another trial.
+    pub(super) fn load(directory: &Path, trial: &str) -> Result<Case> {
+        let file = directory.join(FILE);
+        let refused = |cause: String| {
+            Error::Input(format!("cannot judge '{trial}' again: {}: {cause}", file.display()))
+        };
+        let text = std::fs::read(&file).map_err(|error| refused(error.to_string()))?;
+        let header: Header = serde_json::from_slice(&text)
+            .map_err(|error| refused(format!("not a file of kept evidence: {error}")))?;
+        if header.schema != SCHEMA {
+            return Err(refused(format!(
+                "its format is '{}', and this version reads '{SCHEMA}'",
+                header.schema
+            )));
+        }
+        if header.trial != trial {
+            return Err(refused(format!("it belongs to the trial '{}'", header.trial)));
+        }
+        let case: Case = serde_json::from_slice(&text)
+            .map_err(|error| refused(format!("it cannot be read by this version: {error}")))?;
+        for held in case.restored.iter().chain(&case.live) {
+            // So that a request of another version is told before anything is copied.
+            held.request(Database::Sqlite("".into()), Path::new(""))
+                .map_err(|error| refused(format!("its request cannot be read by this version: {error}")))?;
+        }
+        Ok(case)
+    }
+
+    pub(super) fn save(&self, directory: &Path) -> std::io::Result<()> {
+        let text = serde_json::to_vec_pretty(self)?;
+        std::fs::write(directory.join(FILE), text)
+    }
+}
+
+impl Drill<'_> {
+    /// What the verdict of the trial rests on.
+    pub(super) fn case(&self, record: &Trial) -> Result<Case> {
+        let Deployment { engine, app, .. } = self.plan.deployment;
+        // Without it, what is the application's loss is not known.
+        let examined = app == App::Embedded || self.never_written.is_some();
+        let is_served = self.restore.as_ref().is_some_and(|restore| restore.served.is_some());
+        let server = (engine == Engine::Mysql).then(|| ServerCase {
+            image: self.site.images.mysql.as_ref().map(|image| image.id.clone()).unwrap_or_default(),
+            arguments: self.scenario.subject.server_arguments(),
+        });
+        let hold = |place: &str, moments: &Moments| {
+            Held::new(place, &self.request(Database::Sqlite("".into()), moments))
+        };
+        let judged = is_served && examined;
+        let live = self.live_restores.iter().zip(1..).map(|(live, number)| {
+            hold(&super::live_restores::place_of(number), &live.moments(self.moments()))
+        });
+        Ok(Case {
+            schema: SCHEMA.into(),
+            trial: record.id.clone(),
+            verdict: record.verdict,
+            reason: record.reason.clone(),
+            engine,
+            dataset: self.plan.dataset.clone(),
+            server,
+            seen: self.seen.clone().context("only a trial with a record is kept")?,
+            configuration: self.configuration.clone(),
+            live: if judged { live.collect() } else { Vec::new() },
+            restored: judged.then(|| hold("restored", &self.moments())),
+        })
+    }
+}

@@ -1,0 +1,115 @@
+//! Step 9: what the restored database is worth, against what the disaster left.
+
+use std::path::Path;
+
+use anyhow::Context;
+use reports::record::Check;
+
+use super::{Drill, Moments, stage};
+use engines::configuration::{self, Listing};
+use machine::error::{Error, Result};
+use machine::process::Account;
+use engines::kinds::{App, Engine};
+use engines::subject::Subject;
+use model::verify;
+use machine::worker::Job;
+
+/// Holds restored configuration files against those that were there before.
+pub(super) fn hold_configuration(
+    before: &Listing,
+    directory: &Path,
+    report: &mut verify::Report,
+) -> Result<()> {
+    let after = configuration::list(directory).context("cannot list the restored configuration files")?;
+    let differences = configuration::differences(before, &after);
+    let passed = differences.is_empty();
+    report.verification.configuration = Some(if passed { Check::Pass } else { Check::Fail });
+    report.verification.findings.extend(differences);
+    Ok(())
+}
+
+impl Drill<'_> {
+    pub(super) fn verify(&mut self, restored: &mut Subject) -> Result<()> {
+        self.board.enter("verify");
+        self.verify_database(restored)?;
+        // Where what is the application's loss is not known, neither is what is the strategy's.
+        if self.verified.is_some() {
+            self.verify_live_restores()?;
+        }
+        self.verify_configuration()
+    }
+
+    /// Holds what came back beside the database against what was there.
+    fn verify_configuration(&mut self) -> Result<()> {
+        let directory = self.place("restored").join(configuration::DIRECTORY);
+        match self.configuration.as_ref().zip(self.verified.as_mut()) {
+            Some((before, report)) => hold_configuration(before, &directory, report),
+            None => Ok(()),
+        }
+    }
+
+    fn verify_database(&mut self, restored: &mut Subject) -> Result<()> {
+        if let Some(ended) = restored.ended_service().filter(|_| restored.server().is_some()) {
+            // An engine that refuses to run on its data has judged it.
+            self.verified = Some(verify::refused_by_the_engine(&ended));
+            return Ok(());
+        }
+        match self.examine_the_lost() {
+            Ok(never_written) => self.never_written = never_written,
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            Err(error) => {
+                // Without it the application's loss would be taken for the strategy's.
+                self.verifier_error = Some(format!("what the disaster left cannot be examined: {error}"));
+                return Ok(());
+            }
+        }
+        let request = self.request(restored.location(), &self.moments());
+        let job = Job::Verify { request: Box::new(request), dataset: self.plan.dataset.clone() };
+        match self.launcher.work(Account::Harness, &job, &mut |_| {}) {
+            Ok(report) => self.verified = Some(report),
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            // A verifier that crashes proves nothing, which is a verdict and not the end of the run.
+            Err(error) => self.verifier_error = Some(error.to_string()),
+        }
+        if let Some(ended) = restored.ended_service() {
+            // As MySQL does when it meets a page that is damaged.
+            self.verified = Some(verify::refused_by_the_engine(&ended));
+        }
+        Ok(())
+    }
+
+    pub(super) fn request(&self, database: verify::Database, moments: &Moments) -> verify::Request {
+        let backup = self.backup.as_ref().expect("only a backup is restored");
+        let kept = self.strategy.kept(&self.plan.settings, moments);
+        verify::Request {
+            database,
+            ledger: self.ledger(),
+            model: self.plan.model.clone(),
+            expected: self.site.source.content.clone(),
+            integrity: self.scenario.trial.integrity,
+            keep_acknowledged_before_ns: kept.acknowledged_before_ns,
+            lack_sent_after_ns: kept.sent_after_ns,
+            without_never_completed: self.strategy.leaves_out_never_completed(),
+            never_written: self.never_written.clone().unwrap_or_default(),
+            backup_completed_ns: (!backup.grows_on).then(|| backup.durable_ns.unwrap_or(backup.span.to_ns)),
+            disaster_ns: moments.disaster_ns,
+        }
+    }
+
+    /// Acknowledged writes that are not in the database that the disaster left: the application said that they were.
+    /// Only a tracker is suspected; the embedded application acknowledges what was committed.
+    fn examine_the_lost(&self) -> Result<Option<Vec<(u32, u64)>>> {
+        if self.plan.deployment.app == App::Embedded {
+            return Ok(None);
+        }
+        let mut lost = self.stage("lost")?;
+        match self.plan.deployment.engine {
+            Engine::Sqlite => stage::recover(lost.data())?,
+            Engine::Mysql => lost.server_mut()?.start()?,
+        }
+        let request = self.request(lost.location(), &self.moments());
+        let request = verify::Request { without_never_completed: false, ..request };
+        let job = Job::Unwritten { request: Box::new(request), dataset: self.plan.dataset.clone() };
+        self.launcher.work(Account::Harness, &job, &mut |_| {}).map(Some)
+    }
+}

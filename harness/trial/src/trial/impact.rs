@@ -1,0 +1,323 @@
+//! What a backup does to the application, read from the ledger.
+//!
+//! The workload is open loop: a write's latency counts from when it was due. Writes that were due and never
+//! sent, because the writer still waited for an earlier answer, count as well, with the time until the
+//! application was killed. Writes that found the application stopped on purpose count with the time until it
+//! acknowledged writes again: a client would have sent them again. What a running application refused is an error
+//! and has no latency.
+
+use reports::record::Window;
+use serde::{Deserialize, Serialize};
+
+use machine::measure::clock::seconds_between;
+use machine::measure::latencies::Latencies;
+use model::ledger::{Entry, Ledger, Outcome};
+use model::schedule::{Load, Rate, Schedule};
+
+/// A time in which writes wait and none is acknowledged is a stall from this length on.
+pub const STALL_NS_MIN: u64 = 100_000_000;
+/// A write that the harness sends later than this, with nothing to wait for, was not offered when declared.
+const LATE_NS: u64 = 50_000_000;
+/// The share of late writes above which the declared load was not the load offered.
+pub const LATE_SHARE_MAX: f64 = 0.05;
+
+/// A stretch of time, in nanoseconds of the common clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Its beginning.
+    pub from_ns: u64,
+    /// Its end, not included.
+    pub to_ns: u64,
+}
+
+impl Span {
+    /// Its length.
+    pub fn seconds(&self) -> f64 {
+        seconds_between(self.from_ns, self.to_ns)
+    }
+
+    /// True when a moment is in it.
+    pub fn contains(&self, at_ns: u64) -> bool {
+        (self.from_ns..self.to_ns).contains(&at_ns)
+    }
+
+    /// True when some moment from `from_ns` until `to_ns` is in it, both included.
+    fn meets(&self, from_ns: u64, to_ns: u64) -> bool {
+        from_ns < self.to_ns && to_ns >= self.from_ns
+    }
+}
+
+/// All writes of a trial that were due before the application was killed.
+pub struct Writes<'a> {
+    ledger: &'a Ledger,
+    load: Load,
+    seed: u64,
+    epoch_ns: u64,
+    killed_ns: u64,
+    /// When the application was stopped on purpose, each time until its first acknowledgement afterwards. In order.
+    outages: Vec<Span>,
+}
+
+/// A write, and what follows from it and its neighbours.
+struct Seen {
+    entry: Entry,
+    /// When its writer went on: with the answer, when it gave up waiting, or with the kill.
+    answered_ns: u64,
+    /// It was sent late for the harness's own reasons.
+    late: bool,
+    /// The outage that kept it from being acknowledged.
+    outage: Option<Span>,
+}
+
+impl Seen {
+    /// When the wait for it was over; `None` where the running application refused it.
+    fn waited_until_ns(&self) -> Option<u64> {
+        match (self.entry.outcome, self.outage) {
+            (Outcome::Refused(_), None) => None,
+            (_, Some(outage)) => Some(self.answered_ns.max(outage.to_ns)),
+            (_, None) => Some(self.answered_ns),
+        }
+    }
+}
+
+/// How the offered load compares with the declared one.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Offered {
+    /// Writes due, a second; `None` when none was.
+    pub writes_per_second: Option<f64>,
+    /// The share that was late for the harness's own reasons.
+    pub late_share: f64,
+    /// The share that the running application refused.
+    pub refused_share: f64,
+}
+
+/// The writes that met a span.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Met {
+    /// Sent and not yet answered at some moment of it.
+    pub waiting: u64,
+    /// Acknowledged in it.
+    pub acknowledged: u64,
+}
+
+impl Offered {
+    /// No write was due.
+    pub const NOTHING: Offered = Offered { writes_per_second: None, late_share: 0.0, refused_share: 0.0 };
+}
+
+impl<'a> Writes<'a> {
+    /// The writes of a ledger that follow this schedule from `epoch_ns` until `killed_ns`. The application was stopped
+    /// on purpose in the spans of `stopped`, each until it answered a read again.
+    pub fn new(
+        ledger: &'a Ledger,
+        load: Load,
+        seed: u64,
+        epoch_ns: u64,
+        killed_ns: u64,
+        stopped: &[Span],
+    ) -> Writes<'a> {
+        let outage = |stopped: &Span| {
+            let acknowledged = ledger.entries().filter_map(|(_, _, entry)| match entry.outcome {
+                Outcome::Acknowledged(at_ns) if at_ns >= stopped.to_ns => Some(at_ns),
+                _ => None,
+            });
+            Span { from_ns: stopped.from_ns, to_ns: acknowledged.min().unwrap_or(stopped.to_ns) }
+        };
+        let outages = merged(stopped.iter().map(outage).collect());
+        Writes { ledger, load, seed, epoch_ns, killed_ns, outages }
+    }
+
+    /// Calls `visit` with each write.
+    fn for_each(&self, mut visit: impl FnMut(&Seen)) {
+        for writer in 0..self.ledger.writers() {
+            let entries = self.ledger.writer(writer);
+            let mut free_ns = 0;
+            for index in 0..entries.len() {
+                let mut entry = entries.entry(index);
+                let late = entry.sent_ns.is_some_and(|sent| sent > entry.due_ns.max(free_ns) + LATE_NS);
+                let answered_ns = match entry.outcome {
+                    Outcome::Acknowledged(at) | Outcome::Refused(at) => at,
+                    // A writer that sends again has given up waiting.
+                    Outcome::Indeterminate if index + 1 < entries.len() => {
+                        let next = entries.entry(index + 1);
+                        next.sent_ns.unwrap_or(next.due_ns).min(self.killed_ns)
+                    }
+                    Outcome::Indeterminate => self.killed_ns,
+                };
+                let closed = self.load.rate == Rate::Closed && index > 0;
+                if closed && self.outages.iter().any(|outage| outage.meets(free_ns, entry.due_ns)) {
+                    // A closed loop has no schedule: without the outage it would have been due with the last answer.
+                    entry.due_ns = entry.due_ns.min(free_ns);
+                }
+                let outage = self.outage_of(&entry, answered_ns);
+                visit(&Seen { entry, answered_ns, late, outage });
+                free_ns = if entry.outcome == Outcome::Indeterminate {
+                    // When it gave up, only its next write tells.
+                    u64::MAX - LATE_NS
+                } else {
+                    answered_ns
+                };
+            }
+            for due_ns in self.never_sent(writer, entries.len()) {
+                let late = self.killed_ns > due_ns.max(free_ns) + LATE_NS;
+                let entry = Entry { due_ns, sent_ns: None, outcome: Outcome::Indeterminate };
+                visit(&Seen { entry, answered_ns: self.killed_ns, late, outage: None });
+            }
+        }
+    }
+
+    /// The outage that kept a write from being acknowledged.
+    fn outage_of(&self, entry: &Entry, answered_ns: u64) -> Option<Span> {
+        let outage = match (entry.outcome, entry.sent_ns) {
+            (Outcome::Acknowledged(_), _) => None,
+            (_, Some(sent_ns)) => self.outages.iter().find(|outage| outage.meets(sent_ns, answered_ns)),
+            // Entered when the application was there again, which is a moment before or after it answered a read.
+            (_, None) => self.outages.iter().rfind(|outage| outage.from_ns <= answered_ns),
+        };
+        outage.copied()
+    }
+
+    fn never_sent(&self, writer: u32, entered: u64) -> impl Iterator<Item = u64> + use<'_> {
+        let mut schedule = Schedule::new(self.load, self.seed, writer, self.ledger.writers());
+        for _ in 0..entered {
+            schedule.next_due_ns();
+        }
+        std::iter::from_fn(move || schedule.next_due_ns())
+            .map(|offset| self.epoch_ns + offset)
+            .take_while(|due_ns| *due_ns < self.killed_ns)
+    }
+
+    /// The writes that met a span.
+    pub fn met(&self, span: Span) -> Met {
+        let mut met = Met::default();
+        self.for_each(|write| {
+            let sent = write.entry.sent_ns.is_some_and(|sent| sent < span.to_ns);
+            met.waiting += u64::from(sent && write.answered_ns >= span.from_ns);
+            let acknowledged = matches!(write.entry.outcome, Outcome::Acknowledged(at) if span.contains(at));
+            met.acknowledged += u64::from(acknowledged);
+        });
+        met
+    }
+
+    /// Latency and throughput of the writes that were due in a span; `None` when none was.
+    pub fn window(&self, span: Span) -> Option<Window> {
+        let mut latencies = Latencies::default();
+        let (mut due, mut acknowledged, mut errors) = (0u64, 0u64, 0u64);
+        self.for_each(|write| {
+            let Seen { entry, answered_ns, .. } = write;
+            if let Outcome::Acknowledged(at) = entry.outcome {
+                acknowledged += u64::from(span.contains(at));
+            }
+            if !span.contains(entry.due_ns) {
+                return;
+            }
+            due += 1;
+            let gave_up = entry.outcome == Outcome::Indeterminate && *answered_ns < self.killed_ns;
+            errors += u64::from(gave_up || matches!(entry.outcome, Outcome::Refused(_)));
+            if let Some(until_ns) = write.waited_until_ns() {
+                latencies.record(until_ns.saturating_sub(entry.due_ns));
+            }
+        });
+        (due > 0 || acknowledged > 0).then(|| Window {
+            seconds: span.seconds(),
+            writes: Some(latencies.count()),
+            p50_ms: latencies.quantile_ms(0.5),
+            p99_ms: latencies.quantile_ms(0.99),
+            p999_ms: latencies.quantile_ms(0.999),
+            max_ms: latencies.quantile_ms(1.0),
+            writes_per_second: acknowledged as f64 / span.seconds(),
+            errors,
+        })
+    }
+
+    /// The outages that a span meets, each as a whole: one that ends behind the span is still of its making.
+    pub fn downtimes(&self, span: Span) -> Vec<Span> {
+        self.outages
+            .iter()
+            .filter(|outage| outage.from_ns < span.to_ns && span.from_ns < outage.to_ns)
+            .copied()
+            .collect()
+    }
+
+    /// The times in a span in which no write could be acknowledged: its downtimes, and the stalls. Merged, in order.
+    pub fn blocked(&self, span: Span) -> Vec<Span> {
+        // (answered, due, acknowledged) of every write that was waiting in the span.
+        let mut writes: Vec<(u64, u64, bool)> = Vec::new();
+        let mut acknowledged_before_ns = 0;
+        self.for_each(|Seen { entry, answered_ns, .. }| {
+            let (answered, acknowledged) = (*answered_ns, matches!(entry.outcome, Outcome::Acknowledged(_)));
+            if acknowledged && answered < span.from_ns {
+                acknowledged_before_ns = acknowledged_before_ns.max(answered);
+            }
+            let never_waited = entry.sent_ns.is_none() && matches!(entry.outcome, Outcome::Refused(_));
+            if answered >= span.from_ns && entry.due_ns < span.to_ns && !never_waited {
+                writes.push((answered, entry.due_ns, acknowledged));
+            }
+        });
+        writes.sort_unstable();
+        let stalls = stalls(&writes, acknowledged_before_ns, self.killed_ns, span);
+        merged([stalls, self.downtimes(span)].concat())
+    }
+
+    /// What was offered in a span. An application that was stopped on purpose refuses nothing.
+    pub fn offered(&self, span: Span) -> Offered {
+        let (mut due, mut late, mut refused) = (0u64, 0u64, 0u64);
+        self.for_each(|Seen { entry, late: was_late, outage, .. }| {
+            if span.contains(entry.due_ns) {
+                due += 1;
+                late += u64::from(*was_late);
+                refused += u64::from(outage.is_none() && matches!(entry.outcome, Outcome::Refused(_)));
+            }
+        });
+        let share = |count: u64| if due == 0 { 0.0 } else { count as f64 / due as f64 };
+        // A closed loop offers what is answered; a rate of 0 offers nothing.
+        let open = !matches!(self.load.rate, Rate::Open(rate) if rate == 0.0) && due > 0;
+        Offered {
+            writes_per_second: open.then(|| due as f64 / span.seconds()),
+            late_share: share(late),
+            refused_share: share(refused),
+        }
+    }
+}
+
+/// The stretches between two acknowledgements in which a write was waiting, from [`STALL_NS_MIN`] on, as far as they
+/// lie in the span.
+fn stalls(writes: &[(u64, u64, bool)], acknowledged_before_ns: u64, killed_ns: u64, span: Span) -> Vec<Span> {
+    // The earliest due time among a write and all that were answered later.
+    let mut earliest_due = vec![u64::MAX; writes.len() + 1];
+    for (index, (_, due, _)) in writes.iter().enumerate().rev() {
+        earliest_due[index] = earliest_due[index + 1].min(*due);
+    }
+    let mut stalls = Vec::new();
+    let mut acknowledged_ns = acknowledged_before_ns;
+    let mut waiting_from = 0;
+    let ends = writes.iter().enumerate().filter(|(_, (_, _, acknowledged))| *acknowledged);
+    let ends = ends.map(|(index, (at, _, _))| (index + 1, *at)).chain([(writes.len(), killed_ns)]);
+    for (next, at) in ends {
+        let from_ns = acknowledged_ns.max(earliest_due[waiting_from]);
+        let within = Span { from_ns: from_ns.max(span.from_ns), to_ns: at.min(span.to_ns) };
+        // A stall that only reaches into the span is as long as it is.
+        if at.saturating_sub(from_ns) >= STALL_NS_MIN && within.from_ns < within.to_ns {
+            stalls.push(within);
+        }
+        acknowledged_ns = acknowledged_ns.max(at);
+        waiting_from = next;
+    }
+    stalls
+}
+
+fn merged(mut spans: Vec<Span>) -> Vec<Span> {
+    spans.sort_by_key(|span| span.from_ns);
+    let mut merged: Vec<Span> = Vec::new();
+    for span in spans {
+        match merged.last_mut() {
+            Some(last) if span.from_ns <= last.to_ns => last.to_ns = last.to_ns.max(span.to_ns),
+            _ => merged.push(span),
+        }
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests;

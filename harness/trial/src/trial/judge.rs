@@ -1,0 +1,182 @@
+//! Judges a trial again, from the evidence that was kept of it: with the verifier of today, and on a copy, so that the
+//! evidence stays as it is.
+
+use std::path::{Path, PathBuf};
+
+use bytesize::ByteSize;
+use reports::record::{Trial, Verdict, Verification};
+
+use super::evidence::{Case, Held, LEDGER};
+use super::live_restores::name_of;
+use super::verdict::Evidence;
+use super::{examine, stage};
+use engines::configuration;
+use machine::container::Network;
+use model::dataset::DatasetSpec;
+use machine::error::{Error, Result};
+use machine::measure::{calibration, storage};
+use machine::process::{Account, Launcher};
+use engines::kinds::Engine;
+use engines::mysql::server::{Server, ServerSetup, random_password};
+use engines::database::Database;
+use model::verify::{self, Report};
+use machine::worker::Job;
+
+/// What a trial comes to now.
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// What it rests on.
+    pub reason: String,
+    /// What was found in the restored database; `None` when the verifier could not look.
+    pub verification: Option<Verification>,
+}
+
+/// Judges a trial again from its evidence below `run`, the directory of its results. Copies go to the work directory of
+/// the launcher, which has to be empty. What comes of it, or why it cannot be judged again.
+///
+/// # Errors
+/// [`Error::Input`] when the evidence cannot be read; [`Error::Environment`] when a copy of it does not fit on the disk;
+/// [`Error::Interrupted`].
+pub fn judge(trial: &Trial, run: &Path, launcher: &Launcher) -> Result<Result<Judgement, String>> {
+    let Some(kept) = &trial.kept else { return Ok(Err("no evidence of it was kept".into())) };
+    let Some(path) = &kept.path else {
+        return Ok(Err(format!("no evidence of it was kept: {}", kept.left_out.join("; "))));
+    };
+    let directory = run.join(path);
+    if !directory.exists() {
+        return Ok(Err(format!("its evidence is not in {} any more", directory.display())));
+    }
+    let case = Case::load(&directory, &trial.id)?;
+    let Some(restored) = &case.restored else {
+        return Ok(Err(format!("there was nothing to verify: {}", trial.reason)));
+    };
+    let held = || std::iter::once(restored).chain(&case.live);
+    let needed = held().map(|held| held.place.as_str()).chain([LEDGER]);
+    if let Some(missing) = needed.into_iter().find(|part| !directory.join(part).exists()) {
+        return Ok(Err(format!("'{missing}' was not kept: {}", kept.left_out.join("; "))));
+    }
+    let bench = Bench { case: &case, directory: &directory, launcher };
+    let mut reports = Vec::new();
+    for held in held() {
+        reports.push(bench.verify(held)?);
+    }
+    let mut reports = reports.into_iter();
+    let last = reports.next().expect("what was restored is verified first");
+    bench.conclude(last, reports.collect()).map(Ok)
+}
+
+/// Where a trial is judged again.
+struct Bench<'a> {
+    case: &'a Case,
+    directory: &'a Path,
+    launcher: &'a Launcher,
+}
+
+impl Bench<'_> {
+    /// What is found in a copy of a restored database, or how the verifier crashed.
+    fn verify(&self, held: &Held) -> Result<Result<Report, String>> {
+        let copy = self.copy(&held.place)?;
+        let dataset = self.case.dataset.clone();
+        let data = stage::data(self.case.engine, &copy);
+        match self.case.engine {
+            Engine::Sqlite => self.ask(held, Database::Sqlite(data), dataset),
+            Engine::Mysql => {
+                let mut server = self.server(data)?;
+                let started = server.start();
+                let report = match (started, server.ended()) {
+                    (Err(Error::Interrupted), _) => return Err(Error::Interrupted),
+                    // As in the trial itself: an engine that refuses to run on its data has judged it.
+                    (_, Some(ended)) => Ok(verify::refused_by_the_engine(&ended)),
+                    (Err(error), None) => return Err(error),
+                    (Ok(()), None) => {
+                        let found = self.ask(held, Database::Mysql(server.address().clone()), dataset)?;
+                        server.ended().map_or(found, |ended| Ok(verify::refused_by_the_engine(&ended)))
+                    }
+                };
+                Ok(report)
+            }
+        }
+    }
+
+    fn ask(&self, held: &Held, database: Database, dataset: DatasetSpec) -> Result<Result<Report, String>> {
+        let request = held.request(database, &self.directory.join(LEDGER))?;
+        let job = Job::Verify { request: Box::new(request), dataset };
+        match self.launcher.work(Account::Harness, &job, &mut |_| {}) {
+            Ok(report) => Ok(Ok(report)),
+            Err(Error::Interrupted) => Err(Error::Interrupted),
+            Err(error) => Ok(Err(error.to_string())),
+        }
+    }
+
+    fn copy(&self, place: &str) -> Result<PathBuf> {
+        let (from, to) = (self.directory.join(place), self.launcher.work_directory().join(place));
+        let unreadable =
+            |error: std::io::Error| Error::Environment(format!("cannot copy {}: {error}", from.display()));
+        let needed = storage::allocated_bytes(&from).map_err(unreadable)?;
+        let free = storage::free_bytes(self.launcher.work_directory()).map_err(unreadable)?;
+        if free < needed {
+            return Err(Error::Environment(format!(
+                "too little disk space to judge a copy of {}: it needs {}, and {} are free in {}; free some space, or \
+                 choose another disk with --dir",
+                from.display(),
+                ByteSize(needed),
+                ByteSize(free),
+                self.launcher.work_directory().display()
+            )));
+        }
+        calibration::duplicate(self.launcher, &from, &to)?;
+        Ok(to)
+    }
+
+    fn server(&self, data: PathBuf) -> Result<Server> {
+        let server = self.case.server.as_ref().ok_or_else(|| {
+            Error::Input(format!(
+                "the evidence in {} does not say which server it is for",
+                self.directory.display()
+            ))
+        })?;
+        let setup = ServerSetup {
+            image: server.image.clone(),
+            data_directory: data,
+            run_directory: self.launcher.work_directory().join("run-judge"),
+            artifact: self.launcher.work_directory().to_owned(),
+            arguments: server.arguments.clone(),
+            password: random_password()?,
+            port: None,
+            network: Network::Bridge,
+            account: Account::Harness,
+        };
+        Server::new(self.launcher, setup)
+    }
+
+    /// The verdict on what was found, with all else that it rested on in the trial.
+    fn conclude(
+        &self,
+        mut last: Result<Report, String>,
+        live: Vec<Result<Report, String>>,
+    ) -> Result<Judgement> {
+        if let (Some(before), Ok(report)) = (&self.case.configuration, &mut last) {
+            let after = self.launcher.work_directory().join("restored").join(configuration::DIRECTORY);
+            examine::hold_configuration(before, &after, report)?;
+        }
+        let all = live.len();
+        let live = live.iter().zip(1..);
+        let served = self.case.seen.served(last.as_ref().ok());
+        let evidence = Evidence {
+            verified: last.as_ref().ok(),
+            verifier_error: last.as_ref().err().map(String::as_str),
+            live: live
+                .map(|(report, number)| (name_of(number, all), report.as_ref().map_err(String::as_str)))
+                .collect(),
+            ..self.case.seen.evidence(served.as_ref())
+        };
+        let (verdict, reason) = evidence.verdict();
+        let place = format!("{}/", self.launcher.work_directory().display());
+        Ok(Judgement {
+            verdict,
+            reason: reason.replace(&place, ""),
+            verification: last.ok().map(|report| report.verification),
+        })
+    }
+}

@@ -1,0 +1,213 @@
+//! Keeps what a verdict rests on: what lies in the directory of a trial moves to that of the run, as far as there is room.
+//!
+//! Directories with passwords (`run-*`) are never kept. What lies on the disk is renamed, which takes no time and no
+//! space; what lies on a file system of the trial's own, or has to go to another disk, is copied.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use bytesize::ByteSize;
+use reports::compare::Outcome;
+use reports::printable;
+use reports::record::{self, Check, Trial, Verdict};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::live_restores::place_of;
+use super::{Drill, evidence};
+use machine::error::Error;
+use machine::file_system;
+use machine::measure::{calibration, storage};
+use machine::process::kill_marked;
+use engines::subject::Subject;
+use machine::workspace::KEPT;
+
+/// Which trials are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// Those that did not come to what was promised or expected.
+    #[default]
+    Failed,
+    /// All that were run.
+    All,
+    /// None.
+    None,
+}
+
+impl Keep {
+    /// True for a trial with this record. One that was not run has left nothing.
+    fn wants(self, trial: &Trial) -> bool {
+        trial.verdict != Verdict::Unavailable
+            && match self {
+                Keep::Failed => Outcome::of_trial(trial) != Outcome::AsPromised,
+                Keep::All => true,
+                Keep::None => false,
+            }
+    }
+}
+
+/// Where evidence goes, and how much of it.
+pub struct Keeper<'a> {
+    /// The directory of the run.
+    pub directory: &'a Path,
+    /// Bytes on the disk that may still be kept.
+    pub bytes_left: u64,
+}
+
+/// A trial that has ended, and what it has left in its directory, until that is removed.
+pub struct Concluded<'a> {
+    /// What was measured.
+    pub record: Trial,
+    /// `None` when the trial could not be run.
+    pub(super) drill: Option<Drill<'a>>,
+}
+
+impl Concluded<'_> {
+    /// Keeps what the verdict rests on, where the trial asks for that. Whatever cannot be kept is told, and is no error.
+    pub fn keep(&mut self, keeper: &Keeper<'_>) -> Option<record::Kept> {
+        let drill = self.drill.as_mut().filter(|drill| drill.site.keep.wants(&self.record))?;
+        let mut kept = record::Kept { path: None, bytes: 0, left_out: Vec::new() };
+        match place(keeper.directory, &self.record.id) {
+            Ok((name, directory)) => {
+                drill.keep_in(&directory, &self.record, keeper.bytes_left, &mut kept.left_out);
+                kept.bytes = storage::allocated_bytes(&directory).unwrap_or_default();
+                kept.path = Some(name);
+            }
+            Err(error) => kept.left_out.push(format!("everything: cannot make a directory for it: {error}")),
+        }
+        Some(kept)
+    }
+}
+
+/// File systems take names of 255 bytes.
+const NAME_BYTES_MAX: usize = 150;
+
+/// Makes the directory of a trial's evidence. Its path from the directory of the run, and as a whole.
+fn place(run: &Path, id: &str) -> std::io::Result<(String, PathBuf)> {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "-_.,=".contains(character);
+    let mut safe: String =
+        id.chars().map(|character| if plain(character) { character } else { '_' }).collect();
+    if safe.len() > NAME_BYTES_MAX {
+        // A script without a name of its own is a part of the id.
+        safe.truncate(NAME_BYTES_MAX);
+        safe += &format!("-{:016x}", xxh3_64(id.as_bytes()));
+    }
+    // Evidence is a copy of the data, which may be private.
+    let private = |directory: PathBuf| std::fs::DirBuilder::new().mode(0o700).create(directory);
+    std::fs::create_dir_all(run.join(KEPT))?;
+    let mut name = format!("{KEPT}/{safe}");
+    loop {
+        match private(run.join(&name)) {
+            // Another id looks the same, or a run that was killed had begun to keep this trial.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => name.push('+'),
+            made => return made.map(|()| (name.clone(), run.join(&name))),
+        }
+    }
+}
+
+impl Drill<'_> {
+    /// Lets go of what was restored. Where it may be kept, a database server ends in good order, so that it finds
+    /// later what the verifier has seen.
+    pub(super) fn leave(&self, mut restored: Subject) {
+        let is_served = self.restore.as_ref().is_some_and(|restore| restore.served.is_some());
+        let is_right = self.verified.as_ref().is_some_and(|report| is_right(&report.verification));
+        let may_be_kept = match self.site.keep {
+            Keep::Failed => !is_right,
+            Keep::All => true,
+            Keep::None => false,
+        };
+        if let Ok(server) = restored.server_mut()
+            && is_served
+            && may_be_kept
+        {
+            // One that does not end in good order is killed like all others.
+            let _ = server.stop();
+        }
+    }
+
+    fn keep_in(&mut self, directory: &Path, record: &Trial, bytes_max: u64, left_out: &mut Vec<String>) {
+        let written = self
+            .case(record)
+            .and_then(|case| case.save(directory).map_err(|error| Error::Environment(error.to_string())));
+        left_out.extend(written.err().map(|error| format!("{}: {error}", evidence::FILE)));
+        let parts = self.parts();
+        // Nobody has anything open in them any more.
+        kill_marked(self.site.directory);
+        self.live_restores.clear();
+        let mut bytes_left = bytes_max;
+        for (name, part) in parts.into_iter().filter(|(_, part)| part.symlink_metadata().is_ok()) {
+            match self.keep_part(&part, &directory.join(&name), bytes_left) {
+                Ok(bytes) => bytes_left -= bytes,
+                Err(why) => left_out.push(printable(&format!("{name}: {why}"))),
+            }
+        }
+    }
+
+    /// What a verdict rests on, what is needed to judge it again first.
+    fn parts(&self) -> Vec<(String, PathBuf)> {
+        let mut parts = vec![(evidence::LEDGER.to_owned(), self.ledger())];
+        let mut add = |name: &str| parts.push((name.to_owned(), self.place(name)));
+        add("restored");
+        (1..=self.live_restores.len()).for_each(|number| add(&place_of(number as u32)));
+        if self.never_written.is_some() {
+            // What the application had not written was found here.
+            add("lost");
+        }
+        add("artifact");
+        let beside = std::fs::read_dir(self.site.directory).into_iter().flatten().flatten();
+        let logs = beside.map(|entry| entry.path());
+        let logs = logs.filter(|path| path.extension().is_some_and(|end| end == "log" || end == "yml"));
+        parts.extend(logs.filter_map(|path| Some((path.file_name()?.to_string_lossy().into_owned(), path))));
+        parts
+    }
+
+    /// Moves a file or directory. The bytes that it takes on the disk, or why it was not kept.
+    fn keep_part(&self, from: &Path, to: &Path, bytes_left: u64) -> Result<u64, String> {
+        // Or what a command has mounted in it would move along.
+        file_system::sweep(from).map_err(|error| error.to_string())?;
+        let bytes = storage::allocated_bytes(from).map_err(|error| format!("cannot measure it: {error}"))?;
+        if bytes > bytes_left {
+            let (bytes, left) = (ByteSize(bytes), ByteSize(bytes_left));
+            return Err(format!("{bytes}, and {left} are left of --keep-bytes and of the disk"));
+        }
+        if std::fs::rename(from, to).is_ok() {
+            return Ok(bytes);
+        }
+        let directory = to.parent().expect("it goes into a directory");
+        let free = storage::free_bytes(directory).map_err(|error| error.to_string())?;
+        if free < bytes {
+            return Err(format!("{}, and {} are free", ByteSize(bytes), ByteSize(free)));
+        }
+        calibration::duplicate(&self.launcher, from, to).map_err(|error| {
+            // Half of it proves nothing.
+            let _ = machine::removal::remove(to);
+            error.to_string()
+        })?;
+        Ok(bytes)
+    }
+}
+
+fn is_right(verification: &record::Verification) -> bool {
+    let record::Verification { integrity, prefix, order, transactions, content, loss, configuration, .. } =
+        verification;
+    let made = [integrity, prefix, order, transactions, content];
+    made.iter().all(|check| **check == Some(Check::Pass))
+        && [loss, configuration].iter().all(|check| **check != Some(Check::Fail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_trial_has_a_directory_of_its_own_with_a_safe_name() {
+        let run = tempfile::tempdir().unwrap();
+        let name = |id| place(run.path(), id).unwrap().0;
+        assert_eq!(name("external:my script/wal/4MiB/40/1"), "kept/external_my_script_wal_4MiB_40_1");
+        assert_eq!(name("external:my_script/wal/4MiB/40/1"), "kept/external_my_script_wal_4MiB_40_1+");
+        assert_eq!(name("../../x"), "kept/.._.._x");
+        assert!(run.path().join("kept/.._.._x").is_dir());
+        let long = "external:cp $DRILL_SOURCE ".repeat(40);
+        let (first, second) = (name(&long), name(&long));
+        assert!(first.len() < 200 && second == format!("{first}+"), "{first}");
+    }
+}

@@ -1,0 +1,135 @@
+//! The tail, with restores of what ships while the application runs, and step 9 for each of them.
+
+use std::time::Instant;
+
+use anyhow::Context;
+use reports::record;
+
+use super::{Drill, Moments};
+use machine::error::{Error, Result};
+use machine::measure::clock::{now_ns, seconds_between};
+use machine::process::Account;
+use strategies::halt::Halt;
+use engines::subject::Subject;
+use model::verify;
+use machine::worker::Job;
+
+/// A database that was restored while the application ran.
+pub(super) struct LiveRestore {
+    /// What runs on it, if it is asked to.
+    subject: Subject,
+    /// The call.
+    at_ns: u64,
+    seconds: f64,
+    /// What was found, or why nothing was; `None` until somebody looked.
+    report: Option<Result<verify::Report, String>>,
+}
+
+impl LiveRestore {
+    /// The moments that it is held to, in a trial with these.
+    pub(super) fn moments(&self, of_trial: Moments) -> Moments {
+        Moments { disaster_ns: self.at_ns, ..of_trial }
+    }
+}
+
+/// The directory of the trial for one of them; they count from 1.
+pub(super) fn place_of(number: u32) -> String {
+    format!("live-restore-{number}")
+}
+
+/// What one of them is called in a reason.
+pub(super) fn name_of(number: u32, all: usize) -> String {
+    format!("restore {number} of {all} while the application ran: ")
+}
+
+impl Drill<'_> {
+    /// The workload alone, and in between as many restores as the variant asks for.
+    pub(super) fn tail(&mut self, subject: &Subject) -> Result<()> {
+        let from_ns = self.board.enter("tail");
+        let before = self.shipped();
+        let restores = self.strategy.live_restores(&self.plan.settings);
+        let pause_seconds = self.scenario.trial.tail_seconds / f64::from(restores + 1);
+        for number in 1..=restores {
+            self.wait(subject, pause_seconds)?;
+            if !self.restore_live(number)? {
+                break;
+            }
+        }
+        self.wait(subject, pause_seconds)?;
+        let after = before.zip(self.shipped());
+        self.shipping_cpu_share = after
+            .map(|(before, after)| after.since(&before).cpu_seconds / seconds_between(from_ns, now_ns()));
+        Ok(())
+    }
+
+    /// True when there is a restored database. One that cannot be made is a backup that failed.
+    fn restore_live(&mut self, number: u32) -> Result<bool> {
+        let name = place_of(number);
+        let place = self.place(&name);
+        std::fs::create_dir(&place).context("cannot make a directory for a restore")?;
+        let mut restored = self.stage(&name)?;
+        let (at_ns, began) = (now_ns(), Instant::now());
+        let moments = Moments { disaster_ns: at_ns, ..self.moments() };
+        match self.restore_into(&mut restored, place, moments).0 {
+            Ok(()) => {
+                let seconds = began.elapsed().as_secs_f64();
+                self.live_restores.push(LiveRestore { subject: restored, at_ns, seconds, report: None });
+                Ok(true)
+            }
+            Err(Halt::Error(error)) => Err(error),
+            Err(halt) => {
+                let halt = match halt {
+                    Halt::Failed(message) => {
+                        Halt::Failed(format!("restore {number} while the application ran: {message}"))
+                    }
+                    other => other,
+                };
+                self.backup.as_mut().expect("a tail follows a backup").halt = Some(halt);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Holds each of them against the ledger, as if the disaster had come when it was asked for.
+    pub(super) fn verify_live_restores(&mut self) -> Result<()> {
+        let mut live_restores = std::mem::take(&mut self.live_restores);
+        for live in &mut live_restores {
+            let moments = live.moments(self.moments());
+            let request = self.request(live.subject.location(), &moments);
+            let job = Job::Verify { request: Box::new(request), dataset: self.plan.dataset.clone() };
+            match self.launcher.work(Account::Harness, &job, &mut |_| {}) {
+                Ok(report) => live.report = Some(Ok(report)),
+                Err(Error::Interrupted) => return Err(Error::Interrupted),
+                Err(error) => live.report = Some(Err(error.to_string())),
+            }
+        }
+        self.live_restores = live_restores;
+        Ok(())
+    }
+
+    /// What was found in them, each with what it is called in a reason.
+    pub(super) fn live_reports(&self) -> Vec<(String, Result<&verify::Report, &str>)> {
+        let all = self.live_restores.len();
+        let reports = self.live_restores.iter().zip(1..).filter_map(|(live, number)| {
+            Some((name_of(number, all), live.report.as_ref()?.as_ref().map_err(String::as_str)))
+        });
+        reports.collect()
+    }
+
+    pub(super) fn live_records(&self) -> Vec<record::LiveRestore> {
+        let record = |live: &LiveRestore| {
+            let (recovery_point, verification) = match &live.report {
+                Some(Ok(report)) => (report.recovery_point.clone(), self.checks(&report.verification)),
+                unmade => {
+                    let error = unmade.as_ref().and_then(|report| report.as_ref().err());
+                    let findings = vec![error.map_or("it was not verified", String::as_str).to_owned()];
+                    let unmade = record::Verification { findings, ..record::Verification::default() };
+                    (None, self.checks(&unmade))
+                }
+            };
+            let (at_seconds, seconds) = (self.board.at_seconds(live.at_ns), live.seconds);
+            record::LiveRestore { at_seconds, seconds, recovery_point, verification }
+        };
+        self.live_restores.iter().map(record).collect()
+    }
+}

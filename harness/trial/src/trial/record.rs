@@ -1,0 +1,308 @@
+//! The record of a trial: everything that was seen, in the terms of the results schema.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+use reports::printable;
+use reports::record::{self, Trial, Usage};
+
+use super::brief::in_brief;
+use super::drill::{BackupOutcome, own_counters};
+use super::evidence::Seen;
+use super::{Drill, blame, verdict};
+use machine::error::{Error, Result};
+use machine::file_system::{FileSystem, mount_of};
+use machine::measure::clock::seconds_between;
+use crate::trial::impact::{Offered, Writes};
+use machine::measure::clock::Span;
+use crate::plan::settings_map;
+use machine::process::{Account, Counters, Io};
+use engines::kinds::{App, Engine};
+use engines::mysql::options::OptionValue;
+use strategies::halt::Halt;
+use strategies::watch::Passes;
+use model::ledger::{Ledger, Outcome};
+use engines::sqlite::client::JournalMode;
+
+impl Drill<'_> {
+    /// The record of a trial in which the application was stopped on purpose in these spans.
+    pub(super) fn record(&mut self, outages: &[Span]) -> Result<Trial> {
+        self.board.enter("record");
+        let ledger =
+            Ledger::open(&self.ledger(), self.plan.model.writers).context("cannot read the ledger")?;
+        let (load, seed) = (self.plan.load, self.plan.model.seed);
+        let writes = Writes::new(&ledger, load, seed, self.epoch_ns, self.disaster_ns, outages);
+        let observed = Span { from_ns: self.reference.from_ns, to_ns: self.disaster_ns };
+        // Before there was a schedule, nothing was due.
+        let offered = if self.epoch_ns == 0 { Offered::NOTHING } else { writes.offered(observed) };
+        let seen = Seen {
+            acknowledged: ledger
+                .entries()
+                .any(|(_, _, entry)| matches!(entry.outcome, Outcome::Acknowledged(_))),
+            died: self.died.clone(),
+            obstacle: self.obstacle.clone(),
+            offered,
+            errors_allowed: self.scenario.workload.errors_allowed,
+            answered: self.restore.as_ref().and_then(|restore| restore.served.clone()),
+        };
+        let served = seen.served(self.verified.as_ref());
+        let judged = verdict::Evidence {
+            backup: self.backup.as_ref().and_then(|backup| backup.halt.as_ref()),
+            restore: self.restore.as_ref().and_then(|restore| restore.halt.as_ref()),
+            verified: self.verified.as_ref(),
+            live: self.live_reports(),
+            verifier_error: self.verifier_error.as_deref(),
+            ..seen.evidence(served.as_ref())
+        };
+        let (verdict, reason) = judged.verdict();
+        let mut trial = self.blank(verdict, self.text(&reason));
+        trial.workload.offered_writes_per_second = offered.writes_per_second;
+        // What never began was not measured.
+        if let Some(backup) = self.backup.as_ref().filter(|_| verdict != record::Verdict::Unavailable) {
+            let impact = self.impact(&writes, backup);
+            let challenge = self.challenge(backup, &writes, outages);
+            trial.backup = Some(record::Backup { challenge, ..self.backup_record(backup, &impact) });
+            trial.impact = Some(impact);
+        }
+        trial.live_restores = self.live_records();
+        trial.restore = self.restore.as_ref().map(|restore| {
+            let recovery_seconds = served.as_ref().and_then(|served| served.as_ref().ok().copied());
+            let seconds = restore.halt.is_none().then_some(restore.seconds);
+            record::Restore { seconds, recovery_seconds, output: self.output(&restore.output) }
+        });
+        trial.recovery_point = self.verified.as_ref().and_then(|report| report.recovery_point.clone());
+        if let Some(point) = &mut trial.recovery_point {
+            point.never_written = self.never_written.as_ref().map(|writes| writes.len() as u64);
+        }
+        trial.verification = self.verified.as_ref().map(|report| self.checks(&report.verification));
+        trial.phases = self.board.phases();
+        trial.samples = self.board.samples();
+        trial.resources = self.resources();
+        self.seen = Some(seen);
+        Ok(trial)
+    }
+
+    /// A text for the record: one that any terminal and report can show, and where the working directory lies on this
+    /// machine is nobody's business.
+    fn text(&self, text: &str) -> String {
+        let below = |text: &str, directory: &Path| text.replace(&format!("{}/", directory.display()), "");
+        printable(&below(&below(text, &self.disk()), self.site.directory))
+    }
+
+    fn output(&self, printed: &str) -> Option<String> {
+        Some(self.text(printed)).filter(|output| !output.is_empty())
+    }
+
+    /// What was checked, with texts for the record: findings name tables, rows and files that others have named.
+    pub(super) fn checks(&self, verification: &record::Verification) -> record::Verification {
+        let texts = |texts: &[String]| texts.iter().map(|text| self.text(&in_brief(text))).collect();
+        let (findings, remarks) = (texts(&verification.findings), texts(&verification.remarks));
+        record::Verification { findings, remarks, ..verification.clone() }
+    }
+
+    fn impact(&self, writes: &Writes<'_>, backup: &BackupOutcome) -> record::Impact {
+        let during = writes.window(backup.span);
+        let (downtimes, blocked) = (writes.downtimes(backup.span), writes.blocked(backup.span));
+        let sum = |spans: &[Span]| spans.iter().map(Span::seconds).fold(0.0, |sum, one| sum + one);
+        // Where no write was due and nothing was stopped, nobody could tell whether one would have waited.
+        let known = during.is_some() || !downtimes.is_empty();
+        record::Impact {
+            reference: writes.window(self.reference),
+            blocked_seconds: known.then(|| sum(&blocked)),
+            longest_blocked_seconds: known.then(|| blocked.iter().map(Span::seconds).fold(0.0, f64::max)),
+            downtime_seconds: Some(sum(&downtimes)),
+            during,
+        }
+    }
+
+    fn backup_record(&self, backup: &BackupOutcome, impact: &record::Impact) -> record::Backup {
+        let watch = &backup.watch;
+        let seconds = backup.durable_ns.map(|at| seconds_between(backup.span.from_ns, at));
+        let commits_per_second = impact.during.as_ref().map(|window| window.writes_per_second);
+        let pass_seconds = watch.pass_seconds();
+        let unfinished = matches!(backup.halt, Some(Halt::Stalled(_) | Halt::TimedOut));
+        let law = pass_seconds.zip(commits_per_second).filter(|_| self.plan.load.is_poisson());
+        // What begins again does not come nearer with time, and what stalled does not come nearer at all.
+        let steady = matches!(backup.halt, Some(Halt::TimedOut)) && watch.passes == Passes::Reported;
+        let eta_seconds = match law {
+            Some((pass, rate)) => reports::advise::expected_seconds(pass, rate),
+            None => watch
+                .furthest()
+                .filter(|furthest| *furthest > 0.0 && steady && pass_seconds.is_none())
+                .map(|furthest| backup.span.seconds() / furthest),
+        };
+        record::Backup {
+            seconds,
+            elapsed_seconds: backup.span.seconds(),
+            artifact_bytes: backup.artifact_bytes,
+            bytes_read: watch.counters.io.map(|io| io.bytes_read),
+            bytes_read_from_disk: watch.counters.io.map(|io| io.disk_bytes_read),
+            bytes_written: watch.counters.io.map(|io| io.bytes_written),
+            bytes_written_to_disk: watch.counters.io.map(|io| io.disk_bytes_written),
+            restarts: watch
+                .progress
+                .filter(|progress| progress.pages_copied > 0)
+                .map(|progress| progress.restarts),
+            pages_copied: watch
+                .progress
+                .filter(|progress| progress.pages_copied > 0)
+                .map(|progress| progress.pages_copied),
+            progress: if seconds.is_some() { Some(1.0) } else { watch.furthest() },
+            pass_seconds,
+            commits_per_second,
+            eta_seconds: eta_seconds.filter(|_| unfinished),
+            copy_seconds: self.copy_seconds,
+            vs_copy: self.copy_seconds.zip(seconds).map(|(copy, seconds)| copy / seconds),
+            output: self.output(&watch.output),
+            challenge: None,
+        }
+    }
+
+    fn resources(&self) -> record::Resources {
+        let roster = self.launcher.roster();
+        let mut own = own_counters().since(&self.harness_before);
+        // The kernel adds the input and output of a child that was reaped to its parent's, and nothing else of it.
+        for account in [Account::Subject, Account::Strategy, Account::Preparation] {
+            let child = roster.used_by_children(account);
+            own.io = own.since(&child).io;
+        }
+        // Those of the verifier are in already.
+        let verifier = Counters { io: Some(Io::default()), ..roster.used_by_children(Account::Harness) };
+        own.add(&verifier);
+        record::Resources {
+            subject: roster.used(Account::Subject).map(usage).unwrap_or_default(),
+            strategy: roster.used(Account::Strategy).map(usage).unwrap_or_default(),
+            harness: usage(own),
+            journal_bytes_max: self.board.journal_bytes_max(),
+            shipping_cpu_share: self.shipping_cpu_share,
+        }
+    }
+
+    pub(super) fn unavailable(&self, missing: &str) -> Trial {
+        self.blank(record::Verdict::Unavailable, self.text(missing))
+    }
+
+    /// The record of a trial of which nothing can be said but what ended it.
+    pub(super) fn proved_nothing(&self, error: Error) -> Result<Trial> {
+        let reason = blame::obstacle(&self.phase(), error)?;
+        Ok(self.blank(record::Verdict::Unverified, self.text(&in_brief(&reason))))
+    }
+
+    /// The version of everything that takes part.
+    fn versions(&self) -> BTreeMap<String, String> {
+        let engine_tools = self.strategy.tools(self.plan.deployment.engine).iter();
+        let file_system = self.plan.deployment.file_system;
+        let tools = engine_tools.chain(file_system.maker()).chain(file_system.manager());
+        let mut versions: BTreeMap<String, String> =
+            tools.filter_map(|tool| Some((tool.command.to_owned(), tool.version()?))).collect();
+        versions
+            .extend(self.program.iter().map(|program| (program.name.to_owned(), program.version.clone())));
+        let (deployment, images) = (self.plan.deployment, self.site.images);
+        if deployment.engine == Engine::Sqlite {
+            versions.insert("sqlite (library)".into(), rusqlite::version().into());
+        }
+        let used = [
+            images.mysql.as_ref().filter(|_| deployment.engine == Engine::Mysql),
+            images.tracker.as_ref().filter(|_| deployment.app == App::Tracker),
+            self.tools(),
+        ];
+        for image in used.into_iter().flatten() {
+            versions.insert(format!("image {}", image.reference), image.id.clone());
+            versions.extend(image.versions.clone());
+        }
+        versions
+    }
+
+    /// What the data lies on, and whether that is the disk's own.
+    fn file_system_name(&self) -> Option<String> {
+        match self.plan.deployment.file_system {
+            FileSystem::Disk => mount_of(self.site.directory).ok().map(|mount| mount.kind),
+            FileSystem::Zfs => Some("zfs in a file".into()),
+            made => Some(format!("{} on a loop device", made.name())),
+        }
+    }
+
+    /// A record of what is known without any measurement.
+    fn blank(&self, verdict: record::Verdict, reason: String) -> Trial {
+        let (plan, scenario) = (self.plan, self.scenario);
+        let promise = self.strategy.promise(&plan.settings);
+        let is_tracker = plan.deployment.app == App::Tracker;
+        let opens_the_file = plan.deployment.engine == Engine::Sqlite && !is_tracker;
+        Trial {
+            id: plan.id.clone(),
+            engine: plan.deployment.engine.name().into(),
+            app: plan.deployment.app.name().into(),
+            strategy: plan.strategy.into(),
+            kind: Some(self.strategy.card().kind.name().into()),
+            control: promise.is_none(),
+            promise: promise.text.into(),
+            survives_disk_loss: self.survives_disk_loss,
+            settings: settings_map(&plan.settings),
+            variant: plan.variant.clone(),
+            dataset: record::Dataset {
+                profile: plan.dataset.profile.clone(),
+                target_bytes: plan.dataset.target_bytes,
+                bytes: self.site.source.bytes,
+                rows: self.site.source.rows,
+                seed: plan.dataset.seed,
+                remarks: self.site.source.remarks.iter().map(|remark| self.text(remark)).collect(),
+            },
+            file_system: self.file_system_name(),
+            workload: record::Workload {
+                writes_per_second: plan.load.rate.writes_per_second(),
+                offered_writes_per_second: None,
+                pattern: plan.load.pattern.name().into(),
+                arrivals: plan.load.arrivals_name().into(),
+                writers: plan.model.writers,
+                rows_per_transaction: plan.model.rows_per_transaction,
+                multi_row_share: plan.model.multi_row_share,
+                journal_mode: plan.deployment.journal_mode.map(|mode| mode.name().into()),
+                synchronous: opens_the_file.then(|| scenario.subject.synchronous.name().into()),
+                busy_timeout_ms: opens_the_file.then_some(scenario.subject.busy_timeout_ms),
+                wal_autocheckpoint: (opens_the_file
+                    && plan.deployment.journal_mode == Some(JournalMode::Wal))
+                .then_some(scenario.subject.wal_autocheckpoint),
+                announces: is_tracker.then(|| scenario.subject.announces.name().into()),
+                server_options: match plan.deployment.engine {
+                    Engine::Sqlite => BTreeMap::new(),
+                    Engine::Mysql => texts(&scenario.subject.server_options()),
+                },
+                cache: scenario.subject.cache.name().into(),
+                cached_share: self.cached_share,
+                extents: self.extents,
+            },
+            fault: None,
+            repetition: plan.repetition,
+            verdict,
+            reason,
+            expected: plan.expected.clone(),
+            thresholds: plan.thresholds.clone(),
+            versions: self.versions(),
+            phases: Vec::new(),
+            backup: None,
+            impact: None,
+            live_restores: Vec::new(),
+            restore: None,
+            recovery_point: None,
+            verification: None,
+            resources: record::Resources::default(),
+            samples: Vec::new(),
+            kept: None,
+            leftover: None,
+        }
+    }
+}
+
+fn texts(options: &BTreeMap<String, OptionValue>) -> BTreeMap<String, String> {
+    options.iter().map(|(name, value)| (name.clone(), value.to_string())).collect()
+}
+
+fn usage(counters: Counters) -> Usage {
+    Usage {
+        cpu_seconds: Some(counters.cpu_seconds),
+        memory_bytes_max: counters.memory_bytes_max,
+        bytes_read: counters.io.map(|io| io.disk_bytes_read),
+        bytes_written: counters.io.map(|io| io.disk_bytes_written),
+    }
+}

@@ -1,0 +1,391 @@
+//! A sample a second while a trial runs, and the state for whoever shows it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use reports::record::{PhaseStart, Sample};
+
+use machine::measure::clock::{now_ns, seconds_between};
+use machine::measure::latencies::Latencies;
+use machine::measure::storage::bytes;
+use machine::event::{Event, Observer, Status};
+use machine::process::{Account, Counters, Launcher, StopOnDrop, anonymous_bytes, anonymous_bytes_of_tree};
+use machine::worker::Remaining;
+use model::ledger::{Ledger, Outcome};
+
+const TICK: Duration = Duration::from_millis(100);
+const TICKS_A_SAMPLE: u32 = 10;
+
+/// What a trial shows of itself while it runs.
+pub struct Board {
+    started_ns: u64,
+    state: Mutex<State>,
+}
+
+struct State {
+    phases: Vec<(&'static str, u64)>,
+    remaining: Option<Remaining>,
+    samples: Vec<Sample>,
+    journal_bytes_max: Option<u64>,
+}
+
+impl Board {
+    /// An empty board; the trial starts now.
+    pub fn start() -> Board {
+        let state =
+            State { phases: Vec::new(), remaining: None, samples: Vec::new(), journal_bytes_max: None };
+        Board { started_ns: now_ns(), state: Mutex::new(state) }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().expect("nobody panics while holding the board")
+    }
+
+    /// A phase begins. Returns the time.
+    pub fn enter(&self, phase: &'static str) -> u64 {
+        let now = now_ns();
+        self.state().phases.push((phase, now));
+        now
+    }
+
+    /// The backup that runs now tells what remains through this; `None` after it.
+    pub fn follow(&self, remaining: Option<Remaining>) {
+        self.state().remaining = remaining;
+    }
+
+    /// The phase, and whether a backup is being followed.
+    fn now(&self) -> (&'static str, bool) {
+        let state = self.state();
+        (state.phases.last().map_or("provision", |(phase, _)| phase), state.remaining.is_some())
+    }
+
+    /// A moment, in seconds after the trial started.
+    pub fn at_seconds(&self, at_ns: u64) -> f64 {
+        seconds_between(self.started_ns, at_ns)
+    }
+
+    /// When each phase began.
+    pub fn phases(&self) -> Vec<PhaseStart> {
+        let start = |(phase, at): &(&'static str, u64)| PhaseStart {
+            phase: (*phase).to_owned(),
+            at_seconds: self.at_seconds(*at),
+        };
+        self.state().phases.iter().map(start).collect()
+    }
+
+    /// All samples so far.
+    pub fn samples(&self) -> Vec<Sample> {
+        self.state().samples.clone()
+    }
+
+    /// The largest journal seen beside the live database; `None` when there never was one.
+    pub fn journal_bytes_max(&self) -> Option<u64> {
+        self.state().journal_bytes_max
+    }
+}
+
+/// What is sampled.
+pub struct Sampled {
+    /// Whose processes.
+    pub launcher: Launcher,
+    /// The live database.
+    pub database: PathBuf,
+    /// Where the ledger is.
+    pub ledger_directory: PathBuf,
+    /// Number of writers.
+    pub writers: u32,
+    /// Where the artifact grows.
+    pub destination: PathBuf,
+}
+
+/// Samples until `stop` is set. Runs in a thread of its own.
+pub fn sample(sampled: &Sampled, board: &Board, stop: &AtomicBool, observer: Observer<'_>) {
+    let mut sampler = Sampler {
+        sampled,
+        board,
+        observer,
+        answered: Answered::new(sampled.writers),
+        artifact: ArtifactSize::default(),
+        before: (now_ns(), 0),
+    };
+    let mut ticks = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let journal_bytes = journal_bytes(sampled);
+        {
+            let mut state = board.state();
+            state.journal_bytes_max = state.journal_bytes_max.max(journal_bytes);
+        }
+        note_memory_of_containers(&sampled.launcher);
+        if ticks % TICKS_A_SAMPLE == 0 {
+            sampler.take(journal_bytes);
+        }
+        ticks += 1;
+        std::thread::sleep(TICK);
+    }
+}
+
+/// The kernel keeps no peak of the memory of containers without the files that they map, so it is looked at.
+fn note_memory_of_containers(launcher: &Launcher) {
+    let containers = launcher.roster().containers();
+    for (account, pid) in containers {
+        if let Some(bytes) = anonymous_bytes_of_tree(pid) {
+            launcher.roster().note_memory(account, bytes);
+        }
+    }
+}
+
+struct Sampler<'a> {
+    sampled: &'a Sampled,
+    board: &'a Board,
+    observer: Observer<'a>,
+    answered: Answered,
+    artifact: ArtifactSize,
+    /// When the last sample was taken, and the writes that had been acknowledged by then.
+    before: (u64, u64),
+}
+
+impl Sampler<'_> {
+    fn take(&mut self, journal_bytes: Option<u64>) {
+        let Sampler { sampled, board, .. } = *self;
+        let (at_ns, acknowledged_writes) = (now_ns(), self.answered.count(sampled));
+        let (before_ns, before_writes) = std::mem::replace(&mut self.before, (at_ns, acknowledged_writes));
+        let writes_per_second =
+            (acknowledged_writes - before_writes) as f64 / seconds_between(before_ns, at_ns).max(1e-9);
+        let (phase, in_backup) = board.now();
+        let artifact_bytes = self.artifact.look(phase, &sampled.destination);
+        let usage = |account| used_by_running(&sampled.launcher, account);
+        let (subject, strategy) = (usage(Account::Subject), usage(Account::Strategy));
+        let harness = harness_alone(&sampled.launcher);
+        let disk = |used: &Option<Counters>| used.and_then(|used| used.io);
+        let (subject_io, strategy_io, harness_io) = (disk(&subject), disk(&strategy), disk(&harness));
+        let mut state = board.state();
+        let backup_remaining = state.remaining.as_ref().and_then(Remaining::get);
+        let seconds = board.at_seconds(at_ns);
+        let latencies = &mut self.answered.latencies;
+        state.samples.push(Sample {
+            at_seconds: seconds,
+            phase: phase.to_owned(),
+            acknowledged_writes,
+            latency_p50_ms: latencies.quantile_ms(0.5),
+            latency_p99_ms: latencies.quantile_ms(0.99),
+            latency_max_ms: latencies.quantile_ms(1.0),
+            journal_bytes,
+            artifact_bytes,
+            backup_remaining,
+            subject_cpu_seconds: subject.map(|used| used.cpu_seconds),
+            strategy_cpu_seconds: strategy.map(|used| used.cpu_seconds),
+            strategy_memory_bytes: strategy.and_then(|used| used.memory_bytes_max),
+            harness_cpu_seconds: harness.map(|used| used.cpu_seconds),
+            subject_disk_bytes_read: subject_io.map(|io| io.disk_bytes_read),
+            subject_disk_bytes_written: subject_io.map(|io| io.disk_bytes_written),
+            strategy_disk_bytes_read: strategy_io.map(|io| io.disk_bytes_read),
+            strategy_disk_bytes_written: strategy_io.map(|io| io.disk_bytes_written),
+            harness_disk_bytes_read: harness_io.map(|io| io.disk_bytes_read),
+            harness_disk_bytes_written: harness_io.map(|io| io.disk_bytes_written),
+        });
+        drop(state);
+        latencies.clear();
+        (self.observer)(Event::Status(Status {
+            phase,
+            seconds,
+            writes_per_second: subject.map(|_| writes_per_second),
+            artifact_bytes: artifact_bytes.filter(|_| in_backup),
+            backup_remaining,
+        }));
+    }
+}
+
+/// What the processes that run now on an account have used so far; their memory is that of now, of the largest.
+fn used_by_running(launcher: &Launcher, account: Account) -> Option<Counters> {
+    let pids = launcher.roster().running(account);
+    let mut sum = None;
+    for pid in pids {
+        if let Some(counters) = Counters::of(pid) {
+            let memory_bytes_max = anonymous_bytes(pid);
+            sum.get_or_insert_with(Counters::default).add(&Counters { memory_bytes_max, ..counters });
+        }
+    }
+    sum
+}
+
+/// What this process alone has used so far: the kernel adds the input and output of children that were reaped.
+fn harness_alone(launcher: &Launcher) -> Option<Counters> {
+    let own = Counters::of(std::process::id() as i32)?;
+    let roster = launcher.roster();
+    let accounts = [Account::Subject, Account::Strategy, Account::Harness, Account::Preparation];
+    let io = accounts.iter().fold(own, |rest, account| rest.since(&roster.used_by_children(*account))).io;
+    Some(Counters { io, ..own })
+}
+
+/// The share of the time that looking at the artifact may take, as one part in so many.
+const LOOKING_PART: u64 = 50;
+
+/// The size of the artifact, which may be a tree of many files: the longer a look takes, the rarer it is.
+#[derive(Default)]
+struct ArtifactSize {
+    bytes: Option<u64>,
+    next_ns: u64,
+}
+
+impl ArtifactSize {
+    /// Its size now or at the last look; `None` before the backup.
+    fn look(&mut self, phase: &str, artifact: &Path) -> Option<u64> {
+        let grows = matches!(phase, "arm" | "backup" | "tail" | "disaster");
+        let began_ns = now_ns();
+        if grows && began_ns >= self.next_ns {
+            self.bytes = Some(bytes(artifact));
+            let ended_ns = now_ns();
+            self.next_ns = ended_ns + (ended_ns - began_ns) * LOOKING_PART;
+        }
+        self.bytes
+    }
+}
+
+/// The WAL or rollback journal beside the live database.
+fn journal_bytes(sampled: &Sampled) -> Option<u64> {
+    ["-wal", "-journal"].iter().find_map(|suffix| {
+        let path = format!("{}{suffix}", sampled.database.display());
+        std::fs::metadata(path).ok().map(|file| file.len())
+    })
+}
+
+/// Counts acknowledged writes, and takes their latencies, without reading the ledger from its beginning each time.
+struct Answered {
+    /// The next entry to look at, and the acknowledged ones before it, for each writer.
+    seen: Vec<(u64, u64)>,
+    /// Of those that were seen since somebody cleared them.
+    latencies: Latencies,
+}
+
+impl Answered {
+    fn new(writers: u32) -> Answered {
+        Answered { seen: vec![(0, 0); writers as usize], latencies: Latencies::default() }
+    }
+
+    /// A ledger that cannot be read now counts as it was read last.
+    fn count(&mut self, sampled: &Sampled) -> u64 {
+        if let Ok(ledger) = Ledger::open(&sampled.ledger_directory, sampled.writers) {
+            self.catch_up(&ledger);
+        }
+        self.seen.iter().map(|(_, count)| count).sum()
+    }
+
+    fn catch_up(&mut self, ledger: &Ledger) {
+        for (writer, (next, count)) in self.seen.iter_mut().enumerate() {
+            let entries = ledger.writer(writer as u32);
+            while *next < entries.len() {
+                let entry = entries.entry(*next);
+                match entry.outcome {
+                    Outcome::Acknowledged(at_ns) => {
+                        *count += 1;
+                        self.latencies.record(at_ns.saturating_sub(entry.due_ns));
+                    }
+                    // The newest write may yet be answered.
+                    Outcome::Indeterminate if *next + 1 == entries.len() => break,
+                    Outcome::Refused(_) | Outcome::Indeterminate => {}
+                }
+                *next += 1;
+            }
+        }
+    }
+}
+
+/// Runs the sampler beside `work`, and stops it whatever becomes of that.
+pub fn beside<T>(sampled: &Sampled, board: &Board, observer: Observer<'_>, work: impl FnOnce() -> T) -> T {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _stop = StopOnDrop(&stop);
+        scope.spawn(|| sample(sampled, board, &stop, observer));
+        work()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use machine::process::Cancel;
+    use model::ledger::LedgerWriter;
+
+    fn sampled(directory: &Path, ledger_directory: &Path) -> Sampled {
+        Sampled {
+            launcher: Launcher::new(directory, &Cancel::default()),
+            database: directory.join("database"),
+            ledger_directory: ledger_directory.to_owned(),
+            writers: 1,
+            destination: directory.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_ledger_that_cannot_be_read_for_a_while_takes_nothing_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let ledger_directory = directory.path().join("ledger");
+        std::fs::create_dir(&ledger_directory).unwrap();
+        let mut writer = LedgerWriter::open(&ledger_directory, 0).unwrap();
+        writer.send(1, 1).unwrap();
+        writer.acknowledge(2);
+        let sampled = |ledger_directory: &Path| sampled(directory.path(), ledger_directory);
+        let mut answered = Answered::new(1);
+        assert_eq!(answered.count(&sampled(&ledger_directory)), 1);
+        // A file is no directory.
+        assert_eq!(answered.count(&sampled(&ledger_directory.join("writer-0000.ledger"))), 1);
+    }
+
+    #[test]
+    fn a_sample_has_the_latencies_of_what_was_acknowledged_since_the_last_one() {
+        const MS: u64 = 1_000_000;
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = LedgerWriter::open(directory.path(), 0).unwrap();
+        let sampled = sampled(directory.path(), directory.path());
+        let board = Board::start();
+        let ignore = |_: Event| {};
+        let mut sampler = Sampler {
+            sampled: &sampled,
+            board: &board,
+            observer: &ignore,
+            answered: Answered::new(1),
+            artifact: ArtifactSize::default(),
+            before: (now_ns(), 0),
+        };
+        let write = |writer: &mut LedgerWriter, due_ms: u64, ms: u64| {
+            writer.send(due_ms * MS, due_ms * MS).unwrap();
+            writer.acknowledge((due_ms + ms) * MS);
+        };
+        [(100, 5), (200, 7), (300, 300)].iter().for_each(|(due, ms)| write(&mut writer, *due, *ms));
+        writer.send(400 * MS, 400 * MS).unwrap();
+        sampler.take(None);
+        sampler.take(None);
+        writer.acknowledge(1000 * MS);
+        board.enter("backup");
+        std::fs::write(directory.path().join("copy"), [0; 1000]).unwrap();
+        sampler.take(None);
+        let samples = board.samples();
+        let latencies: Vec<_> = samples
+            .iter()
+            .map(|sample| [sample.latency_p50_ms, sample.latency_max_ms].map(|ms| ms.map(f64::round)))
+            .collect();
+        assert_eq!(latencies, [[Some(7.0), Some(300.0)], [None, None], [Some(600.0), Some(600.0)]]);
+        let counts: Vec<u64> = samples.iter().map(|sample| sample.acknowledged_writes).collect();
+        assert_eq!(counts, [3, 3, 4]);
+        assert_eq!(samples[1].artifact_bytes, None);
+        assert!(samples[2].artifact_bytes > Some(1000), "{:?}", samples[2]);
+        assert!(samples[2].harness_cpu_seconds.is_some() && samples[2].strategy_memory_bytes.is_none());
+    }
+
+    #[test]
+    fn a_tree_that_takes_long_to_look_at_is_looked_at_rarely() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut artifact = ArtifactSize::default();
+        assert_eq!(artifact.look("reference", directory.path()), None);
+        assert_eq!(artifact.look("backup", directory.path()), Some(0));
+        std::fs::write(directory.path().join("copy"), [0; 10]).unwrap();
+        artifact.next_ns = u64::MAX;
+        assert_eq!(artifact.look("backup", directory.path()), Some(0));
+        artifact.next_ns = 0;
+        assert_eq!(artifact.look("tail", directory.path()), Some(10));
+        std::fs::write(directory.path().join("more"), [0; 10]).unwrap();
+        assert_eq!(artifact.look("verify", directory.path()), Some(10), "it grows no more");
+    }
+}

@@ -1,0 +1,260 @@
+//! A small trial on a MySQL server: a dataset, the application's own sessions with a real ledger, and damage.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::thread;
+
+use machine::container::Network;
+use engines::mysql::dataset::{Loaded, load};
+use model::dataset::{self, DatasetSpec, Origin};
+use engines::images;
+use machine::measure::clock::now_ns;
+use engines::mysql::connection::{Address, Server, column};
+use machine::process::{Account, Cancel, Launcher, StopOnDrop};
+use engines::mysql::options::ServerArguments;
+use engines::subject;
+use engines::database::Database;
+use model::verify::{Integrity, Report, Request, verify};
+use engines::application::{Answer, Client, Session};
+use model::ledger::{Ledger, LedgerWriter, Outcome};
+use model::writes::{Marks, Model};
+use engines::mysql::client as mysql;
+use reports::record::{Check, Verification};
+use tempfile::TempDir;
+
+/// True where the tests were asked to do without Docker; `cargo xtask test` lists what that leaves out.
+pub fn without_docker() -> bool {
+    std::env::var_os("BACKUP_DRILL_WITHOUT_DOCKER").is_some()
+}
+
+/// A server for all trials that run at the same time. It goes with the last of them.
+struct Shared {
+    server: subject::Server,
+    _directory: TempDir,
+}
+
+impl Shared {
+    fn get() -> Arc<Shared> {
+        static SHARED: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let started = Arc::new(Shared::start());
+            *shared = Arc::downgrade(&started);
+            started
+        })
+    }
+
+    fn start() -> Shared {
+        // Beside the build, because a temporary directory may live in memory.
+        let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let launcher = Launcher::new(directory.path(), &Cancel::default());
+        let image = images::obtain(images::Kind::Mysql, None, &launcher, &|_| {}).unwrap();
+        let setup = subject::ServerSetup {
+            image: image.reference,
+            data_directory: directory.path().join("data"),
+            run_directory: directory.path().join("run"),
+            artifact: directory.path().to_owned(),
+            arguments: ServerArguments { running: vec!["--local-infile=ON".into()], ..Default::default() },
+            password: subject::random_password().unwrap(),
+            port: None,
+            network: Network::Bridge,
+            account: Account::Subject,
+        };
+        let mut server = subject::Server::new(&launcher, setup).unwrap();
+        server.start().unwrap();
+        Shared { server, _directory: directory }
+    }
+}
+
+/// A trial under way. Its database goes when it ends.
+pub struct Trial {
+    pub address: Address,
+    pub model: Model,
+    pub origin: Box<dyn Origin>,
+    pub loaded: Loaded,
+    spec: DatasetSpec,
+    directory: TempDir,
+    /// Last: the database is removed before the server may go.
+    _shared: Arc<Shared>,
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        if let Ok(mut server) = Server::connect(&self.address) {
+            let _ = server.execute(&format!("DROP DATABASE {}", self.address.database));
+        }
+    }
+}
+
+impl Trial {
+    pub fn new(name: &str, writers: u32) -> Trial {
+        let spec = DatasetSpec { profile: "torrust-demo".into(), target_bytes: 1 << 20, seed: 11 };
+        let origin = dataset::origin(&spec).unwrap();
+        let torrents = origin.torrents();
+        let model = Model {
+            seed: 5,
+            writers,
+            rows_per_transaction: 3,
+            multi_row_share: 0.4,
+            marks: Marks::Stamps,
+            torrents,
+        };
+        let shared = Shared::get();
+        let database = format!("drill_test_{name}");
+        let address = Address { database, ..shared.server.address().clone() };
+        let loaded = fill(&address, &spec);
+        Trial {
+            address,
+            model,
+            origin,
+            loaded,
+            spec,
+            directory: tempfile::tempdir().unwrap(),
+            _shared: shared,
+        }
+    }
+
+    /// The application's connection to the trial's database.
+    pub fn client(&self) -> Box<dyn Client + '_> {
+        mysql::connect(&self.address, &self.model, self.origin.as_ref()).unwrap()
+    }
+
+    /// Lets every writer make its next `writes` writes, all at the same time.
+    pub fn run(&self, writes: u64) {
+        let client = self.client();
+        thread::scope(|scope| {
+            for writer in 0..self.model.writers {
+                let mut session = client.session().unwrap();
+                let mut ledger = self.ledger_writer(writer);
+                scope.spawn(move || {
+                    for _ in 0..writes {
+                        write(session.as_mut(), &mut ledger, writer);
+                    }
+                    session.close().unwrap();
+                });
+            }
+        });
+        client.close().unwrap();
+    }
+
+    /// Lets every writer write until `body` returns.
+    pub fn run_while(&self, body: impl FnOnce()) {
+        let client = self.client();
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let _stop = StopOnDrop(&stop);
+            for writer in 0..self.model.writers {
+                let mut session = client.session().unwrap();
+                let mut ledger = self.ledger_writer(writer);
+                let stop = &stop;
+                scope.spawn(move || {
+                    while !stop.load(Ordering::Relaxed) {
+                        write(session.as_mut(), &mut ledger, writer);
+                    }
+                });
+            }
+            body();
+        });
+    }
+
+    pub fn ledger_writer(&self, writer: u32) -> LedgerWriter {
+        LedgerWriter::open(self.directory.path(), writer).unwrap()
+    }
+
+    pub fn ledger(&self) -> Ledger {
+        Ledger::open(self.directory.path(), self.model.writers).unwrap()
+    }
+
+    /// Number of writes with this outcome.
+    pub fn count(&self, wanted: impl Fn(Outcome) -> bool) -> usize {
+        self.ledger().entries().filter(|(_, _, entry)| wanted(entry.outcome)).count()
+    }
+
+    /// Replaces the database by one that holds exactly the acknowledged writes that `chosen` takes.
+    pub fn compose(&self, chosen: impl Fn(u32, u64) -> bool) {
+        fill(&self.address, &self.spec);
+        let client = self.client();
+        let mut session = client.session().unwrap();
+        for (writer, index, entry) in self.ledger().entries() {
+            if matches!(entry.outcome, Outcome::Acknowledged(_)) && chosen(writer, index) {
+                assert_eq!(session.write(writer, index), Answer::Acknowledged);
+            }
+        }
+    }
+
+    pub fn server(&self) -> Server {
+        Server::connect(&self.address).unwrap()
+    }
+
+    /// The number that a query gives.
+    pub fn number(&self, sql: &str) -> i64 {
+        column(&self.server().query(sql).unwrap()[0], 0).unwrap()
+    }
+
+    /// Verifies the database; all writes acknowledged so far were promised to be kept.
+    pub fn verify(&self, integrity: Integrity) -> Report {
+        self.verify_at(&self.address, integrity)
+    }
+
+    pub fn verify_at(&self, address: &Address, integrity: Integrity) -> Report {
+        let now_ns = now_ns();
+        let request = Request {
+            database: Database::Mysql(address.clone()),
+            ledger: self.directory.path().to_owned(),
+            model: self.model.clone(),
+            expected: self.loaded.content.clone(),
+            integrity,
+            keep_acknowledged_before_ns: Some(now_ns),
+            lack_sent_after_ns: None,
+            without_never_completed: false,
+            never_written: Vec::new(),
+            backup_completed_ns: Some(now_ns),
+            disaster_ns: now_ns,
+        };
+        let json = serde_json::to_string(&request).unwrap();
+        verify(&serde_json::from_str(&json).unwrap(), self.origin.as_ref(), &mut |_| {}).unwrap()
+    }
+
+    /// Nothing is found, and every check was made.
+    pub fn assert_right(&self) {
+        for integrity in [Integrity::Quick, Integrity::Full] {
+            let report = self.verify(integrity);
+            assert_eq!(report.verification.findings, Vec::<String>::new(), "{integrity:?}");
+            for (name, check) in checks(&report.verification) {
+                assert_eq!(check, Some(Check::Pass), "{name}");
+            }
+            assert_eq!(report.recovery_point.unwrap().lost_writes, 0);
+        }
+    }
+}
+
+/// Makes the next write of a writer, as the application does.
+pub fn write(session: &mut dyn Session, ledger: &mut LedgerWriter, writer: u32) -> Answer {
+    let index = ledger.next_index();
+    ledger.send(now_ns(), now_ns()).unwrap();
+    let answer = session.write(writer, index);
+    match answer {
+        Answer::Acknowledged => ledger.acknowledge(now_ns()),
+        Answer::Refused => ledger.refuse(now_ns()),
+        Answer::None => {}
+    }
+    answer
+}
+
+fn fill(address: &Address, spec: &DatasetSpec) -> Loaded {
+    let mut server = Server::connect_without_database(address).unwrap();
+    server.execute(&format!("DROP DATABASE IF EXISTS {}", address.database)).unwrap();
+    load(address, spec, &|| false, &mut |_| {}).unwrap()
+}
+
+/// All checks by name.
+pub fn checks(verification: &Verification) -> [(&'static str, Option<Check>); 6] {
+    [
+        ("integrity", verification.integrity),
+        ("prefix", verification.prefix),
+        ("order", verification.order),
+        ("transactions", verification.transactions),
+        ("content", verification.content),
+        ("loss", verification.loss),
+    ]
+}

@@ -1,0 +1,76 @@
+//! Writes that are cut off are answered honestly, and writers go on by themselves.
+
+use std::thread;
+use std::time::Duration;
+
+use engines::mysql::connection::column;
+use engines::application::Answer;
+use model::ledger::Outcome;
+
+use crate::fixture::{Trial, without_docker, write};
+
+#[test]
+fn writers_whose_connections_are_killed_go_on_and_never_say_what_is_not_so() {
+    if without_docker() {
+        return;
+    }
+    let trial = Trial::new("killed", 3);
+    trial.run_while(|| {
+        let mut server = trial.server();
+        let others =
+            "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND ID <> CONNECTION_ID()";
+        for _ in 0..150 {
+            for row in server.query(others).unwrap() {
+                let id: u64 = column(&row, 0).unwrap();
+                // It may be gone by now.
+                let _ = server.execute(&format!("KILL {id}"));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    });
+    trial.run(50);
+    assert!(trial.count(|outcome| matches!(outcome, Outcome::Refused(_))) > 20);
+    trial.assert_right();
+}
+
+#[test]
+fn statements_that_are_killed_are_refused_and_the_connection_stays() {
+    if without_docker() {
+        return;
+    }
+    let trial = Trial::new("queries", 3);
+    trial.run_while(|| {
+        let mut server = trial.server();
+        let others =
+            "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND ID <> CONNECTION_ID()";
+        for _ in 0..300 {
+            for row in server.query(others).unwrap() {
+                let id: u64 = column(&row, 0).unwrap();
+                let _ = server.execute(&format!("KILL QUERY {id}"));
+            }
+            thread::sleep(Duration::from_millis(3));
+        }
+    });
+    trial.assert_right();
+}
+
+#[test]
+fn a_write_that_meets_a_lock_is_refused_and_the_next_one_is_in() {
+    if without_docker() {
+        return;
+    }
+    let trial = Trial::new("locked", 1);
+    let client = trial.client();
+    let mut session = client.session().unwrap();
+    let mut ledger = trial.ledger_writer(0);
+    assert_eq!(write(session.as_mut(), &mut ledger, 0), Answer::Acknowledged);
+    let mut other = trial.server();
+    for (lock, unlock) in [("LOCK TABLES torrents READ", "UNLOCK TABLES"), ("BEGIN", "ROLLBACK")] {
+        other.execute(lock).unwrap();
+        other.query("SELECT COUNT(*) FROM torrents FOR SHARE").unwrap();
+        assert_eq!(write(session.as_mut(), &mut ledger, 0), Answer::Refused, "{lock}");
+        other.execute(unlock).unwrap();
+        assert_eq!(write(session.as_mut(), &mut ledger, 0), Answer::Acknowledged);
+    }
+    trial.assert_right();
+}
