@@ -12,7 +12,7 @@ use std::time::Duration;
 use model::dataset::{self, DatasetSpec};
 use machine::measure::clock::now_ns;
 use machine::process::{Account, Cancel, Launcher};
-use engines::subject::{Database, Subject};
+use engines::subject::{Backend, Subject};
 use engines::application::{Application, Target, Task};
 use model::ledger::Ledger;
 use model::writes::{Marks, Model};
@@ -27,7 +27,7 @@ const RATE: f64 = 1000.0;
 
 fn main() {
     if std::env::args().nth(1).as_deref() == Some(machine::worker::ARGUMENT) {
-        std::process::exit(machine::worker::main());
+        std::process::exit(harness::jobs::main());
     }
     let smoke = std::env::args().any(|argument| argument == "--test");
     let (seconds, rounds) = if smoke { (0.3, 1) } else { (5.0, 5) };
@@ -75,7 +75,7 @@ fn driven(source: &Path, place: &Path, spec: &DatasetSpec, model: &Model, second
         model: model.clone(),
         task: Task::Serve,
     };
-    let mut subject = Subject::new(&launcher, Database::File(database), None, application);
+    let mut subject = Subject::new(&launcher, Backend::File(database), None, application);
     subject.begin(Task::Work { load, ledger_directory: place.to_owned(), epoch_ns: now_ns() }).unwrap();
     std::thread::sleep(Duration::from_secs_f64(seconds));
     subject.stop().unwrap();

@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         return exit::code(Err(refusal));
     }
     if std::env::args().nth(1).as_deref() == Some(machine::worker::ARGUMENT) {
-        return ExitCode::from(machine::worker::main() as u8);
+        return ExitCode::from(harness::jobs::main() as u8);
     }
     docker::follow_context();
     let arguments = match Arguments::read() {
@@ -190,7 +190,11 @@ fn generate_dataset(arguments: &Generate) -> Result<u8> {
     let cancel = cancel_on_signal()?;
     let progress = show::Progress::new();
     let outcome = dataset::generate(&spec, &arguments.file, &|| cancel.is_cancelled(), &mut |bytes| {
-        progress.show(machine::event::Event::Generating { dataset: &spec, bytes });
+        progress.show(machine::event::Event::Generating {
+            profile: &spec.profile,
+            target_bytes: spec.target_bytes,
+            bytes,
+        });
     });
     progress.finish();
     let generated = outcome?;

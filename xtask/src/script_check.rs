@@ -8,8 +8,7 @@ use harness::plan::Plan;
 use machine::process::{Account, Cancel, Launcher};
 use harness::run;
 use harness::scenario::{Overrides, Scenario};
-use engines::sqlite::inspection::Inspection;
-use machine::worker::Job;
+use engines::sqlite::inspection::{Inspect, Inspection};
 use machine::workspace::Workspace;
 use reports::compare::Outcome;
 use reports::printable;
@@ -138,7 +137,7 @@ fn check_file(file: &Path, arguments: &Check, cancel: &Cancel) -> Result<u8> {
     };
     let backup = copy(file, "backup.sqlite")?;
     let live = arguments.database.as_deref().map(|live| copy(live, "live.sqlite")).transpose()?;
-    let job = Job::Inspect { backup, live };
+    let job = Inspect { backup, live };
     let inspection: Inspection = match launcher.work(Account::Preparation, &job, &mut |_| {}) {
         Ok(inspection) => inspection,
         Err(Error::Bug(cause)) => {

@@ -68,9 +68,9 @@ impl Progress {
         let mut state = self.state.lock().expect("nobody panics while holding the state");
         match event {
             Event::Note(note) => self.line(&note),
-            Event::Generating { dataset, bytes } => {
-                let size = ByteSize(dataset.target_bytes);
-                let text = format!("generating {} ({} of {size})", dataset.profile, ByteSize(bytes));
+            Event::Generating { profile, target_bytes, bytes } => {
+                let size = ByteSize(target_bytes);
+                let text = format!("generating {} ({} of {size})", profile, ByteSize(bytes));
                 self.step(&mut state, "generating", text);
             }
             Event::Preparing(what) => {

@@ -17,7 +17,7 @@ use model::dataset::{self, DatasetSpec, Origin};
 use machine::measure::clock::now_ns;
 use crate::mysql::connection::Address;
 use machine::process::StopOnDrop;
-use machine::worker::Message;
+use machine::worker::{Job, Message, Progress};
 use crate::descriptors;
 use model::ledger::LedgerWriter;
 use model::writes::{InfoHash, Model, Role, role};
@@ -118,12 +118,21 @@ pub enum Task {
     Serve,
 }
 
+impl Job for Application {
+    const NAME: &'static str = "embedded application";
+    type Answer = ();
+
+    fn run(self, _report: &mut dyn FnMut(Progress)) -> anyhow::Result<()> {
+        run(&self)
+    }
+}
+
 /// The whole life of the application: opens, answers a read (and a write, to serve), says that it is ready,
 /// works, and stops in good order when standard input closes.
 ///
 /// # Errors
 /// When the database cannot be opened, read or written, or the ledger cannot grow.
-pub fn run(application: &Application) -> anyhow::Result<Value> {
+pub fn run(application: &Application) -> anyhow::Result<()> {
     let origin = dataset::origin(&application.dataset)?;
     let client = application.connect(origin.as_ref())?;
     let read = || client.read(&witness(origin.as_ref())).context("a read failed");
@@ -139,8 +148,7 @@ pub fn run(application: &Application) -> anyhow::Result<Value> {
             wait_for_stop();
         }
     }
-    client.close()?;
-    Ok(Value::Null)
+    client.close()
 }
 
 /// Lets all writers write until the application is stopped. Whatever can fail before that, or has to wait for a lock, is

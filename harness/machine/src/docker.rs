@@ -23,7 +23,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 });
 
 /// Runs a future to its end. Not for use within a future: see [`detached`].
-pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+pub fn block_on<F: Future>(future: F) -> F::Output {
     RUNTIME.block_on(future)
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn detached(timeout: Duration, future: impl Future<Output = ()> + Sen
 ///
 /// # Errors
 /// [`Error::Environment`] when Docker is not there, does not run, or may not be used.
-pub(crate) fn connect() -> Result<Docker> {
+pub fn connect() -> Result<Docker> {
     block_on(async {
         let client = testcontainers::core::client::docker_client_instance();
         let docker = client.await.map_err(|error| unreachable(&causes(&error)))?;
@@ -65,12 +65,12 @@ pub fn server_version() -> Result<String> {
 }
 
 /// The error of a daemon that could not do what it was asked.
-pub(crate) fn failed(what: &str, error: &DockerError) -> Error {
+pub fn failed(what: &str, error: &DockerError) -> Error {
     Error::Environment(format!("Docker could not {what}: {}", reason(error)))
 }
 
 /// What the daemon says, without the words of its protocol.
-pub(crate) fn reason(error: &DockerError) -> String {
+pub fn reason(error: &DockerError) -> String {
     match error {
         DockerError::DockerResponseServerError { message, .. } => printable(message).trim().to_owned(),
         DockerError::DockerStreamError { error } => printable(error).trim().to_owned(),
@@ -79,7 +79,7 @@ pub(crate) fn reason(error: &DockerError) -> String {
 }
 
 /// True when the daemon says that there is no such thing.
-pub(crate) fn is_absent(error: &DockerError) -> bool {
+pub fn is_absent(error: &DockerError) -> bool {
     matches!(error, DockerError::DockerResponseServerError { status_code: 404, .. })
 }
 

@@ -2,16 +2,16 @@
 
 use reports::record::Trial;
 
-use model::dataset::DatasetSpec;
-
 /// Something that happened.
 pub enum Event<'a> {
     /// A leftover was cleaned, a resume began, and such.
     Note(String),
     /// A dataset is being generated.
     Generating {
-        /// Which.
-        dataset: &'a DatasetSpec,
+        /// The name of its profile.
+        profile: &'a str,
+        /// Bytes that it will have, about.
+        target_bytes: u64,
         /// Bytes written so far.
         bytes: u64,
     },

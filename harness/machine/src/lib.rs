@@ -1,4 +1,7 @@
-//! TODO(lib)
+//! The machine under a trial: processes and workers, commands on PATH, containers, file systems, the page cache and
+//! durability, counters and clocks, calibration, working directories, events and errors.
+//!
+//! Nothing here knows a database, a scenario or a strategy.
 
 pub mod container;
 pub mod docker;

@@ -21,7 +21,6 @@ use anyhow::Context;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, getpid, getppid};
-use serde::Deserialize;
 
 pub use counters::{Account, Counters, Io, Roster, anonymous_bytes, anonymous_bytes_of_tree};
 pub use group::{Ended, Group, Unsuccessful};
@@ -30,7 +29,7 @@ pub use start::{is_mounted_noexec, on_path, why_not_started};
 pub use written::{WrittenFile, bytes_written, files_in, open_for_writing};
 
 use crate::error::{Error, Result};
-use crate::worker::Job;
+use crate::worker::{Job, line_for};
 
 /// Environment variable that every child carries; its value is the working directory of the run.
 pub const MARK: &str = "BACKUP_DRILL_WORK";
@@ -165,7 +164,7 @@ impl Launcher {
     ///
     /// # Errors
     /// [`Error::Environment`] when it cannot be started.
-    pub fn worker(&self, account: Account, job: &Job) -> Result<(Child, ChildStdin)> {
+    pub fn worker<J: Job>(&self, account: Account, job: &J) -> Result<(Child, ChildStdin)> {
         let mut command = Command::new("/proc/self/exe");
         command
             .arg(crate::worker::ARGUMENT)
@@ -173,11 +172,10 @@ impl Launcher {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = self.spawn(account, command)?;
-        child.name = job.name();
+        child.name = job.title();
         child.is_worker = true;
         let mut stdin = child.process.stdin.take().expect("stdin is piped");
-        let mut line = serde_json::to_vec(job).context("a job is plain data")?;
-        line.push(b'\n');
+        let line = line_for(job).context("a job is plain data")?;
         // A worker that dies before it reads its job is reported by the wait for it, with what it printed.
         let _ = stdin.write_all(&line);
         Ok((child, stdin))
@@ -187,12 +185,12 @@ impl Launcher {
     ///
     /// # Errors
     /// [`Error::Interrupted`], or what the worker reports; a worker that crashes is reported with its signal.
-    pub fn work<T: for<'a> Deserialize<'a>>(
+    pub fn work<J: Job>(
         &self,
         account: Account,
-        job: &Job,
+        job: &J,
         on_progress: &mut dyn FnMut(crate::worker::Progress),
-    ) -> Result<T> {
+    ) -> Result<J::Answer> {
         let (child, stdin) = self.worker(account, job)?;
         drop(stdin);
         let mut group = Group::new(vec![child]);

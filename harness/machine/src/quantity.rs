@@ -27,7 +27,7 @@ pub fn seconds(text: &str) -> Result<f64, String> {
 }
 
 /// Reads a list of sizes: texts, or numbers of bytes.
-pub(crate) fn sizes<'a, D: Deserializer<'a>>(from: D) -> Result<Vec<ByteSize>, D::Error> {
+pub fn sizes<'a, D: Deserializer<'a>>(from: D) -> Result<Vec<ByteSize>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "a size is a number of bytes, or a text such as \"64MiB\"")]
     enum Written {

@@ -1,103 +1,78 @@
 //! Jobs that run in a process of their own: this same program, started again with [`ARGUMENT`].
 //!
-//! A job of its own process can be killed, measured apart from the harness, and may crash on a damaged
-//! database without taking the trial with it. It reads the job from standard input and prints one JSON
-//! message a line: progress, then the answer.
+//! A job in its own process can be killed, its resources are measured separately from the harness, and it may crash on a
+//! damaged database without ending the trial. The process reads the job from standard input and prints one JSON message
+//! per line: progress, then the answer. Each job is a type beside the code that does its work; the list of all jobs is
+//! where the program begins, which is the only place that knows them all.
 
 use std::io::{BufRead, Write};
-use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use model::dataset::{self, DatasetSpec};
 use crate::error::Error;
-use strategies::strategy;
-use model::verify;
-use engines::application;
 
 /// The hidden subcommand that makes this program a worker.
 pub const ARGUMENT: &str = "worker";
 
-/// What a worker can do.
-#[derive(Serialize, Deserialize)]
-pub enum Job {
-    /// Be the embedded application until standard input closes.
-    Application(application::Application),
-    /// What a strategy does itself, without a tool.
-    Strategy {
-        /// The strategy's name.
-        name: String,
-        /// What it has to do, in its own terms.
-        task: Value,
-    },
-    /// Use memory that is free and give it back, so that it is at hand.
-    TouchMemory {
-        /// How much.
-        bytes: u64,
-    },
-    /// Compute the digest of a source database.
-    Digest {
-        /// The database.
-        database: verify::Database,
-        /// What it was generated from.
-        dataset: DatasetSpec,
-        /// How thoroughly it is examined; null for a generated one.
-        integrity: Option<verify::Integrity>,
-    },
-    /// Make a copy of a database of the user's own ready for trials.
-    Adopt {
-        /// The copy.
-        copy: PathBuf,
-        /// What the torrents that are added follow from.
-        seed: u64,
-    },
-    /// Copy a database of the user's own that somebody writes to.
-    CopyOnline {
-        /// The database.
-        file: PathBuf,
-        /// Where the copy goes.
-        to: PathBuf,
-    },
-    /// Look at a backup of which no ledger tells what it has to hold.
-    Inspect {
-        /// A private copy of it.
-        backup: PathBuf,
-        /// A private copy of the live database, where it was given.
-        live: Option<PathBuf>,
-    },
-    /// Find the acknowledged writes that the application's own database lacks.
-    Unwritten {
-        /// What is to be looked at.
-        request: Box<verify::Request>,
-        /// What the database was generated from.
-        dataset: DatasetSpec,
-    },
-    /// Hold a restored database against the ledger.
-    Verify {
-        /// What is to be checked.
-        request: Box<verify::Request>,
-        /// What the database was generated from.
-        dataset: DatasetSpec,
-    },
+/// Work that a process of its own does. The job is sent to it in serialised form.
+pub trait Job: Serialize + DeserializeOwned {
+    /// Identifies the job, and names the worker in messages unless [`Job::title`] says otherwise.
+    const NAME: &'static str;
+
+    /// What it returns.
+    type Answer: Serialize + DeserializeOwned;
+
+    /// What messages call the worker.
+    fn title(&self) -> String {
+        Self::NAME.to_owned()
+    }
+
+    /// Does the work, in the worker process.
+    ///
+    /// # Errors
+    /// What went wrong; the harness gets it as a [`Failure`].
+    fn run(self, report: &mut dyn FnMut(Progress)) -> anyhow::Result<Self::Answer>;
 }
 
-impl Job {
-    /// What messages call the worker.
-    pub fn name(&self) -> String {
-        match self {
-            Job::Application(_) => "embedded application".into(),
-            Job::Strategy { name, .. } => name.clone(),
-            Job::TouchMemory { .. } => "memory".into(),
-            Job::Digest { .. } => "digest".into(),
-            Job::Adopt { .. } => "adoption".into(),
-            Job::CopyOnline { .. } => "online copy".into(),
-            Job::Inspect { .. } => "inspection of a backup".into(),
-            Job::Unwritten { .. } => "examination of what was lost".into(),
-            Job::Verify { .. } => "verifier".into(),
+type Run = fn(Value, &mut dyn FnMut(Progress)) -> anyhow::Result<Value>;
+
+/// An entry of the list of jobs that a worker can do.
+pub struct JobEntry {
+    name: &'static str,
+    run: Run,
+}
+
+impl JobEntry {
+    /// The entry of a job.
+    pub const fn of<J: Job>() -> JobEntry {
+        JobEntry {
+            name: J::NAME,
+            run: |job, report| {
+                let job: J = serde_json::from_value(job)?;
+                Ok(serde_json::to_value(job.run(report)?)?)
+            },
         }
     }
+}
+
+/// A job on its way to a worker.
+#[derive(Serialize, Deserialize)]
+struct Envelope<T> {
+    name: String,
+    job: T,
+}
+
+/// The line that a worker is given to do a job.
+///
+/// # Errors
+/// When the job cannot be serialised.
+pub fn line_for<J: Job>(job: &J) -> serde_json::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(&Envelope { name: J::NAME.to_owned(), job })?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 /// How far a worker is.
@@ -184,9 +159,9 @@ impl Message {
     }
 }
 
-/// The whole life of a worker. Returns its exit code.
-pub fn main() -> i32 {
-    match work() {
+/// The whole life of a worker that can do these jobs. Returns its exit code.
+pub fn main(jobs: &[JobEntry]) -> i32 {
+    match work(jobs) {
         Ok(answer) => {
             Message::Done(answer).send();
             0
@@ -198,34 +173,12 @@ pub fn main() -> i32 {
     }
 }
 
-fn work() -> anyhow::Result<Value> {
+fn work(jobs: &[JobEntry]) -> anyhow::Result<Value> {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).context("cannot read the job")?;
-    let job = serde_json::from_str(&line).context("a worker is started by the harness, not by hand")?;
-    let report = &mut |progress| Message::Progress(progress).send();
-    match job {
-        Job::Application(application) => application::run(&application),
-        Job::Strategy { name, task } => strategy::named(&name)?.work(task, report),
-        Job::TouchMemory { bytes } => crate::measure::memory::touch(bytes).map(|()| Value::Null),
-        Job::Digest { database, dataset, integrity } => {
-            let origin = dataset::origin(&dataset)?;
-            let on_progress = &mut |done| report(Progress::done(done));
-            let content = verify::content_digest(&database, origin.as_ref(), integrity, on_progress)?;
-            Ok(serde_json::to_value(content)?)
-        }
-        Job::Adopt { copy, seed } => Ok(serde_json::to_value(dataset::own::adopt(&copy, seed)?)?),
-        Job::CopyOnline { file, to } => dataset::own::copy_online(&file, &to).map(|()| Value::Null),
-        Job::Inspect { backup, live } => {
-            Ok(serde_json::to_value(verify::inspect(&backup, live.as_deref())?)?)
-        }
-        Job::Unwritten { request, dataset } => {
-            let origin = dataset::origin(&dataset)?;
-            Ok(serde_json::to_value(verify::unwritten(&request, origin.as_ref())?)?)
-        }
-        Job::Verify { request, dataset } => {
-            let origin = dataset::origin(&dataset)?;
-            let on_progress = &mut |done| report(Progress::done(done));
-            Ok(serde_json::to_value(verify::verify(&request, origin.as_ref(), on_progress)?)?)
-        }
-    }
+    let envelope: Envelope<Value> =
+        serde_json::from_str(&line).context("a worker is started by the harness, not by hand")?;
+    let entry = jobs.iter().find(|entry| entry.name == envelope.name);
+    let entry = entry.ok_or_else(|| anyhow!("this program has no job '{}'", envelope.name))?;
+    (entry.run)(envelope.job, &mut |progress| Message::Progress(progress).send())
 }

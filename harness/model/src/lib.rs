@@ -1,4 +1,7 @@
-//! TODO(lib)
+//! What a trial writes, and what must be there afterwards: rows, profiles, writes, their schedule, the ledger, and the six
+//! checks on what an engine reads.
+//!
+//! Nothing here knows an engine, a process or a container: checks read through [`verify::reader::DatabaseReader`].
 
 pub mod dataset;
 pub mod ledger;

@@ -1,30 +1,33 @@
-//! TODO(lib)
+//! Ways to back up and restore: the contract, one file for each, and the registry.
+//!
+//! Nothing here knows a scenario or a trial.
 
-pub mod cold_copy;
+mod cold_copy;
 pub mod convergence;
-pub mod external;
-pub mod files;
+mod external;
+mod files;
 pub mod halt;
-pub mod hot_copy;
-pub mod litestream;
-pub mod maintenance_window;
-pub mod mydumper;
-pub mod mysql_binlog;
-pub mod mysql_clone;
-pub mod mysql_dump;
-pub mod mysql_tools;
+mod hot_copy;
+mod litestream;
+mod maintenance_window;
+mod mydumper;
+mod mysql_binlog;
+mod mysql_clone;
+mod mysql_dump;
+mod mysql_tools;
 pub mod promise;
-pub mod selective;
-pub mod shipping;
-pub mod sidecar;
-pub mod sidecar_container;
-pub mod snapshot;
-pub mod sqlite3_rsync;
-pub mod sqlite_cli_backup;
-pub mod sqlite_dump;
-pub mod sqlite_online_backup;
-pub mod sqlite_tools;
-pub mod sqlite_vacuum_into;
+pub mod registry;
+mod selective;
+mod shipping;
+mod sidecar;
+mod sidecar_container;
+mod snapshot;
+mod sqlite3_rsync;
+mod sqlite_cli_backup;
+mod sqlite_dump;
+mod sqlite_online_backup;
+mod sqlite_tools;
+mod sqlite_vacuum_into;
 pub mod strategy;
 pub mod watch;
-pub mod xtrabackup;
+mod xtrabackup;

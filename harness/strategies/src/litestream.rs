@@ -19,14 +19,14 @@ use crate::shipping::ShippingProgram;
 use crate::sqlite_tools::open_live;
 use machine::tool::{Get, Program, Tool};
 use crate::watch::Watch;
-use crate::strategy::{BackupContext, Card, Cost, Keeps, Kept, Kind, Moments, Promise, RestoreContext, Settings, Shipper, Strategy, complete, settings_of, spawn};
+use crate::strategy::{BackupContext, Card, Cost, Keeps, Kept, Kind, Moments, Promise, RestoreContext, Settings, Shipper, Strategy, Work, complete, settings_of, spawn};
 use crate::files;
 use machine::error::{Error, Result};
 use machine::measure::clock::wall_ns;
 use machine::measure::storage;
 use machine::process::Account;
 use machine::wheel::Shelf;
-use machine::worker::{Job, Progress};
+use machine::worker::Progress;
 use settings::{DEFAULT_VERSION, INTERVAL, LitestreamSettings, MARGIN};
 
 pub struct Litestream;
@@ -245,8 +245,9 @@ fn restart(context: &mut BackupContext<'_>) -> Result<String, Halt> {
     // What is written now it will not find in the log.
     context.watch.launcher.cancel.sleep_until(Instant::now() + INTERVAL)?;
     // That is done to it, and not by it: when it does not work, it is not its failure.
-    let job = Job::Strategy { name: Litestream.card().name.to_owned(), task: json!(context.subject.data()) };
-    let bytes: u64 = context.watch.launcher.work(Account::Harness, &job, &mut |_| {})?;
+    let job = Work { strategy: Litestream.card().name.to_owned(), task: json!(context.subject.data()) };
+    let length = context.watch.launcher.work(Account::Harness, &job, &mut |_| {})?;
+    let bytes: u64 = serde_json::from_value(length).map_err(|error| Error::Bug(error.into()))?;
     shipper.start_again()?;
     Ok(format!("killed; a write-ahead log of {bytes} bytes was folded into the database; started again"))
 }

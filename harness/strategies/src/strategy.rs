@@ -4,46 +4,24 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use machine::container::{Container, Mount, Network, Spec};
 use machine::error::{Error, Result};
-use engines::images::{self, Image};
+pub use engines::images::{self, Image};
 use machine::measure::storage;
 use machine::process::{Account, Child, Counters};
 use engines::kinds::Engine;
 use engines::mysql::server::ARTIFACT;
 use engines::subject::Subject;
 use machine::wheel::Shelf;
-use machine::worker::{Job, Progress};
+use machine::worker::Progress;
 use crate::halt::Halt;
 pub use crate::promise::{Keeps, Kept, Moments, Promise};
 use machine::tool::{Program, Tool};
 use crate::watch::Watch;
-
-/// All strategies, in alphabetical order.
-pub const STRATEGIES: &[&dyn Strategy] = &[
-    &cold_copy::ColdCopy,
-    &external::External,
-    &hot_copy::HotCopy,
-    &litestream::Litestream,
-    &maintenance_window::MaintenanceWindow,
-    &mydumper::Mydumper,
-    &mysql_binlog::MysqlBinlog,
-    &mysql_clone::MysqlClone,
-    &mysql_dump::MysqlDump,
-    &selective::Selective,
-    &sidecar::Sidecar,
-    &snapshot::Snapshot,
-    &sqlite_cli_backup::SqliteCliBackup,
-    &sqlite_dump::SqliteDump,
-    &sqlite_online_backup::SqliteOnlineBackup,
-    &sqlite_vacuum_into::SqliteVacuumInto,
-    &sqlite3_rsync::Sqlite3Rsync,
-    &xtrabackup::Xtrabackup,
-];
 
 /// The settings of a variant, defaults included.
 pub type Settings = serde_json::Map<String, Value>;
@@ -268,20 +246,8 @@ pub struct Cost {
     pub restore: f64,
 }
 
-/// The strategy with this name.
-///
-/// # Errors
-/// [`Error::Input`] with the names there are.
-pub fn named(name: &str) -> Result<&'static dyn Strategy> {
-    let names: Vec<&str> = STRATEGIES.iter().map(|strategy| strategy.card().name).collect();
-    match names.iter().position(|known| *known == name) {
-        Some(index) => Ok(STRATEGIES[index]),
-        None => Err(Error::Input(machine::error::unknown("strategy", name, &names))),
-    }
-}
-
 /// Deserialises given settings into their type, defaults filled in, and back.
-fn complete<S: Serialize + DeserializeOwned>(given: &Settings) -> Result<(S, Settings), String> {
+pub(crate) fn complete<S: Serialize + DeserializeOwned>(given: &Settings) -> Result<(S, Settings), String> {
     let settings: S = parse(given)?;
     match serde_json::to_value(&settings) {
         Ok(Value::Object(complete)) => Ok((settings, complete)),
@@ -289,7 +255,7 @@ fn complete<S: Serialize + DeserializeOwned>(given: &Settings) -> Result<(S, Set
     }
 }
 
-fn parse<S: DeserializeOwned>(settings: &Settings) -> Result<S, String> {
+pub(crate) fn parse<S: DeserializeOwned>(settings: &Settings) -> Result<S, String> {
     serde_json::from_value(Value::Object(settings.clone())).map_err(|error| error.to_string())
 }
 
@@ -372,7 +338,7 @@ impl Shipper for Container {
 }
 
 /// Complete settings in their type.
-fn settings_of<S: DeserializeOwned>(settings: &Settings) -> S {
+pub(crate) fn settings_of<S: DeserializeOwned>(settings: &Settings) -> S {
     parse(settings).expect("the settings were completed when the scenario was read")
 }
 
@@ -380,13 +346,22 @@ fn settings_of<S: DeserializeOwned>(settings: &Settings) -> S {
 ///
 /// # Errors
 /// When it cannot be started, although [`Strategy::missing`] found nothing missing.
-fn spawn(watch: &Watch, command: std::process::Command) -> Result<Child, Halt> {
+pub(crate) fn spawn(watch: &Watch, command: std::process::Command) -> Result<Child, Halt> {
     Ok(watch.launcher.spawn(Account::Strategy, command)?)
 }
 
+/// What a strategy does itself, without a tool, in a worker process.
+#[derive(Serialize, Deserialize)]
+pub struct Work {
+    /// The strategy's name.
+    pub strategy: String,
+    /// What it has to do, in its own terms.
+    pub task: Value,
+}
+
 /// Starts the work of a strategy in a worker.
-fn spawn_work(watch: &Watch, name: &str, task: Value) -> Result<Child, Halt> {
-    let job = Job::Strategy { name: name.to_owned(), task };
+pub(crate) fn spawn_work(watch: &Watch, name: &str, task: Value) -> Result<Child, Halt> {
+    let job = Work { strategy: name.to_owned(), task };
     let (child, _stdin) = watch.launcher.worker(Account::Strategy, &job)?;
     Ok(child)
 }
@@ -395,37 +370,10 @@ fn spawn_work(watch: &Watch, name: &str, task: Value) -> Result<Child, Halt> {
 ///
 /// # Errors
 /// Without the image of the tools.
-fn contained(name: &'static str, tools: Option<&Image>, artifact: &Path, script: &str) -> Result<Spec, Halt> {
+pub(crate) fn contained(name: &'static str, tools: Option<&Image>, artifact: &Path, script: &str) -> Result<Spec, Halt> {
     let image = tools.ok_or_else(|| Error::Bug(anyhow!("without the tools image there is no trial")))?;
     let mut spec = Spec::shell(&image.reference, name, script);
     spec.network = Network::None;
     spec.mounts.push(Mount { host: artifact.to_owned(), container: ARTIFACT.into(), read_only: false });
     Ok(spec)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_registry_is_in_alphabetical_order_and_says_what_each_setting_means() {
-        let names: Vec<&str> = STRATEGIES.iter().map(|strategy| strategy.card().name).collect();
-        assert!(names.is_sorted(), "{names:?}");
-        for strategy in STRATEGIES {
-            let card = strategy.card();
-            let defaults = strategy.complete(&Settings::new()).unwrap();
-            let mut documented: Vec<&str> = card.settings.iter().map(|(name, _)| *name).collect();
-            documented.sort_unstable();
-            assert_eq!(defaults.keys().map(String::as_str).collect::<Vec<_>>(), documented, "{}", card.name);
-        }
-    }
-
-    #[test]
-    fn an_unknown_strategy_is_refused_with_the_nearest_name() {
-        let Err(error) = named("cold-cpoy") else { panic!("there is no such strategy") };
-        insta::assert_snapshot!(
-            error,
-            @"unknown strategy 'cold-cpoy' (did you mean 'cold-copy'?): there are cold-copy, external, hot-copy, litestream, maintenance-window, mydumper, mysql-binlog, mysql-clone, mysql-dump, selective, sidecar, snapshot, sqlite-cli-backup, sqlite-dump, sqlite-online-backup, sqlite-vacuum-into, sqlite3-rsync, xtrabackup"
-        );
-    }
 }

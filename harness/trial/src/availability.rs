@@ -4,6 +4,7 @@
 
 mod forecast;
 
+use strategies::registry;
 use std::path::{Path, PathBuf};
 
 pub use forecast::{Forecast, Outlook};
@@ -14,7 +15,7 @@ use engines::images::Kind;
 use crate::plan::TrialPlan;
 use engines::kinds::{App, Engine};
 use crate::scenario::{ImagesSection, Scenario};
-use strategies::strategy::{self, Settings, Strategy};
+use strategies::strategy::{Settings, Strategy};
 
 /// What a trial needs things for.
 pub struct Needs<'a> {
@@ -40,7 +41,7 @@ impl<'a> Needs<'a> {
     /// Those of a planned trial.
     pub fn of_trial(trial: &'a TrialPlan, scenario: &'a Scenario) -> Needs<'a> {
         Needs {
-            strategy: strategy::named(trial.strategy).expect("a planned strategy is known"),
+            strategy: registry::named(trial.strategy).expect("a planned strategy is known"),
             settings: &trial.settings,
             engine: trial.deployment.engine,
             app: trial.deployment.app,

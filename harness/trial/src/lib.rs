@@ -1,6 +1,9 @@
-//! TODO(lib)
+//! Scenarios, plans, trials and runs.
+//!
+//! Nothing here prints: a run emits events.
 
 pub mod availability;
+pub mod jobs;
 pub mod plan;
 pub mod run;
 pub mod scenario;

@@ -9,19 +9,20 @@ mod shard;
 mod thresholds;
 mod validate;
 
+use strategies::registry;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytesize::ByteSize;
 use reports::record::{Shard, Verdict};
 
-use model::dataset::{self, DatasetSpec};
+use model::dataset::DatasetSpec;
 use machine::error::{Error, Result};
 use engines::images;
 use machine::measure::storage::free_bytes;
 use engines::kinds::{App, Engine};
 use crate::scenario::{Overrides, Scenario};
-use strategies::strategy::{self, Settings, Strategy};
+use strategies::strategy::{Settings, Strategy};
 use model::verify::Integrity;
 use model::ledger::RESERVED_BYTES;
 use model::writes::{Marks, Model};
@@ -166,13 +167,13 @@ fn copy_seconds(bytes: u64) -> f64 {
 impl TrialPlan {
     /// The image that its strategy's containers are made from.
     pub fn image(&self) -> Option<images::Kind> {
-        strategy::named(self.strategy).expect("a planned strategy is known").image(self.deployment.engine)
+        registry::named(self.strategy).expect("a planned strategy is known").image(self.deployment.engine)
     }
 
     /// Disk space that the trial needs at its peak: the live database, the artifact, the restored one and those that are
     /// restored earlier, and the file system that they lie on.
     pub fn disk_bytes(&self) -> u64 {
-        let strategy = strategy::named(self.strategy).expect("a planned strategy is known");
+        let strategy = registry::named(self.strategy).expect("a planned strategy is known");
         let databases = 2.0 + f64::from(strategy.live_restores(&self.settings)) + strategy.artifact_copies();
         // Something for journals and logs.
         let data_bytes = (self.dataset_bytes as f64 * (databases + 0.2)) as u64 + (64 << 20);
@@ -184,7 +185,7 @@ impl TrialPlan {
     pub fn seconds(&self, scenario: &Scenario) -> f64 {
         let times = &scenario.trial;
         let copy = copy_seconds(self.dataset_bytes);
-        let cost = strategy::named(self.strategy).expect("a planned strategy is known").card().cost;
+        let cost = registry::named(self.strategy).expect("a planned strategy is known").card().cost;
         let begin = ASSUMED_OVERHEAD_SECONDS + copy + times.reference_seconds;
         if self.expected.iter().any(|verdict| matches!(verdict, Verdict::Stalled | Verdict::TimedOut)) {
             // A stall shows after one stall time and a few lucky passes.
@@ -233,10 +234,10 @@ fn plan_block(
         }
         let dataset_bytes = match deployment.engine {
             Engine::Sqlite => sqlite_bytes,
-            Engine::Mysql => dataset::mysql::predicted(&dataset)?.bytes,
+            Engine::Mysql => engines::mysql::dataset::predicted(&dataset)?.bytes,
         };
         for (number, variant) in scenario.variants.iter().enumerate() {
-            let found = strategy::named(&variant.strategy)?;
+            let found = registry::named(&variant.strategy)?;
             if !deployment.is_for(variant, found) {
                 continue;
             }
@@ -279,7 +280,7 @@ fn plan_block(
         None => Ok(()),
         Some(number) => {
             let variant = &scenario.variants[number];
-            let engines = strategy::named(&variant.strategy)?.card().engines.join(" and ");
+            let engines = registry::named(&variant.strategy)?.card().engines.join(" and ");
             Err(Error::Input(format!(
                 "variant {} ({}) meets no subject: the strategy is for {engines}, and none of the scenario's engines, \
                  apps, journal modes and file systems is among the variant's",

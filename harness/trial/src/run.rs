@@ -15,7 +15,7 @@ use reports::record::{Calibration, Results};
 use machine::container::Network;
 use engines::cache::{self, CachedDataset, Maker};
 use model::dataset::{self, DatasetSpec};
-use engines::sqlite::own;
+use engines::sqlite::own::{self, Adopt};
 use machine::error::{Error, Result};
 use machine::event::{Event, Observer};
 use engines::images::{self, Kind};
@@ -29,9 +29,8 @@ use engines::mysql::options::ServerArguments;
 use engines::mysql::server::{Server, ServerSetup, random_password};
 use crate::trial::{self, Images, Keep, Keeper, Site, Source};
 use model::verify::{ContentDigest, Integrity};
-use engines::database::Database;
+use engines::database::{Database, Digest};
 use machine::wheel::{Fetch, Shelf};
-use machine::worker::Job;
 pub use machine::workspace::RESULTS;
 use machine::workspace::{Swept, Workspace};
 use archive::Archive;
@@ -293,7 +292,7 @@ impl Desk<'_> {
     fn sqlite(&self, spec: &DatasetSpec) -> Result<Source> {
         let CachedDataset { database, rows, bytes, .. } =
             cache::obtain(&self.workspace.cache(), spec, &|| self.cancel.is_cancelled(), &mut |bytes| {
-                (self.observer)(Event::Generating { dataset: spec, bytes })
+                (self.observer)(generating(spec, bytes))
             })?;
         let content = self.digest(&database, spec, None)?;
         Ok(Source { database, bytes, rows, content, remarks: Vec::new() })
@@ -307,7 +306,7 @@ impl Desk<'_> {
     ) -> Result<ContentDigest> {
         (self.observer)(Event::Preparing("taking the digest of the dataset".into()));
         let database = Database::Sqlite(database.to_owned());
-        let job = Job::Digest { database, dataset: spec.clone(), integrity };
+        let job = Digest { database, dataset: spec.clone(), integrity };
         self.launcher().work(Account::Preparation, &job, &mut |_| {})
     }
 
@@ -316,8 +315,8 @@ impl Desk<'_> {
         (self.observer)(Event::Preparing(format!("copying {} and checking the copy", file.display())));
         let database = self.work.join("own.sqlite");
         let of_copy = own::copy(&self.launcher(), file, &database)?;
-        let job = Job::Adopt { copy: database.clone(), seed: spec.seed };
-        let adopted: Result<Vec<String>> = self.launcher().work(Account::Preparation, &job, &mut |_| {});
+        let job = Adopt { copy: database.clone(), seed: spec.seed };
+        let adopted = self.launcher().work(Account::Preparation, &job, &mut |_| {});
         let integrity = Some(self.scenario.trial.integrity);
         let examined = adopted.and_then(|remarks| Ok((remarks, self.digest(&database, spec, integrity)?)));
         let (mut remarks, content) = examined.map_err(|error| match error {
@@ -351,7 +350,7 @@ impl Desk<'_> {
                 artifact: self.work.to_owned(),
                 arguments: ServerArguments {
                     making: making.clone(),
-                    running: dataset::mysql::LOADING_OPTIONS.map(str::to_owned).into(),
+                    running: engines::mysql::dataset::LOADING_OPTIONS.map(str::to_owned).into(),
                 },
                 password: random_password()?,
                 port: None,
@@ -361,8 +360,8 @@ impl Desk<'_> {
             (self.observer)(Event::Preparing("starting a MySQL server to load the dataset".into()));
             let mut server = Server::new(&self.launcher(), setup)?;
             server.start()?;
-            let loaded = dataset::mysql::load(server.address(), spec, &cancelled, &mut |bytes| {
-                (self.observer)(Event::Generating { dataset: spec, bytes });
+            let loaded = engines::mysql::dataset::load(server.address(), spec, &cancelled, &mut |bytes| {
+                (self.observer)(generating(spec, bytes));
             })?;
             server.stop()?;
             Ok(loaded)
@@ -375,4 +374,8 @@ impl Desk<'_> {
             remarks: Vec::new(),
         })
     }
+}
+
+fn generating(spec: &DatasetSpec, bytes: u64) -> Event<'_> {
+    Event::Generating { profile: &spec.profile, target_bytes: spec.target_bytes, bytes }
 }

@@ -13,6 +13,8 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
+use engines::kinds::{App, Engine};
+use machine::measure::storage::Cache;
 use machine::file_system::FileSystem;
 use crate::plan::Filter;
 use machine::quantity;
@@ -20,7 +22,7 @@ use model::verify::Integrity;
 use model::schedule::{Arrivals, Pattern, Rate};
 use engines::sqlite::client::{JournalMode, Synchronous};
 use engines::tracker::Announces;
-use engines::mysql::options::option_name;
+use engines::mysql::options::{self, option_name};
 pub use engines::mysql::options::{OptionValue, ServerArguments};
 pub use variant::{Form, Variant};
 
@@ -157,7 +159,7 @@ impl SubjectSection {
     /// # Errors
     /// What no server of a trial can be started with.
     pub fn check_server_options(&self) -> Result<(), String> {
-        server_options::check(&self.server_options())
+        options::check(&self.server_options())
     }
 }
 
@@ -169,70 +171,6 @@ pub struct ImagesSection {
     pub mysql: Option<String>,
     /// The tracker.
     pub tracker: Option<String>,
-}
-
-/// A database engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Engine {
-    /// SQLite.
-    Sqlite,
-    /// MySQL.
-    Mysql,
-}
-
-impl Engine {
-    /// All there are.
-    pub const ALL: [Engine; 2] = [Engine::Mysql, Engine::Sqlite];
-
-    /// The name in records.
-    pub fn name(self) -> &'static str {
-        match self {
-            Engine::Sqlite => "sqlite",
-            Engine::Mysql => "mysql",
-        }
-    }
-}
-
-/// What writes to the database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum App {
-    /// The harness's own writer process.
-    Embedded,
-    /// The Torrust tracker, written to through announces.
-    Tracker,
-}
-
-impl App {
-    /// The name in records.
-    pub fn name(self) -> &'static str {
-        match self {
-            App::Embedded => "embedded",
-            App::Tracker => "tracker",
-        }
-    }
-}
-
-/// The page cache when the backup begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cache {
-    /// The database was put out of it.
-    Cold,
-    /// The database was read once.
-    #[default]
-    Warm,
-}
-
-impl Cache {
-    /// The name in records.
-    pub fn name(self) -> &'static str {
-        match self {
-            Cache::Cold => "cold",
-            Cache::Warm => "warm",
-        }
-    }
 }
 
 /// The databases.

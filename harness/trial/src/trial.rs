@@ -16,6 +16,7 @@ mod record;
 mod stage;
 mod verdict;
 
+use strategies::registry;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -29,7 +30,6 @@ use engines::images::{Image, Kind};
 use machine::measure::clock::{now_ns, seconds_between};
 use machine::measure::clock::Span;
 use engines::sqlite::log_watch;
-use crate::trial::sampler;
 use machine::measure::{calibration, extents, storage};
 use crate::plan::{self, TrialPlan};
 use machine::process::{Account, Cancel, Counters};
@@ -38,7 +38,7 @@ use crate::scenario::Scenario;
 use strategies::convergence::Limits;
 use strategies::halt::Halt;
 use strategies::watch::Watch;
-use strategies::strategy::{self, Moments, RestoreContext};
+use strategies::strategy::{Moments, RestoreContext};
 use engines::subject::Subject;
 use engines::mysql::server::random_password;
 use model::verify::ContentDigest;
@@ -116,7 +116,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// # Errors
 /// What ends the run, as [`blame`] decides: never what the strategy did, or what the machine refused to this trial.
 pub fn run<'a>(plan: &'a TrialPlan, scenario: &'a Scenario, site: &'a Site<'a>) -> Result<Concluded<'a>> {
-    let strategy = strategy::named(plan.strategy)?;
+    let strategy = registry::named(plan.strategy)?;
     let mut drill = Drill::new(plan, scenario, site, strategy, random_password()?);
     if let Some(missing) = drill.missing()? {
         return Ok(Concluded { record: drill.unavailable(&missing), drill: None });

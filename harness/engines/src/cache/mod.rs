@@ -22,7 +22,7 @@ use anyhow::Context;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::sqlite::generate::generate::{companions, generate, partial_path, refused, sync_directory};
+use crate::sqlite::generate::{companions, generate, partial_path, refused, sync_directory};
 use crate::sqlite::pages::{PAGE_BYTES, Record};
 use model::dataset::{DatasetSpec, FORMAT_VERSION, Generated};
 use crate::sqlite::dataset::plan;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{MANIFEST, directory_name, enter, load, partial_path, refused, remove, save, sync_directory};
-use crate::sqlite::generate::generate::require_room;
+use crate::sqlite::generate::require_room;
 use crate::mysql::dataset::{Loaded, predicted};
 use model::dataset::{DatasetSpec, FORMAT_VERSION};
 use machine::error::Result;

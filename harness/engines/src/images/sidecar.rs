@@ -30,7 +30,7 @@ const LINES_SHOWN: usize = 20;
 
 macro_rules! files {
     ($($path:literal),*) => {
-        &[$(($path, include_bytes!(concat!("../../../sidecar/", $path)).as_slice())),*]
+        &[$(($path, include_bytes!(concat!("../../../../sidecar/", $path)).as_slice())),*]
     };
 }
 
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn all_that_it_is_made_of_is_compiled_in() {
-        let directory = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../sidecar"));
+        let directory = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../sidecar"));
         let mut there: Vec<String> = storage::files(directory)
             .iter()
             .map(|path| path.strip_prefix(directory).unwrap().to_string_lossy().into_owned())

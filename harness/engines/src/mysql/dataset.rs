@@ -17,6 +17,7 @@ use model::dataset::profile::Shape;
 use model::dataset::rows::{Columns, Rows, Table};
 use model::dataset::{DatasetSpec, Generated, shape};
 use machine::error::{Error, Result};
+use crate::database::Database;
 use crate::mysql::connection::{Address, Server, literal, quoted};
 use model::verify::{self, ContentDigest};
 
@@ -108,7 +109,7 @@ pub fn load(
         done += table.rows.count();
     }
     load.run("ALTER INSTANCE ENABLE INNODB REDO_LOG", 1.0)?;
-    let source = verify::Database::Mysql(address.clone());
+    let source = Database::Mysql(address.clone());
     let content = verify::content_digest(&source, origin.as_ref(), None, &mut |_| {})?;
     Ok(Loaded { rows, torrents, content })
 }
@@ -178,7 +179,7 @@ struct Load<'a> {
 impl Load<'_> {
     fn fill(&mut self, table: &Table, loaded: &Arc<AtomicU64>) -> Result<()> {
         let name = quoted(table.name);
-        self.run(&format!("CREATE TABLE {name} {}", table.mysql_columns), 0.0)?;
+        self.run(&format!("CREATE TABLE {name} {}", table.columns_in("mysql")), 0.0)?;
         let count = table.rows.count();
         let sql = format!(
             "LOAD DATA LOCAL INFILE {} INTO TABLE {name} CHARACTER SET ascii",

@@ -4,9 +4,10 @@
 //! refer to rows that are there. Which writes are missing, it cannot tell.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 
+use machine::worker::{Job, Progress};
 use reports::record::Check;
 use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use model::verify::condition::Condition;
 use model::verify::content::Tables;
 use model::verify::digest::RowsDigest;
-use model::verify::reader::{Reader, Unreadable};
+use model::verify::reader::{DatabaseReader, Unreadable};
 use model::verify::findings::Findings;
 use model::verify::integrity::{Integrity, judge_indexes};
 use crate::sqlite::reader::{SqliteFile, broken_references, journals};
@@ -56,6 +57,24 @@ struct Read {
     /// Checks after that of the file: name and condition.
     conditions: Vec<(&'static str, Condition)>,
     tables: Result<Tables, Unreadable>,
+}
+
+/// Inspect a backup for which there is no ledger.
+#[derive(Serialize, Deserialize)]
+pub struct Inspect {
+    /// A private copy of it.
+    pub backup: PathBuf,
+    /// A private copy of the live database, where it was given.
+    pub live: Option<PathBuf>,
+}
+
+impl Job for Inspect {
+    const NAME: &'static str = "inspection of a backup";
+    type Answer = Inspection;
+
+    fn run(self, _report: &mut dyn FnMut(Progress)) -> anyhow::Result<Inspection> {
+        inspect(&self.backup, self.live.as_deref())
+    }
 }
 
 /// Inspects `backup`, and holds it against `live` where there is one. Both are private copies: logs beside them are folded

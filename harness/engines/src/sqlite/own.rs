@@ -11,30 +11,25 @@
 use std::fs::{self, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, ensure};
 use bytesize::ByteSize;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
+use serde::{Deserialize, Serialize};
 
-use crate::sqlite::generate::generate::with_suffix;
-use model::dataset::{Origin, TableNames, Torrent, torrust_demo};
+use crate::sqlite::generate::with_suffix;
+use model::dataset::renamed::{TABLES, origin};
+use model::dataset::{Origin, TableNames, Torrent};
 use machine::error::{Error, Result};
 use machine::measure::calibration::duplicate;
 use machine::process::{Account, Launcher};
-use model::verify;
-use machine::worker::Job;
+use crate::sqlite::reader::surplus_bytes;
+use machine::worker::{Job, Progress};
 use crate::sqlite::client::JournalMode;
 
-/// What stands for the name of a profile where the database is the user's own.
-pub const PROFILE: &str = "own-database";
-
-/// Names that no other schema has.
-const TABLES: TableNames = TableNames { torrents: "backup_drill_torrents", metrics: "backup_drill_metrics" };
-/// The added tables hold as many torrents as the demo has at this size: enough for many writers, and soon added.
-const DEMO_BYTES: u64 = 4 << 20;
 /// About what the added tables take: indexes that are filled in random order are not full.
 const ADDED_BYTES: u64 = 6 << 20;
 /// What every SQLite file begins with.
@@ -45,28 +40,6 @@ const FIRST_BYTES: u64 = 4096;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// What SQLite takes for a part of the database beside it, when nobody has it open.
 const PARTS: [&str; 3] = ["", "-wal", "-journal"];
-
-/// The torrents of the demo in tables with other names.
-struct Renamed(Box<dyn Origin>);
-
-impl Origin for Renamed {
-    fn tables(&self) -> TableNames {
-        TABLES
-    }
-
-    fn torrents(&self) -> u64 {
-        self.0.torrents()
-    }
-
-    fn torrent(&self, id: u64) -> Torrent {
-        self.0.torrent(id)
-    }
-}
-
-/// The torrents that are added.
-pub fn origin(seed: u64) -> Box<dyn Origin> {
-    Box::new(Renamed((torrust_demo::PROFILE.shape)(DEMO_BYTES, seed).origin))
-}
 
 /// Bytes of the database in `file`, with what SQLite keeps beside it.
 ///
@@ -142,9 +115,45 @@ pub fn copy(launcher: &Launcher, file: &Path, to: &Path) -> Result<Option<String
             fs::remove_file(&part).with_context(|| format!("cannot remove {}", part.display()))?;
         }
     }
-    let job = Job::CopyOnline { file: file.to_owned(), to: to.to_owned() };
-    launcher.work::<()>(Account::Preparation, &job, &mut |_| {})?;
+    let job = CopyOnline { file: file.to_owned(), to: to.to_owned() };
+    launcher.work(Account::Preparation, &job, &mut |_| {})?;
     Ok(Some("it was being written to: trials use a consistent copy, made with SQLite's online backup".into()))
+}
+
+/// Copy a database of the user's own that is being written to.
+#[derive(Serialize, Deserialize)]
+pub struct CopyOnline {
+    /// The database.
+    pub file: PathBuf,
+    /// Where the copy goes.
+    pub to: PathBuf,
+}
+
+impl Job for CopyOnline {
+    const NAME: &'static str = "online copy";
+    type Answer = ();
+
+    fn run(self, _report: &mut dyn FnMut(Progress)) -> anyhow::Result<()> {
+        copy_online(&self.file, &self.to)
+    }
+}
+
+/// Make a copy of a database of the user's own ready for trials. Returns what is remarkable about the file.
+#[derive(Serialize, Deserialize)]
+pub struct Adopt {
+    /// The copy.
+    pub copy: PathBuf,
+    /// The random seed of the torrents that are added.
+    pub seed: u64,
+}
+
+impl Job for Adopt {
+    const NAME: &'static str = "adoption";
+    type Answer = Vec<String>;
+
+    fn run(self, _report: &mut dyn FnMut(Progress)) -> anyhow::Result<Vec<String>> {
+        Ok(adopt(&self.copy, self.seed)?)
+    }
 }
 
 /// The journal mode that a SQLite file says it is in. Whether it is a database at all is judged when it is copied.
@@ -223,7 +232,7 @@ fn make_ready(copy: &Path, seed: u64) -> anyhow::Result<Vec<String>> {
     let mut connection = Connection::open_with_flags(copy, flags)?;
     let read: rusqlite::Result<i64> =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0));
-    read.map_err(|error| match verify::surplus_bytes(copy) {
+    read.map_err(|error| match surplus_bytes(copy) {
         Ok(surplus) if surplus < 0 => anyhow!(
             "SQLite does not open it: {error}: the file is {} shorter than its header counts",
             ByteSize(surplus.unsigned_abs())
@@ -239,7 +248,7 @@ fn make_ready(copy: &Path, seed: u64) -> anyhow::Result<Vec<String>> {
         );
     }
     let mut remarks = Vec::new();
-    let surplus = verify::surplus_bytes(copy).context("cannot read its header")?;
+    let surplus = surplus_bytes(copy).context("cannot read its header")?;
     if surplus > 0 {
         remarks.push(format!(
             "the file is {} longer than its header counts, as applications leave it that have it grow in large steps; \

@@ -14,11 +14,11 @@ use machine::error::{Error, Result};
 use machine::measure::clock::now_ns;
 use machine::measure::clock::Span;
 use machine::process::{Account, Launcher};
-use model::verify;
+use crate::database::Database;
 use crate::application::{Application, Task};
 
 /// Where the database is.
-pub enum Database {
+pub enum Backend {
     /// A SQLite file.
     File(PathBuf),
     /// A MySQL server with its data directory.
@@ -27,7 +27,7 @@ pub enum Database {
 
 /// An application on a database engine. Its parts end with it.
 pub struct Subject {
-    database: Database,
+    database: Backend,
     tracker: Option<Tracker>,
     writer: Writer,
     stopped_ns: Option<u64>,
@@ -38,7 +38,7 @@ impl Subject {
     /// A subject that is not running yet.
     pub fn new(
         launcher: &Launcher,
-        database: Database,
+        database: Backend,
         tracker: Option<Tracker>,
         application: Application,
     ) -> Subject {
@@ -59,7 +59,7 @@ impl Subject {
     /// # Errors
     /// When one does not come up.
     pub fn start_services(&mut self) -> Result<()> {
-        if let Database::Server(server) = &mut self.database {
+        if let Backend::Server(server) = &mut self.database {
             server.start()?;
         }
         self.tracker.as_mut().map_or(Ok(()), Tracker::start)
@@ -99,14 +99,14 @@ impl Subject {
     pub fn stop(&mut self) -> Result<()> {
         self.stopped_ns = Some(now_ns());
         match (&mut self.tracker, &mut self.database) {
-            (None, Database::File(_)) => self.writer.stop(),
+            (None, Backend::File(_)) => self.writer.stop(),
             (tracker, database) => {
                 if let Some(tracker) = tracker {
                     tracker.stop()?;
                 }
                 match database {
-                    Database::File(_) => Ok(()),
-                    Database::Server(server) => server.stop(),
+                    Backend::File(_) => Ok(()),
+                    Backend::Server(server) => server.stop(),
                 }
             }
         }
@@ -129,7 +129,7 @@ impl Subject {
         if let Some(tracker) = &mut self.tracker {
             tracker.note();
         }
-        if let Database::Server(server) = &mut self.database {
+        if let Backend::Server(server) = &mut self.database {
             server.note();
         }
     }
@@ -141,7 +141,7 @@ impl Subject {
         if let Some(tracker) = &mut self.tracker {
             tracker.kill();
         }
-        if let Database::Server(server) = &mut self.database {
+        if let Backend::Server(server) = &mut self.database {
             server.kill();
         }
     }
@@ -188,16 +188,16 @@ impl Subject {
     /// Where the data is: a file for SQLite, a data directory for MySQL.
     pub fn data(&self) -> &Path {
         match &self.database {
-            Database::File(file) => file,
-            Database::Server(server) => server.data_directory(),
+            Backend::File(file) => file,
+            Backend::Server(server) => server.data_directory(),
         }
     }
 
     /// The MySQL server; `None` for SQLite.
     pub fn server(&self) -> Option<&Server> {
         match &self.database {
-            Database::File(_) => None,
-            Database::Server(server) => Some(server),
+            Backend::File(_) => None,
+            Backend::Server(server) => Some(server),
         }
     }
 
@@ -207,16 +207,16 @@ impl Subject {
     /// [`Error::Bug`] for SQLite: a strategy for one engine is not planned on another.
     pub fn server_mut(&mut self) -> Result<&mut Server> {
         match &mut self.database {
-            Database::File(_) => Err(Error::Bug(anyhow!("there is no database server"))),
-            Database::Server(server) => Ok(server),
+            Backend::File(_) => Err(Error::Bug(anyhow!("there is no database server"))),
+            Backend::Server(server) => Ok(server),
         }
     }
 
     /// How the verifier reads it.
-    pub fn location(&self) -> verify::Database {
+    pub fn location(&self) -> Database {
         match &self.database {
-            Database::File(file) => verify::Database::Sqlite(file.clone()),
-            Database::Server(server) => verify::Database::Mysql(server.address().clone()),
+            Backend::File(file) => Database::Sqlite(file.clone()),
+            Backend::Server(server) => Database::Mysql(server.address().clone()),
         }
     }
 }

@@ -10,11 +10,10 @@ use anyhow::Context;
 use reports::record::Calibration;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::storage::{bytes, evict, read_through, settle, sync_tree};
+use super::memory::TouchMemory;
+use super::storage::{Cache, bytes, evict, read_through, settle, sync_tree};
 use crate::error::Result;
 use crate::process::{Account, Group, Launcher};
-use crate::measure::storage::Cache;
-use crate::worker::Job;
 
 const WRITE_BYTES_MAX: u64 = 1 << 30;
 const FSYNCS: usize = 50;
@@ -96,7 +95,7 @@ pub fn prepare(launcher: &Launcher, database: &Path, cache: Cache) -> Result<()>
     launcher.cancel.check()?;
     // More than once the database, because not all of what was touched is what is used next.
     let touched = bytes(database) * 5 / 2;
-    launcher.work(Account::Preparation, &Job::TouchMemory { bytes: touched }, &mut |_| {})
+    launcher.work(Account::Preparation, &TouchMemory { bytes: touched }, &mut |_| {})
 }
 
 fn durable_write(path: &Path, bytes: u64) -> std::io::Result<f64> {

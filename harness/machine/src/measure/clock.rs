@@ -40,3 +40,29 @@ fn wall_offset() -> u64 {
         (wall.tv_sec() as u64 * 1_000_000_000 + wall.tv_nsec() as u64).wrapping_sub(now_ns())
     })
 }
+
+/// A stretch of time, in nanoseconds of the common clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Its beginning.
+    pub from_ns: u64,
+    /// Its end, not included.
+    pub to_ns: u64,
+}
+
+impl Span {
+    /// Its length.
+    pub fn seconds(&self) -> f64 {
+        seconds_between(self.from_ns, self.to_ns)
+    }
+
+    /// True when a moment is in it.
+    pub fn contains(&self, at_ns: u64) -> bool {
+        (self.from_ns..self.to_ns).contains(&at_ns)
+    }
+
+    /// True when some moment from `from_ns` until `to_ns` is in it, both included.
+    pub fn meets(&self, from_ns: u64, to_ns: u64) -> bool {
+        from_ns < self.to_ns && to_ns >= self.from_ns
+    }
+}

@@ -1,9 +1,28 @@
 //! Free memory, in the same state for everything that is compared.
 
 use procfs::Current;
+use serde::{Deserialize, Serialize};
+
+use crate::worker::{Job, Progress};
 
 /// More would take long and not last: free memory goes back to the host all the while.
 const TOUCHED_BYTES_MAX: u64 = 6 << 30;
+
+/// Use memory that is free and give it back, in a process of its own.
+#[derive(Serialize, Deserialize)]
+pub struct TouchMemory {
+    /// How much.
+    pub bytes: u64,
+}
+
+impl Job for TouchMemory {
+    const NAME: &'static str = "memory";
+    type Answer = ();
+
+    fn run(self, _report: &mut dyn FnMut(Progress)) -> anyhow::Result<()> {
+        touch(self.bytes)
+    }
+}
 
 /// Uses memory that is free and gives it back, so that it is at hand for the page cache.
 ///

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::statvfs::statvfs;
+use serde::{Deserialize, Serialize};
 
 /// The unit in which stat(2) counts.
 const BLOCK_BYTES: u64 = 512;
@@ -184,6 +185,27 @@ fn page_residency(file: &File) -> io::Result<Vec<u8>> {
 pub fn free_bytes(path: &Path) -> io::Result<u64> {
     let status = statvfs(path)?;
     Ok(status.blocks_available() * status.fragment_size())
+}
+
+/// The page cache when the backup begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cache {
+    /// The database was put out of it.
+    Cold,
+    /// The database was read once.
+    #[default]
+    Warm,
+}
+
+impl Cache {
+    /// The name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Cache::Cold => "cold",
+            Cache::Warm => "warm",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -157,12 +157,12 @@ impl Roster {
     }
 
     /// The main processes of the containers that run now.
-    pub(crate) fn containers(&self) -> Vec<(Account, i32)> {
+    pub fn containers(&self) -> Vec<(Account, i32)> {
         self.contained.clone()
     }
 
     /// A process of a container was seen with so much anonymous memory.
-    pub(crate) fn note_memory(&mut self, account: Account, bytes: u64) {
+    pub fn note_memory(&mut self, account: Account, bytes: u64) {
         match self.contained_memory.iter_mut().find(|(of, _)| *of == account) {
             Some((_, most)) => *most = bytes.max(*most),
             None => self.contained_memory.push((account, bytes)),

@@ -1,23 +1,20 @@
-//! Generated databases.
+//! Generated databases: what is in them, as a function of a specification.
 //!
-//! [`generate()`] writes the database of a [`DatasetSpec`] for SQLite, [`mysql::load`] the same rows for MySQL. The
-//! [`cache`] keeps both for the next time, and [`origin()`] tells what is in them without reading them. A database of the
-//! user's own takes the place of a generated one in [`own`].
+//! [`origin()`] tells what a database holds without reading it, and [`shape`] what its tables are, for engines to write
+//! them. A database of the user's own takes the place of a generated one in [`renamed`].
 
 use serde::{Deserialize, Serialize};
 
 use machine::error::{Error, Result};
 use crate::writes::InfoHash;
 use profile::Shape;
-use engines::sqlite::pages::Database;
-
-pub use engines::sqlite::generate::generate::generate;
 
 mod hashes;
 mod heavy_tail;
 pub(crate) mod permutation;
 pub mod profile;
-mod rows;
+pub mod renamed;
+pub mod rows;
 mod torrust_demo;
 
 /// The smallest database that can be generated, in bytes: below it, the pages that every database has weigh
@@ -95,30 +92,18 @@ pub struct Generated {
 ///
 /// [`Error::Input`] for a profile that does not exist and for a size out of bounds.
 pub fn origin(spec: &DatasetSpec) -> Result<Box<dyn Origin>> {
-    if spec.profile == own::PROFILE {
-        return Ok(own::origin(spec.seed));
+    if spec.profile == renamed::PROFILE {
+        return Ok(renamed::origin(spec.seed));
     }
     Ok(shape(spec)?.origin)
 }
 
-/// What [`generate()`] will write, without writing it.
+/// The tables and torrents of the database with this specification.
 ///
 /// # Errors
 ///
-/// As [`origin`].
-pub fn predicted(spec: &DatasetSpec) -> Result<Generated> {
-    Ok(plan(spec)?.1)
-}
-
-/// Every page that the specification asks for, and what they come to.
-fn plan(spec: &DatasetSpec) -> Result<(Database, Generated)> {
-    let Shape { tables, origin } = shape(spec)?;
-    let database = Database::new(tables, spec.target_bytes);
-    let generated = Generated { bytes: database.bytes(), rows: database.rows(), torrents: origin.torrents() };
-    Ok((database, generated))
-}
-
-fn shape(spec: &DatasetSpec) -> Result<Shape> {
+/// As [`origin()`].
+pub fn shape(spec: &DatasetSpec) -> Result<Shape> {
     let profile = profile::find(&spec.profile)?;
     let size = spec.target_bytes;
     if !(TARGET_BYTES_MIN..=TARGET_BYTES_MAX).contains(&size) {
@@ -130,4 +115,3 @@ fn shape(spec: &DatasetSpec) -> Result<Shape> {
     Ok((profile.shape)(size, spec.seed))
 }
 
-#[cfg(test)]

@@ -5,7 +5,7 @@ use super::{Origin, torrust_demo};
 use machine::error::{Error, Result};
 
 /// What a profile gives for a size and a seed.
-pub(crate) struct Shape {
+pub struct Shape {
     /// The tables in the order in which they are created.
     pub tables: Vec<Table>,
     /// The content of the table `torrents`.

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use engines::sqlite::pages::Record;
-
 /// One value of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Value {
+pub enum Value {
     /// No value.
     Null,
     /// A whole number.
@@ -16,7 +14,7 @@ pub(crate) enum Value {
 }
 
 /// What takes the values of a row one after the other, in the form that an engine wants.
-pub(crate) trait Columns {
+pub trait Columns {
     /// Appends no value.
     fn push_null(&mut self);
 
@@ -37,15 +35,16 @@ pub(crate) trait Columns {
 }
 
 /// The rows of a table whose first column is a number that counts up by itself and that has one unique column.
-pub(crate) trait Rows: Send + Sync {
+pub trait Rows: Send + Sync {
     /// Number of rows, at least one: their ids are 1 to this.
     fn count(&self) -> u64;
 
-    /// Bytes of the longest row's record in SQLite, at most.
-    fn record_bytes_max(&self) -> usize;
+    /// Bytes of the longest row, at most. `bytes` says how many the engine needs for the values behind the id.
+    fn row_bytes_max(&self, bytes: &dyn Fn(&[Value]) -> usize) -> usize;
 
-    /// Bytes of the longest index entry's record in SQLite, at most.
-    fn entry_bytes_max(&self) -> usize;
+    /// Bytes of the longest entry of the unique column's index, at most. `bytes` says how many the engine needs for the
+    /// column's value and the id.
+    fn entry_bytes_max(&self, bytes: &dyn Fn(&[Value]) -> usize) -> usize;
 
     /// Appends the values of the row with this id: all columns behind the id. The first of them is the unique one.
     fn row(&self, id: u64, columns: &mut dyn Columns);
@@ -55,7 +54,7 @@ pub(crate) trait Rows: Send + Sync {
 }
 
 /// Rows that are few enough to be kept in memory.
-pub(crate) struct FewRows {
+pub struct FewRows {
     rows: Vec<Vec<Value>>,
     /// The rows' ids in the order of the first column.
     ranked: Vec<u64>,
@@ -63,7 +62,7 @@ pub(crate) struct FewRows {
 
 impl FewRows {
     /// The columns behind the id, row by row. The first of them is the unique one: a text.
-    pub(crate) fn new(rows: Vec<Vec<Value>>) -> FewRows {
+    pub fn new(rows: Vec<Vec<Value>>) -> FewRows {
         let key = |id: &u64| match &rows[*id as usize - 1][0] {
             Value::Text(text) => text.as_str(),
             other => panic!("{other:?} is no text"),
@@ -72,15 +71,6 @@ impl FewRows {
         ranked.sort_by(|a, b| key(a).cmp(key(b)));
         FewRows { rows, ranked }
     }
-
-    fn longest(&self, fill: impl Fn(u64, &mut Record)) -> usize {
-        let lengths = (0..self.count()).map(|n| {
-            let mut record = Record::default();
-            fill(n, &mut record);
-            record.len()
-        });
-        lengths.max().unwrap_or(0)
-    }
 }
 
 impl Rows for FewRows {
@@ -88,15 +78,13 @@ impl Rows for FewRows {
         self.rows.len() as u64
     }
 
-    fn record_bytes_max(&self) -> usize {
-        self.longest(|n, record| {
-            record.push_null();
-            self.row(n + 1, record);
-        })
+    fn row_bytes_max(&self, bytes: &dyn Fn(&[Value]) -> usize) -> usize {
+        self.rows.iter().map(|row| bytes(row)).max().unwrap_or(0)
     }
 
-    fn entry_bytes_max(&self) -> usize {
-        self.longest(|n, record| self.entry(n, record))
+    fn entry_bytes_max(&self, bytes: &dyn Fn(&[Value]) -> usize) -> usize {
+        let entry = |(row, id): (&Vec<Value>, i64)| bytes(&[row[0].clone(), Value::Integer(id)]);
+        self.rows.iter().zip(1..).map(entry).max().unwrap_or(0)
     }
 
     fn row(&self, id: u64, columns: &mut dyn Columns) {
@@ -113,15 +101,25 @@ impl Rows for FewRows {
 }
 
 /// A table and its rows.
-pub(crate) struct Table {
+pub struct Table {
     /// Its name.
     pub name: &'static str,
-    /// What stands between the name and the end of the statement that creates it in SQLite, with the parentheses.
-    pub sqlite_columns: &'static str,
-    /// The same for MySQL, without what makes the unique column unique: that comes when the rows are in.
-    pub mysql_columns: &'static str,
+    /// What stands between the name and the end of the statement that creates it, with the parentheses, in each dialect:
+    /// its name and the text. A dialect whose loader adds the unique index behind the rows leaves that out.
+    pub columns: &'static [(&'static str, &'static str)],
     /// The unique column.
     pub unique: &'static str,
     /// Its rows.
     pub rows: Arc<dyn Rows>,
+}
+
+impl Table {
+    /// The columns in this dialect.
+    ///
+    /// # Panics
+    /// Without a text for the dialect.
+    pub fn columns_in(&self, dialect: &str) -> &'static str {
+        let found = self.columns.iter().find(|(known, _)| *known == dialect);
+        found.unwrap_or_else(|| panic!("table {} has no columns in the dialect '{dialect}'", self.name)).1
+    }
 }

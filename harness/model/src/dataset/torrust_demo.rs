@@ -9,7 +9,6 @@ use super::heavy_tail::HeavyTail;
 use super::permutation::Permutation;
 use super::profile::{Profile, Shape};
 use super::rows::{Columns, FewRows, Rows, Table, Value};
-use engines::sqlite::pages::integer_bytes;
 use super::{Origin, Torrent};
 
 /// The profile's line in the registry.
@@ -51,34 +50,42 @@ fn shape(target_bytes: u64, seed: u64) -> Shape {
     let tables = vec![
         Table {
             name: "whitelist",
-            sqlite_columns: "(id INTEGER PRIMARY KEY AUTOINCREMENT, info_hash TEXT NOT NULL UNIQUE)",
-            mysql_columns: "(id INTEGER PRIMARY KEY AUTO_INCREMENT, info_hash VARCHAR(40) NOT NULL)",
+            columns: &[
+                ("sqlite", "(id INTEGER PRIMARY KEY AUTOINCREMENT, info_hash TEXT NOT NULL UNIQUE)"),
+                ("mysql", "(id INTEGER PRIMARY KEY AUTO_INCREMENT, info_hash VARCHAR(40) NOT NULL)"),
+            ],
             unique: "info_hash",
             rows: Arc::new(whitelist),
         },
         Table {
             name: "keys",
-            sqlite_columns: "(id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, valid_until INTEGER)",
-            mysql_columns: "(`id` INT NOT NULL AUTO_INCREMENT, `key` VARCHAR(32) NOT NULL, `valid_until` INT(10), \
-                            PRIMARY KEY (`id`))",
+            columns: &[
+                ("sqlite", "(id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, valid_until INTEGER)"),
+                ("mysql", "(`id` INT NOT NULL AUTO_INCREMENT, `key` VARCHAR(32) NOT NULL, `valid_until` INT(10), \
+                            PRIMARY KEY (`id`))"),
+            ],
             unique: "key",
             rows: Arc::new(keys),
         },
         Table {
             name: "torrents",
-            sqlite_columns: "(id INTEGER PRIMARY KEY AUTOINCREMENT, info_hash TEXT NOT NULL UNIQUE, \
-                             completed INTEGER DEFAULT 0 NOT NULL)",
-            mysql_columns: "(id INTEGER PRIMARY KEY AUTO_INCREMENT, info_hash VARCHAR(40) NOT NULL, \
-                            completed INTEGER DEFAULT 0 NOT NULL)",
+            columns: &[
+                ("sqlite", "(id INTEGER PRIMARY KEY AUTOINCREMENT, info_hash TEXT NOT NULL UNIQUE, \
+                             completed INTEGER DEFAULT 0 NOT NULL)"),
+                ("mysql", "(id INTEGER PRIMARY KEY AUTO_INCREMENT, info_hash VARCHAR(40) NOT NULL, \
+                            completed INTEGER DEFAULT 0 NOT NULL)"),
+            ],
             unique: "info_hash",
             rows: Arc::new(torrents),
         },
         Table {
             name: "torrent_aggregate_metrics",
-            sqlite_columns: "(id INTEGER PRIMARY KEY AUTOINCREMENT, metric_name TEXT NOT NULL UNIQUE, \
-                             value INTEGER DEFAULT 0 NOT NULL)",
-            mysql_columns: "(id INTEGER PRIMARY KEY AUTO_INCREMENT, metric_name VARCHAR(50) NOT NULL, \
-                            value BIGINT DEFAULT 0 NOT NULL)",
+            columns: &[
+                ("sqlite", "(id INTEGER PRIMARY KEY AUTOINCREMENT, metric_name TEXT NOT NULL UNIQUE, \
+                             value INTEGER DEFAULT 0 NOT NULL)"),
+                ("mysql", "(id INTEGER PRIMARY KEY AUTO_INCREMENT, metric_name VARCHAR(50) NOT NULL, \
+                            value BIGINT DEFAULT 0 NOT NULL)"),
+            ],
             unique: "metric_name",
             rows: Arc::new(metrics),
         },
@@ -142,12 +149,12 @@ impl Rows for Torrents {
         self.hashes.count()
     }
 
-    fn record_bytes_max(&self) -> usize {
-        HASH_RECORD_BYTES + 1 + integer_bytes(self.completed.value(0))
+    fn row_bytes_max(&self, bytes: &dyn Fn(&[Value]) -> usize) -> usize {
+        bytes(&[any_hash(), Value::Integer(self.completed.value(0))])
     }
 
-    fn entry_bytes_max(&self) -> usize {
-        HASH_RECORD_BYTES + integer_bytes(self.hashes.count() as i64)
+    fn entry_bytes_max(&self, bytes: &dyn Fn(&[Value]) -> usize) -> usize {
+        bytes(&[any_hash(), Value::Integer(self.hashes.count() as i64)])
     }
 
     fn row(&self, id: u64, columns: &mut dyn Columns) {
@@ -160,9 +167,10 @@ impl Rows for Torrents {
     }
 }
 
-/// Bytes of a record of two columns of which one is an info-hash, without the other one's content: the length
-/// of the header, two types and 40 digits.
-const HASH_RECORD_BYTES: usize = 1 + 2 + 40;
+/// All info-hashes are equally long.
+fn any_hash() -> Value {
+    Value::Text("0".repeat(40))
+}
 
 fn push_hash_entry(hashes: &Hashes, rank: u64, columns: &mut dyn Columns) {
     columns.push_text(&hashes.of_rank(rank));
@@ -177,12 +185,12 @@ impl Rows for Whitelist {
         self.0.count()
     }
 
-    fn record_bytes_max(&self) -> usize {
-        HASH_RECORD_BYTES
+    fn row_bytes_max(&self, bytes: &dyn Fn(&[Value]) -> usize) -> usize {
+        bytes(&[any_hash()])
     }
 
-    fn entry_bytes_max(&self) -> usize {
-        HASH_RECORD_BYTES + integer_bytes(self.count() as i64)
+    fn entry_bytes_max(&self, bytes: &dyn Fn(&[Value]) -> usize) -> usize {
+        bytes(&[any_hash(), Value::Integer(self.count() as i64)])
     }
 
     fn row(&self, id: u64, columns: &mut dyn Columns) {

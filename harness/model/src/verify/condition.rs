@@ -35,18 +35,18 @@ impl Condition {
     }
 
     /// Something is wrong. Pages and rows may be numbered anew by a restore, so lines are told apart without numbers.
-    pub(super) fn wrong(&mut self, line: String) {
+    pub fn wrong(&mut self, line: String) {
         let kind = without_numbers(&line);
         self.wrong.entry(kind).or_insert(Oddity { count: 0, first: line }).count += 1;
     }
 
     /// Something could not be checked.
-    pub(super) fn unchecked(&mut self, line: impl Into<String>) {
+    pub fn unchecked(&mut self, line: impl Into<String>) {
         self.unchecked.insert(line.into());
     }
 
     /// A file that the engine calls malformed is damaged; anything else only kept the checker from looking.
-    pub(super) fn unreadable(&mut self, unreadable: &Unreadable) {
+    pub fn unreadable(&mut self, unreadable: &Unreadable) {
         if unreadable.malformed {
             self.wrong(unreadable.reason.clone());
         } else {
@@ -55,7 +55,7 @@ impl Condition {
     }
 
     /// Takes over what another part of the examination has found.
-    pub(super) fn absorb(&mut self, other: Condition) {
+    pub fn absorb(&mut self, other: Condition) {
         for (kind, Oddity { count, first }) in other.wrong {
             self.wrong.entry(kind).or_insert(Oddity { count: 0, first }).count += count;
         }
@@ -63,18 +63,18 @@ impl Condition {
     }
 
     /// A line for each thing that is odd.
-    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
+    pub fn lines(&self) -> impl Iterator<Item = String> {
         self.wrong.values().map(Oddity::line).chain(self.unchecked.iter().cloned())
     }
 
     /// The same, for who is told before the trials.
-    pub(super) fn remarks(&self) -> impl Iterator<Item = String> {
+    pub fn remarks(&self) -> impl Iterator<Item = String> {
         let wrong = self.wrong.values().map(|oddity| format!("odd before any trial: {}", oddity.line()));
         wrong.chain(self.unchecked.iter().map(|line| format!("not checked: {line}")))
     }
 
     /// Enters what was not odd `before`.
-    pub(super) fn judge(&self, before: &Condition, findings: &mut Findings) {
+    pub fn judge(&self, before: &Condition, findings: &mut Findings) {
         for (kind, oddity) in &self.wrong {
             let known = before.wrong.get(kind).map_or(0, |oddity| oddity.count);
             if oddity.count > known {
@@ -90,7 +90,7 @@ impl Condition {
     }
 
     /// What was odd `before` and is not any more.
-    pub(super) fn gone(&self, before: &Condition) -> Vec<String> {
+    pub fn gone(&self, before: &Condition) -> Vec<String> {
         let gone = before.wrong.iter().filter(|(kind, _)| !self.wrong.contains_key(*kind));
         gone.map(|(_, oddity)| oddity.line()).collect()
     }

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::condition::Condition;
 use super::digest::RowsDigest;
-use crate::verify::reader::{Reader, Unreadable};
+use crate::verify::reader::{DatabaseReader, Unreadable};
 use super::findings::Findings;
 use crate::dataset::TableNames;
 
 /// The metric that the workload raises.
-pub(super) const METRIC: &str = "torrents_downloads_total";
+pub const METRIC: &str = "torrents_downloads_total";
 /// The kind of a schema object that is a setting of the whole database, and whose value stands for its statement.
-pub(super) const SETTING: &str = "setting";
+pub const SETTING: &str = "setting";
 /// Names shown of those that share a remark.
 const NAMES_SHOWN: usize = 5;
 
@@ -62,7 +62,7 @@ pub struct ContentDigest {
 
 impl ContentDigest {
     /// The content without the torrents that were never completed.
-    pub(super) fn without_never_completed(mut self, names: TableNames) -> ContentDigest {
+    pub fn without_never_completed(mut self, names: TableNames) -> ContentDigest {
         self.tables.insert(names.torrents.to_owned(), self.completed);
         self
     }
@@ -74,24 +74,29 @@ impl ContentDigest {
 }
 
 /// What the tables other than that of the torrents hold.
-pub(super) struct Tables {
-    pub(super) schema: Vec<SchemaObject>,
-    pub(super) digests: BTreeMap<String, Result<RowsDigest, Unreadable>>,
-    pub(super) rowids: BTreeMap<String, RowsDigest>,
-    pub(super) layout: BTreeMap<String, String>,
-    pub(super) metric: Result<Option<i64>, Unreadable>,
+pub struct Tables {
+    /// All objects of the schema.
+    pub schema: Vec<SchemaObject>,
+    /// By table, its rows.
+    pub digests: BTreeMap<String, Result<RowsDigest, Unreadable>>,
+    /// By table, its rows with their implicit numbers, where it has any.
+    pub rowids: BTreeMap<String, RowsDigest>,
+    /// How the engine lays its file out: see [`ContentDigest::layout`].
+    pub layout: BTreeMap<String, String>,
+    /// The value of the metric that the workload raises; null when there is none.
+    pub metric: Result<Option<i64>, Unreadable>,
     /// The last id that the sequence of the torrents has given out, if it has one; null when the database keeps no
     /// sequences at all.
-    pub(super) sequence: Option<Result<Option<i64>, Unreadable>>,
+    pub sequence: Option<Result<Option<i64>, Unreadable>>,
     /// What of the tables could not be read, and why.
-    pub(super) unchecked: Vec<String>,
+    pub unchecked: Vec<String>,
 }
 
 /// What a comparison of the content came to, besides its findings.
 #[derive(Default)]
-pub(super) struct Difference {
+pub struct Difference {
     /// The torrents that no write touches are others.
-    pub(super) torrents: bool,
+    pub torrents: bool,
     /// Tables whose rows are the same and have other numbers.
     renumbered: Vec<String>,
 }
@@ -99,7 +104,7 @@ pub(super) struct Difference {
 impl Difference {
     /// What has to be said of rows with other numbers. Whether something relied on them, `referred` tells as far as
     /// checks can.
-    pub(super) fn remark_on_rowids(&self, referred: bool) -> Option<String> {
+    pub fn remark_on_rowids(&self, referred: bool) -> Option<String> {
         let known = if referred { "" } else { "; nothing that can be checked refers to them" };
         let tables = &self.renumbered;
         (!tables.is_empty()).then(|| format!("rows have other rowids than before in {}{known}", some(tables)))
@@ -107,12 +112,12 @@ impl Difference {
 }
 
 /// Check 5: holds what was read against what the source had. What differs and no query shows goes to `remarks`.
-pub(super) fn compare(
+pub fn compare(
     expected: &ContentDigest,
     names: TableNames,
     tables: &Tables,
     torrents: Option<RowsDigest>,
-    engine: &dyn Engine,
+    engine: &dyn DatabaseReader,
     content: &mut Findings,
     remarks: &mut Vec<String>,
 ) -> Difference {
@@ -155,7 +160,7 @@ pub(super) fn compare(
 fn compare_schema(
     expected: &[SchemaObject],
     found: &[SchemaObject],
-    engine: &dyn Engine,
+    engine: &dyn DatabaseReader,
     content: &mut Findings,
     remarks: &mut Vec<String>,
 ) {
@@ -202,7 +207,7 @@ fn some(names: &[String]) -> String {
 
 /// Holds the sequence of the torrents against what is in their table, and against `due`, where it is known what the
 /// writes that are in have made of it.
-pub(super) fn judge_sequence(
+pub fn judge_sequence(
     sequence: Option<i64>,
     id_max: Option<i64>,
     due: Option<RangeInclusive<i64>>,

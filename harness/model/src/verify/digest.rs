@@ -1,6 +1,5 @@
 //! An order-independent digest of rows.
 
-use rusqlite::types::ValueRef;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -35,36 +34,51 @@ pub struct RowsDigest {
 
 impl RowsDigest {
     /// Adds the row that `row` holds.
-    pub(super) fn add(&mut self, row: &RowBytes) {
+    pub fn add(&mut self, row: &RowBytes) {
         self.rows += 1;
         self.digest.0 = self.digest.0.wrapping_add(xxh3_128(&row.0));
     }
 
     /// Adds all rows of another digest.
-    pub(super) fn absorb(&mut self, other: RowsDigest) {
+    pub fn absorb(&mut self, other: RowsDigest) {
         self.rows += other.rows;
         self.digest.0 = self.digest.0.wrapping_add(other.digest.0);
     }
 }
 
+/// The value of one column, as an engine holds it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Field<'row> {
+    /// No value.
+    Null,
+    /// A whole number.
+    Integer(i64),
+    /// A number with a fraction.
+    Real(f64),
+    /// Text, in the encoding of the database.
+    Text(&'row [u8]),
+    /// Bytes.
+    Blob(&'row [u8]),
+}
+
 /// The columns of one row as bytes that no other row gives; used again for row after row.
 #[derive(Default)]
-pub(super) struct RowBytes(Vec<u8>);
+pub struct RowBytes(Vec<u8>);
 
 impl RowBytes {
     /// Begins a new row.
-    pub(super) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.0.clear();
     }
 
     /// Appends a column.
-    pub(super) fn push(&mut self, value: ValueRef<'_>) {
+    pub fn push(&mut self, value: Field<'_>) {
         match value {
-            ValueRef::Null => self.0.push(0),
-            ValueRef::Integer(value) => self.push_tagged(1, &value.to_le_bytes()),
-            ValueRef::Real(value) => self.push_tagged(2, &value.to_bits().to_le_bytes()),
-            ValueRef::Text(bytes) => self.push_sized(3, bytes),
-            ValueRef::Blob(bytes) => self.push_sized(4, bytes),
+            Field::Null => self.0.push(0),
+            Field::Integer(value) => self.push_tagged(1, &value.to_le_bytes()),
+            Field::Real(value) => self.push_tagged(2, &value.to_bits().to_le_bytes()),
+            Field::Text(bytes) => self.push_sized(3, bytes),
+            Field::Blob(bytes) => self.push_sized(4, bytes),
         }
     }
 
@@ -88,7 +102,7 @@ mod tests {
         let mut bytes = RowBytes::default();
         for row in rows {
             bytes.clear();
-            row.iter().for_each(|column| bytes.push(ValueRef::Text(column.as_bytes())));
+            row.iter().for_each(|column| bytes.push(Field::Text(column.as_bytes())));
             all.add(&bytes);
         }
         all

@@ -7,7 +7,7 @@ const LINES_MAX: usize = 5;
 
 /// What one check has found so far. It passes when nothing is wrong and nothing kept it from looking.
 #[derive(Debug)]
-pub(super) struct Findings {
+pub struct Findings {
     check: &'static str,
     wrong: Vec<String>,
     wrong_count: u64,
@@ -16,12 +16,12 @@ pub(super) struct Findings {
 
 impl Findings {
     /// A check that has found nothing yet.
-    pub(super) fn new(check: &'static str) -> Findings {
+    pub fn new(check: &'static str) -> Findings {
         Findings { check, wrong: Vec::new(), wrong_count: 0, obstacles: Vec::new() }
     }
 
     /// Something is wrong. The line is only made where it will be shown.
-    pub(super) fn wrong(&mut self, line: impl FnOnce() -> String) {
+    pub fn wrong(&mut self, line: impl FnOnce() -> String) {
         self.wrong_count += 1;
         if self.wrong.len() < LINES_MAX {
             self.wrong.push(line());
@@ -29,12 +29,12 @@ impl Findings {
     }
 
     /// The check could not be made, or not in full: it cannot pass any more.
-    pub(super) fn cannot(&mut self, line: impl Into<String>) {
+    pub fn cannot(&mut self, line: impl Into<String>) {
         self.obstacles.push(line.into());
     }
 
     /// Takes over what another part of the same check has found.
-    pub(super) fn absorb(&mut self, other: Findings) {
+    pub fn absorb(&mut self, other: Findings) {
         debug_assert_eq!(self.check, other.check);
         self.wrong_count += other.wrong_count;
         self.wrong.extend(other.wrong);
@@ -43,17 +43,17 @@ impl Findings {
     }
 
     /// True when nothing is wrong so far.
-    pub(super) fn is_clean(&self) -> bool {
+    pub fn is_clean(&self) -> bool {
         self.wrong_count == 0
     }
 
     /// True when so much is wrong that another line would not be shown.
-    pub(super) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.wrong.len() == LINES_MAX
     }
 
     /// What the check came to; its lines go to `lines`.
-    pub(super) fn conclude(self, lines: &mut Vec<String>) -> Option<Check> {
+    pub fn conclude(self, lines: &mut Vec<String>) -> Option<Check> {
         let check = self.check;
         let more = self.wrong_count - self.wrong.len() as u64;
         lines.extend(self.wrong.iter().map(|line| format!("{check}: {line}")));

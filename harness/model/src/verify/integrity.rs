@@ -20,18 +20,19 @@ pub enum Integrity {
 }
 
 /// What an index holds, and what its table says it has to hold.
-pub(super) struct IndexEntries {
-    pub(super) index: String,
+pub struct IndexEntries {
+    /// Its name.
+    pub index: String,
     /// Entries of the index.
-    pub(super) entries: Result<RowsDigest, Unreadable>,
+    pub entries: Result<RowsDigest, Unreadable>,
     /// Entries that come after one which is higher; 0 where nobody looked.
-    pub(super) out_of_order: u64,
+    pub out_of_order: u64,
     /// The same columns of the table; `None` when another pass over the table reads them.
-    pub(super) rows: Option<Result<RowsDigest, Unreadable>>,
+    pub rows: Option<Result<RowsDigest, Unreadable>>,
 }
 
 /// Holds the indexes against their tables. `torrents` is what an index over the hashes of `torrents` has to hold.
-pub(super) fn judge_indexes(
+pub fn judge_indexes(
     indexes: &[IndexEntries],
     torrents: Option<RowsDigest>,
     condition: &mut Condition,
@@ -64,7 +65,7 @@ pub(super) fn judge_indexes(
 
 /// What the examination of a database comes to, apart from its content. `torrents` is what an index over their hashes
 /// has to hold.
-pub(super) fn examine(
+pub fn examine(
     check: &Result<Condition, Unreadable>,
     indexes: &Result<Vec<IndexEntries>, Unreadable>,
     tables: &Result<Tables, Unreadable>,

@@ -61,7 +61,7 @@ pub(super) fn judge_order(presence: &Presence<'_>, order: &mut Findings) {
 }
 
 /// Check 6: counts what was lost, and holds it against what was promised.
-pub(super) fn measure_loss(presence: &Presence<'_>, request: &Request, loss: &mut Findings) -> RecoveryPoint {
+pub(super) fn measure_loss<D>(presence: &Presence<'_>, request: &Request<D>, loss: &mut Findings) -> RecoveryPoint {
     let mut point = RecoveryPoint {
         acknowledged_writes: 0,
         indeterminate_writes: 0,
@@ -122,7 +122,7 @@ pub(super) fn measure_loss(presence: &Presence<'_>, request: &Request, loss: &mu
 }
 
 /// A point in time that was asked for: nothing that was sent after it is in.
-fn judge_point_in_time(presence: &Presence<'_>, request: &Request, loss: &mut Findings) {
+fn judge_point_in_time<D>(presence: &Presence<'_>, request: &Request<D>, loss: &mut Findings) {
     let Some(until_ns) = request.lack_sent_after_ns else {
         return;
     };

@@ -17,12 +17,12 @@
 //! A check that could not look says null and why. It never says pass.
 
 pub mod reader;
-mod condition;
-mod content;
+pub mod condition;
+pub mod content;
 mod counts;
-mod digest;
-mod findings;
-mod integrity;
+pub mod digest;
+pub mod findings;
+pub mod integrity;
 mod judge;
 mod presence;
 mod reading;
@@ -40,61 +40,28 @@ use serde::{Deserialize, Serialize};
 pub use condition::Condition;
 pub use content::{ContentDigest, SchemaObject};
 pub use digest::{Digest, RowsDigest};
-pub use engines::sqlite::inspection::{Inspected, Inspection, inspect};
 pub use integrity::Integrity;
-pub use engines::sqlite::reader::surplus_bytes;
 pub use unwritten::unwritten;
 
-use crate::dataset::{Origin, TableNames};
+use crate::dataset::Origin;
 use machine::error::Result;
 use machine::measure::clock::{now_ns, seconds_between};
-use engines::mysql::connection::Address;
 use crate::ledger::Ledger;
 use crate::writes::{Marks, Model};
 use content::Tables;
-use crate::verify::reader::{Reader, Unreadable};
+use reader::{DatabaseReader, Location, Unreadable};
 use findings::Findings;
 use integrity::examine;
-use engines::mysql::reader::MysqlDatabase;
 use presence::{Presence, replay};
 use reading::{Reading, Source, read_restored, read_source};
-use engines::sqlite::reader::SqliteFile;
 use torrents::{Limits, Torrents};
-
-/// Where a database is. Nobody writes to it while it is read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Database {
-    /// A SQLite file. Nobody else has it open, and whoever had has closed it in good order.
-    Sqlite(PathBuf),
-    /// A database of a MySQL server that runs.
-    Mysql(Address),
-}
-
-impl std::fmt::Display for Database {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Database::Sqlite(path) => path.display().fmt(f),
-            Database::Mysql(address) => address.fmt(f),
-        }
-    }
-}
-
-impl Database {
-    fn engine(&self, names: TableNames) -> Box<dyn Engine + '_> {
-        match self {
-            Database::Sqlite(path) => Box::new(SqliteFile { path, names }),
-            Database::Mysql(address) => Box::new(MysqlDatabase(address)),
-        }
-    }
-}
 
 /// A restored database and what it is held against.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Request {
+pub struct Request<D> {
     /// The restored database.
-    pub database: Database,
+    pub database: D,
     /// Directory of the trial's ledger.
     pub ledger: PathBuf,
     /// What the writes of the trial follow from.
@@ -155,14 +122,14 @@ pub fn refused_by_the_engine(how: &str) -> Report {
 /// # Errors
 /// When the database cannot be read, still has a journal beside it, or lacks the tables that the workload writes.
 pub fn content_digest(
-    database: &Database,
+    database: &dyn Location,
     origin: &dyn Origin,
     integrity: Option<Integrity>,
     progress: &mut dyn FnMut(f64),
 ) -> Result<ContentDigest> {
     let describe = |unreadable: Unreadable| anyhow!("{database}: {}", unreadable.reason);
     let names = origin.tables();
-    let engine = database.engine(names);
+    let engine = database.reader(names);
     engine.require_settled()?;
     let Source { tables, untouched, condition } =
         read_source(engine.as_ref(), origin.torrents(), integrity, progress).map_err(describe)?;
@@ -191,7 +158,7 @@ pub fn content_digest(
 ///
 /// # Errors
 /// When the ledger cannot be read, or the dataset is not the one that the model was made for.
-pub fn verify(request: &Request, origin: &dyn Origin, progress: &mut dyn FnMut(f64)) -> Result<Report> {
+pub fn verify<D: Location>(request: &Request<D>, origin: &dyn Origin, progress: &mut dyn FnMut(f64)) -> Result<Report> {
     let start_ns = now_ns();
     if origin.torrents() != request.model.torrents {
         let (dataset, model) = (origin.torrents(), request.model.torrents);
@@ -200,7 +167,7 @@ pub fn verify(request: &Request, origin: &dyn Origin, progress: &mut dyn FnMut(f
     let ledger = open_ledger(request)?;
     let mut checks = Checks::new();
     let (mut recovery_point, mut probed) = (None, None);
-    let engine = request.database.engine(origin.tables());
+    let engine = request.database.reader(origin.tables());
     if engine.look(&mut checks.integrity) {
         let limits = Limits {
             changed_max: changed_rows_max(&ledger, &request.model),
@@ -220,7 +187,7 @@ pub fn verify(request: &Request, origin: &dyn Origin, progress: &mut dyn FnMut(f
     Ok(Report { verification, recovery_point, probed })
 }
 
-fn open_ledger(request: &Request) -> Result<Ledger> {
+fn open_ledger<D>(request: &Request<D>) -> Result<Ledger> {
     let ledger = Ledger::open(&request.ledger, request.model.writers);
     Ok(ledger.with_context(|| format!("ledger {}", request.ledger.display()))?)
 }
@@ -283,11 +250,11 @@ impl Checks {
         self.remarks.extend(gone.map(|line| format!("odd before, and not in the restored database: {line}")));
     }
 
-    fn judge_content(
+    fn judge_content<D>(
         &mut self,
         reading: &Reading,
-        request: &Request,
-        engine: &dyn Engine,
+        request: &Request<D>,
+        engine: &dyn DatabaseReader,
         origin: &dyn Origin,
     ) {
         let names = origin.tables();
@@ -322,12 +289,12 @@ impl Checks {
     }
 
     /// Checks 2, 3, 4 and 6, and the sequence: all that follows from which writes are in.
-    fn judge_writes(
+    fn judge_writes<D>(
         &mut self,
         reading: Reading,
-        request: &Request,
+        request: &Request<D>,
         ledger: &Ledger,
-        engine: &dyn Engine,
+        engine: &dyn DatabaseReader,
         origin: &dyn Origin,
     ) -> Option<RecoveryPoint> {
         let mut torrents = match reading.torrents {
@@ -364,11 +331,11 @@ impl Checks {
         Some(point)
     }
 
-    fn judge_metric(
+    fn judge_metric<D>(
         &mut self,
         presence: &Presence<'_>,
         torrents: &Torrents,
-        request: &Request,
+        request: &Request<D>,
         metric: std::result::Result<Option<i64>, Unreadable>,
     ) {
         let (before, transactions) = (request.expected.metric, &mut self.transactions);
@@ -382,13 +349,13 @@ impl Checks {
 
     /// The sequence is content that writes raise. Where they are in as they should, it is known to the number; a tracker
     /// enters more than the model knows of.
-    fn judge_sequence(
+    fn judge_sequence<D>(
         &mut self,
         presence: &Presence<'_>,
         torrents: &Torrents,
-        request: &Request,
+        request: &Request<D>,
         sequence: Option<std::result::Result<Option<i64>, Unreadable>>,
-        engine: &dyn Engine,
+        engine: &dyn DatabaseReader,
     ) {
         let sequence = match sequence {
             Some(Ok(sequence)) => sequence,

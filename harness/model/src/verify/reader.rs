@@ -5,29 +5,30 @@ use std::sync::atomic::AtomicU64;
 
 use super::condition::Condition;
 use super::content::Tables;
+use super::digest::Field;
 use super::findings::Findings;
+use crate::dataset::TableNames;
 use super::integrity::{IndexEntries, Integrity};
-use super::torrents::RawTorrent;
 
 /// Why something could not be read.
 #[derive(Clone, Debug)]
-pub(super) struct Unreadable {
+pub struct Unreadable {
     /// What was read and what came of it.
-    pub(super) reason: String,
+    pub reason: String,
     /// The engine calls the file malformed: no obstacle to the checker, but damage.
-    pub(super) malformed: bool,
+    pub malformed: bool,
 }
 
 impl Unreadable {
     /// The checker itself broke off.
-    pub(super) fn crashed(what: &str) -> Unreadable {
+    pub fn crashed(what: &str) -> Unreadable {
         Unreadable { reason: format!("{what}: the checker crashed"), malformed: false }
     }
 }
 
 /// A database that can be read without being changed. Each call has a connection of its own, so that calls can run
 /// side by side.
-pub(super) trait Engine: Sync {
+pub trait DatabaseReader: Sync {
     /// Looks at what holds the database before anything is read. Says whether there is something to read.
     fn look(&self, integrity: &mut Findings) -> bool;
 
@@ -63,10 +64,26 @@ pub(super) trait Engine: Sync {
     ) -> Result<(), Unreadable>;
 }
 
+/// One row as the engine holds it: nothing is copied.
+pub struct RawTorrent<'row> {
+    /// The id.
+    pub id: Field<'row>,
+    /// The info-hash, in 40 hexadecimal digits.
+    pub info_hash: Field<'row>,
+    /// Completed downloads.
+    pub completed: Field<'row>,
+}
+
+/// Where a database is, as the engine knows it.
+pub trait Location: std::fmt::Display {
+    /// A reader of the database. `names` are the tables that the workload writes to.
+    fn reader(&self, names: TableNames) -> Box<dyn DatabaseReader + '_>;
+}
+
 /// How much work an engine's own check is.
-pub(super) struct Effort {
+pub struct Effort {
     /// Steps that the engine counts.
-    pub(super) steps: u64,
+    pub steps: u64,
     /// Part of the time of a whole verification, as measured, from 0 to 1.
-    pub(super) share_of_time: f64,
+    pub share_of_time: f64,
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::condition::Condition;
 use super::content::Tables;
 use super::digest::RowBytes;
-use crate::verify::reader::{Reader, Unreadable};
+use crate::verify::reader::{DatabaseReader, Unreadable};
 use super::integrity::{IndexEntries, Integrity, examine};
 use super::torrents::{self, Comparison, Limits, Torrents, Untouched, halves};
 use crate::dataset::Origin;
@@ -28,7 +28,7 @@ pub(super) struct Reading {
 
 /// Reads a restored database and holds its torrents against the dataset.
 pub(super) fn read_restored(
-    engine: &dyn Engine,
+    engine: &dyn DatabaseReader,
     integrity: Integrity,
     origin: &dyn Origin,
     limits: Limits,
@@ -64,7 +64,7 @@ pub(super) fn read_restored(
 
 /// Holds the rows with an id in `ids` against the dataset.
 pub(super) fn compare_torrents(
-    engine: &dyn Engine,
+    engine: &dyn DatabaseReader,
     origin: &dyn Origin,
     ids: &RangeInclusive<i64>,
     limits: Limits,
@@ -89,7 +89,7 @@ pub(super) struct Source {
 /// Reads a source: its other tables, and the digest of the torrents that no write touches. Examines it as well where
 /// `integrity` says how thoroughly.
 pub(super) fn read_source(
-    engine: &dyn Engine,
+    engine: &dyn DatabaseReader,
     torrents: u64,
     integrity: Option<Integrity>,
     progress: &mut dyn FnMut(f64),

@@ -4,23 +4,14 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::atomic::AtomicU64;
 
-use rusqlite::types::ValueRef;
-
-use super::digest::{RowBytes, RowsDigest};
-use crate::verify::reader::{Reader, Unreadable};
+use super::digest::{Field, RowBytes, RowsDigest};
+use super::reader::{DatabaseReader, Unreadable, RawTorrent};
 use super::findings::Findings;
 use crate::dataset::Origin;
 use crate::writes::{InfoHash, Role, role};
 
-/// One row as the engine holds it: nothing is copied.
-pub(super) struct RawTorrent<'row> {
-    pub(super) id: ValueRef<'row>,
-    pub(super) info_hash: ValueRef<'row>,
-    pub(super) completed: ValueRef<'row>,
-}
-
 /// What `completed` is of a torrent that was never completed.
-const NEVER: ValueRef<'static> = ValueRef::Integer(0);
+const NEVER: Field<'static> = Field::Integer(0);
 
 /// What a comparison goes by besides the dataset.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +55,7 @@ pub(super) fn digest_untouched(
     bytes: &mut RowBytes,
     untouched: &mut Untouched,
 ) {
-    let ValueRef::Integer(id) = torrent.id else { return };
+    let Field::Integer(id) = torrent.id else { return };
     if dataset_id(id, torrents).is_some_and(|id| role(id) == Role::Untouched) {
         bytes.clear();
         bytes.push(torrent.id);
@@ -171,7 +162,7 @@ impl<'a> Comparison<'a> {
 
     /// Takes the next row.
     pub(super) fn visit(&mut self, torrent: &RawTorrent<'_>) {
-        let ValueRef::Integer(id) = torrent.id else {
+        let Field::Integer(id) = torrent.id else {
             self.found.content.wrong(|| "torrents has a row whose id is no number".to_owned());
             return;
         };
@@ -249,7 +240,7 @@ impl<'a> Comparison<'a> {
     fn visit_slot(&mut self, id: u64, torrent: &RawTorrent<'_>) {
         let origin = self.origin.torrent(id);
         self.compare_hash(id, &origin.info_hash, torrent.info_hash);
-        let ValueRef::Integer(completed) = torrent.completed else {
+        let Field::Integer(completed) = torrent.completed else {
             self.found.prefix.wrong(|| not_a_number(id));
             return;
         };
@@ -259,7 +250,7 @@ impl<'a> Comparison<'a> {
     fn visit_account(&mut self, id: u64, torrent: &RawTorrent<'_>) {
         let origin = self.origin.torrent(id);
         self.compare_hash(id, &origin.info_hash, torrent.info_hash);
-        let ValueRef::Integer(completed) = torrent.completed else {
+        let Field::Integer(completed) = torrent.completed else {
             self.found.transactions.wrong(|| not_a_number(id));
             return;
         };
@@ -268,11 +259,11 @@ impl<'a> Comparison<'a> {
 
     fn visit_added(&mut self, id: i64, torrent: &RawTorrent<'_>) {
         let hash: Option<InfoHash> = match torrent.info_hash {
-            ValueRef::Text(text) => text.try_into().ok(),
+            Field::Text(text) => text.try_into().ok(),
             _ => None,
         };
         match (hash, torrent.completed) {
-            (Some(info_hash), ValueRef::Integer(completed)) if id > 0 => {
+            (Some(info_hash), Field::Integer(completed)) if id > 0 => {
                 if self.has_room() {
                     self.found.added.push(Added { id, info_hash, completed });
                 }
@@ -284,8 +275,8 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    fn compare_hash(&mut self, id: u64, original: &InfoHash, found: ValueRef<'_>) {
-        if found != ValueRef::Text(original) {
+    fn compare_hash(&mut self, id: u64, original: &InfoHash, found: Field<'_>) {
+        if found != Field::Text(original) {
             self.found
                 .content
                 .wrong(|| format!("torrents row {id} has another info_hash than the dataset's"));
@@ -317,21 +308,21 @@ pub(super) fn judge_never_completed(torrents: &Torrents, probe: &InfoHash, conte
 
 /// Names rows that the workload never touches and that differ from the dataset, as many as are shown.
 pub(super) fn name_changed_rows(
-    engine: &dyn Engine,
+    engine: &dyn DatabaseReader,
     origin: &dyn Origin,
     content: &mut Findings,
 ) -> Result<(), Unreadable> {
     engine.torrents(&(1..=origin.torrents() as i64), &AtomicU64::new(0), &mut |torrent| {
-        let ValueRef::Integer(id) = torrent.id else {
+        let Field::Integer(id) = torrent.id else {
             return true;
         };
         let Some(id) = dataset_id(id, origin.torrents()).filter(|&id| role(id) == Role::Untouched) else {
             return true;
         };
         let original = origin.torrent(id);
-        if torrent.info_hash != ValueRef::Text(&original.info_hash) {
+        if torrent.info_hash != Field::Text(&original.info_hash) {
             content.wrong(|| format!("torrents row {id} has another info_hash than the dataset's"));
-        } else if torrent.completed != ValueRef::Integer(original.completed) {
+        } else if torrent.completed != Field::Integer(original.completed) {
             let (now, before) = (torrent.completed, original.completed);
             content.wrong(|| format!("torrents row {id}: completed is {now:?}, the dataset has {before}"));
         }

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 
 use anyhow::anyhow;
 
-use crate::verify::reader::{Reader, Unreadable};
+use super::reader::{DatabaseReader, Location, Unreadable};
 use super::findings::Findings;
 use super::presence::{Evidence, replay};
 use super::reading::compare_torrents;
@@ -23,9 +23,9 @@ use crate::ledger::Outcome;
 ///
 /// # Errors
 /// When the ledger or the database cannot be read, or more has changed in it than all writes can change.
-pub fn unwritten(request: &Request, origin: &dyn Origin) -> Result<Vec<(u32, u64)>> {
+pub fn unwritten<D: Location>(request: &Request<D>, origin: &dyn Origin) -> Result<Vec<(u32, u64)>> {
     let ledger = open_ledger(request)?;
-    let engine = request.database.engine(origin.tables());
+    let engine = request.database.reader(origin.tables());
     let limits = Limits {
         changed_max: changed_rows_max(&ledger, &request.model),
         without_never_completed: request.without_never_completed,
@@ -46,7 +46,7 @@ pub fn unwritten(request: &Request, origin: &dyn Origin) -> Result<Vec<(u32, u64
 }
 
 fn read_torrents(
-    engine: &dyn Engine,
+    engine: &dyn DatabaseReader,
     origin: &dyn Origin,
     limits: Limits,
 ) -> std::result::Result<Torrents, Unreadable> {

@@ -1,5 +1,6 @@
 //! Plans for a database of the user's own.
 
+use model::dataset::renamed;
 use bytesize::ByteSize;
 
 use model::dataset::{self, DatasetSpec};
@@ -25,7 +26,7 @@ pub(super) fn adapt(scenario: &mut Scenario) -> Result<()> {
             scenario.name
         )));
     }
-    scenario.dataset = DatasetSection { profile: own::PROFILE.into(), sizes: vec![ByteSize(bytes)] };
+    scenario.dataset = DatasetSection { profile: renamed::PROFILE.into(), sizes: vec![ByteSize(bytes)] };
     // What a scenario expects, it expects on its own databases.
     scenario.variants.iter_mut().for_each(|variant| variant.expect.clear());
     Ok(())
@@ -39,6 +40,6 @@ pub(super) fn predicted(scenario: &Scenario, spec: &DatasetSpec) -> Result<(u64,
     if scenario.database.is_some() {
         return Ok((own::predicted(spec.target_bytes), dataset::origin(spec)?.torrents()));
     }
-    let generated = dataset::predicted(spec)?;
+    let generated = engines::sqlite::dataset::predicted(spec)?;
     Ok((generated.bytes, generated.torrents))
 }

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use jiff::Timestamp;
-use reports::machine;
 use reports::record::{Kept, Results, Run, SCHEMA, Trial};
 use reports::render;
 
@@ -111,7 +110,7 @@ impl Archive {
         let mut differences =
             conditions::declared_differences(&run.conditions, &conditions::declared(&plan.scenario)?);
         differences.extend(conditions::plan_differences(&results, plan));
-        differences.extend(machine::differences(&run.host, &host::describe(workspace.root())));
+        differences.extend(reports::machine::differences(&run.host, &host::describe(workspace.root())));
         conditions::refuse(&directory, &results, &differences)?;
         results.run.planned_trials = plan.trials.len() as u32;
         results.run.command.clone_from(&request.command);

@@ -43,7 +43,7 @@ mod tests {
 
     /// The published run whose record is nearest to `TEXT`, as if it had been made of it.
     fn results() -> Results {
-        let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("../reports/published/cold-copy-1GiB");
+        let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../reports/published/cold-copy-1GiB");
         let mut results = Results::load(&published.join("results.json")).unwrap();
         let plan = plan(TEXT);
         let planned = &plan.trials[0];

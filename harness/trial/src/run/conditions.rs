@@ -4,6 +4,7 @@
 //! which it began: the scenario's values, the build of this program, the user's own database, the machine, the images and
 //! the versions of tools. What a trial of its own names (its strategy, settings and the like) is compared with its record.
 
+use strategies::registry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;
 use std::path::Path;
@@ -19,7 +20,6 @@ use machine::docker;
 use machine::error::{Error, Result};
 use crate::plan::{Plan, TrialPlan, settings_map};
 use crate::scenario::Scenario;
-use strategies::strategy;
 use machine::tool::Tool;
 use crate::trial::Images;
 use machine::wheel::Shelf;
@@ -124,7 +124,7 @@ fn identity_of(file: &Path) -> Option<String> {
 
 fn tools_of(trials: &[&TrialPlan]) -> BTreeMap<&'static str, &'static Tool> {
     let of = |trial: &&TrialPlan| {
-        let strategy = strategy::named(trial.strategy).expect("a planned strategy is known");
+        let strategy = registry::named(trial.strategy).expect("a planned strategy is known");
         let file_system = trial.deployment.file_system;
         let tools = strategy.tools(trial.deployment.engine).iter();
         tools.chain(file_system.maker()).chain(file_system.manager()).collect::<Vec<_>>()
@@ -214,7 +214,7 @@ pub(super) fn program_differences(
             ran && trial.strategy == planned.strategy && trial.settings == settings
         };
         let Some(trial) = results.trials.iter().find(is_same) else { continue };
-        let program = match strategy::named(planned.strategy)?.program(&planned.settings, shelf) {
+        let program = match registry::named(planned.strategy)?.program(&planned.settings, shelf) {
             Ok(Some(program)) => program,
             // What is missing now is the trial's verdict.
             Ok(None) | Err(Error::Environment(_)) => continue,

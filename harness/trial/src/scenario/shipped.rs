@@ -13,8 +13,8 @@ use super::Scenario;
 use machine::error::{Error, Result, unknown};
 use machine::program;
 
-static SCENARIOS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../scenarios");
-static EXAMPLES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../examples");
+static SCENARIOS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../scenarios");
+static EXAMPLES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../examples");
 /// How a shipped scenario names a file of the examples.
 const EXAMPLES_PATH: &str = "../examples/";
 

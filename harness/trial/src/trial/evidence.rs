@@ -119,7 +119,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn new(place: &str, request: &verify::Request) -> Held {
+    pub(super) fn new(place: &str, request: &verify::Request<Database>) -> Held {
         let mut request = serde_json::to_value(request).expect("a request is plain data");
         let fields = request.as_object_mut().expect("a request has fields");
         PLACES.iter().for_each(|name| {
@@ -129,7 +129,7 @@ impl Held {
     }
 
     /// The request, for a database and a ledger in these places.
-    pub(super) fn request(&self, database: Database, ledger: &Path) -> Result<verify::Request> {
+    pub(super) fn request(&self, database: Database, ledger: &Path) -> Result<verify::Request<Database>> {
         let mut request = self.request.clone();
         if let Some(fields) = request.as_object_mut() {
             let places = [serde_json::to_value(database), serde_json::to_value(ledger)];

@@ -12,7 +12,7 @@ use machine::process::Account;
 use engines::kinds::{App, Engine};
 use engines::subject::Subject;
 use model::verify;
-use machine::worker::Job;
+use engines::database::{Database, Unwritten, Verify};
 
 /// Holds restored configuration files against those that were there before.
 pub(super) fn hold_configuration(
@@ -64,7 +64,7 @@ impl Drill<'_> {
             }
         }
         let request = self.request(restored.location(), &self.moments());
-        let job = Job::Verify { request: Box::new(request), dataset: self.plan.dataset.clone() };
+        let job = Verify { request, dataset: self.plan.dataset.clone() };
         match self.launcher.work(Account::Harness, &job, &mut |_| {}) {
             Ok(report) => self.verified = Some(report),
             Err(Error::Interrupted) => return Err(Error::Interrupted),
@@ -78,7 +78,7 @@ impl Drill<'_> {
         Ok(())
     }
 
-    pub(super) fn request(&self, database: verify::Database, moments: &Moments) -> verify::Request {
+    pub(super) fn request(&self, database: Database, moments: &Moments) -> verify::Request<Database> {
         let backup = self.backup.as_ref().expect("only a backup is restored");
         let kept = self.strategy.kept(&self.plan.settings, moments);
         verify::Request {
@@ -109,7 +109,7 @@ impl Drill<'_> {
         }
         let request = self.request(lost.location(), &self.moments());
         let request = verify::Request { without_never_completed: false, ..request };
-        let job = Job::Unwritten { request: Box::new(request), dataset: self.plan.dataset.clone() };
+        let job = Unwritten { request, dataset: self.plan.dataset.clone() };
         self.launcher.work(Account::Harness, &job, &mut |_| {}).map(Some)
     }
 }

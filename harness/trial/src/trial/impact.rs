@@ -9,7 +9,7 @@
 use reports::record::Window;
 use serde::{Deserialize, Serialize};
 
-use machine::measure::clock::seconds_between;
+use machine::measure::clock::Span;
 use machine::measure::latencies::Latencies;
 use model::ledger::{Entry, Ledger, Outcome};
 use model::schedule::{Load, Rate, Schedule};
@@ -20,32 +20,6 @@ pub const STALL_NS_MIN: u64 = 100_000_000;
 const LATE_NS: u64 = 50_000_000;
 /// The share of late writes above which the declared load was not the load offered.
 pub const LATE_SHARE_MAX: f64 = 0.05;
-
-/// A stretch of time, in nanoseconds of the common clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// Its beginning.
-    pub from_ns: u64,
-    /// Its end, not included.
-    pub to_ns: u64,
-}
-
-impl Span {
-    /// Its length.
-    pub fn seconds(&self) -> f64 {
-        seconds_between(self.from_ns, self.to_ns)
-    }
-
-    /// True when a moment is in it.
-    pub fn contains(&self, at_ns: u64) -> bool {
-        (self.from_ns..self.to_ns).contains(&at_ns)
-    }
-
-    /// True when some moment from `from_ns` until `to_ns` is in it, both included.
-    fn meets(&self, from_ns: u64, to_ns: u64) -> bool {
-        from_ns < self.to_ns && to_ns >= self.from_ns
-    }
-}
 
 /// All writes of a trial that were due before the application was killed.
 pub struct Writes<'a> {

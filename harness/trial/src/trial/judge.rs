@@ -20,7 +20,7 @@ use engines::kinds::Engine;
 use engines::mysql::server::{Server, ServerSetup, random_password};
 use engines::database::Database;
 use model::verify::{self, Report};
-use machine::worker::Job;
+use engines::database::Verify;
 
 /// What a trial comes to now.
 pub struct Judgement {
@@ -101,7 +101,7 @@ impl Bench<'_> {
 
     fn ask(&self, held: &Held, database: Database, dataset: DatasetSpec) -> Result<Result<Report, String>> {
         let request = held.request(database, &self.directory.join(LEDGER))?;
-        let job = Job::Verify { request: Box::new(request), dataset };
+        let job = Verify { request, dataset };
         match self.launcher.work(Account::Harness, &job, &mut |_| {}) {
             Ok(report) => Ok(Ok(report)),
             Err(Error::Interrupted) => Err(Error::Interrupted),

@@ -12,7 +12,7 @@ use machine::process::Account;
 use strategies::halt::Halt;
 use engines::subject::Subject;
 use model::verify;
-use machine::worker::Job;
+use engines::database::Verify;
 
 /// A database that was restored while the application ran.
 pub(super) struct LiveRestore {
@@ -96,7 +96,7 @@ impl Drill<'_> {
         for live in &mut live_restores {
             let moments = live.moments(self.moments());
             let request = self.request(live.subject.location(), &moments);
-            let job = Job::Verify { request: Box::new(request), dataset: self.plan.dataset.clone() };
+            let job = Verify { request, dataset: self.plan.dataset.clone() };
             match self.launcher.work(Account::Harness, &job, &mut |_| {}) {
                 Ok(report) => live.report = Some(Ok(report)),
                 Err(Error::Interrupted) => return Err(Error::Interrupted),

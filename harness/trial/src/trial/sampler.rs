@@ -12,7 +12,7 @@ use machine::measure::latencies::Latencies;
 use machine::measure::storage::bytes;
 use machine::event::{Event, Observer, Status};
 use machine::process::{Account, Counters, Launcher, StopOnDrop, anonymous_bytes, anonymous_bytes_of_tree};
-use machine::worker::Remaining;
+use strategies::watch::Remaining;
 use model::ledger::{Ledger, Outcome};
 
 const TICK: Duration = Duration::from_millis(100);

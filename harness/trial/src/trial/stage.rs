@@ -15,7 +15,7 @@ use machine::measure::{extents, storage};
 use crate::plan::Deployment;
 use machine::process::Account;
 use engines::kinds::{App, Engine};
-use engines::subject::{Database, Subject, Tracker, TrackerDatabase, TrackerSetup};
+use engines::subject::{Backend, Subject, Tracker, TrackerDatabase, TrackerSetup};
 use engines::mysql::server::{Server, ServerSetup};
 use engines::application::{Application, Target, Task};
 use engines::sqlite::client::SqliteTarget;
@@ -112,7 +112,7 @@ impl Drill<'_> {
         };
         let data = data(deployment.engine, &place);
         let database = match deployment.engine {
-            Engine::Sqlite => Database::File(data),
+            Engine::Sqlite => Backend::File(data),
             Engine::Mysql => {
                 let setup = ServerSetup {
                     image: present(&self.site.images.mysql).reference.clone(),
@@ -126,7 +126,7 @@ impl Drill<'_> {
                     network: network.clone(),
                     account: Account::Subject,
                 };
-                Database::Server(Box::new(Server::new(&self.launcher, setup)?))
+                Backend::Server(Box::new(Server::new(&self.launcher, setup)?))
             }
         };
         let tracker = match deployment.app {
@@ -137,16 +137,16 @@ impl Drill<'_> {
         Ok(Subject::new(&self.launcher, database, tracker, application))
     }
 
-    fn tracker(&self, database: &Database, run_directory: PathBuf, network: Network) -> Result<Tracker> {
+    fn tracker(&self, database: &Backend, run_directory: PathBuf, network: Network) -> Result<Tracker> {
         let setup = TrackerSetup {
             image: present(&self.site.images.tracker).reference.clone(),
             run_directory,
             database: match (database, &network) {
-                (Database::Server(server), Network::Joined(network, alias)) => {
+                (Backend::Server(server), Network::Joined(network, alias)) => {
                     TrackerDatabase::Mysql(server.address().clone(), network.host_name(alias))
                 }
-                (Database::Server(_), _) => unreachable!("a tracker and its server share a network"),
-                (Database::File(file), _) => TrackerDatabase::Sqlite(file.clone()),
+                (Backend::Server(_), _) => unreachable!("a tracker and its server share a network"),
+                (Backend::File(file), _) => TrackerDatabase::Sqlite(file.clone()),
             },
             announces: self.scenario.subject.announces,
             network: match network {
@@ -157,12 +157,12 @@ impl Drill<'_> {
         Tracker::new(&self.launcher, setup)
     }
 
-    fn application(&self, database: &Database, tracker: Option<&Tracker>) -> Application {
+    fn application(&self, database: &Backend, tracker: Option<&Tracker>) -> Application {
         let subject = &self.scenario.subject;
         let target = match (tracker, database) {
             (Some(tracker), _) => Target::Tracker(tracker.target().clone()),
-            (None, Database::Server(server)) => Target::Mysql(server.address().clone()),
-            (None, Database::File(file)) => Target::Sqlite(SqliteTarget {
+            (None, Backend::Server(server)) => Target::Mysql(server.address().clone()),
+            (None, Backend::File(file)) => Target::Sqlite(SqliteTarget {
                 database: file.clone(),
                 journal_mode: self.plan.deployment.journal_mode.expect("SQLite has a journal mode"),
                 synchronous: subject.synchronous,

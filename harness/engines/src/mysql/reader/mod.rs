@@ -8,15 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use mysql_async::prelude::FromValue;
 use mysql_async::{Error as MysqlError, Row, Value};
-use rusqlite::types::ValueRef;
 
 use model::verify::condition::Condition;
 use model::verify::content::Tables;
-use model::verify::digest::{RowBytes, RowsDigest};
-use model::verify::reader::{Effort, Reader, Unreadable};
+use model::verify::digest::{Field, RowBytes, RowsDigest};
+use model::verify::reader::{Effort, DatabaseReader, Unreadable};
 use model::verify::findings::Findings;
 use model::verify::integrity::{IndexEntries, Integrity};
-use model::verify::torrents::RawTorrent;
+use model::verify::reader::RawTorrent;
 use crate::mysql::connection::{Address, Server, column, quoted, reason};
 
 /// What a connection is set to before it reads: it cannot write, and statistics are those of the moment.
@@ -28,7 +27,7 @@ const MALFORMED: [u16; 6] = [1034, 1194, 1195, 1712, 1812, 1877];
 const COUNT_EVERY: u64 = 4096;
 
 /// A database of a server that runs.
-pub(super) struct MysqlDatabase<'a>(pub(super) &'a Address);
+pub struct MysqlDatabase<'a>(pub &'a Address);
 
 impl MysqlDatabase<'_> {
     fn connect(&self) -> Result<Reader, Unreadable> {
@@ -40,7 +39,7 @@ impl MysqlDatabase<'_> {
     }
 }
 
-impl Engine for MysqlDatabase<'_> {
+impl DatabaseReader for MysqlDatabase<'_> {
     fn look(&self, _integrity: &mut Findings) -> bool {
         // What keeps the server from answering is for each check to say.
         true
@@ -194,16 +193,16 @@ impl<T> WhileReading<T> for mysql_async::Result<T> {
 
 /// A column as the checks know it. Types that the tracker's schema does not have are nothing that a check would take
 /// for right: the schema is compared too.
-fn value(row: &Row, index: usize) -> ValueRef<'_> {
+fn value(row: &Row, index: usize) -> Field<'_> {
     match row.as_ref(index) {
-        None | Some(Value::NULL) => ValueRef::Null,
-        Some(Value::Int(number)) => ValueRef::Integer(*number),
+        None | Some(Value::NULL) => Field::Null,
+        Some(Value::Int(number)) => Field::Integer(*number),
         Some(Value::UInt(number)) => {
-            i64::try_from(*number).map_or(ValueRef::Real(*number as f64), ValueRef::Integer)
+            i64::try_from(*number).map_or(Field::Real(*number as f64), Field::Integer)
         }
-        Some(Value::Bytes(bytes)) => ValueRef::Text(bytes),
-        Some(Value::Float(number)) => ValueRef::Real(f64::from(*number)),
-        Some(Value::Double(number)) => ValueRef::Real(*number),
-        Some(Value::Date(..) | Value::Time(..)) => ValueRef::Blob(&[]),
+        Some(Value::Bytes(bytes)) => Field::Text(bytes),
+        Some(Value::Float(number)) => Field::Real(f64::from(*number)),
+        Some(Value::Double(number)) => Field::Real(*number),
+        Some(Value::Date(..) | Value::Time(..)) => Field::Blob(&[]),
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use model::dataset::rows::{Columns, Table, Value};
 use page::{Kind, PageBuilder};
-pub(crate) use record::{Record, integer_bytes};
+pub(crate) use record::Record;
 use tree::Tree;
 
 /// Bytes of a page.
@@ -128,7 +128,7 @@ impl Database {
         for (table, trees) in self.tables.iter().zip(self.trees.chunks_exact(2)) {
             let name = table.name;
             let index = format!("sqlite_autoindex_{name}_1");
-            rows.push(row("table", name, name, trees[0].root(), create(name, table.sqlite_columns)));
+            rows.push(row("table", name, name, trees[0].root(), create(name, table.columns_in("sqlite"))));
             rows.push(row("index", &index, name, trees[1].root(), Value::Null));
             if rows.len() == 2 {
                 let name = "sqlite_sequence";

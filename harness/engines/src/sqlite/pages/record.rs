@@ -1,6 +1,6 @@
 //! SQLite's record format: the values of one row, or of one index entry.
 
-use model::dataset::rows::Columns;
+use model::dataset::rows::{Columns, Value};
 
 /// A record under construction. It is reused from row to row, so that a row costs no allocation.
 #[derive(Debug, Default)]
@@ -55,8 +55,23 @@ impl Columns for Record {
     }
 }
 
+/// Length of the record of a row with these values behind its id.
+pub(crate) fn row_bytes(values: &[Value]) -> usize {
+    let mut record = Record::default();
+    record.push_null();
+    values.iter().for_each(|value| record.push(value));
+    record.len()
+}
+
+/// Length of the record of an index entry with these values.
+pub(crate) fn entry_bytes(values: &[Value]) -> usize {
+    let mut record = Record::default();
+    values.iter().for_each(|value| record.push(value));
+    record.len()
+}
+
 /// How many bytes of a record's body a whole number takes: 0 and 1 take none.
-pub(crate) fn integer_bytes(value: i64) -> usize {
+fn integer_bytes(value: i64) -> usize {
     let bits = 65 - (value ^ (value >> 63)).leading_zeros();
     match bits {
         _ if value == 0 || value == 1 => 0,
@@ -96,7 +111,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use model::dataset::rows::Value;
 
     /// What SQLite's page says of varints, written down the slow way.
     fn read_varint(bytes: &[u8]) -> (u64, usize) {

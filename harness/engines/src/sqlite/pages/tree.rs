@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Numbering;
 use super::page::{Kind, PageBuilder, index_fanout, index_leaf_capacity, table_fanout, table_leaf_capacity};
-use super::record::Record;
+use super::record::{Record, entry_bytes, row_bytes};
 use model::dataset::rows::{Columns, Rows};
 
 /// Items shared out evenly to groups in their order.
@@ -43,14 +43,14 @@ impl Tree {
     /// that an average page has room for its rows to grow.
     pub(crate) fn table(rows: Arc<dyn Rows>, first_page: u64, numbering: Numbering) -> Tree {
         let count = rows.count();
-        let leaves = count.div_ceil(table_leaf_capacity(rows.record_bytes_max(), count));
+        let leaves = count.div_ceil(table_leaf_capacity(rows.row_bytes_max(&row_bytes), count));
         let levels = levels(count, leaves, table_fanout(count));
         Tree { kind: Kind::Table, rows, first_page, numbering, levels }
     }
 
     /// The fewest pages for the index of a table.
     pub(crate) fn index(rows: Arc<dyn Rows>, first_page: u64, numbering: Numbering) -> Tree {
-        let capacity = index_leaf_capacity(rows.entry_bytes_max());
+        let capacity = index_leaf_capacity(rows.entry_bytes_max(&entry_bytes));
         // A leaf and the entry that parts it from the next one, which lies in a page above.
         let leaves = (rows.count() + 1).div_ceil(capacity + 1);
         let levels = index_levels(rows.as_ref(), leaves);
@@ -155,7 +155,7 @@ impl Tree {
 
 /// The levels of an index with this many leaves. All entries that part two leaves lie in pages above them.
 fn index_levels(rows: &dyn Rows, leaves: u64) -> Vec<Spread> {
-    levels(rows.count() + 1 - leaves, leaves, index_fanout(rows.entry_bytes_max()))
+    levels(rows.count() + 1 - leaves, leaves, index_fanout(rows.entry_bytes_max(&entry_bytes)))
 }
 
 fn levels(items: u64, leaves: u64, fanout: u64) -> Vec<Spread> {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::header::Header;
 use super::virtual_tables::VIRTUAL;
-use super::{WhileReading, is_malformed, quoted, reason_of};
+use super::{WhileReading, field, is_malformed, quoted, reason_of};
 use model::dataset::TableNames;
 use model::verify::content::{METRIC, SETTING, SchemaObject, Tables};
 use model::verify::digest::{RowBytes, RowsDigest};
@@ -189,11 +189,11 @@ fn digest_columns(
     while let Some(row) = rows.next()? {
         bytes.clear();
         for column in 0..count {
-            bytes.push(row.get_ref(column)?);
+            bytes.push(field(row.get_ref(column)?));
         }
         digest.add(&bytes);
         if let Some(more) = &mut more {
-            bytes.push(row.get_ref(count)?);
+            bytes.push(field(row.get_ref(count)?));
             more.add(&bytes);
         }
     }

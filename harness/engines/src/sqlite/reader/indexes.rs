@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::content::{digest_rows, rowid_name};
 use super::order::{Collation, ColumnOrder, Order};
-use super::{WhileReading, quoted};
+use super::{WhileReading, field, quoted};
 use model::verify::digest::{RowBytes, RowsDigest};
 use model::verify::reader::Unreadable;
 use model::verify::integrity::IndexEntries;
@@ -139,7 +139,7 @@ fn digest_entries(connection: &Connection, sql: &str, order: &mut Order) -> rusq
     while let Some(row) = rows.next()? {
         bytes.clear();
         for column in 0..columns {
-            bytes.push(row.get_ref(column)?);
+            bytes.push(field(row.get_ref(column)?));
         }
         digest.add(&bytes);
         order.visit(|column| row.get_ref(column))?;

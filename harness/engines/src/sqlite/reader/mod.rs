@@ -22,14 +22,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::anyhow;
 pub(super) use references::broken_references;
+use model::verify::digest::Field;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use model::verify::condition::Condition;
 use model::verify::content::Tables;
-use model::verify::reader::{Effort, Reader, Unreadable};
+use model::verify::reader::{Effort, DatabaseReader, Unreadable};
 use model::verify::findings::Findings;
 use model::verify::integrity::{IndexEntries, Integrity};
-use model::verify::torrents::RawTorrent;
+use model::verify::reader::RawTorrent;
 use model::dataset::TableNames;
 
 /// What the engine's own check may keep in memory: it looks up every row in every index.
@@ -40,10 +42,11 @@ const SCAN_CACHE_BYTES: u64 = 16 << 20;
 const COUNT_EVERY: u64 = 4096;
 
 /// The file of a database that nobody else has open.
-pub(super) struct SqliteFile<'a> {
-    pub(super) path: &'a Path,
+pub struct SqliteFile<'a> {
+    /// Where it is.
+    pub path: &'a Path,
     /// What the tables are called that the workload writes to.
-    pub(super) names: TableNames,
+    pub names: TableNames,
 }
 
 impl SqliteFile<'_> {
@@ -52,7 +55,18 @@ impl SqliteFile<'_> {
     }
 }
 
-impl Engine for SqliteFile<'_> {
+/// A value as the checks know it.
+fn field(value: ValueRef<'_>) -> Field<'_> {
+    match value {
+        ValueRef::Null => Field::Null,
+        ValueRef::Integer(number) => Field::Integer(number),
+        ValueRef::Real(number) => Field::Real(number),
+        ValueRef::Text(bytes) => Field::Text(bytes),
+        ValueRef::Blob(bytes) => Field::Blob(bytes),
+    }
+}
+
+impl DatabaseReader for SqliteFile<'_> {
     fn look(&self, integrity: &mut Findings) -> bool {
         file::judge_file(self.path, integrity)
     }
@@ -124,7 +138,11 @@ fn read_torrents(
     let mut uncounted = 0;
     while let Some(row) = rows.next()? {
         let torrent =
-            RawTorrent { id: row.get_ref(0)?, info_hash: row.get_ref(1)?, completed: row.get_ref(2)? };
+            RawTorrent {
+                id: field(row.get_ref(0)?),
+                info_hash: field(row.get_ref(1)?),
+                completed: field(row.get_ref(2)?),
+            };
         if !visit(&torrent) {
             break;
         }

@@ -7,7 +7,7 @@ use super::{SCAN_CACHE_BYTES, WhileReading, open};
 use model::verify::reader::Unreadable;
 
 /// A line for each pair of tables of which rows of one refer to rows that the other lacks.
-pub(in model::verify) fn broken_references(database: &Path) -> Result<Vec<String>, Unreadable> {
+pub(crate) fn broken_references(database: &Path) -> Result<Vec<String>, Unreadable> {
     let what = "foreign_key_check";
     let connection = open(database, SCAN_CACHE_BYTES).while_reading(what)?;
     let count = || -> rusqlite::Result<BTreeMap<(String, String), u64>> {
