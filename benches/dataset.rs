@@ -1,11 +1,13 @@
 //! How fast a dataset is generated, durably, in the directory for temporary files.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use model::dataset::{self, DatasetSpec};
+use engines::sqlite::dataset::predicted;
+use engines::sqlite::generate;
+use model::dataset::{DatasetSpec, origin};
 
 fn generate(criterion: &mut Criterion) {
     let spec = DatasetSpec { profile: "torrust-demo".into(), target_bytes: 64 << 20, seed: 1 };
-    let bytes = dataset::predicted(&spec).expect("a known profile").bytes;
+    let bytes = predicted(&spec).expect("a known profile").bytes;
     let directory = tempfile::tempdir().expect("a directory for temporary files");
     let path = directory.path().join("database.sqlite");
 
@@ -15,7 +17,7 @@ fn generate(criterion: &mut Criterion) {
         // Removing the file of the iteration before is not a part of the time.
         let remove = || std::fs::remove_file(&path).ok();
         let generate =
-            |_| dataset::generate(&spec, &path, &|| false, &mut |_| {}).expect("room for the dataset");
+            |_| generate::generate(&spec, &path, &|| false, &mut |_| {}).expect("room for the dataset");
         bencher.iter_batched(remove, generate, BatchSize::PerIteration);
     });
     group.finish();
@@ -23,7 +25,7 @@ fn generate(criterion: &mut Criterion) {
 
 fn torrent(criterion: &mut Criterion) {
     let spec = DatasetSpec { profile: "torrust-demo".into(), target_bytes: 16 << 30, seed: 1 };
-    let origin = dataset::origin(&spec).expect("a known profile");
+    let origin = origin(&spec).expect("a known profile");
     let mut id = 0;
 
     let mut group = criterion.benchmark_group("dataset");

@@ -17,6 +17,7 @@ use engines::application::{Application, Target, Task};
 use model::ledger::Ledger;
 use model::writes::{Marks, Model};
 use model::schedule::{Arrivals, Load, Pattern, Rate};
+use engines::sqlite::generate::generate;
 use engines::sqlite::client as sqlite;
 use engines::sqlite::client::{JournalMode, SqliteTarget, Synchronous};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -34,7 +35,7 @@ fn main() {
     let spec = DatasetSpec { profile: "torrust-demo".into(), target_bytes: 64 << 20, seed: 1 };
     let directory = tempfile::tempdir().unwrap();
     let source = directory.path().join("source.sqlite");
-    let generated = dataset::generate(&spec, &source, &|| false, &mut |_| {}).unwrap();
+    let generated = generate(&spec, &source, &|| false, &mut |_| {}).unwrap();
     let model = Model {
         marks: Marks::Stamps,
         seed: 1,

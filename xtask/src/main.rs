@@ -29,7 +29,8 @@ mod workflows;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use model::dataset::{self, DatasetSpec};
+use engines::sqlite::generate::generate;
+use model::dataset::DatasetSpec;
 use machine::docker;
 use machine::error::{Error, Result};
 use harness::plan::Plan;
@@ -189,7 +190,7 @@ fn generate_dataset(arguments: &Generate) -> Result<u8> {
     };
     let cancel = cancel_on_signal()?;
     let progress = show::Progress::new();
-    let outcome = dataset::generate(&spec, &arguments.file, &|| cancel.is_cancelled(), &mut |bytes| {
+    let outcome = generate(&spec, &arguments.file, &|| cancel.is_cancelled(), &mut |bytes| {
         progress.show(machine::event::Event::Generating {
             profile: &spec.profile,
             target_bytes: spec.target_bytes,

@@ -6,7 +6,7 @@ use std::process::Child;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::strategies::{assert_restorable, variants_for};
+use super::every_strategy::{assert_restorable, variants_for};
 use super::*;
 use reports::record::Verdict;
 

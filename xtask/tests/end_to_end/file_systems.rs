@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use reports::record::Verdict;
 
 use super::endings::{signal, started_until};
-use super::strategies::assert_restored;
+use super::every_strategy::assert_restored;
 use super::*;
 
 /// A place for trials on this file system; `None` where it cannot be made, which `cargo xtask test` lists.

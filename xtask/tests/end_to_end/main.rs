@@ -11,14 +11,14 @@ mod file_systems;
 mod formats;
 mod gate;
 mod guards;
-mod machine;
+mod preconditions;
 mod own;
 mod program;
 mod script_check;
 mod servers;
 mod shipping;
 mod sidecar;
-mod strategies;
+mod every_strategy;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

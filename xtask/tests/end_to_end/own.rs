@@ -9,7 +9,7 @@ use reports::record::{Check, Verdict};
 use rusqlite::Connection;
 
 use super::containers::{MYSQL, on};
-use super::strategies::assert_restorable;
+use super::every_strategy::assert_restorable;
 use super::*;
 
 /// A packed copy of the live file.

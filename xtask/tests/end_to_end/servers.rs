@@ -7,7 +7,7 @@ use machine::process::{Cancel, Launcher, on_path};
 use reports::record::Verdict;
 
 use super::containers::{MYSQL, on};
-use super::strategies::assert_restorable;
+use super::every_strategy::assert_restorable;
 use super::*;
 
 fn with_options(options: &str) -> String {

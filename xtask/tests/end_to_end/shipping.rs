@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use reports::record::{Check, Verdict};
 
-use super::strategies::assert_restorable;
+use super::every_strategy::assert_restorable;
 use super::*;
 
 /// Runs these variants with a longer tail, and returns what came of it.

@@ -8,7 +8,7 @@ use engines::images::{self, Kind};
 use machine::process::{Account, Cancel, Launcher};
 use reports::record::Verdict;
 
-use super::strategies::assert_restorable;
+use super::every_strategy::assert_restorable;
 use super::*;
 
 /// Runs one variant, and gives its trial.

@@ -350,11 +350,12 @@ impl Trial {
     pub fn verify(&self, database: &Path, integrity: Integrity, keep_ns: Option<u64>) -> Report {
         let request = self.request(database, integrity, keep_ns);
         let json = serde_json::to_string(&request).unwrap();
-        verify(&serde_json::from_str(&json).unwrap(), &self.dataset, &mut |_| {}).unwrap()
+        let request: Request<Database> = serde_json::from_str(&json).unwrap();
+        verify(&request, &self.dataset, &mut |_| {}).unwrap()
     }
 
     /// What a verification is asked for.
-    pub fn request(&self, database: &Path, integrity: Integrity, keep_ns: Option<u64>) -> Request {
+    pub fn request(&self, database: &Path, integrity: Integrity, keep_ns: Option<u64>) -> Request<Database> {
         Request {
             database: Database::Sqlite(database.to_owned()),
             ledger: self.directory.path().to_owned(),

@@ -212,7 +212,8 @@ impl Trial {
             disaster_ns: now_ns,
         };
         let json = serde_json::to_string(&request).unwrap();
-        verify(&serde_json::from_str(&json).unwrap(), self.origin.as_ref(), &mut |_| {}).unwrap()
+        let request: Request<Database> = serde_json::from_str(&json).unwrap();
+        verify(&request, self.origin.as_ref(), &mut |_| {}).unwrap()
     }
 
     /// Nothing is found, and every check was made.

@@ -7,7 +7,11 @@ use std::path::Path;
 use proptest::prelude::*;
 use rusqlite::Connection;
 
-use model::dataset::*;
+use machine::error::Error;
+use model::dataset::{FORMAT_VERSION, TARGET_BYTES_MAX, TARGET_BYTES_MIN, origin};
+
+use super::*;
+use crate::sqlite::generate::generate;
 
 const MIB: u64 = 1 << 20;
 

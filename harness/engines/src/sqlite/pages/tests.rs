@@ -19,12 +19,14 @@ fn table(count: u64, width: usize) -> Vec<Vec<Value>> {
     (0..count).map(row).collect()
 }
 
+const COLUMNS: &[(&str, &str)] =
+    &[("sqlite", "(id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL UNIQUE, number INTEGER)")];
+
 fn tables(rows: &[Vec<Value>]) -> Vec<Table> {
-    let columns = "(id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL UNIQUE, number INTEGER)";
     let few = vec![vec![Value::Text("one".into()), Value::Integer(1)]];
     let table = |name, rows| {
         let rows = Arc::new(FewRows::new(rows));
-        Table { name, sqlite_columns: columns, mysql_columns: "", unique: "text", rows }
+        Table { name, columns: COLUMNS, unique: "text", rows }
     };
     vec![table("few", few), table("many", rows.to_vec())]
 }
@@ -119,7 +121,7 @@ fn the_schema_and_the_header_are_those_that_sqlite_writes() {
     let (_ours, ours) = written(&database(&table(3, 20), 0));
     let directory = tempfile::tempdir().unwrap();
     let theirs = Connection::open(directory.path().join("database.sqlite")).unwrap();
-    let columns = "(id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL UNIQUE, number INTEGER)";
+    let columns = COLUMNS[0].1;
     theirs.execute_batch(&format!("CREATE TABLE few{columns}; CREATE TABLE many{columns}")).unwrap();
     let schema = |connection: &Connection| -> Vec<(String, String, String, Option<String>)> {
         let mut statement =
