@@ -9,17 +9,17 @@
 use std::path::Path;
 use std::time::Duration;
 
-use model::dataset::{self, DatasetSpec};
-use machine::measure::clock::now_ns;
-use machine::process::{Account, Cancel, Launcher};
-use engines::subject::{Backend, Subject};
 use engines::application::{Application, Target, Task};
-use model::ledger::Ledger;
-use model::writes::{Marks, Model};
-use model::schedule::{Arrivals, Load, Pattern, Rate};
-use engines::sqlite::generate::generate;
 use engines::sqlite::client as sqlite;
 use engines::sqlite::client::{JournalMode, SqliteTarget, Synchronous};
+use engines::sqlite::generate::generate;
+use engines::subject::{Backend, Subject};
+use machine::measure::clock::now_ns;
+use machine::process::{Account, Cancel, Launcher};
+use model::dataset::{self, DatasetSpec};
+use model::ledger::Ledger;
+use model::schedule::{Arrivals, Load, Pattern, Rate};
+use model::writes::{Marks, Model};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use rusqlite::Connection;

@@ -5,8 +5,8 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use machine::measure::clock::Span;
 use harness::trial::impact::Writes;
+use machine::measure::clock::Span;
 use model::ledger::{Ledger, LedgerWriter};
 use model::schedule::{Arrivals, Load, Pattern, Rate, Schedule};
 

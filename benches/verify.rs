@@ -6,10 +6,10 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use model::dataset::{Origin, Torrent};
 use engines::database::Database;
-use model::verify::{Integrity, Request, content_digest, verify};
+use model::dataset::{Origin, Torrent};
 use model::ledger::{Ledger, LedgerWriter};
+use model::verify::{Integrity, Request, content_digest, verify};
 use model::writes::{Key, Marks, Model, info_hash, stamp};
 use rusqlite::Connection;
 use xxhash_rust::xxh3::xxh3_128;

@@ -8,20 +8,19 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use machine::error::Error;
-use machine::file_system::FileSystem;
 use engines::images::Kind;
 use harness::plan::size_label;
-use machine::program;
-use machine::quantity;
+use machine::error::Error;
+use machine::file_system::FileSystem;
+use machine::{program, quantity};
 use strategies::registry::STRATEGIES;
-pub use own::{Check, Init, Publish, engine};
-pub use select::{Select, quoted};
 
 use crate::compare::{Compare, Gate};
 use crate::format::Format;
 use crate::merge::ShardFlag;
 use crate::prove::Prove;
+pub use own::{Check, Init, Publish, engine};
+pub use select::{Select, quoted};
 
 /// Backup Drill: which backup strategy brings this database back, how long does it take, what does it cost
 /// while the application runs, and what is lost?

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use machine::error::{Error, Result};
 use harness::plan::Plan;
 use harness::run::{Finished, RESULTS};
+use machine::error::{Error, Result};
 use reports::compare::Outcome;
 use reports::gate::output::{self, Findings};
 use reports::gate::{self, Answer, Comparison, Settings, thresholds};

@@ -3,18 +3,18 @@
 use std::path::Path;
 
 use bytesize::ByteSize;
+use engines::images::{self, Kind, Stock};
+use engines::kinds::Engine;
 use harness::availability::{Forecast, Needs, Outlook};
+use harness::plan::Plan;
 use machine::docker;
 use machine::error::{Error, Result};
 use machine::file_system::{FileSystem, reflinks_work};
-use engines::images::{self, Kind, Stock};
 use machine::measure::{host, storage};
-use harness::plan::Plan;
 use machine::process::Cancel;
-use engines::kinds::Engine;
+use machine::workspace::Workspace;
 use strategies::registry::STRATEGIES;
 use strategies::strategy::Settings;
-use machine::workspace::Workspace;
 
 use crate::planned::Prospect;
 

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use engines::images::{self, Image, Kind};
 use machine::error::Result;
 use machine::event::Observer;
-use engines::images::{self, Image, Kind};
 use machine::process::{Cancel, Launcher};
 use machine::workspace::Workspace;
 

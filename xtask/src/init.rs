@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use machine::error::{Error, Result};
-use harness::plan::Plan;
-use machine::program;
 use engines::kinds::Engine;
+use harness::plan::Plan;
 use harness::scenario::{Overrides, Scenario};
+use machine::error::{Error, Result};
+use machine::program;
 use serde_json::Value;
 
 use crate::arguments::{Init, quoted};

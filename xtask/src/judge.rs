@@ -1,8 +1,8 @@
 //! `judge`: verifies kept evidence again, so that a verdict can be disputed without a new run.
 
+use harness::trial::judge::{self, Judgement};
 use machine::error::{Error, Result};
 use machine::process::{Cancel, Launcher};
-use harness::trial::judge::{self, Judgement};
 use machine::workspace::Workspace;
 use reports::compare::Outcome;
 use reports::printable;

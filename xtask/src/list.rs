@@ -1,12 +1,12 @@
 //! `list`: what there is to choose from.
 
-use model::dataset::profile;
-use machine::error::{Error, Result};
 use harness::scenario::Scenario;
-use strategies::registry::STRATEGIES;
-use strategies::strategy::Settings;
+use machine::error::{Error, Result};
+use model::dataset::profile;
 use reports::render::table::{Cell, Column, Rank, Table};
 use serde_json::{Value, json};
+use strategies::registry::STRATEGIES;
+use strategies::strategy::Settings;
 
 use crate::arguments::Listed;
 use crate::format::Format;
@@ -102,7 +102,9 @@ fn settings() -> Table {
 }
 
 /// Name, default and meaning of each setting of a strategy.
-fn strategy_settings(strategy: &dyn strategies::strategy::Strategy) -> Vec<(&'static str, Value, &'static str)> {
+fn strategy_settings(
+    strategy: &dyn strategies::strategy::Strategy,
+) -> Vec<(&'static str, Value, &'static str)> {
     let defaults = strategy.complete(&Settings::new()).expect("defaults are valid");
     strategy
         .card()

@@ -30,21 +30,20 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use engines::sqlite::generate::generate;
-use model::dataset::DatasetSpec;
-use machine::docker;
-use machine::error::{Error, Result};
 use harness::plan::Plan;
-use machine::process::{self, Cancel};
 use harness::run::{self, Finished, LATEST, RESULTS};
 use harness::scenario::{Overrides, Scenario};
+use machine::docker;
+use machine::error::{Error, Result};
+use machine::process::{self, Cancel};
 use machine::workspace::Workspace;
+use model::dataset::DatasetSpec;
 use reports::record::Results;
-
-use setup::Consent;
 
 use arguments::{
     Arguments, Clean, Command, DEFAULT_SCENARIO, Generate, Images, Place, Report, Run, Scope, Select,
 };
+use setup::Consent;
 
 fn main() -> ExitCode {
     process::expect_children();

@@ -1,11 +1,11 @@
 //! What the checks and tests of this repository need of a machine: commands, the packages that have them, and what for.
 
-use machine::file_system::FileSystem;
 use engines::images::{self, Kind, Stock};
-use strategies::registry::STRATEGIES;
+use machine::file_system::FileSystem;
 use machine::tool::{Get, Tool};
 use machine::wheel::PIP;
 use nix::unistd::geteuid;
+use strategies::registry::STRATEGIES;
 
 use crate::arguments::Scope;
 

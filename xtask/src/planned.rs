@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use harness::availability::{Forecast, Needs, Outlook};
-use machine::error::{Error, Result};
 use harness::plan::{ASSUMED_COPY_BYTES_PER_SECOND, Plan, TrialPlan};
-use machine::process::Cancel;
 use harness::run;
+use machine::error::{Error, Result};
+use machine::process::Cancel;
 use machine::workspace::CACHE;
 use reports::record::Verdict;
 use reports::render::number;

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use machine::error::{Error, Result};
 use harness::plan::{Plan, size_label};
-use machine::process::Cancel;
 use harness::run;
 use harness::scenario::{Overrides, Pair, Scenario};
+use machine::error::{Error, Result};
+use machine::process::Cancel;
 use reports::gate::error_rates::{self, Rates};
 use reports::gate::{self, Comparison, Settings};
 use reports::printable;

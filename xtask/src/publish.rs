@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use machine::error::{Error, Result};
 use harness::plan::Plan;
-use machine::program;
 use harness::run::{self, RESULTS};
 use harness::scenario::Scenario;
+use machine::error::{Error, Result};
+use machine::program;
 use reports::record::Results;
 use reports::render;
 use reports::render::published::{INDEX_FILES, Published, index_html, index_markdown};

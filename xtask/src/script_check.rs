@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use engines::sqlite::inspection::{Inspect, Inspection};
 use engines::sqlite::own;
-use machine::error::{Error, Result};
 use harness::plan::Plan;
-use machine::process::{Account, Cancel, Launcher};
 use harness::run;
 use harness::scenario::{Overrides, Scenario};
-use engines::sqlite::inspection::{Inspect, Inspection};
+use machine::error::{Error, Result};
+use machine::process::{Account, Cancel, Launcher};
 use machine::workspace::Workspace;
 use reports::compare::Outcome;
 use reports::printable;
@@ -18,9 +18,8 @@ use reports::render::answer::answer;
 use reports::render::table::Table;
 
 use crate::arguments::Check;
-use crate::exit;
 use crate::format::Format;
-use crate::show;
+use crate::{exit, show};
 
 /// What the commands are put on trial in.
 const SCENARIO: &str = include_str!("script_check/scenario.toml");

@@ -4,14 +4,12 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use machine::docker;
+use engines::images::{self, Kind, Stock};
 use machine::error::{Error, Result};
 use machine::event::{Event, Observer};
-use engines::images::{self, Kind, Stock};
-use machine::process::Cancel;
-use machine::process::on_path;
-use machine::program;
+use machine::process::{Cancel, on_path};
 use machine::tool::Get;
+use machine::{docker, program};
 use nix::unistd::geteuid;
 
 use crate::arguments::Scope;

@@ -6,12 +6,12 @@ use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
+use harness::run::RESULTS;
+use indicatif::{ProgressBar, ProgressStyle};
 use machine::event::{Event, Status};
 use machine::program;
 use machine::removal::Leftover;
-use harness::run::RESULTS;
 use machine::workspace::KEPT;
-use indicatif::{ProgressBar, ProgressStyle};
 use reports::printable;
 use reports::record::{Kept, Results, Trial};
 use reports::render::comparison::raw;

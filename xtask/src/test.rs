@@ -5,16 +5,16 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use engines::kinds::Engine;
 use harness::availability::{Forecast, Needs, Outlook};
+use harness::scenario::Scenario;
 use machine::error::{Error, Result};
 use machine::file_system::FileSystem;
 use machine::process::{Cancel, TICK};
-use engines::kinds::Engine;
-use harness::scenario::Scenario;
-use strategies::registry::STRATEGIES;
-use strategies::strategy::{Settings, Strategy};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use strategies::registry::STRATEGIES;
+use strategies::strategy::{Settings, Strategy};
 
 use crate::arguments::{Scope, Test, default_directory};
 

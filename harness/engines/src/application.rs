@@ -8,25 +8,24 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use machine::measure::clock::now_ns;
+use machine::process::StopOnDrop;
+use machine::worker::{Job, Message, Progress};
+use model::dataset::{self, DatasetSpec, Origin};
+use model::ledger::LedgerWriter;
+use model::schedule::{Load, Schedule};
+use model::writes::{InfoHash, Model, Role, role};
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use model::dataset::{self, DatasetSpec, Origin};
-use machine::measure::clock::now_ns;
-use crate::mysql::connection::Address;
-use machine::process::StopOnDrop;
-use machine::worker::{Job, Message, Progress};
 use crate::descriptors;
-use model::ledger::LedgerWriter;
-use model::writes::{InfoHash, Model, Role, role};
-use model::schedule::{Load, Schedule};
-use crate::sqlite::client::SqliteTarget;
-use crate::tracker::TrackerTarget;
 use crate::mysql::client as mysql;
+use crate::mysql::connection::Address;
 use crate::sqlite::client as sqlite;
-use crate::tracker;
+use crate::sqlite::client::SqliteTarget;
+use crate::tracker::{self, TrackerTarget};
 
 /// What the application needs to know.
 #[derive(Clone, Debug, Serialize, Deserialize)]

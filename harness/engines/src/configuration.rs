@@ -2,11 +2,9 @@
 //! and what differs after it.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::fs;
-use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
+use std::{fmt, fs, io};
 
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};

@@ -18,12 +18,12 @@ mod udp;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
+use model::dataset::Origin;
+use model::writes::{InfoHash, Key, Model};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use model::dataset::Origin;
 use crate::application::{Answer, Client, Session};
-use model::writes::{InfoHash, Key, Model};
 use http::HttpTracker;
 use udp::UdpTracker;
 

@@ -24,14 +24,13 @@ use nix::sys::signal::Signal;
 use reports::printable;
 use testcontainers::{ContainerAsync, GenericImage};
 
-pub use network::OwnNetwork;
-pub use spec::{Mount, Network, Port, Protocol, Spec};
-pub use sweep::{LABEL, sweep};
-
 use crate::docker::{block_on, connect, detached, failed, reason};
 use crate::error::{Error, Result};
 use crate::process::{Account, Counters, Launcher, TICK};
 use host_process::HostProcess;
+pub use network::OwnNetwork;
+pub use spec::{Mount, Network, Port, Protocol, Spec};
+pub use sweep::{LABEL, sweep};
 
 /// How often what a container has used is read while it stops, to be close to its end.
 const LAST_TICK: Duration = Duration::from_millis(5);

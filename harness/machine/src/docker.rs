@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error as DockerError;
-use tokio::runtime::{Builder, Runtime};
-
 use reports::printable;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::error::{Error, Result};
 pub use context::follow_context;

@@ -22,14 +22,13 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, getpid, getppid};
 
+use crate::error::{Error, Result};
+use crate::worker::{Job, line_for};
 pub use counters::{Account, Counters, Io, Roster, anonymous_bytes, anonymous_bytes_of_tree};
 pub use group::{Ended, Group, Unsuccessful};
 pub use output::last_lines;
 pub use start::{is_mounted_noexec, on_path, why_not_started};
 pub use written::{WrittenFile, bytes_written, files_in, open_for_writing};
-
-use crate::error::{Error, Result};
-use crate::worker::{Job, line_for};
 
 /// Environment variable that every child carries; its value is the working directory of the run.
 pub const MARK: &str = "BACKUP_DRILL_WORK";

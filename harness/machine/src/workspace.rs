@@ -8,12 +8,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::container;
 use crate::error::{Error, Result};
-use crate::file_system;
 use crate::measure::storage::{allocated_bytes, bytes};
 use crate::process::kill_marked;
 use crate::removal::{self, Leftover};
+use crate::{container, file_system};
 
 /// The directory of all that Backup Drill keeps.
 pub struct Workspace {

@@ -1,11 +1,13 @@
 //! `cold-copy`: the maintenance window. Stops the application, copies its files, starts it again.
 
+use machine::tool::CP;
 use serde::{Deserialize, Serialize};
 
-use crate::halt::Halt;
-use machine::tool::CP;
-use crate::strategy::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete};
 use crate::files;
+use crate::halt::Halt;
+use crate::strategy::{
+    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete,
+};
 
 pub struct ColdCopy;
 

@@ -23,16 +23,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use engines::kinds::Engine;
+use engines::subject::Subject;
+use machine::error::Error;
+use machine::process::{Account, Child, Counters, Group, kill_marked, last_lines, on_path};
+use machine::tool::{Get, Tool};
 use serde::{Deserialize, Serialize};
 
 use crate::halt::Halt;
-use machine::tool::{Get, Tool};
+use crate::strategy::{
+    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Shipper, Strategy, complete,
+    settings_of,
+};
 use crate::watch::Watch;
-use crate::strategy::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Shipper, Strategy, complete, settings_of};
-use machine::error::Error;
-use machine::process::{Account, Child, Counters, Group, kill_marked, last_lines, on_path};
-use engines::kinds::Engine;
-use engines::subject::Subject;
 
 pub struct External;
 

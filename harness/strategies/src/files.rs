@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::halt::Halt;
 use machine::tool::CP;
-use crate::watch::Watch;
+
+use crate::halt::Halt;
 use crate::strategy::{RestoreContext, spawn};
+use crate::watch::Watch;
 
 /// A SQLite file and what SQLite keeps beside it, as far as it exists; a data directory as it is.
 pub fn of_database(data: &Path) -> Vec<PathBuf> {

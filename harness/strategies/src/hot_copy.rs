@@ -9,15 +9,17 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use machine::measure::storage;
+use machine::tool::CP;
+use machine::worker::Progress;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::halt::Halt;
-use machine::tool::CP;
-use crate::strategy::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, spawn_work};
 use crate::files;
-use machine::measure::storage;
-use machine::worker::Progress;
+use crate::halt::Halt;
+use crate::strategy::{
+    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, spawn_work,
+};
 
 pub struct HotCopy;
 

@@ -12,21 +12,24 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, anyhow};
-use serde_json::{Value, json};
-
-use crate::halt::Halt;
-use crate::shipping::ShippingProgram;
-use crate::sqlite_tools::open_live;
-use machine::tool::{Get, Program, Tool};
-use crate::watch::Watch;
-use crate::strategy::{BackupContext, Card, Cost, Keeps, Kept, Kind, Moments, Promise, RestoreContext, Settings, Shipper, Strategy, Work, complete, settings_of, spawn};
-use crate::files;
 use machine::error::{Error, Result};
 use machine::measure::clock::wall_ns;
 use machine::measure::storage;
 use machine::process::Account;
+use machine::tool::{Get, Program, Tool};
 use machine::wheel::Shelf;
 use machine::worker::Progress;
+use serde_json::{Value, json};
+
+use crate::files;
+use crate::halt::Halt;
+use crate::shipping::ShippingProgram;
+use crate::sqlite_tools::open_live;
+use crate::strategy::{
+    BackupContext, Card, Cost, Keeps, Kept, Kind, Moments, Promise, RestoreContext, Settings, Shipper,
+    Strategy, Work, complete, settings_of, spawn,
+};
+use crate::watch::Watch;
 use settings::{DEFAULT_VERSION, INTERVAL, LitestreamSettings, MARGIN};
 
 pub struct Litestream;

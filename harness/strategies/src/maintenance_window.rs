@@ -2,12 +2,14 @@
 //!
 //! The order of `sidecar/maintenance-window.sh`, which does it for containers.
 
+use engines::kinds::Engine;
 use serde::{Deserialize, Serialize};
 
 use crate::halt::Halt;
 use crate::sidecar_container::{SQLITE_MODE, SqliteMode, restore, single};
-use crate::strategy::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, images};
-use engines::kinds::Engine;
+use crate::strategy::{
+    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, images,
+};
 
 pub struct MaintenanceWindow;
 

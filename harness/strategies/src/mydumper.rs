@@ -1,11 +1,14 @@
 //! `mydumper`: a logical dump by several threads, loaded back with `myloader` into a fresh server.
 
+use engines::mysql::server::{ARTIFACT, RUN};
 use serde::{Deserialize, Serialize};
 
 use crate::halt::Halt;
 use crate::mysql_tools::pipeline;
-use crate::strategy::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, settings_of};
-use engines::mysql::server::{ARTIFACT, RUN};
+use crate::strategy::{
+    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete,
+    settings_of,
+};
 
 pub struct Mydumper;
 

@@ -8,18 +8,21 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use crate::halt::Halt;
-use crate::mysql_tools::{clone_data, has_binary_log, options, pipeline};
-use machine::tool::CP;
-use crate::strategy::{BackupContext, Card, Cost, Keeps, Kept, Kind, Moments, Promise, RestoreContext, Settings, Shipper, Strategy, complete, settings_of};
-use crate::files;
+use engines::mysql::server::ARTIFACT;
 use machine::container::Container;
 use machine::error::Error;
 use machine::measure::clock::{monotonic_ns, wall_ns};
 use machine::process::Account;
-use engines::mysql::server::ARTIFACT;
+use machine::tool::CP;
+use serde::{Deserialize, Serialize};
+
+use crate::files;
+use crate::halt::Halt;
+use crate::mysql_tools::{clone_data, has_binary_log, options, pipeline};
+use crate::strategy::{
+    BackupContext, Card, Cost, Keeps, Kept, Kind, Moments, Promise, RestoreContext, Settings, Shipper,
+    Strategy, complete, settings_of,
+};
 
 pub struct MysqlBinlog;
 

@@ -2,13 +2,15 @@
 //!
 //! The copy is that of the moment at which the statement ends. See the manual, "The Clone Plugin".
 
+use machine::tool::CP;
 use serde::{Deserialize, Serialize};
 
+use crate::files;
 use crate::halt::Halt;
 use crate::mysql_tools::clone_data;
-use machine::tool::CP;
-use crate::strategy::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete};
-use crate::files;
+use crate::strategy::{
+    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete,
+};
 
 pub struct MysqlClone;
 

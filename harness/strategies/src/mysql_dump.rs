@@ -1,11 +1,13 @@
 //! `mysql-dump`: `mysqldump | zstd`, loaded back with `zstd -dc | mysql` into a fresh server.
 
+use engines::mysql::server::ARTIFACT;
 use serde::{Deserialize, Serialize};
 
 use crate::halt::Halt;
 use crate::mysql_tools::{has_binary_log, options, pipeline};
-use crate::strategy::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete};
-use engines::mysql::server::ARTIFACT;
+use crate::strategy::{
+    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete,
+};
 
 pub struct MysqlDump;
 

@@ -3,15 +3,15 @@
 use std::path::Path;
 
 use anyhow::anyhow;
-
-use crate::halt::Halt;
-use crate::strategy::{BackupContext, contained};
-use machine::container::Spec;
-use machine::error::Error;
 use engines::images::Image;
 use engines::mysql::connection as mysql;
 use engines::mysql::connection::{column, reason};
 use engines::mysql::server::{ARTIFACT, RUN, Server};
+use machine::container::Spec;
+use machine::error::Error;
+
+use crate::halt::Halt;
+use crate::strategy::{BackupContext, contained};
 
 /// The argument by which a client gets to know account, password and socket.
 pub fn options() -> String {

@@ -5,7 +5,11 @@ use machine::worker::{Job, Progress};
 use serde_json::Value;
 
 use crate::strategy::{Strategy, Work};
-use crate::{cold_copy, external, hot_copy, litestream, maintenance_window, mydumper, mysql_binlog, mysql_clone, mysql_dump, selective, sidecar, snapshot, sqlite3_rsync, sqlite_cli_backup, sqlite_dump, sqlite_online_backup, sqlite_vacuum_into, xtrabackup};
+use crate::{
+    cold_copy, external, hot_copy, litestream, maintenance_window, mydumper, mysql_binlog, mysql_clone,
+    mysql_dump, selective, sidecar, snapshot, sqlite_cli_backup, sqlite_dump, sqlite_online_backup,
+    sqlite_vacuum_into, sqlite3_rsync, xtrabackup,
+};
 
 /// All strategies, in alphabetical order.
 pub const STRATEGIES: &[&dyn Strategy] = &[

@@ -6,16 +6,18 @@
 //!
 //! A count may be below 0 here, because writes of the workload move completions between torrents; it stays.
 
+use engines::images;
+use engines::kinds::Engine;
+use engines::mysql::server::ARTIFACT;
+use machine::tool::{SQLITE3, Tool, ZSTD};
 use serde::{Deserialize, Serialize};
 
 use crate::halt::Halt;
 use crate::mysql_tools::{options, pipeline};
 use crate::sqlite_tools::{dump, load};
-use machine::tool::{SQLITE3, Tool, ZSTD};
-use crate::strategy::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete};
-use engines::images;
-use engines::kinds::Engine;
-use engines::mysql::server::ARTIFACT;
+use crate::strategy::{
+    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete,
+};
 
 pub struct Selective;
 

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
-
-use crate::strategy::Shipper;
 use machine::error::Result;
 use machine::process::{Account, Counters, Group, Launcher, last_lines};
+
+use crate::strategy::Shipper;
 
 /// A shipping program. What it says goes to a file, so that nobody has to listen.
 pub struct ShippingProgram {

@@ -7,19 +7,22 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use engines::kinds::Engine;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-
-use crate::halt::Halt;
-use crate::sidecar_container::{RETENTION_DAYS, SQLITE_MODE, SqliteMode, kinds, looping, restore};
-use crate::watch::Passes;
-use crate::strategy::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Shipper, Strategy, complete, images};
 use machine::container::Container;
 use machine::error::Error;
 use machine::measure::clock::now_ns;
 use machine::measure::storage;
 use machine::process::{Account, Counters};
-use engines::kinds::Engine;
+use serde::{Deserialize, Serialize};
+
+use crate::halt::Halt;
+use crate::sidecar_container::{RETENTION_DAYS, SQLITE_MODE, SqliteMode, kinds, looping, restore};
+use crate::strategy::{
+    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Shipper, Strategy, complete,
+    images,
+};
+use crate::watch::Passes;
 
 pub struct Sidecar;
 

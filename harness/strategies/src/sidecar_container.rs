@@ -4,15 +4,15 @@
 use std::path::Path;
 
 use anyhow::anyhow;
+use engines::configuration;
+use engines::images::Image;
+use engines::mysql::server::{RUN, Server};
+use machine::container::{Mount, Network, Spec};
+use machine::error::Error;
 use serde::{Deserialize, Serialize};
 
 use crate::halt::Halt;
 use crate::strategy::{BackupContext, RestoreContext};
-use engines::configuration;
-use machine::container::{Mount, Network, Spec};
-use machine::error::Error;
-use engines::images::Image;
-use engines::mysql::server::{RUN, Server};
 
 /// How the sidecar reads a SQLite database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

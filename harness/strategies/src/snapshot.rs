@@ -13,20 +13,23 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use engines::kinds::Engine;
+use engines::mysql::connection::{Address, Server};
+use machine::error::{Error, Result};
+use machine::file_system::{Mount, QUIET_LVM, Volume, mount_of, reflinks_work};
+use machine::tool::{BTRFS, CP};
+use machine::worker::Progress;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::files;
 use crate::halt::Halt;
 use crate::sqlite_tools::open_live;
-use machine::tool::{BTRFS, CP};
+use crate::strategy::{
+    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete,
+    settings_of, spawn_work,
+};
 use crate::watch::Watch;
-use crate::strategy::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, settings_of, spawn_work};
-use crate::files;
-use machine::error::{Error, Result};
-use machine::file_system::{Mount, QUIET_LVM, Volume, mount_of, reflinks_work};
-use engines::mysql::connection::{Address, Server};
-use engines::kinds::Engine;
-use machine::worker::Progress;
 
 pub struct Snapshot;
 

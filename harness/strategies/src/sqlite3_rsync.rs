@@ -4,14 +4,16 @@
 //! transaction and waits for no lock, so in delete mode it blocks the writers, or fails at once. See
 //! <https://sqlite.org/rsync.html>.
 
+use engines::mysql::server::ARTIFACT;
+use machine::container::Mount;
+use machine::tool::CP;
 use serde::{Deserialize, Serialize};
 
-use crate::halt::Halt;
-use machine::tool::CP;
-use crate::strategy::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, contained};
 use crate::files;
-use machine::container::Mount;
-use engines::mysql::server::ARTIFACT;
+use crate::halt::Halt;
+use crate::strategy::{
+    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, contained,
+};
 
 pub struct Sqlite3Rsync;
 

@@ -5,13 +5,15 @@
 
 use std::process::{Command, Stdio};
 
+use machine::tool::{CP, SQLITE3};
 use serde::{Deserialize, Serialize};
 
-use crate::halt::Halt;
-use machine::tool::{CP, SQLITE3};
-use crate::watch::Passes;
-use crate::strategy::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, spawn};
 use crate::files;
+use crate::halt::Halt;
+use crate::strategy::{
+    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, spawn,
+};
+use crate::watch::Passes;
 
 pub struct SqliteCliBackup;
 

@@ -3,12 +3,14 @@
 //! A dump that meets an error writes `ROLLBACK; -- due to errors` at its end, and the command still succeeds:
 //! loading it gives an empty database.
 
+use machine::tool::{SQLITE3, ZSTD};
 use serde::{Deserialize, Serialize};
 
 use crate::halt::Halt;
 use crate::sqlite_tools::{dump, load};
-use machine::tool::{SQLITE3, ZSTD};
-use crate::strategy::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete};
+use crate::strategy::{
+    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete,
+};
 
 pub struct SqliteDump;
 

@@ -8,17 +8,19 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use machine::tool::CP;
+use machine::worker::Progress;
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::files;
 use crate::halt::Halt;
 use crate::sqlite_tools::open_live;
-use machine::tool::CP;
-use crate::strategy::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, spawn_work};
-use crate::files;
-use machine::worker::Progress;
+use crate::strategy::{
+    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, spawn_work,
+};
 
 pub struct SqliteOnlineBackup;
 

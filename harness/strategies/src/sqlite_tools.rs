@@ -5,10 +5,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use machine::tool::{SQLITE3, ZSTD};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::halt::Halt;
-use machine::tool::{SQLITE3, ZSTD};
 use crate::strategy::{BackupContext, RestoreContext, spawn};
 
 /// How often a lock is asked for. SQLite's own timeout soon asks ten times a second only: behind writers in a closed loop

@@ -7,15 +7,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
+use machine::tool::CP;
+use machine::worker::Progress;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::files;
 use crate::halt::Halt;
 use crate::sqlite_tools::open_live;
-use machine::tool::CP;
-use crate::strategy::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, spawn_work};
-use crate::files;
-use machine::worker::Progress;
+use crate::strategy::{
+    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, spawn_work,
+};
 
 pub struct SqliteVacuumInto;
 

@@ -1,26 +1,25 @@
 //! Ways to back up and restore. One file a strategy, one line in [`STRATEGIES`].
 
-
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use serde::{Deserialize, Serialize};
-use serde::de::DeserializeOwned;
-use serde_json::Value;
-
-use machine::container::{Container, Mount, Network, Spec};
-use machine::error::{Error, Result};
 pub use engines::images::{self, Image};
-use machine::measure::storage;
-use machine::process::{Account, Child, Counters};
 use engines::kinds::Engine;
 use engines::mysql::server::ARTIFACT;
 use engines::subject::Subject;
+use machine::container::{Container, Mount, Network, Spec};
+use machine::error::{Error, Result};
+use machine::measure::storage;
+use machine::process::{Account, Child, Counters};
+use machine::tool::{Program, Tool};
 use machine::wheel::Shelf;
 use machine::worker::Progress;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
 use crate::halt::Halt;
 pub use crate::promise::{Keeps, Kept, Moments, Promise};
-use machine::tool::{Program, Tool};
 use crate::watch::Watch;
 
 /// The settings of a variant, defaults included.
@@ -370,7 +369,12 @@ pub(crate) fn spawn_work(watch: &Watch, name: &str, task: Value) -> Result<Child
 ///
 /// # Errors
 /// Without the image of the tools.
-pub(crate) fn contained(name: &'static str, tools: Option<&Image>, artifact: &Path, script: &str) -> Result<Spec, Halt> {
+pub(crate) fn contained(
+    name: &'static str,
+    tools: Option<&Image>,
+    artifact: &Path,
+    script: &str,
+) -> Result<Spec, Halt> {
     let image = tools.ok_or_else(|| Error::Bug(anyhow!("without the tools image there is no trial")))?;
     let mut spec = Spec::shell(&image.reference, name, script);
     spec.network = Network::None;

@@ -9,14 +9,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::convergence::{Convergence, Limits, Look};
-use crate::halt::Halt;
 use machine::container::{Container, Spec};
 use machine::error::Error;
 use machine::measure::clock::now_ns;
 use machine::measure::storage::{bytes, sync_tree};
-use machine::process::{Account, Child, Counters, Ended, Group, Launcher, TICK, bytes_written, files_in, open_for_writing};
+use machine::process::{
+    Account, Child, Counters, Ended, Group, Launcher, TICK, bytes_written, files_in, open_for_writing,
+};
 use machine::worker::Progress;
+
+use crate::convergence::{Convergence, Limits, Look};
+use crate::halt::Halt;
 
 /// How often the files are looked at of what does not say how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -275,8 +278,8 @@ impl Watch {
 mod tests {
     use std::process::Stdio;
 
-    use crate::convergence::Limit;
     use super::*;
+    use crate::convergence::Limit;
     use machine::process::Cancel;
 
     const HOUR: Duration = Duration::from_secs(3600);

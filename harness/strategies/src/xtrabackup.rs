@@ -2,12 +2,14 @@
 
 use std::process::{Command, Stdio};
 
+use machine::tool::{CP, Get, Tool};
 use serde::{Deserialize, Serialize};
 
-use crate::halt::Halt;
-use machine::tool::{CP, Get, Tool};
-use crate::strategy::{BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, spawn};
 use crate::files;
+use crate::halt::Halt;
+use crate::strategy::{
+    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, spawn,
+};
 
 pub struct Xtrabackup;
 

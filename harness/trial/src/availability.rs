@@ -4,18 +4,18 @@
 
 mod forecast;
 
-use strategies::registry;
 use std::path::{Path, PathBuf};
 
-pub use forecast::{Forecast, Outlook};
-
+use engines::images::Kind;
+use engines::kinds::{App, Engine};
 use machine::error::{Error, Result};
 use machine::file_system::FileSystem;
-use engines::images::Kind;
-use crate::plan::TrialPlan;
-use engines::kinds::{App, Engine};
-use crate::scenario::{ImagesSection, Scenario};
+use strategies::registry;
 use strategies::strategy::{Settings, Strategy};
+
+use crate::plan::TrialPlan;
+use crate::scenario::{ImagesSection, Scenario};
+pub use forecast::{Forecast, Outlook};
 
 /// What a trial needs things for.
 pub struct Needs<'a> {

@@ -9,24 +9,24 @@ mod shard;
 mod thresholds;
 mod validate;
 
-use strategies::registry;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytesize::ByteSize;
-use reports::record::{Shard, Verdict};
-
-use model::dataset::DatasetSpec;
-use machine::error::{Error, Result};
 use engines::images;
-use machine::measure::storage::free_bytes;
 use engines::kinds::{App, Engine};
-use crate::scenario::{Overrides, Scenario};
-use strategies::strategy::{Settings, Strategy};
-use model::verify::Integrity;
+use machine::error::{Error, Result};
+use machine::measure::storage::free_bytes;
+use model::dataset::DatasetSpec;
 use model::ledger::RESERVED_BYTES;
-use model::writes::{Marks, Model};
 use model::schedule::{Load, Rate};
+use model::verify::Integrity;
+use model::writes::{Marks, Model};
+use reports::record::{Shard, Verdict};
+use strategies::registry;
+use strategies::strategy::{Settings, Strategy};
+
+use crate::scenario::{Overrides, Scenario};
 pub use deployment::Deployment;
 pub use filter::Filter;
 pub use limits::limits;

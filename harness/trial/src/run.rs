@@ -9,30 +9,30 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use reports::printable;
-use reports::record::{Calibration, Results};
-
-use machine::container::Network;
 use engines::cache::{self, CachedDataset, Maker};
-use model::dataset::{self, DatasetSpec};
-use engines::sqlite::own::{self, Adopt};
-use machine::error::{Error, Result};
-use machine::event::{Event, Observer};
+use engines::database::{Database, Digest};
 use engines::images::{self, Kind};
-use machine::measure::{calibration, storage};
-use crate::plan::{Plan, TrialPlan};
-use machine::process::{Account, Cancel, Launcher, kill_marked};
-use machine::removal::{self, Leftover};
 use engines::kinds::{App, Engine};
-use crate::scenario::Scenario;
 use engines::mysql::options::ServerArguments;
 use engines::mysql::server::{Server, ServerSetup, random_password};
-use crate::trial::{self, Images, Keep, Keeper, Site, Source};
-use model::verify::{ContentDigest, Integrity};
-use engines::database::{Database, Digest};
+use engines::sqlite::own::{self, Adopt};
+use machine::container::Network;
+use machine::error::{Error, Result};
+use machine::event::{Event, Observer};
+use machine::measure::{calibration, storage};
+use machine::process::{Account, Cancel, Launcher, kill_marked};
+use machine::removal::{self, Leftover};
 use machine::wheel::{Fetch, Shelf};
 pub use machine::workspace::RESULTS;
 use machine::workspace::{Swept, Workspace};
+use model::dataset::{self, DatasetSpec};
+use model::verify::{ContentDigest, Integrity};
+use reports::printable;
+use reports::record::{Calibration, Results};
+
+use crate::plan::{Plan, TrialPlan};
+use crate::scenario::Scenario;
+use crate::trial::{self, Images, Keep, Keeper, Site, Source};
 use archive::Archive;
 pub use changed::changes_since;
 

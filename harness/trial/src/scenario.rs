@@ -11,19 +11,19 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
-use serde::{Deserialize, Serialize};
-
 use engines::kinds::{App, Engine};
-use machine::measure::storage::Cache;
-use machine::file_system::FileSystem;
-use crate::plan::Filter;
-use machine::quantity;
-use model::verify::Integrity;
-use model::schedule::{Arrivals, Pattern, Rate};
-use engines::sqlite::client::{JournalMode, Synchronous};
-use engines::tracker::Announces;
 use engines::mysql::options::{self, option_name};
 pub use engines::mysql::options::{OptionValue, ServerArguments};
+use engines::sqlite::client::{JournalMode, Synchronous};
+use engines::tracker::Announces;
+use machine::file_system::FileSystem;
+use machine::measure::storage::Cache;
+use machine::quantity;
+use model::schedule::{Arrivals, Pattern, Rate};
+use model::verify::Integrity;
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Filter;
 pub use variant::{Form, Variant};
 
 /// A scenario file.

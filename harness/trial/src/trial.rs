@@ -1,7 +1,5 @@
 //! One trial, from an empty directory to its record.
 
-pub mod impact;
-pub mod sampler;
 mod blame;
 mod brief;
 mod challenge;
@@ -9,41 +7,42 @@ mod drill;
 mod equipment;
 pub mod evidence;
 mod examine;
+pub mod impact;
 pub mod judge;
 mod keep;
 mod live_restores;
 mod record;
+pub mod sampler;
 mod stage;
 mod verdict;
 
-use strategies::registry;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-
+use engines::application::Task;
 use engines::configuration;
+use engines::images::{Image, Kind};
+use engines::mysql::server::random_password;
+use engines::sqlite::client::JournalMode;
+use engines::sqlite::log_watch;
+use engines::subject::Subject;
 use machine::error::{Error, Result};
 use machine::event::Observer;
-use engines::images::{Image, Kind};
-use machine::measure::clock::{now_ns, seconds_between};
-use machine::measure::clock::Span;
-use engines::sqlite::log_watch;
+use machine::measure::clock::{Span, now_ns, seconds_between};
 use machine::measure::{calibration, extents, storage};
-use crate::plan::{self, TrialPlan};
 use machine::process::{Account, Cancel, Counters};
 use machine::removal;
-use crate::scenario::Scenario;
+use model::verify::ContentDigest;
 use strategies::convergence::Limits;
 use strategies::halt::Halt;
-use strategies::watch::Watch;
+use strategies::registry;
 use strategies::strategy::{Moments, RestoreContext};
-use engines::subject::Subject;
-use engines::mysql::server::random_password;
-use model::verify::ContentDigest;
-use engines::application::Task;
-use engines::sqlite::client::JournalMode;
+use strategies::watch::Watch;
+
+use crate::plan::{self, TrialPlan};
+use crate::scenario::Scenario;
 use drill::{BackupOutcome, Drill, RestoreOutcome};
 pub use keep::{Concluded, Keep, Keeper};
 

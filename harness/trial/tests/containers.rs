@@ -9,9 +9,9 @@ use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use engines::images::{self, Kind};
 use machine::container::{Container, LABEL, Mount, Network, OwnNetwork, Port, Protocol, Spec, sweep};
 use machine::error::{Error, Result};
-use engines::images::{self, Kind};
 use machine::process::{Account, Cancel, Launcher};
 use machine::workspace::{Swept, Workspace};
 

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::Args;
-use harness::plan::size_label;
-use machine::program;
-use machine::quantity;
 use engines::kinds::Engine;
+use harness::plan::size_label;
+use machine::{program, quantity};
 use model::schedule::Rate;
 
 use super::{Place, quoted};

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use clap::Args;
 use harness::plan::{Filter, size_label};
-use machine::program;
-use machine::quantity;
 use harness::scenario::Overrides;
+use machine::{program, quantity};
 use model::schedule::Rate;
 
 use super::{DEFAULT_SCENARIO, Place};

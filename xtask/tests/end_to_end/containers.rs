@@ -5,10 +5,10 @@ use std::process::Child;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use reports::record::Verdict;
 
 use super::every_strategy::{assert_restorable, variants_for};
 use super::*;
-use reports::record::Verdict;
 
 pub fn on(subject: &str) -> String {
     format!("[subject]\n{subject}\n{SMALL}")

@@ -3,13 +3,13 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use engines::kinds::Engine;
 use harness::availability::{Forecast, Needs, Outlook};
 use machine::file_system::FileSystem;
 use machine::process::Cancel;
-use engines::kinds::Engine;
-use strategies::strategy::{Kind, Strategy};
-use strategies::registry::STRATEGIES;
 use reports::record::{Check, Verdict};
+use strategies::registry::STRATEGIES;
+use strategies::strategy::{Kind, Strategy};
 
 use super::*;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use engines::kinds::Engine;
-use strategies::registry::STRATEGIES;
 use reports::record::Verdict;
+use strategies::registry::STRATEGIES;
 
 use super::*;
 

@@ -116,10 +116,7 @@ fn what_init_writes_can_be_planned() {
     }
     assert_eq!(plans, ["backup-drill.toml", "own.toml", "deep/own.toml", "mine.toml", "server.toml"]);
     let again = installed.said(&["init"], 2);
-    assert!(
-        again.contains("backup-drill.toml exists already: give another name"),
-        "{again}"
-    );
+    assert!(again.contains("backup-drill.toml exists already: give another name"), "{again}");
     let missing = installed.said(&["init", "x.toml", "--backup", "./none.sh", "--restore", "true"], 2);
     assert!(missing.contains("settings.backup: ./none.sh: No such file"), "{missing}");
     assert!(!installed.here.join("x.toml").exists());

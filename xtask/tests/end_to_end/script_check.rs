@@ -33,10 +33,7 @@ fn commands_get_an_answer_in_a_sentence_and_a_table() {
     assert!(results.run.command.starts_with("cargo xtask check --backup '"), "{}", results.run.command);
     let (code, said) = check("true > \"$DRILL_DESTINATION/copy\"", &["--repetitions", "1"]);
     assert_eq!(code, Some(1), "{said}");
-    assert!(
-        said.contains("Do not rely on this backup: the restored database was wrong in 1 of 1"),
-        "{said}"
-    );
+    assert!(said.contains("Do not rely on this backup: the restored database was wrong in 1 of 1"), "{said}");
     let (code, said) = check("./none.sh", &[]);
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("--backup: ./none.sh: No such file or directory"), "{said}");
@@ -87,7 +84,9 @@ fn a_backup_file_is_looked_at_as_far_as_that_goes() {
     let (code, said) = check(&[]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("is damaged or incomplete: do not rely on it."), "{said}");
-    for (content, why) in [("", "the file is empty"), ("no database at all", "not a SQLite database: bad file header")] {
+    for (content, why) in
+        [("", "the file is empty"), ("no database at all", "not a SQLite database: bad file header")]
+    {
         std::fs::write(&backup, content).unwrap();
         let (code, said) = check(&[]);
         assert_eq!(code, Some(1), "{said}");

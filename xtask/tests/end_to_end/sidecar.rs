@@ -2,9 +2,9 @@
 
 use std::fs::File;
 
+use engines::images::{self, Kind};
 use machine::container::{Container, Mount, Network, Spec};
 use machine::error::Error;
-use engines::images::{self, Kind};
 use machine::process::{Account, Cancel, Launcher};
 use reports::record::Verdict;
 

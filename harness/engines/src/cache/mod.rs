@@ -19,15 +19,14 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
+use machine::error::{Error, Result};
+use model::dataset::{DatasetSpec, FORMAT_VERSION, Generated};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::sqlite::dataset::plan;
 use crate::sqlite::generate::{companions, generate, partial_path, refused, sync_directory};
 use crate::sqlite::pages::{PAGE_BYTES, Record};
-use model::dataset::{DatasetSpec, FORMAT_VERSION, Generated};
-use crate::sqlite::dataset::plan;
-use machine::error::{Error, Result};
-
 pub use mysql::{CachedServer, Maker, is_cached_mysql, obtain_mysql};
 
 const DATABASE: &str = "database.sqlite";

@@ -5,15 +5,15 @@ use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use machine::error::Result;
+use model::dataset::{DatasetSpec, FORMAT_VERSION};
+use model::verify::ContentDigest;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{MANIFEST, directory_name, enter, load, partial_path, refused, remove, save, sync_directory};
-use crate::sqlite::generate::require_room;
 use crate::mysql::dataset::{Loaded, predicted};
-use model::dataset::{DatasetSpec, FORMAT_VERSION};
-use machine::error::Result;
-use model::verify::ContentDigest;
+use crate::sqlite::generate::require_room;
 
 /// The data directory of the server, in the directory of the dataset.
 pub(super) const DATA: &str = "data";

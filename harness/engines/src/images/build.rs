@@ -11,13 +11,13 @@ use anyhow::Context;
 use bollard::Docker;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt;
-
-use super::recipe::{Program, Recipe};
 use machine::docker::{block_on, reason};
 use machine::error::{Error, Result};
 use machine::event::{Event, Observer};
 use machine::process::{Account, Group, Launcher, TICK};
 use machine::wheel;
+
+use super::recipe::{Program, Recipe};
 
 /// What the labels begin with that say the version of a program.
 pub(super) const VERSION_LABEL: &str = "backup-drill.version.";

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use bollard::Docker;
-
-use super::recipe::{Kind, Recipe};
-use super::{Image, build};
 use machine::container::{Container, Network, Spec};
 use machine::docker::{block_on, failed, is_absent};
 use machine::error::{Error, Result};
 use machine::process::{Account, Launcher};
+
+use super::recipe::{Kind, Recipe};
+use super::{Image, build};
 
 /// As [`look`], and asks the programs of images that do not tell their versions.
 pub(super) fn find(

@@ -11,14 +11,14 @@ mod sidecar;
 
 use std::collections::BTreeMap;
 
-pub use recipe::Kind;
-
 use machine::docker::connect;
 use machine::error::{Error, Result};
 use machine::event::{Event, Observer};
 use machine::process::Launcher;
 use machine::program;
 use machine::tool::Tool;
+
+pub use recipe::Kind;
 use recipe::Recipe;
 
 /// An image that is on this machine.

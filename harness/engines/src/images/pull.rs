@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use bollard::Docker;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt;
-
 use machine::docker::{block_on, reason};
 use machine::error::{Error, Result};
 use machine::event::{Event, Observer};

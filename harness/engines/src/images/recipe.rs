@@ -1,10 +1,9 @@
 //! What our own images are made of.
 
-use serde::Serialize;
-use xxhash_rust::xxh3::xxh3_64;
-
 use machine::tool::{Get, Tool};
 use machine::wheel::PIP;
+use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// What an image is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]

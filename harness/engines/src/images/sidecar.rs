@@ -8,14 +8,14 @@ use anyhow::Context;
 use bollard::Docker;
 use bollard::query_parameters::{BuildImageOptionsBuilder, PruneImagesOptionsBuilder};
 use futures_util::StreamExt;
-use tokio_tar::{Builder, Header};
-use xxhash_rust::xxh3::xxh3_64;
-
-use super::{Image, local};
 use machine::docker::{block_on, reason};
 use machine::error::{Error, Result};
 use machine::event::{Event, Observer};
 use machine::process::{Launcher, TICK};
+use tokio_tar::{Builder, Header};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{Image, local};
 
 /// What its reference begins with.
 pub(super) const REPOSITORY: &str = "backup-drill/sidecar";

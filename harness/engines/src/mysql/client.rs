@@ -4,13 +4,13 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use model::dataset::Origin;
+use model::writes::{InfoHash, Key, Model, Together, stamp};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error as MysqlError, Statement};
 
-use model::dataset::Origin;
-use crate::mysql::connection::{Address, Server};
 use crate::application::{Answer, Client, Session};
-use model::writes::{InfoHash, Key, Model, Together, stamp};
+use crate::mysql::connection::{Address, Server};
 
 /// The tracker's own statement: enters a torrent, or sets its completed downloads.
 const UPSERT: &str = "INSERT INTO torrents (info_hash, completed) VALUES (?, ?) \

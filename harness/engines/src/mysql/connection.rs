@@ -4,12 +4,11 @@ use std::future::Future;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use machine::error::{Error, Result};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error as MysqlError, OptsBuilder, Row};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Runtime};
-
-use machine::error::{Error, Result};
 
 /// A server on this machine that does not answer within this time is taken for gone.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -10,16 +10,16 @@ use std::time::Duration;
 use anyhow::Context;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_core::Stream;
-use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, InfileData};
-
+use machine::error::{Error, Result};
 use model::dataset::profile::Shape;
 use model::dataset::rows::{Columns, Rows, Table};
 use model::dataset::{DatasetSpec, Generated, shape};
-use machine::error::{Error, Result};
+use model::verify::{self, ContentDigest};
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, InfileData};
+
 use crate::database::Database;
 use crate::mysql::connection::{Address, Server, literal, quoted};
-use model::verify::{self, ContentDigest};
 
 /// What a server is started with to load a dataset, besides where its data directory is.
 ///

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use nix::unistd::getuid;
-
 use machine::container::{Container, Mount, Network, Port, Protocol, Spec};
 use machine::error::{Error, Result};
-use crate::mysql::connection::{Address, Secret};
 use machine::process::{Account, Launcher};
+use nix::unistd::getuid;
+
+use crate::mysql::connection::{Address, Secret};
 use crate::mysql::options::ServerArguments;
 
 /// Where a server's container, and every tools container, finds the files by which it is reached.

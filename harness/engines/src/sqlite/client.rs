@@ -5,12 +5,12 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use anyhow::Context;
+use model::dataset::{Origin, TableNames};
+use model::writes::{InfoHash, Key, Model, Together, stamp};
 use rusqlite::{Connection, OpenFlags, Params, params};
 use serde::{Deserialize, Serialize};
 
-use model::dataset::{Origin, TableNames};
 use crate::application::{Answer, Client, Session};
-use model::writes::{InfoHash, Key, Model, Together, stamp};
 
 /// SQLite's ways to commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

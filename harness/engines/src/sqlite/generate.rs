@@ -2,22 +2,21 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread;
 use std::time::Duration;
+use std::{io, thread};
 
 use bytesize::ByteSize;
+use machine::error::{Error, Result};
 use memmap2::MmapMut;
+use model::dataset::{DatasetSpec, Generated};
 use nix::sys::statvfs::statvfs;
 
-use crate::sqlite::pages::{Database, PAGE_BYTES, Record};
-use model::dataset::{DatasetSpec, Generated};
 use crate::sqlite::dataset::plan;
-use machine::error::{Error, Result};
+use crate::sqlite::pages::{Database, PAGE_BYTES, Record};
 
 /// Pages that a thread writes at once: 4 MiB keep a disk busy, and the memory small.
 const CHUNK_PAGES: u64 = 1024;

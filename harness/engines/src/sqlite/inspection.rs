@@ -8,18 +8,18 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 
 use machine::worker::{Job, Progress};
+use model::dataset::TableNames;
+use model::verify::condition::Condition;
+use model::verify::content::Tables;
+use model::verify::digest::RowsDigest;
+use model::verify::findings::Findings;
+use model::verify::integrity::{Integrity, judge_indexes};
+use model::verify::reader::{DatabaseReader, Unreadable};
 use reports::record::Check;
 use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
 
-use model::verify::condition::Condition;
-use model::verify::content::Tables;
-use model::verify::digest::RowsDigest;
-use model::verify::reader::{DatabaseReader, Unreadable};
-use model::verify::findings::Findings;
-use model::verify::integrity::{Integrity, judge_indexes};
 use crate::sqlite::reader::{SqliteFile, broken_references, journals};
-use model::dataset::TableNames;
 
 /// There is no table that a workload writes to.
 const NO_NAMES: TableNames = TableNames { torrents: "", metrics: "" };

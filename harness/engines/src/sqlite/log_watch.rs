@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use machine::measure::clock::{monotonic_ns_of, now_ns};
-use machine::measure::clock::Span;
+use machine::measure::clock::{Span, monotonic_ns_of, now_ns};
 use machine::process::StopOnDrop;
 
 /// Shorter than the copy of a small database takes, and some 20 us of work each time.

@@ -16,19 +16,19 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, ensure};
 use bytesize::ByteSize;
+use machine::error::{Error, Result};
+use machine::measure::calibration::duplicate;
+use machine::process::{Account, Launcher};
+use machine::worker::{Job, Progress};
+use model::dataset::renamed::{TABLES, origin};
+use model::dataset::{Origin, TableNames, Torrent};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
 
-use crate::sqlite::generate::with_suffix;
-use model::dataset::renamed::{TABLES, origin};
-use model::dataset::{Origin, TableNames, Torrent};
-use machine::error::{Error, Result};
-use machine::measure::calibration::duplicate;
-use machine::process::{Account, Launcher};
-use crate::sqlite::reader::surplus_bytes;
-use machine::worker::{Job, Progress};
 use crate::sqlite::client::JournalMode;
+use crate::sqlite::generate::with_suffix;
+use crate::sqlite::reader::surplus_bytes;
 
 /// About what the added tables take: indexes that are filled in random order are not full.
 const ADDED_BYTES: u64 = 6 << 20;

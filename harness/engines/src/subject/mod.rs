@@ -6,16 +6,15 @@ mod writer;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
+use machine::error::{Error, Result};
+use machine::measure::clock::{Span, now_ns};
+use machine::process::{Account, Launcher};
+
+use crate::application::{Application, Task};
+use crate::database::Database;
 pub use crate::mysql::server::{ARTIFACT, RUN, Server, ServerSetup, random_password};
 pub use tracker::{Tracker, TrackerDatabase, TrackerSetup};
 pub use writer::Writer;
-
-use machine::error::{Error, Result};
-use machine::measure::clock::now_ns;
-use machine::measure::clock::Span;
-use machine::process::{Account, Launcher};
-use crate::database::Database;
-use crate::application::{Application, Task};
 
 /// Where the database is.
 pub enum Backend {

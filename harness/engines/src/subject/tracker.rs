@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use nix::sys::signal::Signal;
-
-use crate::mysql::server::{RUN, free_port};
 use machine::container::{Container, Mount, Network, Port, Protocol, Spec};
 use machine::error::{Error, Result};
-use crate::mysql::connection::Address;
 use machine::process::{Account, Launcher};
+use nix::sys::signal::Signal;
+
+use crate::mysql::connection::Address;
+use crate::mysql::server::{RUN, free_port};
 use crate::tracker::{Announces, TrackerTarget};
 
 const DATA: &str = "/var/lib/torrust";

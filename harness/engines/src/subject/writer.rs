@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use machine::error::{Error, Result};
 use machine::process::{Account, Group, Launcher};
+
 use crate::application::{Application, Task};
 
 /// Opening may have to roll back a journal of a crashed process first.
@@ -38,8 +39,7 @@ impl Writer {
     /// # Errors
     /// When it does not get ready.
     pub fn start_again(&mut self) -> Result<()> {
-        let (child, stdin) =
-            self.launcher.worker(self.account, &self.application)?;
+        let (child, stdin) = self.launcher.worker(self.account, &self.application)?;
         let mut group = Group::new(vec![child]);
         group.wait_ready(&self.launcher.cancel, START_TIMEOUT)?;
         self.process = Some((group, stdin));

@@ -1,7 +1,6 @@
 //! From a [`Spec`] to a running container.
 
 use bollard::Docker;
-
 use bollard::models::{HostConfig, HostConfigLogConfig, PortBinding};
 use nix::unistd::{getegid, geteuid};
 use testcontainers::core::client::ClientError;

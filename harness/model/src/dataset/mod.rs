@@ -3,9 +3,9 @@
 //! [`origin()`] tells what a database holds without reading it, and [`shape`] what its tables are, for engines to write
 //! them. A database of the user's own takes the place of a generated one in [`renamed`].
 
+use machine::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use machine::error::{Error, Result};
 use crate::writes::InfoHash;
 use profile::Shape;
 
@@ -114,4 +114,3 @@ pub fn shape(spec: &DatasetSpec) -> Result<Shape> {
     }
     Ok((profile.shape)(size, spec.seed))
 }
-

@@ -1,8 +1,9 @@
 //! The registry of profiles: what the content of a generated database looks like.
 
+use machine::error::{Error, Result};
+
 use super::rows::Table;
 use super::{Origin, torrust_demo};
-use machine::error::{Error, Result};
 
 /// What a profile gives for a size and a seed.
 pub struct Shape {

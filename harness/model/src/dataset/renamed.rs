@@ -5,9 +5,9 @@ use super::{Origin, TableNames, Torrent, torrust_demo};
 /// What stands for the name of a profile where the database is the user's own.
 pub const PROFILE: &str = "own-database";
 
-
 /// Names that no other schema has.
-pub const TABLES: TableNames = TableNames { torrents: "backup_drill_torrents", metrics: "backup_drill_metrics" };
+pub const TABLES: TableNames =
+    TableNames { torrents: "backup_drill_torrents", metrics: "backup_drill_metrics" };
 /// The added tables hold as many torrents as the demo has at this size: enough for many writers, and soon added.
 const DEMO_BYTES: u64 = 4 << 20;
 

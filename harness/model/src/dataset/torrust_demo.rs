@@ -60,9 +60,15 @@ fn shape(target_bytes: u64, seed: u64) -> Shape {
         Table {
             name: "keys",
             columns: &[
-                ("sqlite", "(id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, valid_until INTEGER)"),
-                ("mysql", "(`id` INT NOT NULL AUTO_INCREMENT, `key` VARCHAR(32) NOT NULL, `valid_until` INT(10), \
-                            PRIMARY KEY (`id`))"),
+                (
+                    "sqlite",
+                    "(id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, valid_until INTEGER)",
+                ),
+                (
+                    "mysql",
+                    "(`id` INT NOT NULL AUTO_INCREMENT, `key` VARCHAR(32) NOT NULL, `valid_until` INT(10), \
+                            PRIMARY KEY (`id`))",
+                ),
             ],
             unique: "key",
             rows: Arc::new(keys),
@@ -70,10 +76,16 @@ fn shape(target_bytes: u64, seed: u64) -> Shape {
         Table {
             name: "torrents",
             columns: &[
-                ("sqlite", "(id INTEGER PRIMARY KEY AUTOINCREMENT, info_hash TEXT NOT NULL UNIQUE, \
-                             completed INTEGER DEFAULT 0 NOT NULL)"),
-                ("mysql", "(id INTEGER PRIMARY KEY AUTO_INCREMENT, info_hash VARCHAR(40) NOT NULL, \
-                            completed INTEGER DEFAULT 0 NOT NULL)"),
+                (
+                    "sqlite",
+                    "(id INTEGER PRIMARY KEY AUTOINCREMENT, info_hash TEXT NOT NULL UNIQUE, \
+                             completed INTEGER DEFAULT 0 NOT NULL)",
+                ),
+                (
+                    "mysql",
+                    "(id INTEGER PRIMARY KEY AUTO_INCREMENT, info_hash VARCHAR(40) NOT NULL, \
+                            completed INTEGER DEFAULT 0 NOT NULL)",
+                ),
             ],
             unique: "info_hash",
             rows: Arc::new(torrents),
@@ -81,10 +93,16 @@ fn shape(target_bytes: u64, seed: u64) -> Shape {
         Table {
             name: "torrent_aggregate_metrics",
             columns: &[
-                ("sqlite", "(id INTEGER PRIMARY KEY AUTOINCREMENT, metric_name TEXT NOT NULL UNIQUE, \
-                             value INTEGER DEFAULT 0 NOT NULL)"),
-                ("mysql", "(id INTEGER PRIMARY KEY AUTO_INCREMENT, metric_name VARCHAR(50) NOT NULL, \
-                            value BIGINT DEFAULT 0 NOT NULL)"),
+                (
+                    "sqlite",
+                    "(id INTEGER PRIMARY KEY AUTOINCREMENT, metric_name TEXT NOT NULL UNIQUE, \
+                             value INTEGER DEFAULT 0 NOT NULL)",
+                ),
+                (
+                    "mysql",
+                    "(id INTEGER PRIMARY KEY AUTO_INCREMENT, metric_name VARCHAR(50) NOT NULL, \
+                            value BIGINT DEFAULT 0 NOT NULL)",
+                ),
             ],
             unique: "metric_name",
             rows: Arc::new(metrics),

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::verify::reader::Unreadable;
 use super::findings::Findings;
+use crate::verify::reader::Unreadable;
 
 /// What is wrong with a database, and what could not be checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::condition::Condition;
 use super::digest::RowsDigest;
-use crate::verify::reader::{DatabaseReader, Unreadable};
 use super::findings::Findings;
 use crate::dataset::TableNames;
+use crate::verify::reader::{DatabaseReader, Unreadable};
 
 /// The metric that the workload raises.
 pub const METRIC: &str = "torrents_downloads_total";

@@ -32,11 +32,7 @@ pub struct IndexEntries {
 }
 
 /// Holds the indexes against their tables. `torrents` is what an index over the hashes of `torrents` has to hold.
-pub fn judge_indexes(
-    indexes: &[IndexEntries],
-    torrents: Option<RowsDigest>,
-    condition: &mut Condition,
-) {
+pub fn judge_indexes(indexes: &[IndexEntries], torrents: Option<RowsDigest>, condition: &mut Condition) {
     for IndexEntries { index, entries, out_of_order, rows } in indexes {
         if *out_of_order > 0 {
             condition.wrong(format!("index {index}: {out_of_order} of its entries are out of order"));

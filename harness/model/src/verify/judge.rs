@@ -1,11 +1,11 @@
 //! Checks 2, 3 and 6: what the writes that are in, and those that are not, come to.
 
+use machine::measure::clock::seconds_between;
 use reports::record::RecoveryPoint;
 
 use super::Request;
 use super::findings::Findings;
 use super::presence::{Evidence, Presence, is_in};
-use machine::measure::clock::seconds_between;
 use crate::ledger::Outcome;
 
 /// Check 2: each writer's writes are in up to one of them, and none after it.
@@ -61,7 +61,11 @@ pub(super) fn judge_order(presence: &Presence<'_>, order: &mut Findings) {
 }
 
 /// Check 6: counts what was lost, and holds it against what was promised.
-pub(super) fn measure_loss<D>(presence: &Presence<'_>, request: &Request<D>, loss: &mut Findings) -> RecoveryPoint {
+pub(super) fn measure_loss<D>(
+    presence: &Presence<'_>,
+    request: &Request<D>,
+    loss: &mut Findings,
+) -> RecoveryPoint {
     let mut point = RecoveryPoint {
         acknowledged_writes: 0,
         indeterminate_writes: 0,

@@ -16,7 +16,6 @@
 //!
 //! A check that could not look says null and why. It never says pass.
 
-pub mod reader;
 pub mod condition;
 pub mod content;
 mod counts;
@@ -25,6 +24,7 @@ pub mod findings;
 pub mod integrity;
 mod judge;
 mod presence;
+pub mod reader;
 mod reading;
 mod torrents;
 mod transactions;
@@ -34,27 +34,26 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
+use machine::error::Result;
+use machine::measure::clock::{now_ns, seconds_between};
 use reports::record::{RecoveryPoint, Verification};
 use serde::{Deserialize, Serialize};
 
-pub use condition::Condition;
-pub use content::{ContentDigest, SchemaObject};
-pub use digest::{Digest, RowsDigest};
-pub use integrity::Integrity;
-pub use unwritten::unwritten;
-
 use crate::dataset::Origin;
-use machine::error::Result;
-use machine::measure::clock::{now_ns, seconds_between};
 use crate::ledger::Ledger;
 use crate::writes::{Marks, Model};
+pub use condition::Condition;
 use content::Tables;
-use reader::{DatabaseReader, Location, Unreadable};
+pub use content::{ContentDigest, SchemaObject};
+pub use digest::{Digest, RowsDigest};
 use findings::Findings;
+pub use integrity::Integrity;
 use integrity::examine;
 use presence::{Presence, replay};
+use reader::{DatabaseReader, Location, Unreadable};
 use reading::{Reading, Source, read_restored, read_source};
 use torrents::{Limits, Torrents};
+pub use unwritten::unwritten;
 
 /// A restored database and what it is held against.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -158,7 +157,11 @@ pub fn content_digest(
 ///
 /// # Errors
 /// When the ledger cannot be read, or the dataset is not the one that the model was made for.
-pub fn verify<D: Location>(request: &Request<D>, origin: &dyn Origin, progress: &mut dyn FnMut(f64)) -> Result<Report> {
+pub fn verify<D: Location>(
+    request: &Request<D>,
+    origin: &dyn Origin,
+    progress: &mut dyn FnMut(f64),
+) -> Result<Report> {
     let start_ns = now_ns();
     if origin.torrents() != request.model.torrents {
         let (dataset, model) = (origin.torrents(), request.model.torrents);

@@ -7,8 +7,8 @@ use super::condition::Condition;
 use super::content::Tables;
 use super::digest::Field;
 use super::findings::Findings;
-use crate::dataset::TableNames;
 use super::integrity::{IndexEntries, Integrity};
+use crate::dataset::TableNames;
 
 /// Why something could not be read.
 #[derive(Clone, Debug)]

@@ -9,10 +9,10 @@ use std::time::Duration;
 use super::condition::Condition;
 use super::content::Tables;
 use super::digest::RowBytes;
-use crate::verify::reader::{DatabaseReader, Unreadable};
 use super::integrity::{IndexEntries, Integrity, examine};
 use super::torrents::{self, Comparison, Limits, Torrents, Untouched, halves};
 use crate::dataset::Origin;
+use crate::verify::reader::{DatabaseReader, Unreadable};
 
 /// Progress is told this often.
 const TELL_EVERY: Duration = Duration::from_millis(100);

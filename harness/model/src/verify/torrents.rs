@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use std::sync::atomic::AtomicU64;
 
 use super::digest::{Field, RowBytes, RowsDigest};
-use super::reader::{DatabaseReader, Unreadable, RawTorrent};
 use super::findings::Findings;
+use super::reader::{DatabaseReader, RawTorrent, Unreadable};
 use crate::dataset::Origin;
 use crate::writes::{InfoHash, Role, role};
 

@@ -3,15 +3,15 @@
 use std::sync::atomic::AtomicU64;
 
 use anyhow::anyhow;
+use machine::error::Result;
 
-use super::reader::{DatabaseReader, Location, Unreadable};
 use super::findings::Findings;
 use super::presence::{Evidence, replay};
+use super::reader::{DatabaseReader, Location, Unreadable};
 use super::reading::compare_torrents;
 use super::torrents::{Limits, Torrents, halves};
 use super::{Request, changed_rows_max, open_ledger};
 use crate::dataset::Origin;
-use machine::error::Result;
 use crate::ledger::Outcome;
 
 /// The acknowledged writes, by writer and index, that the database of `request` certainly lacks: the one that the

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use machine::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use machine::error::{Error, Result};
 use crate::strategy::{Kept, Moments, Settings};
 
 #[derive(Default, Serialize, Deserialize)]

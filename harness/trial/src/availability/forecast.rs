@@ -5,15 +5,15 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-
-use super::{Needs, Supplier, supply};
+use engines::images::{self, Kind, Stock};
 use machine::docker;
 use machine::error::{Error, Result};
 use machine::file_system::{FileSystem, Mounted};
-use engines::images::{self, Kind, Stock};
 use machine::process::{Cancel, Launcher};
 use machine::wheel::{Fetch, Shelf};
 use machine::workspace::{CACHE, WorkDirectory, Workspace};
+
+use super::{Needs, Supplier, supply};
 
 /// What a trial may expect.
 #[derive(Clone, Debug, PartialEq, Eq)]

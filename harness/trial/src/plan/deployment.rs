@@ -1,10 +1,11 @@
 //! Where a trial runs: an application on an engine, on a file system.
 
-use machine::file_system::FileSystem;
 use engines::kinds::{App, Engine};
-use crate::scenario::{SubjectSection, Variant};
-use strategies::strategy::Strategy;
 use engines::sqlite::client::JournalMode;
+use machine::file_system::FileSystem;
+use strategies::strategy::Strategy;
+
+use crate::scenario::{SubjectSection, Variant};
 
 /// An application on an engine, on a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

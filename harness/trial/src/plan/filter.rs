@@ -3,16 +3,16 @@
 use std::str::FromStr;
 
 use bytesize::ByteSize;
-
-use super::TrialPlan;
+use engines::kinds::{App, Engine};
+use engines::sqlite::client::JournalMode;
 use machine::error::{Error, Result, unknown};
 use machine::file_system::FileSystem;
 use machine::quantity;
-use engines::kinds::{App, Engine};
-use crate::scenario::Overrides;
-use strategies::registry::STRATEGIES;
 use model::schedule::Rate;
-use engines::sqlite::client::JournalMode;
+use strategies::registry::STRATEGIES;
+
+use super::TrialPlan;
+use crate::scenario::Overrides;
 
 /// Conditions on a trial, all of which have to hold: `strategy=cold-copy,size!=1GiB`.
 #[derive(Clone, Debug, PartialEq)]

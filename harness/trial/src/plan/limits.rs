@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::scenario::Scenario;
 use strategies::convergence::{Limit, Limits};
+
+use crate::scenario::Scenario;
 
 /// How long a backup may go on without progress, in seconds, where a plain copy takes `copy_seconds`.
 pub(super) fn stall_seconds(scenario: &Scenario, copy_seconds: f64) -> f64 {

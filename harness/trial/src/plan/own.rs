@@ -1,12 +1,11 @@
 //! Plans for a database of the user's own.
 
-use model::dataset::renamed;
 use bytesize::ByteSize;
-
-use model::dataset::{self, DatasetSpec};
+use engines::kinds::{App, Engine};
 use engines::sqlite::own;
 use machine::error::{Error, Result};
-use engines::kinds::{App, Engine};
+use model::dataset::{self, DatasetSpec, renamed};
+
 use crate::scenario::{DatasetSection, Scenario};
 
 /// Puts the scenario's own database, if it has one, in the place of its datasets.

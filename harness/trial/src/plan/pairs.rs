@@ -108,9 +108,9 @@ pub(super) fn interleave(trials: Vec<TrialPlan>, pairs: &[Pair]) -> Vec<TrialPla
 
 #[cfg(test)]
 mod tests {
-    use machine::error::Error;
     use crate::plan::{Plan, Shard};
     use crate::scenario::{Overrides, Scenario};
+    use machine::error::Error;
 
     const PAIRED: &str = r#"
         description = "pairs"

@@ -1,7 +1,8 @@
 //! A part of a plan, to be run on its own.
 
-use super::{Plan, Shard, pairs};
 use machine::error::{Error, Result};
+
+use super::{Plan, Shard, pairs};
 
 impl Plan {
     /// Keeps one of `of` parts, which are as good as equal in number of comparisons. All repetitions of a trial are in the

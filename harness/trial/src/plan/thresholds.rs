@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use reports::gate::thresholds::{MEASUREMENTS, Mistake, Threshold};
-
 use machine::error::unknown;
-use crate::scenario::{Scenario, Variant};
+use reports::gate::thresholds::{MEASUREMENTS, Mistake, Threshold};
 use strategies::strategy::Promise;
+
+use crate::scenario::{Scenario, Variant};
 
 /// # Errors
 /// The place of a threshold that cannot be, and why.

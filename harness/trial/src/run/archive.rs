@@ -6,16 +6,16 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use jiff::Timestamp;
+use machine::error::{Error, Result};
+use machine::measure::{host, storage};
+use machine::workspace::{STAGED, Workspace};
 use reports::record::{Kept, Results, Run, SCHEMA, Trial};
 use reports::render;
 
 use super::conditions::{self, Conditions};
 use super::reserve::Reserve;
 use super::{LATEST, RESULTS, Request};
-use machine::error::{Error, Result};
-use machine::measure::{host, storage};
 use crate::plan::{Plan, TrialPlan};
-use machine::workspace::{STAGED, Workspace};
 
 /// The results of a run and where they are kept.
 pub(super) struct Archive {

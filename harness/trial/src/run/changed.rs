@@ -1,10 +1,10 @@
 //! What has changed about a scenario since a run of it.
 
+use machine::error::Result;
 use reports::compare::is_cut_short;
 use reports::record::Results;
 
 use super::conditions::{self, BUILD};
-use machine::error::Result;
 use crate::plan::Plan;
 
 /// What of a plan is no more as it was for a run of the same command, one line each. Conditions that only one of them names

@@ -4,25 +4,25 @@
 //! which it began: the scenario's values, the build of this program, the user's own database, the machine, the images and
 //! the versions of tools. What a trial of its own names (its strategy, settings and the like) is compared with its record.
 
-use strategies::registry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;
 use std::path::Path;
 
 use anyhow::Context;
-use jiff::Timestamp;
-use reports::record::{Results, Verdict};
-use serde_json::Value;
-use xxhash_rust::xxh3::xxh3_128;
-
 use engines::sqlite::own;
+use jiff::Timestamp;
 use machine::docker;
 use machine::error::{Error, Result};
+use machine::tool::Tool;
+use machine::wheel::Shelf;
+use reports::record::{Results, Verdict};
+use serde_json::Value;
+use strategies::registry;
+use xxhash_rust::xxh3::xxh3_128;
+
 use crate::plan::{Plan, TrialPlan, settings_map};
 use crate::scenario::Scenario;
-use machine::tool::Tool;
 use crate::trial::Images;
-use machine::wheel::Shelf;
 
 /// Values by name, as the run's record holds them.
 pub(super) type Conditions = BTreeMap<String, Value>;

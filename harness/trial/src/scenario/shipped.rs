@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use include_dir::{Dir, include_dir};
-
-use super::Scenario;
 use machine::error::{Error, Result, unknown};
 use machine::program;
+
+use super::Scenario;
 
 static SCENARIOS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../scenarios");
 static EXAMPLES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../examples");

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use engines::kinds::{App, Engine};
+use engines::sqlite::client::JournalMode;
+use machine::file_system::FileSystem;
 use reports::record::Verdict;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use engines::kinds::{App, Engine};
-use machine::file_system::FileSystem;
 use strategies::strategy::Settings;
-use engines::sqlite::client::JournalMode;
 
 /// A strategy with its settings.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -3,16 +3,15 @@
 use std::fs::Metadata;
 use std::path::Path;
 
+use engines::sqlite::client::JournalMode;
+use engines::sqlite::log_watch::LogEvents;
+use machine::measure::clock::{Span, monotonic_ns_of};
+use machine::measure::storage;
 use reports::record;
+use strategies::strategy::Kind;
 
 use super::drill::{BackupOutcome, Drill};
-use machine::measure::clock::monotonic_ns_of;
-use machine::measure::clock::Span;
 use crate::trial::impact::Writes;
-use engines::sqlite::log_watch::LogEvents;
-use machine::measure::storage;
-use strategies::strategy::Kind;
-use engines::sqlite::client::JournalMode;
 
 /// The part of a backup in which its artifact was made: from the first byte of its files to their last. What a script
 /// does before it copies disturbs no copy. The whole backup where the files do not tell.

@@ -1,23 +1,24 @@
 //! A trial in progress: what its phases have found so far, and hand on to each other and to the record.
 
+use engines::configuration::Listing;
+use engines::mysql::connection::Secret;
+use engines::sqlite::log_watch::LogEvents;
+use engines::subject::Subject;
+use machine::file_system::Mounted;
+use machine::measure::clock::Span;
+use machine::process::{Counters, Launcher, kill_marked};
+use machine::tool::Program;
+use model::verify;
+use strategies::halt::Halt;
+use strategies::strategy::{Moments, Shipper, Strategy};
+use strategies::watch::Watch;
+
 use super::evidence::Seen;
 use super::live_restores::LiveRestore;
 use super::{Site, stage};
-use engines::configuration::Listing;
-use machine::file_system::Mounted;
-use machine::measure::clock::Span;
-use engines::sqlite::log_watch::LogEvents;
-use crate::trial::sampler::{Board, Sampled};
-use engines::mysql::connection::Secret;
 use crate::plan::TrialPlan;
-use machine::process::{Counters, Launcher, kill_marked};
 use crate::scenario::Scenario;
-use strategies::halt::Halt;
-use machine::tool::Program;
-use strategies::watch::Watch;
-use strategies::strategy::{Moments, Shipper, Strategy};
-use engines::subject::Subject;
-use model::verify;
+use crate::trial::sampler::{Board, Sampled};
 
 /// A trial in progress: what is known so far.
 pub(super) struct Drill<'a> {

@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 
-use super::{Drill, Site};
-use crate::availability::{Needs, Supplier, supply};
+use engines::images::{Image, Kind};
+use engines::subject::Subject;
 use machine::error::{Error, Result};
 use machine::file_system::FileSystem;
-use engines::images::{Image, Kind};
 use machine::process::Counters;
-use strategies::watch::Watch;
-use strategies::strategy::{BackupContext, Strategy};
-use engines::subject::Subject;
 use machine::wheel::{Fetch, Shelf};
+use strategies::strategy::{BackupContext, Strategy};
+use strategies::watch::Watch;
+
+use super::{Drill, Site};
+use crate::availability::{Needs, Supplier, supply};
 
 impl Supplier for Drill<'_> {
     fn image(&mut self, kind: Kind, _named: Option<&str>) -> Result<()> {

@@ -6,21 +6,21 @@
 use std::path::Path;
 
 use anyhow::Context;
+use engines::configuration::Listing;
+use engines::database::Database;
+use engines::kinds::{App, Engine};
+use engines::mysql::options::ServerArguments;
+use machine::error::{Error, Result};
+use model::dataset::DatasetSpec;
+use model::verify;
 use reports::record::{Trial, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::verdict::Evidence;
 use super::{Drill, Moments};
-use engines::configuration::Listing;
-use model::dataset::DatasetSpec;
-use machine::error::{Error, Result};
-use crate::trial::impact::Offered;
 use crate::plan::Deployment;
-use engines::kinds::{App, Engine};
-use engines::mysql::options::ServerArguments;
-use model::verify;
-use engines::database::Database;
+use crate::trial::impact::Offered;
 
 /// The name of the file in the directory of kept evidence.
 pub const FILE: &str = "evidence.json";

@@ -3,16 +3,16 @@
 use std::path::Path;
 
 use anyhow::Context;
+use engines::configuration::{self, Listing};
+use engines::database::{Database, Unwritten, Verify};
+use engines::kinds::{App, Engine};
+use engines::subject::Subject;
+use machine::error::{Error, Result};
+use machine::process::Account;
+use model::verify;
 use reports::record::Check;
 
 use super::{Drill, Moments, stage};
-use engines::configuration::{self, Listing};
-use machine::error::{Error, Result};
-use machine::process::Account;
-use engines::kinds::{App, Engine};
-use engines::subject::Subject;
-use model::verify;
-use engines::database::{Database, Unwritten, Verify};
 
 /// Holds restored configuration files against those that were there before.
 pub(super) fn hold_configuration(

@@ -6,13 +6,12 @@
 //! acknowledged writes again: a client would have sent them again. What a running application refused is an error
 //! and has no latency.
 
-use reports::record::Window;
-use serde::{Deserialize, Serialize};
-
 use machine::measure::clock::Span;
 use machine::measure::latencies::Latencies;
 use model::ledger::{Entry, Ledger, Outcome};
 use model::schedule::{Load, Rate, Schedule};
+use reports::record::Window;
+use serde::{Deserialize, Serialize};
 
 /// A time in which writes wait and none is acknowledged is a stall from this length on.
 pub const STALL_NS_MIN: u64 = 100_000_000;

@@ -4,23 +4,22 @@
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
+use engines::configuration;
+use engines::database::{Database, Verify};
+use engines::kinds::Engine;
+use engines::mysql::server::{Server, ServerSetup, random_password};
+use machine::container::Network;
+use machine::error::{Error, Result};
+use machine::measure::{calibration, storage};
+use machine::process::{Account, Launcher};
+use model::dataset::DatasetSpec;
+use model::verify::{self, Report};
 use reports::record::{Trial, Verdict, Verification};
 
 use super::evidence::{Case, Held, LEDGER};
 use super::live_restores::name_of;
 use super::verdict::Evidence;
 use super::{examine, stage};
-use engines::configuration;
-use machine::container::Network;
-use model::dataset::DatasetSpec;
-use machine::error::{Error, Result};
-use machine::measure::{calibration, storage};
-use machine::process::{Account, Launcher};
-use engines::kinds::Engine;
-use engines::mysql::server::{Server, ServerSetup, random_password};
-use engines::database::Database;
-use model::verify::{self, Report};
-use engines::database::Verify;
 
 /// What a trial comes to now.
 pub struct Judgement {

@@ -7,6 +7,12 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
+use engines::subject::Subject;
+use machine::error::Error;
+use machine::file_system;
+use machine::measure::{calibration, storage};
+use machine::process::kill_marked;
+use machine::workspace::KEPT;
 use reports::compare::Outcome;
 use reports::printable;
 use reports::record::{self, Check, Trial, Verdict};
@@ -14,12 +20,6 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::live_restores::place_of;
 use super::{Drill, evidence};
-use machine::error::Error;
-use machine::file_system;
-use machine::measure::{calibration, storage};
-use machine::process::kill_marked;
-use engines::subject::Subject;
-use machine::workspace::KEPT;
 
 /// Which trials are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,16 +3,16 @@
 use std::time::Instant;
 
 use anyhow::Context;
-use reports::record;
-
-use super::{Drill, Moments};
+use engines::database::Verify;
+use engines::subject::Subject;
 use machine::error::{Error, Result};
 use machine::measure::clock::{now_ns, seconds_between};
 use machine::process::Account;
-use strategies::halt::Halt;
-use engines::subject::Subject;
 use model::verify;
-use engines::database::Verify;
+use reports::record;
+use strategies::halt::Halt;
+
+use super::{Drill, Moments};
 
 /// A database that was restored while the application ran.
 pub(super) struct LiveRestore {

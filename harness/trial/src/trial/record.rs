@@ -4,26 +4,25 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context;
+use engines::kinds::{App, Engine};
+use engines::mysql::options::OptionValue;
+use engines::sqlite::client::JournalMode;
+use machine::error::{Error, Result};
+use machine::file_system::{FileSystem, mount_of};
+use machine::measure::clock::{Span, seconds_between};
+use machine::process::{Account, Counters, Io};
+use model::ledger::{Ledger, Outcome};
 use reports::printable;
 use reports::record::{self, Trial, Usage};
+use strategies::halt::Halt;
+use strategies::watch::Passes;
 
 use super::brief::in_brief;
 use super::drill::{BackupOutcome, own_counters};
 use super::evidence::Seen;
 use super::{Drill, blame, verdict};
-use machine::error::{Error, Result};
-use machine::file_system::{FileSystem, mount_of};
-use machine::measure::clock::seconds_between;
-use crate::trial::impact::{Offered, Writes};
-use machine::measure::clock::Span;
 use crate::plan::settings_map;
-use machine::process::{Account, Counters, Io};
-use engines::kinds::{App, Engine};
-use engines::mysql::options::OptionValue;
-use strategies::halt::Halt;
-use strategies::watch::Passes;
-use model::ledger::{Ledger, Outcome};
-use engines::sqlite::client::JournalMode;
+use crate::trial::impact::{Offered, Writes};
 
 impl Drill<'_> {
     /// The record of a trial in which the application was stopped on purpose in these spans.

@@ -5,15 +5,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use reports::record::{PhaseStart, Sample};
-
+use machine::event::{Event, Observer, Status};
 use machine::measure::clock::{now_ns, seconds_between};
 use machine::measure::latencies::Latencies;
 use machine::measure::storage::bytes;
-use machine::event::{Event, Observer, Status};
 use machine::process::{Account, Counters, Launcher, StopOnDrop, anonymous_bytes, anonymous_bytes_of_tree};
-use strategies::watch::Remaining;
 use model::ledger::{Ledger, Outcome};
+use reports::record::{PhaseStart, Sample};
+use strategies::watch::Remaining;
 
 const TICK: Duration = Duration::from_millis(100);
 const TICKS_A_SAMPLE: u32 = 10;

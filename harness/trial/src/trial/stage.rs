@@ -4,21 +4,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use rusqlite::Connection;
-
-use super::Drill;
+use engines::application::{Application, Target, Task};
+use engines::images::Image;
+use engines::kinds::{App, Engine};
+use engines::mysql::server::{Server, ServerSetup};
+use engines::sqlite::client::SqliteTarget;
+use engines::subject::{Backend, Subject, Tracker, TrackerDatabase, TrackerSetup};
 use machine::container::{Network, OwnNetwork};
 use machine::error::Result;
 use machine::file_system::{FileSystem, Mounted};
-use engines::images::Image;
 use machine::measure::{extents, storage};
-use crate::plan::Deployment;
 use machine::process::Account;
-use engines::kinds::{App, Engine};
-use engines::subject::{Backend, Subject, Tracker, TrackerDatabase, TrackerSetup};
-use engines::mysql::server::{Server, ServerSetup};
-use engines::application::{Application, Target, Task};
-use engines::sqlite::client::SqliteTarget;
+use rusqlite::Connection;
+
+use super::Drill;
+use crate::plan::Deployment;
 
 /// The directory of the trial where its own file system is mounted.
 const DISK: &str = "disk";

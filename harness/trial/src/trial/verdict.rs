@@ -1,11 +1,11 @@
 //! What a trial came to, from its evidence alone.
 
+use model::verify;
 use reports::record::{Check, Verdict};
+use strategies::halt::Halt;
 
 use super::brief::in_brief;
 use crate::trial::impact::{LATE_SHARE_MAX, Offered};
-use strategies::halt::Halt;
-use model::verify;
 
 /// What a verdict rests on.
 pub struct Evidence<'a> {
@@ -99,7 +99,10 @@ impl Evidence<'_> {
     fn wrong(&self) -> String {
         if let Some(report) = self.verified.filter(|report| restored_nothing(report)) {
             let findings = first_findings(report, "nothing was restored");
-            return format!("the strategy reported success, but {}", findings.trim_start_matches("integrity: "));
+            return format!(
+                "the strategy reported success, but {}",
+                findings.trim_start_matches("integrity: ")
+            );
         }
         let failed = self.verified.map(failed_checks).unwrap_or_default();
         match self.served {

@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use aquatic_http_protocol::common as http;
-use aquatic_http_protocol::{request as http_request, response as http_response};
+use aquatic_http_protocol::{common as http, request as http_request, response as http_response};
 use aquatic_udp_protocol as udp;
 use engines::tracker::Announces;
 

@@ -2,10 +2,10 @@
 
 mod fake;
 
-use model::dataset::{self, DatasetSpec, Origin};
 use engines::application::{Answer, Client};
-use model::writes::{Marks, Model};
 use engines::tracker::{Announces, TrackerTarget, connect};
+use model::dataset::{self, DatasetSpec, Origin};
+use model::writes::{Marks, Model};
 
 use crate::fake::{Fake, Fault};
 

@@ -1,8 +1,8 @@
 //! Counts of a tracker: what is wrong with them is found, and what the tracker itself never wrote is excused.
 
 use model::dataset::Origin;
-use model::verify::{Integrity, unwritten, verify};
 use model::ledger::Outcome;
+use model::verify::{Integrity, unwritten, verify};
 use model::writes::{Key, Marks, Role, role};
 use reports::record::Check;
 use rusqlite::Connection;

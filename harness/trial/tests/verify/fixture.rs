@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use model::dataset::{Origin, Torrent};
-use model::verify::{ContentDigest, Integrity, Report, Request, content_digest, verify};
 use engines::database::Database;
+use model::dataset::{Origin, Torrent};
 use model::ledger::{Ledger, LedgerWriter, Outcome};
+use model::verify::{ContentDigest, Integrity, Report, Request, content_digest, verify};
 use model::writes::{InfoHash, Key, Marks, Model, Together, info_hash, stamp};
 use reports::record::{Check, Verification};
 use rusqlite::Connection;

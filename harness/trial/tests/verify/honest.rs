@@ -1,7 +1,7 @@
 //! Honest copies, taken at random moments of random workloads, are never accused.
 
-use model::verify::{Integrity, Request, verify};
 use model::ledger::Outcome;
+use model::verify::{Integrity, Request, verify};
 use model::writes::{Marks, stamp};
 use proptest::prelude::*;
 use reports::record::Check;

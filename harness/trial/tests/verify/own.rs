@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use engines::database::Database;
 use engines::sqlite::own::adopt;
 use model::dataset::renamed::origin;
 use model::verify::{ContentDigest, Integrity, Request, content_digest, verify};
-use engines::database::Database;
 use model::writes::{Marks, Model};
 use reports::record::Check;
 use rusqlite::Connection;

@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use model::verify::{ContentDigest, Integrity, content_digest};
 use engines::database::Database;
+use model::verify::{ContentDigest, Integrity, content_digest};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 

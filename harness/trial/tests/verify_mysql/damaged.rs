@@ -32,7 +32,8 @@ fn finds(trial: &Trial, check: &str, damage: &str, repair: &str) {
 fn finds_in_row(trial: &Trial, check: &str, id: u64, damage: &str) {
     let row =
         format!("SELECT CONCAT_WS(', ', id, QUOTE(info_hash), completed) FROM torrents WHERE id = {id}");
-    let values: String = engines::mysql::connection::column(&trial.server().query(&row).unwrap()[0], 0).unwrap();
+    let values: String =
+        engines::mysql::connection::column(&trial.server().query(&row).unwrap()[0], 0).unwrap();
     let damage = damage.replace("{}", &id.to_string());
     finds(trial, check, &damage, &format!("REPLACE INTO torrents VALUES ({values})"));
 }
@@ -41,8 +42,10 @@ fn ids(trial: &Trial, wanted: Role, changed: bool) -> Vec<u64> {
     let sql = format!("SELECT id, completed FROM torrents WHERE id <= {} ORDER BY id", trial.model.torrents);
     let rows = trial.server().query(&sql).unwrap();
     let rows = rows.iter().map(|row| {
-        let (id, completed): (u64, i64) =
-            (engines::mysql::connection::column(row, 0).unwrap(), engines::mysql::connection::column(row, 1).unwrap());
+        let (id, completed): (u64, i64) = (
+            engines::mysql::connection::column(row, 0).unwrap(),
+            engines::mysql::connection::column(row, 1).unwrap(),
+        );
         (id, completed)
     });
     let is_wanted =

@@ -2,12 +2,12 @@
 
 use std::cell::Cell;
 
-use model::dataset::DatasetSpec;
+use engines::database::Database;
 use engines::mysql::dataset::{load, predicted};
 use machine::error::Error;
-use engines::database::Database;
-use model::verify::{Integrity, content_digest};
+use model::dataset::DatasetSpec;
 use model::ledger::Outcome;
+use model::verify::{Integrity, content_digest};
 use model::writes::info_hash;
 
 use crate::fixture::{Trial, checks, without_docker};
@@ -65,7 +65,8 @@ fn the_rows_are_those_of_the_dataset_and_the_schema_the_trackers() {
     for index in ["info_hash", "PRIMARY"] {
         let explain =
             format!("EXPLAIN FORMAT=TREE SELECT info_hash, id FROM whitelist FORCE INDEX ({index})");
-        let plan: String = engines::mysql::connection::column(&server.query(&explain).unwrap()[0], 0).unwrap();
+        let plan: String =
+            engines::mysql::connection::column(&server.query(&explain).unwrap()[0], 0).unwrap();
         let reads = if index == "PRIMARY" {
             "Table scan"
         } else {
@@ -117,7 +118,8 @@ fn a_verification_changes_nothing() {
     let state = || {
         let tables = "CHECKSUM TABLE torrents, whitelist, `keys`, torrent_aggregate_metrics";
         let sums = trial.server().query(tables).unwrap();
-        let sums: Vec<i64> = sums.iter().map(|row| engines::mysql::connection::column(row, 1).unwrap()).collect();
+        let sums: Vec<i64> =
+            sums.iter().map(|row| engines::mysql::connection::column(row, 1).unwrap()).collect();
         let next = "SELECT AUTO_INCREMENT FROM information_schema.TABLES
                     WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'torrents'";
         (sums, trial.number(next))

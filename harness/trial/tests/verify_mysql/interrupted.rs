@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::Duration;
 
-use engines::mysql::connection::column;
 use engines::application::Answer;
+use engines::mysql::connection::column;
 use model::ledger::Outcome;
 
 use crate::fixture::{Trial, without_docker, write};

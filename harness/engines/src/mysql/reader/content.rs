@@ -1,10 +1,11 @@
 //! MySQL's schema and small tables.
 
-use super::{Reader, optional, text, unexpected};
 use model::dataset::TableNames;
-use crate::mysql::connection::{literal, quoted};
 use model::verify::content::{METRIC, SchemaObject, Tables};
 use model::verify::reader::Unreadable;
+
+use super::{Reader, optional, text, unexpected};
+use crate::mysql::connection::{literal, quoted};
 
 /// On MySQL there are no other databases than the tracker's.
 pub(super) const TORRENTS: &str = TableNames::TRACKER.torrents;

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use model::verify::integrity::IndexEntries;
+use model::verify::reader::Unreadable;
+
 use super::content::TORRENTS;
 use super::{Reader, optional, text};
 use crate::mysql::connection::quoted;
-use model::verify::reader::Unreadable;
-use model::verify::integrity::IndexEntries;
 
 /// The index that holds the rows themselves.
 const PRIMARY: &str = "PRIMARY";

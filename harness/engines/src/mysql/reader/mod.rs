@@ -6,16 +6,15 @@ mod indexes;
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use mysql_async::prelude::FromValue;
-use mysql_async::{Error as MysqlError, Row, Value};
-
 use model::verify::condition::Condition;
 use model::verify::content::Tables;
 use model::verify::digest::{Field, RowBytes, RowsDigest};
-use model::verify::reader::{Effort, DatabaseReader, Unreadable};
 use model::verify::findings::Findings;
 use model::verify::integrity::{IndexEntries, Integrity};
-use model::verify::reader::RawTorrent;
+use model::verify::reader::{DatabaseReader, Effort, RawTorrent, Unreadable};
+use mysql_async::prelude::FromValue;
+use mysql_async::{Error as MysqlError, Row, Value};
+
 use crate::mysql::connection::{Address, Server, column, quoted, reason};
 
 /// What a connection is set to before it reads: it cannot write, and statistics are those of the moment.

@@ -4,11 +4,10 @@ use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 
-use proptest::prelude::*;
-use rusqlite::Connection;
-
 use machine::error::Error;
 use model::dataset::{FORMAT_VERSION, TARGET_BYTES_MAX, TARGET_BYTES_MIN, origin};
+use proptest::prelude::*;
+use rusqlite::Connection;
 
 use super::*;
 use crate::sqlite::generate::generate;

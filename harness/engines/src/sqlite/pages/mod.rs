@@ -14,6 +14,7 @@ mod tree;
 use std::sync::Arc;
 
 use model::dataset::rows::{Columns, Table, Value};
+
 use page::{Kind, PageBuilder};
 pub(crate) use record::Record;
 use tree::Tree;

@@ -2,12 +2,12 @@
 
 use std::fs;
 
+use model::dataset::rows::FewRows;
 use proptest::prelude::*;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
-use model::dataset::rows::FewRows;
 
 /// A table of `count` rows whose texts are `width` bytes long and in no order, and whose numbers have all lengths.
 fn table(count: u64, width: usize) -> Vec<Vec<Value>> {

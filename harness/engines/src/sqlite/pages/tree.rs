@@ -4,10 +4,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use model::dataset::rows::{Columns, Rows};
+
 use super::Numbering;
 use super::page::{Kind, PageBuilder, index_fanout, index_leaf_capacity, table_fanout, table_leaf_capacity};
 use super::record::{Record, entry_bytes, row_bytes};
-use model::dataset::rows::{Columns, Rows};
 
 /// Items shared out evenly to groups in their order.
 #[derive(Clone, Copy, Debug)]

@@ -5,13 +5,13 @@ use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use model::verify::condition::Condition;
+use model::verify::integrity::Integrity;
+use model::verify::reader::Unreadable;
 use rusqlite::{Connection, ffi};
 
 use super::indexes::{self, Index};
 use super::{WhileReading, quoted};
-use model::verify::condition::Condition;
-use model::verify::reader::Unreadable;
-use model::verify::integrity::Integrity;
 
 /// Messages that the engine's check may give before it stops looking. What is odd before a trial must not hide what is
 /// wrong after it, and garbage must not fill the memory.

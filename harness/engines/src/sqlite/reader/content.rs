@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use model::dataset::TableNames;
+use model::verify::content::{METRIC, SETTING, SchemaObject, Tables};
+use model::verify::digest::{RowBytes, RowsDigest};
+use model::verify::reader::Unreadable;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::header::Header;
 use super::virtual_tables::VIRTUAL;
 use super::{WhileReading, field, is_malformed, quoted, reason_of};
-use model::dataset::TableNames;
-use model::verify::content::{METRIC, SETTING, SchemaObject, Tables};
-use model::verify::digest::{RowBytes, RowsDigest};
-use model::verify::reader::Unreadable;
 
 const SEQUENCES: &str = "sqlite_sequence";
 /// Tables of SQLite's own: what refers to their rows goes by what they hold.

@@ -1,12 +1,12 @@
 //! The file of a database, and what lies beside it.
 
-use std::fs;
-use std::io;
 use std::path::Path;
+use std::{fs, io};
+
+use model::verify::findings::Findings;
 
 use super::header::{HEADER_BYTES, Header};
 use super::journals;
-use model::verify::findings::Findings;
 
 /// Looks at the file and beside it. Says whether there is a file to open.
 pub(super) fn judge_file(database: &Path, integrity: &mut Findings) -> bool {

@@ -1,13 +1,13 @@
 //! SQLite's indexes: which there are, what they hold, and by what they are ordered.
 
+use model::verify::digest::{RowBytes, RowsDigest};
+use model::verify::integrity::IndexEntries;
+use model::verify::reader::Unreadable;
 use rusqlite::Connection;
 
 use super::content::{digest_rows, rowid_name};
 use super::order::{Collation, ColumnOrder, Order};
 use super::{WhileReading, field, quoted};
-use model::verify::digest::{RowBytes, RowsDigest};
-use model::verify::reader::Unreadable;
-use model::verify::integrity::IndexEntries;
 
 /// An index, or the key of a table WITHOUT ROWID.
 pub(super) struct Index {

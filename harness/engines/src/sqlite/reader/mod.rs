@@ -16,23 +16,21 @@ use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::ptr;
-use std::slice;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::{ptr, slice};
 
 use anyhow::anyhow;
-pub(super) use references::broken_references;
+use model::dataset::TableNames;
+use model::verify::condition::Condition;
+use model::verify::content::Tables;
 use model::verify::digest::Field;
+use model::verify::findings::Findings;
+use model::verify::integrity::{IndexEntries, Integrity};
+use model::verify::reader::{DatabaseReader, Effort, RawTorrent, Unreadable};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
-use model::verify::condition::Condition;
-use model::verify::content::Tables;
-use model::verify::reader::{Effort, DatabaseReader, Unreadable};
-use model::verify::findings::Findings;
-use model::verify::integrity::{IndexEntries, Integrity};
-use model::verify::reader::RawTorrent;
-use model::dataset::TableNames;
+pub(super) use references::broken_references;
 
 /// What the engine's own check may keep in memory: it looks up every row in every index.
 const CHECK_CACHE_BYTES: u64 = 2 << 30;
@@ -137,12 +135,11 @@ fn read_torrents(
     let mut rows = statement.query([ids.start(), ids.end()])?;
     let mut uncounted = 0;
     while let Some(row) = rows.next()? {
-        let torrent =
-            RawTorrent {
-                id: field(row.get_ref(0)?),
-                info_hash: field(row.get_ref(1)?),
-                completed: field(row.get_ref(2)?),
-            };
+        let torrent = RawTorrent {
+            id: field(row.get_ref(0)?),
+            info_hash: field(row.get_ref(1)?),
+            completed: field(row.get_ref(2)?),
+        };
         if !visit(&torrent) {
             break;
         }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{SCAN_CACHE_BYTES, WhileReading, open};
 use model::verify::reader::Unreadable;
+
+use super::{SCAN_CACHE_BYTES, WhileReading, open};
 
 /// A line for each pair of tables of which rows of one refer to rows that the other lacks.
 pub(crate) fn broken_references(database: &Path) -> Result<Vec<String>, Unreadable> {

@@ -6,13 +6,13 @@
 
 use std::path::Path;
 
+use model::verify::condition::Condition;
+use model::verify::reader::Unreadable;
 use rusqlite::{Connection, ErrorCode};
 
 use super::private::PrivateDatabase;
 use super::tokens::{tokens, unquoted};
 use super::{WhileReading, quoted, reason_of};
-use model::verify::condition::Condition;
-use model::verify::reader::Unreadable;
 
 /// What makes a virtual table, as SQLite writes it into the schema.
 pub(super) const VIRTUAL: &str = "CREATE VIRTUAL TABLE ";

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::*;
 use model::ledger::LedgerWriter;
 use model::schedule::{Arrivals, Pattern};
+
+use super::*;
 
 const MS: u64 = 1_000_000;
 
