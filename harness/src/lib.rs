@@ -1,4 +1,4 @@
-//! Everything that makes a trial happen: scenario, plan, trial, record.
+//! Everything needed to run trials: scenario, plan, trial, record.
 
 pub mod availability;
 pub mod configuration;

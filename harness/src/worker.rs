@@ -1,8 +1,8 @@
-//! Jobs that run in a process of their own: this same program, started again with [`ARGUMENT`].
+//! Jobs that run in a separate process: this same program, started again with [`ARGUMENT`].
 //!
-//! A job of its own process can be killed, measured apart from the harness, and may crash on a damaged
-//! database without taking the trial with it. It reads the job from standard input and prints one JSON
-//! message a line: progress, then the answer.
+//! A separate process can be killed, is measured separately from the harness, and may crash on a damaged database
+//! without ending the trial. It reads the job from standard input and prints one JSON message a line: progress, then
+//! the answer.
 
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
@@ -20,71 +20,71 @@ use crate::workload::application;
 /// The hidden subcommand that makes this program a worker.
 pub const ARGUMENT: &str = "worker";
 
-/// What a worker can do.
+/// The jobs that a worker can do.
 #[derive(Serialize, Deserialize)]
 pub enum Job {
     /// Be the embedded application until standard input closes.
     Application(application::Application),
-    /// What a strategy does itself, without a tool.
+    /// The part of a strategy that is implemented in the harness, without an external tool.
     Strategy {
         /// The strategy's name.
         name: String,
-        /// What it has to do, in its own terms.
+        /// The task, in the strategy's own format.
         task: Value,
     },
-    /// Use memory that is free and give it back, so that it is at hand.
+    /// Allocate and release free memory, so that it is available at once later.
     TouchMemory {
-        /// How much.
+        /// Amount in bytes.
         bytes: u64,
     },
     /// Compute the digest of a source database.
     Digest {
         /// The database.
         database: verify::Database,
-        /// What it was generated from.
+        /// The dataset from which it was generated.
         dataset: DatasetSpec,
-        /// How thoroughly it is examined; null for a generated one.
+        /// How thoroughly it is checked; `None` for a generated one.
         integrity: Option<verify::Integrity>,
     },
-    /// Make a copy of a database of the user's own ready for trials.
+    /// Prepare a copy of the user's own database for trials.
     Adopt {
         /// The copy.
         copy: PathBuf,
-        /// What the torrents that are added follow from.
+        /// Random seed of the torrents that are added.
         seed: u64,
     },
-    /// Copy a database of the user's own that somebody writes to.
+    /// Copy the user's own database while it is being written to.
     CopyOnline {
         /// The database.
         file: PathBuf,
-        /// Where the copy goes.
+        /// Path of the copy.
         to: PathBuf,
     },
-    /// Look at a backup of which no ledger tells what it has to hold.
+    /// Inspect an existing backup, for which there is no ledger.
     Inspect {
         /// A private copy of it.
         backup: PathBuf,
-        /// A private copy of the live database, where it was given.
+        /// A private copy of the live database, if it was given.
         live: Option<PathBuf>,
     },
-    /// Find the acknowledged writes that the application's own database lacks.
+    /// Find the acknowledged writes that are missing in the application's own database.
     Unwritten {
-        /// What is to be looked at.
+        /// What to check.
         request: Box<verify::Request>,
-        /// What the database was generated from.
+        /// The dataset from which the database was generated.
         dataset: DatasetSpec,
     },
-    /// Hold a restored database against the ledger.
+    /// Compare a restored database with the ledger.
     Verify {
-        /// What is to be checked.
+        /// What to check.
         request: Box<verify::Request>,
-        /// What the database was generated from.
+        /// The dataset from which the database was generated.
         dataset: DatasetSpec,
     },
 }
 
 impl Job {
-    /// What messages call the worker.
+    /// The worker's name in messages.
     pub fn name(&self) -> String {
         match self {
             Job::Application(_) => "embedded application".into(),
@@ -94,22 +94,22 @@ impl Job {
             Job::Adopt { .. } => "adoption".into(),
             Job::CopyOnline { .. } => "online copy".into(),
             Job::Inspect { .. } => "inspection of a backup".into(),
-            Job::Unwritten { .. } => "examination of what was lost".into(),
+            Job::Unwritten { .. } => "check for lost writes".into(),
             Job::Verify { .. } => "verifier".into(),
         }
     }
 }
 
-/// How far a worker is.
+/// The progress of a worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// What is left, from 1 to 0.
+    /// Remaining share, from 1 to 0.
     pub remaining: f64,
-    /// How often it began again.
+    /// Number of restarts.
     pub restarts: u64,
-    /// Pages copied, repeated ones included; 0 for jobs that copy none.
+    /// Pages copied, including repeated ones; 0 for jobs that copy none.
     pub pages_copied: u64,
-    /// Time of one undisturbed pass from the speed so far; `None` for jobs without passes.
+    /// Time of one undisturbed pass in seconds, from the speed so far; `None` for jobs without passes.
     pub pass_seconds: Option<f64>,
 }
 
@@ -124,9 +124,9 @@ impl Progress {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Message {
-    /// It serves: the answer to what it was asked to show first.
+    /// The worker is ready: its first answer.
     Ready(Value),
-    /// How far it is.
+    /// Its progress.
     Progress(Progress),
     /// It has finished, with this answer.
     Done(Value),
@@ -134,15 +134,15 @@ pub enum Message {
     Error(Failure),
 }
 
-/// Why a job has failed: what a worker can tell of an [`Error`].
+/// Why a job has failed: an [`Error`] in serializable form.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Failure {
     /// Bad input.
     Input(String),
-    /// The machine refuses something.
+    /// Something is missing on the machine, or it rejected an operation.
     Environment(String),
-    /// A bug, or what only who gave the job can judge: what SQLite or a server says.
+    /// A bug, or an error of SQLite or a server that only the caller can judge.
     Bug(String),
 }
 
@@ -177,14 +177,14 @@ impl Message {
     /// Prints the message for the harness.
     pub fn send(&self) {
         let mut stdout = std::io::stdout().lock();
-        // A harness that is gone does not listen; the worker is about to be killed.
+        // Errors are ignored: if the harness is gone, this worker is about to be killed.
         let _ = serde_json::to_writer(&mut stdout, self);
         let _ = stdout.write_all(b"\n");
         let _ = stdout.flush();
     }
 }
 
-/// The whole life of a worker. Returns its exit code.
+/// Runs a worker from start to end. Returns its exit code.
 pub fn main() -> i32 {
     match work() {
         Ok(answer) => {

@@ -1,8 +1,8 @@
 //! Generated databases.
 //!
-//! [`generate()`] writes the database of a [`DatasetSpec`] for SQLite, [`mysql::load`] the same rows for MySQL. The
-//! [`cache`] keeps both for the next time, and [`origin()`] tells what is in them without reading them. A database of the
-//! user's own takes the place of a generated one in [`own`].
+//! [`generate()`] writes the database of a [`DatasetSpec`] for SQLite, and [`mysql::load`] loads the same rows into
+//! MySQL. The [`cache`] keeps both, and [`origin()`] computes their content without reading them. With [`own`], the
+//! user's own database replaces a generated one.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,24 +25,24 @@ mod rows;
 mod sqlite_pages;
 mod torrust_demo;
 
-/// The smallest database that can be generated, in bytes: below it, the pages that every database has weigh
-/// more than its content.
+/// The smallest database that can be generated, in bytes: below it, the pages that every database has are larger than
+/// its content.
 pub const TARGET_BYTES_MIN: u64 = 1 << 20;
 /// The largest database that can be generated, in bytes.
 pub const TARGET_BYTES_MAX: u64 = 1 << 40;
 
-/// Raised when the same specification gives other bytes than before.
+/// Increased when the same specification results in other bytes than before.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// What names a generated database: the same specification gives the same bytes.
+/// The specification of a generated database: the same specification always results in the same bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetSpec {
     /// Name in the registry of profiles.
     pub profile: String,
-    /// Size of the database file asked for; the size reached is within 2 % of it.
+    /// Target size of the database file; the actual size is within 2 % of it.
     pub target_bytes: u64,
-    /// What the content follows from.
+    /// Random seed of the content.
     pub seed: u64,
 }
 
@@ -55,23 +55,23 @@ pub struct Torrent {
     pub completed: i64,
 }
 
-/// What the tables are called that the workload writes to.
+/// Names of the tables that the workload writes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableNames {
     /// The torrents.
     pub torrents: &'static str,
-    /// What is known of all torrents together.
+    /// The aggregate metrics of all torrents.
     pub metrics: &'static str,
 }
 
 impl TableNames {
-    /// What the tracker calls them.
+    /// The tracker's names.
     pub const TRACKER: TableNames = TableNames { torrents: "torrents", metrics: "torrent_aggregate_metrics" };
 }
 
 /// The torrents of a database as they were before any write.
 pub trait Origin: Send + Sync {
-    /// The tables that hold them.
+    /// The tables that contain them.
     fn tables(&self) -> TableNames {
         TableNames::TRACKER
     }
@@ -83,7 +83,7 @@ pub trait Origin: Send + Sync {
     fn torrent(&self, id: u64) -> Torrent;
 }
 
-/// What a generated database comes to.
+/// The size of a generated database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Generated {
     /// Length of the file in bytes.
@@ -94,7 +94,7 @@ pub struct Generated {
     pub torrents: u64,
 }
 
-/// The torrents of the database with this specification. A torrent is computed when it is asked for.
+/// The torrents of the database with this specification. Each torrent is computed on demand.
 ///
 /// # Errors
 ///
@@ -106,7 +106,7 @@ pub fn origin(spec: &DatasetSpec) -> Result<Box<dyn Origin>> {
     Ok(shape(spec)?.origin)
 }
 
-/// What [`generate()`] will write, without writing it.
+/// The size of the database that [`generate()`] would write.
 ///
 /// # Errors
 ///
@@ -115,7 +115,7 @@ pub fn predicted(spec: &DatasetSpec) -> Result<Generated> {
     Ok(plan(spec)?.1)
 }
 
-/// Every page that the specification asks for, and what they come to.
+/// The pages of the database with this specification, and its size.
 fn plan(spec: &DatasetSpec) -> Result<(Database, Generated)> {
     let Shape { tables, origin } = shape(spec)?;
     let database = Database::new(tables, spec.target_bytes);

@@ -1,4 +1,4 @@
-//! The rows of generated databases, as every engine is given them.
+//! The rows of generated databases, independent of the engine.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::sqlite_pages::Record;
 /// One value of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
-    /// No value.
+    /// Null.
     Null,
     /// A whole number.
     Integer(i64),
@@ -15,9 +15,9 @@ pub(crate) enum Value {
     Text(String),
 }
 
-/// What takes the values of a row one after the other, in the form that an engine wants.
+/// Receives the values of a row one after the other, and converts them to the format of an engine.
 pub(crate) trait Columns {
-    /// Appends no value.
+    /// Appends a null.
     fn push_null(&mut self);
 
     /// Appends a whole number.
@@ -36,25 +36,25 @@ pub(crate) trait Columns {
     }
 }
 
-/// The rows of a table whose first column is a number that counts up by itself and that has one unique column.
+/// The rows of a table with an auto-increment id as the first column, and one unique column.
 pub(crate) trait Rows: Send + Sync {
     /// Number of rows, at least one: their ids are 1 to this.
     fn count(&self) -> u64;
 
-    /// Bytes of the longest row's record in SQLite, at most.
+    /// Upper limit for the size of a row's record in SQLite, in bytes.
     fn record_bytes_max(&self) -> usize;
 
-    /// Bytes of the longest index entry's record in SQLite, at most.
+    /// Upper limit for the size of an index entry's record in SQLite, in bytes.
     fn entry_bytes_max(&self) -> usize;
 
-    /// Appends the values of the row with this id: all columns behind the id. The first of them is the unique one.
+    /// Appends the values of the row with this id: all columns after the id. The first of them is the unique one.
     fn row(&self, id: u64, columns: &mut dyn Columns);
 
     /// Appends the unique column's value with this rank (from 0) in ascending order, then the id of its row.
     fn entry(&self, rank: u64, columns: &mut dyn Columns);
 }
 
-/// Rows that are few enough to be kept in memory.
+/// A small number of rows that are kept in memory.
 pub(crate) struct FewRows {
     rows: Vec<Vec<Value>>,
     /// The rows' ids in the order of the first column.
@@ -62,11 +62,11 @@ pub(crate) struct FewRows {
 }
 
 impl FewRows {
-    /// The columns behind the id, row by row. The first of them is the unique one: a text.
+    /// The columns after the id, row by row. The first of them is the unique one, which must be a text.
     pub(crate) fn new(rows: Vec<Vec<Value>>) -> FewRows {
         let key = |id: &u64| match &rows[*id as usize - 1][0] {
             Value::Text(text) => text.as_str(),
-            other => panic!("{other:?} is no text"),
+            other => panic!("{other:?} is not a text"),
         };
         let mut ranked: Vec<u64> = (1..=rows.len() as u64).collect();
         ranked.sort_by(|a, b| key(a).cmp(key(b)));
@@ -116,9 +116,9 @@ impl Rows for FewRows {
 pub(crate) struct Table {
     /// Its name.
     pub name: &'static str,
-    /// What stands between the name and the end of the statement that creates it in SQLite, with the parentheses.
+    /// The column definitions in the statement that creates it in SQLite, with the parentheses.
     pub sqlite_columns: &'static str,
-    /// The same for MySQL, without what makes the unique column unique: that comes when the rows are in.
+    /// The same for MySQL, without the unique constraint, which is added after the rows are loaded.
     pub mysql_columns: &'static str,
     /// The unique column.
     pub unique: &'static str,

@@ -16,8 +16,8 @@ pub fn seconds_between(from_ns: u64, to_ns: u64) -> f64 {
     to_ns.saturating_sub(from_ns) as f64 / 1e9
 }
 
-/// The time of day at a reading of [`now_ns`], in nanoseconds since 1970. Within one process the two clocks keep the
-/// distance that they had when it was first asked for.
+/// The time of day at a reading of [`now_ns`], in nanoseconds since 1970. Within one process, the difference of the two
+/// clocks is read once and then stays the same.
 pub fn wall_ns(monotonic_ns: u64) -> u64 {
     monotonic_ns.wrapping_add(wall_offset())
 }

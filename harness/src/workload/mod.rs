@@ -1,4 +1,4 @@
-//! The concurrent writes of a trial: what they are, when they are due, and what became of each.
+//! The concurrent writes of a trial: their content, their due times and their outcomes.
 
 pub mod application;
 mod descriptors;
