@@ -1,29 +1,29 @@
 #!/bin/bash
-# What action.yml runs: a scenario from two commands, and a run of it. Inputs come in the environment, so that nothing in
-# them is taken for a part of this script.
+# action.yml runs this script: it writes a scenario with the two commands, and runs it. Inputs are passed in environment
+# variables, so that no part of them is interpreted as a part of this script.
 set -euo pipefail
 
 if [ -z "$SCENARIO" ]; then
     if [ -z "$BACKUP" ] || [ -z "$RESTORE" ]; then
-        echo "give both 'backup' and 'restore', or a 'scenario'" >&2
+        echo "set both 'backup' and 'restore', or 'scenario'" >&2
         exit 2
     fi
     case "$BACKUP$RESTORE" in
     *"'''"*)
-        echo "''' cannot be part of a command here: put it into a script, and give the script" >&2
+        echo "a command must not contain ''': put it into a script, and run the script as the command" >&2
         exit 2
         ;;
     esac
-    # Beside the scripts: paths in a scenario count from its directory.
+    # In the current directory, because paths in a scenario are relative to its directory.
     SCENARIO=backup-drill-trial.toml
     cat >"$SCENARIO" <<TOML
 description = "The backup script of this repository."
-# A comparison with a baseline needs six.
+# A comparison with a baseline needs six repetitions.
 repetitions = 6
 [dataset]
 sizes = ["64MiB"]
 [subject]
-# So that checkpoints fall into a copy that takes some milliseconds.
+# So that checkpoints happen during a copy of a few milliseconds.
 wal_autocheckpoint = 20
 [workload]
 rates = [50]

@@ -1,4 +1,4 @@
-//! How fast a dataset is generated, durably, in the directory for temporary files.
+//! Speed of generating a dataset durably in the temporary directory.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use engines::sqlite::dataset::predicted;
@@ -14,10 +14,11 @@ fn generate(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("dataset");
     group.sample_size(20).throughput(Throughput::Bytes(bytes));
     group.bench_function("generate 64 MiB", |bencher| {
-        // Removing the file of the iteration before is not a part of the time.
+        // Removing the file of the previous iteration is not measured.
         let remove = || std::fs::remove_file(&path).ok();
-        let generate =
-            |_| generate::generate(&spec, &path, &|| false, &mut |_| {}).expect("room for the dataset");
+        let generate = |_| {
+            generate::generate(&spec, &path, &|| false, &mut |_| {}).expect("enough space for the dataset")
+        };
         bencher.iter_batched(remove, generate, BatchSize::PerIteration);
     });
     group.finish();

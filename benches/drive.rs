@@ -1,10 +1,10 @@
-//! What it costs the harness to drive writes, beyond what SQLite itself uses.
+//! CPU time that the harness needs to drive writes, in addition to that of SQLite itself.
 //!
-//! Two processes make the same writes on copies of the same database: the embedded application, which paces
-//! them and enters them into the ledger, and a bare loop that only executes them. The difference of their CPU
-//! time is the harness's share. `synchronous = off`, so that the disk does not set the pace.
+//! Two processes make the same writes on copies of the same database: the embedded application, which paces them and
+//! records them in the ledger, and a bare loop that only executes them. The difference of their CPU time is the
+//! overhead of the harness. `synchronous = off`, so that the disk does not limit the speed.
 //!
-//! `cargo bench --bench drive`; with `-- --test` it runs shortly, as a smoke test.
+//! `cargo bench --bench drive`; with `-- --test` it runs briefly, as a smoke test.
 
 use std::path::Path;
 use std::time::Duration;
@@ -51,8 +51,8 @@ fn main() {
         let bare = bare(&source, &place, &spec, &model, writes);
         let (driven_us, bare_us) = (driven * 1e6 / writes as f64, bare * 1e6 / writes as f64);
         println!(
-            "round {round}: {writes} writes; application {driven_us:.1} us of CPU a write, bare {bare_us:.1} us; \
-             the harness takes {:.1} % of one core at {RATE} writes/s",
+            "round {round}: {writes} writes; application {driven_us:.1} us of CPU per write, bare {bare_us:.1} us; \
+             the harness uses {:.1} % of one core at {RATE} writes/s",
             (driven_us - bare_us) * RATE / 1e4
         );
     }

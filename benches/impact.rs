@@ -1,4 +1,4 @@
-//! Latency recording: the histogram of a window over a ledger.
+//! Latency recording: computing the histogram of a window from a ledger.
 //!
 //! `cargo bench --bench impact`; with `-- --test` it runs once, as a smoke test.
 

@@ -1,4 +1,4 @@
-//! The verifier's hot paths: reading rows, entering writes, and replaying them.
+//! The verifier's hot paths: reading rows, recording writes, and replaying them.
 //!
 //! `cargo bench --bench verify`; with `-- --test` each runs once, as a smoke test.
 
@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::xxh3_128;
 const TORRENTS: u64 = 100_000;
 const WRITES: u64 = 20_000;
 
-/// A dataset without completions whose hashes are as random as real ones.
+/// A dataset without completions, with hashes as random as real ones.
 struct Dataset;
 
 impl Origin for Dataset {
@@ -68,7 +68,7 @@ fn upsert(connection: &Connection, info_hash: &[u8], completed: i64) {
     connection.prepare_cached(sql).unwrap().execute((info_hash, completed)).unwrap();
 }
 
-/// Enters and applies the writes of the workload.
+/// Records and applies the writes of the workload.
 fn write(database: &Path, ledger: &Path) {
     let mut connection = Connection::open(database).unwrap();
     let transaction = connection.transaction().unwrap();

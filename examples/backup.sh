@@ -1,6 +1,6 @@
 #!/bin/sh
-# A backup script to start from: a packed and compressed copy of a SQLite database, and the way back.
-# On trial in scenarios/external.toml.
+# A backup script to start from: a compacted and compressed copy of a SQLite database, and its restore.
+# Tested in scenarios/external.toml.
 set -eu
 
 case "${1:-}" in

@@ -1,6 +1,6 @@
 #!/bin/sh
-# A backup that takes a given share longer than it has to, to try out whether that is noticed.
-# In scenarios/gate.toml.
+# A backup that is slowed down by a given percentage, to test whether the gate detects it.
+# Used in scenarios/gate.toml.
 set -eu
 
 case "${1:-}" in
@@ -8,7 +8,7 @@ backup)
     percent=$2
     begin=$(date +%s%N)
     sqlite3 "$DRILL_SOURCE" ".timeout 10000" "VACUUM INTO '$DRILL_DESTINATION/copy.sqlite'"
-    # Durable first: the wait is to be a share of all that a backup takes.
+    # Make the copy durable first, because the wait must be a share of the complete backup time.
     sync "$DRILL_DESTINATION/copy.sqlite"
     wait=$((($(date +%s%N) - begin) * percent / 100))
     sleep "$(printf '%d.%09d' $((wait / 1000000000)) $((wait % 1000000000)))"

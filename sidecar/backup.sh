@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Backs up the databases and configuration files of an application that runs beside this container, whose data is
-# mounted here read-only. README.md has the settings. Exit status: 0 done, 1 a backup failed, 2 a setting is wrong,
-# 3 another backup is under way, 143 ended by SIGTERM.
+# Backs up the databases and configuration files of an application that runs beside this container and whose data is
+# mounted here read-only. README.md lists the settings. Exit status: 0 done, 1 a backup failed, 2 a setting is wrong,
+# 3 another backup is running, 143 ended by SIGTERM.
 
 # shellcheck source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -53,16 +53,16 @@ validate_sqlite_settings() {
     require_absolute_path SQLITE_DATABASE "$SQLITE_DATABASE"
     require_tool sqlite3
     [[ -f $SQLITE_DATABASE && -r $SQLITE_DATABASE ]] ||
-        setting_error SQLITE_DATABASE "$SQLITE_DATABASE" "name a database file that exists and can be read"
-    # SQLite keeps its journal and its log beside the file itself, and mode and times of a link say nothing.
+        setting_error SQLITE_DATABASE "$SQLITE_DATABASE" "name an existing, readable database file"
+    # SQLite keeps its journal and WAL beside the real file, and a link has its own mode and times.
     [[ ! -L $SQLITE_DATABASE ]] ||
         setting_error SQLITE_DATABASE "$SQLITE_DATABASE" "name it by its real path, $(realpath -- "$SQLITE_DATABASE")"
-    # Alone, the file lacks its journal or WAL: a backup could miss or tear transactions and nobody would notice.
+    # If only the file is mounted, its journal or WAL is missing: a backup could silently lose or tear transactions.
     ! mountpoint --quiet "$(realpath -- "$SQLITE_DATABASE")" ||
         setting_error SQLITE_DATABASE "$SQLITE_DATABASE" "mount the directory it is in, not the file alone"
 }
 
-# Someone who sets a database but no host believes that it is backed up.
+# A user who sets a database but no host expects that it is backed up.
 reject_mysql_settings_without_host() {
     local variable
     for variable in MYSQL_DATABASE MYSQL_USER; do
@@ -101,9 +101,9 @@ validate_configuration_paths() {
     for path in "${configuration_paths[@]}"; do
         require_absolute_path "BACKUP_PATHS ($BACKUP_PATHS)" "$path"
         [[ -e $path || -L $path ]] ||
-            setting_error "BACKUP_PATHS ($BACKUP_PATHS)" "$path" "list only what exists"
+            setting_error "BACKUP_PATHS ($BACKUP_PATHS)" "$path" "list only existing paths"
         parent=$(dirname -- "$path")
-        # A restore puts real directories there; it must not have to follow links out of the place it restores into.
+        # A restore creates real directories; it must never follow links out of its target directory.
         [[ $(realpath -- "$parent") == "$parent" ]] ||
             setting_error "BACKUP_PATHS ($BACKUP_PATHS)" "$path" "list it by its real path, $(realpath -- "$path")"
         [[ $(realpath -- "$BACKUP_DIR")/ != "${path%/}"/* ]] ||
@@ -112,7 +112,7 @@ validate_configuration_paths() {
     done
 }
 
-# Copied as a file, a live database is torn; and its copy would be restored over the good one.
+# A live database that is copied as a file may be torn; and this copy would be restored over the good one.
 reject_path_of_database() {
     local path=$1 database suffix
     [[ -n $SQLITE_DATABASE ]] || return 0
@@ -129,12 +129,12 @@ remove_temporary_files() {
     work_directory=""
 }
 
-# The lock is held for one cycle: between the cycles of a loop, a single backup may be taken by hand.
+# The lock is held for one cycle: between the cycles of a loop, a single backup can be made manually.
 take_lock() {
     exec {lock_descriptor}>"$BACKUP_DIR/.backup-sidecar.lock" || return "$EXIT_FAILED"
     if ! flock --nonblock "$lock_descriptor"; then
         release_lock
-        log "refused: another backup into $BACKUP_DIR is under way"
+        log "refused: another backup into $BACKUP_DIR is running"
         return "$EXIT_OVERLAPPING"
     fi
 }
@@ -144,17 +144,17 @@ release_lock() {
     lock_descriptor=""
 }
 
-# Only the holder of the lock comes here, so whatever lies in the directory was left by a run that was killed.
+# Only called with the lock held, so an existing directory was left by a run that was killed.
 make_work_directory() {
     work_directory=$BACKUP_DIR/.backup-sidecar-partial
     rm -rf -- "$work_directory" && mkdir -- "$work_directory"
 }
 
-# Gives a complete artifact its name, and returns only when a power failure can no longer take it away.
+# Gives a complete artifact its name, and returns only when it is durable, so that a power failure cannot lose it.
 publish() {
     local temporary=$1 name=$2
     if [[ ! -s $temporary || -e $BACKUP_DIR/$name ]]; then
-        log "failed: $name would be empty or exists"
+        log "failed: $name would be empty, or exists already"
         return 1
     fi
     sync -- "$temporary" && mv --no-target-directory -- "$temporary" "$BACKUP_DIR/$name" && sync -- "$BACKUP_DIR" &&
@@ -165,8 +165,8 @@ sqlite_reader() {
     run_tool sqlite3 -batch -bail -readonly -cmd ".timeout $SQLITE_BUSY_TIMEOUT_MILLISECONDS" "$sqlite_source" "$1"
 }
 
-# Who opens a database in WAL mode makes two files beside it, and who closes it last removes them: without them nobody
-# has it open, and all of it is in the one file.
+# Opening a database in WAL mode creates two files beside it, and the last connection to close it removes them. Without
+# them, no process has it open, and all data is in the database file.
 is_closed_wal_database() {
     local read_version
     read_version=$(od --address-radix=n --format=u1 --skip-bytes=19 --read-bytes=1 -- "$SQLITE_DATABASE" 2>/dev/null) ||
@@ -186,7 +186,7 @@ state_of_database() {
     stat --format='%i %s %.Y %.Z' -- "$SQLITE_DATABASE"
 }
 
-# A copy that was cut short does not have the number of pages that its own header states.
+# A truncated copy does not have the number of pages that its header states.
 has_all_pages() {
     local file=$1 expected
     [[ -s $file ]] || return 1
@@ -204,10 +204,10 @@ is_sound() {
     return 1
 }
 
-# The soundness of the database is checked in both modes, because neither sees damage by itself: `.backup` copies it,
-# and the `.dump` of SQLite 3.53 leaves out the rows behind it, yet ends with COMMIT and exit status 0. Backups of a
-# damaged database would push out the good ones. The copy may be mapped into memory, which makes its check fast; the
-# database itself may not, because the application can truncate it.
+# The database is checked for damage in both modes, because neither detects it: `.backup` copies damage, and the `.dump`
+# of SQLite 3.53 omits the rows behind it, but still ends with COMMIT and exit status 0. Backups of a damaged database
+# would displace the good ones. The copy may be mapped into memory, which makes its check fast; the database itself may
+# not, because the application can truncate it.
 copy_sqlite() {
     case $SQLITE_MODE in
         backup)
@@ -222,13 +222,13 @@ copy_sqlite() {
     esac
 }
 
-# To read a closed database in WAL mode, SQLite would make the two files, which a read-only mount forbids. As immutable
-# it is read without them and without any lock, so that an application that came back could tear the copy: it counts
-# only when the database is closed afterwards, too, and is the file that it was.
+# To read a closed database in WAL mode, SQLite would create the two files, which a read-only mount does not allow. With
+# `immutable` it is read without them and without any lock, so an application that starts meanwhile could tear the copy:
+# the copy is accepted only if the database is closed afterwards, too, and its file is unchanged.
 read_sqlite() {
     local before
     if [[ ! -s $SQLITE_DATABASE || -L $SQLITE_DATABASE ]]; then
-        log "failed: $SQLITE_DATABASE is missing, empty or a link"
+        log "failed: $SQLITE_DATABASE is missing, empty or a symbolic link"
         return 1
     fi
     if ! is_closed_wal_database; then
@@ -240,19 +240,19 @@ read_sqlite() {
     sqlite_source=$(immutable_address)
     copy_sqlite || return 1
     if ! is_closed_wal_database || [[ $(state_of_database) != "$before" ]]; then
-        log "failed: $SQLITE_DATABASE was opened while it was read without locks"
+        log "failed: $SQLITE_DATABASE was opened while it was read without locks; try again"
         return 1
     fi
 }
 
-# A tar of one file, because that keeps the owner and the mode of the database for the restore.
+# A tar archive of one file, because it stores the owner and the mode of the database for the restore.
 back_up_sqlite() {
     local stamp=$1 content=database.db
     [[ $SQLITE_MODE == dump ]] && content=database.sql
     if ! read_sqlite; then
-        log "failed: there is no whole copy of $SQLITE_DATABASE. From a read-only mount, one with a -wal file can be" \
-            "read only while its -shm file is there, and one whose transaction was cut off only when it has been rolled" \
-            "back: start the application"
+        log "failed: $SQLITE_DATABASE could not be copied completely. From a read-only mount, a database with a -wal" \
+            "file can be read only while its -shm file exists, and one with an interrupted transaction only after" \
+            "that was rolled back: start the application"
         return 1
     fi
     local owner group mode
@@ -261,15 +261,15 @@ back_up_sqlite() {
         --mode="$mode" -- "$content" && publish sqlite.partial "sqlite-$stamp.tar.zst"
 }
 
-# Fills mysqldump_options. MariaDB's mysqldump does not know the option, and needs it not.
+# Fills mysqldump_options. MariaDB's mysqldump does not have the option --set-gtid-purged, and does not need it.
 choose_mysqldump_options() {
     local help
     mysqldump_options=(--single-transaction --quick --routines --events --triggers --hex-blob --comments
         --no-tablespaces)
-    # Read to its end before it is searched: cut short by the search, mysqldump would fail, and so would the question.
+    # Read completely before it is searched: if the search closed the pipe early, mysqldump would fail.
     help=$(mysqldump --no-defaults --help 2>/dev/null)
     if [[ $help == *--set-gtid-purged* ]]; then
-        # With identifiers of transactions in it, a dump cannot be restored into a server that has seen them.
+        # A dump that contains transaction identifiers (GTIDs) cannot be restored into a server that already has them.
         mysqldump_options+=(--set-gtid-purged=OFF)
     fi
 }
@@ -288,8 +288,8 @@ back_up_mysql() {
     run_tool zstd --quiet --rm -o mysql.partial mysql.sql && publish mysql.partial "mysql-$stamp.sql.zst"
 }
 
-# Every listed path with all below it, and the directories above it: without their modes a restore would open to
-# everyone a file that only a closed directory protected.
+# Every listed path with everything below it, and the directories above it: without their modes, a restore would make a
+# file accessible that was protected only by the mode of a directory.
 list_configuration_members() {
     local path parent
     for path in "${configuration_paths[@]}"; do
@@ -298,7 +298,7 @@ list_configuration_members() {
             printf '%s\0' "${parent#/}"
             parent=$(dirname -- "$parent")
         done
-        # Without the final slash: with it, find would follow a symbolic link.
+        # Without the final slash, with which find would follow a symbolic link.
         path=${path#/}
         (cd / && find "./${path%/}" -printf '%p\0' | sed --null-data 's,^\./,,') || return 1
     done | LC_ALL=C sort --zero-terminated --unique
@@ -315,7 +315,8 @@ back_up_configuration() {
     publish config.partial "config-$stamp.tar.zst"
 }
 
-# Every part is tried, whatever became of the others: a configuration file that is gone must not cost the database.
+# Every part is backed up even if another fails: a missing configuration file must not prevent the backup of the
+# database.
 back_up_all() {
     local stamp status=0
     stamp=$(new_stamp)
@@ -325,8 +326,9 @@ back_up_all() {
     return "$status"
 }
 
-# The newest artifact that still decompresses: one that a failing disk has spoiled is no reason to remove a good one.
-# It is left in newest_good: a command substitution would make a signal wait for the end of the test.
+# Finds the newest artifact that can still be decompressed: because of one that a failing disk has damaged, no good one
+# may be removed. The result is in newest_good: with a command substitution, a signal would be handled only after the
+# test.
 find_newest_good() {
     local kind=$1
     while read -r newest_good; do
@@ -351,8 +353,8 @@ mark_failure() {
     printf 'The backup that began at %s failed. See the log.\n' "$1" >"$BACKUP_DIR/last-failure"
 }
 
-# 1. take the lock; 2. back up every part; 3. if all are stored, remove what has expired and the mark of a failure.
-# After a failure nothing expires: while backups fail, the old ones are all there is.
+# 1. take the lock; 2. back up every part; 3. if all are stored, remove expired backups and the failure marker. After a
+# failure nothing is removed: while backups fail, the old ones are the only ones.
 run_cycle() {
     local began status=0 kind unmarked=no
     began=$(date -u +%Y-%m-%dT%H:%M:%SZ)
@@ -370,13 +372,14 @@ run_cycle() {
     fi
     cd / || return
     remove_temporary_files
-    # A disk that was full has room now.
+    # If the disk was full, it has space again now.
     [[ $unmarked == no ]] || mark_failure "$began"
     release_lock
     return "$status"
 }
 
-# Starts each cycle a whole number of intervals after the first; one that takes longer skips a turn.
+# Starts each cycle a whole number of intervals after the first. A cycle that takes longer than the interval delays the
+# next one to the following multiple.
 run_loop() {
     while true; do
         run_cycle || log "will try again at the next interval"

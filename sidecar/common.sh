@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # The scripts that source this use its constants.
-# What backup.sh and restore.sh share: messages, checks of settings, names of artifacts, tools that a signal can end,
-# and the option file that keeps the MySQL password off command lines.
+# Shared by backup.sh and restore.sh: messages, checks of settings, names of artifacts, tools that a signal can end, and
+# the option file that keeps the MySQL password off command lines.
 
 EXIT_FAILED=1
 EXIT_BAD_SETTING=2
@@ -10,7 +10,7 @@ EXIT_OVERLAPPING=3
 # Sub-second stamps, always of the same length and in UTC: sorting names sorts times.
 STAMP_PATTERN='[0-9]{8}T[0-9]{6}\.[0-9]{9}Z'
 
-# Empty means there is nothing to release or remove: a signal may come at any time.
+# Empty means that there is nothing to release or remove: a signal may arrive at any time.
 lock_descriptor=""
 option_file_directory=""
 
@@ -18,7 +18,7 @@ log() {
     printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >&2
 }
 
-# One error that names the variable, its value and the cure.
+# Prints one error that names the variable, its value and the remedy.
 setting_error() {
     local variable=$1 value=$2 cure=$3
     printf 'error: %s is "%s": %s\n' "$variable" "$value" "$cure" >&2
@@ -35,7 +35,7 @@ require_one_of() {
     setting_error "$variable" "$value" "set it to one of: $*"
 }
 
-# No leading zero: the shell would read 010 as eight.
+# Leading zeros are rejected: the shell would read 010 as eight.
 require_whole_number() {
     local variable=$1 value=$2 maximum=$3 meaning=$4
     if [[ ! $value =~ ^[1-9][0-9]{0,8}$ ]] || ((value > maximum)); then
@@ -61,22 +61,22 @@ validate_backup_directory() {
     [[ -d $BACKUP_DIR ]] || setting_error BACKUP_DIR "$BACKUP_DIR" "create this directory, or mount one there"
 }
 
-# Also sets mysql_password, and takes the password out of the environment that tools inherit.
+# Also sets mysql_password, and removes the password from the environment that tools inherit.
 validate_mysql_settings() {
-    [[ -n $MYSQL_USER ]] || setting_error MYSQL_USER "" "name the user who connects to $MYSQL_HOST"
+    [[ -n $MYSQL_USER ]] || setting_error MYSQL_USER "" "name the user for the connection to $MYSQL_HOST"
     [[ -n $MYSQL_DATABASE ]] || setting_error MYSQL_DATABASE "" "name the database on $MYSQL_HOST"
     [[ $MYSQL_DATABASE =~ ^[0-9A-Za-z_$][-0-9A-Za-z_$]*$ ]] ||
-        setting_error MYSQL_DATABASE "$MYSQL_DATABASE" "use letters, digits, '_', '$' and, not first, '-'"
+        setting_error MYSQL_DATABASE "$MYSQL_DATABASE" "use letters, digits, '_', '$' and '-' (not at the beginning)"
     require_whole_number MYSQL_PORT "$MYSQL_PORT" 65535 "the port of the server"
     if [[ -n ${MYSQL_PASSWORD_FILE:-} ]]; then
         [[ -z ${MYSQL_PASSWORD+set} ]] ||
-            setting_error MYSQL_PASSWORD_FILE "$MYSQL_PASSWORD_FILE" "unset it or MYSQL_PASSWORD: both are set"
+            setting_error MYSQL_PASSWORD_FILE "$MYSQL_PASSWORD_FILE" "unset it or MYSQL_PASSWORD: only one may be set"
         [[ -f $MYSQL_PASSWORD_FILE && -r $MYSQL_PASSWORD_FILE ]] ||
-            setting_error MYSQL_PASSWORD_FILE "$MYSQL_PASSWORD_FILE" "name a file that can be read"
+            setting_error MYSQL_PASSWORD_FILE "$MYSQL_PASSWORD_FILE" "name a readable file"
         mysql_password=$(<"$MYSQL_PASSWORD_FILE")
     else
         [[ -n ${MYSQL_PASSWORD+set} ]] ||
-            setting_error MYSQL_PASSWORD "" "set it (to nothing, if the user has none) or MYSQL_PASSWORD_FILE"
+            setting_error MYSQL_PASSWORD "" "set it (to an empty value if the user has none) or MYSQL_PASSWORD_FILE"
         mysql_password=$MYSQL_PASSWORD
     fi
     unset MYSQL_PASSWORD
@@ -84,14 +84,14 @@ validate_mysql_settings() {
 
 default_mysql_settings() {
     MYSQL_HOST=${MYSQL_HOST:-}
-    # In the environment, the mysql client would take the path of a socket for the name of a host.
+    # In the environment, the mysql client would interpret the path of a socket as a host name.
     export -n MYSQL_HOST
     MYSQL_PORT=${MYSQL_PORT:-3306}
     MYSQL_USER=${MYSQL_USER:-}
     MYSQL_DATABASE=${MYSQL_DATABASE:-}
 }
 
-# MySQL reads backslash escapes inside quotes, so every byte of a password can be written.
+# MySQL interprets backslash escapes inside quotes, so every byte of a password can be written.
 quote_for_option_file() {
     local value=$1
     value=${value//\\/\\\\}
@@ -101,7 +101,7 @@ quote_for_option_file() {
     printf '"%s"' "$value"
 }
 
-# Sets option_file. It lies in memory where the machine allows it, so that the password never reaches a disk.
+# Sets option_file. It is in memory if possible, so that the password is never written to a disk.
 write_option_file() {
     local parent=${TMPDIR:-/tmp}
     [[ -d /dev/shm && -w /dev/shm ]] && parent=/dev/shm
@@ -113,7 +113,7 @@ write_option_file() {
         if [[ $MYSQL_HOST == /* ]]; then
             printf 'socket=%s\n' "$(quote_for_option_file "$MYSQL_HOST")"
         else
-            # "localhost" would mean a socket that is not in this container.
+            # Without protocol=TCP, "localhost" would mean a socket, which does not exist in this container.
             printf 'host=%s\nport=%s\nprotocol=TCP\n' "$(quote_for_option_file "$MYSQL_HOST")" "$MYSQL_PORT"
         fi
     } >"$option_file"
@@ -124,8 +124,8 @@ remove_option_file() {
     option_file_directory=""
 }
 
-# The shell handles a signal only between commands: a tool runs in the background, in a process group of its own, so
-# that a signal is handled at once and can end the tool with all that it started. The tool does not inherit the lock.
+# The shell handles a signal only between commands. So a tool runs in the background, in its own process group: a signal
+# is handled at once, and can end the tool with its child processes. The tool does not inherit the lock.
 run_tool() {
     set -m
     if [[ -n $lock_descriptor ]]; then
@@ -137,7 +137,7 @@ run_tool() {
     wait "$!"
 }
 
-# Tools only read what they back up and write temporary files, so they need no time to finish.
+# Tools only read data and write temporary files, so they can be killed at once.
 end_tools() {
     local process
     for process in $(jobs -p); do
@@ -150,7 +150,7 @@ stop_by_signal() {
     local status=$1
     trap '' TERM INT HUP
     end_tools
-    log "stopped by a signal; what was under way is given up"
+    log "stopped by a signal; the running backup or restore was cancelled"
     exit "$status"
 }
 
@@ -172,7 +172,8 @@ artifact_suffix() {
     esac
 }
 
-# Names of all complete artifacts of a kind, oldest first. Only regular files whose whole name is of our making count.
+# Names of all complete artifacts of a kind, oldest first. Only regular files with a name in the sidecar's own format
+# count.
 list_artifacts() {
     local kind=$1
     shift
@@ -180,7 +181,7 @@ list_artifacts() {
         -regex ".*/$kind-$STAMP_PATTERN\.$(artifact_suffix "$kind")" "$@" -printf '%f\n' | LC_ALL=C sort
 }
 
-# A dump says itself that it is complete, on its last line.
+# The last line of a dump shows that it is complete.
 ends_with_line() {
     local file=$1 pattern=$2
     tail -n 1 -- "$file" | grep -Eq -- "$pattern"
@@ -190,7 +191,7 @@ is_complete_mysql_dump() {
     ends_with_line "$1" '^-- Dump completed'
 }
 
-# `.dump` writes "ROLLBACK; -- due to errors" there when it could not read everything.
+# `.dump` ends with "ROLLBACK; -- due to errors" if it could not read everything.
 is_complete_sqlite_dump() {
     ends_with_line "$1" '^COMMIT;$'
 }

@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
-# A maintenance window, for the machine that the application's containers run on: stops them, runs one command (a single
-# run of the sidecar), and starts them again, whatever became of the command. Exit status: that of the command; 1 a
-# container could not be stopped or started again, 2 an argument is wrong, 3 another window is open, 129, 130 or 143
-# ended by a signal.
+# A maintenance window, for the machine on which the application's containers run: stops them, runs one command (a
+# single run of the sidecar), and starts them again, whether or not the command succeeded. Exit status: that of the
+# command; 1 a container could not be stopped or started again, 2 an argument is wrong, 3 another window is open, 129,
+# 130 or 143 ended by a signal.
 
 # shellcheck source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 USAGE='usage: maintenance-window.sh CONTAINER... -- COMMAND [ARGUMENT...]
 
-  CONTAINER     is stopped first and started again at the end, in reverse order; one that does not run is left alone
-  COMMAND       runs meanwhile, as in: docker run --rm -e BACKUP_MODE=single ... backup-sidecar
+  CONTAINER     stopped first and started again at the end, in reverse order; left stopped if it is not running
+  COMMAND       runs meanwhile, for example: docker run --rm -e BACKUP_MODE=single ... backup-sidecar
 
-  DOCKER        the command that knows the containers (default: docker)
-  STOP_SECONDS  what a container has to stop in good order, before it is killed (default: 60)'
+  DOCKER        the command that manages the containers (default: docker)
+  STOP_SECONDS  time in seconds for a container to stop cleanly before it is killed (default: 60)'
 
-# Those that this window has stopped, the last one first.
+# The containers that this window has stopped, the last one first.
 stopped=()
-# Set by a signal, which waits until the step that is under way has ended.
+# Set by a signal, which is handled when the current step has ended.
 signal_status=0
 interrupted=no
 command_process=""
@@ -40,7 +40,8 @@ parse_arguments() {
     window_command=("$@")
 }
 
-# The lock is on this script, so that no file is left behind: a second window would start what the first has stopped.
+# A second window would start the containers that the first has stopped. The lock is on this script, so that no file is
+# left behind.
 take_window_lock() {
     exec {lock_descriptor}<"${BASH_SOURCE[0]}"
     if ! flock --nonblock "$lock_descriptor"; then
@@ -49,7 +50,7 @@ take_window_lock() {
     fi
 }
 
-# A container that does not exist is a mistake that is found before anything is stopped.
+# A container that does not exist is an error that is found before anything is stopped.
 find_running() {
     running=()
     local container state
@@ -58,11 +59,11 @@ find_running() {
             "$container") ||
             argument_error "$DOCKER does not know the container $container"
         if [[ $state == "true true" ]]; then
-            argument_error "$container was started with --rm: stopped, it would be gone with its volumes"
+            argument_error "$container was started with --rm: stopping it would remove it with its volumes"
         elif [[ $state == true* ]]; then
             running+=("$container")
         else
-            log "$container does not run and is left as it is"
+            log "$container is not running and is left stopped"
         fi
     done
 }
@@ -73,7 +74,7 @@ note_signal() {
     [[ -z $command_process ]] || kill -TERM -- "-$command_process" 2>/dev/null
 }
 
-# Waits for a process of ours, however often a signal comes.
+# Waits for a child process, however many signals arrive.
 wait_for() {
     local status
     while true; do
@@ -84,8 +85,8 @@ wait_for() {
     done
 }
 
-# In a process group of its own, where Ctrl-C does not reach it: a stop that is given up half way would happen later,
-# after the start.
+# Runs in its own process group, which Ctrl-C does not reach: a cancelled stop would still take effect later, after the
+# start.
 run_apart() {
     set -m
     "$@" {lock_descriptor}<&- &
@@ -98,7 +99,7 @@ stop_running() {
     for container in "${running[@]}"; do
         ((signal_status == 0)) || return 1
         log "stopping $container"
-        # Also when that fails: nobody knows what it came to, and starting what runs does no harm.
+        # Recorded even if the stop fails: its outcome is unknown, and starting a running container does no harm.
         stopped=("$container" "${stopped[@]}")
         if ! run_apart "$DOCKER" stop -t "$STOP_SECONDS" "$container" >/dev/null; then
             log "failed: $container could not be stopped"
@@ -113,7 +114,7 @@ run_command() {
     "${window_command[@]}" {lock_descriptor}<&- &
     set +m
     command_process=$!
-    # One that came in between has not reached the command.
+    # A signal that arrived just before has not reached the command.
     ((signal_status == 0)) || kill -TERM -- "-$command_process" 2>/dev/null
     wait_for "$command_process"
     local status=$?
@@ -128,7 +129,7 @@ start_stopped() {
         if run_apart "$DOCKER" start "$container" >/dev/null; then
             log "started $container"
         else
-            log "failed: $container could not be started; start it by hand"
+            log "failed: $container could not be started; start it manually"
             status=1
         fi
     done
@@ -136,7 +137,7 @@ start_stopped() {
     return "$status"
 }
 
-# 1. lock; 2. stop what runs; 3. run the command; 4. start again what was stopped, whatever 2 and 3 came to.
+# 1. lock; 2. stop the running containers; 3. run the command; 4. start the stopped ones again, even if 2 or 3 failed.
 main() {
     set -u -o pipefail
     exec </dev/null

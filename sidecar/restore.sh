@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Restores what backup.sh stored. Exit status: 0 done, 1 failed, 2 an argument or a setting is wrong or a target exists.
+# Restores backups made by backup.sh. Exit status: 0 done, 1 failed, 2 an argument or a setting is wrong, or a target
+# exists.
 
 # shellcheck source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -8,11 +9,11 @@ USAGE='usage: restore.sh [--stamp STAMP] [--force] [--sqlite-to FILE] [--mysql] 
        restore.sh --list
 
   --sqlite-to FILE        restore the SQLite database as FILE
-  --mysql                 restore into MYSQL_DATABASE on MYSQL_HOST, with the settings of the backup
-  --config-to DIRECTORY   restore configuration files below DIRECTORY; / puts them where they were
-  --stamp STAMP           restore the backup of this stamp, the part of a name between kind and suffix; default: newest
-  --force                 overwrite what exists
-  --list                  show the backups in BACKUP_DIR (default /backups)
+  --mysql                 restore into MYSQL_DATABASE on MYSQL_HOST; takes the same MYSQL_ settings as the backup
+  --config-to DIRECTORY   restore configuration files below DIRECTORY; / restores them to their original paths
+  --stamp STAMP           restore the backup with this stamp (in its name, between kind and suffix); default: newest
+  --force                 overwrite existing files and databases
+  --list                  list the backups in BACKUP_DIR (default /backups)
 
 Stop the application first.'
 
@@ -40,8 +41,8 @@ parse_arguments() {
         esac
         shift
     done
-    [[ -z $stamp || $stamp =~ ^$STAMP_PATTERN$ ]] || argument_error "--stamp $stamp is not a stamp; --list shows them"
-    [[ -n $sqlite_target$config_target || $with_mysql$list != nono ]] || argument_error "say what to restore"
+    [[ -z $stamp || $stamp =~ ^$STAMP_PATTERN$ ]] || argument_error "--stamp $stamp is invalid; --list shows them"
+    [[ -n $sqlite_target$config_target || $with_mysql$list != nono ]] || argument_error "choose what to restore"
 }
 
 # Sets artifact to the chosen or the newest one of a kind.
@@ -53,7 +54,7 @@ find_artifact() {
         name=$(list_artifacts "$kind" | tail -n 1)
     fi
     artifact=$BACKUP_DIR/$name
-    [[ -n $name && -f $artifact ]] || refuse "there is no $kind backup ${stamp:-at all} in $BACKUP_DIR"
+    [[ -n $name && -f $artifact ]] || refuse "there is no $kind backup${stamp:+ $stamp} in $BACKUP_DIR"
 }
 
 choose_artifact() {
@@ -102,8 +103,8 @@ refuse_existing() {
     done
 }
 
-# Beside the target, so that the last step is a rename; closed to others, because modes inside may be wider than those
-# of the directories that protect the target.
+# Next to the target, so that the last step is a rename. Not accessible to others, because the modes of files in it may
+# be more permissive than those of the directories that protect the target.
 make_work_directory() {
     work_directory=$(mktemp --directory "$1/.backup-sidecar-restore.XXXXXXXXXX")
 }
@@ -116,7 +117,7 @@ remove_temporary_files() {
     work_directory=""
 }
 
-# Only root can give files away. Who is not root would silently become the owner of every file.
+# Only root can change the owner of files. Any other user would silently become the owner of every file.
 refuse_foreign_owners() {
     ((EUID != 0)) || return 0
     local owners
@@ -131,8 +132,8 @@ extract() {
         --preserve-permissions --acls --delay-directory-restore
 }
 
-# The permissions that both have: never looser than what was backed up, nor than what is there. Where there is an access
-# list, those of the group are its mask, and the group itself may have fewer.
+# The permissions that both modes grant: never more than in the backup, nor than those of the existing file. If there is
+# an access control list, the group bits are its mask, and the group itself may have fewer.
 tightest_mode() {
     local backed_up=$1 existing=$2 mode
     mode=$((8#$(stat --format=%a -- "$backed_up") & 8#$(stat --format=%a -- "$existing")))
@@ -165,12 +166,13 @@ restore_sqlite() {
     replace_database "$database" && sync -- "$(dirname -- "$sqlite_target")"
 }
 
-# The log and the journal of the database that is replaced would be played into the restored one, and without them it is
-# damaged itself: so all of it goes aside as it is, and comes back when the restored one cannot take its place.
+# SQLite would apply the WAL or journal of the replaced database to the restored one, and the replaced database would be
+# damaged without them. So all its files are moved aside, and moved back if the restored database cannot be put in
+# place.
 replace_database() {
     local restored=$1 aside=$work_directory/replaced suffix status=0
     mkdir -- "$aside" || return 1
-    # Between these steps a signal would leave half of it.
+    # A signal between these steps would leave an incomplete state.
     trap '' TERM INT HUP
     for suffix in "" -wal -shm -journal; do
         [[ ! -e $sqlite_target$suffix ]] || mv --no-target-directory -- "$sqlite_target$suffix" "$aside/database$suffix" ||
@@ -187,16 +189,16 @@ replace_database() {
     return "$status"
 }
 
-# Looks at every member before the first is moved: refusals leave everything as it was.
+# Checks every member before the first is moved: after an error, nothing has changed.
 refuse_configuration_conflicts() {
     local member target
     for member in "$@"; do
         target=${config_target%/}/$member
         if is_directory "$work_directory/$member"; then
-            [[ ! -L $target ]] || refuse "$target is a symbolic link where the backup has a directory"
-            [[ -d $target || ! -e $target ]] || refuse "$target is a file where the backup has a directory"
+            [[ ! -L $target ]] || refuse "$target is a symbolic link, but a directory in the backup"
+            [[ -d $target || ! -e $target ]] || refuse "$target is a file, but a directory in the backup"
         else
-            [[ -L $target || ! -d $target ]] || refuse "$target is a directory where the backup has a file"
+            [[ -L $target || ! -d $target ]] || refuse "$target is a directory, but a file in the backup"
             refuse_existing "$target"
         fi
     done
@@ -206,7 +208,8 @@ is_directory() {
     [[ -d $1 && ! -L $1 ]]
 }
 
-# A new directory stays closed until its content is in place; one that was there is closed as far as it is going to be.
+# A new directory is accessible only to its owner until its content is in place; an existing one gets its final mode
+# first.
 open_directory() {
     local target=${config_target%/}/$1 mode=$2
     if [[ -d $target ]]; then
@@ -216,7 +219,7 @@ open_directory() {
     fi
 }
 
-# Beside its target first, because a file system may be mounted between the two: the last step is a rename.
+# Copies the file next to its target first, because the target may be on another file system: the last step is a rename.
 place_file() {
     local source=$work_directory/$1 target=${config_target%/}/$1
     tighten_to_existing "$source" "$target" || return 1
@@ -227,11 +230,11 @@ place_file() {
     temporary_member=""
 }
 
-# A directory that was there before keeps its owner, unless all may be overwritten, and its access list.
+# An existing directory keeps its owner, except with --force, and its access control list.
 finish_directory() {
     local source=$work_directory/$1 target=${config_target%/}/$1 mode=$2 existed=$3
     if [[ $existed == no ]]; then
-        # With its owner, its mode and its access list, and nothing that is in it.
+        # Sets its owner, mode and access control list, without touching its content.
         tar --create --no-recursion --acls --numeric-owner --directory="$work_directory" --file=- -- "$1" |
             tar --extract --acls --numeric-owner --same-owner --preserve-permissions --directory="$config_target" --file=- ||
             return 1
@@ -292,7 +295,7 @@ prepare_mysql_database() {
         CREATE DATABASE \`$name\` CHARACTER SET $character_set COLLATE $collation"
 }
 
-# The dump is decompressed and found complete before the server is touched.
+# The dump is decompressed and checked for completeness before anything is changed on the server.
 restore_mysql() {
     choose_artifact mysql
     make_work_directory "${TMPDIR:-/tmp}" || return 1

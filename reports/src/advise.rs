@@ -1,12 +1,12 @@
-//! What a run says about other loads: the restart model, and up to where each strategy was viable.
+//! Conclusions from a run for other loads: the restart model, and the limits up to which each strategy worked.
 
 use crate::compare::{same_contender, same_load_shape};
 use crate::record::{Backup, Results, Trial, Verdict};
 
-/// The restart model: the seconds that a backup takes on average when a pass of `pass_seconds` must see no
-/// commit and commits arrive as a Poisson process at `commits_per_second`. That is (e^(rT) - 1) / r, which
-/// goes to T as r goes to 0. `None` when it is larger than any number, or when an argument is negative or no
-/// number.
+/// The restart model: the average time in seconds of a backup that every commit restarts, with passes of
+/// `pass_seconds` and commits that arrive as a Poisson process at `commits_per_second`. It is (e^(rT) - 1) / r, which
+/// approaches T as r approaches 0. `None` when the result is not finite, or when an argument is negative or not a
+/// finite number.
 pub fn expected_seconds(pass_seconds: f64, commits_per_second: f64) -> Option<f64> {
     let in_range = |value: f64| value >= 0.0 && value.is_finite();
     if !in_range(pass_seconds) || !in_range(commits_per_second) {
@@ -16,24 +16,24 @@ pub fn expected_seconds(pass_seconds: f64, commits_per_second: f64) -> Option<f6
     if commits_per_pass == 0.0 {
         return Some(pass_seconds);
     }
-    // Written as a multiple of the pass: dividing by a tiny rate would lose all digits.
+    // Computed as a multiple of the pass, because a division by a tiny rate would lose all digits.
     Some(pass_seconds * (commits_per_pass.exp_m1() / commits_per_pass)).filter(|seconds| seconds.is_finite())
 }
 
-/// What theory says of a backup that begins again with every commit.
+/// The prediction of the restart model for a backup that every commit restarts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Expectation {
-    /// Poisson arrivals: this many seconds on average. A single backup can take far less or far more.
+    /// Poisson arrivals: the average in seconds. A single backup can take far less or far more.
     Average(f64),
-    /// Evenly spaced commits with room for a pass between them: at most this many seconds.
+    /// Evenly spaced commits, with an interval that is longer than a pass: the maximum in seconds.
     AtMost(f64),
-    /// Evenly spaced commits without room for a pass, or an average larger than any number.
+    /// Evenly spaced commits, with an interval that is too short for a pass, or an average that is not finite.
     Never,
-    /// Arrivals that no law is known for: bursts, waves, a closed loop.
+    /// Arrivals for which there is no model: bursts, waves, a closed loop.
     NoLaw,
 }
 
-/// A backup whose passes begin again with every commit, and what theory says of it.
+/// A backup that every commit restarts, with the prediction of the restart model.
 #[derive(Clone, Copy, Debug)]
 pub struct Restarting<'a> {
     /// The trial.
@@ -42,14 +42,15 @@ pub struct Restarting<'a> {
     pub backup: &'a Backup,
     /// Seconds of one undisturbed pass.
     pub pass_seconds: f64,
-    /// Commits per second while it ran.
+    /// Commits per second during the backup.
     pub commits_per_second: f64,
-    /// What theory says.
+    /// The prediction.
     pub expectation: Expectation,
 }
 
-/// The backups of a run that begin again with every commit, where pass time and commit rate are known: a record
-/// has a pass time for no others. Lucky ones without a restart count too: leaving them out would flatter the law.
+/// The backups of a run that every commit restarts, where pass time and commit rate are known; only such backups have
+/// a pass time in their record. Backups that were lucky and never restarted are included: without them the observed
+/// times would be biased.
 pub fn restarting(trials: &[Trial]) -> Vec<Restarting<'_>> {
     trials
         .iter()
@@ -67,7 +68,7 @@ fn expectation(trial: &Trial, pass_seconds: f64, commits_per_second: f64) -> Exp
     match (workload.pattern.as_str(), workload.arrivals.as_str()) {
         ("constant", "poisson") => expected_seconds(pass_seconds, commits_per_second)
             .map_or(Expectation::Never, Expectation::Average),
-        // The restart comes with a commit, so the pass after it has a whole interval to itself.
+        // A restart happens at a commit, so the next pass begins with a whole interval ahead of it.
         ("constant", "constant") if commits_per_second * pass_seconds < 1.0 => {
             Expectation::AtMost(pass_seconds + 1.0 / commits_per_second)
         }
@@ -76,17 +77,17 @@ fn expectation(trial: &Trial, pass_seconds: f64, commits_per_second: f64) -> Exp
     }
 }
 
-/// What was varied to find where a strategy stops being viable.
+/// The variable that was changed to find the limit up to which a strategy works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Axis {
-    /// The size of the dataset that was asked for, in bytes.
+    /// The requested size of the dataset, in bytes.
     Size,
     /// The declared rate, in writes per second.
     Rate,
 }
 
 impl Axis {
-    /// Where a trial stands on the axis; `None` when it has no place there (a closed loop has no rate).
+    /// The position of a trial on the axis; `None` when it has none (a closed loop has no rate).
     fn value(self, trial: &Trial) -> Option<f64> {
         match self {
             Axis::Size => Some(trial.dataset.target_bytes as f64),
@@ -94,7 +95,7 @@ impl Axis {
         }
     }
 
-    /// True when two trials differ in their place on this axis at most.
+    /// True when two trials differ at most in their position on this axis.
     fn same_series(self, a: &Trial, b: &Trial) -> bool {
         let same_elsewhere = match self {
             Axis::Size => a.workload.writes_per_second == b.workload.writes_per_second,
@@ -107,7 +108,7 @@ impl Axis {
     }
 }
 
-/// What the trials at one place of an axis came to.
+/// The result of the trials at one position on an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
     /// Bytes or writes per second.
@@ -121,20 +122,20 @@ impl Point {
         self.verdict == Verdict::Restorable
     }
 
-    /// False where nothing was shown either way.
+    /// False where the trials were inconclusive or could not run.
     pub(crate) fn is_proof(&self) -> bool {
         !matches!(self.verdict, Verdict::Unavailable | Verdict::Unverified)
     }
 }
 
-/// Up to where one strategy was viable, as far as the run shows. Nothing is extrapolated.
+/// The limit up to which one strategy worked in the run. Nothing is extrapolated.
 #[derive(Clone, Debug)]
 pub struct Viability<'a> {
-    /// What was varied.
+    /// The variable that was changed.
     pub axis: Axis,
-    /// A trial to read the conditions from that all points share.
+    /// A trial with the conditions that all points share.
     pub first: &'a Trial,
-    /// What was tried, in ascending order. Never empty.
+    /// The points that were tested, in ascending order. Never empty.
     pub points: Vec<Point>,
 }
 
@@ -144,20 +145,20 @@ impl Viability<'_> {
         self.points.iter().rev().copied().find(Point::is_viable)
     }
 
-    /// The smallest point at which a trial was not restorable. A trial that proved nothing or could not run
-    /// says neither.
+    /// The smallest point at which a trial was not restorable. Trials that were inconclusive or could not run do not
+    /// count.
     pub fn not_viable_from(&self) -> Option<Point> {
         self.points.iter().copied().find(|point| point.is_proof() && !point.is_viable())
     }
 
-    /// The largest point that was tried.
+    /// The largest point that was tested.
     pub fn largest_tried(&self) -> Option<Point> {
         self.points.last().copied()
     }
 }
 
-/// Up to which size each strategy was viable, and up to which rate, for whichever of the two the run varies;
-/// by size when it varies neither. Controls promise nothing and are left out.
+/// The size and the rate up to which each strategy worked, for the one of the two that the run varies, or for both;
+/// by size when it varies neither. Negative controls promise nothing and are left out.
 pub fn viability(results: &Results) -> Vec<Viability<'_>> {
     let by_size = along(Axis::Size, &results.trials);
     let by_rate = along(Axis::Rate, &results.trials);
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn the_law_gives_the_pass_alone_without_commits_and_nothing_beyond_numbers() {
+    fn the_restart_model_gives_one_pass_without_commits_and_nothing_where_it_is_not_finite() {
         assert_eq!(expected_seconds(72.0, 0.0), Some(72.0));
         assert_eq!(expected_seconds(72.0, f64::MIN_POSITIVE), Some(72.0));
         assert_eq!(expected_seconds(0.0, 5.0), Some(0.0));
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn the_law_is_held_against_lucky_backups_too_but_not_against_those_that_never_restart() {
+    fn the_restart_model_is_compared_with_lucky_backups_too_but_not_with_those_that_never_restart() {
         let mut trials =
             vec![example::restarting("shell", Stalled, 240), example::trial("one-step", Restorable)];
         trials.push(example::restarting("shell", Restorable, 0));
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn evenly_spaced_commits_leave_room_for_a_pass_or_do_not() {
+    fn evenly_spaced_commits_leave_time_for_a_pass_or_do_not() {
         let mut trials = vec![example::restarting("shell", Stalled, 240)];
         trials[0].workload.arrivals = "constant".into();
         assert_eq!(restarting(&trials)[0].expectation, Expectation::Never);
@@ -280,11 +281,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_law_never_falls_with_size_or_rate_and_never_beats_a_pass(
+        fn the_restart_model_never_falls_with_size_or_rate_and_is_never_shorter_than_a_pass(
             pass in 0.0..1e4f64, longer in 0.0..1e4f64, rate in 0.0..1e3f64, faster in 0.0..1e3f64
         ) {
             let seconds = |pass, rate| expected_seconds(pass, rate).unwrap_or(f64::INFINITY);
-            // Rounding may take back a few of the last bits.
+            // Rounding can change the last few bits.
             let at_least = |large: f64, small: f64| large >= small * (1.0 - 1e-12);
             prop_assert!(at_least(seconds(pass + longer, rate), seconds(pass, rate)));
             prop_assert!(at_least(seconds(pass, rate + faster), seconds(pass, rate)));

@@ -1,4 +1,4 @@
-//! Any record at all: for properties that have to hold whatever was measured and whatever is missing.
+//! Generates arbitrary records, for properties that must hold whatever was measured and whatever is missing.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use crate::example;
 use crate::record::*;
 
-/// A run of a few trials in which anything that may be missing is missing now and then.
+/// A run of a few trials in which every optional value is sometimes missing.
 pub fn results() -> impl Strategy<Value = Results> {
     (vec(trial(), 0..5), 0..8u32, vec(calibration(), 0..3), text()).prop_map(
         |(trials, planned_trials, calibration, words)| {
@@ -20,12 +20,12 @@ pub fn results() -> impl Strategy<Value = Results> {
     )
 }
 
-/// Text with everything in it that has a meaning in Markdown; no letters that could spell a wrong number.
+/// Text that contains everything with a meaning in Markdown, and no letters that could spell `NaN` or `inf`.
 fn text() -> impl Strategy<Value = String> {
     "[xyz |\n`*<\\\\]{0,8}"
 }
 
-/// Numbers of all sizes, and some that are none.
+/// Numbers of all magnitudes, and some that are not finite.
 fn number() -> impl Strategy<Value = f64> {
     prop_oneof![8 => 0.0..100.0f64, 2 => any::<f64>(), 1 => Just(0.0), 1 => Just(f64::NAN), 1 => Just(f64::INFINITY)]
 }

@@ -1,11 +1,11 @@
-//! What several trials say together: repetitions as one group, the worst verdict, the outcome of a run.
+//! Combines trials: repetitions as one group, the worst verdict, the outcome of a run.
 
 use crate::record::{Results, Trial, Verdict};
 
-/// Repetitions: trials that differ in nothing but chance. Never empty.
+/// Repetitions: trials that differ only by chance. Never empty.
 #[derive(Clone, Debug)]
 pub struct Group<'a> {
-    /// The trial that the conditions are read from: the first that ran.
+    /// The first trial that ran; its conditions are those of the group.
     pub first: &'a Trial,
     /// All trials of the group, the first included, in the order in which they ran.
     pub trials: Vec<&'a Trial>,
@@ -17,14 +17,14 @@ impl<'a> Group<'a> {
         worst_verdict(self.trials.iter().copied()).unwrap_or(self.first.verdict)
     }
 
-    /// Whether something happened during any of the backups that makes a careless one wrong; `None` when nothing is known
-    /// of it.
+    /// Whether something happened during any of the backups that makes an unsafe backup wrong; `None` when this is
+    /// not known.
     pub fn challenged(&self) -> Option<bool> {
         let challenges = self.trials.iter().filter_map(|trial| trial.backup.as_ref()?.challenge.as_ref());
         challenges.map(|challenge| challenge.challenged).reduce(|one, other| one || other)
     }
 
-    /// True for a group that came back right although nothing in its trials could have shown a careless backup.
+    /// True for a group that is restorable although nothing in its trials could have revealed an unsafe backup.
     pub fn is_right_by_luck(&self) -> bool {
         self.verdict() == Verdict::Restorable && self.challenged() == Some(false)
     }
@@ -35,7 +35,7 @@ impl<'a> Group<'a> {
     }
 }
 
-/// Groups the repetitions of a run, in the order in which each group first ran.
+/// Groups the repetitions of a run, in the order in which the first trial of each group ran.
 pub fn groups(trials: &[Trial]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for trial in trials {
@@ -47,7 +47,7 @@ pub fn groups(trials: &[Trial]) -> Vec<Group<'_>> {
     groups
 }
 
-/// True when two trials differ in nothing but chance: in what was measured, and in the repetition's seed.
+/// True when two trials differ only by chance: in their measurements, and in the seed of the repetition.
 fn same_conditions(a: &Trial, b: &Trial) -> bool {
     same_contender(a, b)
         && a.dataset.profile == b.dataset.profile
@@ -56,7 +56,7 @@ fn same_conditions(a: &Trial, b: &Trial) -> bool {
         && same_load_shape(a, b)
 }
 
-/// True when two trials try the same strategy, with the same settings, on the same kind of subject.
+/// True when two trials test the same strategy with the same settings on the same kind of subject.
 pub(crate) fn same_contender(a: &Trial, b: &Trial) -> bool {
     a.engine == b.engine
         && a.app == b.app
@@ -68,7 +68,7 @@ pub(crate) fn same_contender(a: &Trial, b: &Trial) -> bool {
         && a.workload.journal_mode == b.workload.journal_mode
 }
 
-/// True when two workloads differ in their rate at most.
+/// True when two workloads differ in nothing but their rate.
 pub(crate) fn same_load_shape(a: &Trial, b: &Trial) -> bool {
     let (a, b) = (&a.workload, &b.workload);
     a.pattern == b.pattern
@@ -84,16 +84,16 @@ pub(crate) fn same_load_shape(a: &Trial, b: &Trial) -> bool {
         && a.cache == b.cache
 }
 
-/// Median and range of some measurements, in their own unit.
+/// Median and range of some measurements, in the unit of the measurements.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
-    /// The middle one, or the mean of the middle two.
+    /// The median: the middle value, or the mean of the two middle values.
     pub median: f64,
     /// The smallest.
     pub min: f64,
     /// The largest.
     pub max: f64,
-    /// How many there are.
+    /// The number of measurements.
     pub count: usize,
 }
 
@@ -107,7 +107,7 @@ impl Spread {
         let median = if sorted.len() % 2 == 1 {
             sorted[middle]
         } else {
-            // Halved before they are added: the sum of two finite numbers need not be finite.
+            // Each is halved before the addition, because the sum of two finite numbers can be infinite.
             (sorted[middle - 1] / 2.0 + sorted[middle] / 2.0).clamp(min, max)
         };
         Some(Spread { median, min, max, count: sorted.len() })
@@ -119,29 +119,29 @@ pub fn worst_verdict<'a>(trials: impl IntoIterator<Item = &'a Trial>) -> Option<
     trials.into_iter().map(|trial| trial.verdict).max()
 }
 
-/// What a trial or a run says about promises, from best to worst.
+/// Whether a trial or a run ended as promised or expected, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
-    /// Everything came to what was promised or expected.
+    /// Everything ended as promised or expected.
     AsPromised,
-    /// Something that a strategy needs is not here.
+    /// Something that a strategy needs is missing on this machine.
     Unavailable,
-    /// Something proved nothing.
+    /// At least one result is inconclusive.
     Unverified,
     /// A strategy did not keep its promise, or did not do what the scenario expects.
     FellShort,
 }
 
 impl Outcome {
-    /// What one trial says. The scenario's expectation comes first, also for a control; without one, a
-    /// control promises nothing, and anything else promises to be restorable.
+    /// The outcome of one trial. The scenario's expectation has priority, also for a negative control. Without an
+    /// expectation, a control promises nothing, and every other strategy promises to be restorable.
     pub fn of_trial(trial: &Trial) -> Outcome {
         let as_promised = match trial.expected.as_slice() {
             [] => trial.control || trial.verdict == Verdict::Restorable,
             expected => expected.contains(&trial.verdict),
         };
         match trial.verdict {
-            // A control that proved nothing did not show that the verifier has teeth.
+            // An inconclusive control did not show that verification finds damage.
             Verdict::Unverified if !trial.expected.contains(&Verdict::Unverified) => Outcome::Unverified,
             Verdict::Unavailable if !trial.expected.contains(&Verdict::Unavailable) => Outcome::Unavailable,
             _ if as_promised => Outcome::AsPromised,
@@ -149,8 +149,8 @@ impl Outcome {
         }
     }
 
-    /// What a run says: the worst of its trials. A run without trials, or with fewer records than planned
-    /// trials, is unverified at best.
+    /// The outcome of a run: the worst of its trials. A run without trials, or with fewer records than planned
+    /// trials, is inconclusive at best.
     pub fn of_run(results: &Results) -> Outcome {
         let cut_short = is_cut_short(results) || results.trials.is_empty();
         let floor = if cut_short { Outcome::Unverified } else { Outcome::AsPromised };
@@ -158,8 +158,8 @@ impl Outcome {
     }
 }
 
-/// How many times as long the same plain copy took at one moment of the run as at another: what a difference between two
-/// strategies has to exceed. `None` when no dataset was copied twice.
+/// The noise of a run: the slowest plain copy of a dataset divided by the fastest one. A difference between two
+/// strategies means something only if it is larger. `None` when no dataset was copied twice.
 pub fn noise(results: &Results) -> Option<f64> {
     let range = |copies: &Vec<f64>| {
         let spread =
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_is_held_to_its_expectation_else_to_its_promise() {
+    fn a_trial_is_judged_by_its_expectation_else_by_its_promise() {
         for verdict in ALL {
             let mut trial = example::trial("one-step", verdict);
             let without = match verdict {
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_control_promises_nothing_but_has_to_prove_something() {
+    fn a_control_promises_nothing_but_must_not_be_inconclusive() {
         for verdict in ALL {
             let mut trial = example::trial("hot-copy", verdict);
             trial.control = true;

@@ -1,4 +1,4 @@
-//! Small records for tests: a restorable trial, and what differs with every other verdict.
+//! Small records for tests: a restorable trial, and how every other verdict differs from it.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use crate::record::*;
 
 const MIB: u64 = 1 << 20;
 
-/// A run of these trials, complete.
+/// A complete run of these trials.
 pub fn results(trials: Vec<Trial>) -> Results {
     Results {
         schema: SCHEMA.into(),
@@ -44,7 +44,7 @@ pub fn results(trials: Vec<Trial>) -> Results {
     }
 }
 
-/// One trial of 300 MiB in WAL mode at 20 writes a second, as far as a trial with this verdict gets.
+/// One trial with 300 MiB in WAL mode at 20 writes per second. A trial with this verdict ends at the same phase.
 pub fn trial(strategy: &str, verdict: Verdict) -> Trial {
     let mut trial = restorable(strategy);
     trial.verdict = verdict;
@@ -65,7 +65,7 @@ pub fn trial(strategy: &str, verdict: Verdict) -> Trial {
             verification.findings = (1..=9).map(|row| format!("row {row} is torn: a|b")).collect();
         }
         Verdict::Stalled | Verdict::TimedOut | Verdict::Failed => {
-            trial.reason = "no new furthest page for 12 s".into();
+            trial.reason = "no progress for 12 s".into();
             let backup = trial.backup.as_mut().unwrap();
             backup.seconds = None;
             backup.artifact_bytes = None;
@@ -86,7 +86,7 @@ pub fn trial(strategy: &str, verdict: Verdict) -> Trial {
     trial
 }
 
-/// A trial whose passes begin again with every commit: half a second a pass, at 20 Poisson commits a second.
+/// A trial of a backup that every commit restarts: 0.5 s per pass, at 20 Poisson commits per second.
 pub fn restarting(strategy: &str, verdict: Verdict, restarts: u64) -> Trial {
     let mut trial = trial(strategy, verdict);
     let backup = trial.backup.as_mut().unwrap();

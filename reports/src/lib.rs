@@ -1,7 +1,7 @@
-//! Records in, comparisons out.
+//! Reads the records of runs and writes comparisons.
 //!
-//! This crate knows nothing of how a record came to be: it holds the schema of `results.json`, the statistics
-//! over it, and its rendering. So an old run can be rendered and compared on any machine.
+//! This crate does not know how a record is made. It contains the schema of `results.json`, the statistics over it,
+//! and its rendering, so an old run can be rendered and compared on any machine.
 
 pub mod advise;
 pub mod claims;

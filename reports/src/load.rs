@@ -1,4 +1,5 @@
-//! Reading `results.json`, with errors that say what to do. Files of an older schema are brought to today's first.
+//! Reads `results.json`, with errors that say what to do. Files with an older schema are converted to the current
+//! one.
 
 use std::path::{Path, PathBuf};
 
@@ -10,18 +11,18 @@ use crate::record::{Results, SCHEMA};
 /// Why a results file could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// There is no such file.
+    /// The file does not exist.
     #[error("no results file at {}", path.display())]
     Missing {
-        /// Where it was looked for.
+        /// The path that was tried.
         path: PathBuf,
     },
-    /// The file is there and could not be read.
+    /// The file exists and could not be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The file was read and is not a results file of this version.
@@ -37,24 +38,24 @@ pub enum LoadError {
 /// Why a text is not a results file of this version.
 #[derive(Debug, thiserror::Error)]
 pub enum ParseError {
-    /// It is no JSON at all, or it ends too early.
+    /// It is not JSON, or it ends too early.
     #[error("not JSON: {0}")]
     NotJson(serde_json::Error),
-    /// It is JSON that does not say which schema it follows.
-    #[error("no results file: it names no schema (this version reads {SCHEMA})")]
+    /// It is JSON that does not state its schema.
+    #[error("not a results file: it does not state a schema (this version reads {SCHEMA})")]
     NoSchema,
-    /// It follows another version of the schema.
+    /// It has another version of the schema.
     #[error("schema {found}, but this version reads {SCHEMA}: use the version that wrote it")]
     OtherSchema {
-        /// The schema that the text names.
+        /// The schema that the text states.
         found: String,
     },
-    /// It names the right schema and does not follow it.
+    /// It states the right schema and does not conform to it.
     #[error("not a valid {SCHEMA} document: {0}")]
     Invalid(serde_json::Error),
 }
 
-/// The part that every version of the schema has: what the version is judged by before anything else.
+/// The part that every version of the schema has. It is read first, to determine the version.
 #[derive(Deserialize)]
 struct Header {
     schema: String,
@@ -73,7 +74,8 @@ impl Results {
 
     /// Reads a run from the text of a `results.json`.
     pub fn from_json(text: &str) -> Result<Results, ParseError> {
-        // Syntax first, over the whole text: a file that was cut off is to be called that, whatever its header.
+        // Check the syntax of the whole text first, so that a truncated file is reported as such, whatever its
+        // header.
         serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(ParseError::NotJson)?;
         let header: Header = serde_json::from_str(text).map_err(|_| ParseError::NoSchema)?;
         if header.schema == "drill/1" {
@@ -88,8 +90,8 @@ impl Results {
     }
 }
 
-/// Brings a `drill/1` document to today's schema. What was not measured then is null now; blocked time went by the name
-/// of downtime, and what kind a strategy is follows from the words of its promise.
+/// Converts a `drill/1` document to the current schema. Values that were not measured then become null. Blocked time
+/// was called downtime then. The kind of a strategy is derived from the text of its promise.
 fn upgrade_from_1(document: &mut Value) {
     document["schema"] = SCHEMA.into();
     for trial in document["trials"].as_array_mut().into_iter().flatten() {
@@ -105,7 +107,8 @@ fn upgrade_from_1(document: &mut Value) {
     }
 }
 
-/// The kind that a promise in a `drill/1` document tells, as far as it tells any.
+/// The kind of strategy that the promise in a `drill/1` document implies, if any. These texts are those of old
+/// records.
 fn kind_in_1(promise: &str) -> Option<&'static str> {
     let kinds = [
         ("writers stand still meanwhile", "cold"),
@@ -128,14 +131,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_what_is_read() {
+    fn written_results_are_read_back_unchanged() {
         let results = example::all_verdicts();
         let text = serde_json::to_string_pretty(&results).unwrap();
         assert_eq!(Results::from_json(&text).unwrap(), results);
     }
 
     #[test]
-    fn a_file_of_the_first_schema_is_read_under_the_names_of_today() {
+    fn a_file_with_the_first_schema_is_converted_to_the_current_names() {
         let then = r#"{"schema": "drill/1", "trials": [
             {"impact": {"downtime_seconds": 5.5, "longest_stall_seconds": 5.25},
              "promise": "consistent; writers stand still meanwhile"}, {"impact": null}]}"#;
@@ -171,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_cut_off_is_not_json_and_names_the_line() {
+    fn a_truncated_file_is_not_json_and_the_error_names_the_line() {
         let text = serde_json::to_string_pretty(&example::all_verdicts()).unwrap();
         let cut = &text[..text.len() / 2];
         let line = cut.lines().count();
@@ -185,7 +188,7 @@ mod tests {
             error(r#"{"schema": "drill/7", "runs": []}"#),
             "schema drill/7, but this version reads drill/2: use the version that wrote it"
         );
-        let no_schema = "no results file: it names no schema (this version reads drill/2)";
+        let no_schema = "not a results file: it does not state a schema (this version reads drill/2)";
         assert_eq!(error("{}"), no_schema);
         assert_eq!(error("[1, 2]"), no_schema);
     }

@@ -1,12 +1,12 @@
-//! Whether two runs were made on the same machine, as far as records tell.
+//! Whether two runs were made on the same machine, as far as the records show.
 
 use crate::record::Host;
 
-/// Memory of the same machine differs by a little from start to start.
+/// The memory size of one machine differs slightly from boot to boot.
 const MEMORY_SHARE: f64 = 0.01;
 
-/// What differs between the machine `then` and the machine `now`, one line each. Nothing for two machines of the same
-/// kind: no record names a single one.
+/// The differences between the machine `then` and the machine `now`, one line each. Two machines of the same kind
+/// have none: a record does not identify a single machine.
 pub fn differences(then: &Host, now: &Host) -> Vec<String> {
     let texts = [
         ("operating system", &then.os, &now.os),

@@ -1,4 +1,4 @@
-//! Shards of one run, put together again.
+//! Merges the shards of one run.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::record::{Machine, Results, Run, Shard};
 #[error("{0}")]
 pub struct NotOneRun(String);
 
-/// Shards as one run.
+/// The result of merging shards.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Merged {
     /// The run: its trials in the order of the plan.
@@ -21,17 +21,18 @@ pub struct Merged {
     pub missing: Vec<u32>,
 }
 
-/// The condition that a checkout on another machine may change although the source is the same.
+/// The condition that may differ between machines although the source code is the same.
 const BUILD: &str = "build of the harness";
 
-/// Puts shards together, each with the name that messages call it by.
+/// Merges shards. Each comes with the name that messages use for it.
 ///
 /// # Errors
-/// When they are not shards of one plan made under the same conditions, when one is there twice, and, unless they are
-/// allowed, when they were made on different machines.
+/// When they are not shards of one plan made under the same conditions, when a shard is given twice, and when they
+/// ran on different machines, unless that is allowed.
 pub fn merge(shards: Vec<(String, Results)>, different_machines_allowed: bool) -> Result<Merged, NotOneRun> {
     let mut shards = shards.into_iter();
-    let (first_name, first) = shards.next().ok_or_else(|| NotOneRun("there is nothing to merge".into()))?;
+    let (first_name, first) =
+        shards.next().ok_or_else(|| NotOneRun("nothing to merge: give one or more shards".into()))?;
     let plan = shard_of(&first_name, &first)?.clone();
     let mut there: BTreeMap<u32, String> = BTreeMap::from([(plan.number, first_name.clone())]);
     let mut all = vec![first];
@@ -47,7 +48,7 @@ pub fn merge(shards: Vec<(String, Results)>, different_machines_allowed: bool) -
         let machines = machine::differences(&all[0].run.host, &results.run.host);
         if !machines.is_empty() && !different_machines_allowed {
             return Err(NotOneRun(format!(
-                "{first_name} and {name} were made on different machines: {}; their bare seconds cannot be compared. Run \
+                "{first_name} and {name} ran on different machines: {}; their absolute times cannot be compared. Run \
                  all shards on machines of one kind, or merge with --allow-different-machines",
                 machines.join("; ")
             )));
@@ -60,7 +61,7 @@ pub fn merge(shards: Vec<(String, Results)>, different_machines_allowed: bool) -
 
 fn shard_of<'a>(name: &str, results: &'a Results) -> Result<&'a Shard, NotOneRun> {
     let shard = results.run.shard.as_ref();
-    shard.ok_or_else(|| NotOneRun(format!("{name} is no shard: make shards with 'run --shard K/N'")))
+    shard.ok_or_else(|| NotOneRun(format!("{name} is not a shard: create shards with 'run --shard K/N'")))
 }
 
 fn same_run(first_name: &str, first: &Results, name: &str, other: &Results) -> Result<(), NotOneRun> {
@@ -79,7 +80,8 @@ fn same_run(first_name: &str, first: &Results, name: &str, other: &Results) -> R
     if one.map(|shard| (shard.of, &shard.plan)) != two.map(|shard| (shard.of, &shard.plan)) {
         differences.push("they are shards of different plans".into());
     }
-    // What a shard found on its machine, it found for its own trials: another may not have looked.
+    // Conditions found on the machine are recorded for the trials of that shard only, so the other shard may lack
+    // them.
     let conditions = then.conditions.iter().filter_map(|(name, then)| {
         let now = now.conditions.get(name)?;
         (then != now && name != BUILD).then(|| format!("{name} was {then} and is {now}"))
@@ -89,7 +91,8 @@ fn same_run(first_name: &str, first: &Results, name: &str, other: &Results) -> R
         return Ok(());
     }
     Err(NotOneRun(format!(
-        "{first_name} and {name} are not shards of one run: {}; make all shards with the same scenario, flags and version",
+        "{first_name} and {name} are not shards of one run: {}; run all shards with the same scenario, flags and \
+         version",
         differences.join("; ")
     )))
 }
@@ -124,7 +127,7 @@ fn joined(all: Vec<Results>, plan: &Shard) -> Results {
     Results { schema, run, trials }
 }
 
-/// The trials of a shard, whose evidence stays where the shard is.
+/// The trials of a shard. Their evidence stays in the results directory of the shard.
 fn elsewhere(results: Results) -> impl Iterator<Item = crate::record::Trial> {
     let number = results.run.shard.map_or(0, |shard| shard.number);
     results.trials.into_iter().map(move |mut trial| {
@@ -144,7 +147,7 @@ mod tests {
     use crate::example;
     use crate::record::{Kept, Verdict};
 
-    /// A whole run of so many trials.
+    /// A complete run with this number of trials.
     fn whole(trials: usize) -> Results {
         let trial = |at: usize| {
             let mut trial = example::trial("one-step", Verdict::Restorable);
@@ -154,7 +157,7 @@ mod tests {
         example::results((0..trials).map(trial).collect())
     }
 
-    /// Its shards: the trial at `i` goes to the shard that is named there.
+    /// Its shards: `places[i]` is the number of the shard that the i-th trial goes to.
     fn shards(run: &Results, places: &[u32], of: u32) -> Vec<(String, Results)> {
         let plan: Vec<String> = run.trials.iter().map(|trial| trial.id.clone()).collect();
         let shard = |number: u32| {
@@ -175,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_shard_leaves_a_run_that_was_cut_short() {
+    fn a_missing_shard_makes_the_merged_run_incomplete() {
         let run = whole(4);
         let mut shards = shards(&run, &[1, 2, 1, 3], 3);
         shards.remove(1);

@@ -1,11 +1,11 @@
-//! Text of foreign origin, made safe for terminals and reports.
+//! Makes text from other programs safe for terminals and reports.
 
 use anstream::adapter::strip_str;
 
-/// What a terminal would have shown of `text` in the end, without colours, cursor movements and titles: no control
-/// character is left but line feeds. Of a line that was written over, as progress bars are, the last state stays.
+/// The text that a terminal would show in the end, without colours, cursor movements and titles: line feeds are the
+/// only control characters that remain. Of a line that was overwritten, as progress bars are, the last state remains.
 pub fn printable(text: &str) -> String {
-    // An escape sequence that never ends takes the rest of its line with it, and no more.
+    // An unterminated escape sequence removes the rest of its line, and no more.
     text.split('\n').map(last_state).collect::<Vec<_>>().join("\n")
 }
 
@@ -24,7 +24,7 @@ mod tests {
     use super::printable;
 
     #[test]
-    fn what_a_terminal_shows_stays() {
+    fn text_that_a_terminal_shows_is_kept() {
         let bar = "\x1b[2J\x1b[31m 10 %\r 50 %\r100 %\x1b[0m\n\x1b]0;new title\x07no space left\n";
         assert_eq!(printable(bar), "100 %\nno space left\n");
         assert_eq!(printable("one\r\ntwo\r\n"), "one\ntwo\n");

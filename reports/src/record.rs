@@ -1,8 +1,8 @@
 //! The schema of `results.json`, version `drill/2`.
 //!
-//! Sizes are bytes and times are seconds, unless a name says otherwise. What was not measured is `null`,
-//! never 0. The JSON Schema in `reports/schema/drill-2.json` is generated from these types; a change of
-//! meaning raises [`SCHEMA`]. Files of `drill/1` are read, too: see [`crate::load`].
+//! Sizes are in bytes and times in seconds, unless the name of a field states another unit. A value that was not
+//! measured is `null`, never 0. The JSON Schema in `reports/schema/drill-2.json` is generated from these types; a
+//! change of meaning raises [`SCHEMA`]. Files of `drill/1` can still be read: see [`crate::load`].
 
 mod restored;
 mod used;
@@ -25,215 +25,219 @@ pub struct Results {
     /// Always `drill/2` in files that this version writes.
     #[schemars(extend("const" = SCHEMA))]
     pub schema: String,
-    /// What all trials have in common.
+    /// The run as a whole: scenario, machine, calibration and conditions.
     pub run: Run,
-    /// One record a trial, in the order in which they ran.
+    /// One record per trial, in the order in which the trials ran.
     pub trials: Vec<Trial>,
 }
 
-/// What all trials of a run have in common.
+/// The run as a whole: scenario, machine, calibration and conditions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
-    /// Scenario name and start time: unique in a results directory.
+    /// Scenario name and start time; unique in a results directory.
     pub id: String,
-    /// The scenario's name.
+    /// Name of the scenario.
     pub scenario: String,
-    /// What the scenario says it is for.
+    /// Purpose of the scenario, as its file describes it.
     pub description: String,
-    /// The command line that repeats this run.
+    /// Command line that repeats this run.
     pub command: String,
-    /// Trials that the plan holds; fewer records mean that the run was cut short.
+    /// Number of trials in the plan. When there are fewer records, the run was interrupted.
     pub planned_trials: u32,
-    /// When the run started (RFC 3339, UTC).
+    /// Time at which the run started (RFC 3339, UTC).
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub started_at: Timestamp,
-    /// The seed from which datasets, workloads and arrivals follow.
+    /// Random seed from which datasets, workloads and arrival times are generated.
     pub seed: u64,
-    /// Version of the harness, with the commit of the checkout that it ran from where git knows it.
+    /// Version of the harness, with the git commit of its checkout if there is one.
     pub harness_version: String,
-    /// The machine.
+    /// The machine that the run was made on.
     pub host: Host,
-    /// What this machine can do at best, measured in this run: one entry a dataset.
+    /// Best performance of this machine, measured during this run: one entry per dataset.
     pub calibration: Vec<Calibration>,
-    /// What all trials depend on besides the machine and what each record names: the scenario's values by their place in
-    /// it, and the build of the harness. A run is only gone on with under the same; empty in older results.
+    /// Conditions that all trials share and that neither `host` nor the trial records state: the values of the
+    /// scenario by their dotted path, the build of the harness, and the versions of tools and images. A run can be
+    /// resumed only under the same conditions. Empty in older results.
     #[serde(default)]
     pub conditions: BTreeMap<String, serde_json::Value>,
-    /// Which part of the plan this is; null for a whole run, also one that shards were merged to.
+    /// The part of the plan that this run covers; null for a whole run, including one merged from shards.
     #[serde(default)]
     pub shard: Option<Shard>,
-    /// The machines of a run that was merged from shards of different ones, whose bare seconds cannot be compared; empty
-    /// when all trials were made on `host`.
+    /// The machines of a run that was merged from shards of different machines; absolute times from different
+    /// machines cannot be compared. Empty when all trials ran on `host`.
     #[serde(default)]
     pub machines: Vec<Machine>,
 }
 
-/// A part of a plan that is run on its own, at the same time as the others.
+/// A part of a plan that can run separately, in parallel with the other parts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Shard {
-    /// Counts from 1.
+    /// Number of this shard, counted from 1.
     pub number: u32,
-    /// How many shards the plan was divided into.
+    /// Number of shards that the plan was divided into.
     pub of: u32,
-    /// The ids of all trials of the plan, in its order.
+    /// Ids of all trials of the whole plan, in plan order.
     pub plan: Vec<String>,
 }
 
-/// One of several machines, and what was made on it.
+/// One of several machines, with the trials that ran on it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Machine {
     /// The machine.
     pub host: Host,
-    /// The ids of its trials.
+    /// Ids of the trials that ran on it.
     pub trials: Vec<String>,
 }
 
 /// The machine that a run was made on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Host {
-    /// Operating system, as `/etc/os-release` names it.
+    /// Operating system, from `/etc/os-release`.
     pub os: String,
     /// Kernel release.
     pub kernel: String,
-    /// Processor model, as `/proc/cpuinfo` names it.
+    /// Processor model, from `/proc/cpuinfo`.
     pub cpu: String,
     /// Logical processors that the harness may use.
     pub cpus: u32,
-    /// Main memory.
+    /// Size of the main memory in bytes.
     pub memory_bytes: u64,
-    /// File system type of the working directory.
+    /// Type of the file system of the working directory.
     pub filesystem: String,
-    /// Free bytes there when the run started.
+    /// Free space on that file system when the run started, in bytes.
     pub free_bytes: u64,
 }
 
-/// What the dataset's disk and one core can do at best, for one dataset.
+/// Best performance of the dataset's disk and of one processor core, for one dataset.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Calibration {
-    /// Bytes of the dataset's database file.
+    /// Size of the dataset's database file in bytes.
     pub dataset_bytes: u64,
-    /// Cold sequential read of the dataset, once.
+    /// Time in seconds of one sequential read of the dataset with a cold page cache.
     pub sequential_read_seconds: f64,
-    /// Durable sequential write (fsync included) of as many bytes, or of 1 GiB where the dataset is larger.
+    /// Throughput of a durable sequential write (fsync included) of as many bytes as the dataset has, 1 GiB at most.
     pub durable_write_bytes_per_second: f64,
-    /// `cp` of the dataset followed by fsync of file and directory: one measurement right before each backup.
+    /// Copy baselines: time in seconds of a plain `cp` of the dataset with fsync of file and directory, measured
+    /// right before each backup.
     pub copy_seconds: Vec<f64>,
-    /// fsync after a 4 KiB append: median over 50.
+    /// Latency of an fsync after an append of 4 KiB, in milliseconds: the median of 50.
     pub fsync_ms: f64,
-    /// Bytes per second of xxh3 on one core over memory.
+    /// Speed of the xxh3 hash on one core over data in memory, in bytes per second.
     pub hash_bytes_per_second: f64,
 }
 
-/// One subject x dataset x workload x variant x fault, once.
+/// The record of one trial: one repetition of a variant on one subject, dataset and workload.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Trial {
-    /// Unique in the run, and the same for the same plan.
+    /// Unique in the run; the same plan always gives the same ids.
     pub id: String,
-    /// `sqlite` or `mysql`.
+    /// Database engine: `sqlite` or `mysql`.
     pub engine: String,
-    /// `embedded` or `tracker`.
+    /// Application that writes: `embedded` (the harness's own writer) or `tracker` (the Torrust tracker).
     pub app: String,
-    /// The strategy's name in the registry.
+    /// Name of the strategy in the registry.
     pub strategy: String,
-    /// How the strategy works: `cold`, `online`, `logical`, `snapshot`, `continuous`, `external` or `control`. Null in
-    /// `drill/1`.
+    /// Kind of strategy: `cold`, `online`, `logical`, `snapshot`, `continuous`, `external` or `control`. Null in
+    /// results of `drill/1` where it cannot be derived.
     #[serde(default)]
     pub kind: Option<String>,
-    /// True for strategies that promise nothing and are there to show that the verifier has teeth.
+    /// True for a negative control: a strategy that is unsafe on purpose, promises nothing, and shows that
+    /// verification finds damage.
     pub control: bool,
-    /// What the strategy promises, in words.
+    /// The strategy's promise as a text: which state it restores, and what it may lose.
     pub promise: String,
-    /// Whether the backup can be kept elsewhere than on the database's disk, so that it survives the loss of that disk:
-    /// false for a snapshot in the same file system. Null where nobody can tell (a script of the user's), and in `drill/1`.
+    /// Whether the backup survives the loss of the database's disk, because it can be kept on another one: false for
+    /// a snapshot in the same file system. Null where this is not known (a user's own script), and in `drill/1`.
     #[serde(default)]
     pub survives_disk_loss: Option<bool>,
-    /// The strategy's settings, defaults included.
+    /// Settings of the strategy, defaults included.
     pub settings: BTreeMap<String, serde_json::Value>,
-    /// What tells variants apart: the name that the scenario gives, or the settings that it names as a short text.
+    /// Name of the variant: the one given in the scenario, or a short text of the settings given there.
     pub variant: String,
     /// The database that the trial ran on.
     pub dataset: Dataset,
-    /// Type of the file system that the data lay on, as the kernel names it, with `on a loop device` or `in a file`
-    /// where the harness made it for the trial; null where nobody looked.
+    /// Type of the file system that held the data, by its kernel name, followed by `on a loop device` or `in a file`
+    /// where the harness created it for the trial; null where it was not determined.
     #[serde(default)]
     pub file_system: Option<String>,
-    /// The concurrent writes.
+    /// The concurrent writes during the trial.
     pub workload: Workload,
-    /// What went wrong on purpose besides the disaster, or null.
+    /// Fault that was injected besides the disaster; null without one.
     pub fault: Option<String>,
-    /// Counts from 1.
+    /// Number of the repetition, counted from 1.
     pub repetition: u32,
-    /// What the trial came to.
+    /// Result of the trial.
     pub verdict: Verdict,
-    /// What the verdict rests on.
+    /// Reason for the verdict.
     pub reason: String,
-    /// The verdicts that the scenario expects of this variant; empty: what its promise demands.
+    /// Verdicts that the scenario expects of this variant. Empty where it names none: the promise is what counts
+    /// then.
     pub expected: Vec<Verdict>,
-    /// The limits that the scenario sets on measurements of this trial: `recovery_seconds`: `< 60`. Empty where it sets
-    /// none, and in older results.
+    /// Limits that the scenario sets on measurements of this trial, such as `< 60` for `recovery_seconds`. Empty
+    /// where it sets none, and in older results.
     #[serde(default)]
     pub thresholds: BTreeMap<String, String>,
-    /// Version of every tool that took part.
+    /// Version of every tool that took part, by its name.
     pub versions: BTreeMap<String, String>,
-    /// When each phase began, in seconds after provisioning began.
+    /// Start time of each phase.
     pub phases: Vec<PhaseStart>,
-    /// The backup itself; null when the trial ended before it.
+    /// The backup; null when the trial ended before it.
     pub backup: Option<Backup>,
-    /// What the backup did to the application; null when there is nothing to compare.
+    /// Effect of the backup on the application; null when the trial ended before the backup.
     pub impact: Option<Impact>,
-    /// Restores in the tail, while the application ran, where the variant asked for them.
+    /// Restores made during the tail phase, while the application ran; empty unless the variant requests them.
     #[serde(default)]
     pub live_restores: Vec<LiveRestore>,
-    /// The way back; null when there was nothing to restore.
+    /// The restore after the disaster; null when there was nothing to restore.
     pub restore: Option<Restore>,
-    /// What was lost; null when nothing was restored.
+    /// Data loss; null when no restored database was verified.
     pub recovery_point: Option<RecoveryPoint>,
-    /// The six checks; null when nothing was restored.
+    /// Results of the checks of the restored database; null when none was verified.
     pub verification: Option<Verification>,
-    /// Who used how much.
+    /// CPU time, memory and disk traffic of application, strategy and harness.
     pub resources: Resources,
-    /// One sample a second.
+    /// One sample per second.
     pub samples: Vec<Sample>,
-    /// What was kept of the trial, so that its verdict can be disputed; null where nothing had to be kept.
+    /// Evidence that was kept, so that the verdict can be checked again; null where none had to be kept.
     #[serde(default)]
     pub kept: Option<Kept>,
-    /// What the trial left on the machine that could not be removed, as a path in its directory, and why; null when
-    /// nothing stays.
+    /// Files of the trial that could not be removed from the machine: the path within the trial's directory, and why.
+    /// Null when everything was removed.
     #[serde(default)]
     pub leftover: Option<String>,
 }
 
-/// What was kept of a trial.
+/// Evidence that was kept of a trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Kept {
-    /// Its directory, as a path from that of `results.json`; null when nothing was kept.
+    /// Directory of the evidence, relative to the directory of `results.json`; null when nothing was kept.
     pub path: Option<String>,
-    /// Bytes that it takes on the disk.
+    /// Disk space that the evidence uses, in bytes.
     pub bytes: u64,
-    /// What was not kept, and why: one entry a part.
+    /// Parts that were not kept, each with the reason.
     #[serde(default)]
     pub left_out: Vec<String>,
 }
 
-/// What a trial came to, from best to worst: the worst verdict of a set is the set's verdict.
+/// Result of a trial, ordered from best to worst. The verdict of several trials is the worst of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// The restored database is right.
+    /// The restored database is correct, with every write that the strategy promised to keep.
     Restorable,
-    /// A tool, a privilege or a file system that the strategy needs is not here.
+    /// A tool, a privilege or a file system that the strategy needs is missing on this machine.
     Unavailable,
-    /// The trial proved nothing.
+    /// The trial proved nothing; reports show this verdict as "inconclusive".
     Unverified,
-    /// It converged too slowly for the deadline.
+    /// The backup made progress, but was incomplete at the deadline.
     TimedOut,
-    /// The backup stopped converging.
+    /// The backup stopped making progress: it kept restarting, or nothing more was copied for a set time.
     Stalled,
     /// The strategy reported an error.
     Failed,
-    /// A consistent earlier state, without writes that this strategy promised to keep.
+    /// The restored database is a consistent earlier state, and lacks writes that the strategy promised to keep.
     Lossy,
-    /// The strategy said success and the restored database is wrong.
+    /// The strategy reported success, and the restored database is wrong.
     Corrupt,
 }
 
@@ -262,180 +266,189 @@ impl std::fmt::Display for Verdict {
 /// The database that a trial ran on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Dataset {
-    /// Name in the registry of profiles.
+    /// Name of the dataset profile.
     pub profile: String,
-    /// Size asked for.
+    /// Requested size in bytes.
     pub target_bytes: u64,
-    /// Size of the database file.
+    /// Actual size of the database file in bytes.
     pub bytes: u64,
-    /// Rows of all tables.
+    /// Number of rows in all tables.
     pub rows: u64,
-    /// What its content follows from.
+    /// Random seed that its content is generated from.
     pub seed: u64,
-    /// What was odd about a database of the user's own before any trial, or cannot be checked here, one line each: a
-    /// restored database has to show the same and nothing more.
+    /// Irregularities that a user's own database had before any trial, and parts of it that cannot be checked here,
+    /// one line each. A restored database must show the same irregularities and no others.
     #[serde(default)]
     pub remarks: Vec<String>,
 }
 
-/// The concurrent writes of a trial: what was declared and what was offered.
+/// The concurrent writes of a trial: the declared load and the load that was offered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Workload {
-    /// Declared rate over all writers; null for a closed loop (as fast as it is acknowledged).
+    /// Declared rate of all writers together; null for a closed loop, in which each writer sends its next write as
+    /// soon as the last one was answered.
     pub writes_per_second: Option<f64>,
-    /// Writes that were due, over the time in which they were; null when none was.
+    /// Offered rate: writes that were due, per second; null when none was due.
     pub offered_writes_per_second: Option<f64>,
-    /// `constant`, `burst` or `wave`.
+    /// How the rate changes over time: `constant`, `burst` or `wave`.
     pub pattern: String,
-    /// `constant` or `poisson` arrivals, or `closed` loop.
+    /// How arrivals are spaced: `constant`, `poisson`, or `closed` for a closed loop.
     pub arrivals: String,
-    /// Concurrent writers, a connection each.
+    /// Number of concurrent writers; each has its own connection.
     pub writers: u32,
-    /// Rows that a plain write changes.
+    /// Number of rows that an ordinary write changes.
     pub rows_per_transaction: u32,
-    /// Share of the writes that change rows which have to agree.
+    /// Share of the writes that change several rows which must agree with each other, from 0 to 1.
     pub multi_row_share: f64,
-    /// SQLite's `wal` or `delete`; null for MySQL.
+    /// SQLite's journal mode, `wal` or `delete`; null for MySQL.
     pub journal_mode: Option<String>,
     /// SQLite's `synchronous`: `off`, `normal`, `full` or `extra`; null where the harness does not set it.
     pub synchronous: Option<String>,
-    /// How long a writer waits for a lock on a SQLite file before its write is refused; null where the harness does
-    /// not set it.
+    /// Time in milliseconds that a writer waits for a lock on a SQLite database before its write is refused; null
+    /// where the harness does not set it.
     pub busy_timeout_ms: Option<u64>,
-    /// Pages of the write-ahead log after which a writer's commit makes a checkpoint, as SQLite's `wal_autocheckpoint`;
-    /// null where the harness does not set it.
+    /// SQLite's `wal_autocheckpoint`: number of pages in the write-ahead log from which on a commit triggers a
+    /// checkpoint; null where the harness does not set it.
     #[serde(default)]
     pub wal_autocheckpoint: Option<u32>,
-    /// How a tracker is announced to: `udp`, `http` or `both`; null without a tracker.
+    /// Protocol of the announces to the tracker: `udp`, `http` or `both`; null without a tracker.
     #[serde(default)]
     pub announces: Option<String>,
-    /// Options of the MySQL server besides the harness's own, among them those that decide durability.
+    /// Options of the MySQL server, in addition to those that the harness always sets. They include the options that
+    /// decide durability.
     #[serde(default)]
     pub server_options: BTreeMap<String, String>,
-    /// `cold` or `warm`: the state of the page cache for the database when the backup begins.
+    /// Requested state of the page cache when the backup begins: `cold` or `warm`.
     pub cache: String,
-    /// Share of the database file that was in the page cache when the backup began.
+    /// Share of the database file that was in the page cache when the backup began, from 0 to 1; null where it was
+    /// not measured.
     pub cached_share: Option<f64>,
-    /// Extents that the live database lay in right before the backup; null where the scenario does not ask for a number
-    /// of them, or the file system does not tell.
+    /// Number of extents of the live database file right before the backup; null where the scenario does not set a
+    /// number, or the file system does not report it.
     #[serde(default)]
     pub extents: Option<u64>,
 }
 
-/// When a phase of a trial began.
+/// Start of a phase of a trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PhaseStart {
-    /// `provision`, `reference`, `settle`, `arm`, `backup`, `tail`, `disaster`, `restore`, `serve`, `verify` or `record`.
+    /// Name of the phase: `provision`, `reference`, `settle`, `arm`, `backup`, `tail`, `disaster`, `restore`,
+    /// `serve`, `verify` or `record`.
     pub phase: String,
-    /// Seconds after provisioning began.
+    /// Start of the phase, in seconds since provisioning began.
     pub at_seconds: f64,
 }
 
-/// The backup itself.
+/// Measurements of the backup.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Backup {
-    /// From the call until the artifact was durable, without the wait for its turn of a strategy that backs up at
-    /// intervals; null when it never was.
+    /// Backup time: seconds from the call until the artifact was durable. Where a strategy backs up at intervals, the
+    /// wait for the next interval is not included. Null when the artifact never became durable.
     pub seconds: Option<f64>,
-    /// How long it ran until it finished or was ended.
+    /// Seconds that the backup ran until it finished or was ended.
     pub elapsed_seconds: f64,
-    /// Bytes of the artifact, as far as a restore needs it; null when there is none.
+    /// Size of the artifact in bytes, as far as a restore needs it; null when there is none.
     pub artifact_bytes: Option<u64>,
-    /// Bytes that the strategy's processes read, page cache included.
+    /// Bytes that the strategy's processes read, including data that came from the page cache.
     pub bytes_read: Option<u64>,
-    /// Bytes that they had the disk read.
+    /// Bytes that were read from disk for these processes.
     pub bytes_read_from_disk: Option<u64>,
     /// Logical bytes written: what the strategy's processes passed to write calls, whether or not it reached a disk.
     pub bytes_written: Option<u64>,
-    /// Bytes written to disk: what of that the kernel sent to a block device by the end of the backup.
+    /// Bytes written to disk: the part of these that the kernel had sent to a block device by the end of the backup.
     #[serde(default)]
     pub bytes_written_to_disk: Option<u64>,
-    /// How often it began again; null where the tool does not tell.
+    /// Number of times that the backup restarted from the beginning; null where the tool does not report it.
     pub restarts: Option<u64>,
-    /// Pages copied, repeated ones included; null where the tool does not tell.
+    /// Number of pages copied, including pages that were copied again; null where the tool does not report it.
     pub pages_copied: Option<u64>,
-    /// The furthest it got, from 0 to 1; null where the tool does not tell.
+    /// Largest share of the database that was copied in one pass, from 0 to 1; null where the tool does not report
+    /// it.
     pub progress: Option<f64>,
-    /// Time of one undisturbed pass, from the rate at which pages were copied; null for a backup that does not
-    /// begin again when somebody commits, or that did not copy enough to tell.
+    /// Estimated seconds of one undisturbed pass over the database, from the rate at which pages were copied. Null
+    /// for a backup that commits do not restart, and where too few pages were copied for an estimate.
     pub pass_seconds: Option<f64>,
-    /// Commits per second while it ran; null when no ledger could tell.
+    /// Commits per second during the backup; null when no write was due.
     pub commits_per_second: Option<f64>,
-    /// How long it would take in all: the law of restarts where passes begin again with every commit, else
-    /// what its speed so far gives; null when neither applies or it finished.
+    /// Estimated total time in seconds of an unfinished backup: from the restart model where every commit restarts
+    /// it, else from its speed so far. Null when neither applies, and when the backup finished.
     pub eta_seconds: Option<f64>,
-    /// `cp` and fsync of the same bytes right before this backup.
+    /// Copy baseline: seconds that a plain `cp` and fsync of the same bytes took right before this backup.
     pub copy_seconds: Option<f64>,
-    /// `copy_seconds` divided by `seconds`: above 1 is faster than a plain copy.
+    /// Copy speed: `copy_seconds` divided by `seconds`. 1.0 is as fast as a plain copy, above 1 is faster.
     pub vs_copy: Option<f64>,
-    /// What the strategy's commands printed last; null when they printed nothing.
+    /// Last output of the strategy's commands; null when they printed nothing.
     pub output: Option<String>,
-    /// What fell into the time in which the artifact was made; null where there is no artifact, or the application was
-    /// stopped all that time.
+    /// What could have disturbed the backup while the artifact was written; null where there is no artifact, or the
+    /// application was stopped for that whole time.
     #[serde(default)]
     pub challenge: Option<Challenge>,
 }
 
-/// What could have disturbed a backup: a copy that nothing disturbed proves little.
+/// Events that could have disturbed a backup. A backup that nothing disturbed proves little, even if it is restorable.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Challenge {
-    /// From the first byte of the artifact until its last.
+    /// Length of the observed time in seconds: from the first to the last byte of the artifact.
     pub seconds: f64,
-    /// Writes that had been sent and were not yet answered at some moment of this time.
+    /// Number of writes that were in flight (sent and not yet answered) at some moment of this time.
     pub writes: u64,
-    /// Writes acknowledged in this time.
+    /// Number of writes acknowledged in this time.
     pub commits: u64,
-    /// Checkpoints that wrote into the database file, at least; null without a write-ahead log.
+    /// Number of observed checkpoints that wrote to the database file: a lower bound. Null without a write-ahead log.
     pub checkpoints: Option<u64>,
-    /// Resets of the write-ahead log, at least; null without one.
+    /// Number of observed resets of the write-ahead log: a lower bound. Null without a write-ahead log.
     pub log_resets: Option<u64>,
-    /// How many bytes longer than at the beginning of this time database and write-ahead log were in it; null without one.
+    /// Largest growth of database and write-ahead log together since the beginning of this time, in bytes; null
+    /// without a write-ahead log.
     pub growth_bytes: Option<u64>,
-    /// Whether something happened that could have made a careless backup wrong: for what may copy the files of a
-    /// database in WAL mode a checkpoint or a reset of the log, for everything else a write.
+    /// Whether something happened that makes an unsafe backup wrong. For strategies that may copy the files of a
+    /// database in WAL mode (`cold`, `snapshot`, `external`, `control`) this is a checkpoint or a log reset; for all
+    /// others it is a write.
     pub challenged: bool,
 }
 
-/// What the backup did to the application.
+/// Effect of the backup on the application.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Impact {
-    /// Workload and no backup; null when no write was due.
+    /// Reference window: the workload without a backup; null when no write was due.
     pub reference: Option<Window>,
-    /// While the backup ran; null when no write was due.
+    /// Backup window: the workload while the backup ran; null when no write was due.
     pub during: Option<Window>,
-    /// Blocked time: time in the backup window in which no write could be acknowledged. The application was stopped, or
-    /// writes waited and none was acknowledged for 0.1 s or more. A stop counts until the first acknowledgement after
-    /// it, also where that comes after the window.
+    /// Blocked time, total: seconds in the backup window in which no write could be acknowledged, because the
+    /// application was stopped, or because writes waited and none was acknowledged for 0.1 s or more. A stop counts
+    /// until the first acknowledgement after it, even if that is after the end of the window. Null when no write was
+    /// due and nothing was stopped.
     pub blocked_seconds: Option<f64>,
-    /// The longest single such time.
+    /// Blocked time, longest: the longest single such time, in seconds.
     pub longest_blocked_seconds: Option<f64>,
-    /// Downtime: the part of the blocked time in which the application was stopped on purpose, start-up included; 0 when
-    /// it never was. Null in `drill/1`.
+    /// Downtime: seconds of the blocked time in which the application was stopped on purpose, start-up included; 0
+    /// when it was not stopped. Null in `drill/1`.
     #[serde(default)]
     pub downtime_seconds: Option<f64>,
 }
 
-/// The writes that were due in one window. Latency counts from when a write was due, so a blocked
-/// application cannot hide: a write that was never answered counts with the time until the application was killed, and
-/// one that was due while the application was stopped on purpose with the time until it acknowledged writes again.
+/// The writes that were due in one window. Latency counts from when a write was due, so it includes the time for
+/// which a blocked application kept writes waiting (no coordinated omission). A write that was never answered counts
+/// with the time until the application was killed; a write that was due while the application was stopped on purpose
+/// counts with the time until it acknowledged writes again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Window {
-    /// Length of the window.
+    /// Length of the window in seconds.
     pub seconds: f64,
-    /// Writes that the latencies are taken from: a 99th percentile of fewer than 1,000 rests on fewer than ten. Null in
-    /// `drill/1`.
+    /// Number of writes that the latencies are computed from. A 99th percentile of fewer than 1,000 writes rests on
+    /// fewer than ten of them. Null in `drill/1`.
     #[serde(default)]
     pub writes: Option<u64>,
-    /// Median latency; null when no write was answered or waiting.
+    /// Median write latency in milliseconds; null when no write was answered or waiting.
     pub p50_ms: Option<f64>,
-    /// 99th percentile.
+    /// 99th percentile of the write latency in milliseconds.
     pub p99_ms: Option<f64>,
-    /// 99.9th percentile.
+    /// 99.9th percentile of the write latency in milliseconds.
     pub p999_ms: Option<f64>,
-    /// Worst latency.
+    /// Maximum write latency in milliseconds.
     pub max_ms: Option<f64>,
-    /// Writes acknowledged in the window, a second.
+    /// Throughput: writes acknowledged in the window, per second.
     pub writes_per_second: f64,
-    /// Writes due in the window that were refused, or that found the application stopped.
+    /// Number of writes due in the window that were refused, timed out, or found the application stopped.
     pub errors: u64,
 }

@@ -4,7 +4,7 @@ use schemars::generate::SchemaSettings;
 
 use crate::record::Results;
 
-/// The JSON Schema of the `results.json` that this version writes: every field is there, and what was not
+/// The JSON Schema of the `results.json` that this version writes: every field is present, and a value that was not
 /// measured is null.
 pub fn schema() -> serde_json::Value {
     SchemaSettings::draft2020_12()

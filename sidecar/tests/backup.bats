@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What a backup stores, and what a failed one leaves: nothing.
+# What a backup stores, and that a failed one leaves nothing.
 
 load helper
 
@@ -14,7 +14,7 @@ content_of() {
     [ "$(sqlite3 "$ROOT/copy.db" 'SELECT count(*) FROM torrents; PRAGMA integrity_check')" = $'2\nok' ]
 }
 
-@test "a dump of SQLite is text that makes the database anew" {
+@test "a dump of SQLite is SQL that creates the database again" {
     make_database
     SQLITE_MODE=dump backup
     content_of sqlite | sqlite3 "$ROOT/copy.db"
@@ -48,7 +48,7 @@ content_of() {
     [ "$(count_artifacts)" -eq 2 ]
 }
 
-@test "artifacts are closed to others" {
+@test "artifacts are not accessible to others" {
     make_database
     make_mysqldump
     backup
@@ -58,7 +58,7 @@ content_of() {
     done
 }
 
-@test "a file that is no database leaves nothing" {
+@test "a file that is not a database leaves nothing" {
     for SQLITE_MODE in backup dump; do
         export SQLITE_MODE SQLITE_DATABASE=$DATABASE
         printf 'this is not a database, however long it may be' >"$DATABASE"
@@ -110,7 +110,7 @@ TOOL
     assert_nothing_left
 }
 
-@test "a backup that was cut short leaves nothing, even with exit status 0" {
+@test "a truncated backup leaves nothing, even with exit status 0" {
     make_database
     sqlite3 "$DATABASE" 'CREATE TABLE more(a)'
     real=$(command -v sqlite3)
@@ -123,12 +123,12 @@ TOOL
     assert_nothing_left
 }
 
-@test "a transaction that was cut off and cannot be rolled back from here leaves nothing" {
+@test "an interrupted transaction that cannot be rolled back from here leaves nothing" {
     make_database
     printf '%s\n' 'PRAGMA cache_size=5; BEGIN; UPDATE torrents SET name = 1;' \
         'WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM n WHERE i<5000)' \
         'INSERT INTO torrents SELECT hex(randomblob(20)) FROM n;' '.shell kill -9 $PPID' >"$ROOT/script"
-    # The shell between is the one that is told of the death.
+    # The subshell in between prints the message about the killed process.
     (sqlite3 "$DATABASE" <"$ROOT/script" || true) 2>/dev/null
     [ -s "$DATABASE-journal" ]
     for SQLITE_MODE in backup dump; do
@@ -139,7 +139,7 @@ TOOL
     done
 }
 
-@test "a database that is locked for long fails and leaves nothing" {
+@test "a database that is locked for too long fails and leaves nothing" {
     make_database
     source "$SIDECAR/backup.sh"
     SQLITE_BUSY_TIMEOUT_MILLISECONDS=100
@@ -154,7 +154,7 @@ TOOL
     assert_nothing_left
 }
 
-@test "mysqldump is asked for one consistent state of the one database" {
+@test "mysqldump gets the options for a consistent dump of only this database" {
     make_mysqldump
     backup
     grep -qx -- --single-transaction "$RECORDS/arguments"
@@ -163,7 +163,7 @@ TOOL
     zstd -dcq "$BACKUP_DIR"/mysql-*.sql.zst | grep -q 'CREATE TABLE'
 }
 
-@test "an option that this mysqldump does not know is not given" {
+@test "an option that this mysqldump does not have is not used" {
     make_mysqldump
     HELP_TEXT=--quick backup
     lacks gtid "$RECORDS/arguments"
@@ -176,7 +176,7 @@ TOOL
     grep -q 'password="topsecret"' "$RECORDS/option_file"
 }
 
-@test "the option file is closed to others and removed at the end" {
+@test "the option file is not accessible to others and removed at the end" {
     make_mysqldump
     backup
     [ "$(cat "$RECORDS/modes")" = $'600\n700' ]
@@ -192,7 +192,7 @@ TOOL
     [[ $output != *topsecret* ]]
 }
 
-@test "a password comes from a file without its final line break" {
+@test "a password is read from a file without its final line break" {
     make_mysqldump
     unset MYSQL_PASSWORD
     echo 'from file' >"$ROOT/secret"
@@ -252,7 +252,7 @@ TOOL
     assert_nothing_left
 }
 
-@test "one part that fails does not cost the others" {
+@test "if one part fails, the others are backed up" {
     make_database
     use_mysql
     make_tool mysqldump <<<'exit 2'
@@ -275,7 +275,7 @@ TOOL
     [ -e "$BACKUP_DIR/last-success" ]
 }
 
-@test "a configuration file that cannot be read whole leaves nothing" {
+@test "a configuration file that cannot be read completely leaves nothing" {
     echo a >"$DATA/file"
     make_paths "$DATA/file"
     make_tool tar <<<'exit 1'
@@ -284,7 +284,7 @@ TOOL
     assert_nothing_left
 }
 
-@test "what a killed run left is cleared away" {
+@test "files that a killed run left are removed" {
     make_database
     mkdir "$BACKUP_DIR/.backup-sidecar-partial"
     echo half >"$BACKUP_DIR/.backup-sidecar-partial/sqlite.partial"
@@ -299,8 +299,8 @@ make_closed_wal_database() {
     [ "$(ls -A "$DATA")" = tracker.db ]
 }
 
-# Making a file there would fail on a read-only mount, and moves the time of the directory.
-@test "a closed database in WAL mode is read without making a file beside it" {
+# Creating a file there would fail on a read-only mount, and change the time of the directory.
+@test "a closed database in WAL mode is read without creating a file beside it" {
     make_closed_wal_database
     touch --date='1 hour ago' "$DATA"
     before=$(stat --format=%.Y "$DATA")
@@ -337,7 +337,7 @@ TOOL
     [ "$status" -eq 1 ]
 }
 
-@test "the address of an immutable database keeps what is special in addresses" {
+@test "special characters in the URI of an immutable database are escaped" {
     source "$SIDECAR/backup.sh"
     SQLITE_DATABASE='/data/a?b#c%d.db'
     [ "$(immutable_address)" = 'file:/data/a%3fb%23c%25d.db?immutable=1' ]

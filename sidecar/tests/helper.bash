@@ -1,5 +1,5 @@
-# shellcheck shell=bash
-# Each test has a directory of its own with a data directory, an empty backup directory and fake tools first on PATH.
+# shellcheck shell=bash Each test has its own directory with a data directory, an empty backup directory, and a
+# directory of fake tools that is first on PATH.
 
 setup() {
     SIDECAR=${SIDECAR:-$(cd "$BATS_TEST_DIRNAME/.." && pwd)}
@@ -23,14 +23,14 @@ make_database() {
     export SQLITE_DATABASE=$DATABASE
 }
 
-# make_tool NAME: the script on standard input becomes a tool.
+# make_tool NAME: creates a tool from the script on standard input.
 make_tool() {
     { echo '#!/usr/bin/env bash' && cat; } >"$ROOT/bin/$1"
     chmod +x "$ROOT/bin/$1"
 }
 
-# A mysqldump that records its arguments, environment and option file, and writes a complete dump. Its help is longer
-# than a pipe holds, as the real one's is.
+# A mysqldump that records its arguments, environment and option file, and writes a complete dump. Its help text is
+# longer than a pipe buffer, as that of the real one.
 make_mysqldump() {
     export RECORDS=$ROOT/records
     mkdir -p "$RECORDS"
@@ -69,11 +69,11 @@ artifacts() {
     find "$BACKUP_DIR" -maxdepth 1 -name '*.zst' -printf '%f\n' | sort
 }
 
-# Not `! grep`: that fails a test only on its last line.
+# Used instead of `! grep`, which fails a test only if it is the last line.
 lacks() {
     local found=0
     grep -q -- "$@" || found=$?
-    # 2 would be a file that is not there.
+    # Status 2 would mean that the file does not exist.
     [ "$found" -eq 1 ]
 }
 
@@ -94,13 +94,13 @@ wait_until() {
     return 1
 }
 
-# No artifact, and nothing temporary either.
+# Neither artifacts nor temporary files exist.
 assert_nothing_left() {
     [ "$(count_artifacts)" -eq 0 ]
     [ ! -e "$BACKUP_DIR/.backup-sidecar-partial" ]
 }
 
-# A setting is refused with status 2, by an error that names the variable, its value and a cure.
+# A setting is refused with status 2 and an error that names the variable, its value and the remedy.
 assert_refused() {
     run backup
     echo "$output"

@@ -3,7 +3,7 @@
 
 load helper
 
-# Starts a loop of its own process; the third descriptor belongs to bats and must not be kept open.
+# Starts a loop in a separate process. Descriptor 3 belongs to bats and must not be kept open.
 start_loop() {
     BACKUP_MODE=loop BACKUP_INTERVAL=${1:-1000} "$SIDECAR/backup.sh" 2>"$ROOT/log" 3>&- &
     loop=$!
@@ -22,7 +22,7 @@ has_artifacts() {
     [ "$(count_artifacts)" -ge "$1" ]
 }
 
-# A mysqldump that never ends, and starts a child of its own.
+# A mysqldump that never ends, and starts a child process.
 make_endless_mysqldump() {
     use_mysql
     make_tool mysqldump <<TOOL
@@ -34,7 +34,7 @@ wait
 TOOL
 }
 
-# A killed process may stay as a zombie where nobody collects it.
+# A killed process may stay as a zombie if no process reaps it.
 is_gone() {
     ! grep -q '^State:[[:space:]]*[^ZX]' "/proc/$1/status" 2>/dev/null
 }
@@ -46,7 +46,7 @@ is_gone() {
     stop_loop
 }
 
-@test "SIGTERM ends a loop that waits at once" {
+@test "SIGTERM ends a waiting loop at once" {
     make_database
     start_loop
     wait_until has_artifacts 1
@@ -56,7 +56,7 @@ is_gone() {
     [ "$(count_artifacts)" -eq 1 ]
 }
 
-@test "SIGTERM ends the tool that runs, and leaves nothing" {
+@test "SIGTERM ends the running tool, and leaves nothing" {
     make_endless_mysqldump
     start_loop
     wait_until test -s "$ROOT/child"
@@ -77,7 +77,7 @@ is_gone() {
     assert_nothing_left
 }
 
-@test "a loop goes on after a failure, marks it, and recovers" {
+@test "a loop continues after a failure, marks it, and recovers" {
     echo no database >"$DATABASE"
     export SQLITE_DATABASE=$DATABASE
     start_loop 1
@@ -97,7 +97,7 @@ is_gone() {
     # Without the lock this would never end.
     run timeout 20 "$SIDECAR/backup.sh"
     [ "$status" -eq 3 ]
-    [[ $output == *"under way"* ]]
+    [[ $output == *"is running"* ]]
     [ -e "$BACKUP_DIR/.backup-sidecar-partial/mysql.sql" ]
     [ ! -e "$BACKUP_DIR/last-failure" ]
     stop_loop
@@ -113,7 +113,7 @@ is_gone() {
     stop_loop
 }
 
-@test "a run that was killed outright does not keep the next one out" {
+@test "a run that was killed with SIGKILL does not block the next one" {
     make_endless_mysqldump
     "$SIDECAR/backup.sh" 3>&- &
     loop=$!

@@ -1,9 +1,9 @@
 #!/usr/bin/env bats
-# What comes back, what is never overwritten, and that no mode gets looser.
+# What is restored, what is never overwritten, and that no mode becomes more permissive.
 
 load helper
 
-# A configuration with everything that is easily lost.
+# Configuration files with everything that is easily lost.
 make_configuration() {
     CONFIGURATION=$DATA/etc
     mkdir -p "$CONFIGURATION/private"
@@ -21,7 +21,7 @@ make_configuration() {
     RESTORED=$TARGET$CONFIGURATION
 }
 
-@test "SQLite comes back from a backup" {
+@test "SQLite is restored from a backup" {
     make_database
     backup
     restore --sqlite-to "$ROOT/target/a.db"
@@ -29,7 +29,7 @@ make_configuration() {
     [ "$(ls -A "$ROOT/target")" = a.db ]
 }
 
-@test "SQLite comes back from a dump" {
+@test "SQLite is restored from a dump" {
     make_database
     SQLITE_MODE=dump backup
     restore --sqlite-to "$ROOT/target/a.db"
@@ -37,7 +37,7 @@ make_configuration() {
     [ "$(ls -A "$ROOT/target")" = a.db ]
 }
 
-@test "a database has the mode that it had, in both modes" {
+@test "the mode of a database is restored, with both settings of SQLITE_MODE" {
     make_database
     chmod 0640 "$DATABASE"
     for SQLITE_MODE in backup dump; do
@@ -48,7 +48,7 @@ make_configuration() {
     done
 }
 
-@test "a database has the owner that it had" {
+@test "the owner of a database is restored" {
     ((EUID == 0)) || skip "needs root"
     make_database
     chown 1234:5678 "$DATABASE"
@@ -66,7 +66,7 @@ make_configuration() {
     [ "$(cat "$ROOT/target/a.db")" = precious ]
 }
 
-@test "the WAL of another database is not played into the restored one" {
+@test "the WAL of another database is not applied to the restored one" {
     make_database
     backup
     echo other >"$ROOT/target/a.db-wal"
@@ -76,7 +76,7 @@ make_configuration() {
     [ ! -e "$ROOT/target/a.db-wal" ]
 }
 
-@test "a forced restore keeps the tighter mode of the existing database" {
+@test "a forced restore keeps the stricter mode of the existing database" {
     make_database
     chmod 0644 "$DATABASE"
     backup
@@ -86,7 +86,7 @@ make_configuration() {
     [ "$(mode_of "$ROOT/target/a.db")" = 600 ]
 }
 
-@test "a forced restore keeps the tighter mode of the backup" {
+@test "a forced restore keeps the stricter mode of the backup" {
     make_database
     chmod 0600 "$DATABASE"
     backup
@@ -96,7 +96,7 @@ make_configuration() {
     [ "$(mode_of "$ROOT/target/a.db")" = 600 ]
 }
 
-@test "a database that cannot be put in place leaves the old one, with its log" {
+@test "if the restored database cannot be put in place, the old one is left with its WAL" {
     make_database
     backup
     echo old >"$ROOT/target/a.db"
@@ -111,7 +111,7 @@ TOOL
     [ "$(ls -A "$ROOT/target" | wc -l)" -eq 2 ]
 }
 
-@test "a damaged backup restores nothing and leaves the target" {
+@test "a damaged backup is not restored, and the target is unchanged" {
     make_database
     backup
     truncate --size=-20 "$BACKUP_DIR"/sqlite-*
@@ -122,7 +122,7 @@ TOOL
     [ "$(cat "$ROOT/target/a.db")" = old ]
 }
 
-@test "the newest backup is restored, or the one of a stamp" {
+@test "the newest backup is restored, or the one with the given stamp" {
     make_database
     backup
     first=$(artifacts)
@@ -141,7 +141,7 @@ TOOL
     [[ $output == *"no sqlite backup"* ]]
 }
 
-@test "arguments that make no sense are refused" {
+@test "invalid arguments are refused" {
     for arguments in "" "--sqlite-to" "--stamp yesterday --mysql" "--unknown"; do
         # shellcheck disable=SC2086 # One word each.
         run restore $arguments
@@ -158,7 +158,7 @@ TOOL
     [ "$(restore --list | grep -c .)" -eq 2 ]
 }
 
-@test "configuration comes back with its content and hidden files" {
+@test "configuration files are restored with their content, hidden files included" {
     make_configuration
     backup
     restore --config-to "$TARGET"
@@ -166,7 +166,7 @@ TOOL
     [ "$(cat "$RESTORED/.environment")" = hidden ]
 }
 
-@test "configuration comes back with its modes" {
+@test "configuration files are restored with their modes" {
     make_configuration
     backup
     restore --config-to "$TARGET"
@@ -176,7 +176,7 @@ TOOL
     [ "$(mode_of "$RESTORED/private")" = 750 ]
 }
 
-@test "configuration comes back with its owners" {
+@test "configuration files are restored with their owners" {
     ((EUID == 0)) || skip "needs root"
     make_configuration
     chown 1234:5678 "$CONFIGURATION/tracker.toml" "$CONFIGURATION/private"
@@ -189,7 +189,7 @@ TOOL
     [ "$(stat --format=%u "$RESTORED/.environment")" -eq 0 ]
 }
 
-@test "symbolic links come back as links, also those that lead nowhere" {
+@test "symbolic links are restored as links, also broken ones" {
     make_configuration
     backup
     restore --config-to "$TARGET"
@@ -205,7 +205,7 @@ TOOL
     [ "$(readlink "$RESTORED/dangling")" = /nowhere ]
 }
 
-@test "the directories above a listed file are as closed as they were" {
+@test "the modes of the directories above a listed file are restored" {
     make_configuration
     chmod 0700 "$CONFIGURATION"
     make_paths "$CONFIGURATION/tracker.toml"
@@ -227,7 +227,7 @@ TOOL
     [ -z "$(find "$TARGET" -name '.backup-sidecar*')" ]
 }
 
-@test "a forced restore never loosens the mode of an existing file" {
+@test "a forced restore never makes an existing file more accessible" {
     make_configuration
     backup
     mkdir -p "$RESTORED"
@@ -238,7 +238,7 @@ TOOL
     [ "$(mode_of "$RESTORED/tracker.toml")" = 600 ]
 }
 
-@test "a restore never loosens the mode of an existing directory" {
+@test "a restore never makes an existing directory more accessible" {
     make_configuration
     backup
     mkdir -p "$RESTORED/private"
@@ -247,7 +247,7 @@ TOOL
     [ "$(mode_of "$RESTORED/private")" = 700 ]
 }
 
-@test "an existing directory that is looser is closed before anything is in it" {
+@test "the stricter mode of the backup is set on an existing directory before its files are restored" {
     make_configuration
     chmod 0700 "$CONFIGURATION/private"
     backup
@@ -263,7 +263,7 @@ TOOL
     [ -z "$(find "$TARGET" -name '.backup-sidecar*')" ]
 }
 
-@test "access lists come back, of files and of directories" {
+@test "access control lists of files and directories are restored" {
     command -v setfacl >/dev/null || skip "needs setfacl"
     make_configuration
     setfacl --modify user:1234:r "$CONFIGURATION/tracker.toml" || skip "the file system has no access lists"
@@ -275,7 +275,7 @@ TOOL
     done
 }
 
-@test "a pipe among the configuration comes back and stops nothing" {
+@test "a named pipe among the configuration files is restored and does not block" {
     make_configuration
     mkfifo "$CONFIGURATION/pipe"
     backup
@@ -284,7 +284,7 @@ TOOL
     [ -e "$RESTORED/tracker.toml" ]
 }
 
-@test "nothing is restored when a part that was asked for has no backup" {
+@test "nothing is restored if there is no backup of a requested part" {
     make_database
     backup
     run restore --sqlite-to "$ROOT/target/a.db" --config-to "$ROOT/target"
@@ -302,7 +302,7 @@ TOOL
     [ -z "$(ls -A "$ROOT/outside")" ]
 }
 
-@test "a forced restore replaces a link and not the file that it leads to" {
+@test "a forced restore replaces a link and not its target" {
     make_configuration
     backup
     mkdir -p "$RESTORED"
@@ -313,7 +313,7 @@ TOOL
     [ "$(cat "$ROOT/outside")" = outside ]
 }
 
-# A mysql client that answers questions about the database with the text in FACTS, and stores what it is fed.
+# A mysql client that answers queries about the database with the text in FACTS, and stores its standard input.
 make_mysql_client() {
     make_mysqldump
     backup
@@ -325,14 +325,14 @@ env >"$RECORDS/client_environment"
 TOOL
 }
 
-@test "a MySQL dump is fed to the server, with the password on no command line" {
+@test "a MySQL dump is loaded into the server, with the password on no command line" {
     make_mysql_client
     FACTS='0\tutf8mb4\tutf8mb4_bin\n' restore --mysql
     grep -q 'CREATE TABLE a' "$RECORDS/fed"
     lacks topsecret "$RECORDS/client_arguments"
 }
 
-@test "a server is named in the option file alone, because mysql would look up a socket as a host" {
+@test "a server is named only in the option file, because mysql would interpret a socket as a host name" {
     make_mysql_client
     FACTS='' MYSQL_HOST=/run/mysqld.sock restore --mysql
     lacks '^MYSQL_HOST=' "$RECORDS/client_environment"
@@ -355,7 +355,7 @@ TOOL
     [ -s "$RECORDS/fed" ]
 }
 
-@test "an incomplete MySQL dump does not reach the server" {
+@test "an incomplete MySQL dump is not sent to the server" {
     make_mysql_client
     echo 'CREATE TABLE a(b INT);' | zstd -q -f -o "$BACKUP_DIR"/mysql-20990101T000000.000000000Z.sql.zst
     FACTS='' run restore --mysql

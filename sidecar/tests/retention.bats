@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What is removed when it is old, and what never is.
+# Which artifacts are removed when they are old, and which are never removed.
 
 load helper
 
@@ -18,7 +18,7 @@ expire_sqlite() {
     remove_expired sqlite
 }
 
-@test "an artifact older than the retention is removed after a backup" {
+@test "an artifact older than the retention time is removed after a backup" {
     make_database
     make_artifact "$OLD" '8 days ago'
     RETENTION_DAYS=7 backup
@@ -26,21 +26,21 @@ expire_sqlite() {
     [ "$(count_artifacts)" -eq 1 ]
 }
 
-@test "an artifact younger than the retention stays" {
+@test "an artifact newer than the retention time is kept" {
     make_database
     make_artifact "$OLD" '6 days ago'
     RETENTION_DAYS=7 backup
     [ -e "$BACKUP_DIR/$OLD" ]
 }
 
-@test "the newest stays, however old" {
+@test "the newest artifact is kept, however old" {
     make_artifact "$OLD" '80 days ago'
     make_artifact "$OLDER" '90 days ago'
     expire_sqlite
     [ "$(artifacts)" = "$OLD" ]
 }
 
-@test "the newest good one stays when a newer one is damaged" {
+@test "the newest good artifact is kept if a newer one is damaged" {
     make_artifact "$OLDER" '90 days ago'
     make_artifact "$OLD" '80 days ago'
     echo damaged >"$BACKUP_DIR/sqlite-20260101T000000.000000001Z.tar.zst"
@@ -58,7 +58,7 @@ expire_sqlite() {
     [ "$(count_artifacts)" -eq 2 ]
 }
 
-@test "files of others stay, whatever they are called" {
+@test "files that the sidecar did not make are kept, whatever their names" {
     make_database
     for name in notes.txt sqlite-mine.tar.zst "x$OLD" "$OLD.old" sqlite-20250101.tar.zst; do
         make_artifact "$name" '80 days ago'
@@ -67,7 +67,7 @@ expire_sqlite() {
     [ "$(find "$BACKUP_DIR" -mtime +70 | grep -c .)" -eq 5 ]
 }
 
-@test "directories and links with the name of an artifact stay" {
+@test "directories and links with the name of an artifact are kept" {
     make_database
     mkdir "$BACKUP_DIR/$OLD"
     ln -s "$DATABASE" "$BACKUP_DIR/$OLDER"

@@ -8,7 +8,7 @@ load helper
     BACKUP_MODE=hourly assert_refused BACKUP_MODE hourly
 }
 
-@test "an interval that is no number is refused" {
+@test "an interval that is not a number is refused" {
     make_database
     BACKUP_INTERVAL=2m assert_refused BACKUP_INTERVAL 2m
 }
@@ -33,7 +33,7 @@ load helper
     RETENTION_DAYS=-1 assert_refused RETENTION_DAYS -1
 }
 
-@test "nothing to back up is refused" {
+@test "settings with nothing to back up are refused" {
     assert_refused SQLITE_DATABASE ""
 }
 
@@ -51,14 +51,14 @@ load helper
     SQLITE_DATABASE=$DATA assert_refused SQLITE_DATABASE "$DATA"
 }
 
-@test "a link to a database is refused: its log would be looked for beside the link" {
+@test "a link to a database is refused: its WAL would be searched for beside the link" {
     make_database
     ln -s "$DATABASE" "$ROOT/link.db"
     SQLITE_DATABASE=$ROOT/link.db assert_refused SQLITE_DATABASE "$ROOT/link.db"
     [[ $output == *"$DATABASE"* ]]
 }
 
-@test "configuration paths with the database among them are refused" {
+@test "configuration paths that include the database are refused" {
     make_database
     touch "$DATABASE-wal"
     for path in "$DATA" "$DATABASE" "$DATABASE-wal"; do
@@ -144,7 +144,7 @@ load helper
     assert_refused "BACKUP_PATHS ($ROOT/paths)" "$DATA/none"
 }
 
-@test "a listed path that leaves by '..' is refused" {
+@test "a listed path with '..' is refused" {
     make_paths "$DATA/../data"
     assert_refused "BACKUP_PATHS ($ROOT/paths)" "$DATA/../data"
 }
@@ -181,13 +181,13 @@ load helper
     is_comment_or_blank "  # /etc/hosts"
 }
 
-@test "a path with a number sign in it is no comment" {
+@test "a path that contains a number sign is not a comment" {
     source "$SIDECAR/backup.sh"
     run is_comment_or_blank "/etc/a#b"
     [ "$status" -eq 1 ]
 }
 
-@test "paths are read without surrounding blanks, with inner ones, and without a final line break" {
+@test "surrounding blanks of paths are removed, inner ones are kept, and a final line break is optional" {
     source "$SIDECAR/backup.sh"
     printf '# list\n\n  /etc/one two\t\r\n/etc/three' >"$ROOT/paths"
     BACKUP_PATHS=$ROOT/paths

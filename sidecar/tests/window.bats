@@ -1,9 +1,9 @@
 #!/usr/bin/env bats
-# The maintenance window: what is stopped is started again, whatever happens in between.
+# The maintenance window: stopped containers are started again, whatever happens meanwhile.
 
 load helper
 
-# A docker that knows the containers that there are files for, and records what is asked of it.
+# A docker whose containers are files, and which records its calls.
 make_docker() {
     export STATES=$ROOT/states CALLS=$ROOT/calls
     mkdir -p "$STATES"
@@ -46,7 +46,7 @@ calls() {
     [ "$(calls)" = "stop tracker,back up,start tracker" ]
 }
 
-@test "a container that would be gone when it is stopped is not stopped" {
+@test "a container that would be removed when it stops is not stopped" {
     make_container tracker "true true"
     make_sidecar <<<'exit 0'
     run window tracker -- take-backup
@@ -55,14 +55,14 @@ calls() {
     [ -z "$(calls)" ]
 }
 
-@test "the command gets its arguments as they are" {
+@test "the command gets its arguments unchanged" {
     make_container tracker true
     make_sidecar <<<'printf "<%s>" "$@" >>"$CALLS"'
     window tracker -- take-backup "one two" -- '*'
     grep -qF '<one two><--><*>' "$CALLS"
 }
 
-@test "an application is started again when the backup fails, and the window fails as it did" {
+@test "an application is started again when the backup fails, and the exit status is that of the backup" {
     make_container tracker true
     for expected in 1 2 3; do
         make_sidecar <<<"exit $expected"
@@ -73,14 +73,14 @@ calls() {
     done
 }
 
-@test "an application is started again when there is no such command" {
+@test "an application is started again when the command does not exist" {
     make_container tracker true
     run window tracker -- no-such-command
     [ "$status" -eq 127 ]
     [ "$(calls)" = "stop tracker,start tracker" ]
 }
 
-@test "an application that is stopped is left stopped, and backed up all the same" {
+@test "an application that is not running is backed up and left stopped" {
     make_container tracker false
     make_sidecar <<<'exit 0'
     window tracker -- take-backup
@@ -88,7 +88,7 @@ calls() {
     [ "$(cat "$STATES/tracker")" = false ]
 }
 
-@test "of several containers those that run are stopped, and started in reverse order" {
+@test "of several containers, the running ones are stopped, and started in reverse order" {
     make_container index true
     make_container importer false
     make_container tracker true
@@ -117,7 +117,7 @@ calls() {
     [ -z "$(calls)" ]
 }
 
-@test "what could not be stopped is started again, and nothing is backed up" {
+@test "a container that could not be stopped is started again, and nothing is backed up" {
     make_container index true
     make_container tracker true
     : >"$STATES/tracker.stop-fails"
@@ -127,7 +127,7 @@ calls() {
     [ "$(calls)" = "stop index,stop tracker,start tracker,start index" ]
 }
 
-@test "what cannot be started is told, and does not keep the others down" {
+@test "a container that cannot be started is reported, and the others are started" {
     make_container index true
     make_container tracker true
     : >"$STATES/tracker.start-fails"
@@ -138,7 +138,7 @@ calls() {
     [ "$(cat "$STATES/index")" = true ]
 }
 
-# Starts a window whose backup does not end by itself, and waits until it runs.
+# Starts a window with a backup that never ends, and waits until it runs.
 start_window() {
     make_container tracker true
     : >"$CALLS"
@@ -174,7 +174,7 @@ TOOL
     done
 }
 
-@test "a signal while an application stops is heard once it has stopped" {
+@test "a signal while an application stops is handled after it has stopped" {
     make_container tracker true
     make_sidecar <<<'exit 0'
     mkfifo "$ROOT/stopping"

@@ -1,4 +1,4 @@
-//! `advise`: which strategies meet given objectives at a size and a rate, by runs that were measured.
+//! `advise`: which strategies meet given objectives at a database size and write rate, based on measured runs.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ use crate::arguments::{self, Place};
 use crate::format::Format;
 use crate::{exit, show};
 
-/// The scenario that is run where there are no results.
+/// The scenario to run when no results are given.
 const CALIBRATION: &str = "calibration";
 
 #[derive(Args)]
@@ -31,48 +31,49 @@ pub struct Advise {
     /// Size of the database (17GiB, 500MB)
     #[arg(long, required_unless_present = "check", value_parser = size)]
     size: Option<ByteSize>,
-    /// Writes a second
+    /// Writes per second
     #[arg(long, required_unless_present = "check", value_parser = rate)]
     rate: Option<f64>,
-    /// Tolerable loss, whenever the disaster comes (5m, 90s, 1h30m, 250ms)
+    /// Recovery point objective: the most data loss that is acceptable, as time (5m, 90s, 1h30m, 250ms)
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     rpo: Option<f64>,
-    /// Tolerable time until the restored database answers
+    /// Recovery time objective: the longest acceptable time until the restored database answers
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     rto: Option<f64>,
-    /// Tolerable time in which a backup blocks writes
+    /// The longest acceptable time for which a backup blocks writes
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     blocked: Option<f64>,
-    /// The backup has to survive the loss of the database's disk
+    /// The backup must survive the loss of the database's disk
     #[arg(long)]
     survive_disk_loss: bool,
-    /// Time from the beginning of a backup to that of the next [default: one right after the other]
+    /// Time from the start of one backup to the start of the next [default: one directly after the other]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     interval: Option<f64>,
     /// Only strategies for this engine
     #[arg(long, value_parser = crate::arguments::engine)]
     engine: Option<Engine>,
-    /// A results.json or its directory (repeatable) [default: a calibration run on this machine, made once for each rate
-    /// and kept in --dir]
+    /// Measured runs: a results.json or its directory (repeatable) [default: a calibration run on this machine, made
+    /// once for each rate and kept in --dir]
     #[arg(long, value_name = "RESULTS")]
     from: Vec<PathBuf>,
-    /// Measure the error of the model: fit the runs of --from up to --fit-up-to, and predict the larger ones
+    /// Measure the prediction error of the model: fit it on sizes up to --fit-up-to, and predict the larger ones
     #[arg(long, requires = "from")]
     check: bool,
-    /// With --check: the largest database that is fitted
+    /// With --check: the largest database size that the model is fitted on
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = quantity::size, requires = "check")]
     fit_up_to: ByteSize,
-    /// How the answer is printed
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     #[command(flatten)]
     place: Place,
 }
 
-/// Answers one question, or measures the error of the model. 1 when no strategy meets the objectives.
+/// Answers one question, or measures the prediction error of the model. The exit code is 1 when no strategy meets the
+/// objectives.
 ///
 /// # Errors
-/// When results cannot be read, or a calibration run cannot be made.
+/// When results cannot be read, or the calibration run fails.
 pub fn advise(arguments: &Advise, cancel: &Cancel) -> Result<u8> {
     let load = arguments.size.zip(arguments.rate).map(|(size, rate)| Load {
         bytes: size.0 as f64,
@@ -117,12 +118,12 @@ fn answer(arguments: &Advise, load: &Load, runs: &[&Results]) -> u8 {
 
 fn check_model(runs: &[&Results], arguments: &Advise) -> Result<u8> {
     let fit_up_to = arguments.fit_up_to;
-    // A file of the asked size may be a few pages larger.
+    // A generated file may be a few pages larger than its target size.
     let checked = check::check(runs, fit_up_to.0 as f64 * 1.05);
     if checked.is_empty() {
         return Err(Error::Input(format!(
-            "nothing to check: no strategy was measured both up to {fit_up_to} and beyond; give runs of more sizes with \
-             --from, or another --fit-up-to"
+            "nothing to check: no strategy was measured at sizes up to {fit_up_to} and also at larger sizes; give runs \
+             of more sizes with --from, or another --fit-up-to"
         )));
     }
     let (summary, details) = (check::summary(&checked), check::details(&checked));
@@ -140,11 +141,11 @@ fn loaded(from: &Path) -> Result<Results> {
     Results::load(&file).map_err(|error| Error::Input(error.to_string()))
 }
 
-/// The calibration run of this machine for a rate: made now, gone on with, or read where it is complete.
+/// The calibration run of this machine for a rate: started, continued, or only read when it is complete.
 fn calibrated(arguments: &Advise, load: &Load, cancel: &Cancel) -> Result<Results> {
     if arguments.engine == Some(Engine::Mysql) {
         return Err(Error::Input(
-            "the calibration run covers SQLite only: give a run with MySQL with --from RESULTS".into(),
+            "the calibration run covers SQLite only: name a run on MySQL with --from RESULTS".into(),
         ));
     }
     let root = arguments.place.directory();
@@ -186,18 +187,18 @@ fn calibrated(arguments: &Advise, load: &Load, cancel: &Cancel) -> Result<Result
 
 fn size(text: &str) -> Result<ByteSize, String> {
     let size = quantity::size(text)?;
-    if size.0 > 0 { Ok(size) } else { Err("it has to be larger than 0".into()) }
+    if size.0 > 0 { Ok(size) } else { Err("it must be larger than 0".into()) }
 }
 
 /// A duration above 0, in seconds.
 fn duration(text: &str) -> Result<f64, String> {
     let seconds = quantity::seconds(text)?;
-    if seconds > 0.0 { Ok(seconds) } else { Err("it has to be longer than 0".into()) }
+    if seconds > 0.0 { Ok(seconds) } else { Err("it must be longer than 0".into()) }
 }
 
 fn rate(text: &str) -> Result<f64, String> {
     let rate = text.parse::<f64>().ok().filter(|rate| *rate > 0.0 && *rate <= 100_000.0);
-    rate.ok_or_else(|| "expected a number of writes a second above 0, up to 100000".into())
+    rate.ok_or_else(|| "expected a number of writes per second above 0 and up to 100000".into())
 }
 
 #[cfg(test)]
@@ -205,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn objectives_are_longer_than_nothing_and_rates_are_above_it() {
+    fn objectives_sizes_and_rates_must_be_above_zero() {
         assert_eq!(duration("1h30m"), Ok(5400.0));
         assert!(size("1GiB").is_ok() && size("0").is_err());
         assert_eq!(rate("0.5"), Ok(0.5));

@@ -1,4 +1,4 @@
-//! The command line's grammar.
+//! The command line grammar.
 
 mod own;
 mod select;
@@ -22,11 +22,11 @@ use crate::prove::Prove;
 pub use own::{Check, Init, Publish, engine};
 pub use select::{Select, quoted};
 
-/// Backup Drill: which backup strategy brings this database back, how long does it take, what does it cost
-/// while the application runs, and what is lost?
+/// Backup Drill: which backup strategy restores this database, how long does it take, what does it cost while
+/// the application runs, and how much data is lost?
 ///
 /// Exit codes: 0 as expected, 1 a strategy fell short or regressed, 2 bad usage or input, 3 inconclusive,
-/// 4 the environment lacks something that was asked for, 70 a bug, 130 interrupted.
+/// 4 this machine lacks something that the command needs, 70 a bug, 130 interrupted.
 #[derive(Parser)]
 #[command(name = "backup-drill", version)]
 pub struct Arguments {
@@ -37,7 +37,8 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// The grammar, with the name that the user called and without the commands that only a checkout has.
+    /// The grammar, with the program name that the user typed. Outside a checkout it hides the commands that only work
+    /// in one.
     pub fn grammar() -> clap::Command {
         let grammar = Arguments::command().bin_name(program::name());
         if program::checkout().is_some() {
@@ -51,23 +52,23 @@ impl Arguments {
     /// Reads the command line of this process.
     ///
     /// # Errors
-    /// What is wrong with it, or the help that was asked for.
+    /// What is wrong with the command line, or the requested help text.
     pub fn read() -> Result<Arguments, clap::Error> {
         let matches = Arguments::grammar().try_get_matches()?;
         Arguments::from_arg_matches(&matches)
     }
 }
 
-/// What is shown besides results.
+/// What to show besides results.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Output {
     /// Show results and errors only
     #[arg(short, long, global = true, help_heading = "Output", conflicts_with_all = ["verbose", "no_progress"])]
     pub quiet: bool,
-    /// Show each phase of a trial on a line of its own
+    /// Show each phase of a trial on a separate line
     #[arg(short, long, global = true, help_heading = "Output")]
     pub verbose: bool,
-    /// Show no progress, only when a trial begins and ends
+    /// Show only the start and the end of each trial, no progress in between
     #[arg(long, global = true, help_heading = "Output", conflicts_with = "verbose")]
     pub no_progress: bool,
 }
@@ -76,41 +77,41 @@ pub struct Output {
 pub enum Command {
     /// Run a scenario and write results.json, report.md and report.html
     Run(Run),
-    /// Check whether one backup can be relied on: commands of your own, or a backup file
+    /// Check whether you can rely on a backup: run your own commands, or inspect a backup file
     Check(Check),
-    /// Write a scenario with comments, for your database or your commands
+    /// Write a commented scenario for your database or your commands
     Init(Init),
-    /// Show the trials that a run would do, the disk it needs and the time it would take
+    /// Show the trials of a run, and the disk space and time that it would need, without running it
     Plan(Plan),
-    /// Show which strategies meet objectives at a size and a rate, by measured runs
+    /// Show which strategies meet your objectives at a database size and write rate, based on measured runs
     Advise(crate::advise::Advise),
-    /// List strategies with promises and settings, scenarios, and dataset profiles
+    /// List strategies with their promises and settings, scenarios, and dataset profiles
     List(List),
-    /// Show what this machine can run, what is missing and how to get it
+    /// Show what this machine can run, what is missing, and how to get it
     Doctor(Place),
-    /// Get the images that containers are made from: pulled, or built from packages
+    /// Get the container images: pull them, or build them from packages
     Images(Images),
-    /// Generate a database into a file
+    /// Generate a database file
     Generate(Generate),
-    /// Tell whether a run is worse than a baseline, or one variant of a pair than the other
+    /// Find regressions: compare a run with a baseline, or the two variants of each pair in a run
     Compare(Compare),
-    /// Measure how often something of this program is wrong
+    /// Measure the error rates of this program
     Prove(Prove),
     /// Render the report again from a results.json, print its comparison, or merge the shards of a run
     Report(Report),
-    /// Hold what is claimed about backups against recorded runs, and write claims.md
+    /// Check common claims about backups against recorded runs, and write claims.md
     Claims(Claims),
-    /// Put a run among the published ones, and make their index
+    /// Add a run to the published runs, and update their index
     Publish(Publish),
     /// Verify kept evidence again with this version's verifier, on a copy
     Judge(Judge),
-    /// Get what the checks and tests of this repository need: packages and images
+    /// Install the packages and images that the checks and tests of this repository need
     Setup(Scope),
     /// Run all checks and tests of this repository
     Test(Test),
-    /// Remove what a killed run left behind
+    /// Remove what killed runs left behind
     Clean(Clean),
-    /// Print a script that completes command lines
+    /// Print a shell completion script
     Completions {
         /// The shell
         shell: Shell,
@@ -122,36 +123,36 @@ pub enum Command {
     },
 }
 
-/// What is run when no scenario is named.
+/// The scenario to run when none is named.
 pub const DEFAULT_SCENARIO: &str = "quick";
 
 #[derive(Args)]
 pub struct Place {
-    /// Directory of datasets, working copies and results: put it on the disk that is to be measured
+    /// Directory for datasets, working copies and results: put it on the disk that you want to measure
     /// [default: backup-drill, or target/drill in a checkout]
     #[arg(long)]
     dir: Option<PathBuf>,
 }
 
 impl Place {
-    /// The directory asked for, or the default one.
+    /// The given directory, or the default one.
     pub fn directory(&self) -> PathBuf {
         self.dir.clone().unwrap_or_else(default_directory)
     }
 }
 
-/// Where everything is kept that has no other place.
+/// The directory for datasets, working copies and results without `--dir`.
 pub fn default_directory() -> PathBuf {
     program::checkout().map_or_else(|| PathBuf::from("backup-drill"), |root| root.join("target/drill"))
 }
 
-/// What the checks and tests of this repository are to cover.
+/// What the checks and tests of this repository cover.
 #[derive(Args)]
 pub struct Scope {
     /// Skip tests that need Docker, and list them
     #[arg(long)]
     pub without_docker: bool,
-    /// Do without this strategy or file system where it cannot be tested (repeatable)
+    /// Leave out this strategy or file system when it cannot be tested here (repeatable)
     #[arg(long, value_name = "NAME", value_parser = exception)]
     pub except: Vec<String>,
 }
@@ -173,7 +174,7 @@ fn exception(name: &str) -> Result<String, String> {
 pub struct Test {
     #[command(flatten)]
     pub scope: Scope,
-    /// Fail when anything is not tested, unless it is excepted
+    /// Fail when anything is not tested that --except does not name
     #[arg(long, conflicts_with = "without_docker")]
     pub strict: bool,
 }
@@ -185,29 +186,29 @@ pub struct Run {
     /// Write the results to this directory [default: a new one in --dir]
     #[arg(long)]
     pub out: Option<PathBuf>,
-    /// Go on with the run in --out, or the newest one: trials with a record are not repeated
+    /// Continue the run in --out, or the newest one: trials with a record are not repeated
     #[arg(long)]
     pub resume: bool,
-    /// Keep the evidence (ledger, artifact, restored data, logs) of these trials in the directory of the run
+    /// Keep the evidence (ledger, artifact, restored data, logs) of these trials in the run's directory
     #[arg(long, value_enum, default_value_t)]
     pub keep: Keep,
-    /// Keep at most this much evidence of a run
+    /// Keep at most this much evidence for the run
     #[arg(long, value_name = "SIZE", default_value_t = KEEP_BYTES, value_parser = quantity::size)]
     pub keep_bytes: ByteSize,
-    /// Only the K-th of N parts of the plan: 'report --merge' makes one run of them
+    /// Run only part K of N of the plan: 'report --merge' joins the parts to one run
     #[arg(long, value_name = "K/N")]
     pub shard: Option<ShardFlag>,
     #[command(flatten)]
     pub gate: Gate,
 }
 
-/// At most this much evidence of a run is kept by default.
+/// The default limit on the evidence that is kept for a run.
 pub const KEEP_BYTES: ByteSize = ByteSize::gib(10);
 
-/// Whose evidence is kept.
+/// The trials of which evidence is kept.
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Keep {
-    /// Trials that did not come to what was promised or expected
+    /// Trials that did not end as promised or expected
     #[default]
     Failed,
     /// All trials
@@ -227,7 +228,7 @@ impl From<Keep> for harness::trial::Keep {
 }
 
 impl Run {
-    /// The flags that say where, and what is kept there, as they were given.
+    /// The given flags for directories and kept evidence, as text for a command line.
     pub fn place_flags(&self) -> String {
         let flags = [("--dir", &self.select.place.dir), ("--out", &self.out)];
         let given = flags.into_iter().filter_map(|(flag, path)| Some((flag, path.as_ref()?)));
@@ -247,7 +248,7 @@ impl Run {
 
 #[derive(Args)]
 pub struct Images {
-    /// Only these [default: all]
+    /// Only these images [default: all]
     #[arg(value_parser = kind)]
     kinds: Vec<Kind>,
     #[command(flatten)]
@@ -285,17 +286,17 @@ pub struct Generate {
 pub struct Plan {
     #[command(flatten)]
     pub select: Select,
-    /// How the trials are printed
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }
 
 #[derive(Args)]
 pub struct List {
-    /// Only these [default: all]
+    /// What to list [default: all]
     #[arg(value_enum)]
     pub what: Option<Listed>,
-    /// How they are printed
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }
@@ -315,13 +316,13 @@ pub struct Report {
     /// Print the comparison in this format instead of writing the files of the report
     #[arg(long, value_enum)]
     pub format: Option<Format>,
-    /// The results of all shards of a run, made with 'run --shard', as one run
+    /// Merge the results of all shards of a run, made with 'run --shard', into one run
     #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with = "results", requires = "out")]
     pub merge: Vec<PathBuf>,
-    /// Merge shards of different machines: their bare seconds cannot be compared
+    /// Also merge shards from different machines, whose absolute times cannot be compared
     #[arg(long, requires = "merge")]
     pub allow_different_machines: bool,
-    /// Where the merged run goes
+    /// Write the merged run to this directory
     #[arg(long, value_name = "DIR", requires = "merge")]
     pub out: Option<PathBuf>,
     #[command(flatten)]
@@ -330,7 +331,7 @@ pub struct Report {
 
 #[derive(Args)]
 pub struct Claims {
-    /// Runs to hold them against: a results.json or its directory each
+    /// Runs to check the claims against: for each, a results.json or its directory
     #[arg(required = true)]
     pub results: Vec<PathBuf>,
     /// Write the page to this file
@@ -342,7 +343,7 @@ pub struct Claims {
 pub struct Judge {
     /// A results.json or its directory [default: the newest run]
     pub results: Option<PathBuf>,
-    /// Only trials whose id contains this text [default: all that were kept]
+    /// Only trials with this text in their id [default: all trials with kept evidence]
     pub trial: Option<String>,
     #[command(flatten)]
     pub place: Place,
@@ -360,7 +361,7 @@ pub struct Clean {
     pub place: Place,
 }
 
-/// The refusal of the first argument that is not UTF-8, whatever it is for.
+/// The error for the first argument that is not UTF-8, whatever it is for.
 pub fn not_utf8() -> Option<Error> {
     let argument = std::env::args_os().find(|argument| argument.to_str().is_none())?;
     Some(Error::not_utf8(argument.as_ref()))

@@ -1,4 +1,4 @@
-//! `claims`: holds what the field claims against recorded runs.
+//! `claims`: checks common claims about backups against recorded runs.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use reports::record::Results;
 use crate::arguments::Claims;
 use crate::exit;
 
-/// Writes the page of all claims, from these runs.
+/// Writes the page with all claims and what these runs found.
 ///
 /// # Errors
 /// When a results file cannot be read, or the page cannot be written.
@@ -33,7 +33,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_made_of_published_runs_and_what_is_no_run_is_named() {
+    fn a_page_is_made_from_published_runs_and_a_missing_run_is_named() {
         let published = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../reports/published"));
         let directory = tempfile::tempdir().unwrap();
         let out = directory.path().join("claims.md");

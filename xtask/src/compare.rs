@@ -1,4 +1,4 @@
-//! `compare`, and the gate at the end of a run: is the candidate worse than the baseline, and are the thresholds kept?
+//! `compare`, and the gate at the end of a run: is the candidate worse than the baseline, and are the thresholds met?
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -17,27 +17,27 @@ use crate::format::Format;
 
 #[derive(Args)]
 pub struct Compare {
-    /// What is compared with: a results.json or its directory
+    /// The run to compare with: a results.json or its directory
     baseline: PathBuf,
-    /// What is judged: a results.json or its directory [default: the pairs within BASELINE]
+    /// The run to judge: a results.json or its directory [default: compare the pairs within BASELINE]
     candidate: Option<PathBuf>,
     #[command(flatten)]
     judging: Judging,
 }
 
-/// How a comparison is judged, and where its outcome goes.
+/// How to judge a comparison, and where to write its outcome.
 #[derive(Args)]
 pub struct Judging {
-    /// Another run of the baseline's version: what it differs by from the baseline is noise (repeatable)
+    /// Another run of the baseline's version: its differences from the baseline are noise (repeatable)
     #[arg(long, value_name = "RESULTS")]
     same: Vec<PathBuf>,
-    /// Times that differ by less than this share are equivalent
+    /// Treat times that differ by less than this share as equivalent
     #[arg(long, value_name = "SHARE", default_value_t = Settings::default().margin, value_parser = share)]
     margin: f64,
     /// Also fail when something is inconclusive (exit code 3)
     #[arg(long, value_enum, value_name = "WHAT")]
     fail_on: Option<FailOn>,
-    /// Show what is equivalent as well
+    /// Also show what is equivalent
     #[arg(long)]
     all: bool,
     /// Write the outcome as JUnit XML
@@ -46,47 +46,47 @@ pub struct Judging {
     /// Write the medians as JSON for continuous-benchmark services (name, unit, value, range; smaller is better)
     #[arg(long, value_name = "FILE")]
     benchmark_json: Option<PathBuf>,
-    /// Write medians, verdicts and answers as OpenMetrics text
+    /// Write medians, verdicts and comparison results as OpenMetrics text
     #[arg(long, value_name = "FILE")]
     openmetrics: Option<PathBuf>,
 }
 
-/// What fails besides a regression.
+/// What fails in addition to a regression.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum FailOn {
-    /// An answer that could not be given
+    /// A comparison without a clear answer
     Inconclusive,
 }
 
 fn share(text: &str) -> Result<f64, String> {
     let share = text.parse().ok().filter(|share| *share > 0.0 && *share <= 10.0);
-    share.ok_or_else(|| "give a share above 0 and up to 10: 0.1 is 10 %".to_owned())
+    share.ok_or_else(|| "expected a share above 0 and up to 10, such as 0.1 for 10 %".to_owned())
 }
 
-/// What a run is held against.
+/// What a run is compared with.
 #[derive(Args)]
 pub struct Gate {
     /// Compare with this run at the end: a results.json or its directory
     #[arg(long, value_name = "RESULTS")]
     baseline: Option<PathBuf>,
-    /// Measure again what regressed, and believe it only when it regresses again
+    /// Measure regressed trials again, and report a regression only when it is confirmed
     #[arg(long)]
     confirm: bool,
     #[command(flatten)]
     judging: Judging,
 }
 
-/// Compares two runs, or the pairs within one. The exit code tells whether something regressed.
+/// Compares two runs, or the pairs within one. The exit code says whether something regressed.
 ///
 /// # Errors
-/// When results cannot be read, or not compared.
+/// When results cannot be read or compared.
 pub fn compare(arguments: &Compare) -> Result<u8> {
     let baseline = load(&arguments.baseline)?;
     let settings = arguments.judging.settings();
     let Some(candidate) = &arguments.candidate else {
         let found = gate::compare_pairs(&baseline, &settings).ok_or_else(|| {
             Error::Input(format!(
-                "{}: its scenario has no [[pairs]]: give a second run to compare with",
+                "{}: its scenario has no [[pairs]]; name a second run to compare with",
                 arguments.baseline.display()
             ))
         })?;
@@ -102,7 +102,7 @@ fn input(error: impl std::fmt::Display) -> Error {
     Error::Input(error.to_string())
 }
 
-/// A results file, by its name or its directory.
+/// Loads a results file, given by its path or by its directory.
 pub fn load(path: &Path) -> Result<Results> {
     let file = if path.is_dir() { path.join(RESULTS) } else { path.to_owned() };
     Results::load(&file).map_err(input)
@@ -120,10 +120,10 @@ pub struct Prepared<'a> {
 }
 
 impl Gate {
-    /// Reads what the run is to be compared with, as far as the plan has it.
+    /// Reads the runs to compare with, and keeps those trials of the baseline that are in the plan.
     ///
     /// # Errors
-    /// When it cannot be read, or has none of the planned trials.
+    /// When a run cannot be read, or the baseline has none of the planned trials.
     pub fn prepare(&self, plan: &Plan) -> Result<Prepared<'_>> {
         let mut prepared = Prepared {
             gate: self,
@@ -134,7 +134,7 @@ impl Gate {
             return if self.judging.same.is_empty() {
                 Ok(prepared)
             } else {
-                Err(Error::Input("--same tells the noise of a baseline: give it with --baseline".into()))
+                Err(Error::Input("--same measures the noise of a baseline: use it with --baseline".into()))
             };
         };
         let planned = |subject: &str| {
@@ -143,7 +143,8 @@ impl Gate {
         baseline.trials.retain(|trial| planned(gate::subject(trial)));
         if baseline.trials.is_empty() {
             return Err(Error::Input(format!(
-                "the baseline {} has none of the trials of scenario '{}': make it with the same scenario, sizes and rates",
+                "the baseline {} has none of the trials of scenario '{}': use a baseline with the same scenario, sizes \
+                 and rates",
                 baseline.run.id, plan.scenario.name
             )));
         }
@@ -152,10 +153,10 @@ impl Gate {
 }
 
 impl Prepared<'_> {
-    /// Judges a run that has ended. `again` runs these trials once more.
+    /// Judges a run that has ended. `again` repeats the given trials.
     ///
     /// # Errors
-    /// When the outcome cannot be written, or measuring again fails.
+    /// When the outcome cannot be written, or the repeated trials fail.
     pub fn judge(&self, finished: &Finished, again: &dyn Fn(&[String]) -> Result<Results>) -> Result<u8> {
         let settings = self.gate.judging.settings();
         let results = &finished.results;
@@ -175,7 +176,7 @@ impl Prepared<'_> {
         conclude(&self.gate.judging, results, &comparisons, outcome(results))
     }
 
-    /// Measures again what was flagged, where that was asked for.
+    /// With `--confirm`, measures again what was flagged.
     fn confirmed(
         &self,
         first: Comparison,
@@ -198,7 +199,7 @@ impl Judging {
         Settings { margin: self.margin, ..Settings::default() }
     }
 
-    /// What a comparison says in the terms of a run's outcome.
+    /// The answer of a comparison, as the outcome of a run.
     fn outcome(&self, answer: Answer) -> Outcome {
         match answer {
             Answer::Regressed => Outcome::FellShort,
@@ -208,7 +209,7 @@ impl Judging {
     }
 }
 
-/// Shows and writes what was found. The exit code is that of the worst of it.
+/// Shows and writes the findings. The exit code is that of the worst finding.
 fn conclude(
     judging: &Judging,
     results: &Results,
@@ -229,7 +230,7 @@ fn conclude(
     Ok(crate::exit::of_outcome(compared.fold(outcome, Outcome::max)))
 }
 
-/// What a run comes to by its verdicts and its thresholds.
+/// The outcome of a run, by its verdicts and thresholds.
 pub fn outcome(results: &Results) -> Outcome {
     let limits = thresholds::judge(results).into_iter().map(|finding| match finding.holds {
         Some(true) => Outcome::AsPromised,
@@ -265,7 +266,7 @@ fn write(file: Option<&Path>, content: impl Fn() -> String) -> Result<()> {
         .map_err(|error| Error::Input(format!("cannot write {}: {error}", file.display())))
 }
 
-/// The variable with the file that GitHub shows beside a job.
+/// Environment variable with the path of the summary file that GitHub shows for a job.
 const SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
 fn append_to_summary(findings: &Findings<'_>) -> Result<()> {

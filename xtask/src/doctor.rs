@@ -1,4 +1,4 @@
-//! `doctor`: what this machine can run, what is missing and how to get it.
+//! `doctor`: what this machine can run, what is missing, and how to get it.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ use strategies::strategy::Settings;
 
 use crate::planned::Prospect;
 
-/// Prints what was found. The exit code says whether a run of `plan`, the default one, lacks something.
+/// Prints the findings. The exit code says whether something is missing for a run of `plan`, the default plan.
 ///
 /// # Errors
 /// When the directory cannot be used.
@@ -33,7 +33,7 @@ pub fn show(plan: &Plan, directory: &Path, cancel: &Cancel) -> Result<u8> {
     let mut forecast = Forecast::new(workspace.root(), cancel);
     show_containers(&mut forecast);
     show_strategies(&mut forecast)?;
-    println!("\nfile systems of a trial's own");
+    println!("\nfile systems created for a trial");
     for kind in FileSystem::MADE {
         let obstacle = forecast.file_system(kind)?;
         show_group(&obstacle.map_or(Outlook::Ready, Outlook::Unavailable), &[kind.name().to_owned()]);
@@ -41,7 +41,7 @@ pub fn show(plan: &Plan, directory: &Path, cancel: &Cancel) -> Result<u8> {
     show_default(plan, workspace.root(), &mut forecast)
 }
 
-/// Prints what becomes of each strategy with its default settings, on data in this directory.
+/// Prints whether each strategy can run with its default settings, on data in this directory.
 fn show_strategies(forecast: &mut Forecast<'_>) -> Result<()> {
     println!("\nstrategies");
     let mut groups: Vec<(Outlook, Vec<String>)> = Vec::new();
@@ -76,7 +76,7 @@ fn show_strategies(forecast: &mut Forecast<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Prints what has the same outlook.
+/// Prints one line for everything with the same outlook.
 fn show_group(outlook: &Outlook, names: &[String]) {
     let names = names.join(", ");
     match outlook {
@@ -86,7 +86,7 @@ fn show_group(outlook: &Outlook, names: &[String]) {
     }
 }
 
-/// Prints whether Docker is there, and what becomes of each image.
+/// Prints whether Docker is available, and whether each image can be used.
 fn show_containers(forecast: &mut Forecast<'_>) {
     println!("\ncontainers");
     match docker::server_version() {
@@ -113,9 +113,9 @@ fn details(kind: Kind) -> String {
     format!(": {}{version}", image.reference)
 }
 
-/// Prints whether the default scenario can run here.
+/// Prints whether the default scenario can run on this machine.
 fn show_default(plan: &Plan, root: &Path, forecast: &mut Forecast<'_>) -> Result<u8> {
-    println!("\nscenario '{}', the default one", plan.scenario.name);
+    println!("\ndefault scenario '{}'", plan.scenario.name);
     let prospect = Prospect::of(plan, root, forecast)?;
     if let Some(cause) = prospect.refused {
         println!("  unavailable  {cause}");
@@ -132,22 +132,22 @@ fn show_default(plan: &Plan, root: &Path, forecast: &mut Forecast<'_>) -> Result
     Ok(if lacks { crate::exit::ENVIRONMENT } else { crate::exit::SUCCESS })
 }
 
-/// Tries what depends on the file system.
+/// Tests and prints what the file system supports: reflinks, and eviction from the page cache.
 fn probe_disk(workspace: &Workspace) -> Result<()> {
     let work = workspace.work_directory("doctor")?;
     let refused = |error: std::io::Error| Error::Environment(format!("cannot use the disk: {error}"));
     let file = work.path().join("file");
     std::fs::write(&file, vec![1; 1 << 20]).map_err(refused)?;
     let says = if reflinks_work(work.path()).map_err(refused)? {
-        "yes: working copies are made at once"
+        "yes: working copies are instant (they share blocks)"
     } else {
-        "no: working copies are made by copying"
+        "no: working copies are full copies"
     };
     println!("reflinks  {says}");
     storage::evict(&file).map_err(refused)?;
     let cold = storage::cached_share(&file).map_err(refused)? < 0.1;
     let says =
-        if cold { "yes" } else { "no: this file system keeps files in memory, so 'cold' will not be cold" };
+        if cold { "yes" } else { "no: this file system keeps files in memory, so 'cold' has no effect" };
     println!("eviction  {says}");
     Ok(())
 }

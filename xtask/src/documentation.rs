@@ -1,5 +1,5 @@
-//! Holds the documentation against the program: its commands parse, its scenarios can be planned, its links lead
-//! somewhere, and every command and flag has its place in it.
+//! Tests the documentation against the program: its commands parse, its scenarios can be planned, its links lead
+//! somewhere, and it covers every command and flag.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use harness::scenario::{Overrides, Scenario};
 
 use crate::arguments::{Arguments, Command};
 
-/// Linked, and made by another part of the project: a line goes when its file comes.
+/// Linked files that do not exist yet. A test fails when one of them exists: remove its line then.
 const NOT_THERE_YET: &[&str] = &["reports/published/rates/scaling-rate.svg"];
 
 fn root() -> PathBuf {
@@ -39,9 +39,9 @@ fn commands(text: &str) -> Vec<Vec<String>> {
     lines.map(words).collect()
 }
 
-/// Words as a shell makes them, where nothing is expanded.
+/// Splits a line into words as a shell does, without expansion.
 fn words(line: &str) -> Vec<String> {
-    shlex::split(line).unwrap_or_else(|| panic!("a quotation mark is open: {line}"))
+    shlex::split(line).unwrap_or_else(|| panic!("unclosed quotation mark: {line}"))
 }
 
 fn complain(about: &str, places: &[String]) {
@@ -59,7 +59,7 @@ fn every_command_line_parses() {
             }
         }
     }
-    complain("command lines that the program refuses", &places);
+    complain("command lines that the program rejects", &places);
     assert!(seen >= 30, "{seen} command lines");
 }
 
@@ -75,7 +75,7 @@ fn every_scenario_that_a_command_line_names_is_there() {
             }
         }
     }
-    complain("command lines that name no scenario", &places);
+    complain("command lines with an unknown scenario", &places);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn the_command_of_every_claim_selects_trials() {
         let line = words(claim.command.strip_prefix("cargo xtask").unwrap());
         let Command::Run(run) = Arguments::parse_from(["xtask".to_owned()].iter().chain(&line)).command
         else {
-            panic!("{} runs no scenario", claim.command)
+            panic!("'{}' does not run a scenario", claim.command)
         };
         let planned = crate::plan(&run.select).map(|plan| plan.trials.len());
         assert!(planned.is_ok_and(|trials| trials > 0), "{}", claim.command);
@@ -140,7 +140,7 @@ fn every_link_leads_to_a_file_and_a_heading() {
             }
         }
     }
-    complain("links that lead nowhere, or whose file has come and is listed as missing", &places);
+    complain("links that lead nowhere, or to a file that exists but is listed in NOT_THERE_YET", &places);
 }
 
 /// The flags of a command and of the commands below it, each with the name of its command.

@@ -1,4 +1,4 @@
-//! Tables in the format that was asked for, as wide as the terminal.
+//! Tables in the chosen format, as wide as the terminal.
 
 use std::io::IsTerminal;
 
@@ -8,7 +8,7 @@ use reports::render::table::{Table, wrapped};
 /// How a table is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people: as wide as the terminal, columns that find no place are named
+    /// For people: as wide as the terminal; columns that do not fit are left out and named
     #[default]
     Table,
     /// A list of objects with raw numbers; the keys name the units
@@ -19,9 +19,9 @@ pub enum Format {
     Markdown,
 }
 
-/// Without a terminal, and without COLUMNS.
+/// Width without a terminal and without COLUMNS.
 const WIDTH: usize = 100;
-/// No table is made narrower.
+/// The smallest width of a table.
 const WIDTH_MIN: usize = 40;
 
 impl Format {
@@ -35,7 +35,7 @@ impl Format {
         }
     }
 
-    /// A sentence above a table: on lines that fit where people read it in a terminal.
+    /// A sentence above a table, wrapped to the width of the terminal in the format for people.
     pub fn text(self, text: &str) -> String {
         match self {
             Format::Table => wrapped(text, terminal_width()),
@@ -44,7 +44,7 @@ impl Format {
     }
 }
 
-/// The table as text of this width, with a line that names what was left out.
+/// The table as text of this width, with a line that names the columns that were left out.
 fn fitted(table: &Table, width: usize) -> String {
     let fitted = table.fit(width);
     match fitted.dropped.as_slice() {
@@ -53,14 +53,14 @@ fn fitted(table: &Table, width: usize) -> String {
     }
 }
 
-/// `2 columns more: Copy speed, Memory`, without the names where they do not fit.
+/// `2 more columns: Copy speed, Memory`, without the names where they do not fit.
 fn left_out(dropped: &[String], width: usize) -> String {
     let count = format!("{} more column{}", dropped.len(), if dropped.len() == 1 { "" } else { "s" });
     let named = format!("({count}: {})", dropped.join(", "));
     if named.chars().count() <= width { named } else { format!("({count} in a wider terminal)") }
 }
 
-/// Columns of the terminal: COLUMNS where it is set, else what the terminal says, else 100.
+/// Width of the terminal in characters: COLUMNS if it is set, otherwise the terminal's own width, otherwise 100.
 fn terminal_width() -> usize {
     let given = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let asked = || std::io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
@@ -72,7 +72,7 @@ mod tests {
     use super::left_out;
 
     #[test]
-    fn what_was_left_out_is_named_where_that_fits() {
+    fn columns_that_were_left_out_are_named_where_the_names_fit() {
         let dropped = ["Copy speed".to_owned(), "Memory".to_owned()];
         assert_eq!(left_out(&dropped, 40), "(2 more columns: Copy speed, Memory)");
         assert_eq!(left_out(&dropped, 35), "(2 more columns in a wider terminal)");

@@ -1,4 +1,4 @@
-//! What is generated from the grammar: completions and man pages.
+//! Shell completions and man pages, generated from the command line grammar.
 
 use std::io::Write;
 
@@ -8,10 +8,10 @@ use machine::error::{Error, Result};
 
 use crate::arguments::Arguments;
 
-/// What the program is called where it is installed.
+/// The name of the installed program.
 const PROGRAM: &str = "backup-drill";
 
-/// Prints a script that completes command lines.
+/// Prints a shell completion script.
 pub fn completions(shell: Shell) -> Result<u8> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::grammar().bin_name(PROGRAM), PROGRAM, &mut script);
@@ -21,7 +21,7 @@ pub fn completions(shell: Shell) -> Result<u8> {
 /// Prints the man page of the program, or of one of its commands.
 ///
 /// # Errors
-/// [`Error::Input`] for a command that there is not.
+/// [`Error::Input`] for an unknown command.
 pub fn man(command: Option<&str>) -> Result<u8> {
     let mut grammar = Arguments::grammar().bin_name(PROGRAM);
     grammar.build();
@@ -39,7 +39,7 @@ pub fn man(command: Option<&str>) -> Result<u8> {
     print(&text)
 }
 
-/// A reader that has seen enough is no error.
+/// A reader that closes the pipe early is not an error.
 fn print(text: &[u8]) -> Result<u8> {
     let _ = std::io::stdout().write_all(text);
     Ok(crate::exit::SUCCESS)

@@ -1,4 +1,4 @@
-//! `images`: gets what containers are made from, before a run needs it.
+//! `images`: pulls or builds container images before a run needs them.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use machine::event::Observer;
 use machine::process::{Cancel, Launcher};
 use machine::workspace::Workspace;
 
-/// Gets images and prints what they are.
+/// Gets images and prints their references, digests and versions.
 ///
 /// # Errors
-/// The first that cannot be had.
+/// When an image cannot be pulled or built.
 pub fn show(kinds: &[Kind], directory: &Path, cancel: &Cancel, observer: Observer<'_>) -> Result<u8> {
     let workspace = Workspace::open(directory)?;
     workspace.sweep()?;

@@ -1,4 +1,4 @@
-//! `init`: writes a scenario with comments, to be changed by whoever uses it.
+//! `init`: writes a commented scenario that the user then edits.
 
 use std::fs::File;
 use std::io::Write;
@@ -24,16 +24,16 @@ const COMMANDS: &str = include_str!("init/commands.toml");
 const SQLITE_VARIANTS: &str = include_str!("init/sqlite_variants.toml");
 const MYSQL_VARIANTS: &str = include_str!("init/mysql_variants.toml");
 
-/// Writes the scenario, after it was planned, and says how to go on.
+/// Checks that the scenario can be planned, writes it, and prints the next commands.
 ///
 /// # Errors
-/// [`Error::Input`] when the file is there already or cannot be written, or when it would not be planned: a script or
-/// database that it names is not there.
+/// [`Error::Input`] when the file exists already or cannot be written, or when the scenario cannot be planned because a
+/// script or database that it names does not exist.
 pub fn init(arguments: &Init) -> Result<u8> {
     let file = &arguments.file;
     let refused = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => {
-            Error::Input(format!("{} exists already: give another name", file.display()))
+            Error::Input(format!("{} exists already: choose another name", file.display()))
         }
         _ => Error::Input(format!("cannot write {}: {error}", file.display())),
     };
@@ -46,15 +46,15 @@ pub fn init(arguments: &Init) -> Result<u8> {
     };
     let text = text(arguments, directory)?;
     let mut scenario = Scenario::parse("new", &text)
-        .map_err(|message| anyhow::anyhow!("a scenario that was just written: {message}"))?;
+        .map_err(|message| anyhow::anyhow!("the generated scenario is invalid: {message}"))?;
     directory.clone_into(&mut scenario.directory);
     scenario.database = scenario.database.map(|database| directory.join(database));
     Plan::new(scenario, &Overrides::default())?;
     File::create_new(file).and_then(|mut file| file.write_all(text.as_bytes())).map_err(refused)?;
     println!("{}", file.display());
     let name = quoted(&file.to_string_lossy());
-    println!("what a run would do:  {} plan {name}", program::name());
-    println!("do it:                {} run {name}", program::name());
+    println!("show what it would run:  {} plan {name}", program::name());
+    println!("run it:                  {} run {name}", program::name());
     Ok(crate::exit::SUCCESS)
 }
 
@@ -79,9 +79,9 @@ fn text(arguments: &Init, directory: &Path) -> Result<String> {
         None => Default::default(),
     };
     let description = match (has_commands, arguments.database.is_some()) {
-        (true, _) => "Whether commands of our own bring the database back.",
-        (false, true) => "Which strategies bring our own database back, and what they cost.",
-        (false, false) => "Which strategies bring a database back, and what they cost.",
+        (true, _) => "Whether our own commands restore the database.",
+        (false, true) => "Which strategies restore our own database, and what they cost.",
+        (false, false) => "Which strategies restore a database, and what they cost.",
     };
     let name = arguments.file.file_name().unwrap_or_default().to_string_lossy();
     Ok(template

@@ -1,4 +1,4 @@
-//! `judge`: verifies kept evidence again, so that a verdict can be disputed without a new run.
+//! `judge`: verifies kept evidence again, so that a verdict can be checked without a new run.
 
 use harness::trial::judge::{self, Judgement};
 use machine::error::{Error, Result};
@@ -10,11 +10,11 @@ use reports::record::{Check, Results, Trial, Verdict, Verification};
 
 use crate::arguments::Judge;
 
-/// Prints the verdicts then and now. The exit code is that of a run of these trials with the verdicts of now; where a
-/// trial cannot be judged again, its recorded verdict stands.
+/// Prints the recorded and the new verdicts. The exit code is that of a run with the new verdicts; when a trial cannot
+/// be judged again, its recorded verdict counts.
 ///
 /// # Errors
-/// When the results or the evidence cannot be read, or no such trial has any.
+/// When the results or the evidence cannot be read, or no selected trial has evidence.
 pub fn judge(arguments: &Judge, cancel: &Cancel) -> Result<u8> {
     let file = crate::results_file(arguments.results.as_ref(), &arguments.place);
     let results = Results::load(&file).map_err(|error| Error::Input(error.to_string()))?;
@@ -27,7 +27,7 @@ pub fn judge(arguments: &Judge, cancel: &Cancel) -> Result<u8> {
     workspace.sweep()?;
     let mut outcome = Outcome::AsPromised;
     for trial in trials {
-        // A directory of its own each time, so that at most one copy is on the disk.
+        // A new directory for each trial, so that at most one copy is on the disk.
         let work = workspace.work_directory("judge")?;
         let judged = judge::judge(trial, run, &Launcher::new(work.path(), cancel))?;
         let now = show(trial, judged.as_ref());
@@ -36,7 +36,7 @@ pub fn judge(arguments: &Judge, cancel: &Cancel) -> Result<u8> {
     Ok(crate::exit::of_outcome(outcome))
 }
 
-/// The trials with this text in their id, or all that something was kept of; `None` when there is none.
+/// The trials with this text in their id, or all trials with kept evidence; `None` when there is none.
 fn selected<'a>(results: &'a Results, part: Option<&str>) -> Option<Vec<&'a Trial>> {
     let is_selected = |trial: &&Trial| match part {
         Some(part) => trial.id.contains(part),
@@ -48,22 +48,22 @@ fn selected<'a>(results: &'a Results, part: Option<&str>) -> Option<Vec<&'a Tria
 
 fn nothing_to_judge(file: &str, part: Option<&str>) -> String {
     match part {
-        Some(part) => format!("{file} has no trial whose id contains '{part}'"),
+        Some(part) => format!("{file} has no trial with '{part}' in its id"),
         None => format!(
-            "no evidence was kept of the trials in {file}: 'run' keeps that of trials that did not come to what was \
-             promised or expected, and of all of them with --keep all"
+            "no evidence was kept for the trials in {file}: 'run' keeps evidence of trials that did not end as \
+             promised or expected, and of all trials with --keep all"
         ),
     }
 }
 
-/// Prints what a trial came to then and comes to now. Returns the verdict that counts.
+/// Prints the recorded and the new verdict of a trial. Returns the verdict that counts.
 fn show(trial: &Trial, judged: Result<&Judgement, &String>) -> Verdict {
     println!("{}", trial.id);
     println!("  then  {}: {}", trial.verdict, trial.reason);
     let judgement = match judged {
         Ok(judgement) => judgement,
         Err(why) => {
-            println!("  now   it cannot be judged again: {}", printable(why));
+            println!("  now   cannot be judged again: {}", printable(why));
             return trial.verdict;
         }
     };
@@ -75,7 +75,7 @@ fn show(trial: &Trial, judged: Result<&Judgement, &String>) -> Verdict {
     if judgement.verdict == trial.verdict {
         println!("  the verdict is the same");
     } else {
-        println!("  THE VERDICT DIFFERS: it was {} and is {}", trial.verdict, judgement.verdict);
+        println!("  THE VERDICT DIFFERS: it was {} and is now {}", trial.verdict, judgement.verdict);
     }
     judgement.verdict
 }
@@ -93,7 +93,7 @@ fn checks(verification: &Verification) -> String {
     let word = |(name, check): (&str, Option<Check>)| match check {
         Some(Check::Pass) => Some(format!("{name} passed")),
         Some(Check::Fail) => Some(format!("{name} FAILED")),
-        // Most strategies take no configuration along, and controls promise nothing.
+        // Most strategies do not back up configuration files, and controls promise nothing.
         None if matches!(name, "loss" | "configuration") => None,
         None => Some(format!("{name} could not be made")),
     };

@@ -1,4 +1,4 @@
-//! `list`: what there is to choose from.
+//! `list`: the available strategies, scenarios and dataset profiles.
 
 use harness::scenario::Scenario;
 use machine::error::{Error, Result};
@@ -11,16 +11,16 @@ use strategies::strategy::Settings;
 use crate::arguments::Listed;
 use crate::format::Format;
 
-/// Prints strategies, scenarios and profiles, or one of them.
+/// Prints strategies, scenarios and profiles, or one of these lists.
 ///
 /// # Errors
-/// When a shipped scenario cannot be read; [`Error::Input`] when the format has no place for several tables.
+/// When a shipped scenario cannot be read; [`Error::Input`] when the format cannot hold several tables.
 pub fn show(what: Option<Listed>, format: Format) -> Result<u8> {
     let shown = what.map_or(vec![Listed::Strategies, Listed::Scenarios, Listed::Profiles], |one| vec![one]);
     match (format, shown.as_slice()) {
         (Format::Csv, [_, _, ..]) => {
             return Err(Error::Input(
-                "CSV holds one table: list strategies, scenarios or profiles".to_owned(),
+                "CSV can hold only one table: list strategies, scenarios or profiles".to_owned(),
             ));
         }
         (Format::Json, [_, _, ..]) => {
@@ -60,7 +60,7 @@ fn strategies() -> Table {
         Column::text("How it works", "summary", Rank::Always),
         Column::text("Promise", "promise", Rank::Main(2)),
     ]);
-    // Programs find the settings with their strategy, people in a table of their own.
+    // JSON and CSV have the settings with their strategy; people get a separate table.
     let has_settings = Column::text("Settings", "settings", Rank::Detail(0));
     table.columns.push(has_settings);
     for strategy in STRATEGIES {

@@ -1,4 +1,4 @@
-//! The command line of Backup Drill: parses, calls, shows progress.
+//! The command line of Backup Drill: parses arguments, runs commands, shows progress.
 
 mod advise;
 mod arguments;
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
         Err(error) => return exit::usage(&error),
     };
     show::set_output(arguments.output);
-    // A panic has unwound and cleaned up by now, and its message was printed.
+    // A panic has unwound by then: everything is cleaned up, and its message was printed.
     let outcome = std::panic::catch_unwind(|| dispatch(&arguments.command));
     outcome.map_or(ExitCode::from(exit::BUG), exit::code)
 }
@@ -134,7 +134,7 @@ fn run_scenario(arguments: &Run) -> Result<u8> {
         Err(Error::Interrupted) => {
             let place = arguments.place_flags();
             eprintln!(
-                "interrupted: what was measured is saved; go on with: {} --resume{place}",
+                "interrupted: the trials measured so far are saved; continue with: {} --resume{place}",
                 request.command
             );
             Err(Error::Interrupted)
@@ -170,14 +170,14 @@ fn run_request(request: &run::Request, cancel: &Cancel) -> Result<Finished> {
     outcome
 }
 
-/// Runs some trials of a finished run once more, into a directory of their own in that of the run.
+/// Repeats some trials of a finished run, with results in a new directory below that of the run.
 fn measure_again(arguments: &Run, trials: &[String], directory: &Path, cancel: &Cancel) -> Result<Results> {
     let mut request = request(arguments)?;
     request.plan.trials.retain(|trial| trials.contains(&trial.id));
     let mut places = (1..).map(|number| directory.join(format!("confirm-{number}")));
     request.out = places.find(|place| !place.exists());
     (request.is_newest, request.resume) = (false, false);
-    eprintln!("measuring {} trial(s) again, to confirm what regressed", request.plan.trials.len());
+    eprintln!("measuring {} trial(s) again, to confirm the regressions", request.plan.trials.len());
     Ok(run_request(&request, cancel)?.results)
 }
 
@@ -217,13 +217,13 @@ fn obtain_images(arguments: &Images) -> Result<u8> {
     outcome
 }
 
-/// The results file that was given by its name or its directory, or that of the newest run.
+/// The results file, given by its path or its directory, or that of the newest run.
 fn results_file(given: Option<&PathBuf>, place: &Place) -> PathBuf {
     let given = given.cloned().unwrap_or_else(|| place.directory().join(LATEST));
     results_in(&given)
 }
 
-/// The results file itself, or the one in this directory.
+/// The results file itself, or the one in the given directory.
 fn results_in(given: &Path) -> PathBuf {
     if given.is_dir() { given.join(RESULTS) } else { given.to_owned() }
 }
@@ -256,7 +256,7 @@ fn clean_up(arguments: &Clean) -> Result<u8> {
     let workspace = Workspace::open(&arguments.place.directory())?;
     let swept = workspace.sweep()?;
     println!(
-        "cleaned what {} killed run(s) had left: ended {} process(es) and {} container(s), unmounted {} file system(s)",
+        "cleaned up after {} killed run(s): ended {} process(es) and {} container(s), unmounted {} file system(s)",
         swept.runs, swept.processes, swept.containers, swept.file_systems
     );
     let cached = bytesize::ByteSize(workspace.cached_bytes());
@@ -265,20 +265,20 @@ fn clean_up(arguments: &Clean) -> Result<u8> {
         workspace.clear_cache()?;
         println!("removed {cached} of cached datasets");
     } else if cached.0 > 0 {
-        println!("{cached} of cached datasets stay: --datasets removes them too");
+        println!("{cached} of cached datasets not removed: use --datasets to remove them");
     }
     let kept = bytesize::ByteSize(workspace.kept_bytes());
     if arguments.kept {
         leftovers.extend(workspace.clear_kept()?);
         println!("removed {kept} of kept evidence");
     } else if kept.0 > 0 {
-        println!("{kept} of kept evidence stay: --kept removes it too");
+        println!("{kept} of kept evidence not removed: use --kept to remove it");
     }
     show::leftovers(&leftovers);
     Ok(if leftovers.is_empty() { exit::SUCCESS } else { exit::ENVIRONMENT })
 }
 
-/// SIGINT, SIGTERM and SIGHUP ask the run to stop; everything is cleaned up on the way out.
+/// SIGINT, SIGTERM and SIGHUP ask the run to stop; it cleans up everything before it ends.
 fn cancel_on_signal() -> Result<Cancel> {
     let cancel = Cancel::default();
     let on_signal = cancel.clone();

@@ -1,4 +1,4 @@
-//! `run --shard` and `report --merge`: a plan in parts, and the parts as one run.
+//! `run --shard` and `report --merge`: runs parts of a plan, and merges them into one run.
 
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ impl std::str::FromStr for ShardFlag {
         numbers
             .filter(|(number, of)| (1..=*of).contains(number))
             .map(|(number, of)| ShardFlag { number, of })
-            .ok_or_else(|| "give the number of the shard and how many there are, such as 2/3".into())
+            .ok_or_else(|| "expected the number of the shard and the number of shards, such as 2/3".into())
     }
 }
 
@@ -31,11 +31,11 @@ impl std::fmt::Display for ShardFlag {
     }
 }
 
-/// Puts the shards in these directories together, and writes results and report to `out`. The exit code is that of the
-/// whole run.
+/// Merges the shards in these directories, and writes results and report to `out`. The exit code is that of the whole
+/// run.
 ///
 /// # Errors
-/// When they are not the shards of one run, or `out` cannot be written or holds results already.
+/// When they are not the shards of one run, or `out` cannot be written or already contains results.
 pub fn merge(shards: &[PathBuf], allow_different_machines: bool, out: &std::path::Path) -> Result<u8> {
     let named = |path: &PathBuf| Ok((path.display().to_string(), crate::compare::load(path)?));
     let shards: Vec<_> = shards.iter().map(named).collect::<Result<_>>()?;
@@ -59,7 +59,7 @@ pub fn merge(shards: &[PathBuf], allow_different_machines: bool, out: &std::path
     if !merged.missing.is_empty() {
         let missing: Vec<String> = merged.missing.iter().map(u32::to_string).collect();
         eprintln!(
-            "missing: shard(s) {}; {} of {} trials have a record",
+            "missing shards: {}; {} of {} trials have a record",
             missing.join(", "),
             results.trials.len(),
             results.run.planned_trials
@@ -73,7 +73,7 @@ mod tests {
     use super::ShardFlag;
 
     #[test]
-    fn a_shard_is_one_of_as_many_as_there_are() {
+    fn a_shard_flag_has_a_number_from_one_to_the_count() {
         assert_eq!("2/3".parse(), Ok(ShardFlag { number: 2, of: 3 }));
         for wrong in ["0/3", "4/3", "2", "2/", "a/b", "2/0", "-1/3"] {
             assert!(wrong.parse::<ShardFlag>().is_err(), "{wrong}");

@@ -1,4 +1,5 @@
-//! What the checks and tests of this repository need of a machine: commands, the packages that have them, and what for.
+//! What the checks and tests of this repository need on a machine: commands, the packages that contain them, and what
+//! each is needed for.
 
 use engines::images::{self, Kind, Stock};
 use machine::file_system::FileSystem;
@@ -26,14 +27,14 @@ const CLIPPY: Tool =
 const BATS: Tool = Tool { command: "bats", version_argument: "--version", get: Get::packages(&["bats"]) };
 const FLOCK: Tool =
     Tool { command: "flock", version_argument: "--version", get: Get::packages(&["util-linux"]) };
-/// Without it their test of access lists skips itself.
+/// Without it, the sidecar's test of access control lists skips itself.
 const SETFACL: Tool =
     Tool { command: "setfacl", version_argument: "--version", get: Get::packages(&["acl"]) };
 const CHROMIUM: Tool =
     Tool { command: "chromium", version_argument: "--version", get: Get::packages(&["chromium"]) };
 const TAR: Tool = Tool { command: "tar", version_argument: "--version", get: Get::packages(&["tar"]) };
 
-/// What is needed besides what strategies, file systems and images say themselves.
+/// What is needed in addition to the tools that strategies, file systems and images declare.
 const OWN: &[(&Tool, &str)] = &[
     (&CC, "building"),
     (&RUSTFMT, "formatting"),
@@ -46,7 +47,8 @@ const OWN: &[(&Tool, &str)] = &[
     (&CHROMIUM, "tests of report.html in a browser"),
 ];
 
-/// Docker's own word on what is left of containers. Its package brings and starts a daemon, which is the user's choice.
+/// Docker's command line, with which tests check that no container is left. It is not installed automatically, because
+/// its package also installs and starts a daemon, which is the user's choice.
 const DOCKER: Tool = Tool {
     command: "docker",
     version_argument: "--version",
@@ -55,22 +57,22 @@ const DOCKER: Tool = Tool {
     ),
 };
 
-/// All commands, each once. What a strategy or file system needs that no package has is left out: it is not tested where
-/// that is missing.
+/// All commands, each once. Tools of a strategy or file system that no package contains are left out: without such a
+/// tool that strategy or file system is reported as not tested.
 pub fn all(scope: &Scope) -> Vec<Need> {
     let mut wanted: Vec<(&'static Tool, String)> = Vec::new();
     for strategy in STRATEGIES.iter().filter(|strategy| !scope.excepts(strategy.card().name)) {
         let card = strategy.card();
         wanted.extend(card.tools.iter().map(|tool| (tool, card.name.to_owned())));
     }
-    // Nobody else can mount them, whatever is installed.
+    // Only root can mount them, whatever is installed.
     if geteuid().is_root() {
         for kind in FileSystem::MADE.into_iter().filter(|kind| !scope.excepts(kind.name())) {
             let purpose = format!("trials on {}", kind.name());
             wanted.extend(kind.tools().into_iter().map(|tool| (tool, purpose.clone())));
         }
     }
-    // What these want that no package has is told as not tested.
+    // Tools that no package contains: what needs them is reported as not tested.
     wanted.retain(|(tool, _)| !matches!(tool.get, Get::Words(_)));
     wanted.extend(OWN.iter().map(|(tool, purpose)| (*tool, (*purpose).to_owned())));
     if !scope.without_docker {
@@ -91,12 +93,12 @@ pub fn all(scope: &Scope) -> Vec<Need> {
     needs
 }
 
-/// Those that this machine lacks.
+/// The needs that this machine does not meet.
 pub fn missing(scope: &Scope) -> Vec<Need> {
     all(scope).into_iter().filter(|need| need.tool.missing().is_some()).collect()
 }
 
-/// Images that tests or trials may build: those that are not here, and that of the tools, which a test always builds.
+/// Images that tests or trials may build: those that are missing, and the tools image, which a test always builds.
 fn images_to_build(scope: &Scope) -> Vec<Kind> {
     let is_here = |kind| matches!(images::look(kind, None), Ok(Stock::Here(_)));
     let kinds = Kind::ALL.into_iter().filter(|kind| *kind == Kind::Tools || !is_here(*kind));
@@ -104,7 +106,7 @@ fn images_to_build(scope: &Scope) -> Vec<Kind> {
 }
 
 impl Need {
-    /// What is missing, how to get it, and what for.
+    /// What is missing, how to get it, and what needs it.
     pub fn line(&self) -> String {
         let missing = self.tool.missing().unwrap_or_default();
         format!("{missing}; for {}", self.purposes.join(", "))
@@ -136,11 +138,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_needs_nothing() {
+    fn excepted_parts_need_nothing() {
         let without =
             commands(&Scope { without_docker: true, except: vec!["lvm".into(), "sqlite-dump".into()] });
         assert!(!without.contains(&"mmdebstrap") && !without.contains(&"lvm"), "{without:?}");
-        // Others need it, too.
+        // Other strategies need it as well.
         assert!(without.contains(&"zstd"), "{without:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! `plan`: what a run would do, without doing it.
+//! `plan`: shows the trials of a run, and what it would need, without running it.
 
 use std::path::Path;
 
@@ -14,23 +14,23 @@ use reports::render::table::{Cell, Column, Rank, Table};
 
 use crate::format::Format;
 
-/// What a run of a plan would come to on this machine.
+/// What a run of a plan can do on this machine.
 pub struct Prospect<'a> {
-    /// What each trial may expect.
+    /// Each trial, and whether it can run.
     pub trials: Vec<(&'a TrialPlan, Outlook)>,
-    /// Why the run would not begin at all.
+    /// Why the run as a whole cannot begin.
     pub refused: Option<String>,
 }
 
 impl<'a> Prospect<'a> {
-    /// Looks at everything that the trials need.
+    /// Checks everything that the trials need.
     ///
     /// # Errors
     /// When `directory` cannot be used; [`Error::Interrupted`].
     pub fn of(plan: &'a Plan, directory: &Path, forecast: &mut Forecast<'_>) -> Result<Prospect<'a>> {
         let scenario = &plan.scenario;
         let cached = run::cached_bytes(plan, &directory.join(CACHE));
-        // The nearest directory that exists is on the same disk.
+        // The nearest existing parent directory is on the same disk.
         let existing = directory.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
         let mut begins = plan.check_disk(existing, cached);
         let mut trials = Vec::new();
@@ -46,7 +46,7 @@ impl<'a> Prospect<'a> {
         }
     }
 
-    /// Trials that would be `unavailable` without being expected to.
+    /// Trials that would be `unavailable` although the scenario does not expect it.
     pub fn unavailable(&self) -> impl Iterator<Item = (&'a TrialPlan, &str)> {
         self.trials.iter().filter_map(|(trial, outlook)| match outlook {
             Outlook::Unavailable(missing) if !trial.expected.contains(&Verdict::Unavailable) => {
@@ -57,11 +57,11 @@ impl<'a> Prospect<'a> {
     }
 }
 
-/// Prints the trials of a plan, what keeps them from running here, the disk and the time the plan needs. The exit code
-/// is that of a run that lacks something, when a run would.
+/// Prints the trials of a plan, why trials cannot run on this machine, and the disk space and time that the plan needs.
+/// When a run would end because something is missing, the exit code is the same.
 ///
 /// # Errors
-/// When a run would not begin.
+/// When a run could not begin.
 pub fn show(plan: &Plan, directory: &Path, format: Format, cancel: &Cancel) -> Result<u8> {
     let prospect = Prospect::of(plan, directory, &mut Forecast::new(directory, cancel))?;
     match format {
@@ -75,13 +75,14 @@ pub fn show(plan: &Plan, directory: &Path, format: Format, cancel: &Cancel) -> R
     Ok(if lacking == 0 { crate::exit::SUCCESS } else { crate::exit::ENVIRONMENT })
 }
 
-/// Everything that a person wants to know before a run. Ids are never cut, since they are what trials are chosen by.
+/// Prints everything that a person wants to know before a run. Ids are never truncated, because users select trials by
+/// them.
 fn show_all(plan: &Plan, prospect: &Prospect<'_>, directory: &Path) {
     println!("scenario '{}': {}", plan.scenario.name, plan.scenario.description.trim());
     println!("{}, seed {}:", counted(plan.trials.len()), plan.scenario.seed);
     for (trial, outlook) in &prospect.trials {
         let outlook = match outlook {
-            // The run as a whole lacks something, and says so below.
+            // The run as a whole cannot begin; the error at the end says why.
             _ if prospect.refused.is_some() => String::new(),
             Outlook::Ready => String::new(),
             Outlook::ToGet(how) => format!("; not tried: {how}"),
@@ -95,9 +96,9 @@ fn show_all(plan: &Plan, prospect: &Prospect<'_>, directory: &Path) {
     }
     let cached = run::cached_bytes(plan, &directory.join(CACHE));
     let (needed, cached) = (number::bytes(plan.disk_bytes() as f64), number::bytes(cached as f64));
-    println!("disk: {needed} at the peak, {cached} of it cached already");
+    println!("disk: {needed} at the peak, of which {cached} are cached already");
     println!(
-        "time: about {} on a disk that copies {}/s; a backup or restore that takes longer than {} is ended",
+        "time: about {} on a disk that copies {}/s; a backup or restore is stopped after {}",
         number::duration(plan.seconds()),
         number::chosen_bytes(ASSUMED_COPY_BYTES_PER_SECOND),
         number::duration(plan.scenario.trial.deadline_seconds)
@@ -113,7 +114,7 @@ fn counted(trials: usize) -> String {
     format!("{trials} {}", if trials == 1 { "trial" } else { "trials" })
 }
 
-/// The trials as rows.
+/// The trials as rows of a table.
 fn table(plan: &Plan, prospect: &Prospect<'_>) -> Table {
     let text = |label, key| Column::text(label, key, Rank::Always);
     let number = |label, key| Column::number(label, key, Rank::Always);

@@ -1,4 +1,4 @@
-//! `prove`: how often this program itself is wrong, measured.
+//! `prove`: measures how often this program itself is wrong.
 
 use std::path::PathBuf;
 
@@ -23,41 +23,41 @@ pub struct Prove {
 
 #[derive(Subcommand)]
 enum What {
-    /// False alarms of the gate, and slower backups that it does not find: of recorded runs, and of live ones
+    /// Count false alarms of the gate, and slower backups that it misses, on recorded and on live runs
     Gate(ProveGate),
 }
 
 #[derive(Args)]
 pub struct ProveGate {
-    /// Draw trials again from this run: a results.json or its directory, with three repetitions or more (repeatable)
+    /// Resample trials of this run: a results.json or its directory, with three repetitions or more (repeatable)
     #[arg(long, value_name = "RESULTS")]
     recorded: Vec<PathBuf>,
-    /// So many comparisons of each slowdown, drawn from the recorded runs
+    /// Number of comparisons for each slowdown, resampled from the recorded runs
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     comparisons: u32,
-    /// So many comparisons of each slowdown by real trials of the scenario 'gate'
+    /// Number of comparisons for each slowdown, with real trials of the scenario 'gate'
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     live: u32,
-    /// Only the slowdown of so many percent, for live trials: 0, 10, 25 or 50 (repeatable) [default: all]
+    /// Only this slowdown in percent, for live trials: 0, 10, 25 or 50 (repeatable) [default: all]
     #[arg(long, value_name = "PERCENT")]
     slower: Vec<u32>,
-    /// Pairs of each comparison
+    /// Number of pairs in each comparison
     #[arg(long, value_name = "COUNT", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=100))]
     pairs: u32,
-    /// Another size of the live database
+    /// Size of the live database [default: that of the scenario 'gate']
     #[arg(long)]
     size: Option<bytesize::ByteSize>,
-    /// What the draws and the live trials follow from
+    /// Random seed of the resampling and of the live trials
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Write the result to this file as well
+    /// Also write the result to this file
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
     place: Place,
 }
 
-/// Measures what was asked for, prints it, and writes it.
+/// Measures the error rates, prints them, and writes them.
 ///
 /// # Errors
 /// When there is nothing to measure, a live run fails, or the result cannot be written.
@@ -65,9 +65,7 @@ pub fn prove(arguments: &Prove, cancel: &Cancel) -> Result<u8> {
     let What::Gate(arguments) = &arguments.what;
     let mut text = introduction(arguments);
     if arguments.recorded.is_empty() && arguments.live == 0 {
-        return Err(Error::Input(
-            "nothing to measure: give --recorded RESULTS, --live COUNT, or both".into(),
-        ));
+        return Err(Error::Input("nothing to measure: use --recorded RESULTS, --live COUNT, or both".into()));
     }
     let runs: Vec<Results> =
         arguments.recorded.iter().map(|path| crate::compare::load(path)).collect::<Result<_>>()?;
@@ -89,9 +87,9 @@ fn introduction(arguments: &ProveGate) -> String {
     let settings = Settings::default();
     format!(
         "# Error rates of the gate\n\n\
-         How often the gate is wrong (version {}). An A/A comparison holds a strategy against itself: each time that \
-         something is called regressed there is a false alarm. The other rows tell how often a backup is found that was \
-         slowed down. Each comparison has {} pairs; the margin is {:.0} %, the level {:.0} %. The method is in \
+         How often the gate is wrong (version {}). An A/A comparison compares a strategy with itself, so each reported \
+         regression is a false alarm. The other rows say how often the gate finds a backup that was slowed down. Each \
+         comparison has {} pairs; the margin is {:.0} %, the significance level {:.0} %. The method is in \
          [gate.md](gate.md).\n",
         arguments::version(),
         arguments.pairs,
@@ -106,20 +104,20 @@ fn recorded(arguments: &ProveGate, runs: &[Results]) -> Result<String> {
     let rates = rates.ok_or_else(|| {
         let names: Vec<String> = arguments.recorded.iter().map(|path| path.display().to_string()).collect();
         Error::Input(format!(
-            "{}: no strategy has three restorable repetitions: make a run with --repetitions 6",
+            "{}: no strategy has three restorable repetitions; measure again with --repetitions 6",
             names.join(", ")
         ))
     })?;
     let names: Vec<String> = runs.iter().map(|run| printable(&run.run.id)).collect();
     Ok(format!(
-        "\n## Recorded runs\n\nDrawn with replacement from {}, seed {}.\n\n{}",
+        "\n## Recorded runs\n\nResampled with replacement from {}, seed {}.\n\n{}",
         names.join(", "),
         arguments.seed,
         error_rates::markdown(&rates)
     ))
 }
 
-/// Runs the scenario `gate` again and again, with another seed each time.
+/// Runs the scenario `gate` repeatedly, each time with a different seed.
 fn live(arguments: &ProveGate, cancel: &Cancel) -> Result<String> {
     let mut counted: Vec<(Pair, Rates)> = Vec::new();
     let mut machine = String::new();
@@ -161,7 +159,7 @@ fn live(arguments: &ProveGate, cancel: &Cancel) -> Result<String> {
     ))
 }
 
-/// The scenario whose pairs are a script beside itself, slowed down or not.
+/// The scenario with pairs of one script, of which the second is slowed down or not.
 const SCENARIO: &str = "gate";
 
 fn live_plan(arguments: &ProveGate, seed: u64) -> Result<Plan> {
@@ -183,12 +181,12 @@ fn live_plan(arguments: &ProveGate, seed: u64) -> Result<Plan> {
     };
     plan.trials.retain(|trial| is_of(&trial.id, &trial.variant));
     if plan.trials.is_empty() {
-        return Err(Error::Input("--slower takes the slowdowns of scenario 'gate': 0, 10, 25 and 50".into()));
+        return Err(Error::Input("--slower must be 0, 10, 25 or 50, as in the scenario 'gate'".into()));
     }
     Ok(plan)
 }
 
-/// By how much the second of a pair is slowed down, from its name: `slower by 25 %`.
+/// The slowdown of the second of a pair, read from its name: `slower by 25 %`.
 fn slowdown(pair: &Pair) -> f64 {
     let percent =
         pair.b.strip_prefix("slower by ").and_then(|rest| rest.strip_suffix(" %")?.parse::<f64>().ok());
@@ -210,8 +208,8 @@ fn run_live(arguments: &ProveGate, plan: Plan, cancel: &Cancel) -> Result<Result
     Ok(crate::run_request(&request, cancel)?.results)
 }
 
-/// Compares one pair of a run, as if its scenario named no other: a gate of one strategy has no other metrics to correct
-/// for.
+/// Compares one pair of a run as if it were the only pair of the scenario, so that no correction for the metrics of
+/// other pairs applies.
 fn compare_pair(results: &Results, pair: &Pair, flagged: Option<&Comparison>) -> Option<Comparison> {
     let mut one = results.clone();
     let value = serde_json::json!([{ "a": pair.a, "b": pair.b }]);

@@ -1,4 +1,4 @@
-//! `publish`: puts a run among the published ones, and makes their index anew.
+//! `publish`: adds a run to the published runs, and updates their index.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use reports::render::published::{INDEX_FILES, Published, index_html, index_markd
 
 use crate::arguments::{Arguments, Command, Publish, default_directory};
 
-/// The report that the index links to, where a run has it: the richest comes first.
+/// The report that the index links to: the first of these that a run has.
 const REPORTS: [&str; 2] = ["report.html", "report.md"];
 
 /// Publishes a run.
@@ -24,19 +24,19 @@ const REPORTS: [&str; 2] = ["report.html", "report.md"];
 pub fn publish(arguments: &Publish) -> Result<u8> {
     let file = if arguments.run.is_dir() { arguments.run.join(RESULTS) } else { arguments.run.clone() };
     let mut results = load(&file)?;
-    // The evidence stays where it is.
+    // Evidence is not published.
     results.trials.iter_mut().for_each(|trial| trial.kept = None);
     let into = arguments.into.clone().unwrap_or_else(|| {
         program::checkout().unwrap_or_else(|| PathBuf::from(".")).join("reports/published")
     });
     let name = arguments.name.as_ref().unwrap_or(&results.run.scenario);
     if name.is_empty() || name.contains('/') || name.starts_with('.') {
-        return Err(Error::Input(format!("'{name}' is not the name of a directory: give another --name")));
+        return Err(Error::Input(format!("'{name}' is not a valid directory name: choose another --name")));
     }
     let directory = into.join(name);
     if directory.exists() && !arguments.replace {
         return Err(Error::Input(format!(
-            "{} is there already: give another --name, or replace it with --replace",
+            "{} exists already: choose another --name, or replace it with --replace",
             directory.display()
         )));
     }
@@ -55,7 +55,7 @@ fn cannot_write(path: &Path, error: &std::io::Error) -> Error {
     Error::Input(format!("cannot write {}: {error}", path.display()))
 }
 
-/// Writes the record and its report. Nothing of an earlier run stays.
+/// Writes the record and its report. Files of an earlier run are removed.
 fn write_run(directory: &Path, results: &Results) -> Result<()> {
     if directory.exists() {
         std::fs::remove_dir_all(directory).map_err(|error| cannot_write(directory, &error))?;
@@ -71,7 +71,7 @@ fn write_run(directory: &Path, results: &Results) -> Result<()> {
     Ok(())
 }
 
-/// Makes the index of all runs in a directory.
+/// Writes the index of all runs in a directory.
 ///
 /// # Errors
 /// As [`publish`].
@@ -102,8 +102,8 @@ fn published(into: &Path) -> Result<Vec<Published>> {
     Ok(runs)
 }
 
-/// What has changed about the shipped scenario of a run; `None` when it is not a shipped one. The command in the record
-/// tells which trials the run was to have.
+/// What has changed in the shipped scenario of a run since then; `None` when it is not a shipped scenario. The command
+/// in the record says which trials the run was meant to have.
 fn changes(results: &Results) -> Result<Option<Vec<String>>> {
     let words = shlex::split(&results.run.command).unwrap_or_default();
     let is_ours = |word: &&String| !["cargo", "xtask", "backup-drill"].contains(&word.as_str());
@@ -119,6 +119,6 @@ fn changes(results: &Results) -> Result<Option<Vec<String>>> {
     let scenario = Scenario::load(&results.run.scenario, &default_directory())?;
     match Plan::new(scenario, &run.select.overrides()) {
         Ok(plan) => run::changes_since(results, &plan).map(Some),
-        Err(error) => Ok(Some(vec![format!("its command has no trials any more: {error}")])),
+        Err(error) => Ok(Some(vec![format!("its command no longer selects any trials: {error}")])),
     }
 }

@@ -1,4 +1,4 @@
-//! `check`: whether one backup can be relied on, without a scenario file.
+//! `check`: whether a backup can be relied on, without a scenario file.
 
 use std::path::{Path, PathBuf};
 
@@ -21,13 +21,13 @@ use crate::arguments::Check;
 use crate::format::Format;
 use crate::{exit, show};
 
-/// What the commands are put on trial in.
+/// The scenario in which the commands run.
 const SCENARIO: &str = include_str!("script_check/scenario.toml");
 
 /// Checks commands, or a file.
 ///
 /// # Errors
-/// As those of a run; [`Error::Input`] when the file is not a database.
+/// Those of a run; [`Error::Input`] when the file is not a database.
 pub fn check(arguments: &Check, cancel: &Cancel) -> Result<u8> {
     match (&arguments.backup_file, &arguments.backup, &arguments.restore) {
         (Some(file), ..) => check_file(file, arguments, cancel),
@@ -36,14 +36,14 @@ pub fn check(arguments: &Check, cancel: &Cancel) -> Result<u8> {
     }
 }
 
-/// A scenario that puts these commands on trial. Relative paths count from the current directory.
+/// A scenario that tests these commands. Relative paths are relative to the current directory.
 pub fn scenario(backup: &str, restore: &str, arguments: &Check) -> Scenario {
     let mut scenario = Scenario::parse("check", SCENARIO).expect("it is part of this program");
     if let Some(engine) = arguments.engine {
         scenario.subject.engines = vec![engine];
     }
     if let Some(database) = &arguments.database {
-        // Writers and locks behave as they do in the user's application.
+        // So that writers and locks behave as in the user's application.
         scenario.subject.journal_modes = vec![own::journal_mode(database)];
     }
     for variant in &mut scenario.variants {
@@ -54,8 +54,8 @@ pub fn scenario(backup: &str, restore: &str, arguments: &Check) -> Scenario {
     scenario
 }
 
-/// A command as the setting of a scenario: words where no shell has to read it, so that a program that is not there is
-/// noticed before anything happens.
+/// A command as the setting of a scenario: a list of words when it needs no shell, so that a missing program is noticed
+/// before anything runs.
 pub fn command_setting(command: &str) -> serde_json::Value {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_./=,:@%+ ".contains(character);
     if command.chars().all(is_plain) && !command.trim().is_empty() {
@@ -68,7 +68,7 @@ pub fn command_setting(command: &str) -> serde_json::Value {
 fn check_commands(backup: &str, restore: &str, arguments: &Check, cancel: &Cancel) -> Result<u8> {
     for (flag, command) in [("--backup", backup), ("--restore", restore)] {
         if command.trim().is_empty() {
-            return Err(Error::Input(format!("{flag} is empty: give a command")));
+            return Err(Error::Input(format!("{flag} is empty: a command is required")));
         }
     }
     let overrides = Overrides {
@@ -105,7 +105,7 @@ fn check_commands(backup: &str, restore: &str, arguments: &Check, cancel: &Cance
     })
 }
 
-/// What is wrong with the scenario that the flags make, in terms of the flags.
+/// Rewrites an error about the generated scenario in terms of the flags.
 fn by_flags(error: Error) -> Error {
     let Error::Input(message) = error else { return error };
     let told = message.strip_prefix("scenario 'check': variant 1 (external): ").unwrap_or(&message);
@@ -113,10 +113,10 @@ fn by_flags(error: Error) -> Error {
     Error::Input(told)
 }
 
-/// What no look at a file can tell.
-const LIMITS: &str = "This cannot tell which writes are missing, whether the backup was made at one moment, or whether it \
-                      can be restored in time: only a trial of the commands that make and restore it can (--backup \
-                      and --restore).";
+/// What the inspection of a file cannot find out.
+const LIMITS: &str = "This inspection cannot tell which writes are missing, whether the backup is from one moment, or \
+                      whether it can be restored fast enough. To find out, test the commands that make and restore it, \
+                      with --backup and --restore.";
 
 fn check_file(file: &Path, arguments: &Check, cancel: &Cancel) -> Result<u8> {
     let unreadable = |error| Error::Input(format!("cannot read {}: {error}", file.display()));
@@ -141,7 +141,7 @@ fn check_file(file: &Path, arguments: &Check, cancel: &Cancel) -> Result<u8> {
         Ok(inspection) => inspection,
         Err(Error::Bug(cause)) => {
             let cause = printable(&cause.to_string());
-            println!("Inconclusive: the check of {} ended before its end: {cause}", file.display());
+            println!("Inconclusive: the check of {} ended early: {cause}", file.display());
             return Ok(exit::INCONCLUSIVE);
         }
         Err(error) => return Err(error),
@@ -173,11 +173,11 @@ fn sentence(file: &Path, inspection: &Inspection) -> String {
         _ => {
             let compared = match differences.as_deref() {
                 None => "",
-                Some([]) => ", the same as the live database has now",
-                Some(_) => "; it differs from the live database, as an older backup does",
+                Some([]) => ", identical to the live database now",
+                Some(_) => "; it differs from the live database, as expected of an older backup",
             };
             let (of_tables, of_rows) = (plural(*tables, "table"), plural(*rows, "row"));
-            format!("{file} is a sound database with {of_tables} and {of_rows}{compared}.")
+            format!("{file} is an intact database with {of_tables} and {of_rows}{compared}.")
         }
     }
 }
@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_is_a_list_of_words_unless_a_shell_has_to_read_it() {
+    fn a_command_is_a_list_of_words_unless_it_needs_a_shell() {
         assert_eq!(
             command_setting("./backup.sh --to=x a"),
             serde_json::json!(["./backup.sh", "--to=x", "a"])

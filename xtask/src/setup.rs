@@ -1,4 +1,4 @@
-//! `setup`: gets what the checks and tests of this repository need. It is what `test` does first.
+//! `setup`: installs what the checks and tests of this repository need. `test` does this first.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -15,19 +15,19 @@ use nix::unistd::geteuid;
 use crate::arguments::Scope;
 use crate::needs::{self, Need};
 
-/// Who has agreed that packages are installed.
+/// How the user agrees to the installation of packages.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Consent {
-    /// Whoever typed `setup`; at a terminal they are shown the command first.
+    /// The user ran `setup`; at a terminal, the command is shown first and must be confirmed.
     Asked,
-    /// Nobody: that is enough for root, and in CI.
+    /// The user did not ask for it: packages are installed only as root, and in CI.
     Implied,
 }
 
-/// The checkout of this repository that this program was started in.
+/// The checkout of this repository in which this program was started.
 ///
 /// # Errors
-/// [`Error::Input`] elsewhere.
+/// [`Error::Input`] outside a checkout.
 pub fn checkout() -> Result<PathBuf> {
     program::checkout().ok_or_else(|| {
         Error::Input(
@@ -38,14 +38,14 @@ pub fn checkout() -> Result<PathBuf> {
     })
 }
 
-/// Lines of a failed command that its error shows.
+/// Number of lines of a failed command's output that the error shows.
 const LINES_SHOWN: usize = 15;
 
-/// Gets packages and images. It looks for all that is missing first, and gets nothing where there is no Docker.
+/// Installs packages and images. It first collects everything that is missing, and installs nothing without Docker.
 ///
 /// # Errors
-/// [`Error::Environment`] with all that is missing and the command that gets it, or with the cause why that failed;
-/// [`Error::Interrupted`].
+/// [`Error::Environment`] with everything that is missing and the command that installs it, or with the reason why that
+/// failed; [`Error::Interrupted`].
 pub fn prepare(
     scope: &Scope,
     consent: Consent,
@@ -55,10 +55,10 @@ pub fn prepare(
 ) -> Result<()> {
     let docker = if scope.without_docker { Ok(()) } else { docker::server_version().map(|_| ()) };
     let missing = needs::missing(scope);
-    // Elsewhere packages have other names: they are told, and installed by whoever knows them.
+    // Without apt, packages have other names: they are listed, and the user installs them.
     let line = on_path("apt-get").and_then(|_| command_line(&missing, geteuid().is_root()));
     if let Err(error) = docker {
-        let first = format!("{error}; with --without-docker everything that needs no container is tested");
+        let first = format!("{error}; use --without-docker to test everything that needs no container");
         return Err(lacking(Some(first), &missing, &besides(false), line.as_deref()));
     }
     let besides = besides(!scope.without_docker);
@@ -79,10 +79,10 @@ pub fn prepare(
     Ok(())
 }
 
-/// What no package brings: the rights that a file system of a trial's own takes, and images.
+/// What is missing and does not come from a package: images, and root rights for file systems created for trials.
 fn besides(with_images: bool) -> Vec<String> {
     let rights = (!geteuid().is_root())
-        .then(|| "root rights: without them, trials on file systems of their own are NOT TESTED".to_owned());
+        .then(|| "root rights: without them, trials on other file systems are NOT TESTED".to_owned());
     let kinds = Kind::ALL.into_iter().filter(|_| with_images);
     let images = kinds.filter_map(|kind| match images::look(kind, None) {
         Ok(Stock::Here(_)) => None,
@@ -92,18 +92,20 @@ fn besides(with_images: bool) -> Vec<String> {
     rights.into_iter().chain(images).collect()
 }
 
-/// Everything that is missing, in one message, with the command that gets it.
+/// Everything that is missing, in one message, with the command that installs it.
 fn lacking(first: Option<String>, missing: &[Need], besides: &[String], line: Option<&str>) -> Error {
     let lines = first.into_iter().chain(missing.iter().map(Need::line)).chain(besides.iter().cloned());
     let lines: String = lines.map(|line| format!("\n  {line}")).collect();
     let get = line.map(|line| {
-        format!("\n'cargo xtask setup' runs this, as root or with sudo, and gets the images:\n  {line}")
+        format!(
+            "\n'cargo xtask setup' runs this command, as root or with sudo, and gets the images:\n  {line}"
+        )
     });
     let get = get.unwrap_or_default();
-    Error::Environment(format!("the checks and tests need what is missing here:{lines}{get}"))
+    Error::Environment(format!("this machine lacks what the checks and tests need:{lines}{get}"))
 }
 
-/// The command that gets what has a package on Debian and Ubuntu; `None` where nothing has one.
+/// The command that installs everything that has a package on Debian and Ubuntu; `None` when nothing has one.
 fn command_line(missing: &[Need], is_root: bool) -> Option<String> {
     let (mut packages, mut components): (Vec<&str>, Vec<&str>) = Default::default();
     for need in missing {
@@ -148,7 +150,7 @@ fn is_agreed(line: &str) -> bool {
 fn run(line: &str, cancel: &Cancel) -> Result<()> {
     eprintln!("installing what is missing: {line}");
     let mut shell = Command::new("sh");
-    // In one stream, so that the last lines are the last ones.
+    // Both streams in one, so that the last lines are really the last.
     shell.args(["-c", &format!("{{ {line}; }} 2>&1")]).stdin(Stdio::null());
     let output =
         shell.output().map_err(|error| Error::Environment(format!("cannot start the shell: {error}")))?;
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn one_command_gets_everything_that_has_a_package() {
+    fn one_command_installs_everything_that_has_a_package() {
         let missing = [
             need(Get::packages(&["xfsprogs"])),
             need(Get::packages(&["mmdebstrap", "uidmap"])),
@@ -192,18 +194,18 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_missing_is_in_one_message_with_the_command_that_gets_it() {
+    fn everything_missing_is_in_one_message_with_the_command_that_installs_it() {
         let missing = [need(Get::packages(&["bats"])), need(Get::Words("see its page"))];
         let line = command_line(&missing, true);
         let besides = ["the image mysql: it will be pulled".to_owned()];
         let error = lacking(Some("Docker is not running".into()), &missing, &besides, line.as_deref());
         insta::assert_snapshot!(error, @r"
-        the checks and tests need what is missing here:
+        this machine lacks what the checks and tests need:
           Docker is not running
           the command 'no-such-command' is not on PATH: install the package 'bats'; for a test, another
           the command 'no-such-command' is not on PATH: see its page; for a test, another
           the image mysql: it will be pulled
-        'cargo xtask setup' runs this, as root or with sudo, and gets the images:
+        'cargo xtask setup' runs this command, as root or with sudo, and gets the images:
           apt-get update && env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends bats
         ");
     }

@@ -1,4 +1,4 @@
-//! Progress while a run goes on, and the table at its end.
+//! Progress during a run, and the table at its end.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -20,7 +20,7 @@ use reports::render::{PAGE, REPORT, number, words};
 use crate::arguments::Output;
 use crate::format::Format;
 
-/// Shows what happens: one line that changes on a terminal, plain lines elsewhere.
+/// Shows progress: one changing line on a terminal, otherwise plain lines.
 pub struct Progress {
     bar: Option<ProgressBar>,
     state: Mutex<State>,
@@ -34,13 +34,13 @@ struct State {
     ends: Option<Instant>,
 }
 
-/// Without a terminal, a long step says that it goes on this often.
+/// Without a terminal, the progress of a long step is printed this often.
 const SAY_EVERY: Duration = Duration::from_secs(30);
 
-/// What the user wants to see besides results; set once, when the command line is read.
+/// What to show besides results; set once, when the command line is read.
 static OUTPUT: OnceLock<Output> = OnceLock::new();
 
-/// Sets what is shown besides results.
+/// Sets what to show besides results.
 pub fn set_output(output: Output) {
     OUTPUT.get_or_init(|| output);
 }
@@ -65,7 +65,7 @@ impl Progress {
     }
 
     pub fn show(&self, event: Event<'_>) {
-        let mut state = self.state.lock().expect("nobody panics while holding the state");
+        let mut state = self.state.lock().expect("no thread panics while it holds the state");
         match event {
             Event::Note(note) => self.line(&note),
             Event::Generating { profile, target_bytes, bytes } => {
@@ -99,7 +99,7 @@ impl Progress {
         }
     }
 
-    /// Something goes on: shown at once on a terminal, elsewhere when it is new or has lasted.
+    /// Shows a step: at once on a terminal, otherwise when it is new or has lasted for a while.
     fn step(&self, state: &mut State, phase: &'static str, text: String) {
         let text = printable(&text);
         match &self.bar {
@@ -138,7 +138,7 @@ fn status_text(status: &Status) -> String {
     parts.join(", ")
 }
 
-/// About how long the rest takes.
+/// The estimated time for the rest of the run.
 fn left(state: &State) -> String {
     let left = state.ends.map_or(Duration::ZERO, |ends| ends.saturating_duration_since(Instant::now()));
     format!("about {}", number::duration(left.as_secs_f64()))
@@ -148,14 +148,15 @@ fn finished(trial: &Trial) -> String {
     format!("  {:12} {}: {}", words::verdict(trial.verdict), trial.id, brief(&trial.reason))
 }
 
-/// A reason on one line: it begins with what happened, and a tool's last line is its cause. The report has all of it.
+/// A reason on one line: its first line says what happened, and its last line is usually the tool's cause. The report
+/// has all lines.
 fn brief(reason: &str) -> String {
     let mut lines = reason.lines().filter(|line| !line.trim().is_empty());
     let first = lines.next().unwrap_or("");
     lines.next_back().map_or(first.to_owned(), |last| format!("{first} … {last}"))
 }
 
-/// The comparison of a run, then the seed and where the results are.
+/// Prints the comparison of a run, then the seed and the paths of the results.
 pub fn results(results: &Results, directory: &Path) {
     comparison(results, Format::Table);
     println!("seed {}", results.run.seed);
@@ -165,7 +166,7 @@ pub fn results(results: &Results, directory: &Path) {
     println!("{}", directory.join(RESULTS).display());
 }
 
-/// The comparison of a run: tables for people, one list of rows for programs.
+/// Prints the comparison of a run: tables for people, one list of rows for programs.
 pub fn comparison(results: &Results, format: Format) {
     if let Format::Json | Format::Csv = format {
         println!("{}", format.of(&raw(results)));
@@ -178,7 +179,7 @@ pub fn comparison(results: &Results, format: Format) {
     println!("{}", texts.collect::<Vec<_>>().join("\n"));
 }
 
-/// Where the evidence of a run is, and how to use it.
+/// Prints where the evidence of a run is, and how to use it.
 pub fn kept(results: &Results, directory: &Path) {
     let kept: Vec<&Kept> = results.trials.iter().filter_map(|trial| trial.kept.as_ref()).collect();
     let there = kept.iter().filter(|kept| kept.path.is_some()).count();
@@ -186,7 +187,7 @@ pub fn kept(results: &Results, directory: &Path) {
         let bytes = ByteSize(kept.iter().map(|kept| kept.bytes).sum());
         let place = directory.join(KEPT);
         eprintln!(
-            "evidence of {there} trial(s), {bytes}: {}; verify it again with: {} judge {}",
+            "kept evidence of {there} trial(s), {bytes}, in {}; to verify it again: {} judge {}",
             place.display(),
             program::name(),
             directory.display()
@@ -194,7 +195,7 @@ pub fn kept(results: &Results, directory: &Path) {
     }
 }
 
-/// What stays on this machine, why, and what to do about it.
+/// Prints what could not be removed from this machine, why, and what to do about it.
 pub fn leftovers(leftovers: &[Leftover]) {
     for leftover in leftovers {
         eprintln!("{}, then run '{} clean'", printable(&leftover.to_string()), program::name());

@@ -1,4 +1,4 @@
-//! `test`: every check and test of this repository, and a word on what could not be tested here.
+//! `test`: runs every check and test of this repository, and lists what could not be tested here.
 
 use std::io::{Read, Seek};
 use std::os::unix::process::CommandExt;
@@ -18,13 +18,13 @@ use strategies::strategy::{Settings, Strategy};
 
 use crate::arguments::{Scope, Test, default_directory};
 
-/// A command that has to succeed.
+/// A command that must succeed.
 struct Step {
     name: String,
     words: Vec<String>,
-    /// Exit codes that are no failure.
+    /// Exit codes that do not count as a failure.
     accepted: &'static [i32],
-    /// What it prints is shown only when it fails.
+    /// Whether its output is shown only when it fails.
     is_quiet: bool,
 }
 
@@ -35,17 +35,17 @@ impl Step {
     }
 }
 
-/// Tests that need Docker look for this variable, and do nothing where it is set.
+/// Tests that need Docker read this environment variable, and skip themselves when it is set.
 const WITHOUT_DOCKER: &str = "BACKUP_DRILL_WITHOUT_DOCKER";
 
-/// Short runs of shipped scenarios, as they are typed, and whether they need Docker.
+/// Short runs of shipped scenarios, as words of the command line, and whether they need Docker.
 const RUNS: &[(&str, bool)] = &[
     ("quick --only cold-copy --only sqlite-vacuum-into/wal", false),
     ("full --only cold-copy --only mysql-clone", true),
     ("large-options --only sqlite3-rsync --only version=0.5.17/wal", true),
 ];
 
-/// Runs all steps on a machine that has what they need, the cheapest first. The first that fails ends it.
+/// Runs all steps, the cheapest first, and stops at the first failure. The machine must have what they need.
 ///
 /// # Errors
 /// When a step cannot be started; [`Error::Interrupted`].
@@ -54,7 +54,7 @@ pub fn test(arguments: &Test, cancel: &Cancel) -> Result<u8> {
     let untested = Untested::here(&arguments.scope, cancel)?;
     untested.show();
     if arguments.strict && untested.is_failure() {
-        eprintln!("error: --strict wants all of that tested, or excepted with --except NAME");
+        eprintln!("error: with --strict, everything must be tested, or be named with --except NAME");
         return Ok(crate::exit::FELL_SHORT);
     }
     for step in steps(arguments.scope.without_docker)? {
@@ -69,7 +69,7 @@ pub fn test(arguments: &Test, cancel: &Cancel) -> Result<u8> {
     Ok(crate::exit::SUCCESS)
 }
 
-/// Runs a step. How it ended, when that is a failure.
+/// Runs a step. Returns its exit status when it failed.
 fn failure(
     step: &Step,
     checkout: &Path,
@@ -86,14 +86,15 @@ fn failure(
     if step.is_quiet {
         command.stdout(said.try_clone().map_err(refused)?).stderr(said.try_clone().map_err(refused)?);
     }
-    // In a group of its own, so that an interruption reaches all that it has started, however this program got it.
+    // In a new process group, so that an interruption reaches all of its child processes, also when only this process
+    // received the signal.
     let mut child = command.process_group(0).spawn().map_err(refused)?;
     let status = loop {
         if let Some(status) = child.try_wait().map_err(refused)? {
             break status;
         }
         if cancel.is_cancelled() {
-            // It may have ended since; what it runs cleans up behind itself first.
+            // It may have ended meanwhile. Its children clean up before they end.
             let _ = killpg(Pid::from_raw(child.id() as i32), Signal::SIGINT);
             child.wait().map_err(refused)?;
         }
@@ -121,7 +122,7 @@ fn steps(without_docker: bool) -> Result<Vec<Step>> {
     steps.push(Step::new("tests", &["cargo", "test", "--release", "--workspace"]));
     let benches = ["cargo", "bench", "--workspace", "--benches", "--profile", "release", "--", "--test"];
     steps.push(Step::new("benches, once each", &benches));
-    // The newest run of the user's stays the newest.
+    // A separate directory, so that `latest` in the user's directory stays the user's own run.
     let directory = default_directory().with_file_name("drill-of-tests").display().to_string();
     for (words, _) in RUNS.iter().filter(|(_, needs_docker)| !(*needs_docker && without_docker)) {
         let run = ["cargo", "xtask", "run", "--size", "16MiB", "--repetitions", "1", "--dir", &directory];
@@ -131,16 +132,16 @@ fn steps(without_docker: bool) -> Result<Vec<Step>> {
     Ok(steps)
 }
 
-/// A shipped scenario can be planned, also where its trials lack something.
+/// Checks that a shipped scenario can be planned, even when something is missing for its trials.
 fn plan(scenario: &str) -> Step {
     let accepted = &[crate::exit::SUCCESS as i32, crate::exit::ENVIRONMENT as i32];
     let step = Step::new("a plan", &["cargo", "xtask", "plan", scenario]);
     Step { accepted, is_quiet: true, ..step }
 }
 
-/// What the tests pass over on this machine.
+/// What the tests skip on this machine.
 struct Untested {
-    /// What it is called by `--except`, what is not tested, and why.
+    /// The name for `--except`, what is not tested, and why.
     items: Vec<(&'static str, String, String)>,
     excepted: Vec<String>,
 }
@@ -182,21 +183,21 @@ impl Untested {
     fn show(&self) {
         for (name, what, why) in &self.items {
             let excepted = if self.is_excepted(name) { " (excepted)" } else { "" };
-            println!("NOT TESTED{excepted}: {what}, because {why}");
+            println!("NOT TESTED{excepted}: {what}: {why}");
         }
         for excepted in self.needless() {
-            println!("'--except {excepted}' is not needed: it is tested here");
+            println!("'--except {excepted}' is not needed: {excepted} is tested here");
         }
     }
 
-    /// What is excepted and yet tested.
+    /// Names that are excepted although they are tested.
     fn needless(&self) -> Vec<&str> {
         let is_needed = |excepted: &&str| self.items.iter().any(|(name, ..)| name == excepted);
         self.excepted.iter().map(String::as_str).filter(|excepted| !is_needed(excepted)).collect()
     }
 }
 
-/// Adds the engines on which no trial of a strategy could be run here, on any file system.
+/// Adds the engines on which no trial of a strategy can run here, on any file system.
 fn untested_strategy(
     strategy: &dyn Strategy,
     forecast: &mut Forecast<'_>,
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interruption_ends_a_step_and_is_no_failure_of_it() {
+    fn an_interruption_ends_a_step_and_is_not_a_failure_of_it() {
         let cancel = Cancel::default();
         cancel.cancel();
         let step = Step::new("a long one", &["sleep", "600"]);

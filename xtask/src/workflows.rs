@@ -1,4 +1,5 @@
-//! The workflows, the action and the Job of this repository: they have to parse, and what they run has to exist.
+//! Tests of the workflows, the action and the Kubernetes Job of this repository: they must parse, and the commands that
+//! they run must exist.
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +30,7 @@ fn strings(node: &Yaml<'_>, found: &mut Vec<String>) {
     }
 }
 
-/// The words of each command line of this program in a text, with something in the place of what a service fills in.
+/// The words of each command line of this program in a text, with stand-ins for the values that a service fills in.
 fn commands(text: &str) -> Vec<Vec<String>> {
     let lines = text.lines().filter_map(|line| {
         let line = line.trim();

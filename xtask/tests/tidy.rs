@@ -1,4 +1,4 @@
-//! Keeps the promises of ARCHITECTURE.md that no compiler keeps.
+//! Tests the rules of ARCHITECTURE.md that the compiler cannot check.
 
 use std::path::{Path, PathBuf};
 
@@ -59,9 +59,9 @@ fn only_its_own_file_names_a_strategy() {
     let mut places = Vec::new();
     for (path, text) in sources("harness/src").into_iter().chain(sources("xtask/src")) {
         let code = text.split("#[cfg(test)]").next().unwrap();
-        // A kind of strategies may have the name of one of them.
+        // A kind of strategy may have the same name as a strategy.
         let code: String = code.lines().filter(|line| !line.trim_start().starts_with("Kind::")).collect();
-        // A package may have the name of the strategy that its program is.
+        // A package may have the same name as the strategy that runs its program.
         if path.components().any(|part| part.as_os_str() == "images") {
             continue;
         }
@@ -73,7 +73,7 @@ fn only_its_own_file_names_a_strategy() {
             }
         }
     }
-    complain("strategies are named outside their files", &places);
+    complain("strategies are named outside their own files", &places);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn the_guide_quotes_its_example_and_names_every_variable() {
     let is_in_example = |line: &str| example.lines().any(|known| known.trim_end() == line);
     let lines = quoted.lines().map(|line| line.split(" # ").next().unwrap().trim_end());
     let places: Vec<String> = lines.filter(|line| !is_in_example(line)).map(str::to_owned).collect();
-    complain("the guide quotes what is not in scenarios/external.toml", &places);
+    complain("the guide quotes lines that are not in scenarios/external.toml", &places);
 
     let code = read("harness/src/strategy/external.rs");
     let variables = code.split('"').filter(|word| word.starts_with("DRILL_") && !word.contains(' '));
@@ -128,7 +128,7 @@ fn paths_that_the_documentation_names_exist() {
             }
         }
     }
-    complain("documentation names what is not there", &places);
+    complain("the documentation names paths that do not exist", &places);
 }
 
 #[test]
@@ -144,5 +144,5 @@ fn the_tests_that_the_documentation_names_exist() {
         .filter(|name| !code.contains(&format!("fn {name}(")))
         .map(str::to_owned)
         .collect();
-    complain("docs/found-in-use.md names tests that are not there", &places);
+    complain("docs/found-in-use.md names tests that do not exist", &places);
 }

@@ -1,5 +1,5 @@
-//! What writes: a process of its own whose writers follow the schedule, send their writes to a [`Target`], and
-//! enter every one of them into the ledger.
+//! The application: a separate process with writers that follow the schedule, send their writes to a [`Target`], and
+//! record every write in the ledger.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -27,20 +27,20 @@ use crate::sqlite::client as sqlite;
 use crate::sqlite::client::SqliteTarget;
 use crate::tracker::{self, TrackerTarget};
 
-/// What the application needs to know.
+/// The configuration of the application.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Application {
-    /// What it writes to.
+    /// Where it writes.
     pub target: Target,
-    /// What the database was generated from.
+    /// The specification of the dataset.
     pub dataset: DatasetSpec,
-    /// What the writes are.
+    /// The model of the writes.
     pub model: Model,
-    /// What it does once it is open.
+    /// What it does after it has connected.
     pub task: Task,
 }
 
-/// What the writes are sent to.
+/// Where writes are sent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Target {
     /// A SQLite file.
@@ -51,69 +51,69 @@ pub enum Target {
     Tracker(TrackerTarget),
 }
 
-/// What a writer talks to the target through.
+/// A client of the target.
 pub trait Client: Sync {
     /// Reads one torrent of the dataset.
     ///
     /// # Errors
-    /// When there is no answer, or a wrong one.
+    /// When there is no answer, or the answer is wrong.
     fn read(&self, info_hash: &InfoHash) -> anyhow::Result<()>;
 
-    /// Makes one write that belongs to no writer: [`Model::probe_info_hash`].
+    /// Makes the probe write, which belongs to no writer: [`Model::probe_info_hash`].
     ///
     /// # Errors
     /// When it is not acknowledged.
     fn probe(&self) -> anyhow::Result<()>;
 
-    /// Opens what one writer writes through.
+    /// Opens a session for one writer.
     ///
     /// # Errors
     /// When it cannot be opened.
     fn session(&self) -> anyhow::Result<Box<dyn Session + '_>>;
 
-    /// Closes it in good order, after all sessions.
+    /// Closes the client cleanly, after all sessions.
     ///
     /// # Errors
     /// When it cannot be closed.
     fn close(self: Box<Self>) -> anyhow::Result<()>;
 }
 
-/// One writer's way to the target.
+/// One writer's connection to the target.
 pub trait Session: Send {
     /// Makes a writer's write number `index`.
     fn write(&mut self, writer: u32, index: u64) -> Answer;
 
-    /// Closes it in good order.
+    /// Closes the session cleanly.
     ///
     /// # Errors
     /// When it cannot be closed.
     fn close(self: Box<Self>) -> anyhow::Result<()>;
 }
 
-/// What came of a write.
+/// The answer to a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It is in.
+    /// The write was committed.
     Acknowledged,
-    /// It is not in.
+    /// The write was not committed.
     Refused,
-    /// Nobody knows whether it is in.
+    /// It is not known whether the write was committed.
     None,
 }
 
-/// What the application does once it is open.
+/// What the application does after it has connected.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Task {
-    /// Write as the schedule says until it is stopped.
+    /// Writes according to the schedule until it is stopped.
     Work {
         /// When writes are due.
         load: Load,
-        /// Where writes are entered.
+        /// Directory of the ledger in which writes are recorded.
         ledger_directory: PathBuf,
         /// The beginning of the schedule, in nanoseconds of [`now_ns`].
         epoch_ns: u64,
     },
-    /// Answer one read and one write, to show that a restored database serves.
+    /// Makes one read and one write, to show that a restored database responds.
     Serve,
 }
 
@@ -126,11 +126,11 @@ impl Job for Application {
     }
 }
 
-/// The whole life of the application: opens, answers a read (and a write, to serve), says that it is ready,
-/// works, and stops in good order when standard input closes.
+/// Runs the application: connects, makes a read (and a write, with [`Task::Serve`]), reports that it is ready, works,
+/// and stops cleanly when standard input is closed.
 ///
 /// # Errors
-/// When the database cannot be opened, read or written, or the ledger cannot grow.
+/// When the database cannot be opened, read or written, or the ledger cannot be extended.
 pub fn run(application: &Application) -> anyhow::Result<()> {
     let origin = dataset::origin(&application.dataset)?;
     let client = application.connect(origin.as_ref())?;
@@ -150,8 +150,8 @@ pub fn run(application: &Application) -> anyhow::Result<()> {
     client.close()
 }
 
-/// Lets all writers write until the application is stopped. Whatever can fail before that, or has to wait for a lock, is
-/// over before the first of them begins: nobody starves behind writers of his own.
+/// Lets all writers write until the application is stopped. All steps that can fail, or may wait for a lock, are
+/// completed before the first writer begins, so that the application's own writers cannot starve them.
 fn work(writers: Vec<Writer<'_>>, read: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
     let stop = &AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -159,7 +159,7 @@ fn work(writers: Vec<Writer<'_>>, read: impl FnOnce() -> anyhow::Result<()>) -> 
         let mut threads = Vec::new();
         for writer in writers {
             let (hand, handed) = channel::<Writer<'_>>();
-            // A thread that is never handed its writer ends.
+            // A thread that never receives its writer ends.
             let run = move || handed.recv().map_or(Ok(()), |writer| writer.run(stop));
             let thread = std::thread::Builder::new().spawn_scoped(scope, run);
             threads.push((writer, hand, thread.context("cannot start a thread for each writer")?));
@@ -168,7 +168,7 @@ fn work(writers: Vec<Writer<'_>>, read: impl FnOnce() -> anyhow::Result<()>) -> 
         Message::Ready(Value::Null).send();
         let mut running = Vec::new();
         for (writer, hand, thread) in threads {
-            hand.send(writer).map_err(|_| anyhow!("a writer ended before it began"))?;
+            hand.send(writer).map_err(|_| anyhow!("a writer thread ended before it started"))?;
             running.push(thread);
         }
         wait_for_stop();
@@ -177,8 +177,8 @@ fn work(writers: Vec<Writer<'_>>, read: impl FnOnce() -> anyhow::Result<()>) -> 
     })
 }
 
-/// The torrent that is read to show that the application answers: one that no write touches, and that was completed, so
-/// that it is also in a backup that leaves out what never was.
+/// The torrent that is read to show that the application responds: no write changes it, and it was completed, so that
+/// it is also in backups that leave out torrents that were never completed.
 fn witness(origin: &dyn Origin) -> InfoHash {
     let torrents = (1..=origin.torrents()).filter(|id| role(*id) == Role::Untouched);
     let mut torrents = torrents.map(|id| origin.torrent(id));
@@ -187,7 +187,7 @@ fn witness(origin: &dyn Origin) -> InfoHash {
 }
 
 impl Application {
-    /// All writers, with everything open that they need.
+    /// All writers, with open ledgers and sessions.
     fn writers<'a>(
         &self,
         client: &'a dyn Client,
@@ -206,10 +206,10 @@ impl Application {
         for index in 0..all {
             let writer = open(index);
             let is_last = index + 1 == all;
-            // SQLite does not tell why it cannot open a file.
+            // SQLite does not report why it cannot open a file.
             let shortage = descriptors::shortage().filter(|_| is_last || writer.is_err());
             let writer = shortage.map_or(writer, |shortage| Err(anyhow!(shortage)));
-            writers.push(writer.with_context(|| format!("writer {} of {all} cannot begin", index + 1))?);
+            writers.push(writer.with_context(|| format!("writer {} of {all} cannot start", index + 1))?);
         }
         Ok(writers)
     }
@@ -223,17 +223,17 @@ impl Application {
     }
 }
 
-/// Returns when the harness closes standard input, or is gone.
+/// Returns when the harness closes standard input, or has ended.
 fn wait_for_stop() {
     let mut rest = Vec::new();
-    // An unreadable standard input is a harness that is gone.
+    // If standard input cannot be read, the harness has ended.
     let _ = std::io::stdin().lock().read_to_end(&mut rest);
 }
 
-/// A writer sleeps at most this long at once, so that it notices a stop.
+/// Maximum length of a single sleep of a writer, so that it notices a stop.
 const NAP_NS: u64 = 20_000_000;
-/// A writer that has no pace rests this long after a write that was not acknowledged: where nobody is there, or no disk
-/// space, refusals come at once, and would take the machine and fill the ledger.
+/// In a closed loop, a writer pauses this long after a write that was not acknowledged. Otherwise, when the database is
+/// down or the disk is full, immediate refusals would use all CPU time and fill the ledger.
 const REST: Duration = Duration::from_millis(5);
 
 struct Writer<'a> {
@@ -245,7 +245,7 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// A writer that goes on where the ledger of an earlier process ends.
+    /// A writer that continues where the ledger of an earlier process ends.
     fn new(
         index: u32,
         ledger: LedgerWriter,
@@ -261,7 +261,7 @@ impl<'a> Writer<'a> {
 
     fn run(mut self, stop: &AtomicBool) -> anyhow::Result<()> {
         if let Err(error) = self.write_until(stop) {
-            // An application that cannot write any more is none: the harness has to see it end.
+            // If the application cannot write any more, it exits, so that the harness notices.
             Message::Error(error.into()).send();
             std::process::exit(1);
         }
@@ -269,12 +269,12 @@ impl<'a> Writer<'a> {
     }
 
     fn write_until(&mut self, stop: &AtomicBool) -> anyhow::Result<()> {
-        // Sleeps end on time instead of up to 50 us late.
+        // So that sleeps end on time instead of up to 50 us late.
         nix::sys::prctl::set_timerslack(1)?;
         let mut due_ns = self.catch_up()?;
         while let Some(due) = due_ns.filter(|due| sleep_until(*due, stop)) {
             let index = self.ledger.next_index();
-            self.ledger.send(due, now_ns()).context("the ledger cannot grow")?;
+            self.ledger.send(due, now_ns()).context("cannot extend the ledger")?;
             let answer = self.session.write(self.index, index);
             match answer {
                 Answer::Acknowledged => self.ledger.acknowledge(now_ns()),
@@ -289,13 +289,13 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Enters what was due while nobody ran, which found the application down, and gives the next due time.
+    /// Records the writes that were due while the application was down, and returns the next due time.
     fn catch_up(&mut self) -> anyhow::Result<Option<u64>> {
         let may_miss = self.ledger.next_index() > 0 && !self.schedule.is_closed();
         let mut due_ns = self.next_due_ns();
         let now = now_ns();
         while let Some(due) = due_ns.filter(|due| may_miss && *due < now) {
-            self.ledger.miss(due, now).context("the ledger cannot grow")?;
+            self.ledger.miss(due, now).context("cannot extend the ledger")?;
             due_ns = self.next_due_ns();
         }
         Ok(due_ns)
@@ -310,7 +310,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// False when the application is to stop.
+/// Sleeps until a write is due. False when the application must stop.
 fn sleep_until(due_ns: u64, stop: &AtomicBool) -> bool {
     loop {
         if stop.load(Ordering::Relaxed) {
@@ -322,7 +322,7 @@ fn sleep_until(due_ns: u64, stop: &AtomicBool) -> bool {
         }
         let until = due_ns.min(now + NAP_NS);
         let time = TimeSpec::new((until / 1_000_000_000) as i64, (until % 1_000_000_000) as i64);
-        // A signal only ends the nap early.
+        // A signal only ends the sleep early.
         let _ = clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &time);
     }
 }
@@ -334,7 +334,7 @@ mod tests {
     use super::*;
     use model::schedule::{Arrivals, Pattern, Rate};
 
-    /// Answers the same to every write, at once.
+    /// Gives the same answer to every write, immediately.
     struct Always<'a>(Answer, &'a AtomicU64);
 
     impl Session for Always<'_> {

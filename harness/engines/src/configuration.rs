@@ -1,5 +1,5 @@
-//! Configuration files beside a database: a few that have all that is easily lost on the way into a backup and back,
-//! and what differs after it.
+//! Configuration files beside a database: test files with properties that are easily lost in backup and restore, and a
+//! comparison of them after the restore.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -10,16 +10,16 @@ use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Where they are beside a database, and where a strategy restores them to.
+/// Their directory beside a database, to which a strategy restores them.
 pub const DIRECTORY: &str = "config";
 
-/// Somebody who is not whoever restores, as far as that user may give files away.
+/// Another owner than the user who restores. Only root can set it.
 const OTHER_USER: u32 = 12_345;
 const OTHER_GROUP: u32 = 23_456;
-/// Mode bits that `chmod` knows.
+/// The mode bits that `chmod` can set.
 const MODE: u32 = 0o7777;
 
-/// What is at each path below a directory; the directory itself is the empty path.
+/// The entry at each path in a directory tree; the directory itself has the empty path.
 pub type Listing = BTreeMap<PathBuf, Entry>;
 
 /// A file, a directory or a symbolic link.
@@ -45,16 +45,16 @@ impl fmt::Display for What {
             What::File { .. } => f.write_str("a file"),
             What::Directory => f.write_str("a directory"),
             What::Link(target) => write!(f, "a link to {}", target.display()),
-            What::Special => f.write_str("neither file, directory nor link"),
+            What::Special => f.write_str("a special file"),
         }
     }
 }
 
-/// Makes a directory of configuration files: hidden, secret, executable, empty and of other owners (where this user may
-/// give files away), with links, one of them to nowhere.
+/// Creates a directory of configuration files: hidden, secret, executable, empty, and with other owners (if run as
+/// root), and symbolic links, one of which is broken.
 ///
 /// # Errors
-/// When one cannot be made.
+/// When one cannot be created.
 pub fn make(directory: &Path) -> io::Result<Listing> {
     let at = |name: &str| directory.join(name);
     fs::create_dir_all(at("private"))?;
@@ -76,7 +76,7 @@ pub fn make(directory: &Path) -> io::Result<Listing> {
             chown(at(name), Some(OTHER_USER), Some(OTHER_GROUP))?;
         }
     }
-    // Last: a change of owner may take bits away, and whoever made them has other habits.
+    // Modes are set last: changing the owner may clear mode bits, and the umask affects new files.
     let directories = [("private", 0o750), ("", 0o751)];
     for (name, mode) in files.map(|(name, _, mode)| (name, mode)).into_iter().chain(directories) {
         fs::set_permissions(at(name), fs::Permissions::from_mode(mode))?;
@@ -84,10 +84,10 @@ pub fn make(directory: &Path) -> io::Result<Listing> {
     list(directory)
 }
 
-/// What is in a directory; nothing when it is not there.
+/// Lists a directory tree; empty if the directory does not exist.
 ///
 /// # Errors
-/// When something in it cannot be read.
+/// When an entry cannot be read.
 pub fn list(directory: &Path) -> io::Result<Listing> {
     let mut listing = Listing::new();
     if directory.symlink_metadata().is_ok() {
@@ -116,7 +116,7 @@ fn add(path: &Path, name: &Path, listing: &mut Listing) -> io::Result<()> {
     Ok(())
 }
 
-/// What is not as it was, one line each.
+/// The differences between two listings, one line each.
 pub fn differences(before: &Listing, after: &Listing) -> Vec<String> {
     let mut found = Vec::new();
     for (name, was) in before {
@@ -126,7 +126,7 @@ pub fn differences(before: &Listing, after: &Listing) -> Vec<String> {
         }
     }
     let extra = after.keys().filter(|name| !before.contains_key(*name));
-    found.extend(extra.map(|name| format!("configuration: {} was not there before", shown(name))));
+    found.extend(extra.map(|name| format!("configuration: {} did not exist before", shown(name))));
     found
 }
 
@@ -134,16 +134,16 @@ fn compare(name: &str, was: &Entry, is: &Entry, found: &mut Vec<String>) {
     let mut wrong = |what: String| found.push(format!("configuration: {name} {what}"));
     match (&was.what, &is.what) {
         (was, is) if was == is => {}
-        (What::File { .. }, What::File { .. }) => wrong("has another content".to_owned()),
-        (was, is) => return wrong(format!("is {is} and was {was}")),
+        (What::File { .. }, What::File { .. }) => wrong("has different content".to_owned()),
+        (was, is) => return wrong(format!("is {is}, but was {was}")),
     }
     if is.mode & !was.mode != 0 {
-        wrong(format!("was loosened from mode {:04o} to {:04o}", was.mode, is.mode));
+        wrong(format!("became more permissive: mode {:04o} was changed to {:04o}", was.mode, is.mode));
     } else if is.mode != was.mode {
-        wrong(format!("has mode {:04o} and had {:04o}", is.mode, was.mode));
+        wrong(format!("has mode {:04o}, but had {:04o}", is.mode, was.mode));
     }
     if (is.user, is.group) != (was.user, was.group) {
-        wrong(format!("belongs to {}:{} and belonged to {}:{}", is.user, is.group, was.user, was.group));
+        wrong(format!("is owned by {}:{}, but was owned by {}:{}", is.user, is.group, was.user, was.group));
     }
 }
 
@@ -155,7 +155,7 @@ fn shown(name: &Path) -> String {
 mod tests {
     use super::*;
 
-    /// What is found when the files come back as they were, but for one change.
+    /// The differences after one change to otherwise identical files.
     fn found(change: impl FnOnce(&Path)) -> String {
         let place = tempfile::tempdir().unwrap();
         let (before, after) = (place.path().join("before"), place.path().join("after"));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_back_as_it_was_is_no_finding() {
+    fn unchanged_files_give_no_finding() {
         assert_eq!(found(|_| ()), "");
     }
 
@@ -193,14 +193,14 @@ mod tests {
             found(|at| set_mode(at.to_owned(), 0o755)),
         ];
         insta::assert_snapshot!(changes.join("\n"), @"
-        configuration: .environment has another content
+        configuration: .environment has different content
         configuration: .environment is missing
-        configuration: new was not there before
-        configuration: current is a link to start and was a link to tracker.toml
-        configuration: current is a file and was a link to tracker.toml
-        configuration: private/token was loosened from mode 0600 to 0640
-        configuration: start has mode 0644 and had 0755
-        configuration: config was loosened from mode 0751 to 0755
+        configuration: new did not exist before
+        configuration: current is a link to start, but was a link to tracker.toml
+        configuration: current is a file, but was a link to tracker.toml
+        configuration: private/token became more permissive: mode 0600 was changed to 0640
+        configuration: start has mode 0644, but had 0755
+        configuration: config became more permissive: mode 0751 was changed to 0755
         ");
     }
 
@@ -211,12 +211,12 @@ mod tests {
         }
         assert_eq!(
             found(|at| chown(at.join("private/token"), Some(0), Some(0)).unwrap()),
-            "configuration: private/token belongs to 0:0 and belonged to 12345:23456"
+            "configuration: private/token is owned by 0:0, but was owned by 12345:23456"
         );
     }
 
     #[test]
-    fn nothing_at_all_is_everything_missing() {
+    fn if_the_directory_is_gone_every_file_is_missing() {
         let lines = found(|at| fs::remove_dir_all(at).unwrap());
         assert!(
             lines.starts_with("configuration: config is missing\nconfiguration: .environment is missing")

@@ -12,13 +12,13 @@ use crate::mysql::connection::Address;
 use crate::mysql::reader::MysqlDatabase;
 use crate::sqlite::reader::SqliteFile;
 
-/// Where a database is. Nobody writes to it while it is read.
+/// Where a database is. Nothing writes to it while it is read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Database {
-    /// A SQLite file. Nobody else has it open, and whoever had has closed it in good order.
+    /// A SQLite file. No other process has it open, and it was closed cleanly.
     Sqlite(PathBuf),
-    /// A database of a MySQL server that runs.
+    /// A database of a running MySQL server.
     Mysql(Address),
 }
 

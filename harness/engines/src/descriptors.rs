@@ -1,12 +1,12 @@
-//! File descriptors: every writer keeps some open, and SQLite opens more while it writes.
+//! File descriptors: every writer has some open, and SQLite opens more while it writes.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// What has to be left for what is opened for a moment: a journal, its directory.
+/// Number of descriptors that must stay free for files that are opened briefly: a journal and its directory.
 const SPARE: u64 = 8;
 
-/// Takes as many as the administrator allows. Many systems give less as long as nobody asks, for programs that cannot
-/// count that far.
+/// Raises the limit to the maximum that the administrator allows. Many systems have a lower default, for programs that
+/// cannot handle large descriptor numbers.
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -15,13 +15,13 @@ pub fn raise_limit() -> nix::Result<()> {
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
 }
 
-/// Why and how there are too few; `None` when some are left.
+/// Describes a shortage of descriptors and its remedy; `None` if enough are left.
 pub fn shortage() -> Option<String> {
     let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
     let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse::<u64>().ok();
-    // That cannot be looked at without a descriptor.
+    // If the directory cannot be read, all descriptors are in use.
     let used = std::fs::read_dir("/proc/self/fd").map_or(limit, |open| {
-        // What was inherited may have a number above the limit, and does not count against it.
+        // Inherited descriptors may have a number above the limit, and do not count against it.
         open.flatten().filter_map(number).filter(|number| *number < limit).count() as u64
     });
     (used + SPARE > limit).then(|| {

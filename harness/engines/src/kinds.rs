@@ -13,7 +13,7 @@ pub enum Engine {
 }
 
 impl Engine {
-    /// All there are.
+    /// All engines.
     pub const ALL: [Engine; 2] = [Engine::Mysql, Engine::Sqlite];
 
     /// The name in records.

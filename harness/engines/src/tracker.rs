@@ -1,16 +1,16 @@
-//! Writes through a tracker: announces.
+//! Writes through a tracker, by announces.
 //!
-//! A write is a peer of its own that announces that it has started a download, and then that it has completed it. The
+//! For each write, a separate peer announces that it has started a download, and then that it has completed it. The
 //! answer to the second announcement is the acknowledgement.
 //!
-//! What is behind this, in Torrust Tracker 3.0.0 (`core/mod.rs`, `torrent-repository/entry/single.rs`):
+//! The relevant behaviour of Torrust Tracker 3.0.0 (`core/mod.rs`, `torrent-repository/entry/single.rs`):
 //!
-//! - It counts a completed download only for a peer that it knows, and it knows peers in its memory alone. So an
-//!   announcement that was not answered is never repeated: a tracker that was started again in between would answer,
-//!   and not count.
-//! - It stores the count before it answers, and answers the same when storing failed.
-//! - It never reads a count back. It stores what it has counted since it started, and the first announcement for a
-//!   torrent stores 0.
+//! - It counts a completed download only for a peer that it knows, and it keeps peers only in memory. So an
+//!   announcement without an answer is never repeated: a tracker that was restarted in between would answer, but not
+//!   count.
+//! - It stores the count before it answers, and gives the same answer when storing failed.
+//! - It never reads a count from the database. It stores what it has counted since it started, and the first
+//!   announcement for a torrent stores 0.
 
 mod http;
 mod udp;
@@ -27,7 +27,7 @@ use crate::application::{Answer, Client, Session};
 use http::HttpTracker;
 use udp::UdpTracker;
 
-/// A tracker and how it is announced to.
+/// A tracker and the protocol of its announces.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TrackerTarget {
     /// Port of the UDP tracker on loopback.
@@ -46,7 +46,7 @@ pub enum Announces {
     Udp,
     /// BEP 3.
     Http,
-    /// Writers take turns: the first UDP, the second HTTP.
+    /// Writers alternate: the first uses UDP, the second HTTP.
     #[default]
     Both,
 }
@@ -62,19 +62,19 @@ impl Announces {
     }
 }
 
-/// A request without an answer after this time has none. A tracker whose database is locked by somebody else answers
-/// nothing for up to 5 s; one that is gone refuses at once.
+/// A request without an answer after this time counts as unanswered. A tracker does not answer for up to 5 s while its
+/// database is locked by another process; if the tracker is not running, the connection is refused immediately.
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
 
-/// A way to talk to a tracker.
+/// A protocol of announces.
 trait Protocol {
-    /// Has one download counted.
+    /// Makes the tracker count one download.
     fn count(&mut self, download: &Download) -> Answer;
 
-    /// Asks for what is known of a torrent.
+    /// Requests the state of a torrent.
     ///
     /// # Errors
-    /// When there is no answer, or one that knows nothing of the torrent.
+    /// When there is no answer, or the answer does not contain the torrent.
     fn scrape(&mut self, info_hash: [u8; 20]) -> anyhow::Result<()>;
 }
 
@@ -87,7 +87,7 @@ struct Download {
 }
 
 impl Download {
-    /// The download that is a write. Peers are told apart by their id, which follows from the write.
+    /// The download for a write. Each peer has a different id, which is computed from the write.
     fn new(model: &Model, info_hash: &InfoHash, writer: u32, index: u64) -> Download {
         let mut write = [0; 12];
         write[..4].copy_from_slice(&writer.to_le_bytes());
@@ -127,8 +127,8 @@ struct TrackerClient<'a> {
 }
 
 impl Client for TrackerClient<'_> {
-    /// The tracker answers for every torrent, with 0 for one that nobody has announced since it started: the answer
-    /// shows that it answers, and nothing of its database.
+    /// The tracker answers for every torrent, with 0 for one that was not announced since it started. So an answer
+    /// shows only that the tracker responds, and nothing about its database.
     fn read(&self, info_hash: &InfoHash) -> anyhow::Result<()> {
         let info_hash = binary(info_hash);
         if self.target.announces != Announces::Http {
@@ -160,7 +160,7 @@ impl Client for TrackerClient<'_> {
     }
 }
 
-/// Neither protocol opens a socket before it is used.
+/// A session with both protocols. Neither opens a socket before it is used.
 struct TrackerSession<'a> {
     client: &'a TrackerClient<'a>,
     udp: UdpTracker,

@@ -1,8 +1,8 @@
-//! Containers: started, watched, accounted for, and removed for certain.
+//! Containers: started, watched, accounted for, and always removed.
 //!
-//! A container is no child of the harness but of Docker, so what holds for children (`crate::process`) is done in
-//! other ways. Its main process is watched and killed directly, where this machine sees it; its end comes from
-//! [`Drop`]; and when the harness was killed, the next start finds it by its label ([`sweep`]).
+//! A container is a child of Docker, not of the harness, so the guarantees for child processes (`crate::process`) need
+//! other means. Its main process is watched and killed directly, if it is visible on this machine; [`Drop`] removes it;
+//! and when the harness itself was killed, its next start finds the container by its label ([`sweep`]).
 
 mod create;
 mod host_process;
@@ -32,11 +32,11 @@ pub use network::OwnNetwork;
 pub use spec::{Mount, Network, Port, Protocol, Spec};
 pub use sweep::{LABEL, sweep};
 
-/// How often what a container has used is read while it stops, to be close to its end.
+/// How often the resources of a container are read while it stops, so that the last reading is close to its end.
 const LAST_TICK: Duration = Duration::from_millis(5);
-/// Lines that a message or a record keeps of what a container said.
+/// Number of output lines of a container in a message or a record.
 const OUTPUT_LINES: usize = 20;
-/// How long Docker may take to notice what has happened already.
+/// How long Docker may take to notice that a container has ended.
 const NOTICE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A container. Dropping it removes it, running or not.
@@ -45,36 +45,36 @@ pub struct Container {
     account: Account,
     launcher: Launcher,
     docker: Docker,
-    /// `None` only while it is dropped.
+    /// `None` only while it is being dropped.
     handle: Option<ContainerAsync<GenericImage>>,
     id: String,
     running: bool,
-    /// `None` when it is not running, or where this machine does not see it.
+    /// `None` when it is not running, or not visible on this machine.
     process: Option<HostProcess>,
     used: Option<Counters>,
-    /// When it was started again last: what it said before is another life's.
+    /// When it was last restarted: earlier output is from a previous start.
     started_at: Timestamp,
 }
 
-/// How a container ended by itself.
+/// How a container exited.
 #[derive(Clone, Debug)]
 pub struct Exit {
-    /// 0 stands for success.
+    /// 0 means success.
     pub code: i64,
-    /// The kernel killed a process of it, because its memory was used up.
+    /// The kernel killed one of its processes because it was out of memory.
     pub out_of_memory: bool,
     /// The last lines that it printed.
     pub output: String,
-    /// What it used: exact for [`Spec::shell`], otherwise as it was read last before the end, up to [`TICK`] of
-    /// time ago. `None` when it was never read.
+    /// The resources that it used: exact for [`Spec::shell`], otherwise the last reading, up to [`TICK`] before the
+    /// end. `None` when they were never read.
     pub counters: Option<Counters>,
 }
 
 impl Container {
-    /// Starts a container from an image that is on this machine, as the user and group of this process.
+    /// Starts a container from an image that is present on this machine, as the user and group of this process.
     ///
     /// # Errors
-    /// [`Error::Environment`] when Docker is not there, the image is not, a port is taken, or Docker refuses;
+    /// [`Error::Environment`] when Docker or the image is missing, a port is taken, or Docker rejected the request;
     /// [`Error::Interrupted`].
     pub fn start(launcher: &Launcher, account: Account, spec: Spec) -> Result<Container> {
         launcher.cancel.check()?;
@@ -96,7 +96,7 @@ impl Container {
         Ok(container)
     }
 
-    /// Starts it again after it has ended, with all that it wrote.
+    /// Starts it again after it has ended, with the files that it wrote.
     ///
     /// # Errors
     /// As [`Container::start`].
@@ -104,7 +104,7 @@ impl Container {
         self.launcher.cancel.check()?;
         assert!(!self.is_running(), "the {} is running already", self.spec.name);
         self.leave(None);
-        // What Docker does not tell now, it will when it is asked to start it.
+        // An error here is ignored: Docker will report it again at the start below.
         let _ = self.state_after_end();
         self.started_at = Timestamp::now();
         let handle = self.handle.as_ref().expect("it is not being dropped");
@@ -112,10 +112,10 @@ impl Container {
         self.enter()
     }
 
-    /// Waits until it says `text`, counted from its latest start; colours are not part of what it says.
+    /// Waits until it prints `text`, ignoring output from before its latest start, and colour codes.
     ///
     /// # Errors
-    /// [`Error::Environment`] with the last lines when it ends or does not say so in time;
+    /// [`Error::Environment`] with the last lines when it ends or does not print the text in time;
     /// [`Error::Interrupted`].
     pub fn wait_for_log(&mut self, text: &str, timeout: Duration) -> Result<()> {
         let give_up = Instant::now() + timeout;
@@ -129,7 +129,7 @@ impl Container {
             self.note();
             match block_on(async { tokio::time::timeout(TICK, stream.next()).await }) {
                 Ok(Some(Ok(chunk))) => said.extend_from_slice(&chunk.into_bytes()),
-                Ok(Some(Err(error))) => return Err(failed("tell what a container says", &error)),
+                Ok(Some(Err(error))) => return Err(failed("read the output of a container", &error)),
                 Ok(None) => {
                     self.leave_when_ended();
                     let (name, last_words) = (self.spec.name, self.last_words());
@@ -154,7 +154,7 @@ impl Container {
     /// Asks it to stop and waits for its end.
     ///
     /// # Errors
-    /// [`Error::Environment`] when it does not end in time, and then it is killed; [`Error::Interrupted`].
+    /// [`Error::Environment`] when it does not end in time: it is killed then. [`Error::Interrupted`].
     pub fn stop(&mut self, timeout: Duration) -> Result<()> {
         let give_up = Instant::now() + timeout;
         let signal = self.spec.stop_signal;
@@ -198,7 +198,7 @@ impl Container {
     /// Waits for its end. `on_tick` is called at least every [`TICK`]; its error kills the container.
     ///
     /// # Errors
-    /// What `on_tick` returned, and [`Error::Environment`] when Docker does not say how it ended.
+    /// The error of `on_tick`, and [`Error::Environment`] when Docker does not report how it ended.
     pub fn wait<E: From<Error>>(
         &mut self,
         on_tick: &mut dyn FnMut() -> std::result::Result<(), E>,
@@ -215,7 +215,7 @@ impl Container {
         self.leave(counters);
         let unknown = |cause: &str| {
             let name = self.spec.name;
-            Error::Environment(format!("Docker does not say how the {name} ended: {cause}"))
+            Error::Environment(format!("Docker did not report how the {name} ended: {cause}"))
         };
         let state = state.map_err(|error| unknown(&reason(&error)))?;
         let code = state.exit_code.ok_or_else(|| unknown("there is no exit code"))?;
@@ -223,7 +223,7 @@ impl Container {
         Ok(Exit { code, out_of_memory, output: self.last_lines(), counters })
     }
 
-    /// What it has used since its latest start; `None` when that was never read.
+    /// The resources that it has used since its latest start; `None` when they were never read.
     pub fn counters(&self) -> Option<Counters> {
         self.process.as_ref().and_then(HostProcess::counters).or(self.used)
     }
@@ -231,21 +231,21 @@ impl Container {
     /// For messages: how it ended, if it did, and its last lines.
     pub fn last_words(&self) -> String {
         let ended = if self.is_running() {
-            "it still runs".to_owned()
+            "it is still running".to_owned()
         } else {
             match self.state_after_end() {
                 Ok(state) => {
                     let code = state.exit_code;
                     let code = code.map_or("an unknown status".to_owned(), |code| format!("status {code}"));
                     let memory = if state.oom_killed == Some(true) { ", out of memory" } else { "" };
-                    format!("it ended with {code}{memory}")
+                    format!("it exited with {code}{memory}")
                 }
-                Err(error) => format!("it ended, and Docker does not say how ({})", reason(&error)),
+                Err(error) => format!("it ended, and Docker did not report how ({})", reason(&error)),
             }
         };
         match self.last_lines() {
-            lines if lines.is_empty() => format!("{ended} and said nothing"),
-            lines => format!("{ended} and said:\n{lines}"),
+            lines if lines.is_empty() => format!("{ended}; no output"),
+            lines => format!("{ended}; last output:\n{lines}"),
         }
     }
 
@@ -253,7 +253,7 @@ impl Container {
         self.running = true;
         self.used = None;
         let inspected = block_on(self.docker.inspect_container(&self.id, None));
-        let inspected = inspected.map_err(|error| failed("look at a container", &error))?;
+        let inspected = inspected.map_err(|error| failed("inspect a container", &error))?;
         let pid = inspected.state.and_then(|state| state.pid).unwrap_or(0);
         self.process = HostProcess::find(pid, &self.id);
         if let Some(process) = &self.process {
@@ -263,7 +263,7 @@ impl Container {
         Ok(())
     }
 
-    /// It has ended: what it used is on its account, once.
+    /// It has ended: adds the resources that it used to its account, once.
     fn leave(&mut self, exactly: Option<Counters>) {
         if self.running {
             self.running = false;
@@ -279,7 +279,7 @@ impl Container {
         }
     }
 
-    /// Reads what it has used, for when it has ended.
+    /// Reads the resources that it has used, because they cannot be read after its end.
     pub fn note(&mut self) {
         self.used = self.counters();
         if let Some(bytes) = self.process.as_ref().and_then(HostProcess::anonymous_bytes) {
@@ -307,15 +307,15 @@ impl Container {
             return;
         }
         let options = KillContainerOptionsBuilder::new().signal(signal.as_str()).build();
-        // It may have ended by itself.
+        // An error is ignored: the container may have ended already.
         let _ = block_on(self.docker.kill_container(&self.id, Some(options)));
     }
 
-    /// How it ended, once Docker has noticed; as it is, when Docker does not notice in time.
+    /// Its state after Docker has noticed its end; its present state if Docker does not notice in time.
     fn state_after_end(&self) -> std::result::Result<ContainerState, DockerError> {
         block_on(async {
             let mut ended = Box::pin(self.docker.wait_container(&self.id, None::<WaitContainerOptions>));
-            // An exit code that is not 0 is an error to the client; it is read below.
+            // The client reports an exit code other than 0 as an error; the code is read below.
             let _ = tokio::time::timeout(NOTICE_TIMEOUT, ended.next()).await;
             self.docker.inspect_container(&self.id, None).await.map(|all| all.state.unwrap_or_default())
         })
@@ -338,7 +338,7 @@ impl Container {
             match chunk {
                 Ok(chunk) => said.extend_from_slice(&chunk.into_bytes()),
                 Err(error) => said.extend_from_slice(
-                    format!("(Docker does not tell what it printed: {})", reason(&error)).as_bytes(),
+                    format!("(Docker could not read its output: {})", reason(&error)).as_bytes(),
                 ),
             }
         }
@@ -357,7 +357,7 @@ impl Drop for Container {
         let handle = self.handle.take();
         detached(NOTICE_TIMEOUT, async move {
             if let Some(handle) = handle {
-                // What cannot be removed now is found by the sweep.
+                // If this fails, a later sweep removes it.
                 let _ = handle.rm().await;
             }
         });

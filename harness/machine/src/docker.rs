@@ -1,4 +1,4 @@
-//! The way to Docker: one client and one runtime, for images and containers.
+//! Access to Docker: one client and one runtime, for images and containers.
 
 mod context;
 
@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::error::{Error, Result};
 pub use context::follow_context;
 
-/// A daemon that takes longer to say that it is there is taken for absent.
+/// A daemon that takes longer to answer counts as absent.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
@@ -21,17 +21,17 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     builder.worker_threads(1).thread_name("docker").enable_all().build().expect("a thread can be started")
 });
 
-/// Runs a future to its end. Not for use within a future: see [`detached`].
+/// Runs a future to its end. Must not be called inside a future: see [`detached`].
 pub fn block_on<F: Future>(future: F) -> F::Output {
     RUNTIME.block_on(future)
 }
 
-/// Runs a future to its end, or for as long as `timeout`, from any thread, also one of a runtime.
+/// Runs a future to its end, for at most `timeout`. May be called from any thread, also one of a runtime.
 pub(crate) fn detached(timeout: Duration, future: impl Future<Output = ()> + Send + 'static) {
     let (sender, receiver) = std::sync::mpsc::channel();
     RUNTIME.spawn(async move {
         future.await;
-        // Nobody listens any more when it took too long.
+        // After the timeout, there is no receiver any more.
         let _ = sender.send(());
     });
     let _ = receiver.recv_timeout(timeout);
@@ -40,7 +40,7 @@ pub(crate) fn detached(timeout: Duration, future: impl Future<Output = ()> + Sen
 /// The client, once the daemon has answered.
 ///
 /// # Errors
-/// [`Error::Environment`] when Docker is not there, does not run, or may not be used.
+/// [`Error::Environment`] when Docker is not installed, not running, or this user may not use it.
 pub fn connect() -> Result<Docker> {
     block_on(async {
         let client = testcontainers::core::client::docker_client_instance();
@@ -53,22 +53,22 @@ pub fn connect() -> Result<Docker> {
     })
 }
 
-/// What the daemon says its version is.
+/// The version of the daemon.
 ///
 /// # Errors
-/// [`Error::Environment`] when it cannot be asked.
+/// [`Error::Environment`] when the daemon cannot be reached.
 pub fn server_version() -> Result<String> {
     let docker = connect()?;
-    let version = block_on(docker.version()).map_err(|error| failed("tell its version", &error))?;
+    let version = block_on(docker.version()).map_err(|error| failed("report its version", &error))?;
     Ok(version.version.unwrap_or_else(|| "unknown".to_owned()))
 }
 
-/// The error of a daemon that could not do what it was asked.
+/// The error of a daemon that could not fulfil a request.
 pub fn failed(what: &str, error: &DockerError) -> Error {
     Error::Environment(format!("Docker could not {what}: {}", reason(error)))
 }
 
-/// What the daemon says, without the words of its protocol.
+/// The daemon's message, without protocol details.
 pub fn reason(error: &DockerError) -> String {
     match error {
         DockerError::DockerResponseServerError { message, .. } => printable(message).trim().to_owned(),
@@ -77,7 +77,7 @@ pub fn reason(error: &DockerError) -> String {
     }
 }
 
-/// True when the daemon says that there is no such thing.
+/// True when the daemon reports that the object does not exist.
 pub fn is_absent(error: &DockerError) -> bool {
     matches!(error, DockerError::DockerResponseServerError { status_code: 404, .. })
 }
@@ -90,8 +90,8 @@ fn unreachable(cause: &str) -> Error {
             format!("; that is the address of docker's current context '{}'", context.name)
         }
         Ok(Some(context)) => format!(
-            "; docker's current context '{}' is at {}, which is not used: containers need directories of this machine, \
-             so make a context with a local socket the current one, or set DOCKER_HOST",
+            "; docker's current context '{}' is at {} and is not used, because containers need directories of this \
+             machine: select a context with a local socket, or set DOCKER_HOST",
             context.name, context.host
         ),
         Err(cause) => format!("; {cause}, or set DOCKER_HOST"),
@@ -103,7 +103,7 @@ fn unreachable(cause: &str) -> Error {
     ))
 }
 
-/// An error and what it was caused by: what the client says alone hides that a socket is missing.
+/// An error with its causes: the client's message alone hides that a socket is missing.
 pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

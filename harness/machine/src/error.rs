@@ -5,38 +5,39 @@ use std::path::Path;
 use nix::errno::Errno;
 use rusqlite::ErrorCode;
 
-/// Why a command could not do what it was asked. Each kind has an exit code of its own (see `xtask`), and
-/// `trial/blame.rs` says what each means inside a trial.
+/// Why a command failed. Each kind has its own exit code (see `xtask`), and `trial/blame.rs` defines what each means
+/// inside a trial.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Bad input: names the place, the cause and the cure.
+    /// Bad input. The message gives the place, the cause and the remedy.
     #[error("{0}")]
     Input(String),
-    /// The machine lacks or refuses something: names it, and how to get it.
+    /// Something is missing on this machine, or the machine rejected an operation. The message says what, and how to
+    /// fix it.
     #[error("{0}")]
     Environment(String),
     /// The user asked to stop.
     #[error("interrupted")]
     Interrupted,
-    /// A bug of ours.
+    /// A bug in Backup Drill.
     #[error("{0:#}")]
     Bug(anyhow::Error),
 }
 
-/// The result of everything that can fail for a user to see.
+/// The result of operations whose errors are shown to the user.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// The refusal of a path that is not UTF-8: paths go into JSON, option files, labels and mounts, all of which are
-    /// text.
+    /// The error for a path that is not UTF-8: paths are written to JSON, option files, labels and mounts, all of which
+    /// are text.
     pub fn not_utf8(path: &Path) -> Error {
         Error::Input(format!("the path '{}' is not UTF-8: rename it, or choose another", path.display()))
     }
 }
 
 impl From<anyhow::Error> for Error {
-    /// By the type of what is at the bottom of it, whatever was added on the way: what the operating system refuses is
-    /// the machine's, one of ours keeps its kind, and everything else is a bug.
+    /// Chooses the kind by the type of the root cause, whatever context was added: an error of the operating system is
+    /// [`Error::Environment`], an [`Error`] keeps its kind, and everything else is a bug.
     fn from(error: anyhow::Error) -> Error {
         let message = told(&error);
         let kind = error.chain().find_map(|cause| match cause.downcast_ref::<Error>() {
@@ -50,7 +51,7 @@ impl From<anyhow::Error> for Error {
     }
 }
 
-/// What was added on the way and what is at the bottom, without what one of them says already.
+/// The contexts and the root cause in one line, without repetitions.
 fn told(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told {
         told if told.is_empty() => cause,
@@ -80,19 +81,19 @@ fn is_the_machines(cause: &(dyn std::error::Error + 'static)) -> bool {
     cause.downcast_ref().is_some_and(|number| refuses(*number))
 }
 
-/// These say that the call made no sense.
+/// False for error numbers of an invalid call, which are bugs.
 fn refuses(number: Errno) -> bool {
     !matches!(number, Errno::EBADF | Errno::EFAULT | Errno::EINVAL)
 }
 
-/// The message about a name that is not known, with the nearest one and all there are.
+/// The message about an unknown name, with the most similar known name and all known names.
 pub fn unknown(what: &str, name: &str, known: &[&str]) -> String {
     let nearest = known.iter().max_by(|a, b| strsim::jaro(name, a).total_cmp(&strsim::jaro(name, b)));
     let hint = match nearest {
         Some(nearest) if strsim::jaro(name, nearest) > 0.7 => format!(" (did you mean '{nearest}'?)"),
         _ => String::new(),
     };
-    format!("unknown {what} '{name}'{hint}: there are {}", known.join(", "))
+    format!("unknown {what} '{name}'{hint}: expected one of {}", known.join(", "))
 }
 
 #[cfg(test)]

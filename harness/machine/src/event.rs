@@ -1,34 +1,34 @@
-//! What happens during a run, for whoever shows it. Nothing below the command line prints.
+//! Events during a run, for progress displays and logs. Only the command line crate prints.
 
 use reports::record::Trial;
 
-/// Something that happened.
+/// An event.
 pub enum Event<'a> {
-    /// A leftover was cleaned, a resume began, and such.
+    /// A message, for example that a leftover was removed or a run is resumed.
     Note(String),
     /// A dataset is being generated.
     Generating {
         /// The name of its profile.
         profile: &'a str,
-        /// Bytes that it will have, about.
+        /// Its approximate size in bytes when it is complete.
         target_bytes: u64,
         /// Bytes written so far.
         bytes: u64,
     },
-    /// A dataset is being calibrated or its digest taken.
+    /// A preparation began, for example a calibration, a digest, or building an image.
     Preparing(String),
     /// A trial begins.
     TrialStarted {
-        /// Counts from 1.
+        /// Number of the trial, from 1.
         number: usize,
-        /// Trials in all.
+        /// Total number of trials.
         of: usize,
-        /// The trial.
+        /// Id of the trial.
         id: &'a str,
-        /// About how long all that is left takes, in seconds.
+        /// Estimated time until the end of the run, in seconds.
         seconds_left: f64,
     },
-    /// A trial goes on.
+    /// The state of the running trial, sent repeatedly.
     Status(Status),
     /// A trial has ended and its record is saved.
     TrialFinished(&'a Trial),
@@ -39,15 +39,15 @@ pub enum Event<'a> {
 pub struct Status {
     /// The phase.
     pub phase: &'static str,
-    /// Time since the trial began.
+    /// Time since the trial began, in seconds.
     pub seconds: f64,
-    /// Writes acknowledged in the last second or so, a second; `None` while nothing writes.
+    /// Acknowledged writes/s over about the last second; `None` while there is no workload.
     pub writes_per_second: Option<f64>,
     /// Bytes of the artifact so far; `None` outside the backup.
     pub artifact_bytes: Option<u64>,
-    /// What is left of the backup, from 1 to 0.
+    /// Remaining share of the backup, from 1 to 0.
     pub backup_remaining: Option<f64>,
 }
 
-/// Who is told.
+/// Receives events.
 pub type Observer<'a> = &'a (dyn Fn(Event<'_>) + Sync);

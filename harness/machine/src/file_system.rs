@@ -1,8 +1,9 @@
-//! File systems that the harness makes for a trial: in a sparse file, mounted over a loop device, gone afterwards.
+//! File systems that the harness creates for a trial: in a sparse file, mounted over a loop device, and removed
+//! afterwards.
 //!
-//! `mount -o loop` leaves the loop device to the mount: the kernel gives it back with the last use of the mount, however
-//! that comes about. So a mount is all that a killed run can leave, and it is found by where it is. What LVM and ZFS keep
-//! besides is found by the note of it.
+//! With `mount -o loop`, the kernel releases the loop device after the last use of the mount, however that ends. So a
+//! killed run can leave only a mount, which is found by its path. LVM groups and ZFS pools are found by the notes about
+//! them (see `volume`).
 
 mod volume;
 
@@ -25,22 +26,22 @@ use crate::tool::{BTRFS, CP, Get, Tool};
 use volume::{LVM, Noted, ZPOOL};
 pub use volume::{QUIET_LVM, Volume, VolumeSnapshot};
 
-/// Where the data of a trial lies.
+/// The file system for the data of a trial.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileSystem {
-    /// On the file system of the working directory.
+    /// The file system of the working directory.
     #[default]
     Disk,
-    /// On a btrfs of its own, the live data in a subvolume.
+    /// A separate btrfs, with the live data in a subvolume.
     Btrfs,
-    /// On an ext4 of its own.
+    /// A separate ext4.
     Ext4,
-    /// On an ext4 on a logical volume of its own, with room for snapshots in its group.
+    /// A separate ext4 on a logical volume, with space for snapshots in the volume group.
     Lvm,
-    /// On an XFS of its own.
+    /// A separate XFS.
     Xfs,
-    /// On a ZFS of its own: a pool of one file.
+    /// A separate ZFS: a pool in one file.
     Zfs,
 }
 
@@ -57,13 +58,13 @@ const MOUNT: Tool = Tool {
 };
 const LOSETUP: Tool = Tool { command: "losetup", ..MOUNT };
 
-/// The smallest XFS is 300 MB; the image is sparse.
+/// The minimum size of XFS is 300 MB; the image is sparse.
 const BYTES_MIN: u64 = 512 << 20;
-/// How long a mount may be in use by what was killed a moment ago.
+/// How long a mount may stay busy because of processes that were just killed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl FileSystem {
-    /// Those that the harness makes.
+    /// The file systems that the harness creates.
     pub const MADE: [FileSystem; 5] =
         [FileSystem::Btrfs, FileSystem::Ext4, FileSystem::Lvm, FileSystem::Xfs, FileSystem::Zfs];
 
@@ -79,7 +80,7 @@ impl FileSystem {
         }
     }
 
-    /// The type that it is mounted as.
+    /// The type for `mount`.
     fn kind(self) -> &'static str {
         match self {
             FileSystem::Lvm => FileSystem::Ext4.name(),
@@ -87,7 +88,7 @@ impl FileSystem {
         }
     }
 
-    /// The command that makes it; `None` where nothing is made.
+    /// The command that creates it; `None` for the existing one.
     pub fn maker(self) -> Option<&'static Tool> {
         match self {
             FileSystem::Disk => None,
@@ -98,7 +99,7 @@ impl FileSystem {
         }
     }
 
-    /// The command of what it lies on, or of what makes its subvolumes.
+    /// The command that manages its volumes or subvolumes.
     pub fn manager(self) -> Option<&'static Tool> {
         match self {
             FileSystem::Btrfs => Some(&BTRFS),
@@ -107,31 +108,31 @@ impl FileSystem {
         }
     }
 
-    /// All commands that making it takes.
+    /// All commands that are needed to create it.
     pub fn tools(self) -> Vec<&'static Tool> {
         self.maker().into_iter().chain(self.manager()).chain([&MOUNT, &LOSETUP]).collect()
     }
 
-    /// True where a file can share its blocks with another one, and is written anew where it does.
+    /// True if files can share blocks (reflinks, copy-on-write).
     pub fn shares_blocks(self) -> bool {
         matches!(self, FileSystem::Btrfs | FileSystem::Xfs)
     }
 
-    /// Disk space for this much data, at the most: a file system of its own keeps some for itself, and what is copied
-    /// when it is written takes its place for a while.
+    /// Maximum disk space for this much data: a separate file system needs space for itself, and blocks that are copied
+    /// on write occupy space until the old ones are freed.
     pub fn disk_bytes(self, data_bytes: u64) -> u64 {
         match self {
             FileSystem::Disk => data_bytes,
-            // Its group has room for a snapshot of it, too.
+            // Its volume group also has space for a snapshot of it.
             FileSystem::Lvm => data_bytes * 5 / 2 + BYTES_MIN,
             _ => data_bytes * 3 / 2 + BYTES_MIN,
         }
     }
 
-    /// Makes a directory that can be snapshot where the file system has a way to.
+    /// Creates a directory: on btrfs a subvolume, so that snapshots of it can be taken.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub fn create_directory(self, launcher: &Launcher, path: &Path) -> Result<()> {
         match self {
             FileSystem::Btrfs => run(launcher, command(&BTRFS, &["subvolume", "create"], &[path])),
@@ -139,7 +140,7 @@ impl FileSystem {
         }
     }
 
-    /// Tries to make one in the launcher's work directory. What keeps the harness from it, and what to do about that.
+    /// Tries to create one in the launcher's work directory. Returns why that fails, and what to do about it.
     ///
     /// # Errors
     /// [`Error::Interrupted`].
@@ -151,25 +152,25 @@ impl FileSystem {
         }
     }
 
-    /// What this machine lacks for it.
+    /// What is missing on this machine to create it.
     fn missing(self) -> Option<String> {
         if !geteuid().is_root() {
             return Some("only root can mount it: run this as root".into());
         }
         if !Path::new("/dev/loop-control").exists() {
-            return Some("there is no /dev/loop-control: load the kernel's module 'loop'".into());
+            return Some("/dev/loop-control is missing: load the kernel module 'loop'".into());
         }
-        // A ZFS in user space does not tell its version.
+        // A ZFS in user space cannot print its version.
         let is_untold = |tool: &&Tool| tool.command == ZPOOL.command && tool.path().is_some();
         self.tools().into_iter().filter(|tool| !is_untold(tool)).find_map(Tool::missing)
     }
 }
 
-/// A file system of the harness's own. Dropping it unmounts and removes it.
+/// A file system that the harness created. Dropping it unmounts and removes it.
 pub struct Mounted {
     point: PathBuf,
     image: PathBuf,
-    /// What it lies on, where that has to be removed by hand.
+    /// The LVM group or ZFS pool below it, which must be removed explicitly.
     noted: Option<Noted>,
 }
 
@@ -179,21 +180,22 @@ impl Mounted {
         &self.point
     }
 
-    /// Makes one of at most `bytes` and mounts it at a new directory, `name` in the launcher's work directory.
+    /// Creates a file system of at most `bytes` and mounts it at a new directory, `name` in the launcher's work
+    /// directory.
     ///
     /// # Errors
-    /// [`Error::Environment`] with what this machine lacks or refuses; [`Error::Interrupted`].
+    /// [`Error::Environment`] with what is missing or what failed; [`Error::Interrupted`].
     pub fn make(kind: FileSystem, launcher: &Launcher, name: &str, bytes: u64) -> Result<Mounted> {
         let refused = |cause: String| {
-            Error::Environment(format!("cannot make a file system of its own ({}): {cause}", kind.name()))
+            Error::Environment(format!("cannot create a separate file system ({}): {cause}", kind.name()))
         };
-        let maker = kind.maker().ok_or_else(|| refused("this one is the disk's".into()))?;
+        let maker = kind.maker().ok_or_else(|| refused("it is that of the working directory".into()))?;
         if let Some(missing) = kind.missing() {
             return Err(refused(missing));
         }
-        // As the kernel's table of mounts is going to call it.
+        // Canonical, as in the kernel's table of mounts.
         let directory = launcher.work_directory().canonicalize().context("there is no work directory")?;
-        // Before anything is there, so that whatever happens is undone.
+        // Constructed before anything is created, so that dropping it cleans up after any error.
         let image = directory.join(format!("{name}.image"));
         let mut mounted = Mounted { point: directory.join(name), image, noted: None };
         let files = || {
@@ -226,19 +228,20 @@ impl Mounted {
             return Ok(());
         }
         let device = mounts()?.into_iter().find(|mount| mount.point == self.point).map(|mount| mount.source);
-        let device = device.context("a mount that was just made is gone")?;
-        // Or the disk would cache everything a second time: what was put out of the cache would still be in memory.
+        let device = device.context("a mount that was just created is gone")?;
+        // Without direct I/O, the image would be cached, too: dropped pages of the file system would still be in
+        // memory.
         run(launcher, command(&LOSETUP, &["--direct-io=on"], &[Path::new(&device)]))
     }
 }
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        // What cannot be undone now is found by the next start.
+        // If this fails, the next start cleans up.
         let _ = sweep(&self.point);
         let stays = self.noted.take().is_some_and(Noted::stays);
         let _ = std::fs::remove_dir(&self.point);
-        // A loop device is found by its image.
+        // The image is kept if the group or pool is, because a loop device is found by its image.
         if !stays {
             let _ = std::fs::remove_file(&self.image);
         }
@@ -259,7 +262,7 @@ fn command(tool: &Tool, words: &[&str], paths: &[&Path]) -> Command {
 }
 
 fn run(launcher: &Launcher, command: Command) -> Result<()> {
-    // Most commands end before anybody asks.
+    // Checked here, because most commands end before the first check of the wait.
     launcher.cancel.check()?;
     let child = launcher.spawn(Account::Preparation, command)?;
     let ended = Group::new(vec![child]).wait(|_| launcher.cancel.check())?;
@@ -267,8 +270,8 @@ fn run(launcher: &Launcher, command: Command) -> Result<()> {
     Ok(())
 }
 
-/// Unmounts whatever is mounted in a directory, the innermost first, and counts it; then removes what LVM and ZFS keep
-/// there.
+/// Unmounts everything that is mounted in a directory, the innermost first, then removes LVM groups, ZFS pools and
+/// snapshots with notes there. Returns the number of unmounted file systems.
 ///
 /// # Errors
 /// [`Error::Environment`] when something cannot be unmounted or removed.
@@ -290,14 +293,14 @@ fn unmount(point: &Path) -> nix::Result<()> {
     loop {
         match umount2(point, MntFlags::empty()) {
             Err(Errno::EBUSY) if Instant::now() < give_up => std::thread::sleep(TICK),
-            // Nobody finds it any more, and it ends with its last user.
+            // It is detached from the directory tree, and ends with its last user.
             Err(Errno::EBUSY) => return umount2(point, MntFlags::MNT_DETACH),
             other => return other,
         }
     }
 }
 
-/// True where files in a directory can share blocks: tries it with `cp`, as a snapshot does.
+/// True if files in a directory can share blocks: tries it with `cp`, as a snapshot does.
 ///
 /// # Errors
 /// When the directory cannot be written to.
@@ -310,20 +313,20 @@ pub fn reflinks_work(directory: &Path) -> std::io::Result<bool> {
 
 /// A mount of this machine.
 pub struct Mount {
-    /// Where it is.
+    /// The mount point.
     pub point: PathBuf,
-    /// What of the file system is there: all of it, or a directory of it.
+    /// The directory of the file system that is mounted there: `/` for all of it.
     pub root: PathBuf,
     /// The type of the file system, as the kernel names it.
     pub kind: String,
-    /// What is mounted: a device, where it is one.
+    /// The source of the mount: usually a device.
     pub source: String,
 }
 
-/// The mount that holds a file or directory: the one with the longest path above it.
+/// The mount that contains a file or directory: the one with the longest mount point above it.
 ///
 /// # Errors
-/// When there is no such file or directory, or the kernel does not tell.
+/// When there is no such file or directory, or the table of mounts cannot be read.
 pub fn mount_of(path: &Path) -> Result<Mount> {
     let path = path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?;
     let above = mounts()?.into_iter().filter(|mount| path.starts_with(&mount.point));
@@ -333,12 +336,12 @@ pub fn mount_of(path: &Path) -> Result<Mount> {
 }
 
 fn mounts() -> Result<Vec<Mount>> {
-    let table = std::fs::read("/proc/self/mountinfo").context("cannot read what is mounted")?;
+    let table = std::fs::read("/proc/self/mountinfo").context("cannot read the table of mounts")?;
     Ok(table.split(|byte| *byte == b'\n').filter_map(parse).collect())
 }
 
-/// A line of proc_pid_mountinfo(5): the fourth word is the root and the fifth the place, and after a dash come type and
-/// source.
+/// Parses a line of proc_pid_mountinfo(5): the fourth word is the root and the fifth the mount point; type and source
+/// follow after a dash.
 fn parse(line: &[u8]) -> Option<Mount> {
     let mut words = line.split(|byte| *byte == b' ');
     let root = PathBuf::from(unescaped(words.nth(3)?));
@@ -348,7 +351,7 @@ fn parse(line: &[u8]) -> Option<Mount> {
     Some(Mount { point, root, kind: word()?, source: word()? })
 }
 
-/// The kernel writes blanks and backslashes as octal numbers.
+/// Decodes a word: the kernel writes blanks and backslashes as octal numbers.
 fn unescaped(mut word: &[u8]) -> OsString {
     let mut plain = Vec::new();
     while let [first, others @ ..] = word {
@@ -382,14 +385,14 @@ mod tests {
     }
 
     #[test]
-    fn everything_lies_on_a_mount() {
+    fn every_path_is_on_a_mount() {
         assert_eq!(mount_of(Path::new("/proc/self")).unwrap().kind, "proc");
         assert!(mount_of(Path::new(env!("CARGO_MANIFEST_DIR"))).is_ok());
         assert!(mount_of(Path::new("/no such place")).is_err());
     }
 
     #[test]
-    fn a_file_system_of_its_own_takes_more_than_its_data_and_the_disk_no_more() {
+    fn a_separate_file_system_needs_more_space_than_its_data() {
         assert_eq!(FileSystem::Disk.disk_bytes(1 << 30), 1 << 30);
         assert_eq!(FileSystem::Xfs.disk_bytes(1 << 30), (3 << 29) + BYTES_MIN);
     }

@@ -1,4 +1,4 @@
-//! How a command is had that a machine lacks: in words for whoever reads, and as data for what installs it.
+//! How to get a command that is missing on a machine: as text for people, and as data for `setup`.
 
 use std::fmt::{Display, Formatter, Result};
 
@@ -9,17 +9,17 @@ pub enum Get {
     Packages {
         /// As Debian and Ubuntu name them.
         debian: &'static [&'static str],
-        /// Another name, and the distributions that use it, where there is one.
+        /// Another name, and the distributions that use it, if there is one.
         elsewhere: Option<(&'static str, &'static str)>,
     },
     /// A component of the Rust toolchain, from rustup.
     Component(&'static str),
-    /// From no place that a program could ask: in words.
+    /// Not available from a package manager: instructions as text.
     Words(&'static str),
 }
 
 impl Get {
-    /// Packages that every distribution names the same.
+    /// Packages that have the same name in every distribution.
     pub const fn packages(debian: &'static [&'static str]) -> Get {
         Get::Packages { debian, elsewhere: None }
     }

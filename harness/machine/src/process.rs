@@ -1,7 +1,7 @@
-//! Child processes: measured exactly, killed for certain.
+//! Child processes: measured exactly, and always killed.
 //!
-//! Every child is the leader of a process group of its own, dies with the harness (`PR_SET_PDEATHSIG`), and
-//! carries [`MARK`] in its environment, by which the next start finds whatever a killed harness left behind.
+//! Every child is the leader of its own process group, is killed when the harness dies (`PR_SET_PDEATHSIG`), and
+//! carries [`MARK`] in its environment, by which the next start finds processes that a killed harness left behind.
 
 mod counters;
 mod group;
@@ -33,7 +33,7 @@ pub use written::{WrittenFile, bytes_written, files_in, open_for_writing};
 /// Environment variable that every child carries; its value is the working directory of the run.
 pub const MARK: &str = "BACKUP_DRILL_WORK";
 
-/// The user's wish to stop, asked for at every wait.
+/// The user's request to stop, which every wait checks.
 #[derive(Clone, Default)]
 pub struct Cancel(Arc<AtomicBool>);
 
@@ -43,21 +43,21 @@ impl Cancel {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// True once somebody asked.
+    /// True after [`Cancel::cancel`] was called.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
     /// # Errors
-    /// [`Error::Interrupted`] once somebody asked.
+    /// [`Error::Interrupted`] after [`Cancel::cancel`] was called.
     pub fn check(&self) -> Result<()> {
         if self.is_cancelled() { Err(Error::Interrupted) } else { Ok(()) }
     }
 
-    /// Sleeps until `until`, or until somebody asks to stop.
+    /// Sleeps until `until`, or until the user asks to stop.
     ///
     /// # Errors
-    /// [`Error::Interrupted`] once somebody asked.
+    /// [`Error::Interrupted`] after [`Cancel::cancel`] was called.
     pub fn sleep_until(&self, until: Instant) -> Result<()> {
         while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
             self.check()?;
@@ -67,8 +67,8 @@ impl Cancel {
     }
 }
 
-/// Tells the threads of a scope to stop when whoever started them leaves, be it early or by a panic: the scope waits for
-/// them, and they for this.
+/// Tells the threads of a scope to stop when the code that started them ends, also by an early return or a panic.
+/// Without it, the scope would wait forever for threads that run until they are told to stop.
 pub struct StopOnDrop<'a>(pub &'a AtomicBool);
 
 impl Drop for StopOnDrop<'_> {
@@ -77,29 +77,30 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-/// Undoes an inherited `SIGCHLD` that is ignored: the kernel would reap children before their end is accounted for.
-/// Called once, at the start of the program.
+/// Restores the default action of `SIGCHLD`. If it is inherited as ignored, the kernel reaps children before the
+/// harness can read their resource usage. Call this once, at the start of the program.
 pub fn expect_children() {
-    // SAFETY: the default disposition runs no code of ours.
+    // SAFETY: the default disposition runs no signal handler.
     unsafe { nix::sys::signal::signal(Signal::SIGCHLD, nix::sys::signal::SigHandler::SigDfl) }
         .expect("the default disposition is valid for SIGCHLD");
 }
 
-/// Lets a reader that has seen enough end this program without a word. For what has nothing to clean up.
+/// Restores the default action of `SIGPIPE`: this program ends without a message when the reader of its output closes
+/// the pipe. Only for commands that have nothing to clean up.
 pub fn end_with_the_reader() {
-    // SAFETY: the default disposition runs no code of ours.
+    // SAFETY: the default disposition runs no signal handler.
     unsafe { nix::sys::signal::signal(Signal::SIGPIPE, nix::sys::signal::SigHandler::SigDfl) }
         .expect("the default disposition is valid for SIGPIPE");
 }
 
-/// How often waits look at cancellation, deadline and stall. No measurement depends on it: the end of a
-/// process wakes its waiter at once.
+/// How often waits check for cancellation, deadline and stall. No measurement depends on it: the end of a process wakes
+/// its waiter at once.
 pub const TICK: Duration = Duration::from_millis(50);
 
 /// Starts the children of one trial.
 #[derive(Clone)]
 pub struct Launcher {
-    /// Asked for at every wait.
+    /// Checked at every wait.
     pub cancel: Cancel,
     work_directory: PathBuf,
     roster: Arc<Mutex<Roster>>,
@@ -111,21 +112,21 @@ impl Launcher {
         Launcher { cancel: cancel.clone(), work_directory: work_directory.to_owned(), roster: Arc::default() }
     }
 
-    /// What the children are marked with: temporary files belong below it.
+    /// The directory with which children are marked. Temporary files belong in it.
     pub fn work_directory(&self) -> &Path {
         &self.work_directory
     }
 
     /// The processes of this launcher.
     pub fn roster(&self) -> std::sync::MutexGuard<'_, Roster> {
-        self.roster.lock().expect("nobody panics while holding the roster")
+        self.roster.lock().expect("no thread panics while holding the roster")
     }
 
-    /// Sends SIGKILL to every process on an account and what it started, one right after the other. What the kernel does not permit (a
-    /// container of another user) is for whoever started it.
+    /// Sends SIGKILL to every process on an account and to its child processes, one right after the other. A process
+    /// that this user may not kill (a container of another user) must be killed by the code that started it.
     pub fn kill_all(&self, account: Account) {
         for pid in self.roster().running(account).into_iter().map(Pid::from_raw) {
-            // With all that it started; a process of a container need not be the first of its group.
+            // The whole process group; a process of a container need not be the leader of its group.
             if killpg(pid, Signal::SIGKILL).is_err() {
                 let _ = kill(pid, Signal::SIGKILL);
             }
@@ -159,7 +160,7 @@ impl Launcher {
         Ok(Child { name, is_worker: false, account, process, reaped: None, roster })
     }
 
-    /// Starts a worker: this same program, doing one job in a process of its own.
+    /// Starts a worker: this same program, which does one job in a separate process.
     ///
     /// # Errors
     /// [`Error::Environment`] when it cannot be started.
@@ -175,7 +176,7 @@ impl Launcher {
         child.is_worker = true;
         let mut stdin = child.process.stdin.take().expect("stdin is piped");
         let line = line_for(job).context("a job is plain data")?;
-        // A worker that dies before it reads its job is reported by the wait for it, with what it printed.
+        // A worker that dies before it reads its job is reported by the wait for it, with its output.
         let _ = stdin.write_all(&line);
         Ok((child, stdin))
     }
@@ -183,7 +184,7 @@ impl Launcher {
     /// Lets a worker do one job and waits for the result.
     ///
     /// # Errors
-    /// [`Error::Interrupted`], or what the worker reports; a worker that crashes is reported with its signal.
+    /// [`Error::Interrupted`], or the error that the worker reports; a crash of the worker is reported with its signal.
     pub fn work<J: Job>(
         &self,
         account: Account,
@@ -200,7 +201,8 @@ impl Launcher {
             self.cancel.check()
         })?;
         let value = outcome.result()?;
-        Ok(serde_json::from_value(value).context("a worker's answer has the shape that its job says")?)
+        Ok(serde_json::from_value(value)
+            .context("a worker's answer does not have the type that its job requires")?)
     }
 }
 
@@ -213,7 +215,7 @@ pub struct Unstarted {
 }
 
 impl Unstarted {
-    /// True when the program is what cannot be executed, whatever the state of the machine.
+    /// True when the program itself is the cause (missing or not executable), and not the state of the machine.
     pub fn is_the_programs(&self) -> bool {
         matches!(self.error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied)
     }
@@ -233,9 +235,9 @@ impl From<Unstarted> for Error {
 
 /// A running child. Dropping it kills its whole process group and waits for its end.
 pub struct Child {
-    /// What messages call it.
+    /// Its name in messages.
     pub name: String,
-    /// It speaks in messages; what any other program prints is never taken for one.
+    /// It sends messages on its standard output. The output of any other program is never parsed as messages.
     is_worker: bool,
     account: Account,
     process: std::process::Child,
@@ -254,21 +256,21 @@ impl Child {
         self.process.stdout.take()
     }
 
-    /// Sends SIGKILL to the process and all that it started.
+    /// Sends SIGKILL to the process and its process group.
     pub fn kill(&self) {
         if self.reaped.is_none() {
-            // It may have ended by itself.
+            // An error is ignored: it may have ended already.
             let _ = killpg(Pid::from_raw(self.pid()), Signal::SIGKILL);
         }
     }
 
-    /// True when it has ended; what it used is still to be read.
+    /// True when it has ended. Its resource usage can still be read.
     fn has_ended(&self) -> bool {
         let state = || waitid(Id::Pid(Pid::from_raw(self.pid())), group::END_FLAGS);
         self.reaped.is_some() || !matches!(state(), Ok(WaitStatus::StillAlive))
     }
 
-    /// Waits for its end and accounts for what it used.
+    /// Waits for its end and adds the resources that it used to its account.
     pub fn reap(&mut self) -> (ExitStatus, Counters) {
         if let Some(reaped) = self.reaped {
             return reaped;
@@ -282,7 +284,7 @@ impl Child {
         let (status, usage) = wait4(pid);
         let cpu_seconds = seconds(usage.ru_utime) + seconds(usage.ru_stime);
         let counters = Counters { cpu_seconds, memory_bytes_max: Some(usage.ru_maxrss as u64 * 1024), io };
-        let mut roster = self.roster.lock().expect("nobody panics while holding the roster");
+        let mut roster = self.roster.lock().expect("no thread panics while holding the roster");
         roster.running.retain(|(_, running)| *running != pid);
         roster.reaped.push((self.account, counters));
         self.reaped = Some((status, counters));
@@ -304,7 +306,7 @@ fn wait4(pid: i32) -> (ExitStatus, libc::rusage) {
     // SAFETY: both pointers are to live locals of the right types.
     while unsafe { libc::wait4(pid, &mut status, 0, &mut usage) } < 0 {
         let error = std::io::Error::last_os_error();
-        // A status of 0 would stand for success.
+        // Returning a status of 0 would mean success.
         assert!(error.kind() == std::io::ErrorKind::Interrupted, "cannot wait for process {pid}: {error}");
     }
     (ExitStatus::from_raw(status), usage)
@@ -314,7 +316,7 @@ fn seconds(time: libc::timeval) -> f64 {
     time.tv_sec as f64 + time.tv_usec as f64 / 1e6
 }
 
-/// Kills every process that carries the mark of `work_directory` or of a directory in it, and counts them.
+/// Kills every process that carries the mark of `work_directory` or of a directory in it. Returns their number.
 pub fn kill_marked(work_directory: &Path) -> usize {
     let mark = format!("{MARK}={}", work_directory.display());
     let Ok(processes) = procfs::process::all_processes() else {
@@ -324,7 +326,7 @@ pub fn kill_marked(work_directory: &Path) -> usize {
     for process in processes.flatten().filter(|process| process.pid() != getpid().as_raw()) {
         let environment = std::fs::read(format!("/proc/{}/environ", process.pid())).unwrap_or_default();
         if environment.split(|byte| *byte == 0).any(|entry| is_marked(entry, mark.as_bytes())) {
-            // It may have ended since.
+            // It may have ended meanwhile.
             killed += usize::from(kill(Pid::from_raw(process.pid()), Signal::SIGKILL).is_ok());
         }
     }

@@ -1,4 +1,4 @@
-//! This program: where it was started, and what its user calls it.
+//! This program: where it was started, and the command that its user runs.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ pub fn checkout() -> Option<PathBuf> {
     (started_for.parent()? == built_in).then(|| built_in.to_owned())
 }
 
-/// What a command line of this program begins with.
+/// The command with which a user runs this program.
 pub fn name() -> &'static str {
     if checkout().is_some() { "cargo xtask" } else { "backup-drill" }
 }

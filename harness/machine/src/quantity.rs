@@ -1,4 +1,4 @@
-//! Sizes and durations as people write them.
+//! Parses sizes and durations with units.
 
 use bytesize::ByteSize;
 use jiff::SignedDuration;
@@ -26,10 +26,10 @@ pub fn seconds(text: &str) -> Result<f64, String> {
     })
 }
 
-/// Reads a list of sizes: texts, or numbers of bytes.
+/// Reads a list of sizes: strings, or numbers of bytes.
 pub fn sizes<'a, D: Deserializer<'a>>(from: D) -> Result<Vec<ByteSize>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a size is a number of bytes, or a text such as \"64MiB\"")]
+    #[serde(untagged, expecting = "a size must be a number of bytes, or a string such as \"64MiB\"")]
     enum Written {
         Bytes(u64),
         Text(String),
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_durations_are_read_as_people_write_them() {
+    fn sizes_and_durations_may_have_units() {
         assert_eq!(size("64MiB"), Ok(ByteSize::mib(64)));
         assert_eq!(size("4096"), Ok(ByteSize(4096)));
         let durations = ["90", "1.5", "90s", "1h30m", "250ms", "2 min"].map(|text| seconds(text).unwrap());
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_refused_with_examples() {
+    fn invalid_values_are_refused_with_examples() {
         insta::assert_snapshot!(
             size("foo").unwrap_err(),
             @"'foo' is not a size: give a number and a unit, such as 64MiB, 1.5GiB or 500MB"

@@ -1,9 +1,8 @@
-//! Removes directories that commands of the user's own have written to, as far as that is possible, and tells what
-//! stays, why, and what to do about it.
+//! Removes directories to which the user's own commands have written, as far as possible, and reports what could not be
+//! removed, why, and what to do about it.
 //!
-//! A read-only directory of this user is made writable, because its mode is what this user could change at any time. An
-//! immutable flag and files of another user are left alone: somebody has locked them on purpose, or only somebody else
-//! may remove them.
+//! A read-only directory of this user is made writable: this user could change its mode at any time. Immutable files
+//! and files of another user are not touched: they were locked on purpose, or only their owner may remove them.
 
 use std::fs::{self, Metadata, Permissions};
 use std::io::{self, ErrorKind};
@@ -15,14 +14,15 @@ use nix::unistd::geteuid;
 
 use crate::file_system;
 
-/// What could not be removed.
+/// A file or directory that could not be removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leftover {
-    /// The first file or directory that stays.
+    /// The first file or directory that could not be removed.
     pub path: PathBuf,
-    /// How many more stay for a reason of their own.
+    /// Number of further files and directories that could not be removed, not counting the directories that contain
+    /// them.
     pub others: usize,
-    /// Why it stays.
+    /// Why it could not be removed.
     pub cause: String,
     /// What to do about it.
     pub cure: String,
@@ -35,8 +35,8 @@ impl std::fmt::Display for Leftover {
 }
 
 impl Leftover {
-    /// What stays, as a path that counts from `directory`, and why. For records: where the working directory lies on
-    /// this machine is not part of them.
+    /// The path relative to `directory`, and the cause. For records, which do not contain the path of the working
+    /// directory.
     pub fn below(&self, directory: &Path) -> String {
         let prefix = format!("{}/", directory.display());
         format!("{}{}: {}", self.path.display(), self.and_others(), self.cause).replace(&prefix, "")
@@ -47,11 +47,11 @@ impl Leftover {
     }
 }
 
-/// Unmounts what is mounted in a directory and removes the directory with all that is in it, as far as possible; nothing
-/// when it is not there.
+/// Unmounts everything that is mounted in a directory and removes the directory with its content, as far as possible.
+/// Does nothing if it does not exist.
 ///
 /// # Errors
-/// What stays. Where something stays mounted, nothing is removed: it could be data of the user's own.
+/// What could not be removed. If something cannot be unmounted, nothing is removed: it could be the user's own data.
 pub fn remove(directory: &Path) -> Result<(), Leftover> {
     file_system::sweep(directory).map_err(|error| Leftover {
         path: directory.to_owned(),
@@ -72,10 +72,10 @@ pub fn remove(directory: &Path) -> Result<(), Leftover> {
     }
 }
 
-/// Removes a file; nothing when it is not there.
+/// Removes a file. Does nothing if it does not exist.
 ///
 /// # Errors
-/// That it stays.
+/// Why it could not be removed.
 pub fn remove_file(path: &Path) -> Result<(), Leftover> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(explain(path.to_owned(), 0, &error)),
@@ -83,7 +83,7 @@ pub fn remove_file(path: &Path) -> Result<(), Leftover> {
     }
 }
 
-/// Removes everything that can be removed, and goes on past what cannot.
+/// Removes everything that can be removed, and continues after errors.
 fn clear(path: &Path, obstacles: &mut Vec<(PathBuf, io::Error)>) {
     let already = obstacles.len();
     let removed = match path.symlink_metadata() {
@@ -93,7 +93,7 @@ fn clear(path: &Path, obstacles: &mut Vec<(PathBuf, io::Error)>) {
     };
     match removed {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
-        // What keeps it from being empty has been noted.
+        // The entries that keep the directory from being empty have been recorded.
         Err(_) if obstacles.len() > already => {}
         Err(error) => obstacles.push((path.to_owned(), error)),
         Ok(()) => {}
@@ -107,7 +107,7 @@ fn clear_directory(
 ) -> io::Result<()> {
     let mode = metadata.mode();
     if mode & 0o700 != 0o700 {
-        // When it belongs to another user, its entries say so.
+        // An error is ignored: if it belongs to another user, removing its entries reports that.
         let _ = fs::set_permissions(path, Permissions::from_mode(mode | 0o700));
     }
     for entry in fs::read_dir(path)? {
@@ -118,7 +118,7 @@ fn clear_directory(
 
 fn explain(path: PathBuf, others: usize, error: &io::Error) -> Leftover {
     let parent = path.parent().map(Path::to_owned);
-    // Whether an entry can be removed is up to the entry, or to the directory that it is in.
+    // Whether an entry can be removed depends on the entry and on its directory.
     let suspects = [Some(path.clone()), parent];
     let suspect = |is: &dyn Fn(&Path) -> bool| suspects.iter().flatten().find(|path| is(path));
     let (cause, cure) = if let Some(locked) = suspect(&is_locked) {
@@ -147,7 +147,7 @@ fn owner(path: &Path) -> Option<u32> {
     path.symlink_metadata().ok().map(|metadata| metadata.uid())
 }
 
-/// True for what has the immutable or the append-only flag.
+/// True for a file with the immutable or the append-only flag.
 fn is_locked(path: &Path) -> bool {
     let Ok(path) = std::ffi::CString::new(path.as_os_str().as_bytes()) else { return false };
     // SAFETY: statx is plain old data, for which all zeros is a value.
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     fn place() -> tempfile::TempDir {
-        // Beside the build, because a file system in memory has no flags.
+        // Next to the build, because a file system in memory has no file flags.
         let place = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
         fs::create_dir_all(place.path().join("trial/artifact/today")).unwrap();
         for file in ["trial/artifact/today/copy.db", "trial/artifact/zzz", "trial/aaa"] {
@@ -184,11 +184,11 @@ mod tests {
         }
         assert_eq!(remove(&trial), Ok(()));
         assert!(!trial.exists());
-        assert_eq!(remove(&trial), Ok(()), "what is not there needs no removal");
+        assert_eq!(remove(&trial), Ok(()), "removing a missing directory succeeds");
     }
 
     #[test]
-    fn a_locked_file_stays_alone_with_its_cause_and_its_cure() {
+    fn only_a_locked_file_is_left_and_reported_with_cause_and_remedy() {
         let place = place();
         let trial = place.path().join("trial");
         let locked = trial.join("artifact/today/copy.db");
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_another_user_is_for_that_user_to_remove() {
+    fn for_a_file_of_another_user_the_message_names_that_user() {
         let place = place();
         let today = place.path().join("trial/artifact/today");
         let explained = |path: &Path| {

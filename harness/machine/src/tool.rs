@@ -8,11 +8,11 @@ use reports::printable;
 pub use crate::get::Get;
 use crate::process::{on_path, why_not_started};
 
-/// A command that has to be on PATH.
+/// A command that must be on PATH.
 pub struct Tool {
-    /// Its name there.
+    /// Its name on PATH.
     pub command: &'static str,
-    /// The argument that makes it tell its version.
+    /// The argument that makes it print its version.
     pub version_argument: &'static str,
     /// How to get it.
     pub get: Get,
@@ -36,44 +36,44 @@ pub const CP: Tool =
 pub const BTRFS: Tool =
     Tool { command: "btrfs", version_argument: "--version", get: Get::packages(&["btrfs-progs"]) };
 
-/// A program in the form that a variant asks for.
+/// A program in the version that a variant uses.
 pub struct Program {
-    /// What the record calls it.
+    /// Its name in the record.
     pub name: &'static str,
     /// Where it is.
     pub path: PathBuf,
-    /// What it says about its version.
+    /// The version that it prints.
     pub version: String,
 }
 
 impl Tool {
-    /// Where PATH has it.
+    /// Where it is on PATH.
     pub fn path(&self) -> Option<PathBuf> {
         on_path(self.command)
     }
 
-    /// The first line that it says about its version; `None` when it is not there or cannot be run.
+    /// The first line of the version that it prints; `None` when it is missing or cannot be run.
     pub fn version(&self) -> Option<String> {
         self.version_at(&self.path()?).ok()
     }
 
-    /// As [`Tool::version`], of the program in another place.
+    /// As [`Tool::version`], of the program at the given path.
     ///
     /// # Errors
-    /// Why it cannot be run, and how to get one that can.
+    /// Why it cannot be run, and how to get one that works.
     pub fn version_at(&self, path: &Path) -> Result<String, String> {
         let refused = |cause: String| {
             format!("'{} {}' cannot be run: {cause}: {}", path.display(), self.version_argument, self.get)
         };
         let output = Command::new(path).arg(self.version_argument).stdin(Stdio::null()).output();
         let output = output.map_err(|error| refused(why_not_started(path, &error)))?;
-        // Some tell it where errors are told.
+        // Some print their version to standard error.
         let text = [output.stdout, output.stderr].concat();
         let text = printable(&String::from_utf8_lossy(&text));
         if output.status.success() {
             return Ok(text.lines().next().unwrap_or("unknown").trim().to_owned());
         }
-        let said = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("and said nothing");
+        let said = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no output");
         Err(refused(format!("it ended with {}: {}", output.status, said.trim())))
     }
 

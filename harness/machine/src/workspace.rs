@@ -1,7 +1,7 @@
-//! Where datasets, working copies and results lie, and how whatever a killed run left there is found again.
+//! The directories of datasets, working copies and results, and the cleanup after killed runs.
 //!
-//! A run works in `work/<name>/` and holds a lock on `work/<name>.lock` for as long as it lives. The kernel
-//! drops the lock with the process, so a directory whose lock is free belongs to a run that was killed.
+//! A run works in `work/<name>/` and holds a lock on `work/<name>.lock` until it ends. The kernel releases the lock
+//! with the process, so a directory with a free lock belongs to a run that was killed.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::process::kill_marked;
 use crate::removal::{self, Leftover};
 use crate::{container, file_system};
 
-/// The directory of all that Backup Drill keeps.
+/// The directory in which Backup Drill keeps all its files.
 pub struct Workspace {
     root: PathBuf,
 }
@@ -24,13 +24,13 @@ pub struct Workspace {
 pub struct Swept {
     /// Directories of killed runs.
     pub runs: usize,
-    /// Processes that they had left.
+    /// Processes that they left running.
     pub processes: usize,
-    /// Containers that they had left.
+    /// Containers that they left.
     pub containers: usize,
-    /// File systems that they had left mounted.
+    /// File systems that they left mounted.
     pub file_systems: usize,
-    /// What stays of runs that have ended. It is no obstacle to later runs, and the next sweep tries again.
+    /// Files of ended runs that could not be removed. They do not affect later runs, and the next sweep tries again.
     pub leftovers: Vec<Leftover>,
 }
 
@@ -54,7 +54,7 @@ impl Workspace {
             |path: PathBuf| if path.to_str().is_some() { Ok(path) } else { Err(Error::not_utf8(&path)) };
         text(std::path::absolute(root).map_err(refused)?)?;
         std::fs::create_dir_all(root).map_err(refused)?;
-        // It may be a link to elsewhere.
+        // It may be a symbolic link.
         let root = text(root.canonicalize().map_err(refused)?)?;
         std::fs::create_dir_all(root.join("work")).map_err(refused)?;
         std::fs::create_dir_all(root.join(CACHE)).map_err(refused)?;
@@ -67,13 +67,13 @@ impl Workspace {
         &self.root
     }
 
-    /// Where generated datasets and fetched programs are kept.
+    /// The directory of generated datasets and fetched programs.
     pub fn cache(&self) -> PathBuf {
         self.root.join(CACHE)
     }
 
-    /// Removes what killed runs left: first what uses files, then mounts, then directories. What cannot be removed is
-    /// told and no error: a run works in a directory of its own.
+    /// Removes what killed runs left: first processes and containers, which use files, then mounts, then directories.
+    /// Anything that cannot be removed is reported, but is not an error: each run works in its own directory.
     ///
     /// # Errors
     /// When the workspace cannot be read.
@@ -82,7 +82,7 @@ impl Workspace {
         let mut swept = Swept::default();
         let mut alone = true;
         for path in self.locks()? {
-            // A run that ends now takes its lock away itself.
+            // A run that is ending now removes its lock file itself.
             let Ok(lock) = File::open(&path) else { continue };
             if lock.try_lock().is_err() {
                 alone = false;
@@ -91,9 +91,9 @@ impl Workspace {
             let directory = path.with_extension("");
             swept.processes += kill_marked(&directory);
             swept.containers += container::sweep(&directory);
-            // What cannot be unmounted is told by the removal.
+            // The removal below reports anything that cannot be unmounted.
             swept.file_systems += file_system::sweep(&directory).unwrap_or(0);
-            // Its lock stays with a directory that stays, so that the next sweep finds it.
+            // The lock file is kept if the directory cannot be removed, so that the next sweep finds it.
             match removal::remove(&directory).and_then(|()| removal::remove_file(&path)) {
                 Ok(()) => swept.runs += 1,
                 Err(leftover) => swept.leftovers.push(leftover),
@@ -105,14 +105,14 @@ impl Workspace {
         Ok(swept)
     }
 
-    /// Makes the working directory of a run.
+    /// Creates the working directory of a run.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub fn work_directory(&self, name: &str) -> Result<WorkDirectory> {
         let _guard = self.guard()?;
         let mut name = format!("{name}-{}", std::process::id());
-        // The number of a process comes again, and what an earlier one left may still be there.
+        // Process ids are reused, and the directory of an earlier process may still exist.
         while self.work().join(&name).exists() {
             name.push('+');
         }
@@ -124,12 +124,12 @@ impl Workspace {
         Ok(WorkDirectory { path, lock_path, lock })
     }
 
-    /// Bytes of the cached datasets.
+    /// Size of the cached datasets and programs in bytes.
     pub fn cached_bytes(&self) -> u64 {
         bytes(&self.cache())
     }
 
-    /// Removes all cached datasets.
+    /// Removes all cached datasets and programs.
     ///
     /// # Errors
     /// When one cannot be removed.
@@ -141,12 +141,12 @@ impl Workspace {
         Ok(())
     }
 
-    /// Bytes of the evidence that runs below this directory have kept.
+    /// Size in bytes of the evidence that runs have kept in this workspace.
     pub fn kept_bytes(&self) -> u64 {
         self.kept().iter().filter_map(|kept| allocated_bytes(kept).ok()).sum()
     }
 
-    /// Removes the evidence that runs below this directory have kept. What stays of it.
+    /// Removes the evidence that runs have kept in this workspace. Returns what could not be removed.
     ///
     /// # Errors
     /// [`Error::Input`] while a run may add to it.
@@ -158,7 +158,7 @@ impl Workspace {
 
     fn kept(&self) -> Vec<PathBuf> {
         let runs = std::fs::read_dir(&self.root).into_iter().flatten().flatten().map(|entry| entry.path());
-        // A directory of the user's own may have one of that name.
+        // Only directories with results: a directory of the user may have one with the same name.
         let runs = runs.filter(|run| !run.is_symlink() && run.join(RESULTS).is_file());
         runs.map(|run| run.join(KEPT)).filter(|kept| kept.is_dir()).collect()
     }
@@ -168,13 +168,13 @@ impl Workspace {
         if self.locks()?.into_iter().any(is_live) {
             let root = self.root.display();
             return Err(Error::Input(format!(
-                "a run is using {root}: wait for its end, then remove its {what}"
+                "a run is using {root}: wait until it has ended, then remove the {what}"
             )));
         }
         Ok(())
     }
 
-    /// The lock files of all runs, living and dead.
+    /// The lock files of all runs, running and ended.
     fn locks(&self) -> Result<Vec<PathBuf>> {
         let entries = std::fs::read_dir(self.work()).context("cannot list the working directories")?;
         let paths = entries.flatten().map(|entry| entry.path());
@@ -184,7 +184,7 @@ impl Workspace {
         Ok(paths.filter(is_lock).collect())
     }
 
-    /// Removes results that a killed run had written and not yet put in place. What stays of them.
+    /// Removes files that a killed run had written but not yet renamed. Returns what could not be removed.
     fn remove_staged(&self) -> Vec<Leftover> {
         let is_staged =
             |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(STAGED));
@@ -200,7 +200,7 @@ impl Workspace {
         self.root.join("work")
     }
 
-    /// Held while working directories are made or swept, so that a sweep never meets a half-made one.
+    /// Held while working directories are created or swept, so that a sweep never sees an incomplete one.
     fn guard(&self) -> Result<File> {
         let guard =
             File::create(self.work().join(format!("{GUARD}.lock"))).context("cannot create a lock")?;
@@ -213,14 +213,14 @@ impl Workspace {
 pub const CACHE: &str = "cache";
 /// The name of the results file in the directory of a run.
 pub const RESULTS: &str = "results.json";
-/// The directory of kept evidence, in that of a run.
+/// The name of the directory of kept evidence in the directory of a run.
 pub const KEPT: &str = "kept";
 const GUARD: &str = "guard";
-/// What is written under a name that begins so is renamed once it is complete.
+/// Prefix of the names of files that are being written; they are renamed when complete.
 pub const STAGED: &str = ".staged-";
 
 impl WorkDirectory {
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -230,7 +230,7 @@ impl Drop for WorkDirectory {
     fn drop(&mut self) {
         kill_marked(&self.path);
         container::sweep(&self.path);
-        // What cannot be removed now is found by the next start, as long as its lock file is there.
+        // If this fails, the next start removes it, because its lock file still exists.
         let _ = removal::remove(&self.path).and_then(|()| removal::remove_file(&self.lock_path));
         let _ = self.lock.unlock();
     }
@@ -266,7 +266,7 @@ mod tests {
     }
     #[test]
     fn what_cannot_be_removed_is_told_each_time_and_is_no_obstacle() {
-        // Beside the build, because a file system in memory has no flags.
+        // Next to the build, because a file system in memory has no file flags.
         let root = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
         let workspace = Workspace::open(root.path()).unwrap();
         let name = format!("run-{}", std::process::id());
@@ -286,7 +286,7 @@ mod tests {
             assert_eq!((swept.runs, swept.leftovers.len()), (0, 1));
             assert_eq!(swept.leftovers[0].path, locked);
         }
-        assert_ne!(beside.unwrap(), directory, "a run has a directory of its own");
+        assert_ne!(beside.unwrap(), directory, "each run has its own directory");
         assert_eq!(workspace.sweep().unwrap(), Swept { runs: 1, ..Swept::default() });
         assert!(!directory.exists());
     }

@@ -1,13 +1,13 @@
-//! Every write, on a mapped file: the ledger outlives the application that fills it.
+//! The ledger of all writes, in mapped files, which survives the application that writes it.
 //!
-//! One file a writer, 32 bytes a write: due, sent, answered (nanoseconds of [`now_ns`], 0 for never) and the
-//! answer. The application maps the file shared, so what it stored is in the page cache at the moment a
-//! SIGKILL ends it. A write's index in its writer's file is the index that the [model](crate::writes) knows.
+//! One file per writer, with 32 bytes per write: due, sent, answered (nanoseconds of [`now_ns`], 0 for never) and the
+//! answer. The application maps the file as shared, so everything that it stored is in the page cache when a SIGKILL
+//! ends it. The index of a write in its writer's file is its index in the [model](crate::writes).
 //!
 //! A store into a mapped hole of a file on a full disk ends the process with SIGBUS. So there are no holes: disk space
-//! is allocated before it is mapped, and for one chunk ahead, so that a disk that is full for a while is no obstacle to
-//! writes that are going to be refused. (btrfs and ZFS need new blocks for every change, allocated or not: there a
-//! full disk can still end the application.)
+//! is allocated before it is mapped, and one chunk ahead, so that refused writes can still be recorded while the disk
+//! is full. (btrfs and ZFS need new blocks for every change, allocated or not: there a full disk can still end the
+//! application.)
 //!
 //! [`now_ns`]: machine::measure::clock::now_ns
 
@@ -24,22 +24,22 @@ pub const ENTRY_BYTES: u64 = 32;
 /// Entries that are mapped at once for writing: 512 KiB.
 const CHUNK_ENTRIES: u64 = 16_384;
 const CHUNK_BYTES: u64 = CHUNK_ENTRIES * ENTRY_BYTES;
-/// Disk space that a writer's file takes from the start on: two chunks.
+/// Initial disk space of a writer's file: two chunks.
 pub const RESERVED_BYTES: u64 = 2 * CHUNK_BYTES;
-/// As long as the next chunk could not be reserved, it is tried again after so many entries.
+/// If the next chunk could not be reserved, the next attempt is after this many entries.
 const TRY_AGAIN_ENTRIES: u64 = 1024;
 
 const ACKNOWLEDGED: u64 = 1;
 const REFUSED: u64 = 2;
 
-/// What became of a write.
+/// The outcome of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is promised to be in: answered at this time.
+    /// Committed according to the application: answered at this time.
     Acknowledged(u64),
-    /// It is not in: answered at this time.
+    /// Not committed: answered at this time.
     Refused(u64),
-    /// No answer: it may or may not be in.
+    /// No answer: it may or may not be committed.
     Indeterminate,
 }
 
@@ -50,7 +50,7 @@ pub struct Entry {
     pub due_ns: u64,
     /// When it was sent; `None` when the application was down at that time (the outcome is refused).
     pub sent_ns: Option<u64>,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
 }
 
@@ -63,16 +63,16 @@ pub struct LedgerWriter {
     file: File,
     chunk: MmapMut,
     chunk_index: u64,
-    /// The last chunk that has its disk space.
+    /// The last chunk for which disk space is reserved.
     reserved: u64,
     next: u64,
 }
 
 impl LedgerWriter {
-    /// Opens the file of one writer in `directory`, new or where an earlier process left it.
+    /// Opens the file of one writer in `directory`: a new one, or the one that an earlier process left.
     ///
     /// # Errors
-    /// When the file cannot be made, grown or mapped.
+    /// When the file cannot be created, extended or mapped.
     pub fn open(directory: &Path, writer: u32) -> io::Result<LedgerWriter> {
         let path = path_of(directory, writer);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
@@ -89,18 +89,18 @@ impl LedgerWriter {
         self.next
     }
 
-    /// Enters a write that is about to be sent; without an answer it is indeterminate.
+    /// Records a write that is about to be sent; until it is answered, it is indeterminate.
     ///
     /// # Errors
-    /// When the file cannot grow (a full disk).
+    /// When the file cannot be extended (a full disk).
     pub fn send(&mut self, due_ns: u64, sent_ns: u64) -> io::Result<()> {
         self.begin(due_ns, sent_ns, 0, 0)
     }
 
-    /// Enters a write that was due while the application was down: nobody was there to answer.
+    /// Records a write that was due while the application was down, so that it could not be sent.
     ///
     /// # Errors
-    /// When the file cannot grow (a full disk).
+    /// When the file cannot be extended (a full disk).
     pub fn miss(&mut self, due_ns: u64, now_ns: u64) -> io::Result<()> {
         self.begin(due_ns, 0, now_ns, REFUSED)
     }
@@ -128,12 +128,12 @@ impl LedgerWriter {
         self.store(1, sent_ns);
         self.store(2, answered_ns);
         self.store(3, answer);
-        // Last, because an entry exists once it is due.
+        // Stored last, because an entry exists as soon as its due time is not 0.
         self.store(0, due_ns);
         Ok(())
     }
 
-    /// Reserves the next chunk. A disk that is full now may have room again before it is needed.
+    /// Reserves the next chunk. A failure is ignored: a disk that is full now may have space again before it is needed.
     fn reserve_ahead(&mut self) {
         let ahead = self.chunk_index + 1;
         if self.reserved < ahead && reserve(&self.file, ahead).is_ok() {
@@ -157,18 +157,18 @@ impl LedgerWriter {
     }
 }
 
-/// Allocates the disk space of a chunk; what has it keeps it.
+/// Allocates the disk space of a chunk. Existing content is kept.
 fn reserve(file: &File, chunk_index: u64) -> io::Result<()> {
     Ok(posix_fallocate(file, (chunk_index * CHUNK_BYTES) as i64, CHUNK_BYTES as i64)?)
 }
 
 fn map_chunk(file: &File, chunk_index: u64) -> io::Result<MmapMut> {
     reserve(file, chunk_index)?;
-    // SAFETY: only this process writes the file, and nobody truncates it while it is mapped.
+    // SAFETY: only this process writes to the file, and it is not truncated while it is mapped.
     unsafe { MmapOptions::new().offset(chunk_index * CHUNK_BYTES).len(CHUNK_BYTES as usize).map_mut(file) }
 }
 
-/// All writers' writes, for reading; may be opened while they are being written.
+/// The writes of all writers, for reading; it may be opened while the writers run.
 pub struct Ledger {
     writers: Vec<WriterLedger>,
 }
@@ -201,7 +201,7 @@ impl Ledger {
     }
 }
 
-/// The writes of one writer, as far as they had been entered when it was opened.
+/// The writes of one writer that had been recorded when it was opened.
 #[derive(Default)]
 pub struct WriterLedger {
     map: Option<Mmap>,
@@ -240,7 +240,7 @@ impl WriterLedger {
         self.len
     }
 
-    /// True when there was no write.
+    /// True when there are no writes.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -275,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ledger_says_what_became_of_each_write_and_goes_on_after_a_restart() {
+    fn a_ledger_contains_the_outcome_of_each_write_and_continues_after_a_restart() {
         let directory = tempfile::tempdir().unwrap();
         let mut writer = LedgerWriter::open(directory.path(), 0).unwrap();
         writer.send(10, 11).unwrap();

@@ -1,14 +1,14 @@
 //! When each write is due.
 //!
 //! Arrivals are drawn on a time axis on which the rate is constant, and mapped back through the inverse of the
-//! cumulative rate. So every pattern is exact in its mean, and the same seed gives the same arrivals.
+//! cumulative rate. So every pattern has exactly the declared mean, and the same seed results in the same arrivals.
 
 use std::f64::consts::TAU;
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// How many writes a second are offered.
+/// The number of writes offered per second.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rate {
     /// Writes are due at this rate over all writers, whether or not earlier ones were answered.
@@ -74,13 +74,13 @@ impl std::fmt::Display for Rate {
     }
 }
 
-/// How arrivals lie in time.
+/// Distribution of arrivals over time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Arrivals {
-    /// Equal distances.
+    /// Equal intervals.
     Constant,
-    /// Independent of each other, as the clients of a server are.
+    /// Independent of each other, like requests from the clients of a server.
     #[default]
     Poisson,
 }
@@ -89,7 +89,7 @@ pub enum Arrivals {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Pattern {
-    /// It does not.
+    /// A constant rate.
     #[default]
     Constant,
     /// Every period begins with a burst.
@@ -98,14 +98,14 @@ pub enum Pattern {
         factor: f64,
         /// Length of a burst.
         burst_seconds: f64,
-        /// From burst to burst.
+        /// Time from the start of one burst to the start of the next.
         period_seconds: f64,
     },
     /// A sine around the mean.
     Wave {
-        /// The rate swings by this share of the mean, from 0 to 1.
+        /// The rate deviates from the mean by up to this share of it, from 0 to 1.
         amplitude: f64,
-        /// From crest to crest.
+        /// Length of a period.
         period_seconds: f64,
     },
 }
@@ -121,7 +121,7 @@ impl Pattern {
     }
 
     /// # Errors
-    /// What is impossible about it.
+    /// Why the pattern is invalid.
     pub fn validate(&self) -> Result<(), String> {
         match *self {
             Pattern::Constant => Ok(()),
@@ -132,7 +132,7 @@ impl Pattern {
                 if factor * burst_seconds > period_seconds {
                     let most = period_seconds / burst_seconds;
                     return Err(format!(
-                        "the mean cannot be kept: with this period factor is at most {most:.3}"
+                        "the mean rate cannot be kept: with this period, factor must be at most {most:.3}"
                     ));
                 }
                 Ok(())
@@ -187,16 +187,16 @@ impl Pattern {
 /// The offered load, as a scenario declares it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Load {
-    /// How many writes a second.
+    /// Writes per second.
     pub rate: Rate,
-    /// How they lie in time.
+    /// Distribution of the arrival times.
     pub arrivals: Arrivals,
-    /// How the rate changes.
+    /// How the rate changes over time.
     pub pattern: Pattern,
 }
 
 impl Load {
-    /// True when a commit comes at any moment as likely as at any other, whatever came before.
+    /// True when commits arrive as a Poisson process with a constant rate.
     pub fn is_poisson(&self) -> bool {
         matches!(self.rate, Rate::Open(_))
             && self.arrivals == Arrivals::Poisson
@@ -224,15 +224,15 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The schedule of one of `writers` writers from its first write on.
+    /// The schedule of one of `writers` writers, starting with its first write.
     pub fn new(load: Load, seed: u64, writer: u32, writers: u32) -> Schedule {
         Schedule { load, seed, writer, writers, next: 0, passed: 0.0 }
     }
 
-    /// Nanoseconds after the beginning at which the next write is due; `None` when there is no next write, or
-    /// it is due as soon as the last one is answered (a closed loop).
+    /// Due time of the next write, in nanoseconds after the beginning; `None` when there is no next write, or when it
+    /// is due as soon as the last one is answered (a closed loop).
     ///
-    /// Every writer's first write is due at once: it shows, at any rate, that writes arrive.
+    /// Every writer's first write is due immediately: even at a low rate, it shows that writes arrive.
     pub fn next_due_ns(&mut self) -> Option<u64> {
         let index = self.next;
         self.next += 1;
@@ -242,7 +242,7 @@ impl Schedule {
         let rate = self.load.rate.writes_per_second().filter(|rate| *rate > 0.0)?;
         let mean_interval = f64::from(self.writers) / rate;
         self.passed += match self.load.arrivals {
-            // Writers take turns, so that all of them together are evenly spaced.
+            // Writers are staggered, so that all writes together are evenly spaced.
             Arrivals::Constant if index == 1 => f64::from(self.writer + 1) / rate,
             Arrivals::Constant => mean_interval,
             Arrivals::Poisson => self.exponential(index) * mean_interval,
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_exceeds_the_mean_by_what_it_says() {
+    fn a_burst_exceeds_the_mean_by_its_factor() {
         let pattern = Pattern::Burst { factor: 4.0, burst_seconds: 1.0, period_seconds: 10.0 };
         let load = Load { rate: Rate::Open(100.0), arrivals: Arrivals::Constant, pattern };
         let due = due_seconds(load, 1, 10.0);
@@ -330,7 +330,7 @@ mod tests {
         let pattern = Pattern::Burst { factor: 20.0, burst_seconds: 1.0, period_seconds: 10.0 };
         insta::assert_snapshot!(
             pattern.validate().unwrap_err(),
-            @"the mean cannot be kept: with this period factor is at most 10.000"
+            @"the mean rate cannot be kept: with this period, factor must be at most 10.000"
         );
     }
 

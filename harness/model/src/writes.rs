@@ -1,16 +1,16 @@
-//! What each write does: a pure function of (seed, writer, index), so that the state after any number of
-//! writes can be computed and a restored database held against it.
+//! What each write does: a pure function of (seed, writer, index), so that the state after any number of writes can be
+//! computed and compared with a restored database.
 //!
-//! Every write stores [`stamp`]`(k)` in at least one torrent of its own writer, so the restored rows tell how
-//! many of a writer's writes are in. Rows of the dataset are shared out by their id:
+//! Every write stores [`stamp`]`(k)` in at least one torrent of its own writer, so the restored rows show how many of a
+//! writer's writes are present. Rows of the dataset have roles according to their id:
 //!
 //! | id modulo 16 | role |
 //! | --- | --- |
 //! | 0 | slot: overwritten with stamps by the writer that owns it |
-//! | 8 | account: a writer moves completions between two of its own, so their total is fixed |
-//! | others | never touched: covered by the content digest |
+//! | 8 | account: a writer moves completions between two of its own accounts, so their total is fixed |
+//! | others | never changed: covered by the content digest |
 //!
-//! The work is spread over the whole file because the rows are. One write in eight inserts a new torrent.
+//! The writes are spread over the whole file because the rows are. One write in eight inserts a new torrent.
 //!
 //! A tracker stores no stamps, only counts: see [`Marks`].
 
@@ -24,31 +24,31 @@ pub type InfoHash = [u8; 40];
 
 /// Every 16th row is a slot, and every 16th an account.
 const STRIDE: u64 = 16;
-/// Stamps lie above every count that a dataset holds (at most 120,194 in `torrust-demo`).
+/// Stamps are above every count in a dataset (at most 120,194 in `torrust-demo`).
 const STAMP_BASE: i64 = 1 << 24;
 /// A writer uses at most this many accounts.
 const ACCOUNTS_MAX: u64 = 1024;
 /// One plain write in this many inserts.
 const INSERT_EVERY: u64 = 8;
 
-/// The value that writer's `k`-th write leaves in a slot or in a new torrent.
+/// The value that a writer's `k`-th write stores in a slot or in a new torrent.
 pub fn stamp(k: u64) -> i64 {
     STAMP_BASE + k as i64
 }
 
-/// The index of the write that left `value`, if a write did.
+/// The index of the write that stored `value`, if it is a stamp.
 pub fn unstamp(value: i64) -> Option<u64> {
     (value >= STAMP_BASE).then(|| (value - STAMP_BASE) as u64)
 }
 
-/// What a row of the dataset is to the workload.
+/// The role of a row of the dataset in the workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Overwritten with stamps.
     Slot,
     /// Completions are moved between accounts.
     Account,
-    /// Never touched.
+    /// Never changed.
     Untouched,
 }
 
@@ -82,7 +82,7 @@ pub enum Key {
 pub enum Together {
     /// Nothing else changes.
     Nothing,
-    /// The aggregate metric rises by one.
+    /// The aggregate metric is incremented by one.
     Metric,
     /// `amount` completions move from one account to another.
     Transfer {
@@ -104,28 +104,28 @@ pub struct Write {
     pub together: Together,
 }
 
-/// What a write leaves behind.
+/// The trace that a write leaves in the database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Marks {
     /// The stamp of its index, in every torrent that it stamps.
     #[default]
     Stamps,
-    /// A download counted by a tracker, for one torrent. The tracker stores how many it has counted since it
-    /// started, whatever the database held before: 0 with the announcement that a download has started, and 1
-    /// more with each that is completed.
+    /// A download counted by a tracker, for one torrent. The tracker stores how many downloads it has counted since it
+    /// started, regardless of the value in the database: 0 at the announcement that a download has started, and one
+    /// more for each that is completed.
     ///
-    /// Nothing in such a count names a write. So every write has a torrent of its own for as long as there are
-    /// any: the slots of a writer come again only after all of them were used, and one write in eight takes a
-    /// torrent that is not in the dataset.
+    /// Such a count does not identify a write. So every write gets its own torrent as long as possible: the slots of a
+    /// writer are reused only after all of them were used, and one write in eight uses a torrent that is not in the
+    /// dataset.
     Counts,
 }
 
-/// What all writes of a trial follow from.
+/// The parameters that determine all writes of a trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// What the writes leave behind.
+    /// The trace that the writes leave in the database.
     #[serde(default)]
     pub marks: Marks,
     /// Seed of the workload.
@@ -134,16 +134,16 @@ pub struct Model {
     pub writers: u32,
     /// Torrents that a plain write stamps; has no effect on counts.
     pub rows_per_transaction: u32,
-    /// Share of the writes that change rows which have to agree, from 0 to 1; half of them raise the metric,
-    /// half move completions. Has no effect on counts.
+    /// Share of the writes that change several rows which must stay consistent, from 0 to 1; half of them increment the
+    /// metric, half move completions. Has no effect on counts.
     pub multi_row_share: f64,
     /// Torrents in the dataset: their ids are 1 to this.
     pub torrents: u64,
 }
 
 impl Model {
-    /// The fewest torrents that a dataset needs for this many writers and rows. For stamps each writer needs
-    /// two accounts and twice as many slots as a write stamps, for counts a slot.
+    /// The minimum number of torrents that a dataset needs for this many writers and rows. With stamps, each writer
+    /// needs two accounts and twice as many slots as a write stamps; with counts, one slot.
     pub fn torrents_min(marks: Marks, writers: u32, rows_per_transaction: u32) -> u64 {
         let blocks = match marks {
             Marks::Stamps => 2 * (u64::from(rows_per_transaction) + 1),
@@ -186,7 +186,7 @@ impl Model {
 
     /// The torrent that a write is counted for.
     fn counted(&self, writer: u32, index: u64) -> Key {
-        // Of each eight writes in a row one inserts, so that it is known how many slots were taken before.
+        // One of every eight consecutive writes inserts, so that the number of slots used before is known.
         let (eight, place) = (index / INSERT_EVERY, index % INSERT_EVERY);
         let inserts_at = self.draw(writer, eight, 0) % INSERT_EVERY;
         if place == inserts_at {
@@ -206,13 +206,13 @@ impl Model {
         info_hash(high, low)
     }
 
-    /// The torrent that a restored subject writes once to show that it serves, with the stamp of write 0: the key
-    /// of no writer.
+    /// The torrent that a restored subject writes once to show that it responds, with the stamp of write 0. No writer
+    /// uses this key.
     pub fn probe_info_hash(&self) -> InfoHash {
         self.new_info_hash(u32::MAX, 0, 0)
     }
 
-    /// Rows of one write take neighbouring slots, so that no two of them are the same.
+    /// Rows of one write use neighbouring slots, so that they are all different.
     fn slot(&self, writer: u32, index: u64, row: u32) -> Key {
         let slots = self.torrents / STRIDE / u64::from(self.writers);
         let first = self.draw(writer, index, 1) % slots;
@@ -224,7 +224,7 @@ impl Model {
         let from = self.draw(writer, index, 2) % accounts;
         let to = (from + 1 + self.draw(writer, index, 3) % (accounts - 1)) % accounts;
         let spread = |nth: u64| {
-            // Accounts are few: spread over the whole file, a transfer changes pages that lie far apart.
+            // The few accounts are spread over the whole file, so that a transfer changes pages that are far apart.
             nth * (self.torrents / STRIDE / u64::from(self.writers) / accounts)
         };
         Together::Transfer {
@@ -245,7 +245,7 @@ impl Model {
     }
 }
 
-/// Streams below 16 are taken by the draws of a whole write.
+/// Streams below 16 are used by the draws for a whole write.
 fn row_stream(row: u32) -> u32 {
     16 + row
 }
@@ -321,7 +321,7 @@ mod tests {
         }
 
         #[test]
-        fn counts_take_every_slot_before_any_comes_again(model in models(), writer in 0..8u32) {
+        fn counts_use_every_slot_before_any_is_reused(model in models(), writer in 0..8u32) {
             let model = Model { marks: Marks::Counts, ..model };
             let writer = writer % model.writers;
             let slots = (model.torrents / STRIDE / u64::from(model.writers)) as usize;
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_of_the_dataset_are_no_stamps() {
+    fn counts_of_the_dataset_are_not_stamps() {
         assert_eq!(unstamp(120_194), None);
     }
 }

@@ -1,4 +1,4 @@
-//! `cold-copy`: the maintenance window. Stops the application, copies its files, starts it again.
+//! `cold-copy`: stops the application, copies its files, and starts it again (a maintenance window).
 
 use machine::tool::CP;
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,8 @@ impl Strategy for ColdCopy {
             engines: &["mysql", "sqlite"],
             kind: Kind::Cold,
             promise: Promise {
-                text: "consistent; writers stand still meanwhile; keeps every write acknowledged before it began",
+                text: "consistent; the application is stopped meanwhile; keeps every write acknowledged before the \
+                       backup began",
                 keeps: Keeps::Earlier,
             },
             settings: &[],
@@ -41,7 +42,7 @@ impl Strategy for ColdCopy {
         context.subject.stop()?;
         let files = files::of_database(context.subject.data());
         let copied = files::copy(context.watch, &files, context.destination);
-        // Whatever became of the copy, the application comes back; and whether or not it does, the copy is judged.
+        // The application is started again even if the copy failed, and the copy's error is reported first.
         let started = context.subject.start();
         copied?;
         Ok(started?)

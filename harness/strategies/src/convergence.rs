@@ -1,72 +1,73 @@
-//! Whether a backup still gets further, and since when it does not.
+//! Detects when a backup makes no more progress (a stall).
 //!
-//! What a worker says of itself is believed: no new low in what remains for long enough is a stall, however busy it is.
-//! A command that says nothing is judged by the files that it writes. As long as one of them grows it gets further. When
-//! none does, silence proves nothing: it may sleep, compress, wait for a lock, or send everything to another machine. But
-//! one that writes twice the bytes of the whole database, overwrites a file of some size meanwhile, and makes no file
-//! longer, begins again and again. The time passes as a value, so nothing here depends on how busy the machine is.
+//! The progress that a worker reports is trusted: if the smallest remaining share does not fall for long enough, the
+//! backup has stalled, however busy it is. A command that reports nothing is judged by the files that it writes. As
+//! long as one of them grows, it makes progress. When none grows, that alone proves nothing: the command may sleep,
+//! compress, wait for a lock, or send everything to another machine. But a command that writes twice the size of the
+//! database and meanwhile overwrites a file of some size without extending any file keeps restarting. Time is passed as
+//! a value, so the tests do not depend on the load of the machine.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use machine::process::WrittenFile;
 
-/// A smaller gain than this share of the whole is no new low.
+/// A smaller gain than this share of the whole does not count as progress.
 const GAIN_MIN: f64 = 0.001;
-/// One that rewrites a finished copy once, as VACUUM does, is not beginning again.
+/// Rewriting a finished copy once, as VACUUM does, is not a restart.
 const REWRITTEN_DATABASES: u64 = 2;
-/// A smaller file that is overwritten says how far something is, and is no copy: SQLite alone writes 2 MB before it
+/// A smaller file that is overwritten holds progress information and is not a copy: SQLite alone writes 2 MB before it
 /// touches the file.
 const OVERWRITTEN_BYTES_MIN: u64 = 256 << 10;
 
-/// How long a backup may go on without getting further, and the size of what it backs up.
+/// How long a backup may run without progress, and the size of the database that it backs up.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// For one that says how far it is, and for one that rewrites what it has written.
+    /// For a backup that reports its progress, and for one that overwrites its own output.
     pub no_gain: Limit,
-    /// For one that says nothing and makes no file longer, whatever it does.
+    /// For a backup that reports nothing and extends no file.
     pub quiet: Limit,
-    /// Bytes of the database.
+    /// Size of the database in bytes.
     pub database_bytes: u64,
 }
 
-/// A time, and the setting of the scenario that decides it.
+/// A time limit, and the scenario setting that it comes from.
 #[derive(Clone, Debug)]
 pub struct Limit {
     /// The time.
     pub after: Duration,
-    /// As the scenario has it: `trial.stall_seconds_min = 10`.
+    /// As written in the scenario: `trial.stall_seconds_min = 10`.
     pub setting: String,
 }
 
-/// What the processes of a backup were seen to do with files.
+/// The files that the processes of a backup were seen to write.
 #[derive(Clone, Debug, Default)]
 pub struct Look {
-    /// Those below the places where the result is built.
+    /// Files below the places where the result is built.
     pub placed: Vec<WrittenFile>,
-    /// Those that they have open for writing elsewhere.
+    /// Files elsewhere that the processes have open for writing.
     pub elsewhere: Vec<WrittenFile>,
-    /// Bytes that they have written so far; `None` where the kernel does not tell.
+    /// Bytes that the processes have written so far; `None` when the kernel does not report it.
     pub bytes_written: Option<u64>,
 }
 
-/// How far a backup is, and since when.
+/// The progress of a backup, and when it last changed.
 pub struct Convergence {
     limits: Option<Limits>,
     low: f64,
-    /// When it last got further.
+    /// When it last made progress.
     low_at: Duration,
     told: bool,
     files: HashMap<(u64, u64, u128), WrittenFile>,
-    /// A file of some size was written into since then, and is as long as before.
+    /// Since then, a file of some size was written to without becoming longer.
     rewrites: bool,
     bytes_written: Option<u64>,
-    /// What had been written when it last got further, once somebody looked.
+    /// Bytes written at the first look after it last made progress.
     bytes_written_at_low: Option<u64>,
 }
 
 impl Convergence {
-    /// Nothing is done yet at the time `now`; it never stalls where there are no limits.
+    /// At the time `now` nothing is done yet. Without limits it never counts as stalled.
     pub fn new(limits: Option<Limits>, now: Duration) -> Convergence {
         Convergence {
             limits,
@@ -80,33 +81,33 @@ impl Convergence {
         }
     }
 
-    /// Another part of the same backup begins.
+    /// Begins another part of the same backup.
     pub fn begin_anew(&mut self, now: Duration) {
         self.low = 1.0;
         self.gain(now);
     }
 
-    /// The least that was ever left, from 1 to 0.
+    /// The smallest remaining share so far, from 1 to 0.
     pub fn low(&self) -> f64 {
         self.low
     }
 
-    /// True when somebody should look at its files: nobody says how far it is, and there are limits.
+    /// True when the files should be inspected: no progress is reported, and there are limits.
     pub fn asks_for_a_look(&self) -> bool {
         self.limits.is_some() && !self.told
     }
 
-    /// A worker says what remains.
+    /// A worker has reported the remaining share.
     pub fn tell(&mut self, now: Duration, remaining: f64) {
         self.told = true;
         self.remain(now, remaining);
     }
 
-    /// The result has grown by `bytes` in all, towards `expected_bytes` where somebody knows the end.
+    /// The result has grown by `bytes` in total, towards `expected_bytes` if the final size is known.
     pub fn grow(&mut self, now: Duration, bytes: u64, expected_bytes: Option<u64>) {
         match expected_bytes {
             Some(expected) => self.remain(now, 1.0 - (bytes as f64 / expected as f64).min(1.0)),
-            // Without a known end the fraction only has to fall with every growth.
+            // Without a known final size, the fraction only needs to fall with every growth.
             None => {
                 let low = 1.0 / (1.0 + bytes as f64);
                 if low < self.low {
@@ -130,10 +131,10 @@ impl Convergence {
         self.bytes_written_at_low = None;
     }
 
-    /// Somebody looked at its files.
+    /// The files were inspected.
     pub fn look(&mut self, now: Duration, look: Look) {
         self.bytes_written = look.bytes_written;
-        // What is already there in the place of the result counts by its sum, which `grow` is told.
+        // Files in the place of the result are counted by their total size, in `grow`.
         let grown = look.elsewhere.iter().any(|file| {
             let before = self.files.get(&file.identity).map_or(0, |known| known.bytes);
             file.bytes > before
@@ -150,7 +151,7 @@ impl Convergence {
         self.bytes_written_at_low = self.bytes_written_at_low.or(self.bytes_written);
     }
 
-    /// Why it is to be ended, when it does not get further any more.
+    /// Why the backup must be stopped; `None` while it makes progress.
     pub fn stall(&self, now: Duration) -> Option<String> {
         let limits = self.limits.as_ref()?;
         let since = now.saturating_sub(self.low_at);
@@ -165,20 +166,20 @@ impl Convergence {
             && let Some(rewritten) = self.rewritten(limits.database_bytes)
         {
             let setting = &limits.no_gain.setting;
-            return Some(format!("no file grew for {seconds:.1} s while it rewrote {rewritten} ({setting})"));
+            return Some(format!("no progress for {seconds:.1} s: it overwrote {rewritten} ({setting})"));
         }
         let quiet = over(&limits.quiet);
-        quiet.then(|| format!("no file that it writes grew for {seconds:.1} s ({})", limits.quiet.setting))
+        quiet.then(|| format!("no output file grew for {seconds:.1} s ({})", limits.quiet.setting))
     }
 
-    /// What it wrote since it last got further, when that is as much as nobody writes who gets further.
+    /// What it has written since its last progress, when that is more than a backup that makes progress would write.
     fn rewritten(&self, database_bytes: u64) -> Option<String> {
         let Some((now, before)) = self.bytes_written.zip(self.bytes_written_at_low) else {
-            return Some("what it had written".into());
+            return Some("its own output".into());
         };
         let bytes = now.saturating_sub(before);
         let display = bytesize::ByteSize(bytes);
-        (bytes >= REWRITTEN_DATABASES * database_bytes).then(|| format!("{display} of what it had written"))
+        (bytes >= REWRITTEN_DATABASES * database_bytes).then(|| format!("{display} of its own output"))
     }
 }
 
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn restarts_that_get_further_each_time_are_no_stall() {
+    fn restarts_that_get_further_each_time_are_not_a_stall() {
         let mut convergence = convergence();
         for restart in 0..8 {
             convergence.tell(at(restart * 8), 1.0);
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_that_it_does_not_get_further_has_stalled_without_a_single_restart() {
+    fn reported_progress_that_does_not_change_is_a_stall_even_without_a_restart() {
         let mut convergence = convergence();
         convergence.tell(at(1), 0.5);
         convergence.tell(at(10), 0.4999);
@@ -232,22 +233,22 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_no_stall_until_it_lasts() {
+    fn silence_is_not_a_stall_until_it_lasts() {
         let mut convergence = convergence();
         for second in 0..600 {
-            // It reads, computes, and sends to another machine: no file of this one is touched.
+            // It reads, computes, and sends to another machine: no file on this one is written.
             let look = Look { bytes_written: Some(second * 100 * MIB), ..Look::default() };
             convergence.look(at(second), look);
             assert_eq!(convergence.stall(at(second)), None);
         }
         insta::assert_snapshot!(
             convergence.stall(at(600)).unwrap(),
-            @"no file that it writes grew for 600.0 s (trial.stall_quiet_seconds = 600)"
+            @"no output file grew for 600.0 s (trial.stall_quiet_seconds = 600)"
         );
     }
 
     #[test]
-    fn what_grows_anywhere_gets_further() {
+    fn growth_of_any_file_is_progress() {
         let mut convergence = convergence();
         for second in 0..2000 {
             let elsewhere = vec![file(7, second * MIB, i128::from(second))];
@@ -257,7 +258,7 @@ mod tests {
         }
     }
 
-    /// A file of 2 MiB that is written into all the time, `mib_a_second` of it, as seen at each second.
+    /// A file of 2 MiB that is overwritten continuously, `mib_a_second` MiB/s, observed once a second.
     fn rewriting(mib_a_second: Option<u64>, elsewhere: bool) -> Option<(u64, String)> {
         let mut convergence = convergence();
         (0..60).find_map(|second| {
@@ -275,30 +276,30 @@ mod tests {
     }
 
     #[test]
-    fn rewriting_without_a_new_low_is_a_stall_wherever_the_file_is() {
+    fn overwriting_without_progress_is_a_stall_wherever_the_file_is() {
         for elsewhere in [false, true] {
             let (second, reason) = rewriting(Some(50), elsewhere).unwrap();
             assert_eq!(second, 10);
             insta::allow_duplicates! {
                 insta::assert_snapshot!(
                     reason,
-                    @"no file grew for 10.0 s while it rewrote 500.0 MiB of what it had written (trial.stall_seconds_min = 10)"
+                    @"no progress for 10.0 s: it overwrote 500.0 MiB of its own output (trial.stall_seconds_min = 10)"
                 );
             }
         }
         assert_eq!(
             rewriting(None, false).unwrap().0,
             10,
-            "where nobody knows how much, that it does is enough"
+            "when the number of bytes is unknown, overwriting is enough"
         );
     }
 
     #[test]
-    fn a_little_state_that_is_rewritten_is_no_stall() {
+    fn overwriting_a_small_state_file_is_not_a_stall() {
         let mut convergence = convergence();
         for second in 0..60 {
             let placed = vec![file(7, 20, i128::from(second))];
-            // Whatever goes through pipes and to other machines meanwhile.
+            // Bytes that go through pipes and to other machines.
             let bytes_written = Some(second * 100 * MIB);
             convergence.look(at(second), Look { placed, bytes_written, ..Look::default() });
             assert_eq!(convergence.stall(at(second)), None);
@@ -306,12 +307,16 @@ mod tests {
     }
 
     #[test]
-    fn a_later_part_has_its_own_lows() {
+    fn a_later_part_has_its_own_progress() {
         let mut convergence = convergence();
         convergence.grow(at(1), 100, None);
         convergence.begin_anew(at(500));
         convergence.grow(at(700), 10, None);
-        assert_eq!(convergence.stall(at(1200)), None, "less than the first part had made, and a beginning");
+        assert_eq!(
+            convergence.stall(at(1200)),
+            None,
+            "smaller than the first part, but progress of the second"
+        );
         assert!(convergence.stall(at(1300)).is_some());
     }
 

@@ -1,7 +1,7 @@
-//! `external`: commands of the user's own, named in the scenario.
+//! `external`: commands that the user supplies in the scenario.
 //!
-//! A command is a list of words, or a line for `sh -c`. It runs in the directory of the scenario, from which relative
-//! paths count, and is told what it needs in its environment:
+//! A command is a list of words, or a line for `sh -c`. It runs in the directory of the scenario; relative paths are
+//! relative to that directory. It receives what it needs in environment variables:
 //!
 //! | variable | for | meaning |
 //! | --- | --- | --- |
@@ -9,12 +9,12 @@
 //! | `DRILL_SOURCE` | `backup`, `arm` | the live file, or the data directory of the live server |
 //! | `DRILL_DESTINATION` | `backup`, `arm` | an empty directory for the artifact |
 //! | `DRILL_ARTIFACT` | `restore` | the same directory |
-//! | `DRILL_TARGET` | `restore` | where the restored file or data directory has to be; unset when it goes into a server |
-//! | `DRILL_MYSQL_HOST`, `DRILL_MYSQL_PORT`, `DRILL_MYSQL_USER`, `DRILL_MYSQL_DATABASE` | MySQL | the server that runs |
+//! | `DRILL_TARGET` | `restore` | path for the restored file or data directory; unset when restoring into a server |
+//! | `DRILL_MYSQL_HOST`, `DRILL_MYSQL_PORT`, `DRILL_MYSQL_USER`, `DRILL_MYSQL_DATABASE` | MySQL | the running server |
 //! | `DRILL_MYSQL_DEFAULTS_FILE` | MySQL | an option file for its tools with all of that and the password |
 //!
-//! `backup` has ended when its process has and nothing holds its output any more. `arm` is started before it and has to
-//! run until the disaster, which kills it. Progress of a backup is growth of what is in its destination.
+//! `backup` has ended when its process has exited and no process holds its output open. `arm` is started before it and
+//! must run until the disaster, which kills it. The progress of a backup is the growth of its destination.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -49,7 +49,7 @@ struct ExternalSettings {
     restore_into: RestoreInto,
 }
 
-/// A command as the scenario has it.
+/// A command as written in the scenario.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(
     untagged,
@@ -60,7 +60,7 @@ enum UserCommand {
     Line(String),
 }
 
-/// What the scenario declares that the commands promise.
+/// What the commands promise, as declared in the scenario.
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Declared {
@@ -80,7 +80,7 @@ enum RestoreInto {
 }
 
 const EARLIER: Promise = Promise {
-    text: "as the scenario declares: consistent; keeps every write acknowledged before it began",
+    text: "as the scenario declares: consistent; keeps every write acknowledged before the backup began",
     keeps: Keeps::Earlier,
 };
 
@@ -88,31 +88,31 @@ impl Strategy for External {
     fn card(&self) -> Card {
         Card {
             name: "external",
-            summary: "commands of your own",
+            summary: "your own commands",
             engines: &["mysql", "sqlite"],
             kind: Kind::External,
             promise: EARLIER,
             settings: &[
                 (
                     "backup",
-                    "needed: the command that backs DRILL_SOURCE up into DRILL_DESTINATION; a list of words, or a \
+                    "required: the command that backs up DRILL_SOURCE into DRILL_DESTINATION; a list of words, or a \
                      line for the shell",
                 ),
-                ("restore", "needed: the command that brings DRILL_ARTIFACT back to DRILL_TARGET"),
+                ("restore", "required: the command that restores DRILL_ARTIFACT to DRILL_TARGET"),
                 (
                     "arm",
-                    "a command that is started before the backup, runs all the while, and is killed by the disaster",
+                    "a command for continuous replication: started before the backup, and killed by the disaster",
                 ),
                 (
                     "promise",
-                    "what it is held to: \"earlier\": every write acknowledged before the backup began is kept; \
-                     { all_but_seconds = 2.0 }: every write acknowledged until then before the disaster; \"nothing\": \
-                     a control",
+                    "what is checked: \"earlier\": every write acknowledged before the backup began is kept; \
+                     { all_but_seconds = 2.0 }: every write acknowledged up to 2.0 s before the disaster is kept; \
+                     \"nothing\": a negative control",
                 ),
                 (
                     "restore_into",
-                    "MySQL: \"server\": a fresh one that runs; \"data_directory\": an empty place, on which a server \
-                     is started then",
+                    "MySQL: \"server\": a fresh running server; \"data_directory\": an empty directory, on which a \
+                     server is then started",
                 ),
             ],
             tools: &[],
@@ -122,7 +122,7 @@ impl Strategy for External {
     }
 
     fn survives_disk_loss(&self, _engine: Engine, _live: &Path, _settings: &Settings) -> Option<bool> {
-        // Its commands are free to link instead of copying.
+        // Its commands may link files instead of copying them.
         None
     }
 
@@ -130,11 +130,11 @@ impl Strategy for External {
         let (settings, complete) = complete::<ExternalSettings>(given)?;
         for (name, command) in settings.commands() {
             if command.program().is_some_and(str::is_empty) {
-                return Err(format!("{name} is empty: there is no program in it"));
+                return Err(format!("{name} is empty: it must name a program"));
             }
             if let Some(word) = command.unexpanded() {
                 return Err(format!(
-                    "{name}: nothing expands '{word}' in a list of words: give the command as one line for the shell"
+                    "{name}: '{word}' is not expanded in a list of words: give the command as one line for the shell"
                 ));
             }
         }
@@ -150,20 +150,18 @@ impl Strategy for External {
         let settings: ExternalSettings = settings_of(settings);
         for (name, command) in [("backup", &settings.backup), ("restore", &settings.restore)] {
             if command.is_none() {
-                return Err(format!("settings.{name} is missing: there has to be a command"));
+                return Err(format!("settings.{name} is required: give a command"));
             }
         }
         for (name, command) in settings.commands() {
             let Some(program) = command.program().filter(|program| is_path(program)) else { continue };
             let file = directory.join(program);
             let metadata = file.metadata().map_err(|error| {
-                format!(
-                    "settings.{name}: {program}: {error}; relative paths count from the scenario's directory"
-                )
+                format!("settings.{name}: {program}: {error}; paths are relative to the scenario's directory")
             })?;
             if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 {
                 return Err(format!(
-                    "settings.{name}: {program} cannot be executed: try 'chmod +x {program}'"
+                    "settings.{name}: {program} is not executable: try 'chmod +x {program}'"
                 ));
             }
         }
@@ -174,7 +172,7 @@ impl Strategy for External {
         let settings: ExternalSettings = settings_of(settings);
         let mut programs = settings.commands().filter_map(|(_, command)| command.program());
         let missing = programs.find(|program| !is_path(program) && on_path(program).is_none())?;
-        Some(format!("the command '{missing}' of the scenario is not on PATH"))
+        Some(format!("the scenario's command '{missing}' is not on PATH"))
     }
 
     fn promise(&self, settings: &Settings) -> Promise {
@@ -194,7 +192,7 @@ impl Strategy for External {
         let Some(command) = settings.arm else {
             return Ok(None);
         };
-        // Nobody listens to a pipe for as long as this runs.
+        // It runs for the whole trial, and nothing would read a pipe for that long.
         let log = context.watch.launcher.work_directory().join("arm.log");
         let refused = |error| Error::Environment(format!("cannot write {}: {error}", log.display()));
         let mut command = command.backup(context)?;
@@ -207,14 +205,14 @@ impl Strategy for External {
     fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
         let settings: ExternalSettings = context.settings();
         let command = settings.backup.expect("its presence was checked").backup(context)?;
-        // How large it will get, nobody knows.
+        // The final size of the artifact is unknown.
         context.watch.expected_bytes = None;
         run(context.watch, command)?;
         context.watch.make_durable()
     }
 
     fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
-        // What the backup has put into the background ends with the machine, too.
+        // The disaster also ends processes that the backup left in the background.
         kill_marked(context.watch.launcher.work_directory());
         let settings: ExternalSettings = settings_of(context.settings);
         let into_server = context.subject.server().is_some() && settings.restore_into == RestoreInto::Server;
@@ -235,7 +233,7 @@ impl Strategy for External {
 }
 
 impl ExternalSettings {
-    /// The commands that there are.
+    /// The commands that are set.
     fn commands(&self) -> impl Iterator<Item = (&'static str, &UserCommand)> {
         let commands = [("arm", &self.arm), ("backup", &self.backup), ("restore", &self.restore)];
         commands.into_iter().filter_map(|(name, command)| Some((name, command.as_ref()?)))
@@ -243,7 +241,7 @@ impl ExternalSettings {
 }
 
 impl UserCommand {
-    /// The program, where it is known before the shell has read the line.
+    /// The program; `None` for a line, which only the shell can parse.
     fn program(&self) -> Option<&str> {
         match self {
             UserCommand::Words(words) => Some(words.first().map_or("", String::as_str)),
@@ -251,7 +249,7 @@ impl UserCommand {
         }
     }
 
-    /// A word that names a variable of ours, where no shell comes to expand it.
+    /// A word that names one of the `DRILL_` variables in a command that no shell expands.
     fn unexpanded(&self) -> Option<&str> {
         match self {
             UserCommand::Words(words) if !words.iter().any(|word| word == "-c") => {
@@ -275,7 +273,7 @@ impl UserCommand {
         command
     }
 
-    /// A command that runs while the application does.
+    /// A command that runs while the application is running.
     fn backup(&self, context: &BackupContext<'_>) -> Result<Command, Halt> {
         let mut command = self.command(context.scenario_directory);
         command.env("DRILL_SOURCE", context.subject.data());
@@ -294,7 +292,7 @@ fn engine(subject: &Subject) -> &'static str {
     if subject.server().is_some() { "mysql" } else { "sqlite" }
 }
 
-/// How the server is reached that runs; nothing for a file.
+/// How to connect to the running server; empty for a SQLite file.
 fn connection(subject: &Subject) -> Result<Vec<(&'static str, OsString)>, Halt> {
     let Some(server) = subject.server() else {
         return Ok(Vec::new());
@@ -322,10 +320,10 @@ fn run(watch: &mut Watch, mut command: Command) -> Result<(), Halt> {
     }
 }
 
-/// Clients of MySQL that have the same names in MariaDB's packages, which do not know all of MySQL's options.
+/// MySQL clients that have the same names in MariaDB's packages, where they lack some of MySQL's options.
 const CLIENTS: [&str; 2] = ["mysql", "mysqldump"];
 
-/// The cause and the cure, where `message` says that a client refuses an option and the client is MariaDB's.
+/// The cause and the remedy, when `message` says that a client rejected an option and the client is MariaDB's.
 fn other_client(message: &str) -> Option<String> {
     let refuses = |command| {
         ["option", "variable"].iter().any(|what| message.contains(&format!("{command}: unknown {what}")))
@@ -334,12 +332,12 @@ fn other_client(message: &str) -> Option<String> {
     let client = Tool { command, version_argument: "--version", get: Get::Words("") };
     let version = client.version().filter(|version| version.contains("MariaDB"))?;
     Some(format!(
-        "'{command}' on PATH is MariaDB's ({version}) and lacks some options of MySQL's: an option that is written as \
-         --loose-NAME is used by a client that has it and ignored by one that has not"
+        "'{command}' on PATH is MariaDB's ({version}) and lacks some of MySQL's options: write an option as \
+         --loose-NAME, and a client that does not know it ignores it"
     ))
 }
 
-/// Starts a command of the user's own: when it is none that can be executed, it has failed.
+/// Starts a command that the user supplied. If the command itself cannot be executed, the strategy has failed.
 fn start(watch: &Watch, command: Command) -> Result<Child, Halt> {
     watch.launcher.spawn(Account::Strategy, command).map_err(|unstarted| {
         if unstarted.is_the_programs() { Halt::Failed(unstarted.to_string()) } else { unstarted.into() }
@@ -355,8 +353,10 @@ struct Armed {
 impl Shipper for Armed {
     fn ended(&self) -> Option<String> {
         self.group.has_ended().then(|| match self.last_lines() {
-            said if said.is_empty() => "the armed command ended before the disaster and said nothing".into(),
-            said => format!("the armed command ended before the disaster and said:\n{said}"),
+            said if said.is_empty() => {
+                "the 'arm' command exited before the disaster without any output".into()
+            }
+            said => format!("the 'arm' command exited before the disaster; last output:\n{said}"),
         })
     }
 
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_command_or_promise_is_refused() {
+    fn invalid_commands_and_promises_are_refused() {
         let messages = [
             complete(json!({ "backup": 7 })),
             complete(json!({ "backup": [] })),
@@ -402,10 +402,10 @@ mod tests {
         let messages: Vec<String> = messages.into_iter().map(Result::unwrap_err).collect();
         insta::assert_snapshot!(messages.join("\n"), @r"
         a command is a list of words (a program and its arguments) or a line for the shell
-        backup is empty: there is no program in it
+        backup is empty: it must name a program
         a command is a list of words (a program and its arguments) or a line for the shell
-        arm is empty: there is no program in it
-        backup: nothing expands '$DRILL_SOURCE' in a list of words: give the command as one line for the shell
+        arm is empty: it must name a program
+        backup: '$DRILL_SOURCE' is not expanded in a list of words: give the command as one line for the shell
         unknown variant `everything`, expected one of `nothing`, `earlier`, `all_but_seconds`
         all_but_seconds must be from 0 to 86400
         ");
@@ -417,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_not_there_is_named_before_anything_happens() {
+    fn a_missing_program_is_reported_before_anything_happens() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("notes"), "").unwrap();
         let check = |value| External.check(&complete(value).unwrap(), directory.path()).unwrap_err();
@@ -427,21 +427,21 @@ mod tests {
             check(json!({ "backup": "true", "restore": ["./notes"] })),
         ];
         insta::assert_snapshot!(messages.join("\n"), @r"
-        settings.backup is missing: there has to be a command
-        settings.backup: ./backup.sh: No such file or directory (os error 2); relative paths count from the scenario's directory
-        settings.restore: ./notes cannot be executed: try 'chmod +x ./notes'
+        settings.backup is required: give a command
+        settings.backup: ./backup.sh: No such file or directory (os error 2); paths are relative to the scenario's directory
+        settings.restore: ./notes is not executable: try 'chmod +x ./notes'
         ");
         let elsewhere = json!({ "backup": ["no-such-command-anywhere", "x"], "restore": "true" });
         let settings = complete(elsewhere).unwrap();
         External.check(&settings, directory.path()).unwrap();
         insta::assert_snapshot!(
             External.missing(&settings, Engine::Sqlite).unwrap(),
-            @"the command 'no-such-command-anywhere' of the scenario is not on PATH"
+            @"the scenario's command 'no-such-command-anywhere' is not on PATH"
         );
     }
 
     #[test]
-    fn it_is_held_to_what_the_scenario_declares() {
+    fn it_promises_what_the_scenario_declares() {
         let moments = Moments { backup_began_ns: 5, disaster_ns: 9_000_000_000 };
         let held = |promise: serde_json::Value| {
             let settings = complete(json!({ "promise": promise })).unwrap();
@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relative_path_counts_from_the_scenario_and_a_line_is_for_the_shell() {
+    fn relative_paths_start_at_the_scenario_and_a_line_is_run_by_the_shell() {
         let words = |command: UserCommand| {
             let command = command.command(Path::new("/scenarios"));
             let words = std::iter::once(command.get_program()).chain(command.get_args());

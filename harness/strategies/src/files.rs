@@ -1,4 +1,4 @@
-//! What strategies share whose artifact is a copy of the database's files.
+//! Shared code of strategies whose artifact is a copy of the database files.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use crate::halt::Halt;
 use crate::strategy::{RestoreContext, spawn};
 use crate::watch::Watch;
 
-/// A SQLite file and what SQLite keeps beside it, as far as it exists; a data directory as it is.
+/// A SQLite file with its WAL and journal, if they exist; or a data directory.
 pub fn of_database(data: &Path) -> Vec<PathBuf> {
     ["", "-wal", "-journal"]
         .into_iter()
@@ -18,13 +18,13 @@ pub fn of_database(data: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Runs the machine's `cp` on files and directories, and makes the copies durable.
+/// Runs `cp` on files and directories, and makes the copies durable.
 pub fn copy(watch: &mut Watch, sources: &[PathBuf], directory: &Path) -> Result<(), Halt> {
     // Artifact and live database must not share extents: that would be a snapshot, not a copy.
     cp(watch, "--reflink=never", sources, directory)
 }
 
-/// Runs `cp`, which may share the blocks of files where it is told to, and makes the copies durable.
+/// Runs `cp` with the given `--reflink` option, and makes the copies durable.
 pub fn cp(watch: &mut Watch, reflink: &str, sources: &[PathBuf], directory: &Path) -> Result<(), Halt> {
     let mut command = Command::new(CP.command);
     command
@@ -44,14 +44,14 @@ pub fn restore(context: &mut RestoreContext<'_>) -> Result<(), Halt> {
     restore_from(context, artifact, "--reflink=never")
 }
 
-/// Restores by running `cp` on the database in a directory.
+/// Restores by running `cp` on the database in the given directory.
 pub fn restore_from(context: &mut RestoreContext<'_>, directory: &Path, reflink: &str) -> Result<(), Halt> {
     let data = context.subject.data();
     let name = data.file_name().expect("a database has a name");
     let place = data.parent().expect("a database lies in a directory").to_owned();
     let sources = of_database(&directory.join(name));
     if sources.is_empty() {
-        return Err(Halt::Failed("the artifact holds no database".into()));
+        return Err(Halt::Failed("the artifact contains no database".into()));
     }
     cp(context.watch, reflink, &sources, &place)
 }

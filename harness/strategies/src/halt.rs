@@ -1,4 +1,4 @@
-//! Why a strategy ended without success, and whose fault that was: told by type, never by how an error was wrapped.
+//! Why a strategy ended without success, and who is responsible. The type tells, never how an error was wrapped.
 
 use machine::error::Error;
 use machine::process::{Unstarted, Unsuccessful};
@@ -6,16 +6,16 @@ use machine::process::{Unstarted, Unsuccessful};
 /// Why a strategy ended without success.
 #[derive(Debug)]
 pub enum Halt {
-    /// It did not get further any more: for how long, by which setting.
+    /// It made no more progress: for how long, and by which setting.
     Stalled(String),
     /// The deadline passed.
     TimedOut,
-    /// The strategy failed: its tool or its worker reported an error, or it gives up itself. Nothing becomes this that
-    /// was not said to be.
+    /// The strategy failed: its tool or its worker reported an error, or the strategy itself gave up. No other error is
+    /// converted to this implicitly.
     Failed(String),
-    /// The subject lacks what the strategy needs: what, and how to get it.
+    /// The subject lacks something that the strategy needs: what, and how to get it.
     Unavailable(String),
-    /// It was not the strategy that failed.
+    /// An error of the harness, the machine or the user, not of the strategy.
     Error(Error),
 }
 
@@ -32,8 +32,9 @@ impl From<Unstarted> for Halt {
 }
 
 impl From<Unsuccessful> for Halt {
-    /// What a strategy's tool or worker reports is the strategy's failure, of whatever kind it is: a full disk or a lock
-    /// that it does not get is what its operator would meet. That a worker does not get to a report is not.
+    /// An error that a strategy's tool or worker reports is the strategy's failure, of whatever kind it is: its
+    /// operator would see the same full disk or lock timeout. A worker that dies without a report is not the strategy's
+    /// failure.
     fn from(unsuccessful: Unsuccessful) -> Halt {
         match unsuccessful {
             Unsuccessful::Reported(failure) => Halt::Failed(failure.to_string()),
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_its_tool_or_worker_reports_is_the_strategys_and_what_becomes_of_a_worker_is_not() {
+    fn a_reported_error_is_the_strategys_and_the_death_of_a_worker_is_not() {
         let said = || "database is locked".to_owned();
         assert_eq!(blamed(Unsuccessful::Ended(said())), "strategy");
         for failure in [Failure::Bug(said()), Failure::Environment(said()), Failure::Input(said())] {

@@ -1,7 +1,7 @@
-//! `hot-copy`: a control. Copies the live files one after the other, with no care for the writers.
+//! `hot-copy`: a negative control. Copies the live files one after the other while they are being written to.
 //!
-//! It shows that the verifier has teeth, and what a copy of live files comes to. A quick copy is often lucky,
-//! so it can be slowed down to the time that a larger database would take.
+//! It shows that the verifier finds damage, and what a plain copy of live files leads to. A quick copy is often right
+//! by luck, so it can be slowed down to the time that a larger database would take.
 
 use std::fs::{File, create_dir_all};
 use std::io::{Read, Write};
@@ -31,7 +31,7 @@ struct HotCopySettings {
 
 #[derive(Serialize, Deserialize)]
 struct Task {
-    /// Files, and directories with all that is in them.
+    /// Files, and directories with their contents.
     sources: Vec<PathBuf>,
     directory: PathBuf,
     seconds_min: f64,
@@ -41,14 +41,11 @@ impl Strategy for HotCopy {
     fn card(&self) -> Card {
         Card {
             name: "hot-copy",
-            summary: "copy the live files one after the other, with no care for the writers",
+            summary: "copy the live files one after the other while they are being written to (unsafe on purpose)",
             engines: &["mysql", "sqlite"],
             kind: Kind::Control,
             promise: Promise { text: "nothing", keeps: Keeps::Nothing },
-            settings: &[(
-                "seconds_min",
-                "slow the copy down to at least this long: a quick one is often lucky",
-            )],
+            settings: &[("seconds_min", "minimum duration of the copy: a quick copy is often right by luck")],
             tools: &[CP],
             contained: false,
             cost: Cost { backup: 1.0, restore: 1.0 },
@@ -89,7 +86,7 @@ impl Strategy for HotCopy {
                 copied.push((file, target));
             }
         }
-        // What was there a moment ago may be gone by now, and again when its turn comes.
+        // A file may disappear now, or later before it is copied.
         let total: u64 =
             copied.iter().filter_map(|(from, _)| from.metadata().ok()).map(|from| from.len()).sum();
         let started = Instant::now();

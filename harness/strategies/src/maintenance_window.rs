@@ -1,6 +1,6 @@
 //! `maintenance-window`: stop the application, run the sidecar once, start the application again.
 //!
-//! The order of `sidecar/maintenance-window.sh`, which does it for containers.
+//! The same steps as `sidecar/maintenance-window.sh`, which does this for containers.
 
 use engines::kinds::Engine;
 use serde::{Deserialize, Serialize};
@@ -23,13 +23,13 @@ impl Strategy for MaintenanceWindow {
     fn card(&self) -> Card {
         Card {
             name: "maintenance-window",
-            summary: "stop the application, run the sidecar once, start the application again; a MySQL server goes on, \
-                      because it is what is dumped",
+            summary: "stop the application, run the sidecar once, start the application again; a MySQL server keeps \
+                      running, because the dump needs it",
             engines: &["mysql", "sqlite"],
             kind: Kind::Cold,
             promise: Promise {
-                text: "consistent, with the configuration files; writers stand still meanwhile; keeps every write \
-                       acknowledged before it began",
+                text: "consistent, with the configuration files; the application is stopped meanwhile; keeps every \
+                       write acknowledged before the backup began",
                 keeps: Keeps::Earlier,
             },
             settings: &[SQLITE_MODE],
@@ -53,16 +53,16 @@ impl Strategy for MaintenanceWindow {
 
     fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
         let settings: WindowSettings = context.settings();
-        // What is wrong with it is found before anything is stopped.
+        // Errors in its settings are found before anything is stopped.
         let sidecar = single(context, settings.sqlite_mode)?;
-        // A copy that is whole is checked and packed: how many bytes that makes, nobody knows.
+        // The complete copy is checked and compressed: the final size is unknown.
         context.watch.expected_bytes = None;
         let stopped = context.subject.stop_application().map_err(Halt::from);
         let backed_up = stopped.and_then(|()| {
             context.watch.contain(sidecar)?;
             context.watch.make_durable()
         });
-        // Whatever became of it, the application comes back; and whether or not it does, the backup is judged.
+        // The application is started again even if the backup failed, and the backup's error is reported first.
         let started = context.subject.start();
         backed_up?;
         Ok(started?)

@@ -28,12 +28,12 @@ impl Strategy for Mydumper {
     fn card(&self) -> Card {
         Card {
             name: "mydumper",
-            summary: "mydumper with several threads, loaded back by myloader",
+            summary: "mydumper with several threads, restored with myloader",
             engines: &["mysql"],
             kind: Kind::Logical,
             promise: Promise {
-                text: "consistent; keeps every write acknowledged before it began; writers wait for a short lock at \
-                       its beginning",
+                text: "consistent; keeps every write acknowledged before the backup began; blocks writers for a short \
+                       lock at the beginning",
                 keeps: Keeps::Earlier,
             },
             settings: &[("threads", "threads of mydumper and of myloader")],
@@ -60,7 +60,7 @@ impl Strategy for Mydumper {
             server.address().database
         );
         let spec = pipeline("mydumper", context.tools, server, context.destination, &script)?;
-        // How small it will get, nobody knows.
+        // The compressed size is unknown.
         context.watch.expected_bytes = None;
         context.watch.contain(spec)?;
         context.watch.make_durable()

@@ -1,9 +1,9 @@
-//! `mysql-binlog`: a base backup, and the binary log shipped all the while.
+//! `mysql-binlog`: a base backup, and continuous streaming of the binary log.
 //!
-//! `mysqlbinlog --read-from-remote-server --raw --stop-never` follows the server from before the base backup on. The
-//! base is `CLONE LOCAL DATA DIRECTORY`; the server that runs on it knows the position that it stands for, and from
-//! there on the shipped files are applied: to their last complete event, or to a point in time. See the manual,
-//! "Point-in-Time (Incremental) Recovery".
+//! `mysqlbinlog --read-from-remote-server --raw --stop-never` follows the server, starting before the base backup. The
+//! base is made with `CLONE LOCAL DATA DIRECTORY`. A server that runs on it knows the binary log position of the clone,
+//! and the streamed files are applied from there: up to their last complete event, or up to a point in time. See the
+//! manual, "Point-in-Time (Incremental) Recovery".
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,29 +32,29 @@ struct BinlogSettings {
     seconds_before_disaster: u32,
 }
 
-/// An acknowledged write may not have been shipped yet when the server dies.
+/// When the server is killed, the writes acknowledged within this time may not have been streamed yet.
 const LAST: Duration = Duration::from_secs(1);
-/// The server reads another clock than the ledger; both run on the same machine.
+/// The server uses another clock than the ledger; both are on the same machine.
 const CLOCKS_DIFFER_NS: u64 = 5_000_000;
 const SECOND_NS: u64 = 1_000_000_000;
-/// No other replica of the server may have this id.
+/// The server id of this replica. No other replica may have the same.
 const SERVER_ID: u32 = 4_242;
 
 impl Strategy for MysqlBinlog {
     fn card(&self) -> Card {
         Card {
             name: "mysql-binlog",
-            summary: "a clone, and mysqlbinlog --raw --stop-never shipping every change from before it on",
+            summary: "a clone, and continuous streaming of the binary log with mysqlbinlog --raw --stop-never",
             engines: &["mysql"],
             kind: Kind::Continuous,
             promise: Promise {
-                text: "consistent; keeps every write acknowledged until a second before the disaster, or those until \
-                       the point in time that is asked for and none after it; writers go on",
+                text: "consistent; keeps every write acknowledged up to 1 s before the disaster; with point-in-time \
+                       recovery, every write up to that moment and none after it; does not block writers",
                 keeps: Keeps::AllBut { last: LAST },
             },
             settings: &[(
                 "seconds_before_disaster",
-                "restore to the whole second that lies this many seconds before the disaster; 0: to the last event",
+                "point-in-time recovery to the second this many seconds before the disaster; 0: to the last event",
             )],
             tools: &[CP],
             contained: true,
@@ -119,19 +119,19 @@ impl Strategy for MysqlBinlog {
         files::restore(context)?;
         let server = context.subject.server_mut()?;
         if let Err(error) = server.start() {
-            // Where it ended by itself, the restored data is what it refuses.
+            // If the server exited, it could not start on the restored data, which is the strategy's failure.
             return Err(server.ended().map_or(error.into(), Halt::Failed));
         }
         let options = options();
         let stop = point_in_time(context.settings, &context.moments)
             .map_or(String::new(), |second| format!("--stop-datetime='{}'", utc(second)));
-        // The last event of the last file may be cut off: what stands before it is applied all the same.
+        // The last event of the last file may be truncated: the events before it are applied all the same.
         let script = format!(
             "at=$(mysql {options} -N -e 'SELECT binlog_file, binlog_position FROM performance_schema.clone_status')\n\
              set -- $at\n\
              cd {ARTIFACT}/{LOGS}\n\
              files=$(ls | sort | awk -v first=\"$1\" '$0 >= first')\n\
-             [ -n \"$files\" ] || {{ echo \"the log file $1, where the base ends, was not shipped\" >&2; exit 1; }}\n\
+             [ -n \"$files\" ] || {{ echo \"the log file $1, where the base ends, was not streamed\" >&2; exit 1; }}\n\
              {{ mysqlbinlog --start-position=$2 {stop} $files || echo 'the last event is not complete' >&2; }} \
              | mysql {options}"
         );
@@ -146,7 +146,7 @@ fn files_of(directory: &std::path::Path) -> Vec<PathBuf> {
     std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
-/// The second that is asked for, in seconds since 1970.
+/// The requested point in time, in seconds since 1970.
 fn point_in_time(settings: &Settings, moments: &Moments) -> Option<u64> {
     let BinlogSettings { seconds_before_disaster } = settings_of(settings);
     let back = u64::from(seconds_before_disaster);

@@ -1,6 +1,6 @@
-//! `mysql-clone`: `CLONE LOCAL DATA DIRECTORY`, which the server itself executes while it serves.
+//! `mysql-clone`: `CLONE LOCAL DATA DIRECTORY`, which the running server executes itself.
 //!
-//! The copy is that of the moment at which the statement ends. See the manual, "The Clone Plugin".
+//! The copy is of the moment at which the statement ends. See the manual, "The Clone Plugin".
 
 use machine::tool::CP;
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ impl Strategy for MysqlClone {
             engines: &["mysql"],
             kind: Kind::Online,
             promise: Promise {
-                text: "consistent; keeps every write acknowledged before it began; writers go on",
+                text: "consistent; keeps every write acknowledged before the backup began; does not block writers",
                 keeps: Keeps::Earlier,
             },
             settings: &[],

@@ -35,7 +35,7 @@ enum Consistency {
 impl Consistency {
     fn arguments(self, has_binary_log: bool) -> &'static str {
         match self {
-            // The position in the binary log costs a short global lock, and is what a later binary log is applied from.
+            // Recording the binary log position costs a short global lock. Point-in-time recovery starts from it.
             Consistency::SingleTransaction if has_binary_log => "--single-transaction --source-data=2",
             Consistency::SingleTransaction => "--single-transaction",
             Consistency::LockTables => "--lock-tables",
@@ -50,18 +50,18 @@ impl Strategy for MysqlDump {
     fn card(&self) -> Card {
         Card {
             name: "mysql-dump",
-            summary: "mysqldump | zstd, loaded back by mysql",
+            summary: "mysqldump | zstd, restored with mysql",
             engines: &["mysql"],
             kind: Kind::Logical,
             promise: Promise {
-                text: "consistent; keeps every write acknowledged before it began; writers go on",
+                text: "consistent; keeps every write acknowledged before the backup began; does not block writers",
                 keeps: Keeps::Earlier,
             },
             settings: &[
                 (
                     "consistency",
-                    "\"single-transaction\"; \"lock-tables\": writers wait; \"none\": each table as it is when its \
-                     turn comes, which is not consistent",
+                    "\"single-transaction\"; \"lock-tables\": blocks writers; \"none\": each table at the moment when \
+                     it is dumped, which is not consistent",
                 ),
                 ("level", "compression level of zstd, from 1 to 19"),
             ],
@@ -91,7 +91,7 @@ impl Strategy for MysqlDump {
             settings.level,
         );
         let spec = pipeline("mysqldump", context.tools, server, context.destination, &script)?;
-        // How small it will get, nobody knows.
+        // The compressed size is unknown.
         context.watch.expected_bytes = None;
         context.watch.contain(spec)?;
         context.watch.make_durable()

@@ -1,4 +1,4 @@
-//! What strategies share that run MySQL's own tools: in a container, through the server's socket.
+//! Shared code of strategies that run MySQL's own tools: in a container, through the server's socket.
 
 use std::path::Path;
 
@@ -13,15 +13,16 @@ use machine::error::Error;
 use crate::halt::Halt;
 use crate::strategy::{BackupContext, contained};
 
-/// The argument by which a client gets to know account, password and socket.
+/// The argument that gives a client the account, password and socket.
 pub fn options() -> String {
     format!("--defaults-extra-file={RUN}/client.cnf")
 }
 
-/// A pipeline of tools, as a line for the shell, that reaches the server and the artifact and nothing else.
+/// A container that runs a pipeline of tools, given as a shell script. It can access the server and the artifact, and
+/// nothing else.
 ///
 /// # Errors
-/// Without the image of the tools.
+/// When the tools image is missing.
 pub fn pipeline(
     name: &'static str,
     tools: Option<&Image>,
@@ -34,24 +35,21 @@ pub fn pipeline(
     Ok(spec)
 }
 
-/// True when the server keeps a binary log: asked of the server, because many options decide it.
+/// True when the server writes a binary log. The server is asked, because many options decide this.
 ///
 /// # Errors
-/// When it does not answer.
+/// When the server does not answer.
 pub fn has_binary_log(server: &Server) -> Result<bool, Halt> {
     let mut connection = mysql::Server::connect_without_database(server.address())?;
     let answer = connection.query("SELECT @@log_bin").map_err(|error| {
-        Error::Environment(format!(
-            "the server does not tell whether it has a binary log: {}",
-            reason(&error)
-        ))
+        Error::Environment(format!("cannot find out whether the server has a binary log: {}", reason(&error)))
     })?;
     let row = answer.first().ok_or_else(|| Error::Bug(anyhow!("MySQL gave no row for @@log_bin")))?;
     column(row, 0).map_err(|error| Halt::Error(error.into()))
 }
 
-/// Lets the server copy its data directory into the artifact with `CLONE LOCAL DATA DIRECTORY`, after installing the
-/// plugin that knows the statement, and makes the copy durable.
+/// Makes the server copy its data directory into the artifact with `CLONE LOCAL DATA DIRECTORY`, after installing the
+/// clone plugin if needed, and makes the copy durable.
 ///
 /// # Errors
 /// Why there is no copy.

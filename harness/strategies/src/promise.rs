@@ -1,18 +1,18 @@
-//! What strategies promise, and what a restored database is held to.
+//! What strategies promise, and which writes a restored database must contain because of that.
 
 use std::time::Duration;
 
-/// What a strategy is held to.
+/// What a strategy promises.
 #[derive(Clone, Copy)]
 pub struct Promise {
-    /// In words.
+    /// As text, for listings and reports.
     pub text: &'static str,
-    /// Which writes are in the restored database.
+    /// Which writes the restored database contains.
     pub keeps: Keeps,
 }
 
 impl Promise {
-    /// True when nothing is promised: it is there to show that the verifier has teeth.
+    /// True when nothing is promised: the strategy is a negative control.
     pub fn is_none(&self) -> bool {
         matches!(self.keeps, Keeps::Nothing)
     }
@@ -21,11 +21,11 @@ impl Promise {
 /// Which acknowledged writes a strategy promises to keep.
 #[derive(Clone, Copy)]
 pub enum Keeps {
-    /// None: a control.
+    /// None: a negative control.
     Nothing,
     /// Those acknowledged before the backup was called.
     Earlier,
-    /// Those acknowledged until the disaster, but for the last ones.
+    /// Those acknowledged before the disaster, except the last ones.
     AllBut {
         /// How long before the disaster an acknowledged write may be lost.
         last: Duration,
@@ -41,11 +41,11 @@ pub struct Moments {
     pub disaster_ns: u64,
 }
 
-/// What a restored database is held to, in nanoseconds of the common clock.
+/// Which writes a restored database must and must not contain, in nanoseconds of the common clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kept {
-    /// Every write acknowledged before this is in; `None`: nothing is promised.
+    /// Every write acknowledged before this moment is present; `None`: nothing is promised.
     pub acknowledged_before_ns: Option<u64>,
-    /// No write sent from this on is in: a point in time was asked for.
+    /// No write sent at or after this moment is present, because of a point-in-time recovery; `None`: no such limit.
     pub sent_after_ns: Option<u64>,
 }

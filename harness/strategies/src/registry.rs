@@ -36,7 +36,7 @@ pub const STRATEGIES: &[&dyn Strategy] = &[
 /// The strategy with this name.
 ///
 /// # Errors
-/// [`Error::Input`] with the names there are.
+/// [`Error::Input`] with the known names.
 pub fn named(name: &str) -> Result<&'static dyn Strategy> {
     let names: Vec<&str> = STRATEGIES.iter().map(|strategy| strategy.card().name).collect();
     match names.iter().position(|known| *known == name) {
@@ -64,7 +64,7 @@ mod tests {
     use crate::strategy::Settings;
 
     #[test]
-    fn the_registry_is_in_alphabetical_order_and_says_what_each_setting_means() {
+    fn the_registry_is_in_alphabetical_order_and_every_setting_is_documented() {
         let names: Vec<&str> = STRATEGIES.iter().map(|strategy| strategy.card().name).collect();
         assert!(names.is_sorted(), "{names:?}");
         for strategy in STRATEGIES {

@@ -1,10 +1,11 @@
-//! `selective`: everything but the torrents that were never completed, which are nearly all of a tracker's database.
+//! `selective`: everything except the torrents that were never completed, which are nearly all rows of a tracker's
+//! database.
 //!
-//! Both are what an operator can do with the ordinary command lines, in one transaction: the selected rows and those of
-//! the other tables are of the same moment. Two dumps after each other are not, and mysqldump cannot do it in one run,
-//! because its `--where` is for all tables, and only one of them has the column.
+//! On both engines it is what an operator can do with the ordinary command lines, in one transaction: the selected rows
+//! and those of the other tables are of the same moment. Two consecutive dumps are not, and mysqldump cannot do it in
+//! one run, because its `--where` applies to all tables, and only one of them has the column.
 //!
-//! A count may be below 0 here, because writes of the workload move completions between torrents; it stays.
+//! A count may be below 0 here, because writes of the workload move completions between torrents. Such rows are kept.
 
 use engines::images;
 use engines::kinds::Engine;
@@ -26,10 +27,10 @@ pub struct Selective;
 struct SelectiveSettings {}
 
 const ARTIFACT_FILE: &str = "selected.sql.zst";
-/// Compression of zstd: its own default.
+/// Compression level of zstd: its default.
 const LEVEL: u32 = 3;
 
-/// What `sqlite3` is told: a dump of the other tables, and statements that make the rest.
+/// The commands for `sqlite3`: a dump of the other tables, and statements that create the rest.
 const SQLITE: &[&str] = &[
     ".timeout 10000",
     "BEGIN",
@@ -43,7 +44,7 @@ const SQLITE: &[&str] = &[
     "COMMIT",
 ];
 
-/// What `mysql` is told: statements that insert the rows into the tables that mysqldump has described.
+/// The commands for `mysql`: statements that insert the rows into the tables from mysqldump's schema dump.
 const MYSQL: &str = "
 SET SESSION transaction_isolation = 'REPEATABLE-READ';
 START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY;
@@ -60,12 +61,12 @@ impl Strategy for Selective {
     fn card(&self) -> Card {
         Card {
             name: "selective",
-            summary: "everything but the torrents that were never completed, as statements, loaded back",
+            summary: "SQL dump of everything except the torrents that were never completed, and a load of it",
             engines: &["mysql", "sqlite"],
             kind: Kind::Logical,
             promise: Promise {
                 text: "consistent; leaves out the torrents that were never completed and nothing else; keeps every \
-                       other write acknowledged before it began; writers go on, and wait in SQLite's delete mode",
+                       other write acknowledged before the backup began; blocks writers only in SQLite's delete mode",
                 keeps: Keeps::Earlier,
             },
             settings: &[],
@@ -107,7 +108,7 @@ impl Strategy for Selective {
              }} | zstd --quiet -{LEVEL} -o {ARTIFACT}/{ARTIFACT_FILE}"
         );
         let spec = pipeline("mysql", context.tools, server, context.destination, &script)?;
-        // How small it will get, nobody knows.
+        // The compressed size is unknown.
         context.watch.expected_bytes = None;
         context.watch.contain(spec)?;
         context.watch.make_durable()

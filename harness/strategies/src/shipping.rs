@@ -1,4 +1,4 @@
-//! A program on this machine that ships changes while the application runs.
+//! A program on this machine that replicates changes while the application runs.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use machine::process::{Account, Counters, Group, Launcher, last_lines};
 
 use crate::strategy::Shipper;
 
-/// A shipping program. What it says goes to a file, so that nobody has to listen.
+/// A replication program. Its output goes to a file, so that no thread is needed to read it.
 pub struct ShippingProgram {
     launcher: Launcher,
     program: PathBuf,
     arguments: Vec<String>,
     log: PathBuf,
     running: Group,
-    /// What was used by those that were killed.
+    /// Resources used by the processes that were killed.
     used: Counters,
 }
 
@@ -54,7 +54,7 @@ impl Shipper for ShippingProgram {
             return None;
         }
         let name = self.program.file_name().unwrap_or_default().to_string_lossy();
-        Some(format!("'{name}', which ships the changes, exited; last output: {}", self.last_lines()))
+        Some(format!("the replication program '{name}' exited; last output: {}", self.last_lines()))
     }
 
     fn last_lines(&self) -> String {
@@ -99,19 +99,19 @@ mod tests {
     }
 
     #[test]
-    fn one_that_ends_by_itself_is_told_with_what_it_said_last() {
+    fn an_unexpected_exit_is_reported_with_the_last_output() {
         let directory = tempfile::tempdir().unwrap();
         let shipping = started("echo one; echo 'no such bucket' >&2", directory.path());
         insta::assert_snapshot!(wait_for_end(&shipping), @"
-        'sh', which ships the changes, exited; last output: one
+        the replication program 'sh' exited; last output: one
         no such bucket
         ");
     }
 
     #[test]
-    fn what_it_has_started_counts_as_well() {
+    fn the_resources_of_its_child_processes_are_counted_too() {
         let directory = tempfile::tempdir().unwrap();
-        // One that has ended and one that runs: the shell itself does nothing.
+        // One process that has ended and one that still runs; the shell itself writes nothing.
         let script = "sh -c 'printf 12345 >file'; sh -c 'printf 123 >>file; exec sleep 600'; true";
         let shipping = started(&format!("cd {} && {script}", directory.path().display()), directory.path());
         while std::fs::read(directory.path().join("file")).unwrap_or_default().len() < 8 {
@@ -121,9 +121,9 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_killed_can_be_started_again_and_all_that_it_used_counts() {
+    fn after_a_kill_it_can_be_restarted_and_the_resources_of_both_runs_are_counted() {
         let directory = tempfile::tempdir().unwrap();
-        // Writes a line and goes on: 2 bytes in each life.
+        // Writes a line and keeps running: 2 bytes each time it is started.
         let mut shipping = started("echo x; exec sleep 600", directory.path());
         let log = directory.path().join("shipping.log");
         let said = |bytes| {

@@ -1,7 +1,8 @@
-//! `sidecar`: the container that runs beside an application and backs it up at each interval (`sidecar/`).
+//! `sidecar`: the container that runs beside an application and backs it up at an interval (`sidecar/`).
 //!
-//! It is armed before the backup is called and goes on until the disaster, which it meets at whatever it does then. What
-//! is measured is one cycle, the last that the backup waits for; how much an interval loses shows in the recovery point.
+//! It is started before the backup is called and runs until the disaster, which kills it in whatever state it is in.
+//! One cycle is measured: the last one that the backup waits for. The loss due to the interval shows in the recovery
+//! point.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -48,11 +49,11 @@ impl Default for SidecarSettings {
     }
 }
 
-/// Where the sidecar works: there as long as a cycle is under way.
+/// The sidecar's work directory: it exists while a cycle is running.
 const WORK: &str = ".backup-sidecar-partial";
-/// There while its last cycle failed.
+/// A file that exists if the last cycle failed.
 const FAILURE: &str = "last-failure";
-/// How often it is looked at: a small part of what the shortest cycle takes.
+/// How often the sidecar's state is checked: a small fraction of the shortest cycle.
 const POLL: Duration = Duration::from_millis(10);
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -60,24 +61,24 @@ impl Strategy for Sidecar {
     fn card(&self) -> Card {
         Card {
             name: "sidecar",
-            summary: "a container beside the application that backs it up at each interval, with its configuration \
-                      files, and removes backups that are too old",
+            summary: "a container beside the application that backs it up at an interval, with its configuration \
+                      files, and removes old backups",
             engines: &["mysql", "sqlite"],
             kind: Kind::Online,
             promise: Promise {
-                text: "consistent, with the configuration files; keeps every write acknowledged before the last complete \
-                       backup began; writers go on, but for a dump of SQLite in delete mode: it makes them wait",
+                text: "consistent, with the configuration files; keeps every write acknowledged before the last \
+                       complete backup began; blocks writers only while dumping SQLite in delete mode",
                 keeps: Keeps::Earlier,
             },
             settings: &[
                 (
                     "aged_backups",
-                    "so many backups older than the retention are there before, and one that is younger: the former have \
-                     to be removed, and only they",
+                    "number of backups older than the retention time that exist beforehand, plus a newer one: only the \
+                     old ones must be removed",
                 ),
-                ("cycles", "complete backups, each begun after the call, that the backup waits for"),
-                ("interval_seconds", "from the beginning of one backup to that of the next"),
-                ("retention_days", "backups that are older are removed"),
+                ("cycles", "number of complete backups, started after the call, that the backup waits for"),
+                ("interval_seconds", "from the start of one backup to the start of the next"),
+                ("retention_days", "older backups are removed"),
                 SQLITE_MODE,
             ],
             tools: &[],
@@ -115,7 +116,8 @@ impl Strategy for Sidecar {
         let spec =
             looping(context, settings.sqlite_mode, settings.interval_seconds, settings.retention_days)?;
         let container = Container::start(&context.watch.launcher, Account::Strategy, spec)?;
-        // So that the first cycle is not one that began after the call: it works, or has left something.
+        // Wait until the first cycle is running or has finished, so that it does not count as one started after the
+        // call.
         let destination = context.destination;
         context.watch.wait_until(&mut || {
             if !container.is_running() {
@@ -133,13 +135,13 @@ impl Strategy for Sidecar {
         if copies {
             context.watch.passes = Passes::FromBytesWritten;
         }
-        // How small a dump will get, nobody knows.
+        // The compressed size of a dump is unknown.
         let copied_bytes = context.watch.expected_bytes.filter(|_| copies);
         let shipper: &dyn Shipper = context.shipper.take().expect("it was armed");
         for _ in 0..settings.cycles {
             let mut cycle = Cycle::awaited(context, shipper, copied_bytes);
             let outcome = cycle.follow(context, shipper);
-            // Whatever became of it.
+            // Also after a failure.
             let used = shipper.counters().unwrap_or(Counters::UNKNOWN).since(&cycle.counters);
             context.watch.account(used, cycle.since.elapsed());
             outcome?;
@@ -147,7 +149,7 @@ impl Strategy for Sidecar {
         check_aged(context.destination, &settings)
     }
 
-    /// The newest backup, and none of the others that are kept.
+    /// The newest backup, without older ones that are kept.
     fn artifact_bytes(&self, artifact: &Path) -> u64 {
         let all = artifacts(artifact);
         let newest = |kind: &str| all.iter().rfind(|path| is_of(path, kind));
@@ -160,19 +162,19 @@ impl Strategy for Sidecar {
     }
 }
 
-/// A cycle of the loop that begins from now on.
+/// The next cycle of the sidecar's loop that starts from now on.
 struct Cycle {
-    /// What its copy of the database will have, where it makes one.
+    /// Expected size of its copy of the database in bytes, if it makes one.
     copied_bytes: Option<u64>,
-    /// An earlier one is still under way, for all that is known.
+    /// An earlier cycle may still be running.
     after_another: bool,
-    /// It certainly had not begun then.
+    /// The last moment at which it had certainly not begun.
     idle_ns: u64,
-    /// The artifacts that were there when it began; `None` until it has.
+    /// The artifacts that existed when it began; `None` until then.
     before: Option<BTreeSet<PathBuf>>,
-    /// When its account was opened: with its beginning, or before that with the wait for it.
+    /// From when its resources are counted: its beginning, or until then the beginning of the wait for it.
     since: Instant,
-    /// What had been used until then.
+    /// Resources that the sidecar had used until then.
     counters: Counters,
 }
 
@@ -189,8 +191,8 @@ impl Cycle {
         }
     }
 
-    /// Waits for its beginning and for its end. The wait for its turn is no stall; that an earlier cycle does not end
-    /// is one.
+    /// Waits for the beginning and the end of the cycle. Waiting for the interval to pass is not a stall; an earlier
+    /// cycle that does not end is one.
     fn follow(&mut self, context: &mut BackupContext<'_>, shipper: &dyn Shipper) -> Result<(), Halt> {
         let (work, failure) = (context.destination.join(WORK), context.destination.join(FAILURE));
         let mut copied_bytes = self.copied_bytes;
@@ -205,7 +207,7 @@ impl Cycle {
             }
             match (works, &self.before) {
                 (false, Some(before)) => {
-                    // It makes its artifacts durable itself, and ends then.
+                    // The cycle makes its artifacts durable before it ends.
                     context.watch.durable_ns = Some(looked_ns);
                     return left_all(context, before);
                 }
@@ -224,7 +226,7 @@ impl Cycle {
                 (true, _) => {}
             }
             if copied_bytes.is_some() && context.watch.furthest() == Some(1.0) {
-                // Checking and packing come after the copy.
+                // After the copy, the cycle checks and compresses it.
                 copied_bytes = None;
                 anew(context, None);
             }
@@ -233,17 +235,17 @@ impl Cycle {
     }
 }
 
-/// Whatever begins now makes its files among the artifacts.
+/// Watches another part of a cycle, whose files are created among the artifacts.
 fn anew(context: &mut BackupContext<'_>, expected_bytes: Option<u64>) {
     context.watch.watch_anew(vec![context.destination.to_owned()], expected_bytes);
 }
 
-/// A cycle that is over is complete when it has left an artifact of each kind.
+/// Checks that a finished cycle is complete: it has left an artifact of each kind.
 fn left_all(context: &BackupContext<'_>, before: &BTreeSet<PathBuf>) -> Result<(), Halt> {
     let now = artifacts(context.destination);
     for kind in kinds(context) {
         if !now.difference(before).any(|path| is_of(path, kind)) {
-            return Err(Halt::Failed(format!("a cycle of the sidecar ended and left no {kind} artifact")));
+            return Err(Halt::Failed(format!("a cycle of the sidecar ended without a {kind} artifact")));
         }
     }
     Ok(())
@@ -261,7 +263,7 @@ fn is_of(path: &Path, kind: &str) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{kind}-")))
 }
 
-/// Leaves backups that were made long ago, as far as their names and times say: nobody looks at their content.
+/// Creates backups that look old by name and time. Their content is never read.
 fn make_aged(destination: &Path, kind: &str, settings: &SidecarSettings) -> Result<(), Halt> {
     let ending = if kind == "mysql" { "sql" } else { "tar" };
     let kept = DAY * settings.retention_days;
@@ -271,12 +273,12 @@ fn make_aged(destination: &Path, kind: &str, settings: &SidecarSettings) -> Resu
         let stamp = Timestamp::try_from(at).expect("the clock is in range").strftime("%Y%m%dT%H%M%S");
         let path = destination.join(format!("{kind}-{stamp}.000000000Z.{ending}.zst"));
         let made = std::fs::File::create_new(&path).and_then(|file| file.set_modified(at));
-        made.map_err(|error| Error::Environment(format!("cannot make {}: {error}", path.display())))?;
+        made.map_err(|error| Error::Environment(format!("cannot create {}: {error}", path.display())))?;
     }
     Ok(())
 }
 
-/// Fails when one is still there that is too old, or the one is not that is young enough.
+/// Fails when a backup beyond the retention time still exists, or when the newer one was removed.
 fn check_aged(destination: &Path, settings: &SidecarSettings) -> Result<(), Halt> {
     if settings.aged_backups == 0 {
         return Ok(());
@@ -288,10 +290,12 @@ fn check_aged(destination: &Path, settings: &SidecarSettings) -> Result<(), Halt
         .collect();
     let expired = ages.iter().filter(|age| **age > kept).count();
     if expired > 0 {
-        return Err(Halt::Failed(format!("{expired} backups are older than the retention and still there")));
+        return Err(Halt::Failed(format!(
+            "{expired} backups older than the retention time were not removed"
+        )));
     }
     if !ages.iter().any(|age| *age > kept / 4) {
-        return Err(Halt::Failed("a backup was removed that was younger than the retention".into()));
+        return Err(Halt::Failed("a backup newer than the retention time was removed".into()));
     }
     Ok(())
 }
@@ -331,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_retention_that_removes_too_little_or_too_much_is_found() {
+    fn a_retention_that_removes_too_little_or_too_much_is_reported() {
         let directory = tempfile::tempdir().unwrap();
         let at = directory.path();
         let settings = SidecarSettings { aged_backups: 3, retention_days: 2, ..SidecarSettings::default() };
@@ -342,7 +346,7 @@ mod tests {
         };
         make_aged(at, "sqlite", &settings).unwrap();
         assert_eq!(artifacts(at).len(), 4);
-        assert_eq!(checked(), "3 backups are older than the retention and still there");
+        assert_eq!(checked(), "3 backups older than the retention time were not removed");
         let (young, expired): (Vec<PathBuf>, Vec<PathBuf>) = artifacts(at)
             .into_iter()
             .partition(|path| path.metadata().unwrap().modified().unwrap().elapsed().unwrap() < DAY * 2);
@@ -350,6 +354,6 @@ mod tests {
         std::fs::write(at.join("sqlite-new.tar.zst"), "").unwrap();
         assert_eq!(checked(), "");
         std::fs::remove_file(&young[0]).unwrap();
-        assert_eq!(checked(), "a backup was removed that was younger than the retention");
+        assert_eq!(checked(), "a backup newer than the retention time was removed");
     }
 }

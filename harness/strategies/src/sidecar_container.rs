@@ -1,5 +1,5 @@
-//! What strategies share that run the sidecar: its container with the settings and mounts that its README tells
-//! operators to use, and its way back.
+//! Shared code of strategies that run the sidecar: its container, with the settings and mounts that its README
+//! recommends, and the restore.
 
 use std::path::Path;
 
@@ -31,9 +31,9 @@ pub const SQLITE_MODE: (&str, &str) = (
     "for SQLite: \"backup\" is sqlite3's .backup, \"dump\" its .dump; MySQL is always dumped",
 );
 
-/// What messages call it.
+/// The container's name in messages.
 const NAME: &str = "sidecar container";
-/// The days that it keeps backups for, as it is asked to and when nobody asks.
+/// Default retention time in days, of the strategies and of the sidecar itself.
 pub const RETENTION_DAYS: u32 = 7;
 
 const BACKUPS: &str = "/backups";
@@ -42,16 +42,16 @@ const CONFIGURATION: &str = "/config";
 const PATHS: &str = "/etc/backup-paths";
 const SCRIPTS: &str = "/opt/sidecar";
 
-/// The kinds of artifact that a backup of this subject consists of, as their names begin.
+/// The kinds of artifact in a backup of this subject: the prefixes of their file names.
 pub fn kinds(context: &BackupContext<'_>) -> [&'static str; 2] {
     [if context.subject.server().is_some() { "mysql" } else { "sqlite" }, "config"]
 }
 
-/// A container that backs up the subject and its configuration files into the destination, at each interval as long as
-/// it runs.
+/// A container that backs up the subject and its configuration files into the destination at an interval, as long as it
+/// runs.
 ///
 /// # Errors
-/// Without its image, or when a file that it needs cannot be written.
+/// When its image is missing, or a file that it needs cannot be written.
 pub fn looping(
     context: &BackupContext<'_>,
     sqlite_mode: SqliteMode,
@@ -65,7 +65,7 @@ pub fn looping(
     Ok(spec)
 }
 
-/// A container that does so once.
+/// A container that makes one such backup.
 ///
 /// # Errors
 /// As [`looping`].
@@ -77,7 +77,7 @@ pub fn single(context: &BackupContext<'_>, sqlite_mode: SqliteMode) -> Result<Sp
     Ok(spec)
 }
 
-/// Restores the newest backup, the configuration files beside the database.
+/// Restores the newest backup, with the configuration files beside the database.
 ///
 /// # Errors
 /// Why it could not be restored.
@@ -100,15 +100,15 @@ pub fn restore(context: &mut RestoreContext<'_>) -> Result<(), Halt> {
     spec.network = Network::None;
     mount(&mut spec, context.artifact, BACKUPS, true);
     mount(&mut spec, &place, DATA, false);
-    // A dump is unpacked there before it is loaded: on the disk of the trial.
+    // A dump is decompressed into TMPDIR before it is loaded: this keeps it on the disk of the trial.
     set(&mut spec, "TMPDIR", DATA);
     context.watch.contain(spec)?;
-    // A server makes durable itself what it was given.
+    // A server makes its own data durable.
     if is_file { context.watch.make_durable() } else { Ok(()) }
 }
 
 fn image(tools: Option<&Image>) -> Result<&Image, Halt> {
-    tools.ok_or_else(|| Error::Bug(anyhow!("without the image of the sidecar there is no trial")).into())
+    tools.ok_or_else(|| Error::Bug(anyhow!("a trial was started without the sidecar image")).into())
 }
 
 fn add_sources(
@@ -140,7 +140,7 @@ fn add_sources(
     Ok(())
 }
 
-/// The way to a MySQL server, through its socket.
+/// Adds the connection to a MySQL server, through its socket.
 fn add_server(spec: &mut Spec, server: &Server) -> Result<(), Halt> {
     let password_file = server.password_file()?;
     let address = server.address();

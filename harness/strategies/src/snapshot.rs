@@ -1,11 +1,12 @@
-//! `snapshot`: the file system keeps what the database is made of at one moment, and shares it with the live one.
+//! `snapshot`: a snapshot of the file system, which shares its blocks with the live data.
 //!
-//! A btrfs subvolume is kept as a whole: what comes back is what a power cut at that moment would have left. Reflinks
-//! are made file by file, so a transaction is held meanwhile. With one that reads, SQLite neither begins its log anew nor
-//! moves later changes from it into the database; in delete mode it does not write to the database at all, and the
-//! journal is not needed. ZFS, and LVM below a file system, keep all that is on it at one moment; that snapshot is copied
-//! out and removed, because a volume that has one is slower, or runs out of space. See
-//! <https://sqlite.org/walformat.html>, btrfs-subvolume(8), cp(1) on `--reflink`, zfs-snapshot(8), and lvcreate(8).
+//! A btrfs subvolume is captured as a whole: the restored data is what a power cut at that moment would have left
+//! (crash-consistent). Reflinks are made file by file, so a transaction is held meanwhile. While a read transaction is
+//! held, SQLite neither restarts the WAL nor checkpoints later changes into the database; in delete mode it does not
+//! write to the database at all, and the journal is not needed. ZFS and LVM capture the whole file system at one
+//! moment. Their snapshot is copied elsewhere and removed, because a volume that has one is slower, or runs out of
+//! space. See <https://sqlite.org/walformat.html>, btrfs-subvolume(8), cp(1) on `--reflink`, zfs-snapshot(8), and
+//! lvcreate(8).
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -67,7 +68,7 @@ enum Mechanism {
     Zfs,
 }
 
-/// A mechanism that works here.
+/// A mechanism that works on this machine.
 enum Way {
     Subvolume,
     Reflinks,
@@ -97,7 +98,7 @@ enum Order {
     WalFirst,
 }
 
-/// What is in force while the snapshot is made.
+/// The transaction or lock that is held while the snapshot is made.
 #[derive(Serialize, Deserialize)]
 enum Guard {
     Nothing,
@@ -116,18 +117,18 @@ enum Guard {
 
 #[derive(Serialize, Deserialize)]
 enum Task {
-    /// Keeps the directory of the data as a whole.
+    /// Takes a snapshot of the data's directory as a whole.
     Subvolume,
-    /// Shares the database and what SQLite keeps beside it, one after the other.
+    /// Makes reflinks of the database and of SQLite's other files, one after the other.
     Reflinks { order: Order, pause_ms: u64 },
-    /// Keeps the volume that all of it lies on.
+    /// Takes a snapshot of the whole volume that holds the data.
     Volume { command: Vec<String> },
 }
 
 #[derive(Serialize, Deserialize)]
 struct Job {
     data: PathBuf,
-    /// A directory that is not there yet.
+    /// A directory that does not exist yet.
     target: PathBuf,
     guard: Guard,
     task: Task,
@@ -135,40 +136,40 @@ struct Job {
 
 /// The name of the snapshot in the artifact.
 const SNAPSHOT: &str = "snapshot";
-const ELSEWHERE: &str = "let the scenario ask for a file system of its own (file_systems = [\"btrfs\"] in [subject]), \
-                         or choose another disk with --dir";
+const ELSEWHERE: &str =
+    "set file_systems = [\"btrfs\"] in [subject] of the scenario, or choose another disk with --dir";
 
 impl Strategy for Snapshot {
     fn card(&self) -> Card {
         Card {
             name: "snapshot",
-            summary: "what the file system keeps of one moment: a btrfs subvolume, ZFS, LVM, or reflinks of the files",
+            summary: "file system snapshots: a btrfs subvolume, ZFS, LVM, or reflinks of the files",
             engines: &["mysql", "sqlite"],
             kind: Kind::Snapshot,
             promise: Promise {
-                text: "consistent; keeps every write acknowledged before it began; writers wait for what is held, and \
-                       while what they write to is being shared; lies on the same disk as the database, but for those \
-                       of LVM and ZFS, which are copied out and removed",
+                text: "consistent; keeps every write acknowledged before the backup began; blocks writers while a lock \
+                       or transaction is held and the snapshot is taken; stays on the disk of the database, except \
+                       those of LVM and ZFS, which are copied elsewhere and removed",
                 keeps: Keeps::Earlier,
             },
             settings: &[
-                ("busy_timeout_ms", "SQLite: how long the transaction that is held waits for a lock"),
+                ("busy_timeout_ms", "SQLite: how long the held transaction waits for a lock"),
                 (
                     "hold",
-                    "SQLite: the transaction that is held meanwhile: nothing, read or write; reflinks with nothing \
-                     promise nothing",
+                    "SQLite: the transaction that is held during the snapshot: nothing, read or write; reflinks with \
+                     nothing held promise nothing",
                 ),
                 (
                     "lock",
-                    "MySQL: the lock that is held meanwhile: nothing, instance (LOCK INSTANCE FOR BACKUP) or global \
-                     (FLUSH TABLES WITH READ LOCK)",
+                    "MySQL: the lock that is held during the snapshot: nothing, instance (LOCK INSTANCE FOR BACKUP) or \
+                     global (FLUSH TABLES WITH READ LOCK)",
                 ),
                 (
                     "mechanism",
-                    "subvolume (btrfs), zfs, reflink (SQLite only), lvm, or auto: the first of these that keeps the \
-                     promise here",
+                    "subvolume (btrfs), zfs, reflink (SQLite only), lvm, or auto: the first of these that can keep the \
+                     promise on this machine",
                 ),
-                ("order", "reflinks: which comes first: database-first or wal-first"),
+                ("order", "reflinks: which file is first: database-first or wal-first"),
                 ("pause_ms", "reflinks: pause between the two"),
             ],
             tools: &[CP],
@@ -181,7 +182,7 @@ impl Strategy for Snapshot {
         let (settings, complete) = complete::<SnapshotSettings>(given)?;
         let is_ordered = settings.order != Order::DatabaseFirst || settings.pause_ms > 0;
         if is_ordered && settings.mechanism != Mechanism::Reflink {
-            return Err("order and pause_ms need mechanism = 'reflink': one file after the other".into());
+            return Err("order and pause_ms require mechanism = 'reflink', which copies file by file".into());
         }
         Ok(complete)
     }
@@ -233,7 +234,7 @@ impl Strategy for Snapshot {
                 let made = std::mem::take(&mut watch.output);
                 watch.watch_anew(vec![place], watch.expected_bytes);
                 let mounted = snapshot.mount(&watch.launcher).map_err(|error| match error {
-                    // A snapshot that ran out of space, for one.
+                    // For example, a snapshot that ran out of space.
                     Error::Environment(cause) => Halt::Failed(cause),
                     error => error.into(),
                 });
@@ -260,15 +261,15 @@ impl Strategy for Snapshot {
             Guard::Nothing => job.make()?,
             Guard::Transaction { begin, busy_timeout_ms } => {
                 let connection = open_live(&job.data, Duration::from_millis(*busy_timeout_ms))?;
-                connection.execute_batch(begin).context("cannot begin the transaction that is to be held")?;
+                connection.execute_batch(begin).context("cannot begin the transaction to hold")?;
                 job.make()?;
-                connection.execute_batch("ROLLBACK").context("cannot end the transaction that was held")?;
+                connection.execute_batch("ROLLBACK").context("cannot end the held transaction")?;
             }
             Guard::Lock { server, lock, unlock } => {
                 let mut server = Server::connect(server)?;
-                server.execute(lock).with_context(|| format!("MySQL refuses {lock}"))?;
+                server.execute(lock).with_context(|| format!("MySQL rejected {lock}"))?;
                 job.make()?;
-                server.execute(unlock).with_context(|| format!("MySQL refuses {unlock}"))?;
+                server.execute(unlock).with_context(|| format!("MySQL rejected {unlock}"))?;
                 server.close()?;
             }
         }
@@ -334,7 +335,7 @@ impl Job {
     fn share_what_is_beside(&self) -> anyhow::Result<()> {
         let is_held = !matches!(self.guard, Guard::Nothing);
         for file in files::of_database(&self.data).iter().skip(1) {
-            // What a journal would undo has not been done to a database that is held.
+            // While a transaction is held, no uncommitted page reaches the database: there is nothing to roll back.
             if !(is_held && file.to_string_lossy().ends_with("-journal")) {
                 self.share(file)?;
             }
@@ -346,12 +347,12 @@ impl Job {
         let shared = run(Command::new(CP.command)
             .args(["-a", "-v", "--reflink=always", "--"])
             .args([file, &self.target]));
-        // A journal comes and goes.
+        // A journal that has disappeared meanwhile is not an error.
         if file.exists() { shared } else { Ok(()) }
     }
 }
 
-/// Runs a command of which the record keeps what it prints.
+/// Runs a command whose output goes to the record.
 fn run(command: &mut Command) -> anyhow::Result<()> {
     let output = command.stdin(Stdio::null()).stdout(Stdio::inherit()).stderr(Stdio::piped()).output();
     let output = output.with_context(|| format!("cannot start {:?}", command.get_program()))?;
@@ -362,7 +363,7 @@ fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Finds the mechanism that is asked for, or why it is not here.
+/// The mechanism to use, or why none is available.
 fn way(engine: Engine, directory: &Path, settings: &SnapshotSettings) -> Result<Way, String> {
     let mount = mount_of(directory).map_err(|error| error.to_string())?;
     let is_asked = |mechanism| settings.mechanism == Mechanism::Auto || settings.mechanism == mechanism;
@@ -378,7 +379,7 @@ fn way(engine: Engine, directory: &Path, settings: &SnapshotSettings) -> Result<
     if is_asked(Mechanism::Zfs) {
         match &volume {
             Some(volume @ Volume::Zfs { .. }) => return usable(volume),
-            _ => why.push("it is no ZFS".into()),
+            _ => why.push("it is not ZFS".into()),
         }
     }
     if is_asked(Mechanism::Reflink) {
@@ -390,10 +391,10 @@ fn way(engine: Engine, directory: &Path, settings: &SnapshotSettings) -> Result<
     if is_asked(Mechanism::Lvm) {
         match &volume {
             Some(volume @ Volume::Lvm { .. }) => return usable(volume),
-            _ => why.push("it is on no logical volume (LVM)".into()),
+            _ => why.push("it is not on a logical volume (LVM)".into()),
         }
     }
-    Err(format!("the data lies on {}: {}; {ELSEWHERE}", mount.kind, why.join(", ")))
+    Err(format!("the data is on {}: {}; {ELSEWHERE}", mount.kind, why.join(", ")))
 }
 
 fn usable(volume: &Volume) -> Result<Way, String> {
@@ -403,7 +404,7 @@ fn usable(volume: &Volume) -> Result<Way, String> {
     }
 }
 
-/// Where something is in a snapshot of the file system that it lies on.
+/// The path of the data inside a mounted snapshot of its file system.
 fn place_in(snapshot: &Path, data: &Path) -> Result<PathBuf> {
     let data = data.canonicalize().context("cannot find the live data")?;
     let mount = mount_of(&data)?;
@@ -414,30 +415,32 @@ fn place_in(snapshot: &Path, data: &Path) -> Result<PathBuf> {
     Ok(snapshot.join(below(&mount.root, Path::new("/"))?).join(below(&data, &mount.point)?))
 }
 
-/// Every btrfs subvolume begins with this inode.
+/// The inode number of the root directory of every btrfs subvolume.
 const SUBVOLUME_INODE: u64 = 256;
 
-/// Why a directory cannot be kept as a whole.
+/// Why no subvolume snapshot of a directory can be taken; `None` if it can.
 fn no_subvolume(mount: &Mount, directory: &Path) -> Option<String> {
     if mount.kind != "btrfs" {
         return Some("it has no subvolumes".into());
     }
     let is_one = directory.metadata().is_ok_and(|metadata| metadata.ino() == SUBVOLUME_INODE);
-    (!is_one).then(|| "its directory is no subvolume".into())
+    (!is_one).then(|| "its directory is not a subvolume".into())
 }
 
-/// Why the files of a database in a directory cannot be shared as promised.
+/// Why reflinks of a database in a directory cannot keep the promise; `None` if they can.
 fn no_reflinks(engine: Engine, directory: &Path, settings: &SnapshotSettings) -> Option<String> {
     if engine == Engine::Mysql {
-        return Some("reflinks share file by file, never a whole data directory at one moment".into());
+        return Some(
+            "reflinks are made file by file and cannot capture a data directory at one moment".into(),
+        );
     }
     if settings.mechanism == Mechanism::Auto && settings.hold == Hold::Nothing {
-        return Some("reflinks promise nothing when nothing is held".into());
+        return Some("reflinks promise nothing with hold = 'nothing'".into());
     }
     match reflinks_work(directory) {
         Ok(true) => None,
         Ok(false) => Some("its files cannot share blocks (reflinks)".into()),
-        Err(error) => Some(format!("reflinks cannot be tried: {error}")),
+        Err(error) => Some(format!("reflinks cannot be tested: {error}")),
     }
 }
 
@@ -458,13 +461,13 @@ mod tests {
         };
         assert!(keeps_nothing(&[("mechanism", "reflink"), ("hold", "nothing")]));
         assert!(!keeps_nothing(&[("mechanism", "reflink"), ("hold", "read"), ("order", "wal-first")]));
-        // On a file system without subvolumes this is refused.
+        // On a file system without subvolumes this setting is rejected.
         assert!(!keeps_nothing(&[("hold", "nothing")]));
         assert!(!keeps_nothing(&[]));
     }
 
     #[test]
-    fn what_shares_the_blocks_of_the_database_goes_with_their_disk() {
+    fn snapshots_that_share_blocks_with_the_database_do_not_survive_loss_of_the_disk() {
         let survives = |given: &[(&str, &str)]| {
             Snapshot.survives_disk_loss(Engine::Sqlite, Path::new("/proc"), &settings(given).unwrap())
         };
@@ -477,10 +480,10 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused_with_the_reason() {
+    fn impossible_settings_are_refused_with_the_reason() {
         insta::assert_snapshot!(
             settings(&[("order", "wal-first")]).unwrap_err(),
-            @"order and pause_ms need mechanism = 'reflink': one file after the other"
+            @"order and pause_ms require mechanism = 'reflink', which copies file by file"
         );
         insta::assert_snapshot!(
             settings(&[("hold", "reading")]).unwrap_err(),
@@ -491,8 +494,8 @@ mod tests {
         };
         insta::assert_snapshot!(
             obstacle(&[]).unwrap(),
-            @r#"the data lies on proc: it has no subvolumes, it is no ZFS, reflinks share file by file, never a whole data directory at one moment, it is on no logical volume (LVM); let the scenario ask for a file system of its own (file_systems = ["btrfs"] in [subject]), or choose another disk with --dir"#
+            @r#"the data is on proc: it has no subvolumes, it is not ZFS, reflinks are made file by file and cannot capture a data directory at one moment, it is not on a logical volume (LVM); set file_systems = ["btrfs"] in [subject] of the scenario, or choose another disk with --dir"#
         );
-        assert!(obstacle(&[("mechanism", "subvolume")]).unwrap().contains("proc: it has no subvolumes; let"));
+        assert!(obstacle(&[("mechanism", "subvolume")]).unwrap().contains("proc: it has no subvolumes; set"));
     }
 }

@@ -1,7 +1,7 @@
-//! `sqlite3-rsync`: SQLite's own `sqlite3_rsync`, which sends what differs between a live database and a replica.
+//! `sqlite3-rsync`: SQLite's own `sqlite3_rsync`, which sends the pages in which a live database and a replica differ.
 //!
-//! The first time it sends every page, afterwards hashes of what is there and the pages that differ. It reads in one
-//! transaction and waits for no lock, so in delete mode it blocks the writers, or fails at once. See
+//! The first time it sends every page, afterwards hashes of the existing pages and the pages that differ. It reads in
+//! one transaction and does not wait for locks, so in delete mode it blocks writers, or fails at once. See
 //! <https://sqlite.org/rsync.html>.
 
 use engines::mysql::server::ARTIFACT;
@@ -29,24 +29,24 @@ impl Default for RsyncSettings {
     }
 }
 
-/// Where the container finds the live database.
+/// The path of the live database in the container.
 const LIVE: &str = "/live";
 
 impl Strategy for Sqlite3Rsync {
     fn card(&self) -> Card {
         Card {
             name: "sqlite3-rsync",
-            summary: "sqlite3_rsync DATABASE REPLICA, several times: first everything, then what differs",
+            summary: "sqlite3_rsync DATABASE REPLICA, several times: first everything, then the differences",
             engines: &["sqlite"],
             kind: Kind::Online,
             promise: Promise {
-                text: "consistent; keeps every write acknowledged before it began; writers go on in WAL mode; in \
-                       delete mode they wait, or it fails",
+                text: "consistent; keeps every write acknowledged before the backup began; does not block writers in \
+                       WAL mode; in delete mode it blocks them, or fails",
                 keeps: Keeps::Earlier,
             },
             settings: &[(
                 "synchronisations",
-                "how often, one after the other; the artifact is the replica after the last",
+                "number of synchronisations, one after the other; the artifact is the replica after the last one",
             )],
             tools: &[CP],
             contained: true,
@@ -66,7 +66,7 @@ impl Strategy for Sqlite3Rsync {
         let RsyncSettings { synchronisations } = context.settings();
         let target = context.target();
         let name = target.file_name().expect("a target has a name").to_string_lossy();
-        // How much each sent and how long it took is in the output that the record keeps.
+        // The output, which the record keeps, tells how much each synchronisation sent and how long it took.
         let script = format!(
             "TIMEFORMAT='in %R s'\n\
              for number in $(seq {synchronisations}); do\n\
@@ -76,7 +76,7 @@ impl Strategy for Sqlite3Rsync {
         );
         let mut spec = contained("sqlite3_rsync", context.tools, context.destination, &script)?;
         let live = context.subject.data().parent().expect("a database lies in a directory");
-        // Who reads a database in WAL mode writes to its index of the log.
+        // A reader of a database in WAL mode writes to the WAL index.
         spec.mounts.push(Mount { host: live.to_owned(), container: LIVE.into(), read_only: false });
         context.watch.contain(spec)?;
         context.watch.make_durable()

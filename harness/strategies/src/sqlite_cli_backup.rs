@@ -1,7 +1,7 @@
 //! `sqlite-cli-backup`: `.backup` of SQLite's command line, as operators run it.
 //!
-//! It steps 100 pages at a time (3.40 and 3.53 alike) and does not tell how far it is, so progress is the
-//! growth of the target. Without a timeout a single lock ends it.
+//! It copies 100 pages a step (in 3.40 and in 3.53) and does not report its progress, so progress is measured by the
+//! growth of the target. Without a timeout, it fails at the first lock conflict.
 
 use std::process::{Command, Stdio};
 
@@ -31,10 +31,10 @@ impl Strategy for SqliteCliBackup {
             engines: &["sqlite"],
             kind: Kind::Online,
             promise: Promise {
-                text: "consistent; keeps every write acknowledged before it began; writers go on",
+                text: "consistent; keeps every write acknowledged before the backup began; does not block writers",
                 keeps: Keeps::Earlier,
             },
-            settings: &[("timeout_ms", "'.timeout' before '.backup'; 0: none, as most people run it")],
+            settings: &[("timeout_ms", "'.timeout' in ms before '.backup'; 0: none, as most people run it")],
             tools: &[SQLITE3, CP],
             contained: false,
             cost: Cost { backup: 1.5, restore: 1.0 },

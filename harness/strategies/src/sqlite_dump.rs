@@ -1,7 +1,7 @@
 //! `sqlite-dump`: `sqlite3 DATABASE .dump | zstd`, loaded back with `zstd -dc | sqlite3 NEW`.
 //!
-//! A dump that meets an error writes `ROLLBACK; -- due to errors` at its end, and the command still succeeds:
-//! loading it gives an empty database.
+//! A dump that encounters an error ends with `ROLLBACK; -- due to errors`, and the command still succeeds: loading it
+//! gives an empty database.
 
 use machine::tool::{SQLITE3, ZSTD};
 use serde::{Deserialize, Serialize};
@@ -33,17 +33,17 @@ impl Strategy for SqliteDump {
     fn card(&self) -> Card {
         Card {
             name: "sqlite-dump",
-            summary: "sqlite3 DATABASE .dump | zstd, loaded back by sqlite3",
+            summary: "sqlite3 DATABASE .dump | zstd, restored with sqlite3",
             engines: &["sqlite"],
             kind: Kind::Logical,
             promise: Promise {
-                text: "consistent; keeps every write acknowledged before it began; \
-                       writers go on in WAL mode and wait in delete mode",
+                text: "consistent; keeps every write acknowledged before the backup began; \
+                       does not block writers in WAL mode, blocks them in delete mode",
                 keeps: Keeps::Earlier,
             },
             settings: &[
                 ("level", "compression level of zstd, from 1 to 19"),
-                ("timeout_ms", "'.timeout' before '.dump'; 0: none"),
+                ("timeout_ms", "'.timeout' in ms before '.dump'; 0: none"),
             ],
             tools: &[SQLITE3, ZSTD],
             contained: false,

@@ -1,8 +1,8 @@
 //! `sqlite-online-backup`: SQLite's backup API, as a program calls it.
 //!
-//! A step reads pages inside a read transaction of its own. When another connection has committed between two
-//! steps, the backup begins again with the first page. One step for all pages, or a read transaction that is
-//! held over all steps (`pinned`), keeps that from happening. See <https://sqlite.org/backup.html>.
+//! Each step reads pages inside its own read transaction. When another connection has committed between two steps, the
+//! backup restarts at the first page. A single step for all pages, or a read transaction that is held across all steps
+//! (`pinned`), prevents this. See <https://sqlite.org/backup.html>.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -50,12 +50,12 @@ impl Strategy for SqliteOnlineBackup {
     fn card(&self) -> Card {
         Card {
             name: "sqlite-online-backup",
-            summary: "SQLite's backup API in steps of some pages",
+            summary: "SQLite's backup API, a number of pages a step",
             engines: &["sqlite"],
             kind: Kind::Online,
             promise: Promise {
-                text: "consistent; keeps every write acknowledged before it began; \
-                       writers go on in WAL mode and wait for each step in delete mode",
+                text: "consistent; keeps every write acknowledged before the backup began; \
+                       does not block writers in WAL mode; in delete mode each step blocks them",
                 keeps: Keeps::Earlier,
             },
             settings: &[
@@ -63,7 +63,7 @@ impl Strategy for SqliteOnlineBackup {
                 ("pause_ms", "pause between two steps"),
                 (
                     "pinned",
-                    "hold one read transaction over all steps, so that no commit makes it begin again",
+                    "hold one read transaction across all steps, so that a commit does not restart the backup",
                 ),
                 ("step_pages", "pages a step; -1: all in one step"),
             ],
@@ -99,11 +99,11 @@ impl Strategy for SqliteOnlineBackup {
     fn work(&self, task: Value, report: &mut dyn FnMut(Progress)) -> anyhow::Result<Value> {
         let Task { source, target, settings } = serde_json::from_value(task)?;
         let source = open_live(&source, Duration::from_millis(settings.busy_timeout_ms))?;
-        let mut target = Connection::open(&target).context("cannot make the target")?;
+        let mut target = Connection::open(&target).context("cannot create the target")?;
         if settings.pinned {
             source
                 .execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema")
-                .context("cannot begin to read")?;
+                .context("cannot begin a read transaction")?;
         }
         let backup = Backup::new(&source, &mut target)?;
         let mut account = Account::new(&settings);
@@ -119,7 +119,7 @@ impl Strategy for SqliteOnlineBackup {
                 StepResult::Busy | StepResult::Locked => {
                     bail!("database is locked (no lock within {} ms)", settings.busy_timeout_ms)
                 }
-                other => bail!("the backup API answered {other:?}"),
+                other => bail!("the backup API returned {other:?}"),
             }
             if result == StepResult::Done {
                 return Ok(Value::Null);
@@ -131,13 +131,13 @@ impl Strategy for SqliteOnlineBackup {
 
 const REPORT_EVERY: Duration = Duration::from_millis(50);
 
-/// Counts what the steps did.
+/// Counts the steps, their pages and the restarts.
 struct Account {
     pause: Duration,
     restarting: bool,
     remaining: i32,
     total: i32,
-    /// The least that remained since the last report: what stall detection has to see.
+    /// The smallest number of remaining pages since the last report, which stall detection needs.
     low: i32,
     restarts: u64,
     pages_copied: u64,
@@ -162,8 +162,8 @@ impl Account {
         }
     }
 
-    /// A step that succeeds copies pages, so what remains has to fall; where it has not, the step began again
-    /// with the first page.
+    /// A successful step copies pages, so the number of remaining pages must fall. If it has not, the step restarted at
+    /// the first page.
     fn note(&mut self, remaining: i32, total: i32, took: Duration) {
         let begins = remaining >= self.remaining;
         self.restarts += u64::from(begins);
@@ -198,12 +198,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_restart_is_a_step_after_which_no_less_remains() {
+    fn a_step_after_which_not_fewer_pages_remain_is_a_restart() {
         let mut account = Account::new(&OnlineBackupSettings::default());
         for remaining in [900, 800, 900, 900, 800, 750] {
             account.note(remaining, 1000, Duration::from_millis(1));
         }
-        // The last step is a short one.
+        // The last step copies fewer pages.
         assert_eq!((account.restarts, account.pages_copied, account.low), (2, 550, 750));
     }
 }

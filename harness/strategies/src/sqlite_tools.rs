@@ -1,4 +1,4 @@
-//! What strategies share that run SQLite's command line, or its library.
+//! Shared code of strategies that run SQLite's command line, or its library.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,14 +11,14 @@ use rusqlite::{Connection, OpenFlags};
 use crate::halt::Halt;
 use crate::strategy::{BackupContext, RestoreContext, spawn};
 
-/// How often a lock is asked for. SQLite's own timeout soon asks ten times a second only: behind writers in a closed loop
-/// in delete mode, which leave gaps of a millisecond between two commits, it met none within 10 s.
+/// How often a busy lock is retried. SQLite's own busy timeout soon retries only ten times a second: with writers in a
+/// closed loop in delete mode, which leave gaps of a millisecond between two commits, it got no lock within 10 s.
 const ASK_EVERY: Duration = Duration::from_millis(1);
 
-/// Opens a database that an application uses, in a worker. A lock is waited for so long, and asked for every millisecond.
+/// Opens a database that an application uses, in a worker. A busy lock is retried every millisecond for `busy_timeout`.
 ///
 /// # Errors
-/// What SQLite says.
+/// The error of SQLite.
 pub fn open_live(database: &Path, busy_timeout: Duration) -> anyhow::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection =
@@ -27,7 +27,7 @@ pub fn open_live(database: &Path, busy_timeout: Duration) -> anyhow::Result<Conn
     Ok(connection)
 }
 
-/// Says, each time that a lock was not given, whether to ask again.
+/// A busy handler: decides, each time a lock is not available, whether to try again.
 fn patience(timeout: Duration) -> impl FnMut(i32) -> bool + Send + 'static {
     let mut since = Instant::now();
     move |asked| {
@@ -39,11 +39,11 @@ fn patience(timeout: Duration) -> impl FnMut(i32) -> bool + Send + 'static {
     }
 }
 
-/// Runs `sqlite3 DATABASE ARGUMENTS | zstd` into a file of the artifact, and makes it durable. It ends at the first
+/// Runs `sqlite3 DATABASE ARGUMENTS | zstd` into a file of the artifact, and makes it durable. It stops at the first
 /// argument that fails.
 ///
 /// # Errors
-/// Why there is none.
+/// Why the dump failed.
 pub fn dump(context: &mut BackupContext<'_>, arguments: &[&str], level: u32, file: &str) -> Result<(), Halt> {
     let mut dump = Command::new(SQLITE3.command);
     dump.arg(context.subject.data()).args(arguments);
@@ -53,7 +53,7 @@ pub fn dump(context: &mut BackupContext<'_>, arguments: &[&str], level: u32, fil
     compress.args(["--quiet", &format!("-{level}"), "-o"]).arg(context.destination.join(file));
     compress.stdin(dump.take_stdout().expect("standard output is piped")).stderr(Stdio::piped());
     let compress = spawn(context.watch, compress)?;
-    // How small it will get, nobody knows.
+    // The compressed size is unknown.
     context.watch.expected_bytes = None;
     context.watch.run(vec![dump, compress])?;
     context.watch.make_durable()
@@ -62,7 +62,7 @@ pub fn dump(context: &mut BackupContext<'_>, arguments: &[&str], level: u32, fil
 /// Runs `zstd -dc FILE | sqlite3 -bail DATABASE` on a file of the artifact, and makes the database durable.
 ///
 /// # Errors
-/// Why there is none.
+/// Why the load failed.
 pub fn load(context: &mut RestoreContext<'_>, file: &str) -> Result<(), Halt> {
     let mut decompress = Command::new(ZSTD.command);
     decompress.args(["--quiet", "-d", "-c"]).arg(context.artifact.join(file));
@@ -86,13 +86,13 @@ mod tests {
         let mut patience = patience(Duration::from_millis(300));
         for _ in 0..2 {
             let asked = (0..).take_while(|asked| patience(*asked)).count();
-            // SQLite asks 11 times.
+            // SQLite's own handler would try 11 times.
             assert!((30..=300).contains(&asked), "{asked}");
         }
     }
 
     #[test]
-    fn what_is_locked_for_longer_is_an_error() {
+    fn a_lock_that_is_held_for_longer_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("database.sqlite");
         let writer = Connection::open(&file).unwrap();

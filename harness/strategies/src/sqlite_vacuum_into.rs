@@ -1,6 +1,6 @@
-//! `sqlite-vacuum-into`: `VACUUM INTO`, which writes a packed copy inside one read transaction.
+//! `sqlite-vacuum-into`: `VACUUM INTO`, which writes a compacted copy inside one read transaction.
 //!
-//! SQLite does not synchronise the copy; the harness does, and counts the time. See
+//! SQLite does not fsync the copy; the harness does, and includes the time. See
 //! <https://sqlite.org/lang_vacuum.html>.
 
 use std::path::PathBuf;
@@ -44,12 +44,12 @@ impl Strategy for SqliteVacuumInto {
     fn card(&self) -> Card {
         Card {
             name: "sqlite-vacuum-into",
-            summary: "VACUUM INTO: a packed copy inside one read transaction",
+            summary: "VACUUM INTO: a compacted copy inside one read transaction",
             engines: &["sqlite"],
             kind: Kind::Online,
             promise: Promise {
-                text: "consistent; keeps every write acknowledged before it began; \
-                       writers go on in WAL mode and wait in delete mode",
+                text: "consistent; keeps every write acknowledged before the backup began; \
+                       does not block writers in WAL mode, blocks them in delete mode",
                 keeps: Keeps::Earlier,
             },
             settings: &[("busy_timeout_ms", "how long it waits for a lock")],

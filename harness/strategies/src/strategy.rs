@@ -27,16 +27,16 @@ pub type Settings = serde_json::Map<String, Value>;
 
 /// A way to back up and restore.
 pub trait Strategy: Sync {
-    /// What it is, promises and needs.
+    /// Its description: what it is, promises and needs.
     fn card(&self) -> Card;
 
-    /// The image that its containers are made from, where it has any on this engine.
+    /// The image of its containers; `None` when it runs no containers on this engine.
     fn image(&self, _engine: Engine) -> Option<images::Kind> {
         self.card().contained.then_some(images::Kind::Tools)
     }
 
-    /// True when it takes configuration files along: each of its trials has some beside the database, and holds what
-    /// comes back against them.
+    /// True when it also backs up configuration files: each of its trials then has some beside the database, and
+    /// compares the restored ones with them.
     fn takes_configuration(&self) -> bool {
         false
     }
@@ -47,8 +47,8 @@ pub trait Strategy: Sync {
     /// What is wrong with them: an unknown name, a wrong type, an impossible value.
     fn complete(&self, given: &Settings) -> Result<Settings, String>;
 
-    /// Looks whether what complete settings name is there, before anything has an effect. Relative paths count from
-    /// `directory`, that of the scenario.
+    /// Checks that the files and programs that complete settings name exist, before the run changes anything. Relative
+    /// paths are relative to `directory`, the scenario's directory.
     ///
     /// # Errors
     /// What is missing.
@@ -56,45 +56,46 @@ pub trait Strategy: Sync {
         Ok(())
     }
 
-    /// The commands of its card that it runs on this engine.
+    /// The commands from its card that it needs on this engine.
     fn tools(&self, _engine: Engine) -> &'static [Tool] {
         self.card().tools
     }
 
-    /// What this machine lacks to run it with these settings, and how to get it.
+    /// What is missing on this machine to run it with these settings, and how to get it.
     fn missing(&self, _settings: &Settings, engine: Engine) -> Option<String> {
         self.tools(engine).iter().find_map(Tool::missing)
     }
 
-    /// How often the artifact is restored in the tail of a trial, while the application runs and the artifact grows:
-    /// what ships has to be good at every moment, and not only at the last.
+    /// How often the artifact is restored during the tail of a trial, while the application runs and the artifact
+    /// grows: a continuous replica must be restorable at every moment, not only at the end.
     fn live_restores(&self, _settings: &Settings) -> u32 {
         0
     }
 
-    /// Size of the artifact and of what else it keeps, at most, as a multiple of the database: only plans use it.
+    /// Maximum size of the artifact and of any other files that it keeps, as a multiple of the database size. Used only
+    /// for planning.
     fn artifact_copies(&self) -> f64 {
         1.0
     }
 
-    /// What it is held to with these settings.
+    /// What it promises with these settings.
     fn promise(&self, _settings: &Settings) -> Promise {
         self.card().promise
     }
 
-    /// Whether its backup can be kept on another disk than the live data in this directory, so that it survives the loss
-    /// of that disk; `None` where nobody can tell.
+    /// Whether its backup can be on another disk than the live data in this directory, so that it survives the loss of
+    /// that disk; `None` when this is unknown.
     fn survives_disk_loss(&self, _engine: Engine, _live: &Path, _settings: &Settings) -> Option<bool> {
         Some(true)
     }
 
-    /// True when it leaves out the torrents that were never completed: that they are missing is no loss then.
+    /// True when it leaves out the torrents that were never completed: their absence does not count as data loss.
     fn leaves_out_never_completed(&self) -> bool {
         false
     }
 
-    /// The program that these settings name, where that is none of the card's tools: looked for, or fetched, before the
-    /// trial begins.
+    /// The program that these settings name, when it is not one of the card's tools. It is located, or downloaded,
+    /// before the trial begins.
     ///
     /// # Errors
     /// [`Error::Environment`] with what is missing and how to get it; [`Error::Interrupted`].
@@ -102,7 +103,7 @@ pub trait Strategy: Sync {
         Ok(None)
     }
 
-    /// Starts what ships all the while, before the backup is called; most strategies ship nothing.
+    /// Starts continuous replication, before the backup is called. Most strategies have none.
     ///
     /// # Errors
     /// Why it could not be started.
@@ -110,30 +111,30 @@ pub trait Strategy: Sync {
         Ok(None)
     }
 
-    /// Backs the live database up into `context.destination`.
+    /// Backs up the live database into `context.destination`.
     ///
     /// # Errors
     /// Why it ended without an artifact.
     fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt>;
 
-    /// Builds the data of `context.subject` from the artifact alone: a file or a data directory, or a load into its
-    /// fresh server.
+    /// Builds the data of `context.subject` from the artifact alone: a file or a data directory, or by loading it into
+    /// a fresh server.
     ///
     /// # Errors
-    /// Why it ended without them.
+    /// Why it ended without restored data.
     fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt>;
 
-    /// What keeps it from its work on data in this directory, where there is none yet, and what to do about that.
+    /// Why it cannot run on data placed in this directory, and what to do about it. The data need not exist yet.
     fn obstacle(&self, _engine: Engine, _directory: &Path, _settings: &Settings) -> Option<String> {
         None
     }
 
-    /// Size of what a restore needs of the directory of the artifact.
+    /// Size of the part of the artifact's directory that a restore needs.
     fn artifact_bytes(&self, artifact: &Path) -> u64 {
         storage::bytes(artifact)
     }
 
-    /// What a restored database is held to, in a trial with these moments.
+    /// The writes that a restored database must and must not contain, in a trial with these moments.
     fn kept(&self, settings: &Settings, moments: &Moments) -> Kept {
         let acknowledged_before_ns = match self.promise(settings).keeps {
             Keeps::Nothing => None,
@@ -143,12 +144,12 @@ pub trait Strategy: Sync {
         Kept { acknowledged_before_ns, sent_after_ns: None }
     }
 
-    /// What the strategy does itself, without a tool: runs in a worker process, started by [`Watch::work`].
+    /// What the strategy does in the harness's own code, without an external tool. It runs in a worker process.
     ///
     /// # Errors
     /// What went wrong.
     fn work(&self, _task: Value, _report: &mut dyn FnMut(Progress)) -> anyhow::Result<Value> {
-        anyhow::bail!("{} has no work of its own", self.card().name)
+        anyhow::bail!("{} runs no work in a worker process", self.card().name)
     }
 }
 
@@ -162,34 +163,34 @@ pub struct Card {
     pub engines: &'static [&'static str],
     /// Which family it belongs to.
     pub kind: Kind,
-    /// What it is held to, where its settings do not change that: see [`Strategy::promise`].
+    /// What it promises, unless its settings change that: see [`Strategy::promise`].
     pub promise: Promise,
     /// Each setting with its meaning; names and defaults come from [`Strategy::complete`].
     pub settings: &'static [(&'static str, &'static str)],
-    /// Commands that have to be on PATH.
+    /// Commands that must be on PATH.
     pub tools: &'static [Tool],
-    /// True when it runs commands in containers: of the tools image, if [`Strategy::image`] does not say otherwise.
+    /// True when it runs commands in containers: of the tools image, unless [`Strategy::image`] names another.
     pub contained: bool,
-    /// What it costs, for plans.
+    /// What it costs, for planning.
     pub cost: Cost,
 }
 
 /// Families of strategies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Copies pages while writers go on.
+    /// Copies pages while the application keeps writing.
     Online,
     /// Stops the application.
     Cold,
-    /// Writes statements instead of pages.
+    /// Writes SQL statements instead of pages.
     Logical,
-    /// Has the file system share what the database is made of.
+    /// Uses a snapshot of the file system, or reflinks.
     Snapshot,
-    /// Ships every change as it is made.
+    /// Replicates every change as it is made.
     Continuous,
-    /// Commands of the user's own.
+    /// Commands that the user supplies.
     External,
-    /// Promises nothing: shows that the verifier has teeth.
+    /// Negative control: unsafe on purpose, promises nothing.
     Control,
 }
 
@@ -208,12 +209,12 @@ impl Kind {
     }
 }
 
-/// What ships changes while the application runs. It ends when dropped.
+/// A process that replicates changes while the application runs. It is stopped when dropped.
 pub trait Shipper {
-    /// What is known about its end, when it ended by itself.
+    /// How it ended, when it exited without being killed by the harness.
     fn ended(&self) -> Option<String>;
 
-    /// What it has used so far; `None` where nobody knows.
+    /// The resources that it has used so far; `None` when they are unknown.
     fn counters(&self) -> Option<Counters>;
 
     /// The last lines that it printed.
@@ -221,22 +222,22 @@ pub trait Shipper {
         String::new()
     }
 
-    /// Reads what it has used, because its end is near and nobody could tell afterwards.
+    /// Reads the resources that it has used, shortly before it is killed: afterwards they cannot be read any more.
     fn note(&mut self) {}
 
-    /// Ends it with SIGKILL.
+    /// Kills it with SIGKILL.
     fn kill(&mut self);
 
-    /// Starts it once more after [`Shipper::kill`], as it was started first.
+    /// Starts it again after [`Shipper::kill`], in the same way as the first time.
     ///
     /// # Errors
     /// When it cannot be started.
     fn start_again(&mut self) -> Result<()> {
-        Err(Error::Environment("what ships the changes cannot be started again".into()))
+        Err(Error::Environment("this replication process cannot be restarted".into()))
     }
 }
 
-/// Time as a multiple of a plain copy's, in orders of size: only plans use it.
+/// Time as a multiple of the time of a plain copy, as a rough estimate. Used only for planning.
 #[derive(Clone, Copy)]
 pub struct Cost {
     /// Of the backup.
@@ -245,7 +246,7 @@ pub struct Cost {
     pub restore: f64,
 }
 
-/// Deserialises given settings into their type, defaults filled in, and back.
+/// Deserialises given settings into their type, fills in the defaults, and serialises them again.
 pub(crate) fn complete<S: Serialize + DeserializeOwned>(given: &Settings) -> Result<(S, Settings), String> {
     let settings: S = parse(given)?;
     match serde_json::to_value(&settings) {
@@ -258,7 +259,7 @@ pub(crate) fn parse<S: DeserializeOwned>(settings: &Settings) -> Result<S, Strin
     serde_json::from_value(Value::Object(settings.clone())).map_err(|error| error.to_string())
 }
 
-/// What a strategy gets to back up with.
+/// What a strategy receives for a backup.
 pub struct BackupContext<'a> {
     /// The live application.
     pub subject: &'a mut Subject,
@@ -284,17 +285,17 @@ impl BackupContext<'_> {
         settings_of(self.settings)
     }
 
-    /// Where an artifact goes that is a database file: named as the live one.
+    /// The path of an artifact that is a database file: it has the name of the live one.
     pub fn target(&self) -> PathBuf {
         self.destination.join(self.subject.data().file_name().expect("a database is a file"))
     }
 }
 
-/// What a strategy gets to restore with.
+/// What a strategy receives for a restore.
 pub struct RestoreContext<'a> {
     /// The directory of the artifact.
     pub artifact: &'a Path,
-    /// What is to run on the restored data: its data is not there yet.
+    /// The subject that will run on the restored data, which does not exist yet.
     pub subject: &'a mut Subject,
     /// Complete settings.
     pub settings: &'a Settings,
@@ -312,7 +313,7 @@ pub struct RestoreContext<'a> {
 
 impl Shipper for Container {
     fn ended(&self) -> Option<String> {
-        (!self.is_running()).then(|| format!("what shipped the changes ended: {}", self.last_words()))
+        (!self.is_running()).then(|| format!("the replication container ended: {}", self.last_words()))
     }
 
     fn counters(&self) -> Option<Counters> {
@@ -341,7 +342,7 @@ pub(crate) fn settings_of<S: DeserializeOwned>(settings: &Settings) -> S {
     parse(settings).expect("the settings were completed when the scenario was read")
 }
 
-/// One stage of a pipeline that a strategy runs: started with the account of the strategy.
+/// Starts one process of a pipeline. Its resources are counted as the strategy's.
 ///
 /// # Errors
 /// When it cannot be started, although [`Strategy::missing`] found nothing missing.
@@ -365,17 +366,17 @@ pub(crate) fn spawn_work(watch: &Watch, name: &str, task: Value) -> Result<Child
     Ok(child)
 }
 
-/// A pipeline of tools, as a line for the shell, that reaches the artifact and nothing else.
+/// A container that runs a pipeline of tools, given as a shell script. It can access the artifact and nothing else.
 ///
 /// # Errors
-/// Without the image of the tools.
+/// When the tools image is missing.
 pub(crate) fn contained(
     name: &'static str,
     tools: Option<&Image>,
     artifact: &Path,
     script: &str,
 ) -> Result<Spec, Halt> {
-    let image = tools.ok_or_else(|| Error::Bug(anyhow!("without the tools image there is no trial")))?;
+    let image = tools.ok_or_else(|| Error::Bug(anyhow!("a trial was started without the tools image")))?;
     let mut spec = Spec::shell(&image.reference, name, script);
     spec.network = Network::None;
     spec.mounts.push(Mount { host: artifact.to_owned(), container: ARTIFACT.into(), read_only: false });

@@ -1,6 +1,6 @@
-//! Runs a strategy's processes and watches them: for the wish to stop, the deadline, and a stall.
+//! Runs a strategy's processes and watches for cancellation, the deadline, and a stall.
 //!
-//! What a stall is, and what is none, is said in [`crate::convergence`].
+//! [`crate::convergence`] defines what counts as a stall.
 
 use std::collections::HashSet;
 use std::io::ErrorKind;
@@ -21,19 +21,19 @@ use machine::worker::Progress;
 use crate::convergence::{Convergence, Limits, Look};
 use crate::halt::Halt;
 
-/// How often the files are looked at of what does not say how far it is.
+/// How often the files of a process that does not report its progress are inspected.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// What is left of a backup, from 1 to 0, for the sampler; unknown until something is known.
+/// The remaining share of a backup, from 1 to 0, for the sampler. Unknown at first.
 #[derive(Clone, Default)]
 pub struct Remaining(Arc<AtomicU64>);
 
 impl Remaining {
-    /// What is left; `None` while unknown.
+    /// The remaining share; `None` while unknown.
     pub fn get(&self) -> Option<f64> {
         match self.0.load(Ordering::Relaxed) {
             0 => None,
-            // One is added, because 0 stands for unknown.
+            // One is added, because 0 means unknown.
             bits => Some(f64::from_bits(bits) - 1.0),
         }
     }
@@ -43,13 +43,14 @@ impl Remaining {
     }
 }
 
-/// How long a pass takes, for strategies that begin again with every commit.
+/// How the duration of a pass is known, for strategies that restart after every commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Passes {
-    /// There are none, or the worker tells.
+    /// The strategy has no passes, or its worker reports their duration.
     Reported,
-    /// From the rate at which the processes write. That leaves out what they overwrite in their own cache
-    /// before it reaches the file (2 MB for SQLite), so it is a little long where restarts come that quickly.
+    /// Computed from the rate at which the processes write. This does not count pages that are overwritten in the
+    /// process's own cache before they reach the file (2 MB for SQLite), so the result is slightly too long when
+    /// restarts come that quickly.
     FromBytesWritten,
 }
 
@@ -57,29 +58,29 @@ pub enum Passes {
 pub struct Watch {
     /// Starts processes.
     pub launcher: Launcher,
-    /// What is left, for whoever shows it.
+    /// The remaining share, for progress displays.
     pub remaining: Remaining,
     /// How [`Watch::pass_seconds`] is known.
     pub passes: Passes,
-    /// Bytes that the artifact will have, for tools that do not tell how far they are; `None` where nobody
-    /// knows, and then any growth is progress.
+    /// Final size of the artifact in bytes, for tools that do not report their progress; `None` when unknown: then any
+    /// growth counts as progress.
     pub expected_bytes: Option<u64>,
-    /// What worker processes told last.
+    /// The last progress that a worker process reported.
     pub progress: Option<Progress>,
-    /// What the ended processes used.
+    /// Resources used by the processes that have ended.
     pub counters: Counters,
-    /// What ships is in that already: the strategy knows which part of its time counts.
+    /// True when `counters` already includes the replication process: the strategy knows which part of its time counts.
     pub counts_shipper: bool,
-    /// What they printed last.
+    /// The last output of the processes.
     pub output: String,
-    /// When the result was durable, by the common clock; `None` until it is.
+    /// When the result was durable, by the common clock; `None` until then.
     pub durable_ns: Option<u64>,
-    /// When what is measured began, by the common clock, where it had to wait for its turn; `None`: with the call.
+    /// When the measured operation began, by the common clock, if it had to wait first; `None`: it began with the call.
     pub began_ns: Option<u64>,
-    /// The live data: that it grows says nothing of the backup.
+    /// The live data, whose growth is not progress of the backup.
     pub live: Option<PathBuf>,
     directory: PathBuf,
-    /// What grows when the operation gets on, and its bytes before what is watched.
+    /// The places that grow while the operation makes progress, and their size in bytes before it began.
     growing: Vec<PathBuf>,
     bytes_before: u64,
     began: Instant,
@@ -90,7 +91,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches an operation that builds its result in `directory`, from now on; it never stalls without `limits`.
+    /// Watches an operation that builds its result in `directory`, from now on. Without `limits` it never counts as
+    /// stalled.
     pub fn new(launcher: &Launcher, directory: &Path, deadline: Duration, limits: Option<Limits>) -> Watch {
         Watch {
             launcher: launcher.clone(),
@@ -115,10 +117,10 @@ impl Watch {
         }
     }
 
-    /// Runs children that belong together until all have ended well.
+    /// Runs the processes of one pipeline until all have succeeded.
     ///
     /// # Errors
-    /// As [`Unsuccessful`](machine::process::Unsuccessful) ones count, otherwise why they were ended.
+    /// The failure of a process ([`Unsuccessful`](machine::process::Unsuccessful)), or why the processes were stopped.
     pub fn run(&mut self, children: Vec<Child>) -> Result<serde_json::Value, Halt> {
         let mut group = Group::new(children);
         let started = Instant::now();
@@ -130,10 +132,10 @@ impl Watch {
         Ok(ended.result()?)
     }
 
-    /// Runs a container of tools until it has ended well.
+    /// Runs a tools container until it has succeeded.
     ///
     /// # Errors
-    /// [`Halt::Failed`] when it ends with an error, otherwise why it was ended.
+    /// [`Halt::Failed`] when it exits with an error, otherwise why it was stopped.
     pub fn contain(&mut self, spec: Spec) -> Result<(), Halt> {
         let name = spec.name;
         let started = Instant::now();
@@ -156,7 +158,7 @@ impl Watch {
     /// Waits until `condition` holds.
     ///
     /// # Errors
-    /// [`Halt::Failed`] with the condition's error, or why there is nothing to wait for any more.
+    /// [`Halt::Failed`] with the condition's error, or why the wait was stopped.
     pub fn wait_until(&mut self, condition: &mut dyn FnMut() -> Result<bool, String>) -> Result<(), Halt> {
         while !condition().map_err(Halt::Failed)? {
             self.pause(TICK)?;
@@ -164,18 +166,18 @@ impl Watch {
         Ok(())
     }
 
-    /// Lets a moment pass for what goes on elsewhere, and looks after it.
+    /// Checks the watched operation once, then sleeps for `moment`.
     ///
     /// # Errors
-    /// Why it is to be ended.
+    /// Why the operation must be stopped.
     pub fn pause(&mut self, moment: Duration) -> Result<(), Halt> {
         self.observe(None)?;
         std::thread::sleep(moment);
         Ok(())
     }
 
-    /// Another part of the operation begins: from now on it is progress when these places grow, towards
-    /// `expected_bytes` more where somebody knows them.
+    /// Begins another part of the operation: from now on, growth of these places counts as progress, towards
+    /// `expected_bytes` more if that is known.
     pub fn watch_anew(&mut self, places: Vec<PathBuf>, expected_bytes: Option<u64>) {
         self.bytes_before = places.iter().map(|place| bytes(place)).sum();
         self.growing = places;
@@ -183,17 +185,17 @@ impl Watch {
         self.convergence.begin_anew(self.began.elapsed());
     }
 
-    /// Enters what was used by something that this did not start, in the time for which it was watched.
+    /// Records the resources of a process that this watch did not start, and the time for which it was watched.
     pub fn account(&mut self, used: Counters, running: Duration) {
         self.counters = used;
         self.counts_shipper = true;
         self.running_seconds = running.as_secs_f64();
     }
 
-    /// Makes what was built durable, and notes when it was.
+    /// Makes the result durable (fsync) and records when that was complete.
     ///
     /// # Errors
-    /// [`Halt::Failed`] when the disk has no room for it, otherwise when it refuses.
+    /// [`Halt::Failed`] when the disk is full, [`Halt::Error`] for any other I/O error.
     pub fn make_durable(&mut self) -> Result<(), Halt> {
         sync_tree(&self.directory).map_err(|error| {
             let message = format!("cannot make {} durable: {error}", self.directory.display());
@@ -206,7 +208,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Adds to what was printed.
+    /// Appends to the recorded output.
     pub fn note_output(&mut self, more: &str) {
         if !self.output.is_empty() && !more.is_empty() {
             self.output.push('\n');
@@ -214,12 +216,12 @@ impl Watch {
         self.output.push_str(more);
     }
 
-    /// The furthest that it got, from 0 to 1; `None` where nobody knows.
+    /// The greatest progress so far, from 0 to 1; `None` when unknown.
     pub fn furthest(&self) -> Option<f64> {
         (self.progress.is_some() || self.expected_bytes.is_some()).then_some(1.0 - self.convergence.low())
     }
 
-    /// The time of one undisturbed pass, where there are passes.
+    /// The time of one undisturbed pass, if the strategy works in passes.
     pub fn pass_seconds(&self) -> Option<f64> {
         match self.passes {
             Passes::Reported => self.progress.and_then(|progress| progress.pass_seconds),
@@ -248,7 +250,7 @@ impl Watch {
         self.convergence.stall(now).map_or(Ok(()), |reason| Err(Halt::Stalled(reason)))
     }
 
-    /// Looks how the files have grown of what does not say how far it is.
+    /// Inspects how the files have grown, for processes that do not report their progress.
     fn observe_files(&mut self, now: Duration) {
         let all: u64 = self.growing.iter().map(|place| bytes(place)).sum();
         let grown = all.saturating_sub(self.bytes_before);
@@ -285,7 +287,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn what_a_command_had_said_before_it_stalled_is_kept() {
+    fn the_output_of_a_command_that_stalled_is_kept() {
         let directory = tempfile::tempdir().unwrap();
         let launcher = Launcher::new(directory.path(), &Cancel::default());
         let limit = |after| Limit { after, setting: "as the test has it".into() };
@@ -300,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn the_deadline_ends_what_still_progresses() {
+    fn the_deadline_stops_an_operation_that_still_makes_progress() {
         let launcher = Launcher::new(Path::new("nowhere"), &Cancel::default());
         let mut watch = Watch::new(&launcher, Path::new("nowhere"), Duration::ZERO, None);
         let progress = Progress { remaining: 0.5, ..Progress::default() };
@@ -308,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_there_before_is_no_progress() {
+    fn files_that_existed_before_do_not_count_as_progress() {
         let directory = tempfile::tempdir().unwrap();
         let launcher = Launcher::new(Path::new("nowhere"), &Cancel::default());
         let mut watch = Watch::new(&launcher, directory.path(), HOUR, None);

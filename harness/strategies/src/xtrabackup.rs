@@ -1,4 +1,4 @@
-//! `xtrabackup`: Percona XtraBackup, which copies the files of a live InnoDB and its redo log with them.
+//! `xtrabackup`: Percona XtraBackup, which copies the files of a live InnoDB together with its redo log.
 
 use std::process::{Command, Stdio};
 
@@ -34,7 +34,7 @@ impl Strategy for Xtrabackup {
             engines: &["mysql"],
             kind: Kind::Online,
             promise: Promise {
-                text: "consistent; keeps every write acknowledged before it began; writers go on",
+                text: "consistent; keeps every write acknowledged before the backup began; does not block writers",
                 keeps: Keeps::Earlier,
             },
             settings: &[],
@@ -52,7 +52,7 @@ impl Strategy for Xtrabackup {
         let target = context.target();
         let server = context.subject.server_mut()?;
         let mut command = Command::new(XTRABACKUP.command);
-        // The option file has to come first.
+        // --defaults-file must be the first option.
         command.arg(format!("--defaults-file={}", server.option_file()?.display()));
         command.args(["--no-version-check", "--backup"]);
         command.arg(format!("--datadir={}", server.data_directory().display()));

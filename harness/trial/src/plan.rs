@@ -1,4 +1,4 @@
-//! From a scenario to the trials that it means: validated as a whole before anything has an effect.
+//! Expands a scenario into its trials. The scenario is validated as a whole before anything has an effect.
 
 mod deployment;
 mod filter;
@@ -39,51 +39,51 @@ pub struct Plan {
     pub scenario: Scenario,
     /// In the order in which they run.
     pub trials: Vec<TrialPlan>,
-    /// Which part of the scenario's plan this is; `None` for the whole.
+    /// Which part of the scenario's plan this is; `None` for the whole plan.
     pub shard: Option<Shard>,
 }
 
 /// One trial.
 #[derive(Clone, Debug)]
 pub struct TrialPlan {
-    /// Unique in the plan, the same for the same scenario.
+    /// Unique in the plan, and the same each time that the scenario is planned.
     pub id: String,
     /// Name in the registry.
     pub strategy: &'static str,
-    /// Complete settings.
+    /// All settings, with defaults filled in.
     pub settings: Settings,
     /// The variant's name, or the settings that the scenario names, as text.
     pub variant: String,
-    /// What the scenario expects; empty: what the promise demands.
+    /// Verdicts that the scenario expects; empty: those that follow from the strategy's promise.
     pub expected: Vec<Verdict>,
-    /// Limits on its measurements, as the scenario has them.
+    /// Limits on its measurements, as written in the scenario.
     pub thresholds: BTreeMap<String, String>,
     /// The database.
     pub dataset: DatasetSpec,
-    /// Size that the database will have: exact for SQLite, estimated for MySQL.
+    /// Expected size of the database: exact for SQLite, estimated for MySQL.
     pub dataset_bytes: u64,
     /// The system under test.
     pub deployment: Deployment,
     /// The offered load.
     pub load: Load,
-    /// What the writes are.
+    /// Which writes are made.
     pub model: Model,
     /// Counts from 1.
     pub repetition: u32,
 }
 
-/// Plans assume this speed for a plain durable copy.
+/// Speed that plans assume for a plain durable copy.
 pub const ASSUMED_COPY_BYTES_PER_SECOND: f64 = 200e6;
-/// ... this speed for the verification with a full integrity check, and without.
+/// Speeds that plans assume for the verification: with a full integrity check, and with a quick one.
 const ASSUMED_VERIFY_BYTES_PER_SECOND: (f64, f64) = (60e6, 300e6);
-/// Starts and stops of processes, in a trial.
+/// Time that plans assume for starting and stopping processes in a trial.
 const ASSUMED_OVERHEAD_SECONDS: f64 = 1.0;
 
 impl Plan {
     /// Plans a scenario.
     ///
     /// # Errors
-    /// [`Error::Input`] that names what is impossible in the scenario or in the overrides.
+    /// [`Error::Input`] that names what is invalid in the scenario or in the overrides.
     pub fn new(mut scenario: Scenario, overrides: &Overrides) -> Result<Plan> {
         scenario.apply(overrides);
         own::adapt(&mut scenario)?;
@@ -105,7 +105,7 @@ impl Plan {
         let mut ids: Vec<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
         ids.sort_unstable();
         if let Some(twice) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(place(format!("the trial '{}' is in it twice", twice[0])));
+            return Err(place(format!("the trial '{}' is planned twice", twice[0])));
         }
         pairs::check(&trials, &scenario.pairs).map_err(place)?;
         filter::keep(&mut trials, overrides).map_err(|message| place(message.to_string()))?;
@@ -125,16 +125,16 @@ impl Plan {
         datasets
     }
 
-    /// Disk space that the run needs at its peak, datasets that are cached already included: every dataset
-    /// once, and the largest trial.
+    /// Peak disk space of the run: every dataset once, including those that are already cached, and the largest
+    /// trial.
     pub fn disk_bytes(&self) -> u64 {
         let cached: u64 = self.datasets().iter().map(|(_, _, bytes)| bytes).sum();
         cached + self.trials.iter().map(TrialPlan::disk_bytes).max().unwrap_or(0)
     }
 
     /// # Errors
-    /// [`Error::Environment`] when the file system of `directory` has too little space; `cached` bytes of
-    /// datasets are there already.
+    /// [`Error::Environment`] when the file system of `directory` has too little space. `cached` is the size of the
+    /// datasets that it already contains.
     pub fn check_disk(&self, directory: &Path, cached: u64) -> Result<()> {
         let needed = self.disk_bytes().saturating_sub(cached);
         let free = free_bytes(directory)
@@ -144,8 +144,8 @@ impl Plan {
         }
         Err(Error::Environment(format!(
             "too little disk space for scenario '{}': it needs {} more in {} (datasets, and for the largest trial the \
-             live database, the artifact and the restored one), and {} are free; free some space, choose a smaller \
-             --size, or another disk with --dir",
+             live database, the artifact and the restored database), and {} are free; free some space, choose a \
+             smaller --size, or another disk with --dir",
             self.scenario.name,
             ByteSize(needed),
             directory.display(),
@@ -153,7 +153,7 @@ impl Plan {
         )))
     }
 
-    /// About how long the run takes, in seconds, at [`ASSUMED_COPY_BYTES_PER_SECOND`].
+    /// Estimated duration of the run in seconds, at [`ASSUMED_COPY_BYTES_PER_SECOND`].
     pub fn seconds(&self) -> f64 {
         let generate: f64 = self.datasets().iter().map(|(_, _, bytes)| copy_seconds(*bytes)).sum();
         generate + self.trials.iter().map(|trial| trial.seconds(&self.scenario)).sum::<f64>()
@@ -165,35 +165,35 @@ fn copy_seconds(bytes: u64) -> f64 {
 }
 
 impl TrialPlan {
-    /// The image that its strategy's containers are made from.
+    /// The image of its strategy's containers.
     pub fn image(&self) -> Option<images::Kind> {
         registry::named(self.strategy).expect("a planned strategy is known").image(self.deployment.engine)
     }
 
-    /// Disk space that the trial needs at its peak: the live database, the artifact, the restored one and those that are
-    /// restored earlier, and the file system that they lie on.
+    /// Peak disk space of the trial: the live database, the artifact, the restored database, the databases that are
+    /// restored while the application runs, and the overhead of the file system that contains them.
     pub fn disk_bytes(&self) -> u64 {
         let strategy = registry::named(self.strategy).expect("a planned strategy is known");
         let databases = 2.0 + f64::from(strategy.live_restores(&self.settings)) + strategy.artifact_copies();
-        // Something for journals and logs.
+        // A margin for journals and logs.
         let data_bytes = (self.dataset_bytes as f64 * (databases + 0.2)) as u64 + (64 << 20);
         let ledger_bytes = u64::from(self.model.writers) * RESERVED_BYTES;
         self.deployment.file_system.disk_bytes(data_bytes) + ledger_bytes
     }
 
-    /// About how long the trial takes, in seconds.
+    /// Estimated duration of the trial in seconds.
     pub fn seconds(&self, scenario: &Scenario) -> f64 {
         let times = &scenario.trial;
         let copy = copy_seconds(self.dataset_bytes);
         let cost = registry::named(self.strategy).expect("a planned strategy is known").card().cost;
         let begin = ASSUMED_OVERHEAD_SECONDS + copy + times.reference_seconds;
         if self.expected.iter().any(|verdict| matches!(verdict, Verdict::Stalled | Verdict::TimedOut)) {
-            // A stall shows after one stall time and a few lucky passes.
+            // A stall is detected after one stall time without progress; some progress before that is allowed for.
             return begin + (2.0 * stall_seconds(scenario, copy)).min(times.deadline_seconds);
         }
         let (backup, restore) = (copy * cost.backup, copy * cost.restore);
         if backup >= times.deadline_seconds {
-            // Nothing is left to restore.
+            // The backup is not completed, so that nothing is restored.
             return begin + times.deadline_seconds;
         }
         let verify = match times.integrity {
@@ -227,8 +227,8 @@ fn plan_block(
         let torrents_min = Model::torrents_min(model.marks, model.writers, model.rows_per_transaction);
         if torrents < torrents_min {
             return Err(Error::Input(format!(
-                "{} writers with {} rows a transaction need {torrents_min} torrents, and at {size} there are {torrents}: \
-                 choose a larger size or fewer writers or rows",
+                "{} writers with {} rows per transaction need {torrents_min} torrents, but a database of {size} has \
+                 {torrents}: choose a larger size, fewer writers or fewer rows",
                 model.writers, model.rows_per_transaction
             )));
         }
@@ -245,7 +245,7 @@ fn plan_block(
             let place =
                 |message| Error::Input(format!("variant {} ({}): {message}", number + 1, variant.strategy));
             if variant.versions.is_some() && !has_versions(found) {
-                return Err(place("it has no versions: leave them out".to_owned()));
+                return Err(place("this strategy does not support `versions`; remove the key".to_owned()));
             }
             for form in variant.forms().map_err(place)? {
                 let settings = found.complete(&form.settings).map_err(place)?;
@@ -282,8 +282,8 @@ fn plan_block(
             let variant = &scenario.variants[number];
             let engines = registry::named(&variant.strategy)?.card().engines.join(" and ");
             Err(Error::Input(format!(
-                "variant {} ({}) meets no subject: the strategy is for {engines}, and none of the scenario's engines, \
-                 apps, journal modes and file systems is among the variant's",
+                "variant {} ({}) matches no subject in this scenario: the strategy supports {engines}; check the \
+                 engines, apps, journal modes and file systems of the scenario and of the variant",
                 number + 1,
                 variant.strategy
             )))
@@ -295,16 +295,16 @@ fn has_versions(strategy: &dyn Strategy) -> bool {
     strategy.complete(&Settings::new()).is_ok_and(|defaults| defaults.contains_key("version"))
 }
 
-/// What the writes of a repetition are.
+/// The model of the writes of a repetition.
 fn model(scenario: &Scenario, app: App, repetition: u32, torrents: u64) -> Model {
     let workload = &scenario.workload;
-    // A tracker knows one write only: one more completed download of one torrent.
+    // A tracker makes only one kind of write: it counts one more completed download of one torrent.
     let (marks, rows_per_transaction, multi_row_share) = match app {
         App::Embedded => (Marks::Stamps, workload.rows_per_transaction, workload.multi_row_share),
         App::Tracker => (Marks::Counts, 1, 0.0),
     };
     Model {
-        // Variants of one repetition meet the same writes; another repetition is another draw.
+        // All variants of a repetition get the same writes; each repetition gets different ones.
         seed: scenario.seed.wrapping_add(u64::from(repetition)),
         writers: workload.writers,
         rows_per_transaction,
@@ -314,14 +314,14 @@ fn model(scenario: &Scenario, app: App, repetition: u32, torrents: u64) -> Model
     }
 }
 
-/// A size in one word that means exactly this size: `96MiB`, `1.5GiB`, `17GB`, and plain bytes where no short form does.
+/// A size as one word without rounding: `96MiB`, `1.5GiB`, `17GB`, or plain bytes where no short form is exact.
 pub fn size_label(size: ByteSize) -> String {
     let short = |text: String| text.replace(".0 ", "").replace(' ', "");
     let forms = [short(size.display().iec().to_string()), short(size.display().si().to_string())];
     forms.into_iter().find(|form| form.parse() == Ok(size)).unwrap_or_else(|| size.0.to_string())
 }
 
-/// The settings as records hold them.
+/// The settings in the form that records use.
 pub fn settings_map(settings: &Settings) -> BTreeMap<String, serde_json::Value> {
     settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn file_systems_are_a_dimension_and_those_that_are_made_take_disk_space() {
+    fn file_systems_are_a_dimension_and_file_systems_in_files_need_disk_space() {
         let on = SMALL.replace("[subject]", "[subject]\nfile_systems = [\"disk\", \"btrfs\"]");
         let on = on.replace("journal_modes = [\"wal\"]", "file_systems = [\"btrfs\"]");
         let overrides = Overrides { size: Some(ByteSize::mib(4)), ..Overrides::default() };
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_takes_the_place_of_the_settings() {
+    fn a_name_replaces_the_settings_in_ids() {
         let named = SMALL.replace("settings =", "name = \"in steps\"\nsettings =");
         let plan = plan(&named, &Overrides::default()).unwrap();
         let trial = plan.trials.iter().find(|trial| trial.id.contains("sqlite")).unwrap();
@@ -457,7 +457,7 @@ mod tests {
         let none = text.replace("[\"0.3.13\", \"0.5.17\"]", "[]");
         let messages = [both, of_another, none].map(|text| match plan(&text, &overrides) {
             Err(Error::Input(message)) => message,
-            _ => panic!("it was accepted"),
+            _ => panic!("the scenario was accepted"),
         });
         insta::assert_snapshot!(messages.join("\n"));
     }
@@ -467,7 +467,7 @@ mod tests {
         let overrides = Overrides { size: Some(ByteSize::tib(1)), ..Overrides::default() };
         let plan = plan(SMALL, &overrides);
         let Err(Error::Environment(message)) = plan.unwrap().check_disk(Path::new("/"), 0) else {
-            panic!("no disk here has that much space")
+            panic!("this test assumes a disk with less free space")
         };
         let (before, after) = message.split_once(", and ").unwrap();
         insta::assert_snapshot!(before);

@@ -42,15 +42,15 @@ pub struct Request {
     pub plan: Plan,
     /// The directory of datasets, working copies and results.
     pub root: PathBuf,
-    /// Where the results go; a directory of its own below `root` when absent.
+    /// The directory of the results; a new directory below `root` when absent.
     pub out: Option<PathBuf>,
-    /// Whether `latest` points here afterwards; a part of another run does not.
+    /// Whether the link `latest` is set to this run; not for a run that is a part of another run.
     pub is_newest: bool,
-    /// Go on with the run that `out` or `latest` holds: trials with a record are not repeated.
+    /// Continue the run in `out` or `latest`: trials that have a record are not repeated.
     pub resume: bool,
     /// Which trials' evidence is kept.
     pub keep: Keep,
-    /// At most this many bytes of it, of the whole run.
+    /// Limit of the evidence that is kept of the whole run, in bytes.
     pub keep_bytes: u64,
     /// The command line that repeats this run.
     pub command: String,
@@ -61,21 +61,21 @@ pub struct Request {
 /// The link to the newest results directory.
 pub const LATEST: &str = "latest";
 
-/// A run that has come to its end.
+/// A run that has ended.
 pub struct Finished {
-    /// What was measured.
+    /// The results.
     pub results: Results,
-    /// The directory that holds it.
+    /// The directory of the results.
     pub directory: PathBuf,
-    /// What its trials left that could not be removed.
+    /// Files of its trials that could not be removed.
     pub leftovers: Vec<Leftover>,
 }
 
 /// Runs a plan.
 ///
 /// # Errors
-/// [`Error::Input`] and [`Error::Environment`] before anything has an effect; [`Error::Interrupted`] with
-/// everything measured so far saved; otherwise what went wrong in the harness.
+/// [`Error::Input`] and [`Error::Environment`] before anything has an effect; [`Error::Interrupted`] after
+/// everything that was measured so far is saved; otherwise the error in the harness.
 pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result<Finished> {
     let plan = &request.plan;
     let workspace = Workspace::open(&request.root)?;
@@ -107,7 +107,7 @@ pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result
     let mut leftovers = Vec::new();
     let done = plan.trials.len() - left.len();
     if done > 0 {
-        observer(Event::Note(format!("{done} of {} trials have a record already", plan.trials.len())));
+        observer(Event::Note(format!("{done} of {} trials already have a record", plan.trials.len())));
     }
     for (index, trial_plan) in left.iter().enumerate() {
         cancel.check()?;
@@ -139,7 +139,7 @@ fn source_of<'a>(sources: &'a Sources, engine: Engine, spec: &DatasetSpec) -> Op
     found.map(|(_, _, source)| source)
 }
 
-/// Disk space for these trials, one after the other, and for the datasets that are not there yet.
+/// Disk space that these trials need one after the other, with the datasets that are not prepared yet.
 fn needed(trials: &[&TrialPlan], sources: &Sources) -> u64 {
     let mut datasets: Vec<(Engine, &DatasetSpec, u64)> = Vec::new();
     for trial in trials {
@@ -153,23 +153,23 @@ fn needed(trials: &[&TrialPlan], sources: &Sources) -> u64 {
     datasets + trials.iter().map(|trial| trial.disk_bytes()).max().unwrap_or(0)
 }
 
-/// Says what was found of earlier runs, and what of it stays.
+/// Reports what was found of earlier runs, and what could not be removed.
 fn tell_swept(swept: &Swept, observer: Observer<'_>) {
     if swept.runs > 0 {
         observer(Event::Note(format!(
-            "cleaned what {} killed run(s) had left: {} process(es), {} container(s), {} file system(s), files",
+            "cleaned up after {} killed run(s): {} process(es), {} container(s), {} file system(s), files",
             swept.runs, swept.processes, swept.containers, swept.file_systems
         )));
     }
     if let [first, others @ ..] = swept.leftovers.as_slice() {
         let more =
             if others.is_empty() { String::new() } else { format!(" ({} more: see 'clean')", others.len()) };
-        observer(Event::Note(format!("{first}{more}; this run goes on beside it")));
+        observer(Event::Note(format!("{first}{more}; this run continues")));
     }
 }
 
-/// Bytes of the plan's datasets that are in the cache already. Those of MySQL are not looked for: which server they
-/// were made by is known only once there is an image.
+/// Bytes of the plan's datasets that are already in the cache. MySQL datasets are not counted: the server that made
+/// them is known only after its image was obtained.
 pub fn cached_bytes(plan: &Plan, directory: &Path) -> u64 {
     let datasets = plan.datasets();
     let cached = datasets
@@ -178,8 +178,8 @@ pub fn cached_bytes(plan: &Plan, directory: &Path) -> u64 {
     cached.map(|(_, _, bytes)| bytes).sum()
 }
 
-/// Gets the images that these trials need. Without those of a subject there is no run; without those of strategies,
-/// only some of these are unavailable.
+/// Obtains the images that these trials need. A missing image of a subject ends the run; a missing image of a strategy
+/// only makes the trials of that strategy unavailable.
 fn obtain_images(
     trials: &[&TrialPlan],
     scenario: &Scenario,
@@ -209,7 +209,7 @@ fn obtain_images(
     Ok(images)
 }
 
-/// What datasets are prepared with, and trials conducted.
+/// Prepares datasets and runs trials.
 struct Desk<'a> {
     workspace: &'a Workspace,
     work: &'a Path,
@@ -222,8 +222,8 @@ struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    /// Runs a trial in a directory of its own, saves its record, keeps what is to be kept, and removes the rest. What
-    /// stays of it. `needed` is the disk space that later trials need.
+    /// Runs a trial in its own directory, saves its record, keeps its evidence as requested, and removes the rest.
+    /// Returns what could not be removed. `needed` is the disk space that later trials need.
     fn conduct(
         &self,
         plan: &TrialPlan,
@@ -238,9 +238,9 @@ impl Desk<'_> {
         let cache = &self.workspace.cache();
         let site = Site { source, images, directory, cache, keep, cancel, observer };
         let mut concluded = trial::run(plan, self.scenario, &site)?;
-        // What a command has left in the background must not take the room that the record needs.
+        // A process that a command left in the background must not use the disk space that the record needs.
         kill_marked(directory);
-        // Before anything is moved or removed: nothing that a trial leaves behind can cost its record.
+        // Before anything is moved or removed, so that no file that a trial leaves behind can prevent its record.
         archive.add(concluded.record.clone())?;
         let kept = concluded.keep(&Keeper {
             directory: &archive.directory,
@@ -248,21 +248,21 @@ impl Desk<'_> {
         });
         drop(concluded);
         let leftover = removal::remove(directory).err();
-        // A script chose the names.
+        // The names may come from a user's script.
         archive.note(kept, leftover.as_ref().map(|leftover| printable(&leftover.below(directory))))?;
         leftover.iter().for_each(|leftover| observer(Event::Note(leftover.to_string())));
         Ok(leftover)
     }
 
-    /// Bytes that may be kept of the trial in this directory: what the run has not kept yet, and at most what leaves
-    /// later trials the space that they need.
+    /// Bytes that may be kept of the trial in this directory: what remains of the run's limit, but no more than leaves
+    /// later trials enough space.
     fn room(&self, directory: &Path, needed: u64, archive: &Archive) -> u64 {
         let kept = archive.results.trials.iter().filter_map(|trial| trial.kept.as_ref());
         let budget = self.keep_bytes.saturating_sub(kept.map(|kept| kept.bytes).sum());
         let free = |path: &Path| storage::free_bytes(path).unwrap_or(0);
         let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).ok();
         let disk = if device(directory) == device(&archive.directory) {
-            // What is not kept is free in a moment.
+            // Whatever is not kept is removed right afterwards.
             let own = storage::allocated_bytes(directory).unwrap_or(0);
             (free(directory) + own).saturating_sub(needed)
         } else {
@@ -271,14 +271,14 @@ impl Desk<'_> {
         budget.min(disk)
     }
 
-    /// Gets a dataset, and measures what the machine can do with it.
+    /// Obtains a dataset, and runs the calibration with it.
     fn prepare(&self, engine: Engine, spec: &DatasetSpec) -> Result<(Source, Calibration)> {
         let source = match (engine, &self.scenario.database) {
             (_, Some(file)) => self.own(file, spec)?,
             (Engine::Sqlite, None) => self.sqlite(spec)?,
             (Engine::Mysql, None) => self.mysql(spec)?,
         };
-        (self.observer)(Event::Preparing("measuring what the disk can do".into()));
+        (self.observer)(Event::Preparing("calibrating: measuring disk speed".into()));
         let calibration = calibration::measure(&self.launcher(), &source.database, self.work)?;
         self.cancel.check()?;
         Ok((source, calibration))
@@ -288,7 +288,7 @@ impl Desk<'_> {
         Launcher::new(self.work, self.cancel)
     }
 
-    /// Generates a database or finds it in the cache, and takes its digest.
+    /// Generates a database or finds it in the cache, and computes its digest.
     fn sqlite(&self, spec: &DatasetSpec) -> Result<Source> {
         let CachedDataset { database, rows, bytes, .. } =
             cache::obtain(&self.workspace.cache(), spec, &|| self.cancel.is_cancelled(), &mut |bytes| {
@@ -304,13 +304,13 @@ impl Desk<'_> {
         spec: &DatasetSpec,
         integrity: Option<Integrity>,
     ) -> Result<ContentDigest> {
-        (self.observer)(Event::Preparing("taking the digest of the dataset".into()));
+        (self.observer)(Event::Preparing("computing the digest of the dataset".into()));
         let database = Database::Sqlite(database.to_owned());
         let job = Digest { database, dataset: spec.clone(), integrity };
         self.launcher().work(Account::Preparation, &job, &mut |_| {})
     }
 
-    /// Copies a database of the user's own, adds the tables that the workload writes to, and takes its digest.
+    /// Copies the user's own database, adds the tables that the workload writes to, and computes its digest.
     fn own(&self, file: &Path, spec: &DatasetSpec) -> Result<Source> {
         (self.observer)(Event::Preparing(format!("copying {} and checking the copy", file.display())));
         let database = self.work.join("own.sqlite");
@@ -336,9 +336,10 @@ impl Desk<'_> {
         Ok(Source { database, bytes, rows, content, remarks })
     }
 
-    /// Loads a database with a server of its own, or finds its data directory in the cache.
+    /// Loads a database with a separate server, or finds its data directory in the cache.
     fn mysql(&self, spec: &DatasetSpec) -> Result<Source> {
-        let image = self.images.mysql.as_ref().expect("the image of a subject was obtained first");
+        let image =
+            self.images.mysql.as_ref().expect("the subject's image is obtained before datasets are prepared");
         let cancelled = || self.cancel.is_cancelled();
         let ServerArguments { making, .. } = self.scenario.subject.server_arguments();
         let maker = Maker { server: image.id.clone(), arguments: making.clone() };

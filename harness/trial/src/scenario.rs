@@ -1,8 +1,8 @@
-//! Scenario files: what a set of trials is to be.
+//! Scenario files: the definition of a set of trials.
 //!
-//! A scenario names the subject, one dataset profile and one workload, lists for the dimensions that vary
-//! (`engines`, `apps`, `journal_modes`, `file_systems`, `sizes`, `rates`), and the variants to put on trial. The plan is
-//! their product.
+//! A scenario names the subject, one dataset profile and one workload, the values of each dimension that varies
+//! (`engines`, `apps`, `journal_modes`, `file_systems`, `sizes`, `rates`), and the variants to test. The plan is their
+//! Cartesian product.
 
 mod shipped;
 mod variant;
@@ -30,18 +30,19 @@ pub use variant::{Form, Variant};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// The file's name without its ending.
+    /// The file's name without its extension.
     #[serde(skip)]
     pub name: String,
-    /// The directory of the file: relative paths in it count from there.
+    /// The directory of the file: relative paths in the scenario are resolved against it.
     #[serde(skip)]
     pub directory: PathBuf,
-    /// A SQLite file of the user's own in place of the dataset's databases; a relative path counts from the directory.
+    /// The user's own SQLite file, used instead of generated datasets; a relative path is resolved against the
+    /// directory.
     #[serde(default, skip_serializing)]
     pub database: Option<PathBuf>,
-    /// What it is for, in a sentence or two: stands at the top of its report.
+    /// What it is for, in a sentence or two: shown at the top of its report.
     pub description: String,
-    /// What datasets, workloads and arrivals follow from.
+    /// Random seed of datasets, workloads and arrivals.
     #[serde(default = "one_u64")]
     pub seed: u64,
     /// How often each trial is run.
@@ -58,12 +59,12 @@ pub struct Scenario {
     /// Times and limits of a trial.
     #[serde(default)]
     pub trial: TrialSection,
-    /// Limits on measurements, for all variants that promise something: a broken one fails the run.
+    /// Limits on measurements, for all variants that promise something: a value outside its limit fails the run.
     #[serde(default)]
     pub thresholds: BTreeMap<String, String>,
-    /// What is put on trial.
+    /// The strategies to test, with their settings.
     pub variants: Vec<Variant>,
-    /// Variants that are compared with each other: their repetitions take turns, A B B A.
+    /// Variants that are compared with each other: their repetitions alternate, A B B A.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pairs: Vec<Pair>,
 }
@@ -73,9 +74,9 @@ pub struct Scenario {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pair {
-    /// What it is compared with.
+    /// The reference variant.
     pub a: String,
-    /// What is judged.
+    /// The variant that is compared with it.
     pub b: String,
 }
 
@@ -89,30 +90,30 @@ pub struct SubjectSection {
     pub apps: Vec<App>,
     /// SQLite journal modes: one set of trials each.
     pub journal_modes: Vec<JournalMode>,
-    /// Where the data lies: one set of trials each.
+    /// Where the data is stored: one set of trials each.
     pub file_systems: Vec<FileSystem>,
-    /// Into how many extents the largest file of the live database is broken up; it stays as it was copied when absent.
+    /// Number of extents into which the largest file of the live database is fragmented; not fragmented when absent.
     pub extents: Option<u64>,
     /// SQLite's `synchronous`, where the harness itself opens the file.
     pub synchronous: Synchronous,
     /// How long a write waits for a lock before it is refused, where the harness itself opens the SQLite file.
     pub busy_timeout_ms: u64,
-    /// After how many pages of the write-ahead log a commit makes a checkpoint, where the harness itself opens the SQLite
-    /// file: the fewer, the more checkpoints fall into a backup; 0: never.
+    /// Pages in the write-ahead log after which a commit runs a checkpoint, where the harness itself opens the SQLite
+    /// file: a lower number means more checkpoints during a backup; 0: never.
     pub wal_autocheckpoint: u32,
-    /// MySQL: after how many commits the binary log is made durable; 0: never.
+    /// MySQL: number of commits after which the binary log is synced to disk; 0: never.
     pub sync_binlog: u32,
-    /// MySQL: 1: the redo log is durable at each commit; 2: written; 0: once a second.
+    /// MySQL: 1: the redo log is synced at each commit; 2: written at each commit; 0: written once a second.
     pub innodb_flush_log_at_trx_commit: u32,
     /// Any other option of mysqld.
     pub mysql_options: BTreeMap<String, OptionValue>,
-    /// How the tracker is announced to.
+    /// The protocol of announces to the tracker.
     pub announces: Announces,
     /// Images to use instead of the default ones.
     pub images: ImagesSection,
     /// Port of the MySQL server on 127.0.0.1; any free one when absent.
     pub port: Option<u16>,
-    /// The page cache when the backup begins.
+    /// State of the page cache when the backup begins.
     pub cache: Cache,
 }
 
@@ -139,7 +140,7 @@ impl Default for SubjectSection {
 }
 
 impl SubjectSection {
-    /// All options that a MySQL server is started with besides the harness's own.
+    /// All options that a MySQL server is started with, in addition to those that the harness sets.
     pub fn server_options(&self) -> BTreeMap<String, OptionValue> {
         let durability = [
             ("sync_binlog", self.sync_binlog),
@@ -157,7 +158,7 @@ impl SubjectSection {
     }
 
     /// # Errors
-    /// What no server of a trial can be started with.
+    /// The option that a trial's server cannot be started with, and why.
     pub fn check_server_options(&self) -> Result<(), String> {
         options::check(&self.server_options())
     }
@@ -194,24 +195,24 @@ impl Default for DatasetSection {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkloadSection {
-    /// Writes a second over all writers, or "closed": one set of trials each.
+    /// Writes per second over all writers, or "closed": one set of trials each.
     pub rates: Vec<Rate>,
-    /// How they lie in time.
+    /// Distribution of the arrival times.
     #[serde(default)]
     pub arrivals: Arrivals,
-    /// How the rate changes.
+    /// How the rate changes over time.
     #[serde(default)]
     pub pattern: Pattern,
     /// Concurrent writers.
     #[serde(default = "one_u32")]
     pub writers: u32,
-    /// Rows that a plain write changes.
+    /// Number of rows that a plain write changes.
     #[serde(default = "one_u32")]
     pub rows_per_transaction: u32,
-    /// Share of the writes that change rows which have to agree.
+    /// Share of the writes that change several rows which must stay consistent with each other.
     #[serde(default = "a_quarter")]
     pub multi_row_share: f64,
-    /// Share of the writes that a running application may refuse before the trial proves nothing.
+    /// Share of the writes that a running application may refuse; above it, the trial is unverified.
     #[serde(default = "a_tenth")]
     pub errors_allowed: f64,
 }
@@ -224,16 +225,16 @@ pub struct TrialSection {
     pub reference_seconds: f64,
     /// How long the workload goes on after the backup.
     pub tail_seconds: f64,
-    /// Longest time for the backup, and for the restore.
+    /// Time limit for the backup, and for the restore.
     pub deadline_seconds: f64,
-    /// A backup has stalled that says how far it is, or rewrites what it has written, after this many times the time of
-    /// a plain copy without progress ...
+    /// A backup that reports its progress, or rewrites what it has written, is stalled when it makes no progress for
+    /// this many times the duration of a plain copy ...
     pub stall_copies: f64,
-    /// ... and not before this time.
+    /// ... but not before this time.
     pub stall_seconds_min: f64,
-    /// A command has stalled that says nothing and writes to no file that grows after this time.
+    /// A command is stalled when it prints nothing and no file that it writes grows for this time.
     pub stall_quiet_seconds: f64,
-    /// How the engine's own integrity is checked.
+    /// How thorough the engine's own integrity check is.
     pub integrity: Integrity,
 }
 
@@ -286,12 +287,12 @@ pub struct Overrides {
     pub repetitions: Option<u32>,
     /// Another deadline, in seconds.
     pub deadline_seconds: Option<f64>,
-    /// A SQLite file of the user's own instead of the scenario's databases.
+    /// The user's own SQLite file instead of the scenario's databases.
     pub database: Option<PathBuf>,
 }
 
 impl Scenario {
-    /// Reads a scenario from its text; relative paths in it count from the current directory.
+    /// Reads a scenario from its text; relative paths in it are resolved against the current directory.
     ///
     /// # Errors
     /// The place and the cause.
@@ -302,7 +303,7 @@ impl Scenario {
         Ok(scenario)
     }
 
-    /// Applies what the command line says.
+    /// Applies the overrides of the command line.
     pub fn apply(&mut self, overrides: &Overrides) {
         if let Some(size) = overrides.size {
             self.dataset.sizes = vec![size];

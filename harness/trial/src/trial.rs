@@ -48,15 +48,15 @@ pub use keep::{Concluded, Keep, Keeper};
 
 /// A dataset that is ready for trials, on one engine.
 pub struct Source {
-    /// The database, never written to: a file or a data directory.
+    /// The database, which is never written to: a file or a data directory.
     pub database: PathBuf,
     /// Its size.
     pub bytes: u64,
     /// Rows of all its tables.
     pub rows: u64,
-    /// What the rows that no workload touches come to.
+    /// Digest of the rows that no workload changes.
     pub content: ContentDigest,
-    /// What is odd about it, or cannot be checked.
+    /// Irregularities of the database, and what cannot be checked in it.
     pub remarks: Vec<String>,
 }
 
@@ -67,53 +67,56 @@ pub struct Images {
     pub mysql: Option<Image>,
     /// The tracker.
     pub tracker: Option<Image>,
-    /// What strategies make containers from, or why it cannot be had: that is no obstacle to strategies without any.
+    /// The images of strategies' containers, or why an image is not available. A missing image only affects the
+    /// strategies that need it.
     pub tools: HashMap<Kind, Result<Image, String>>,
 }
 
-/// What a trial runs with.
+/// The environment that a trial runs in.
 pub struct Site<'a> {
-    /// Its dataset.
+    /// The dataset.
     pub source: &'a Source,
-    /// What containers are made from.
+    /// The images of its containers.
     pub images: &'a Images,
-    /// An empty directory of its own.
+    /// The directory of the trial, empty at first.
     pub directory: &'a Path,
     /// The cache of the workspace, on the same file system.
     pub cache: &'a Path,
-    /// Whether it is kept.
+    /// Whether its evidence is kept.
     pub keep: Keep,
-    /// The user's wish to stop.
+    /// The user's request to stop.
     pub cancel: &'a Cancel,
-    /// Who is told what happens.
+    /// Receives the events of the trial.
     pub observer: Observer<'a>,
 }
 
 /// The first write is due this long after the application was started.
 const LEAD_NS: u64 = 200_000_000;
-/// Writes settle for this long before the reference window begins.
+/// Time between the start of the workload and the reference window, for the writes to reach a steady state.
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// Runs one trial:
 ///
-/// 1. provision: the subject started on a copy of the dataset, ledger open;
-/// 2. reference: workload alone, the window that the backup window is later held against; then the machine settles:
-///    the plain copy that the backup is compared with, caches as the scenario asks;
-/// 3. arm: what ships continuously starts;
-/// 4. backup: the strategy runs while the workload goes on, watched for progress, stall and deadline;
-/// 5. tail: workload goes on, so that what a finished backup lacks can be seen; what ships is restored meanwhile where
-///    the variant asks for it;
-/// 6. disaster: subject and shipper killed with SIGKILL, the data lost;
-/// 7. restore: the strategy builds the data from its artifact alone, in an empty place;
-/// 8. serve: the subject starts on it and answers a read and a write: the recovery is over;
+/// 1. provision: the subject is started on a copy of the dataset, and the ledger is opened;
+/// 2. reference: the workload runs alone; the backup window is later compared with this window. Then the machine
+///    settles: the plain copy that the backup is compared with is made, and caches are brought into the state of the
+///    scenario;
+/// 3. arm: continuous replication starts, for strategies that use it;
+/// 4. backup: the strategy runs while the workload continues, and is watched for progress, stall and deadline;
+/// 5. tail: the workload continues, so that writes appear that a finished backup lacks; a continuous replica is
+///    restored during this time if the variant asks for it;
+/// 6. disaster: subject and replication are killed with SIGKILL, and the data is lost;
+/// 7. restore: the strategy builds the data from its artifact alone, in an empty directory;
+/// 8. serve: the subject starts on it and answers a read and a write: this ends the recovery time;
 /// 9. verify: integrity, content, and the ledger;
 /// 10. record: everything above.
 ///
-/// A backup that does not succeed ends the trial with what was measured so far, and so does what the machine refuses. What
-/// is left of it in its directory can still be kept when it is over.
+/// A backup that does not succeed, or an error of the machine, ends the trial with the measurements made so far. The
+/// files that are left in its directory can still be kept afterwards.
 ///
 /// # Errors
-/// What ends the run, as [`blame`] decides: never what the strategy did, or what the machine refused to this trial.
+/// Errors that end the run, as decided in [`blame`]: never a failure of the strategy, or an error of the machine that
+/// affects only this trial.
 pub fn run<'a>(plan: &'a TrialPlan, scenario: &'a Scenario, site: &'a Site<'a>) -> Result<Concluded<'a>> {
     let strategy = registry::named(plan.strategy)?;
     let mut drill = Drill::new(plan, scenario, site, strategy, random_password()?);
@@ -134,7 +137,7 @@ pub fn run<'a>(plan: &'a TrialPlan, scenario: &'a Scenario, site: &'a Site<'a>) 
 }
 
 impl Drill<'_> {
-    /// The phases of a trial, as far as each makes the next possible.
+    /// The phases of a trial. A phase is skipped when an earlier phase did not provide what it needs.
     fn perform(&mut self, live: &mut Option<Subject>) -> Result<()> {
         let subject = live.insert(self.stage("live")?);
         self.provision(subject)?;
@@ -180,9 +183,9 @@ impl Drill<'_> {
         self.settle(subject)
     }
 
-    /// Makes the plain copy that the backup is compared with, of the same bytes and right before it, and brings the
-    /// machine into the same state once more. The copy stays until the backup is over: deleting it would give the
-    /// backup memory and disk that the copy did not have.
+    /// Makes the plain copy that the backup is compared with, of the same bytes and right before it, and then brings
+    /// the machine back into the same state. The copy stays until the backup has ended: deleting it would give the
+    /// backup memory and disk space that the copy did not have.
     fn settle(&mut self, subject: &Subject) -> Result<()> {
         let (source, cache) = (&self.site.source.database, self.scenario.subject.cache);
         if self.scenario.subject.extents.is_some() {
@@ -193,7 +196,7 @@ impl Drill<'_> {
         calibration::prepare(&self.launcher, subject.data(), cache)
     }
 
-    /// True while the application has not ended by itself.
+    /// True unless the application has exited unexpectedly.
     fn alive(&self) -> bool {
         self.died.is_none()
     }
@@ -215,7 +218,7 @@ impl Drill<'_> {
             Err(Halt::Error(error)) => Err(error),
             Err(halt) => {
                 if let Halt::Failed(message) = &halt {
-                    // The reason is cut to a line or two.
+                    // The reason in the record is shortened; the output keeps the whole message.
                     watch.note_output(message);
                 }
                 let span = Span { from_ns, to_ns: now_ns() };
@@ -281,7 +284,7 @@ impl Drill<'_> {
     }
 
     fn disaster(&mut self, subject: &mut Subject) -> Result<()> {
-        // What stays of it is told when the directory of the trial is removed.
+        // What cannot be removed is reported when the directory of the trial is removed.
         let _ = removal::remove(&self.place("scratch"));
         if let Some((ended, backup)) =
             self.shipper.as_ref().and_then(|shipper| shipper.ended()).zip(self.backup.as_mut())
@@ -293,7 +296,7 @@ impl Drill<'_> {
         }
         subject.note();
         self.disaster_ns = self.board.enter("disaster");
-        // At one instant, as far as one processor can; the rest only waits for their ends.
+        // All are killed as nearly at the same instant as possible; the calls below only wait until they have exited.
         self.launcher.kill_all(Account::Subject);
         self.launcher.kill_all(Account::Strategy);
         subject.kill();
@@ -305,12 +308,12 @@ impl Drill<'_> {
         }
         let artifact_bytes = self.artifact_bytes();
         if let Some(backup) = self.backup.as_mut().filter(|backup| backup.halt.is_none()) {
-            // What ships goes on after the backup.
+            // Continuous replication adds to the artifact after the backup phase.
             backup.artifact_bytes = artifact_bytes;
         }
-        // A command of the user's own may have locked the directory, and a restore could read from it.
+        // Otherwise a restore could read from it. This fails when a user's command has locked the directory.
         std::fs::rename(self.place("live"), self.place("lost"))
-            .context("the live data directory cannot be taken away")?;
+            .context("the live data directory cannot be moved away")?;
         Ok(())
     }
 
@@ -334,7 +337,7 @@ impl Drill<'_> {
         Ok(succeeded)
     }
 
-    /// Has the strategy restore its artifact, and gives what its commands printed last.
+    /// Lets the strategy restore its artifact. Returns the result and the last output of its commands.
     fn restore_into(
         &self,
         restored: &mut Subject,
@@ -363,12 +366,12 @@ impl Drill<'_> {
             Err(Error::Environment(cause)) => Err(cause),
             Err(error) => return Err(error),
         };
-        // The verifier wants the database to itself. One that is damaged may refuse to close in good order:
-        // what that left behind is for the verifier to find.
+        // The verifier needs exclusive access to the database. A damaged database may fail to close cleanly; the
+        // verifier then checks what is left.
         if let Err(Error::Interrupted) = restored.retire() {
             return Err(Error::Interrupted);
         }
-        self.restore.as_mut().expect("only what was restored is asked to serve").served = Some(served);
+        self.restore.as_mut().expect("the serve phase follows a restore").served = Some(served);
         Ok(())
     }
 
@@ -379,7 +382,7 @@ impl Drill<'_> {
         Ok(())
     }
 
-    /// Ends everything, where the disaster has not come to it.
+    /// Ends all processes of the trial if there was no disaster.
     fn end(&mut self, live: Option<&mut Subject>) {
         if self.disaster_ns > 0 {
             return;

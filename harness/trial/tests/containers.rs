@@ -1,7 +1,7 @@
-//! Containers do what they are asked, say what they used, and are gone afterwards.
+//! Containers start, stop and run scripts as requested, report the resources that they used, and are always removed.
 //!
-//! These tests need Docker and the image of tools, which the first of them builds where it is not. Where there is
-//! no Docker they fail, unless `BACKUP_DRILL_WITHOUT_DOCKER` says that it is known.
+//! These tests need Docker and the tools image, which the first of them builds if it is missing. Without Docker they
+//! fail, unless `BACKUP_DRILL_WITHOUT_DOCKER` is set.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -17,20 +17,20 @@ use machine::workspace::{Swept, Workspace};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// A server that tells its starts apart and stops when it is asked to.
+/// A server that distinguishes its first and second start, and stops on request.
 const SERVER: &str = r#"
 trap 'echo bye; exit 0' TERM
 if [ -e /tmp/seen ]; then echo "second start"; else touch /tmp/seen; echo "first start"; fi
 while true; do sleep 0.05; done"#;
 
-/// A trial's place: what it started is gone when this is.
+/// The work directory of a trial.
 struct Place {
     launcher: Launcher,
     directory: tempfile::TempDir,
 }
 
 impl Place {
-    /// `None` where it is known that there is no Docker.
+    /// `None` if tests that need Docker are to be skipped.
     fn new() -> Option<Place> {
         if std::env::var_os("BACKUP_DRILL_WITHOUT_DOCKER").is_some() {
             return None;
@@ -67,7 +67,7 @@ impl Place {
     }
 }
 
-/// Containers and networks of a work directory, asked of Docker's own command line.
+/// Containers and networks of a work directory, as listed by Docker's command line.
 fn left(directory: &Path) -> Vec<String> {
     let filter = format!("label={LABEL}={}", directory.display());
     let list = |arguments: &[&str]| {
@@ -79,7 +79,7 @@ fn left(directory: &Path) -> Vec<String> {
 
 fn error_of<T>(outcome: Result<T>) -> String {
     match outcome {
-        Ok(_) => panic!("this has to fail"),
+        Ok(_) => panic!("this must fail"),
         Err(error @ Error::Environment(_)) => error.to_string(),
         Err(other) => panic!("not an error of the environment: {other}"),
     }
@@ -128,8 +128,8 @@ fn a_script_of_tools_is_accounted_for_exactly() {
     let Some(place) = Place::new() else { return };
     let data = place.directory.path().join("data");
     std::fs::create_dir(&data).unwrap();
-    let script = "dd if=/dev/zero of=/data/file bs=1M count=64 conv=fsync 2> /dev/null; zstd --quiet < /data/file > /data/zst; \
-                  i=0; while [ $i -lt 100000 ]; do i=$((i + 1)); done; echo done";
+    let script = "dd if=/dev/zero of=/data/file bs=1M count=64 conv=fsync 2> /dev/null; zstd --quiet < /data/file > \
+                  /data/zst; i=0; while [ $i -lt 100000 ]; do i=$((i + 1)); done; echo done";
     let mounts = vec![Mount { host: data.clone(), container: "/data".to_owned(), read_only: false }];
     let exit =
         place.run(Spec { mounts, network: Network::None, ..Spec::shell(&place.tools(), "copy", script) });
@@ -162,7 +162,7 @@ fn a_script_ends_at_the_first_tool_that_fails() {
 }
 
 #[test]
-fn an_error_of_the_one_who_waits_kills_at_once_and_keeps_what_was_used() {
+fn an_error_of_the_waiting_caller_kills_at_once_and_keeps_the_counters() {
     let Some(place) = Place::new() else { return };
     let spec = Spec::shell(&place.tools(), "tools", "while true; do echo x > /dev/null; done");
     let mut container = Container::start(&place.launcher, Account::Strategy, spec).unwrap();
@@ -177,7 +177,7 @@ fn an_error_of_the_one_who_waits_kills_at_once_and_keeps_what_was_used() {
 }
 
 #[test]
-fn a_wish_to_stop_ends_every_wait() {
+fn a_cancellation_ends_every_wait() {
     let Some(place) = Place::new() else { return };
     let mut server = place.start(place.server("trap '' TERM; while true; do sleep 1; done"));
     let cancel = place.launcher.cancel.clone();
@@ -194,7 +194,7 @@ fn a_wish_to_stop_ends_every_wait() {
 }
 
 #[test]
-fn what_does_not_get_ready_says_why() {
+fn a_container_that_does_not_become_ready_is_reported_with_the_reason() {
     let Some(place) = Place::new() else { return };
     let mut server = place.start(place.server("echo no space left >&2; exit 3"));
     let message = error_of(server.wait_for_log("ready", SOON));
@@ -208,7 +208,7 @@ fn what_does_not_get_ready_says_why() {
 }
 
 #[test]
-fn what_does_not_stop_is_killed_and_said() {
+fn a_container_that_does_not_stop_is_killed_and_reported() {
     let Some(place) = Place::new() else { return };
     let mut server = place.start(place.server("trap '' TERM; echo deaf; while true; do sleep 0.1; done"));
     server.wait_for_log("deaf", SOON).unwrap();
@@ -218,7 +218,7 @@ fn what_does_not_stop_is_killed_and_said() {
 }
 
 #[test]
-fn what_cannot_be_started_is_named_and_leaves_nothing() {
+fn a_container_that_cannot_be_started_is_named_and_leaves_nothing() {
     let Some(place) = Place::new() else { return };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = listener.local_addr().unwrap().port();
@@ -226,7 +226,7 @@ fn what_cannot_be_started_is_named_and_leaves_nothing() {
     let environment = vec![("PASSWORD".to_owned(), "hunter2".to_owned())];
     let spec = Spec { ports, environment, ..place.server("sleep 60") };
     let message = error_of(Container::start(&place.launcher, Account::Subject, spec.clone()));
-    assert!(message.contains(&format!("port {host} on 127.0.0.1 is taken")), "{message}");
+    assert!(message.contains(&format!("port {host} on 127.0.0.1 is in use")), "{message}");
 
     let nowhere = Spec { image: "backup-drill/no-such:1".to_owned(), ports: Vec::new(), ..spec.clone() };
     let absent = error_of(Container::start(&place.launcher, Account::Subject, nowhere));
@@ -245,9 +245,9 @@ fn what_cannot_be_started_is_named_and_leaves_nothing() {
 }
 
 #[test]
-fn an_image_that_cannot_be_had_is_named_with_the_cause() {
+fn an_image_that_cannot_be_pulled_is_named_with_the_cause() {
     let Some(place) = Place::new() else { return };
-    // Nothing listens on this port of this machine.
+    // Nothing listens on this port.
     let named = format!("127.0.0.1:{}/mysql:8.4", free_port());
     let message = error_of(images::obtain(Kind::Mysql, Some(&named), &place.launcher, &|_| ()));
     assert!(message.contains(&format!("'{named}' cannot be pulled")), "{message}");
@@ -270,7 +270,7 @@ fn containers_of_one_network_find_each_other() {
 }
 
 #[test]
-fn a_sweep_finds_what_was_left_and_nothing_else() {
+fn a_sweep_removes_leftovers_and_nothing_else() {
     let Some(place) = Place::new() else { return };
     let network = Arc::new(OwnNetwork::create(&place.launcher).unwrap());
     let spec = Spec { network: Network::Joined(network, "lost".to_owned()), ..place.server("sleep 600") };
@@ -287,7 +287,7 @@ fn a_sweep_finds_what_was_left_and_nothing_else() {
 
 const ROOT: &str = "BACKUP_DRILL_TEST_ROOT";
 
-/// The process that the next test kills.
+/// Runs in the process that the next test kills.
 #[test]
 #[ignore = "started by another test"]
 fn starts_a_container_and_waits_to_be_killed() {

@@ -1,4 +1,4 @@
-//! A file system of the harness's own is mounted, used, and gone, however its use ends.
+//! A file system that the harness creates is mounted, used, and removed, however its use ends.
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,7 +21,7 @@ struct Place {
 
 impl Place {
     fn new() -> Place {
-        // Beside the build, because a temporary directory may live in memory.
+        // Next to the build, because a temporary directory may be in memory.
         Place { directory: TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap(), cancel: Cancel::default() }
     }
 
@@ -29,14 +29,14 @@ impl Place {
         Launcher::new(self.directory.path(), &self.cancel)
     }
 
-    /// A file system; `None` where it cannot be made, which `cargo xtask test` lists.
+    /// A file system; `None` if it cannot be created, which `cargo xtask test` reports.
     fn make(&self, kind: FileSystem) -> Option<Mounted> {
         kind.obstacle(&self.launcher()).unwrap().is_none().then(|| {
             let made = Mounted::make(kind, &self.launcher(), "disk", BYTES).unwrap();
             let mounted = mount_of(made.point()).unwrap().kind;
             match kind {
                 FileSystem::Lvm => assert_eq!(mounted, "ext4"),
-                // The one in user space calls itself otherwise.
+                // The implementation in user space has another type name.
                 FileSystem::Zfs => assert!(mounted == "zfs" || mounted == "fuse.zfs", "{mounted}"),
                 _ => assert_eq!(mounted, kind.name()),
             }
@@ -44,7 +44,7 @@ impl Place {
         })
     }
 
-    /// Number of notes of what LVM and ZFS keep.
+    /// Number of notes about LVM groups, ZFS pools and snapshots.
     fn notes(&self) -> usize {
         let entries = std::fs::read_dir(self.directory.path()).unwrap().flatten();
         entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "volume")).count()
@@ -79,7 +79,7 @@ fn each_kind_is_mounted_used_and_gone_when_dropped() {
         std::fs::write(made.point().join("live/file"), "content").unwrap();
         let device = mount_of(made.point()).unwrap().source;
         let name = Path::new(&device).file_name().unwrap();
-        // What lies on a loop device itself, and not on what is between.
+        // Only for file systems that are directly on a loop device.
         let direct = std::fs::read_to_string(Path::new("/sys/block").join(name).join("loop/dio"));
         assert_eq!(direct.is_err(), matches!(kind, FileSystem::Lvm | FileSystem::Zfs));
         assert_eq!(direct.as_deref().unwrap_or("1").trim(), "1", "everything would be cached twice");
@@ -101,7 +101,7 @@ fn a_panic_leaves_nothing() {
 }
 
 #[test]
-fn what_was_never_dropped_is_swept() {
+fn a_file_system_that_was_never_dropped_is_swept() {
     for kind in [FileSystem::Xfs, FileSystem::Lvm, FileSystem::Zfs] {
         let place = Place::new();
         let Some(made) = place.make(kind) else { continue };
@@ -121,7 +121,7 @@ fn a_snapshot_of_a_volume_holds_one_moment_and_is_gone_when_dropped() {
         let place = Place::new();
         let Some(made) = place.make(kind) else { continue };
         drop(snapshot_of(&place, &made));
-        assert_eq!(place.notes(), 1, "that of what the snapshot was made of");
+        assert_eq!(place.notes(), 1, "that of the group or pool");
         drop(made);
         place.assert_clean();
     }
@@ -146,7 +146,7 @@ fn a_snapshot_of_a_volume_that_was_never_dropped_is_swept() {
     }
 }
 
-/// Makes one, changes what it was made of, and looks at it.
+/// Takes a snapshot, changes the original, and checks the snapshot's content.
 fn snapshot_of(place: &Place, made: &Mounted) -> VolumeSnapshot {
     let file = made.point().join("file");
     std::fs::write(&file, "before").unwrap();
@@ -162,7 +162,7 @@ fn snapshot_of(place: &Place, made: &Mounted) -> VolumeSnapshot {
 }
 
 #[test]
-fn whoever_still_uses_it_is_waited_for() {
+fn unmounting_waits_for_processes_that_still_use_it() {
     let place = Place::new();
     let Some(made) = place.make(FileSystem::Ext4) else { return };
     let file = File::create(made.point().join("file")).unwrap();
@@ -188,24 +188,24 @@ fn an_interruption_leaves_nothing() {
 }
 
 #[test]
-fn one_that_is_too_small_says_why_and_leaves_nothing() {
+fn a_file_system_that_is_too_small_is_reported_and_leaves_nothing() {
     let place = Place::new();
     if place.make(FileSystem::Xfs).is_none() {
         return;
     }
     let Err(Error::Environment(cause)) = Mounted::make(FileSystem::Xfs, &place.launcher(), "disk", 1 << 20)
     else {
-        panic!("an XFS of 1 MiB cannot be")
+        panic!("an XFS of 1 MiB is impossible")
     };
     assert!(
-        cause.starts_with("cannot make a file system of its own (xfs): 'mkfs.xfs' ended with"),
+        cause.starts_with("cannot create a separate file system (xfs): 'mkfs.xfs' ended with"),
         "{cause}"
     );
     place.assert_clean();
 }
 
 #[test]
-fn a_file_is_broken_up_where_blocks_can_be_shared() {
+fn a_file_can_be_fragmented_where_blocks_can_be_shared() {
     for kind in [FileSystem::Btrfs, FileSystem::Xfs] {
         let place = Place::new();
         let Some(made) = place.make(kind) else { continue };

@@ -1,23 +1,23 @@
-//! Claims about copies of files, dumps, and what is left out.
+//! Claims about copies of files, dumps, selective backups, and verification.
 
 use super::stepping::{elapsed, has_writes, median};
 use super::{Answer, DEMO_BYTES, Finding, target_size};
 use crate::record::{Check, Trial, Verdict};
 use crate::render::number;
 
-/// A copy with the application stopped is as fast as the disk where it reaches this share of a plain copy's speed.
+/// A copy with the application stopped counts as fast as the disk from this share of a plain copy's speed on.
 const COPY_SPEED_MIN: f64 = 0.5;
-/// What stopping and starting an application may add to the copy, in seconds: the published one took 18.
+/// The time in seconds that stopping and starting an application may add to the copy: 18 s in the published claim.
 const STOP_AND_START_SECONDS_MAX: f64 = 30.0;
-/// A dump that blocks writes for a larger share of its time blocks them.
+/// A dump counts as blocking when writes were blocked for more than this share of its time.
 const BLOCKED_SHARE_MAX: f64 = 0.1;
-/// The recovery time that is reported for a small MySQL database, in seconds.
+/// The claimed recovery time of a small MySQL database, in seconds.
 const SMALL_RECOVERY_SECONDS: f64 = 15.0;
-/// A database of up to so many bytes is a small one.
+/// A database counts as small up to this size in bytes.
 const SMALL_BYTES_MAX: u64 = 100_000_000;
-/// What is left of the database without the torrents that were never completed: 247 MB of 17.6 GB.
+/// The size of a backup without never-completed torrents, as a share of the database: 247 MB of 17.6 GB.
 const SELECTIVE_SHARE: f64 = 247e6 / 17_604_431_872.0;
-/// Another compression, or other text, may double that.
+/// Other compression or other text may double that share.
 const SELECTIVE_FACTOR: f64 = 2.0;
 
 pub(super) fn is_cold_copy_of_sqlite(trial: &Trial) -> bool {
@@ -50,7 +50,7 @@ pub(super) fn is_verified(trial: &Trial) -> bool {
     trial.verification.is_some()
 }
 
-/// One text a dataset size, in ascending order.
+/// One text per dataset size, in ascending order.
 fn by_size(trials: &[&Trial], text: impl Fn(&[&Trial]) -> String) -> String {
     let mut sorted = trials.to_vec();
     sorted.sort_by_key(|trial| trial.dataset.target_bytes);
@@ -59,7 +59,7 @@ fn by_size(trials: &[&Trial], text: impl Fn(&[&Trial]) -> String) -> String {
     texts.collect::<Vec<_>>().join("; ") + "."
 }
 
-/// As [`Answer::of`], and confirmed outright only where a database of the demo's size is among those that agree.
+/// Like [`Answer::of`], but fully confirmed only where a database of the demo's size is among the trials that agree.
 fn of_demo(agreeing: &[&Trial], all: usize) -> Answer {
     let large = agreeing.iter().any(|trial| trial.dataset.target_bytes >= DEMO_BYTES);
     match Answer::of(agreeing.len(), all) {
@@ -68,7 +68,7 @@ fn of_demo(agreeing: &[&Trial], all: usize) -> Answer {
     }
 }
 
-/// With the application stopped, the disk alone decides.
+/// With the application stopped, the speed of the disk alone decides.
 pub(super) fn judge_cold_copy(trials: &[&Trial]) -> Finding {
     let downtime = |trial: &Trial| {
         let impact = trial.impact.as_ref()?;
@@ -88,7 +88,7 @@ pub(super) fn judge_cold_copy(trials: &[&Trial]) -> Finding {
             .iter()
             .filter_map(|trial| Some(trial.dataset.bytes as f64 / trial.backup.as_ref()?.seconds?));
         format!(
-            "{} for the copy ({} a second, copy speed {}), {} of downtime",
+            "{} for the copy ({}/s, copy speed {}), {} of downtime",
             median(here.iter().filter_map(|trial| trial.backup.as_ref()?.seconds), number::seconds),
             median(rates, number::bytes),
             median(here.iter().filter_map(|trial| trial.backup.as_ref()?.vs_copy), number::ratio),
@@ -106,7 +106,7 @@ fn blocked(trial: &Trial) -> Option<f64> {
     trial.impact.as_ref()?.blocked_seconds
 }
 
-/// A dump in one transaction does not block writers; one that locks tables shows that blocking would be seen.
+/// A dump in one transaction does not block writers. A dump that locks tables shows that blocking would be noticed.
 pub(super) fn judge_mysqldump(trials: &[&Trial]) -> Finding {
     let (single, others): (Vec<&Trial>, Vec<&Trial>) =
         trials.iter().copied().partition(|trial| is_single_transaction(trial));
@@ -120,21 +120,21 @@ pub(super) fn judge_mysqldump(trials: &[&Trial]) -> Finding {
         format!("{blocked} blocked in a dump of {}", median(elapsed(trials), number::seconds))
     };
     let mut text =
-        format!("{good} of {} dumps let the writers go on: median {}.", single.len(), times(&single));
+        format!("{good} of {} dumps did not block writers: median {}.", single.len(), times(&single));
     let locking: Vec<&Trial> = others
         .into_iter()
         .filter(|trial| trial.settings.get("consistency").is_some_and(|how| how == "lock-tables"))
         .collect();
     if !locking.is_empty() {
-        text += &format!(" With locked tables instead: {}.", times(&locking));
+        text += &format!(" With locked tables: {}.", times(&locking));
     }
     if single.is_empty() {
-        return Finding::not_tested("Only dumps with other settings were tried.");
+        return Finding::not_tested("Only dumps with other settings were tested.");
     }
     Finding::new(Answer::of(good, single.len()), text)
 }
 
-/// A small database is back in about 15 seconds.
+/// A small database is restored in about 15 seconds.
 pub(super) fn judge_small_recovery(trials: &[&Trial]) -> Finding {
     let recovery = |trial: &Trial| trial.restore.as_ref()?.recovery_seconds;
     let quick = |trial: &&&Trial| recovery(trial).is_some_and(|seconds| seconds <= SMALL_RECOVERY_SECONDS);
@@ -144,14 +144,14 @@ pub(super) fn judge_small_recovery(trials: &[&Trial]) -> Finding {
     Finding::new(Answer::of(good, trials.len()), text)
 }
 
-/// A copy of live files can be wrong without any error. Copies that are right refute nothing: they may have been lucky.
+/// A copy of live files can be wrong without any error. Correct copies refute nothing: they may be luck.
 pub(super) fn judge_live_copy(trials: &[&Trial]) -> Finding {
     let wrong = |verdict| trials.iter().filter(|trial| trial.verdict == verdict).count();
     let (corrupt, lossy) = (wrong(Verdict::Corrupt), wrong(Verdict::Lossy));
     let all = trials.len();
     if corrupt + lossy == 0 {
         return Finding::not_tested(format!(
-            "{all} copies of live files, no failure observed: that does not show that there is none."
+            "{all} copies of live files, no failure observed. This does not prove that there is none."
         ));
     }
     let text = format!(
@@ -160,7 +160,7 @@ pub(super) fn judge_live_copy(trials: &[&Trial]) -> Finding {
     Finding::new(Answer::Confirmed, text)
 }
 
-/// Without the torrents that were never completed a backup is about 1.4 % of the database.
+/// Without never-completed torrents, a backup is about 1.4 % of the database.
 pub(super) fn judge_selective(trials: &[&Trial]) -> Finding {
     let share =
         |trial: &Trial| Some(trial.backup.as_ref()?.artifact_bytes? as f64 / trial.dataset.bytes as f64);
@@ -180,7 +180,7 @@ pub(super) fn judge_selective(trials: &[&Trial]) -> Finding {
     Finding::new(of_demo(&agreeing, trials.len()), text)
 }
 
-/// Some strategy brings a database of the demo's size back.
+/// At least one strategy restores a database of the demo's size.
 pub(super) fn judge_large(trials: &[&Trial]) -> Finding {
     let good: Vec<&str> = trials
         .iter()
@@ -195,7 +195,7 @@ pub(super) fn judge_large(trials: &[&Trial]) -> Finding {
     Finding::new(answer, format!("{} of {} trials were restorable{by}.", good.len(), trials.len()))
 }
 
-/// Right databases pass, and damaged ones are found.
+/// Correct databases pass, and damaged ones are found.
 pub(super) fn judge_verification(trials: &[&Trial]) -> Finding {
     let passes = |trial: &Trial| {
         trial.verification.as_ref().is_some_and(|checks| {
@@ -218,7 +218,7 @@ pub(super) fn judge_verification(trials: &[&Trial]) -> Finding {
         controls.len()
     );
     match (right, found) {
-        (0, _) | (_, 0) => Finding::not_tested(format!("{text} It takes both.")),
+        (0, _) | (_, 0) => Finding::not_tested(format!("{text} Both are required.")),
         _ => Finding::new(Answer::Confirmed, text),
     }
 }

@@ -9,16 +9,17 @@ const RESEARCH: &str =
 const BACKUP_API: &str = "https://www.sqlite.org/c3ref/backup_finish.html";
 const SELECTION: &str = "https://github.com/torrust/torrust-tracker/issues/1651";
 
-/// Everything that is claimed.
+/// All claims.
 pub const CLAIMS: &[Claim] = &[
     Claim {
-        name: "A stepping backup begins again",
-        statement: "SQLite's command line `.backup` copies 100 pages a step, and begins again with the first page when \
+        name: "A stepping backup restarts",
+        statement: "SQLite's command line `.backup` copies 100 pages per step, and restarts from the first page when \
                     another connection has written in between.",
         source: "SQLite's documentation of sqlite3_backup_step",
         link: BACKUP_API,
-        criterion: "Backups in WAL mode that copy some pages a step. Confirmed when all that met commits began again; where \
-                    the tool has no counter, when it wrote 1.2 times the database or more.",
+        criterion: "Backups in WAL mode that copy some pages per step. Confirmed when every backup with commits \
+                    during the copy restarted. Where the tool reports no restarts, a backup counts as restarted when \
+                    it wrote more than 1.2 times the size of the database.",
         command: "cargo xtask run claims-rates",
         concerns: stepping::steps_in_wal,
         judge: stepping::judge_restarts,
@@ -26,46 +27,48 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         name: "The 17 GB demo database",
         statement: "On the 17 GB database of the Torrust demo tracker under load, `.backup` reached 10 % in 16 hours (37 MB \
-                    an hour), while the disk read 445 MB/s.",
+                    per hour), while the disk read 445 MB/s.",
         source: "Torrust Tracker Deployer, research on large SQLite databases",
         link: DEMO,
-        criterion: "`.backup` of 16 GB or more under writes. Confirmed when none finished before it was ended.",
+        criterion: "`.backup` of 16 GB or more under writes. Confirmed when no backup finished before it was ended.",
         command: "cargo xtask run demo-17gb --only sqlite-cli-backup",
         concerns: stepping::is_shell_backup_of_demo,
         judge: stepping::judge_demo,
     },
     Claim {
         name: "The restart model",
-        statement: "What decides is not the size but the time of one pass against the time between commits: with Poisson \
-                    commits at rate r, a pass of T seconds that must see no commit takes (e^(rT) - 1) / r seconds on average.",
+        statement: "The deciding factor is not the size, but the time of one pass relative to the time between \
+                    commits: with Poisson commits at rate r, a pass of T seconds that every commit restarts takes \
+                    (e^(rT) - 1) / r seconds on average.",
         source: "This project, derived in docs/the-backup-that-never-ends.md",
         link: "",
-        criterion: "Stepping backups in WAL mode under Poisson writes. Confirmed when the mean time over at least 8 finished \
-                    backups is within a factor of 2 of the predicted one; the time of those that were ended counts, too.",
+        criterion: "Stepping backups in WAL mode under Poisson writes. Confirmed when the mean time over at least 8 \
+                    finished backups is within a factor of 2 of the predicted one; the time of backups that were \
+                    ended early counts, too.",
         command: "cargo xtask run claims-rates --repetitions 3",
         concerns: stepping::is_of_the_restart_model,
         judge: stepping::judge_model,
     },
     Claim {
-        name: "300 MB at 1, 4 and 20 writes a second",
-        statement: "A stepping backup of a 300 MB database finished in 0.5 s at 1 write a second, took 5 restarts at 4, and \
-                    never finished at 20.",
+        name: "300 MB at 1, 4 and 20 writes per second",
+        statement: "A stepping backup of a 300 MB database finished in 0.5 s at 1 write per second, restarted 5 \
+                    times at 4, and never finished at 20.",
         source: "This project's design, measured once by hand",
         link: "",
-        criterion: "Stepping backups in WAL mode under Poisson writes, at the sizes whose pass took 0.3 to 0.7 s, as that of 300 MB \
-                    did there. Holds at a size when all finished at 1 write a second, one or more began again and finished at \
-                    4, and none finished at 20.",
+        criterion: "Stepping backups in WAL mode under Poisson writes, at sizes with a pass of 0.3 to 0.7 s, as 300 \
+                    MB had in the original measurement. Holds at a size when all backups finished at 1 write per \
+                    second, at least one restarted and finished at 4, and none finished at 20.",
         command: "cargo xtask run claims-rates",
         concerns: stepping::is_at_a_rate_of_300_mb,
         judge: stepping::judge_300_mb,
     },
     Claim {
         name: "One step for all pages",
-        statement: "A copy of the whole database in one step in WAL mode never begins again.",
+        statement: "A copy of the whole database in one step in WAL mode never restarts.",
         source: "SQLite's documentation of sqlite3_backup_step",
         link: BACKUP_API,
-        criterion: "Online backups with `step_pages = -1` in WAL mode. Confirmed when all that met commits were restorable and \
-                    counted no restart.",
+        criterion: "Online backups with `step_pages = -1` in WAL mode. Confirmed when all backups with commits \
+                    during the copy were restorable and did not restart.",
         command: "cargo xtask run claims-rates --only step_pages=-1",
         concerns: stepping::has_one_step_in_wal,
         judge: stepping::judge_no_restart,
@@ -86,8 +89,8 @@ pub const CLAIMS: &[Claim] = &[
         statement: "The same holds for steps of 100 pages inside one read transaction that stays open.",
         source: "This project's design",
         link: "",
-        criterion: "Online backups with `step_pages = 100` and `pinned = true` in WAL mode. Confirmed when all that met commits \
-                    were restorable and counted no restart.",
+        criterion: "Online backups with `step_pages = 100` and `pinned = true` in WAL mode. Confirmed when all \
+                    backups with commits during the copy were restorable and did not restart.",
         command: "cargo xtask run claims-rates --only pinned",
         concerns: stepping::is_pinned_in_steps_of_100,
         judge: stepping::judge_no_restart,
@@ -95,11 +98,11 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         name: "A copy with the application stopped",
         statement: "With the tracker stopped, `cp` of 17 GB took 72 seconds (about 240 MB/s), with 90 seconds of downtime in \
-                    all: the disk alone decides.",
+                    total: only the speed of the disk matters.",
         source: "Torrust Tracker Deployer, research on large SQLite databases",
         link: DEMO,
         criterion: "Cold copies of SQLite databases. Holds when the copy reached half the speed of a plain `cp` with fsync and \
-                    the downtime was at most 30 s longer than the copy; confirmed outright from 16 GB on.",
+                    the downtime was at most 30 s longer than the copy; fully confirmed only from 16 GB on.",
         command: "cargo xtask run demo-17gb --only cold-copy",
         concerns: copies::is_cold_copy_of_sqlite,
         judge: copies::judge_cold_copy,
@@ -117,11 +120,11 @@ pub const CLAIMS: &[Claim] = &[
     },
     Claim {
         name: "Delete mode: a timeout helps",
-        statement: "It does not fail at once when a timeout is set.",
+        statement: "With a timeout, `.backup` does not fail at once.",
         source: "This project's design",
         link: "",
-        criterion: "`.backup` with `.timeout` in delete mode under writes. Confirmed when none failed with that message, under \
-                    conditions when some failed after more than 2 s. That is not to say that it finishes.",
+        criterion: "`.backup` with `.timeout` in delete mode under writes. Confirmed when none failed with that \
+                    message, under conditions when some failed after more than 2 s. It does not have to finish.",
         command: "cargo xtask run claims --only timeout_ms",
         concerns: stepping::has_timeout_in_delete_mode,
         judge: stepping::judge_timeout,
@@ -139,10 +142,11 @@ pub const CLAIMS: &[Claim] = &[
     },
     Claim {
         name: "A small MySQL database in 15 seconds",
-        statement: "A small MySQL database is back from a dump in about 15 seconds.",
+        statement: "A small MySQL database is restored from a dump in about 15 seconds.",
         source: "Torrust Tracker Deployer, research on backup strategies",
         link: RESEARCH,
-        criterion: "Restored dumps of MySQL, of the rows of a SQLite database of up to 100 MB. Holds at the sizes whose recovery time was at most 15 s.",
+        criterion: "Restored dumps of MySQL databases with the rows of a SQLite database of up to 100 MB. Holds at \
+                    sizes with a recovery time of at most 15 s.",
         command: "cargo xtask run claims --only mysql-dump",
         concerns: copies::is_restored_mysqldump_of_a_small_database,
         judge: copies::judge_small_recovery,
@@ -153,7 +157,7 @@ pub const CLAIMS: &[Claim] = &[
         source: "SQLite, How To Corrupt An SQLite Database File",
         link: "https://www.sqlite.org/howtocorrupt.html",
         criterion: "The negative control `hot-copy` under writes. Confirmed when one or more copies were corrupt or lacked writes; \
-                    copies that were right do not refute it.",
+                    correct copies do not refute it.",
         command: "cargo xtask run claims --only hot-copy",
         concerns: copies::is_live_copy,
         judge: copies::judge_live_copy,
@@ -164,7 +168,7 @@ pub const CLAIMS: &[Claim] = &[
         source: "Torrust Tracker, the statistics of the demo database",
         link: SELECTION,
         criterion: "`selective` on SQLite. Holds when it was restorable and the backup was at most 2.8 % of the database; \
-                    confirmed outright from 16 GB on.",
+                    fully confirmed only from 16 GB on.",
         command: "cargo xtask run claims --only selective",
         concerns: copies::is_selective_of_sqlite,
         judge: copies::judge_selective,
@@ -174,7 +178,8 @@ pub const CLAIMS: &[Claim] = &[
         statement: "A database of 16 GB or more can be backed up under continuous write load and restored.",
         source: "Torrust Tracker Deployer, which lists it as not validated",
         link: RESEARCH,
-        criterion: "All strategies but controls, at 16 GB or more under writes. Confirmed when one or more were restorable.",
+        criterion: "All strategies except negative controls, at 16 GB or more under writes. Confirmed when one or \
+                    more were restorable.",
         command: "cargo xtask run demo-17gb",
         concerns: copies::is_large_under_load,
         judge: copies::judge_large,
@@ -184,26 +189,26 @@ pub const CLAIMS: &[Claim] = &[
         statement: "A restored database can be verified automatically.",
         source: "Torrust Tracker Deployer, which lists it as not validated",
         link: RESEARCH,
-        criterion: "All restored databases. Confirmed when right ones passed all six checks and damage was found in a negative \
-                    control; it takes both.",
+        criterion: "All restored databases. Confirmed when correct ones passed all six checks and damage was found \
+                    in a negative control; both are required.",
         command: "cargo xtask run claims",
         concerns: copies::is_verified,
         judge: copies::judge_verification,
     },
     open("Open: off-site storage", "A backup that is sent to another machine can be restored from there."),
-    open("Open: encryption", "A backup that is encrypted can be restored with the key alone."),
-    open("Open: alerting", "Somebody is told when a backup fails."),
+    open("Open: encryption", "An encrypted backup can be restored with nothing but its key."),
+    open("Open: alerting", "A failed backup raises an alert."),
 ];
 
-/// A question that no trial can answer yet.
+/// An open question: no trial can test the claim yet.
 const fn open(name: &'static str, statement: &'static str) -> Claim {
     Claim {
         name,
         statement,
         source: "Torrust Tracker Deployer, which lists it as not validated",
         link: RESEARCH,
-        criterion: "No trial can test it yet: a strategy keeps its backup on this machine, as it is, and tells the harness alone. \
-                    A script of your own that does this can be put on trial.",
+        criterion: "No trial can test this yet: strategies keep their backups on this machine, unencrypted, and \
+                    report to the harness only. You can test a script of your own that does it.",
         command: "cargo xtask run external",
         concerns: |_| false,
         judge: |_| super::Finding::not_tested("No trial can test this."),

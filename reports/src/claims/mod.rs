@@ -1,7 +1,7 @@
-//! What the field claims about backups, and what recorded trials say about it.
+//! Claims about backups, and whether recorded trials confirm them.
 //!
-//! A claim is data: a statement, its source, which trials test it, and a function that judges them. A claim that no trial
-//! tests is never confirmed: its finding is "not tested", and no judge is asked.
+//! A claim is data: a statement, its source, which trials test it, and a function that judges these trials. A claim
+//! that no trial tests is never confirmed: its finding is "not tested", and the function is not called.
 
 mod copies;
 mod field;
@@ -14,53 +14,53 @@ pub use page::markdown;
 use crate::record::{Results, Run, Trial, Verdict};
 use crate::render::number;
 
-/// From this size on, in bytes, a trial speaks for the 17 GB database that the field reports about.
+/// From this size in bytes on, a trial is evidence for the claims about the 17 GB demo database.
 const DEMO_BYTES: u64 = 16_000_000_000;
 
-/// One statement of the field.
+/// One claim.
 pub struct Claim {
     /// A short name for headings and links.
     pub name: &'static str,
-    /// What is claimed, in our words.
+    /// The claim, in our own words.
     pub statement: &'static str,
     /// Who claims it.
     pub source: &'static str,
-    /// Where they do; empty where no public page is known.
+    /// The address of the source; empty where no public page is known.
     pub link: &'static str,
-    /// Which trials test it, and when they confirm it.
+    /// Which trials test the claim, and when they confirm it.
     pub criterion: &'static str,
     /// The command that runs such trials.
     pub command: &'static str,
-    /// Whether a trial tests it. Trials that proved nothing or could not run are left out before.
+    /// Whether a trial tests the claim. It is called only for trials that ran and were conclusive.
     concerns: fn(&Trial) -> bool,
-    /// What these trials say; never asked about none.
+    /// Judges these trials; never called without a trial.
     judge: fn(&[&Trial]) -> Finding,
 }
 
-/// What trials say about a claim.
+/// The result of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The answer.
     pub answer: Answer,
-    /// The numbers that it rests on, and the conditions, as one line of text.
+    /// The numbers that the answer is based on, and the conditions, as one line of text.
     pub measured: String,
 }
 
-/// What a claim came to.
+/// Whether trials confirm a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The trials show what is claimed.
+    /// The trials confirm the claim.
     Confirmed,
-    /// They show it under some conditions, which the text names.
+    /// The trials confirm the claim under some conditions, which the text names.
     ConfirmedUnderConditions,
-    /// They show the opposite.
+    /// The trials show the opposite.
     Refuted,
-    /// No trial says anything about it.
+    /// No trial tests the claim.
     NotTested,
 }
 
 impl Answer {
-    /// As people read it.
+    /// The text for people.
     pub fn text(self) -> &'static str {
         match self {
             Answer::Confirmed => "confirmed",
@@ -70,7 +70,7 @@ impl Answer {
         }
     }
 
-    /// Confirmed where everything agrees, refuted where nothing does, under conditions in between.
+    /// Confirmed where all trials agree, refuted where none does, confirmed under conditions in between.
     fn of(agree: usize, all: usize) -> Answer {
         match agree {
             _ if all == 0 => Answer::NotTested,
@@ -91,17 +91,17 @@ impl Finding {
     }
 }
 
-/// A claim with what a set of runs says about it.
+/// A claim with its result for a set of runs.
 pub struct Assessed<'a> {
     /// The claim.
     pub claim: &'static Claim,
-    /// What it came to.
+    /// Its result.
     pub finding: Finding,
-    /// The trials that were judged, with the run of each.
+    /// The trials that were judged, each with its run.
     pub trials: Vec<(&'a Run, &'a Trial)>,
 }
 
-/// What these runs say about every claim, in the order of [`CLAIMS`].
+/// Judges every claim by these runs, in the order of [`CLAIMS`].
 pub fn assess(runs: &[Results]) -> Vec<Assessed<'_>> {
     CLAIMS.iter().map(|claim| assess_one(claim, runs)).collect()
 }
@@ -112,19 +112,19 @@ fn assess_one<'a>(claim: &'static Claim, runs: &'a [Results]) -> Assessed<'a> {
         all.filter(|(_, trial)| is_evidence(trial) && (claim.concerns)(trial)).collect();
     let judged: Vec<&Trial> = trials.iter().map(|(_, trial)| *trial).collect();
     let finding = if judged.is_empty() {
-        Finding::not_tested("No record has a trial that tests this.")
+        Finding::not_tested("No recorded trial tests this.")
     } else {
         (claim.judge)(&judged)
     };
     Assessed { claim, finding, trials }
 }
 
-/// The size that was asked for, in the units in which it was.
+/// The requested size of the dataset, in the unit in which it was requested.
 fn target_size(trial: &Trial) -> String {
     number::chosen_bytes(trial.dataset.target_bytes as f64)
 }
 
-/// False for trials that proved nothing or could not run.
+/// False for trials that were inconclusive or could not run.
 fn is_evidence(trial: &Trial) -> bool {
     !matches!(trial.verdict, Verdict::Unavailable | Verdict::Unverified)
 }
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn every_claim_has_a_name_of_its_own_a_source_and_a_command() {
+    fn every_claim_has_a_unique_name_a_source_and_a_command() {
         for (at, claim) in CLAIMS.iter().enumerate() {
             assert!(CLAIMS[..at].iter().all(|other| other.name != claim.name), "{}", claim.name);
             assert!(claim.command.starts_with("cargo xtask run "), "{}", claim.name);

@@ -1,4 +1,4 @@
-//! Claims about SQLite backups that copy some pages a step, and about what does not begin again.
+//! Claims about SQLite backups that copy some pages per step, and about backups that do not restart.
 
 use super::{Answer, Finding, target_size};
 use crate::advise::expected_seconds;
@@ -6,24 +6,23 @@ use crate::compare::Spread;
 use crate::record::{Trial, Verdict};
 use crate::render::number;
 
-/// Up to so many commits may fall beside the steps of a backup and go unnoticed: one before its first step, one after
-/// its last.
+/// This number of commits may go unnoticed by a backup: one before its first step, one after its last.
 const UNNOTICED_COMMITS: f64 = 2.0;
-/// A backup that wrote this many times its database has begun again.
+/// A backup that wrote more than this many times the size of the database has restarted.
 const WRITTEN_AGAIN: f64 = 1.2;
 /// The rates of the measurement at 300 MB, in writes per second.
 const RATES: [f64; 3] = [1.0, 4.0, 20.0];
-/// A pass took half a second there, in seconds: other passes say nothing about it.
+/// The pass took 0.5 s in that measurement; passes outside this range, in seconds, are not comparable.
 const PASS_SECONDS: std::ops::RangeInclusive<f64> = 0.3..=0.7;
-/// Fewer finished backups say nothing about an average.
+/// Fewer finished backups are not enough for an average.
 const FINISHED_MIN: usize = 8;
-/// The restart model holds where the mean time is right to this factor.
+/// The restart model holds where the mean time is within this factor of the predicted one.
 const MODEL_FACTOR: f64 = 2.0;
-/// A failure within this time is one at once.
+/// A backup that fails within this time failed at once.
 const AT_ONCE_SECONDS: f64 = 2.0;
-/// From this size on a trial speaks for the copy of a live 100 GB database.
+/// From this size in bytes on, a trial is evidence for the claim about a live 100 GB database.
 const HUGE_BYTES: u64 = 90_000_000_000;
-/// What was reported for it, in seconds, with room for another machine.
+/// The claimed time in seconds, with a margin for other machines.
 const HUGE_SECONDS_MAX: f64 = 600.0;
 
 fn number_of(trial: &Trial, setting: &str) -> Option<i64> {
@@ -34,7 +33,7 @@ fn in_mode(trial: &Trial, mode: &str) -> bool {
     trial.workload.journal_mode.as_deref() == Some(mode)
 }
 
-/// True when somebody writes at all; a closed loop does.
+/// True when the trial has a workload; a closed loop is one.
 pub(super) fn has_writes(trial: &Trial) -> bool {
     trial.workload.writes_per_second.is_none_or(|rate| rate > 0.0)
 }
@@ -47,7 +46,7 @@ fn is_pinned(trial: &Trial) -> bool {
     trial.settings.get("pinned").is_some_and(|pinned| pinned == true)
 }
 
-/// Copies some pages a step, each in a read transaction of its own.
+/// Copies some pages per step, each step in a separate read transaction.
 fn is_stepping(trial: &Trial) -> bool {
     let steps = trial.strategy == "sqlite-online-backup"
         && number_of(trial, "step_pages").is_some_and(|pages| pages > 0)
@@ -92,7 +91,7 @@ pub(super) fn has_timeout_in_delete_mode(trial: &Trial) -> bool {
     is_shell_backup_in_delete_mode(trial) && number_of(trial, "timeout_ms").is_some_and(|timeout| timeout > 0)
 }
 
-/// Steps, at one of the rates of the measurement at 300 MB, under Poisson arrivals.
+/// A stepping backup under Poisson arrivals, at one of the rates of the measurement at 300 MB.
 pub(super) fn is_at_a_rate_of_300_mb(trial: &Trial) -> bool {
     is_of_the_restart_model(trial)
         && trial.workload.writes_per_second.is_some_and(|rate| RATES.contains(&rate))
@@ -102,7 +101,7 @@ fn is_poisson(trial: &Trial) -> bool {
     trial.workload.arrivals == "poisson" && trial.workload.pattern == "constant"
 }
 
-/// A pass that begins again with every commit, of known length, at a known rate.
+/// A backup that every commit restarts, with a known pass time, at a known rate.
 pub(super) fn is_of_the_restart_model(trial: &Trial) -> bool {
     let pass = trial.backup.as_ref().and_then(|backup| backup.pass_seconds);
     steps_in_wal(trial) && is_poisson(trial) && pass.is_some() && trial.workload.writes_per_second.is_some()
@@ -114,7 +113,7 @@ fn commits(trial: &Trial) -> f64 {
     commits.unwrap_or(0.0)
 }
 
-/// From the counter where the tool has one, else from how much it wrote.
+/// From the counter of the tool if there is one, else from the number of bytes written.
 fn began_again(trial: &Trial) -> bool {
     let Some(backup) = &trial.backup else { return false };
     match (backup.restarts, backup.bytes_written) {
@@ -132,17 +131,17 @@ pub(super) fn median(values: impl IntoIterator<Item = f64>, format: fn(f64) -> S
     number::or_missing(Spread::of(values).map(|spread| spread.median), format)
 }
 
-/// Seconds of the backups that finished, or that the others were given.
+/// Seconds that each backup ran until it finished or was ended.
 pub(super) fn elapsed<'a>(trials: &'a [&Trial]) -> impl Iterator<Item = f64> + 'a {
     trials.iter().filter_map(|trial| Some(trial.backup.as_ref()?.elapsed_seconds))
 }
 
-/// Begins again with every commit of another connection.
+/// Every commit of another connection restarts the backup.
 pub(super) fn judge_restarts(trials: &[&Trial]) -> Finding {
     let disturbed: Vec<&&Trial> =
         trials.iter().filter(|trial| began_again(trial) || commits(trial) > UNNOTICED_COMMITS).collect();
     if disturbed.is_empty() {
-        return Finding::not_tested("No commit fell into any of these backups.");
+        return Finding::not_tested("No commit happened during any of these backups.");
     }
     let again = disturbed.iter().filter(|trial| began_again(trial)).count();
     let counted =
@@ -150,14 +149,14 @@ pub(super) fn judge_restarts(trials: &[&Trial]) -> Finding {
     let most = counted.max_by_key(|(restarts, _)| *restarts).map_or(String::new(), |(restarts, backup)| {
         let elapsed = number::seconds(backup.elapsed_seconds);
         let commits = number::or_missing(backup.commits_per_second, number::rate);
-        format!(" The most: {} restarts in {elapsed} at {commits}.", number::count(restarts as f64))
+        format!(" Most restarts: {} in {elapsed} at {commits}.", number::count(restarts as f64))
     });
     let text =
-        format!("{again} of {} backups with commits during the copy began again.{most}", disturbed.len());
+        format!("{again} of {} backups with commits during the copy restarted.{most}", disturbed.len());
     Finding::new(Answer::of(again, disturbed.len()), text)
 }
 
-/// At 1 write a second it finishes, at 4 it begins again and finishes, at 20 it never finishes.
+/// The backup finishes at 1 write per second, restarts and finishes at 4, and never finishes at 20.
 pub(super) fn judge_300_mb(trials: &[&Trial]) -> Finding {
     let mut sorted = trials.to_vec();
     sorted.sort_by_key(|trial| trial.dataset.target_bytes);
@@ -175,7 +174,7 @@ pub(super) fn judge_300_mb(trials: &[&Trial]) -> Finding {
             here.iter().filter(|trial| trial.workload.writes_per_second == Some(rate)).copied().collect()
         });
         if slow.is_empty() || medium.is_empty() || fast.is_empty() {
-            texts.push(format!("{size}: not all of the rates 1, 4 and 20 /s were tried"));
+            texts.push(format!("{size}: not all of the rates 1, 4 and 20 /s were tested"));
             continue;
         }
         comparable += 1;
@@ -185,7 +184,7 @@ pub(super) fn judge_300_mb(trials: &[&Trial]) -> Finding {
         holding += usize::from(holds);
         let again = medium.iter().filter(|trial| began_again(trial)).count();
         texts.push(format!(
-            "{size}, a pass of {}: at 1 /s {}; at 4 /s {}, and {again} began again; at 20 /s {}",
+            "{size}, a pass of {}: at 1 /s {}; at 4 /s {}, and {again} restarted; at 20 /s {}",
             number::seconds(pass),
             how_many_finished(&slow),
             how_many_finished(&medium),
@@ -206,8 +205,8 @@ fn how_many_finished(trials: &[&Trial]) -> String {
 
 /// The mean time is (e^(rT) - 1) / r.
 ///
-/// Times of single backups scatter as an exponential distribution does, and some were ended early. So the time that was
-/// spent, in units of the predicted mean, is divided by the number of backups that finished.
+/// Times of single backups vary as in an exponential distribution, and some backups were ended early. The estimate is
+/// therefore the total time spent, in units of the predicted mean, divided by the number of backups that finished.
 pub(super) fn judge_model(trials: &[&Trial]) -> Finding {
     let spent = trials.iter().filter_map(|trial| {
         let backup = trial.backup.as_ref()?;
@@ -218,7 +217,7 @@ pub(super) fn judge_model(trials: &[&Trial]) -> Finding {
     let finished = trials.iter().filter(|trial| finished(trial)).count();
     if finished < FINISHED_MIN {
         return Finding::not_tested(format!(
-            "{finished} of {} backups finished: fewer than {FINISHED_MIN} say nothing about an average.",
+            "{finished} of {} backups finished: at least {FINISHED_MIN} are needed for an average.",
             trials.len()
         ));
     }
@@ -226,18 +225,18 @@ pub(super) fn judge_model(trials: &[&Trial]) -> Finding {
     let right = (1.0 / MODEL_FACTOR..=MODEL_FACTOR).contains(&ratio);
     let answer = if right { Answer::Confirmed } else { Answer::Refuted };
     let text = format!(
-        "{} backups, {finished} of which finished: the mean time was {} times the predicted one.",
+        "{} backups, of which {finished} finished: the mean time was {} times the predicted one.",
         trials.len(),
         number::ratio(ratio)
     );
     Finding::new(answer, text)
 }
 
-/// Never begins again, however many commits fall into the copy.
+/// The backup never restarts, however many commits happen during the copy.
 pub(super) fn judge_no_restart(trials: &[&Trial]) -> Finding {
     let disturbed: Vec<&Trial> = trials.iter().filter(|trial| commits(trial) > 0.0).copied().collect();
     if disturbed.is_empty() {
-        return Finding::not_tested("No commit fell into any of these backups.");
+        return Finding::not_tested("No commit happened during any of these backups.");
     }
     let steady = |trial: &&&Trial| {
         let restarts = trial.backup.as_ref().and_then(|backup| backup.restarts);
@@ -249,7 +248,7 @@ pub(super) fn judge_no_restart(trials: &[&Trial]) -> Finding {
     let speeds = disturbed.iter().filter_map(|trial| trial.backup.as_ref()?.vs_copy);
     let text = format!(
         "{good} of {} backups were restorable without a restart, up to {} and with up to {} commits during the copy; \
-         median copy speed {} (1 is a plain copy).",
+         median copy speed {} (1.0 is as fast as a plain copy).",
         disturbed.len(),
         largest.map_or(String::new(), |trial| target_size(trial)),
         number::count(most.round()),
@@ -272,12 +271,12 @@ pub(super) fn judge_100_gb(trials: &[&Trial]) -> Finding {
     Finding::new(Answer::of(good, trials.len()), text)
 }
 
-/// The shell's `.backup` does not finish on the database of the demo.
+/// The command line `.backup` does not finish on the demo database.
 pub(super) fn judge_demo(trials: &[&Trial]) -> Finding {
     let unfinished = trials.iter().filter(|trial| !finished(trial)).count();
     let progress = trials.iter().filter_map(|trial| trial.backup.as_ref()?.progress);
     let text = format!(
-        "{unfinished} of {} backups did not finish: at best {} of the way in {}.",
+        "{unfinished} of {} backups did not finish: they copied at most {} in {}.",
         trials.len(),
         number::or_missing(progress.reduce(f64::max), number::percent),
         median(elapsed(trials), number::seconds)
@@ -296,7 +295,7 @@ fn failed_at_once(trial: &Trial) -> bool {
     found_lock(trial) && elapsed.is_some_and(|seconds| seconds <= AT_ONCE_SECONDS)
 }
 
-/// Without a timeout a single lock ends it at once.
+/// Without a timeout, a single lock makes the backup fail at once.
 pub(super) fn judge_locked(trials: &[&Trial]) -> Finding {
     let at_once: Vec<&Trial> = trials.iter().filter(|trial| failed_at_once(trial)).copied().collect();
     let text = format!(
@@ -308,7 +307,7 @@ pub(super) fn judge_locked(trials: &[&Trial]) -> Finding {
     Finding::new(Answer::of(at_once.len(), trials.len()), text)
 }
 
-/// With a timeout no lock ends it at once, which does not mean that it finishes.
+/// With a timeout, no lock makes the backup fail at once. It may still never finish.
 pub(super) fn judge_timeout(trials: &[&Trial]) -> Finding {
     let late: Vec<&Trial> =
         trials.iter().filter(|trial| found_lock(trial) && !failed_at_once(trial)).copied().collect();
@@ -319,8 +318,8 @@ pub(super) fn judge_timeout(trials: &[&Trial]) -> Finding {
         answer => answer,
     };
     let text = format!(
-        "Of {} backups with a timeout {at_once} failed at once, {} failed with 'database is locked' after {} (median), and \
-         {done} finished.",
+        "Of {} backups with a timeout, {at_once} failed at once, {} failed with 'database is locked' after {} \
+         (median), and {done} finished.",
         trials.len(),
         late.len(),
         median(elapsed(&late), number::seconds)

@@ -1,4 +1,4 @@
-//! Which trials are held against which.
+//! Selects the trials that are compared with each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Refusal;
 use crate::record::{Results, Trial};
 
-/// Trials of a baseline and of a candidate that differ in what is compared, and in chance.
+/// Trials of a baseline and of a candidate that differ only in what is compared, and by chance.
 pub(super) struct Contest<'a> {
     /// The id that its trials share, without the repetition.
     pub(super) subject: String,
@@ -16,7 +16,7 @@ pub(super) struct Contest<'a> {
 }
 
 impl<'a> Contest<'a> {
-    /// Trials of the same repetition, which were written to in the same way.
+    /// Pairs of trials with the same repetition, which had the same writes.
     pub(super) fn pairs(&self) -> impl Iterator<Item = (&'a Trial, &'a Trial)> {
         self.baseline.iter().filter_map(|baseline| {
             let same = |trial: &&&Trial| trial.repetition == baseline.repetition;
@@ -35,21 +35,21 @@ pub fn subject_of(id: &str, repetition: u32) -> &str {
     id.strip_suffix(&format!("/{repetition}")).unwrap_or(id)
 }
 
-/// What follows the variant in the id of a trial, without the repetition: subject, size and rate.
+/// The part of a trial's id after the variant, without the repetition: subject, size and rate.
 pub fn place_of(id: &str, repetition: u32) -> &str {
     subject_of(id, repetition).split_once('/').map_or("", |(_, place)| place)
 }
 
-/// True when a trial with this id is one of the variant that a scenario calls so: by the name it was given, by its
-/// strategy, or by both as they stand at the beginning of the id.
+/// True when a trial with this id belongs to the variant that a scenario refers to as `name`: by the variant's own
+/// name, by its strategy, or by both, as at the beginning of the id.
 pub fn is_variant(name: &str, id: &str, variant: &str) -> bool {
     variant == name || id.split('/').next() == Some(name)
 }
 
-/// A contest for each subject of the baseline, in its order, then for what only the candidate has.
+/// A contest for each subject of the baseline, in its order, then for subjects that only the candidate has.
 ///
 /// # Errors
-/// When nothing is in both runs, or trials of one name were made under other conditions.
+/// When the runs have no trial in common, or trials with the same id ran under different conditions.
 pub(super) fn of_runs<'a>(
     baseline: &'a Results,
     candidate: &'a Results,
@@ -69,7 +69,7 @@ pub(super) fn of_runs<'a>(
     }
     if !contests.iter().any(|contest| !contest.baseline.is_empty() && !contest.candidate.is_empty()) {
         return Err(Refusal(format!(
-            "no trial of {} is in {}: compare two runs of one scenario with the same sizes and rates",
+            "{} and {} have no trial in common: compare two runs of one scenario with the same sizes and rates",
             baseline.run.id, candidate.run.id
         )));
     }
@@ -91,7 +91,7 @@ fn same_load(contest: &Contest<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// What two trials have to share besides their id, so that only the strategy differs.
+/// The values that two trials must share besides their id, so that only the strategy differs.
 fn load(trial: &Trial) -> BTreeMap<String, Value> {
     let mut values = BTreeMap::new();
     let mut enter = |section: &str, record: Value, measured: &[&str]| {
@@ -102,14 +102,14 @@ fn load(trial: &Trial) -> BTreeMap<String, Value> {
     let plain = "records are plain data";
     let measured = ["offered_writes_per_second", "cached_share", "extents"];
     enter("workload", serde_json::to_value(&trial.workload).expect(plain), &measured);
-    // The same content may take other numbers of bytes on another version of an engine.
+    // The same content may have another size in bytes with another version of an engine.
     let measured = ["bytes", "rows", "remarks"];
     enter("dataset", serde_json::to_value(&trial.dataset).expect(plain), &measured);
     values
 }
 
-/// A contest for each pair of variants that the scenario names, on each size, rate and subject. The first of a pair is the
-/// baseline. Empty for a run whose scenario names none.
+/// A contest for each pair of variants that the scenario names, for each size, rate and subject. The first of a pair
+/// is the baseline. Empty when the scenario names no pairs.
 pub(super) fn of_pairs(results: &Results) -> Vec<Contest<'_>> {
     let pairs = results.run.conditions.get("pairs").and_then(Value::as_array).into_iter().flatten();
     let mut contests = Vec::new();
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn trials_are_paired_by_their_repetition_and_what_one_side_lacks_stays_alone() {
+    fn trials_are_paired_by_repetition_and_unmatched_ones_stay_unpaired() {
         let baseline = example::results(vec![trial("a", 1), trial("a", 2), trial("gone", 1)]);
         let candidate = example::results(vec![trial("a", 2), trial("new", 1)]);
         let contests = of_runs(&baseline, &candidate).unwrap();
@@ -176,7 +176,7 @@ mod tests {
         candidate.trials[0].id = "other/wal/4MiB/10/1".into();
         insta::assert_snapshot!([writers, refusal(&candidate)].join("\n"), @r"
         the trials of 'external:a/wal/4MiB/10' cannot be compared: workload.writers was 2 and is 8; make both runs with the same scenario, size, rate and seed
-        no trial of example-20260301-120000 is in example-20260301-120000: compare two runs of one scenario with the same sizes and rates
+        example-20260301-120000 and example-20260301-120000 have no trial in common: compare two runs of one scenario with the same sizes and rates
         ");
     }
 

@@ -1,4 +1,4 @@
-//! From contests to answers: counters that chance has no part in first, then the statistics of all others together.
+//! From contests to answers: first counters that do not depend on chance, then the statistics of all others together.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use crate::compare::Spread;
 use crate::record::Trial;
 use crate::render::number;
 
-/// The noise of each metric of each subject: what A/A comparisons differed by, as logarithms.
+/// The noise of each metric of each subject: the difference in A/A comparisons, as a logarithm.
 pub(super) type Floors = BTreeMap<(String, &'static str), f64>;
 
-/// The largest mean difference between runs that differ in nothing, by subject and metric.
+/// The largest mean difference between runs of the same version, by subject and metric.
 pub(super) fn floors<'a>(same: impl Iterator<Item = Vec<Contest<'a>>>) -> Floors {
     let mut floors = Floors::new();
     for contest in same.flatten() {
@@ -28,7 +28,7 @@ pub(super) fn floors<'a>(same: impl Iterator<Item = Vec<Contest<'a>>>) -> Floors
 }
 
 /// A row for the verdict of each contest, and for each metric that both sides have. Only rows that are `wanted` (by
-/// subject and metric) take part, also in the correction.
+/// subject and metric) are included, also in the correction for multiple tests.
 pub(super) fn judge(
     contests: &[Contest<'_>],
     floors: &Floors,
@@ -55,7 +55,7 @@ pub(super) fn judge(
             rows.push(row);
         }
     }
-    // What has too few pairs for any test is no test of the family.
+    // Metrics with too few pairs for a test do not count in the correction.
     let tested: Vec<f64> = uncertain.iter().filter_map(|(_, differences, _)| differences.t_test()).collect();
     let mut adjusted = holm(&tested).into_iter();
     for (at, differences, margin) in uncertain {
@@ -70,7 +70,8 @@ pub(super) fn judge(
             None => {
                 let needed = pairs_at_least(settings.level);
                 row.pairs_needed = Some(needed);
-                row.because = format!("pairs: {}; it takes {needed} to tell a change from chance", row.pairs);
+                row.because =
+                    format!("pairs: {}; {needed} are needed to tell a change from chance", row.pairs);
             }
         }
     }
@@ -91,7 +92,7 @@ fn verdict_row(contest: &Contest<'_>) -> Row {
     }
 }
 
-/// What stands for both sides; `None` where one of them was not measured.
+/// The row that shows both sides; `None` where one of them was not measured.
 fn metric_row(contest: &Contest<'_>, metric: &Metric) -> Option<Row> {
     let median = |trials: &[&Trial]| Spread::of(trials.iter().filter_map(|trial| metric.value(trial)));
     let is_bare = bare(contest, metric).is_some();
@@ -110,17 +111,17 @@ fn metric_row(contest: &Contest<'_>, metric: &Metric) -> Option<Row> {
     })
 }
 
-/// Why a time that was measured cannot be compared: the plain copy beside it is missing.
+/// Why a measured time cannot be compared: its copy baseline is missing.
 fn bare(contest: &Contest<'_>, metric: &Metric) -> Option<String> {
     let trials = contest.baseline.iter().chain(&contest.candidate);
     trials.copied().any(|trial| metric.is_bare(trial)).then(|| {
-        "not compared: no plain copy was measured beside it, and bare seconds depend on the machine; measure both with \
-         a version that records copy_seconds"
+        "not compared: a copy baseline is missing, and absolute times depend on the machine; run both with a version \
+         that records copy_seconds"
             .into()
     })
 }
 
-/// The logarithms of candidate by baseline, pair by pair.
+/// The logarithm of candidate divided by baseline, for each pair.
 fn differences(contest: &Contest<'_>, metric: &Metric) -> Differences {
     let trials = contest.baseline.iter().chain(&contest.candidate);
     let copies: Vec<f64> = trials.filter_map(|trial| Some(copy_seconds(trial)?.ln())).collect();
@@ -138,7 +139,8 @@ fn margin(metric: &Metric, settings: &Settings) -> f64 {
     }
 }
 
-/// Counters that came out the same in all repetitions of the baseline: what differs in all of the candidate is no chance.
+/// The answer for counters that are the same in all repetitions of the baseline: a difference in all repetitions of
+/// the candidate is not chance.
 fn without_chance(contest: &Contest<'_>, metric: &Metric) -> Option<(Answer, String)> {
     let Kind::Counter { share, absolute, repetitions } = metric.kind else { return None };
     let spread = |trials: &[&Trial]| Spread::of(trials.iter().filter_map(|trial| metric.value(trial)));
@@ -147,15 +149,15 @@ fn without_chance(contest: &Contest<'_>, metric: &Metric) -> Option<(Answer, Str
     if baseline.max - baseline.min > tolerance || baseline.count.min(candidate.count) < repetitions {
         return None;
     }
-    // A promise is broken by one repetition, a counter changed by all.
+    // One repetition is enough to break a promise; a counter has changed only when all repetitions differ.
     if repetitions == 1 && candidate.max > baseline.max {
         return Some((Answer::Regressed, "more than in any repetition of the baseline".into()));
     }
     if candidate.min > baseline.max + tolerance {
-        return Some((Answer::Regressed, "more in every repetition".into()));
+        return Some((Answer::Regressed, "more than the baseline in every repetition".into()));
     }
     if candidate.max < baseline.min - tolerance {
-        return Some((Answer::Improved, "less in every repetition".into()));
+        return Some((Answer::Improved, "less than the baseline in every repetition".into()));
     }
     let is_within = candidate.min >= baseline.min - tolerance && candidate.max <= baseline.max + tolerance;
     is_within.then(|| (Answer::Equivalent, format!("equal within {}", metric.unit.shown(tolerance))))
@@ -166,8 +168,8 @@ fn change(differences: &Differences) -> Option<Change> {
     Some(Change { ratio: differences.mean()?.exp(), low: low.exp(), high: high.exp() })
 }
 
-/// The answer of the statistics. A change counts when both tests see it and it is larger than the margin, and no change
-/// when the whole interval lies inside the margin.
+/// The statistical answer. There is a change when both tests are significant and it is larger than the margin; there
+/// is none when the whole interval is inside the margin.
 fn decide(row: &mut Row, differences: &Differences, margin: f64, p: f64, level: f64) {
     let pairs = differences.pairs();
     let measured = (differences.mean(), differences.deviation(), differences.interval(INTERVAL));
@@ -177,13 +179,13 @@ fn decide(row: &mut Row, differences: &Differences, margin: f64, p: f64, level: 
     if p <= level && flips <= level && mean.abs() > margin {
         row.answer = if mean > 0.0 { Answer::Regressed } else { Answer::Improved };
         row.because = format!(
-            "more than {within}, and not by chance: {} after Holm's correction, {} by sign flips",
+            "larger than {within} and significant: {} in the t-test after Holm's correction, {} in the sign-flip test",
             p_value(p),
             p_value(flips)
         );
     } else if low > -margin && high < margin {
         row.answer = Answer::Equivalent;
-        row.because = format!("the interval lies within ±{within}");
+        row.because = format!("the 90 % interval is within ±{within}");
     } else {
         row.pairs_needed =
             pairs_needed(mean, deviation, margin, INTERVAL, level).filter(|needed| *needed > pairs);
@@ -200,12 +202,12 @@ fn inconclusive(needed: Option<usize>, pairs: usize, level: f64) -> String {
     match needed {
         Some(needed) if few => {
             format!(
-                "{pairs} pairs cannot show a change: that takes {}; about {needed} would answer",
+                "{pairs} pairs cannot show a change: {} are needed; about {needed} would give an answer",
                 pairs_at_least(level)
             )
         }
-        Some(needed) => format!("about {needed} pairs would answer"),
-        // The correction over many metrics asks for more than one metric alone would.
+        Some(needed) => format!("about {needed} pairs would give an answer"),
+        // The correction for many metrics needs more pairs than a single metric would.
         None => {
             "the noise is too large for this margin, or too many metrics are compared at once: use --confirm"
                 .into()

@@ -1,7 +1,7 @@
-//! How often the gate is wrong: alarms where nothing changed, and slower strategies that it does not find.
+//! The error rates of the gate: false alarms where nothing changed, and slowdowns that it does not find.
 //!
-//! Both are counted. From recorded runs, pairs are drawn again with replacement, copy and backup of a trial together, so
-//! that their ratio stays what it was on that machine. Live runs are counted by the same rules.
+//! Both are counted. Pairs are drawn with replacement from recorded runs, with copy and backup time of a trial
+//! together, so that their ratio remains that of the machine. Live runs are counted by the same rules.
 
 use fastrand::Rng;
 
@@ -9,21 +9,21 @@ use super::{Answer, Comparison, Settings, compare, compare_flagged, subject};
 use crate::record::{Results, Trial, Verdict};
 use crate::render::number;
 
-/// By how much a strategy is slowed down: 0 is an A/A comparison.
+/// The slowdowns that are tested, as shares: 0 is an A/A comparison.
 pub const SLOWDOWNS: [f64; 4] = [0.0, 0.1, 0.25, 0.5];
 
-/// What many comparisons with the same slowdown came to.
+/// The results of many comparisons with the same slowdown.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rates {
     /// By how much the strategy was slowed down, as a share.
     pub slowdown: f64,
     /// How many comparisons were made.
     pub comparisons: u32,
-    /// In how many the slower one was called regressed; for no slowdown: in how many anything was.
+    /// In how many the slower strategy was reported as regressed; without a slowdown, in how many anything was.
     pub regressed: u32,
-    /// In how many it was called so again when it was measured again; null where nothing was measured again.
+    /// In how many it was reported as regressed again after a second measurement; null without a second measurement.
     pub confirmed: Option<u32>,
-    /// In how many the backup time was called equivalent or improved.
+    /// In how many the backup time was reported as equivalent or improved.
     pub passed: u32,
 }
 
@@ -31,12 +31,12 @@ pub struct Rates {
 const SLOWED: &str = "backup time";
 
 impl Rates {
-    /// No comparisons yet.
+    /// Rates without any comparison yet.
     pub fn new(slowdown: f64) -> Rates {
         Rates { slowdown, ..Rates::default() }
     }
 
-    /// Counts a comparison in which `slowed` was slowed down, and its confirmation where there was one.
+    /// Counts a comparison in which `slowed` was slowed down, and its confirmation if there was one.
     pub fn count(&mut self, first: &Comparison, confirmed: Option<&Comparison>, slowed: &str) {
         self.comparisons += 1;
         let is_found = |comparison: &Comparison| {
@@ -56,9 +56,9 @@ impl Rates {
     }
 }
 
-/// Error rates from recorded runs: for each of [`SLOWDOWNS`], `comparisons` comparisons of two runs of `pairs` repetitions
-/// drawn from what was recorded, the slowed subject another one each time. `None` when no strategy was measured three
-/// times.
+/// Error rates from recorded runs: for each of [`SLOWDOWNS`], `comparisons` comparisons of two runs with `pairs`
+/// repetitions drawn from the records. Each comparison slows down another subject. `None` when no strategy was
+/// measured three times.
 pub fn recorded(
     runs: &[Results],
     pairs: u32,
@@ -91,17 +91,17 @@ pub fn recorded(
     Some(rates.into())
 }
 
-/// What repetitions are drawn from.
+/// The records that repetitions are drawn from.
 struct Source<'a> {
     run: &'a Results,
     subjects: Vec<(String, Vec<&'a Trial>)>,
 }
 
-/// Fewer repetitions tell nothing of the noise.
+/// Fewer repetitions are not enough to estimate the noise.
 const REPETITIONS_MIN: usize = 3;
 
 impl<'a> Source<'a> {
-    /// The strategies that were measured often enough.
+    /// The strategies with enough repetitions.
     fn of(runs: &'a [Results]) -> Option<Source<'a>> {
         let mut subjects: Vec<(String, Vec<&Trial>)> = Vec::new();
         for (number, trial) in
@@ -110,7 +110,8 @@ impl<'a> Source<'a> {
             if trial.verdict != Verdict::Restorable || trial.control {
                 continue;
             }
-            // Repetitions of different runs are not mixed: that would be noise of another kind.
+            // Repetitions of different runs are not mixed, because differences between runs are another kind of
+            // noise.
             let name = format!("run-{}/{}", number + 1, subject(trial));
             match subjects.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, trials)) => trials.push(trial),
@@ -129,7 +130,7 @@ impl<'a> Source<'a> {
             for repetition in 1..=pairs {
                 let mut trial = recorded[random.usize(..recorded.len())].clone();
                 (trial.id, trial.repetition) = (format!("{name}/{repetition}"), repetition);
-                // The samples take most of the memory and no part in the comparison.
+                // The samples use most of the memory, and the comparison does not need them.
                 trial.samples.clear();
                 let share = slowed.filter(|(slowed, _)| slowed == name).map_or(0.0, |(_, share)| share);
                 if let Some(seconds) = trial.backup.as_mut().and_then(|backup| backup.seconds.as_mut()) {
@@ -145,12 +146,11 @@ impl<'a> Source<'a> {
 /// The error rates as a Markdown table.
 pub fn markdown(rates: &[Rates]) -> String {
     let mut text = String::from(
-        "| Slowed down by | Comparisons | Called regressed | Still after --confirm | Passed as equivalent or improved |\n\
+        "| Slowdown | Comparisons | Reported as regressed | Confirmed with --confirm | Reported as equivalent or improved |\n\
          | --- | --- | --- | --- | --- |\n",
     );
     for one in rates {
-        let slowdown =
-            if one.slowdown == 0.0 { "nothing (A/A)".into() } else { number::percent(one.slowdown) };
+        let slowdown = if one.slowdown == 0.0 { "none (A/A)".into() } else { number::percent(one.slowdown) };
         let confirmed = one.confirmed.map_or_else(|| number::MISSING.to_owned(), |count| count.to_string());
         let (comparisons, regressed, passed) = (one.comparisons, one.regressed, one.passed);
         text += &format!("| {slowdown} | {comparisons} | {regressed} | {confirmed} | {passed} |\n");
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
     use crate::example;
 
-    /// A run of one strategy whose backup takes these multiples of the copy.
+    /// A run of one strategy. Its backups take these multiples of the copy time.
     fn run(multiples: &[f64]) -> Results {
         let trials = multiples.iter().zip(1..).map(|(multiple, repetition)| {
             let mut trial = example::trial("one-step", Verdict::Restorable);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_machine_gives_no_alarm_and_finds_what_is_slower_by_a_quarter() {
+    fn a_quiet_machine_gives_no_false_alarm_and_detects_a_slowdown_of_25_percent() {
         let quiet = run(&[1.0, 1.02, 0.97, 1.05, 0.96, 1.01]);
         let rates = recorded(&[quiet], 6, 100, 1, &Settings::default()).unwrap();
         let (same, quarter, half) = (&rates[0], &rates[2], &rates[3]);
@@ -186,16 +186,16 @@ mod tests {
     }
 
     #[test]
-    fn the_noise_of_a_busy_machine_is_rarely_called_a_regression_and_confirming_makes_it_rarer() {
+    fn the_noise_of_a_busy_machine_is_rarely_reported_as_regression_and_even_less_when_confirmed() {
         let busy = run(&[1.0, 1.6, 0.7, 1.3, 0.8, 2.0, 1.1, 0.9]);
         let rates = recorded(&[busy], 6, 400, 1, &Settings::default()).unwrap();
-        // One direction of 5 %, and both tests have to agree: fewer than 2.5 % and three standard errors.
+        // One direction of 5 %, and both tests must agree: fewer than 2.5 % and three standard errors.
         assert!(rates[0].regressed <= 20, "{rates:?}");
         assert!(rates[0].confirmed <= Some(2), "{rates:?}");
     }
 
     #[test]
-    fn too_few_repetitions_tell_nothing_and_the_seed_decides() {
+    fn too_few_repetitions_give_no_rates_and_the_seed_decides_the_result() {
         assert_eq!(recorded(&[run(&[1.0, 1.1])], 6, 10, 1, &Settings::default()), None);
         assert_eq!(recorded(&[], 6, 10, 1, &Settings::default()), None);
         let busy = [run(&[1.0, 1.6, 0.7, 1.3])];
@@ -210,10 +210,10 @@ mod tests {
             Rates::new(0.0),
         ];
         insta::assert_snapshot!(markdown(&rates), @r"
-        | Slowed down by | Comparisons | Called regressed | Still after --confirm | Passed as equivalent or improved |
+        | Slowdown | Comparisons | Reported as regressed | Confirmed with --confirm | Reported as equivalent or improved |
         | --- | --- | --- | --- | --- |
         | 25 % | 10 | 9 | – | 0 |
-        | nothing (A/A) | 0 | 0 | – | 0 |
+        | none (A/A) | 0 | 0 | – | 0 |
         ");
     }
 }

@@ -1,4 +1,4 @@
-//! What is compared of two trials, and how far it may differ.
+//! The metrics that are compared between trials, and how much they may differ.
 
 use serde::Serialize;
 
@@ -6,24 +6,24 @@ use crate::compare::Spread;
 use crate::record::{Backup, RecoveryPoint, Trial};
 use crate::render::number;
 
-/// How values of a metric are held against each other.
+/// How values of a metric are compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Kind {
-    /// A time, as a multiple of the plain copy right before the backup. `floor_seconds` is added to both sides: less than
-    /// that is no difference, and neither is less than a tenth of a copy.
+    /// A time, as a multiple of the plain copy right before the backup. `floor_seconds`, or a tenth of a copy if that
+    /// is more, is added to both sides, so that smaller differences do not count; with 0 nothing is added.
     Time { floor_seconds: f64 },
     /// A counter, which does not depend on how busy the machine is.
     Counter {
-        /// What it may differ by, as a share ...
+        /// Tolerated difference as a share of the baseline.
         share: f64,
-        /// ... and in its unit: the larger of the two counts.
+        /// Tolerated difference in the unit of the counter. The larger of the two tolerances applies.
         absolute: f64,
-        /// From so many repetitions on, equal counts are no chance.
+        /// With this many repetitions or more, equal counts are not chance.
         repetitions: usize,
     },
 }
 
-/// Something that is measured in each trial.
+/// A metric that is measured in each trial.
 #[derive(Clone, Copy, Debug)]
 pub struct Metric {
     /// The name in tables and files.
@@ -43,7 +43,7 @@ pub enum Unit {
     Copies,
     /// Bytes.
     Bytes,
-    /// A number of things.
+    /// A count.
     Count,
 }
 
@@ -57,7 +57,7 @@ impl Unit {
         }
     }
 
-    /// A value as people read it.
+    /// A value with its unit, for people.
     pub(crate) fn shown(self, value: f64) -> String {
         match self {
             Unit::Copies => format!("{} copies", number::ratio(value)),
@@ -67,12 +67,12 @@ impl Unit {
     }
 }
 
-/// No time is told from another that differs by less than this many plain copies.
+/// A difference of less than this many plain copies cannot be resolved.
 const FLOOR_COPIES: f64 = 0.1;
 
 const BYTES: Kind = Kind::Counter { share: 0.01, absolute: 65_536.0, repetitions: 3 };
 
-/// All that is compared, besides the verdict.
+/// All metrics that are compared, besides the verdict.
 pub const METRICS: [Metric; 8] = [
     Metric {
         name: "backup time",
@@ -119,7 +119,7 @@ pub const METRICS: [Metric; 8] = [
     Metric {
         name: "loss beyond the promise",
         unit: Unit::Count,
-        // What was promised is no matter of chance.
+        // A broken promise does not depend on chance.
         kind: Kind::Counter { share: 0.0, absolute: 0.0, repetitions: 1 },
         measured: |trial| recovery_point(trial).map(|point| point.lost_promised_writes as f64),
     },
@@ -129,12 +129,12 @@ fn backup(trial: &Trial) -> Option<&Backup> {
     trial.backup.as_ref()
 }
 
-/// What a control loses was never promised.
+/// The recovery point, except of a control: a control promises to keep nothing.
 fn recovery_point(trial: &Trial) -> Option<&RecoveryPoint> {
     trial.recovery_point.as_ref().filter(|_| !trial.control)
 }
 
-/// A backup that never completed was ended at some moment: what it did until then says nothing.
+/// The value if the backup completed. The counters of a backup that was ended early say nothing.
 fn completed(trial: &Trial, value: Option<f64>) -> Option<f64> {
     value.filter(|_| backup(trial).is_some_and(|backup| backup.seconds.is_some()))
 }
@@ -149,7 +149,8 @@ impl Metric {
         }
     }
 
-    /// What stands for several repetitions: the median, and the worst of what one repetition is enough to show.
+    /// The value that represents several repetitions: the worst where one repetition is enough for an answer, else
+    /// the median.
     pub(super) fn representative(&self, spread: Spread) -> f64 {
         match self.kind {
             Kind::Counter { repetitions: 1, .. } => spread.max,
@@ -157,20 +158,20 @@ impl Metric {
         }
     }
 
-    /// True where it was measured, and lacks the copy that it would be compared by.
+    /// True for a measured time whose copy baseline is missing.
     pub(super) fn is_bare(&self, trial: &Trial) -> bool {
         matches!(self.kind, Kind::Time { .. })
             && (self.measured)(trial).is_some()
             && copy_seconds(trial).is_none()
     }
 
-    /// What is added to both sides before they are divided, in the unit of the values; `copy_seconds` is the time of a
-    /// plain copy.
+    /// The value that is added to both sides before they are divided, in the unit of the values; `copy_seconds` is
+    /// the time of a plain copy.
     pub(super) fn floor(&self, copy_seconds: f64) -> f64 {
         match self.kind {
             Kind::Time { floor_seconds: 0.0 } => 0.0,
             Kind::Time { floor_seconds } => FLOOR_COPIES.max(floor_seconds / copy_seconds),
-            // So that nothing is divided by 0.
+            // Prevents a division by 0.
             Kind::Counter { absolute, .. } => absolute.max(1.0),
         }
     }
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_copy_a_time_is_bare_and_not_compared() {
+    fn a_time_without_a_copy_baseline_is_not_compared() {
         let mut trial = example::trial("one-step", Restorable);
         trial.backup.as_mut().unwrap().copy_seconds = None;
         let bare: Vec<&str> =

@@ -1,7 +1,8 @@
-//! The gate: whether a candidate is worse than a baseline, by pure statistics over records.
+//! The gate: decides whether a candidate is worse than a baseline, by statistics over their records alone.
 //!
-//! Verdicts are compared absolutely, counters tightly, times as multiples of the plain copy made right before each backup.
-//! Trials of the same repetition are pairs: they met the same writes. `docs/gate.md` has the method and its limits.
+//! Verdicts are compared absolutely, counters tightly, times as multiples of the plain copy made right before each
+//! backup. Trials of the same repetition form a pair: they had the same writes. `docs/gate.md` has the method and its
+//! limits.
 
 mod contest;
 mod decide;
@@ -22,7 +23,7 @@ use crate::machine;
 use crate::record::Results;
 use contest::Contest;
 
-/// The confidence of the intervals that are shown, and that equivalence is judged by: two one-sided tests at 5 %.
+/// The confidence level of the intervals that are shown and that decide equivalence: two one-sided tests at 5 %.
 pub const INTERVAL: f64 = 0.9;
 
 /// What counts as a change.
@@ -30,7 +31,7 @@ pub const INTERVAL: f64 = 0.9;
 pub struct Settings {
     /// Times that differ by less than this share are equivalent: 0.1 is 10 %.
     pub margin: f64,
-    /// The share of comparisons without any change in which something may be called regressed or improved.
+    /// The significance level: the share of comparisons without any change that may report a change nevertheless.
     pub level: f64,
 }
 
@@ -45,22 +46,22 @@ impl Default for Settings {
 #[error("{0}")]
 pub struct Refusal(String);
 
-/// What is said of a metric, from best to worst.
+/// The answer for a metric, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// No change that is larger than the margin.
+    /// There is no change larger than the margin.
     Equivalent,
-    /// Better, by the same rules as regressed.
+    /// Better by more than the margin, and statistically significant.
     Improved,
-    /// Neither can be said.
+    /// The measurements do not allow another answer.
     Inconclusive,
-    /// Worse by more than the margin, and not by chance.
+    /// Worse by more than the margin, and statistically significant.
     Regressed,
 }
 
 impl Answer {
-    /// All there are, the worst first.
+    /// All answers, the worst first.
     pub const WORST_FIRST: [Answer; 4] =
         [Answer::Regressed, Answer::Inconclusive, Answer::Improved, Answer::Equivalent];
 
@@ -75,18 +76,18 @@ impl Answer {
     }
 }
 
-/// Candidate by baseline: 1 is no change, 1.25 a quarter more.
+/// Candidate divided by baseline: 1 is no change, 1.25 is 25 % more.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Change {
     /// The geometric mean over the pairs.
     pub ratio: f64,
     /// Lower end of its 90 % interval.
     pub low: f64,
-    /// Upper end.
+    /// Upper end of the interval.
     pub high: f64,
 }
 
-/// What is said of one metric of one subject.
+/// The answer for one metric of one subject.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
     /// The id that the trials share, without the repetition.
@@ -95,26 +96,26 @@ pub struct Row {
     pub metric: &'static str,
     /// The unit of the metric; null for verdicts.
     pub unit: Option<Unit>,
-    /// Median of the baseline with its unit, or its worst verdict; null when there is none.
+    /// Median of the baseline with its unit, or its worst verdict; null when it has no value.
     pub baseline: Option<String>,
     /// The same of the candidate.
     pub candidate: Option<String>,
     /// Median and range of the candidate, for files that other programs read.
     #[serde(skip)]
     pub candidate_values: Option<Spread>,
-    /// Pairs of repetitions that both have it.
+    /// Number of pairs of repetitions in which both have a value.
     pub pairs: usize,
-    /// Candidate by baseline; null where chance has no part, or where two pairs are not there.
+    /// Candidate divided by baseline; null for answers without statistics, and with fewer than two pairs.
     pub change: Option<Change>,
-    /// What is said.
+    /// The answer.
     pub answer: Answer,
-    /// Why.
+    /// The reason for the answer.
     pub because: String,
-    /// How many pairs would give an answer; null where that is not known or not needed.
+    /// Number of pairs that would give an answer; null where that is not known or not needed.
     pub pairs_needed: Option<usize>,
-    /// Whether chance has a part in it, so that measuring again can tell more.
+    /// Whether the answer depends on chance, so that another measurement can change it.
     pub is_statistical: bool,
-    /// The ids of the trials that it rests on.
+    /// Ids of the trials that the answer is based on.
     #[serde(skip)]
     pub trials: Vec<String>,
 }
@@ -140,14 +141,14 @@ impl Row {
     }
 }
 
-/// What a comparison found.
+/// The result of a comparison.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
-    /// The run that is compared with.
+    /// Id of the baseline run.
     pub baseline: String,
-    /// The run that is judged; the same one for pairs within a run.
+    /// Id of the run that is judged; the same as the baseline for pairs within a run.
     pub candidate: String,
-    /// What a reader has to know first: other machines, other conditions.
+    /// Notes that a reader must know first: different machines, different conditions.
     pub notes: Vec<String>,
     /// A row for the verdict and for each metric of each subject.
     pub rows: Vec<Row>,
@@ -164,12 +165,12 @@ impl Comparison {
         self.rows.iter().filter(|row| row.answer == answer).count()
     }
 
-    /// The rows that measuring again can confirm.
+    /// The regressions that a second measurement can confirm.
     pub fn flagged(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(|row| row.is_statistical && row.answer == Answer::Regressed)
     }
 
-    /// Takes back what a second comparison of the flagged rows did not find again.
+    /// Withdraws regressions that a second comparison of the flagged rows did not confirm.
     #[must_use]
     pub fn confirmed_by(mut self, again: &Comparison) -> Comparison {
         for row in self.rows.iter_mut().filter(|row| row.is_statistical && row.answer == Answer::Regressed) {
@@ -177,11 +178,11 @@ impl Comparison {
                 again.rows.iter().find(|other| (&other.subject, other.metric) == (&row.subject, row.metric));
             match second {
                 Some(second) if second.answer == Answer::Regressed => {
-                    row.because += "; measured again, and confirmed"
+                    row.because += "; confirmed by a second measurement"
                 }
                 _ => {
                     row.answer = Answer::Inconclusive;
-                    row.because = "regressed at first, and not confirmed when it was measured again".into();
+                    row.because = "regressed in the first measurement, not confirmed by the second".into();
                 }
             }
         }
@@ -189,11 +190,11 @@ impl Comparison {
     }
 }
 
-/// Compares two runs. `same` are more runs of the baseline's version: what differs between it and them is noise, and no
-/// difference up to that is a change.
+/// Compares two runs. `same` are further runs of the baseline's version: the differences between these and the
+/// baseline are noise, and a difference up to that size does not count as a change.
 ///
 /// # Errors
-/// When the runs have nothing in common, or were not made under the same load.
+/// When the runs have no trial in common, or did not have the same load.
 pub fn compare(
     baseline: &Results,
     candidate: &Results,
@@ -203,7 +204,7 @@ pub fn compare(
     compare_where(baseline, candidate, same, settings, &|_, _| true)
 }
 
-/// Compares what was flagged again, with a new run of it: only these metrics take part.
+/// Compares the flagged metrics again, from new runs. Other metrics are left out.
 ///
 /// # Errors
 /// As [`compare`].
@@ -216,7 +217,8 @@ pub fn compare_flagged(
     compare_where(baseline, candidate, &[], &confirming(settings), &is_flagged(flagged))
 }
 
-/// Twice the level: an alarm by chance has to happen in both rounds, and what is there should not be missed in one of them.
+/// The settings of the second round: twice the level. A false alarm must happen in both rounds, so each of them can
+/// be less strict, and a real change should not be missed in one of them.
 fn confirming(settings: &Settings) -> Settings {
     Settings { level: settings.level * 2.0, ..*settings }
 }
@@ -271,14 +273,14 @@ fn pairs_where(
     })
 }
 
-/// What differs between two runs besides what was measured.
+/// The differences between two runs besides their measurements.
 fn notes(baseline: &Results, candidate: &Results) -> Vec<String> {
     let mut notes = Vec::new();
     let machines = machine::differences(&baseline.run.host, &candidate.run.host);
     if !machines.is_empty() {
         notes.push(format!(
-            "The machines differ ({}), so bare seconds are not compared. Times are multiples of each machine's own plain \
-             copy, which corrects for the disk, but not for everything: confirm a change with pairs on one machine.",
+            "The machines differ ({}), so absolute times are not compared. Times are given as multiples of each \
+             machine's own plain copy, which corrects for the disk only: confirm a change with pairs on one machine.",
             machines.join("; ")
         ));
     }
@@ -286,7 +288,7 @@ fn notes(baseline: &Results, candidate: &Results) -> Vec<String> {
         notes.push(format!("{} was merged from shards of {} machines.", run.id, run.machines.len()));
     }
     let (then, now) = (&baseline.run.conditions, &candidate.run.conditions);
-    // What only one of them has is a value that the other version did not know.
+    // A value that only one of them has is one that the other version did not record.
     let differing = then.iter().filter_map(|(name, then)| {
         let now = now.get(name)?;
         (then != now && name != "build of the harness").then(|| format!("{name} was {then} and is {now}"))

@@ -1,15 +1,15 @@
-//! The statistics of paired differences, and nothing else: intervals, tests, corrections, and how many pairs it takes.
+//! Statistics of paired differences only: intervals, tests, corrections, and the number of pairs that is needed.
 //!
-//! All differences are of logarithms, candidate minus baseline: 0 is no change, and ln 1.25 is a quarter more.
+//! All differences are differences of logarithms, candidate minus baseline: 0 is no change, and ln 1.25 is 25 % more.
 
 use fastrand::Rng;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-/// A sign-flip test enumerates all signs up to this many pairs, and draws signs beyond it.
+/// A sign-flip test enumerates all signs up to this many pairs, and draws random signs for more.
 const ENUMERATED_PAIRS_MAX: usize = 16;
-/// So many signs are drawn then. The p-value is exact to about 0.001.
+/// The number of random draws. The p-value is exact to about 0.001.
 const DRAWN_FLIPS: u64 = 1 << 16;
-/// Nobody makes more pairs than this.
+/// More pairs than this are not practical.
 pub(super) const PAIRS_MAX: usize = 1000;
 
 /// Paired differences of one measurement.
@@ -17,12 +17,12 @@ pub(super) const PAIRS_MAX: usize = 1000;
 pub struct Differences(Vec<f64>);
 
 impl Differences {
-    /// Of finite values alone; the others were not measured.
+    /// Keeps only finite values; the others were not measured.
     pub fn new(values: impl IntoIterator<Item = f64>) -> Differences {
         Differences(values.into_iter().filter(|value| value.is_finite()).collect())
     }
 
-    /// How many pairs there are.
+    /// The number of pairs.
     pub fn pairs(&self) -> usize {
         self.0.len()
     }
@@ -39,8 +39,8 @@ impl Differences {
         (count > 1).then(|| (squares / (count - 1) as f64).sqrt())
     }
 
-    /// The interval that holds the mean with this confidence (0.9 for 90 %), by Student's t; `None` for fewer than two
-    /// pairs.
+    /// The confidence interval of the mean (`confidence` is 0.9 for 90 %), by Student's t distribution; `None` for
+    /// fewer than two pairs.
     pub fn interval(&self, confidence: f64) -> Option<(f64, f64)> {
         let (mean, half) = (self.mean()?, half_width(self.deviation()?, self.pairs(), confidence));
         Some((mean - half, mean + half))
@@ -65,7 +65,7 @@ impl Differences {
             self.0.iter().enumerate().map(|(at, value)| if is_flipped(at) { -value } else { *value }).sum()
         };
         let measured = sum(&|_| false).abs();
-        // The same numbers in another order may sum to a little less.
+        // The same numbers in another order can have a slightly smaller sum.
         let limit = measured * (1.0 - 1e-9);
         if self.pairs() <= ENUMERATED_PAIRS_MAX {
             let all = 1u64 << self.pairs();
@@ -77,12 +77,12 @@ impl Differences {
             let flips: Vec<bool> = self.0.iter().map(|_| random.bool()).collect();
             sum(&|at| flips[at]).abs() >= limit
         });
-        // What was measured is one of the ways.
+        // The measured signs are one of the possible ways, so they are counted, too.
         (drawn.count() + 1) as f64 / (DRAWN_FLIPS + 1) as f64
     }
 }
 
-/// The smallest p-value that a two-sided sign-flip test of so many pairs can give.
+/// The smallest p-value that a two-sided sign-flip test of this many pairs can give.
 pub fn sign_flip_floor(pairs: usize) -> f64 {
     0.5f64.powi(pairs as i32 - 1).min(1.0)
 }
@@ -96,8 +96,8 @@ fn half_width(deviation: f64, pairs: usize, confidence: f64) -> f64 {
     students_t(pairs).inverse_cdf(f64::midpoint(1.0, confidence)) * deviation / (pairs as f64).sqrt()
 }
 
-/// Holm's correction: the p-values of a family of tests, each adjusted so that it can be held against the level of the
-/// whole family. In the order in which they were given.
+/// Holm's correction: the p-values of a family of tests, each adjusted so that it can be compared with the level of
+/// the whole family, in the order given.
 pub fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|a, b| p_values[*a].total_cmp(&p_values[*b]));
@@ -111,9 +111,9 @@ pub fn holm(p_values: &[f64]) -> Vec<f64> {
     adjusted
 }
 
-/// How many pairs would give an answer if the mean difference and the standard deviation stayed what they are: an interval
-/// of this confidence inside `margin` for a smaller mean, or for a larger one a difference from 0 at `level` in both
-/// tests. `None` when more than [`PAIRS_MAX`] would not do.
+/// The number of pairs that would give an answer if mean difference and standard deviation remained the same: for a
+/// mean below `margin`, an interval of this confidence inside the margin; for a larger mean, a significant difference
+/// from 0 at `level` in both tests. `None` when even [`PAIRS_MAX`] pairs would not be enough.
 pub fn pairs_needed(mean: f64, deviation: f64, margin: f64, confidence: f64, level: f64) -> Option<usize> {
     (2..=PAIRS_MAX).find(|&pairs| {
         if mean.abs() < margin {
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn interval_and_t_test_are_those_of_the_tables() {
+    fn interval_and_t_test_match_published_tables() {
         // t = mean / (sd / sqrt(n)) = 3 / (1.5811 / 2.2361) = 4.2426; at 4 degrees of freedom p = 0.01324.
         let found = differences(&[1.0, 2.0, 3.0, 4.0, 5.0]);
         assert!((found.t_test().unwrap() - 0.013_236).abs() < 1e-5);
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn fewer_than_two_pairs_have_no_interval_and_equal_differences_no_doubt() {
+    fn fewer_than_two_pairs_have_no_interval_and_equal_differences_are_certain() {
         assert_eq!(differences(&[0.3]).interval(0.9), None);
         assert_eq!(differences(&[0.3, f64::NAN]).t_test(), None);
         assert_eq!(differences(&[]).mean(), None);

@@ -7,7 +7,7 @@ use crate::record::Trial;
 use crate::record::Verdict::{self, *};
 use crate::render::table::Cell;
 
-/// A run of one strategy whose backups take so many seconds, beside copies that take one.
+/// A run of one strategy. Its backups take these seconds, and each copy baseline takes 1 s.
 fn run(seconds: &[f64]) -> Results {
     let trials = seconds.iter().zip(1..).map(|(seconds, repetition)| {
         let mut trial = example::trial("one-step", Restorable);
@@ -39,7 +39,7 @@ fn six_pairs_that_agree_are_a_regression_and_five_are_not() {
     let five = compared(&run(&STEADY[..5]), &run(&SLOWER[..5]));
     let row = row(&five, "backup time");
     assert_eq!((row.answer, row.pairs_needed), (Answer::Inconclusive, Some(6)));
-    assert_eq!(row.because, "5 pairs cannot show a change: that takes 6; about 6 would answer");
+    assert_eq!(row.because, "5 pairs cannot show a change: 6 are needed; about 6 would give an answer");
 }
 
 #[test]
@@ -50,11 +50,11 @@ fn an_interval_within_the_margin_is_equivalent_and_one_pair_says_nothing() {
     let one = compared(&run(&STEADY[..1]), &run(&SLOWER[..1]));
     let row = row(&one, "backup time");
     assert_eq!((row.answer, row.pairs_needed, row.change), (Answer::Inconclusive, Some(6), None));
-    assert_eq!(row.because, "pairs: 1; it takes 6 to tell a change from chance");
+    assert_eq!(row.because, "pairs: 1; 6 are needed to tell a change from chance");
 }
 
 #[test]
-fn noise_is_inconclusive_with_the_number_of_pairs_that_it_takes() {
+fn noise_is_inconclusive_with_the_number_of_pairs_that_are_needed() {
     let noisy = [1.4, 0.8, 1.3, 0.7, 1.2, 1.0];
     let found = compared(&run(&STEADY), &run(&noisy));
     let row = row(&found, "backup time");
@@ -81,7 +81,7 @@ fn a_faster_disk_is_no_change_because_times_are_multiples_of_the_copy() {
     candidate.trials[0].backup.as_mut().unwrap().copy_seconds = None;
     let row = row(&compared(&run(&STEADY), &candidate), "backup time").clone();
     assert_eq!(row.answer, Answer::Inconclusive);
-    assert!(row.because.contains("bare seconds depend on the machine"), "{}", row.because);
+    assert!(row.because.contains("absolute times depend on the machine"), "{}", row.because);
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn counters_are_compared_tightly_and_with_three_repetitions() {
 }
 
 #[test]
-fn what_runs_of_the_same_version_differ_by_is_no_change() {
+fn differences_between_runs_of_the_same_version_are_noise() {
     let same = run(&[1.2, 1.25, 1.22, 1.27, 1.24, 1.2]);
     let slower = run(&SLOWER.map(|seconds| seconds * 0.95));
     let settings = Settings::default();
@@ -114,12 +114,12 @@ fn what_runs_of_the_same_version_differ_by_is_no_change() {
 }
 
 #[test]
-fn what_is_not_found_again_is_taken_back() {
+fn unconfirmed_regressions_are_withdrawn() {
     let (baseline, slower) = (run(&STEADY), run(&SLOWER));
     let first = compared(&baseline, &slower);
     let settings = Settings::default();
     let again = compare_flagged(&first, &baseline, &slower, &settings).unwrap();
-    assert_eq!(again.rows.len(), 1, "only what was flagged takes part");
+    assert_eq!(again.rows.len(), 1, "only flagged rows are compared");
     assert_eq!(first.clone().confirmed_by(&again).answer(), Answer::Regressed);
     let gone = compare_flagged(&first, &baseline, &run(&STEADY), &settings).unwrap();
     assert_eq!(first.confirmed_by(&gone).answer(), Answer::Inconclusive);

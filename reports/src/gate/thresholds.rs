@@ -1,8 +1,8 @@
-//! Thresholds: limits that a scenario sets on what is measured, whatever any baseline did.
+//! Thresholds: limits that a scenario sets on measurements, independent of any baseline.
 
 use crate::record::{Impact, Results, Trial, Verdict, Window};
 
-/// Something that a threshold can be set on.
+/// A measurement that a threshold can be set on.
 #[derive(Clone, Copy, Debug)]
 pub struct Measurement {
     /// The key in a scenario; its unit is part of the name.
@@ -10,7 +10,7 @@ pub struct Measurement {
     value: fn(&Trial) -> Option<f64>,
 }
 
-/// All that thresholds can be set on, by name.
+/// All measurements that thresholds can be set on, sorted by name.
 pub const MEASUREMENTS: [Measurement; 13] = [
     Measurement {
         name: "artifact_bytes",
@@ -36,7 +36,7 @@ pub const MEASUREMENTS: [Measurement; 13] = [
     Measurement { name: "restore_seconds", value: |trial| trial.restore.as_ref()?.seconds },
 ];
 
-/// What a backup did to the application, when it completed: until it was ended early, it did less.
+/// The effect of a completed backup on the application. A backup that was ended early would show too small an effect.
 fn completed(trial: &Trial) -> Option<&Impact> {
     trial.backup.as_ref()?.seconds?;
     trial.impact.as_ref()
@@ -62,21 +62,21 @@ enum Relation {
     AtLeast,
 }
 
-/// The signs, the longer ones first.
+/// The operators, the longer ones first.
 const RELATIONS: [(&str, Relation); 4] =
     [("<=", Relation::AtMost), (">=", Relation::AtLeast), ("<", Relation::Less), (">", Relation::More)];
 
-/// Why a threshold cannot be.
+/// Why a threshold is not valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mistake {
     /// There is no such measurement.
     Unknown,
-    /// It is no limit; what it has to look like.
+    /// The limit is not valid; the text says how to write one.
     NoLimit(String),
 }
 
 impl Threshold {
-    /// Reads a threshold as scenarios have it: `recovery_seconds = "< 60"`.
+    /// Parses a threshold as scenarios state it: `recovery_seconds = "< 60"`.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -88,8 +88,8 @@ impl Threshold {
             bound.is_finite().then_some(Threshold { measurement, relation: *relation, bound })
         });
         found.ok_or_else(|| {
-            let says = "a limit is one of <, <=, > and >= and a number";
-            Mistake::NoLimit(format!("'{limit}' is no limit: {says}, such as \"< 60\""))
+            let says = "write one of <, <=, > and >= followed by a number";
+            Mistake::NoLimit(format!("'{limit}' is not a limit: {says}, such as \"< 60\""))
         })
     }
 
@@ -109,7 +109,7 @@ impl Threshold {
     }
 }
 
-/// What became of a threshold in a trial.
+/// The result of a threshold in a trial.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
     /// The trial's id.
@@ -118,20 +118,20 @@ pub struct Finding {
     pub threshold: String,
     /// What was measured, in the unit of the measurement's name; null where it was not measured.
     pub value: Option<f64>,
-    /// Whether the threshold was kept; null where nothing was measured although the database came back.
+    /// Whether the value is within the threshold; null where it was not measured although the database was restored.
     pub holds: Option<bool>,
 }
 
 impl Finding {
-    /// In a sentence.
+    /// The result as a sentence.
     pub fn sentence(&self) -> String {
         match (self.value, self.holds) {
             (Some(value), holds) => {
-                let does = if holds == Some(true) { "keeps" } else { "breaks" };
+                let does = if holds == Some(true) { "meets" } else { "breaks" };
                 let unit = unit(&self.threshold);
                 format!("{}: {value}{unit} {does} the threshold {}", self.trial, self.threshold)
             }
-            (None, _) => format!("{}: the threshold {} was not measured", self.trial, self.threshold),
+            (None, _) => format!("{}: nothing was measured for the threshold {}", self.trial, self.threshold),
         }
     }
 }
@@ -142,8 +142,8 @@ fn unit(name: &str) -> &'static str {
     units.into_iter().find_map(|(part, unit)| name.contains(part).then_some(unit)).unwrap_or_default()
 }
 
-/// What became of the thresholds of a run. A trial that did not bring its database back is judged by its verdict: what it
-/// did not measure breaks no threshold.
+/// The results of the thresholds of a run. Where a trial did not restore its database, a value that was not measured
+/// breaks no threshold: the verdict covers that.
 pub fn judge(results: &Results) -> Vec<Finding> {
     results.trials.iter().flat_map(of_trial).collect()
 }
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_threshold_is_kept_or_broken_by_what_was_measured() {
+    fn a_threshold_is_met_or_broken_by_the_measured_value() {
         let all = [
             ("backup_seconds", "<= 1.25"),
             ("blocked_seconds", "< 0"),
@@ -184,15 +184,15 @@ mod tests {
             ("recovery_seconds", ">= 1.4"),
         ];
         insta::assert_snapshot!(judged(&all, Restorable).join("\n"), @r"
-        one-step-1: 1.25 s keeps the threshold backup_seconds <= 1.25
+        one-step-1: 1.25 s meets the threshold backup_seconds <= 1.25
         one-step-1: 0 s breaks the threshold blocked_seconds < 0
         one-step-1: 0.8 breaks the threshold copy_speed > 0.9
-        one-step-1: 1.4 s keeps the threshold recovery_seconds >= 1.4
+        one-step-1: 1.4 s meets the threshold recovery_seconds >= 1.4
         ");
     }
 
     #[test]
-    fn what_was_not_measured_is_said_only_where_the_database_came_back() {
+    fn missing_measurements_are_reported_only_for_restorable_trials() {
         let mut trial = example::trial("one-step", Restorable);
         trial.backup.as_mut().unwrap().vs_copy = None;
         trial.thresholds.insert("copy_speed".into(), "> 1".into());
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_threshold_is_refused() {
+    fn invalid_thresholds_are_refused() {
         assert_eq!(Threshold::parse("recovery", "< 1").unwrap_err(), Mistake::Unknown);
         for limit in ["60", "< sixty", "= 60", "< inf", ""] {
             assert!(

@@ -1,11 +1,11 @@
-//! Verdicts are compared absolutely: chance is no excuse for a database that does not come back.
+//! Compares verdicts without statistics: a database that cannot be restored is never explained by chance.
 
 use super::Answer;
 use super::contest::Contest;
 use crate::compare::{Outcome, worst_verdict};
 use crate::record::{Trial, Verdict};
 
-/// What a contest says of the verdicts, and why.
+/// The answer for the verdicts of a contest, and the reason.
 pub(super) fn judge(contest: &Contest<'_>) -> (Answer, String) {
     let Some(baseline) = Side::of(&contest.baseline) else {
         return (
@@ -27,18 +27,18 @@ pub(super) fn judge(contest: &Contest<'_>) -> (Answer, String) {
         return (Answer::Inconclusive, candidate.reason);
     }
     if fell_short(&baseline) && !fell_short(&candidate) {
-        return (Answer::Improved, "what fell short before is as expected now".into());
+        return (Answer::Improved, "fell short in the baseline, as expected in the candidate".into());
     }
     let because = match candidate.outcome {
         Outcome::AsPromised => "as expected in both",
         Outcome::FellShort => "fell short in both",
-        Outcome::Unverified => "proved nothing in both",
+        Outcome::Unverified => "inconclusive in both",
         Outcome::Unavailable => "unavailable in both",
     };
     (Answer::Equivalent, because.into())
 }
 
-/// What the repetitions of one side come to: their worst.
+/// The result of one side: the worst of its repetitions.
 struct Side {
     outcome: Outcome,
     verdict: Verdict,
@@ -56,7 +56,7 @@ impl Side {
     }
 }
 
-/// The worst verdict of some trials in one word, and in how many of them where not all share it.
+/// The worst verdict of some trials, and how many of them have it where not all do.
 pub(super) fn shown(trials: &[&Trial]) -> Option<String> {
     let worst = worst_verdict(trials.iter().copied())?;
     let count = trials.iter().filter(|trial| trial.verdict == worst).count();
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_expected_and_what_controls_do_is_no_regression() {
+    fn expected_verdicts_and_verdicts_of_controls_are_not_regressions() {
         assert_eq!(
             answer(&[Failed], &[Stalled], |trial| trial.expected = vec![Failed, Stalled]),
             Answer::Equivalent

@@ -1,98 +1,104 @@
-//! What came back: restores, what they lack, and what their checks found.
+//! Restores: how long they took, which data they lack, and what the checks found.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The way back.
+/// The restore after the disaster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Restore {
-    /// From the call until the data directory was complete and durable; null when it never was.
+    /// Restore time: seconds from the call until the data directory was complete and durable; null when the restore
+    /// failed.
     pub seconds: Option<f64>,
-    /// The measured recovery time: from the disaster until one read and one write were answered; null when
-    /// the restored subject never did.
+    /// Recovery time (RTO, measured): seconds from the disaster until the restored application had answered one read
+    /// and one write; null when it did not answer.
     pub recovery_seconds: Option<f64>,
-    /// What the strategy's commands printed last; null when they printed nothing.
+    /// Last output of the strategy's commands; null when they printed nothing.
     #[serde(default)]
     pub output: Option<String>,
 }
 
-/// A restore in the tail, while the application ran, of what had been shipped by then.
+/// A restore made during the tail phase, while the application ran, from the data that had been replicated by then.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LiveRestore {
-    /// Seconds after provisioning began.
+    /// Start of the restore, in seconds since provisioning began.
     pub at_seconds: f64,
-    /// From the call until the data was complete and durable.
+    /// Restore time: seconds from the call until the data was complete and durable.
     pub seconds: f64,
-    /// What it lacked, as if the disaster had come with the call; null when the rows could not be read.
+    /// Data loss, as if the disaster had happened at the call; null when the rows could not be read.
     pub recovery_point: Option<RecoveryPoint>,
-    /// What its checks came to.
+    /// Results of its checks.
     pub verification: Verification,
 }
 
-/// What the restored database lacks.
+/// Data loss: what the restored database lacks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RecoveryPoint {
-    /// Writes acknowledged before the disaster.
+    /// Number of writes acknowledged before the disaster.
     pub acknowledged_writes: u64,
-    /// Writes without an answer: they may or may not be in.
+    /// Number of writes without an answer: they may or may not be in the database.
     pub indeterminate_writes: u64,
-    /// Acknowledged writes that the restored database lacks.
+    /// Data loss at the disaster: number of acknowledged writes that the restored database lacks.
     pub lost_writes: u64,
-    /// Acknowledged writes that it lacks although this strategy promised to keep them.
+    /// Number of acknowledged writes that the restored database lacks although the strategy promised to keep them.
     pub lost_promised_writes: u64,
-    /// Acknowledged writes that the application's own database lacked when it was killed: the application's loss,
-    /// not the strategy's, and left out of the counts above. Null where nobody looked.
+    /// Number of acknowledged writes that the application's own database lacked when it was killed. The application
+    /// lost these, not the strategy, so the counts above exclude them. Null where this was not examined.
     #[serde(default)]
     pub never_written: Option<u64>,
-    /// From the newest write that it holds until the disaster; 0 when nothing was lost.
+    /// Data loss at the disaster, in seconds: from the newest write in the restored database until the disaster; 0
+    /// when nothing was lost. Null when the restored database has none of the writes.
     pub lost_seconds: Option<f64>,
-    /// The recovery point's floor: writes acknowledged before the backup was complete that the restored database lacks.
-    /// It does not depend on how long the scenario waits before the disaster. Null where shipping goes on after the
-    /// backup: what is restored then is from later, and the loss at the disaster is the figure. Null in `drill/1`.
+    /// Data loss at backup completion (RPO floor): number of writes acknowledged before the backup was complete that
+    /// the restored database lacks. It does not depend on how long the scenario waits before the disaster. Null where
+    /// replication continues after the backup: the restored state is newer than its completion, so use the loss at
+    /// the disaster. Null in `drill/1`.
     #[serde(default)]
     pub lost_writes_at_completion: Option<u64>,
-    /// From the newest write that it holds until the backup was complete; 0 when no write was acknowledged in between.
-    /// Null where that number is.
+    /// Data loss at backup completion (RPO floor), in seconds: from the newest write in the restored database until
+    /// the backup was complete; 0 when no write was lost. Null where `lost_writes_at_completion` is null, and when
+    /// the restored database has none of the writes.
     #[serde(default)]
     pub lost_seconds_at_completion: Option<f64>,
-    /// From the newest write that it holds until the backup was complete; null where shipping goes on after the backup.
+    /// Age in seconds, at backup completion, of the newest write in the restored database, whether or not a write was
+    /// lost. Null where replication continues after the backup.
     pub staleness_at_completion_seconds: Option<f64>,
 }
 
-/// What a check came to.
+/// Result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
-    /// Nothing wrong was found.
+    /// The check found nothing wrong.
     Pass,
-    /// Something wrong was found: see the findings.
+    /// The check found something wrong: see the findings.
     Fail,
 }
 
-/// The six checks. Null: the check could not be made, or crashed; the findings say why.
+/// Results of the checks of a restored database. A check that could not be made, or that crashed, is null, and the
+/// findings give the reason.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verification {
-    /// Engine integrity, foreign file damage, leftover journals.
+    /// The engine's own integrity checks pass, and there is no damage to files and no leftover journal.
     pub integrity: Option<Check>,
-    /// For every writer, exactly the rows after its first n writes.
+    /// The rows of every writer are exactly those after its first n writes.
     pub prefix: Option<Check>,
-    /// When a write is in, every write acknowledged before it was sent is in.
+    /// Where a write is in the database, every write acknowledged before it was sent is there as well.
     pub order: Option<Check>,
-    /// Rows that change together agree.
+    /// Rows that change in the same transaction agree: no transaction is partially applied.
     pub transactions: Option<Check>,
-    /// Rows that the workload never touches are as they were.
+    /// Rows that the workload never touches are unchanged.
     pub content: Option<Check>,
-    /// No write is missing that the strategy promised to keep.
+    /// Every write that the strategy promised to keep is in the database.
     pub loss: Option<Check>,
-    /// Configuration files beside the database are as they were: what they are, content, mode, owner, target of links.
-    /// Null for a strategy that takes none along.
+    /// Configuration files beside the database are unchanged: file type, content, mode, owner, target of links. Null
+    /// for a strategy that does not back up configuration.
     #[serde(default)]
     pub configuration: Option<Check>,
-    /// What is wrong, one line a finding, at most a few dozen.
+    /// What is wrong: one line per finding, a few dozen lines at most.
     pub findings: Vec<String>,
-    /// What differs from the source and is no damage, one line each: no query shows it, or nothing is known to rely on it.
+    /// Harmless differences from the source, one line each: no query shows them, or nothing is known to rely on them.
     #[serde(default)]
     pub remarks: Vec<String>,
-    /// How long verification took.
+    /// Duration of the verification in seconds.
     pub seconds: f64,
 }

@@ -1,90 +1,94 @@
-//! Who used how much, over a trial and at each moment of it.
+//! Resource usage: over a whole trial, and sampled during it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Who used how much over the whole trial.
+/// Resource usage over the whole trial.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Resources {
-    /// The application with its database.
+    /// The application and its database.
     pub subject: Usage,
-    /// The processes of the strategy, in backup and restore.
+    /// The processes of the strategy, for backup and restore.
     pub strategy: Usage,
-    /// The harness itself: pacing and ledger run inside the embedded application and count there.
+    /// The harness. Pacing and ledger run inside the embedded application, so they count as `subject`.
     pub harness: Usage,
-    /// The largest WAL or rollback journal beside the live database.
+    /// Largest size of the write-ahead log or rollback journal of the live database, in bytes; null when there was
+    /// none.
     pub journal_bytes_max: Option<u64>,
-    /// CPU seconds a second of what ships continuously, over the tail: with no writes declared, what it costs while it is
-    /// idle. Null where nothing ships.
+    /// CPU usage of continuous replication during the tail phase, in CPU seconds per second; without writes, this is
+    /// its idle cost. Null where nothing replicates.
     #[serde(default)]
     pub shipping_cpu_share: Option<f64>,
 }
 
-/// What a group of processes used. Null: it had no process, or the kernel did not tell.
+/// Resource usage of a group of processes. A value is null when the group had no process, or the kernel did not
+/// report it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
-    /// User and system time.
+    /// User and system CPU time in seconds.
     pub cpu_seconds: Option<f64>,
-    /// Peak memory of the largest process. Of processes of this machine it is the resident memory; of those in a
-    /// container the anonymous memory, looked at every 0.1 s, without files that they map (page cache).
+    /// Peak memory of the largest process, in bytes. For processes on the host this is resident memory. For processes
+    /// in a container it is anonymous memory, sampled every 0.1 s, which excludes mapped files (page cache).
     pub memory_bytes_max: Option<u64>,
     /// Bytes read from the disk.
     pub bytes_read: Option<u64>,
-    /// Bytes that went to the disk.
+    /// Bytes written to the disk.
     pub bytes_written: Option<u64>,
 }
 
-/// The state at one moment.
+/// Measurements at one moment of a trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Sample {
-    /// Seconds after provisioning began.
+    /// Time of the sample, in seconds since provisioning began.
     pub at_seconds: f64,
-    /// The phase at that moment.
+    /// Phase of the trial at that time.
     pub phase: String,
-    /// Writes acknowledged so far.
+    /// Number of writes acknowledged so far.
     pub acknowledged_writes: u64,
-    /// Median latency of the writes that were acknowledged since the last sample, from when each was due; null when none
-    /// was.
+    /// Median latency in milliseconds of the writes that were acknowledged since the previous sample, counted from
+    /// when each was due; null when none was acknowledged.
     #[serde(default)]
     pub latency_p50_ms: Option<f64>,
-    /// 99th percentile of the same.
+    /// 99th percentile of these latencies, in milliseconds.
     #[serde(default)]
     pub latency_p99_ms: Option<f64>,
-    /// Worst of the same.
+    /// Maximum of these latencies, in milliseconds.
     #[serde(default)]
     pub latency_max_ms: Option<f64>,
-    /// WAL or rollback journal beside the live database; null when there is none.
+    /// Size of the write-ahead log or rollback journal of the live database, in bytes; null when there is none.
     pub journal_bytes: Option<u64>,
-    /// Bytes of the artifact's directory so far; null before the backup. Where a look at it takes long, that of the last.
+    /// Size of the artifact's directory in bytes; null before the backup. A directory that takes long to measure is
+    /// measured less often: the value is then that of the last measurement.
     #[serde(default)]
     pub artifact_bytes: Option<u64>,
-    /// What the backup has left to do, from 1 to 0; null outside the backup or where the tool does not tell.
+    /// Share of the backup that is still to be done, from 1 to 0; null outside the backup, and where the tool does
+    /// not report it.
     pub backup_remaining: Option<f64>,
-    /// CPU seconds of the subject so far.
+    /// CPU seconds that the subject's running processes have used so far.
     pub subject_cpu_seconds: Option<f64>,
-    /// CPU seconds of the strategy's processes that run now.
+    /// CPU seconds that the strategy's running processes have used so far.
     pub strategy_cpu_seconds: Option<f64>,
-    /// Anonymous memory, at that moment, of the largest of the strategy's processes.
+    /// Current anonymous memory of the strategy's largest process, in bytes.
     pub strategy_memory_bytes: Option<u64>,
-    /// CPU seconds of the harness so far, without its children.
+    /// CPU seconds that the harness has used so far, without its child processes.
     #[serde(default)]
     pub harness_cpu_seconds: Option<f64>,
-    /// Bytes that the subject's processes that run now have had the disk read so far.
+    /// Bytes that were read from disk so far for the subject's running processes.
     #[serde(default)]
     pub subject_disk_bytes_read: Option<u64>,
-    /// Bytes that they have sent to the disk so far.
+    /// Bytes that they have written to disk so far.
     #[serde(default)]
     pub subject_disk_bytes_written: Option<u64>,
-    /// Bytes that the strategy's processes that run now have had the disk read so far.
+    /// Bytes that were read from disk so far for the strategy's running processes.
     #[serde(default)]
     pub strategy_disk_bytes_read: Option<u64>,
-    /// Bytes that they have sent to the disk so far.
+    /// Bytes that they have written to disk so far.
     #[serde(default)]
     pub strategy_disk_bytes_written: Option<u64>,
-    /// Bytes that the harness has had the disk read so far, without its children.
+    /// Bytes that were read from disk so far for the harness, without its child processes.
     #[serde(default)]
     pub harness_disk_bytes_read: Option<u64>,
-    /// Bytes that it has sent to the disk so far.
+    /// Bytes that it has written to disk so far.
     #[serde(default)]
     pub harness_disk_bytes_written: Option<u64>,
 }

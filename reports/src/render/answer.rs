@@ -1,4 +1,4 @@
-//! The answer to one question: can this backup be restored? Made from a run of one strategy, repeated.
+//! Answers one question, from repeated trials of one strategy: can this backup be restored?
 
 use super::number;
 use super::table::{Cell, Column, Rank, Table};
@@ -7,28 +7,28 @@ use crate::compare::{is_cut_short, worst_verdict};
 use crate::printable;
 use crate::record::{Results, Trial, Verdict};
 
-/// An answer in one sentence, and the table that it rests on.
+/// An answer in one sentence, and the table that it is based on.
 pub struct Answer {
     /// The sentence.
     pub sentence: String,
-    /// One row a repetition.
+    /// One row per repetition.
     pub table: Table,
-    /// False when every restore was right and nothing had disturbed any backup: that proves little.
+    /// False when every restore was correct and nothing disturbed any backup: that proves little.
     pub is_proven: bool,
 }
 
-/// The answer that a run of one strategy gives.
+/// The answer from a run of one strategy.
 pub fn answer(results: &Results) -> Answer {
     let trials = &results.trials;
     let challenged = trials.iter().filter(|trial| is_challenged(trial) == Some(true)).count();
-    // A backup with the application stopped has nothing to disturb it.
+    // Nothing can disturb a backup while the application is stopped.
     let could_be = trials.iter().any(|trial| is_challenged(trial).is_some());
     let is_right = worst_verdict(trials) == Some(Verdict::Restorable);
     let is_proven = !(is_right && could_be && challenged == 0);
     let sentence = match worst_verdict(trials) {
-        None => "Inconclusive: no trial was made.".to_owned(),
+        None => "Inconclusive: no trial ran.".to_owned(),
         Some(_) if is_cut_short(results) => {
-            "Inconclusive: the check was ended before its last trial.".to_owned()
+            "Inconclusive: the check was interrupted before its last trial.".to_owned()
         }
         Some(Verdict::Restorable) if is_proven => {
             let disturbed = if could_be {
@@ -37,13 +37,13 @@ pub fn answer(results: &Results) -> Answer {
                 String::new()
             };
             format!(
-                "This backup can be restored: {} right and kept every write that it promises to keep{disturbed}.",
+                "This backup can be restored: {} correct, with every write that it promises to keep{disturbed}.",
                 all_restores_were(trials.len())
             )
         }
         Some(Verdict::Restorable) => format!(
-            "Not challenged: {} right, but nothing disturbed any backup while it was made, which proves little; try a \
-             larger --size, a higher --rate or more --repetitions.",
+            "Not challenged: {} correct, but nothing disturbed any backup while it was made, so this proves little; \
+             try a larger --size, a higher --rate or more --repetitions.",
             all_restores_were(trials.len())
         ),
         Some(worst) => unfavourable(trials, worst),
@@ -55,7 +55,7 @@ fn all_restores_were(count: usize) -> String {
     if count == 1 { "the only restore was".to_owned() } else { format!("all {count} restores were") }
 }
 
-/// What the worst verdict means.
+/// The sentence for the worst verdict.
 fn unfavourable(trials: &[Trial], worst: Verdict) -> String {
     let of_worst: Vec<&Trial> = trials.iter().filter(|trial| trial.verdict == worst).collect();
     let times = format!("in {} of {} trials", of_worst.len(), trials.len());
@@ -65,14 +65,14 @@ fn unfavourable(trials: &[Trial], worst: Verdict) -> String {
             format!("Do not rely on this backup: the restored database was wrong {times}: {reason}")
         }
         Verdict::Lossy => {
-            format!("Do not rely on this backup: it lost writes that it has to keep {times}: {reason}")
+            format!("Do not rely on this backup: it lost writes that it promises to keep {times}: {reason}")
         }
         Verdict::Failed => format!("This backup cannot be relied on: its commands failed {times}: {reason}"),
-        Verdict::Stalled => format!("This backup may never end: it made no progress {times}: {reason}"),
+        Verdict::Stalled => format!("This backup may never finish: it made no progress {times}: {reason}"),
         Verdict::TimedOut => {
             format!("This backup is too slow: it was incomplete at the deadline {times}: {reason}")
         }
-        Verdict::Unavailable => format!("This backup could not be tried here: {reason}"),
+        Verdict::Unavailable => format!("This backup could not be tested on this machine: {reason}"),
         Verdict::Unverified | Verdict::Restorable => format!("Inconclusive {times}: {reason}"),
     }
 }
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn each_end_has_its_sentence() {
+    fn each_outcome_has_its_sentence() {
         use Verdict::*;
         let cases: [&[(Verdict, Option<bool>)]; 10] = [
             &[],
@@ -155,22 +155,22 @@ mod tests {
         cut_short.run.planned_trials = 5;
         shown.push(answer(&cut_short).sentence);
         insta::assert_snapshot!(shown.join("\n"), @r"
-        Inconclusive: no trial was made.
-        This backup can be restored: all 2 restores were right and kept every write that it promises to keep; writes disturbed 1 of 2 backups while they were made.
-        This backup can be restored: the only restore was right and kept every write that it promises to keep.
-        (not proven) Not challenged: all 2 restores were right, but nothing disturbed any backup while it was made, which proves little; try a larger --size, a higher --rate or more --repetitions.
+        Inconclusive: no trial ran.
+        This backup can be restored: all 2 restores were correct, with every write that it promises to keep; writes disturbed 1 of 2 backups while they were made.
+        This backup can be restored: the only restore was correct, with every write that it promises to keep.
+        (not proven) Not challenged: all 2 restores were correct, but nothing disturbed any backup while it was made, so this proves little; try a larger --size, a higher --rate or more --repetitions.
         Do not rely on this backup: the restored database was wrong in 2 of 3 trials: the restored database is wrong: 2 of 6 checks failed
-        Do not rely on this backup: it lost writes that it has to keep in 1 of 2 trials: 3 writes are missing that the strategy promised to keep
-        This backup cannot be relied on: its commands failed in 1 of 1 trials: no new furthest page for 12 s
-        This backup may never end: it made no progress in 1 of 1 trials: no new furthest page for 12 s
-        This backup is too slow: it was incomplete at the deadline in 1 of 2 trials: no new furthest page for 12 s
+        Do not rely on this backup: it lost writes that it promises to keep in 1 of 2 trials: 3 writes are missing that the strategy promised to keep
+        This backup cannot be relied on: its commands failed in 1 of 1 trials: no progress for 12 s
+        This backup may never finish: it made no progress in 1 of 1 trials: no progress for 12 s
+        This backup is too slow: it was incomplete at the deadline in 1 of 2 trials: no progress for 12 s
         Inconclusive in 1 of 2 trials: no write was acknowledged
-        Inconclusive: the check was ended before its last trial.
+        Inconclusive: the check was interrupted before its last trial.
         ");
     }
 
     #[test]
-    fn the_table_has_a_row_a_trial() {
+    fn the_table_has_one_row_per_trial() {
         let answer = answer(&trials(&[(Verdict::Restorable, Some(true)), (Verdict::Failed, None)]));
         insta::assert_snapshot!(answer.table.fit(100).text, @r"
                                                Loss at

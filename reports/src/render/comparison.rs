@@ -18,11 +18,11 @@ const ROWS_IN_ONE_TABLE: usize = 12;
 /// One table of a comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Block {
-    /// What tells it from the other blocks; empty when it is the only one.
+    /// How it differs from the other blocks; empty when it is the only one.
     pub title: String,
     /// The conditions that all its trials share.
     pub shared: String,
-    /// A row for each group of repetitions, by [`Family`]. The columns with the rank [`Rank::Detail`] are for a second look.
+    /// A row for each group of repetitions, by [`Family`]. Columns with the rank [`Rank::Detail`] are details.
     pub table: Table,
 }
 
@@ -33,7 +33,7 @@ pub fn comparison(results: &Results) -> Vec<Block> {
     blocks(&results.trials).into_iter().map(|(title, rows)| block(title, &rows, loss)).collect()
 }
 
-/// The groups of each table with its title.
+/// The groups of each table, with its title.
 pub(crate) fn blocks(trials: &[Trial]) -> Vec<(String, Vec<Group<'_>>)> {
     let mut groups = groups(trials);
     groups.sort_by_key(|group| (block_order(group.first), Family::of(group)));
@@ -51,14 +51,15 @@ pub(crate) fn blocks(trials: &[Trial]) -> Vec<(String, Vec<Group<'_>>)> {
     blocks
 }
 
-/// What tells a block from the others.
+/// How a block differs from the others.
 fn title(first: &Trial) -> String {
     [conditions::size(first), conditions::rate(first), conditions::subject(first)].join(", ")
 }
 
-/// What blocks are split and ordered by: size, rate (a closed loop last), application, engine and journal mode.
+/// The key that blocks are split and ordered by: size, rate (a closed loop last), application, engine and journal
+/// mode.
 fn block_order(trial: &Trial) -> (u64, u64, String) {
-    // Bits of numbers that are not negative are ordered as the numbers are.
+    // The bits of non-negative numbers have the same order as the numbers.
     let rate = trial.workload.writes_per_second.map_or(u64::MAX, |rate| rate.max(0.0).to_bits());
     (trial.dataset.target_bytes, rate, conditions::subject(trial))
 }
@@ -79,7 +80,7 @@ fn block(title: String, groups: &[Group<'_>], loss: &'static Measure) -> Block {
     Block { title, shared: conditions.shared(), table: without_empty_details(&table) }
 }
 
-/// A column that nobody needs because no row has anything in it is left out, as long as it is a detail.
+/// The table without detail columns that are empty in every row.
 fn without_empty_details(table: &Table) -> Table {
     let is_filled = |label: &str| {
         let at = table.columns.iter().position(|column| column.label == label);

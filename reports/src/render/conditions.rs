@@ -1,4 +1,4 @@
-//! The conditions of trials: what all share is said once, and a row says what is different about it.
+//! The conditions of trials: shared conditions are stated once, and a row states only how it differs.
 
 use serde_json::Value;
 
@@ -8,9 +8,9 @@ use crate::render::number;
 /// One condition of a trial.
 #[derive(Clone, Copy)]
 struct Condition {
-    /// What it is called.
+    /// Its name.
     label: &'static str,
-    /// The condition of one trial, as text; empty where the engine does not know it: MySQL has no journal mode.
+    /// The condition of one trial, as text; empty where the engine does not have it: MySQL has no journal mode.
     text: fn(&Trial) -> String,
     /// Whether the text needs its label in a row: `4` does, `tracker` does not.
     is_labelled: bool,
@@ -30,7 +30,7 @@ impl Condition {
     }
 }
 
-/// All conditions but strategy and variant, in the order in which a reader asks for them.
+/// All conditions except strategy and variant, the most important ones first.
 const CONDITIONS: [Condition; 17] = [
     Condition::plain("engine", |trial| trial.engine.clone()),
     Condition::plain("application", |trial| trial.app.clone()),
@@ -54,9 +54,9 @@ const CONDITIONS: [Condition; 17] = [
     Condition::labelled("fault", |trial| trial.fault.clone().unwrap_or("none".to_string())),
 ];
 
-/// How the conditions of some trials compare.
+/// The conditions of some trials, compared.
 pub(crate) struct Conditions {
-    /// A condition with the text that all, or more than half, of the trials have.
+    /// Each condition with the text that all, or more than half, of the trials have.
     usual: Vec<(Condition, Usual)>,
 }
 
@@ -72,13 +72,13 @@ impl Conditions {
         Conditions { usual: usual.collect() }
     }
 
-    /// The same without one condition, which is told elsewhere.
+    /// The same without one condition, which is shown elsewhere.
     pub(crate) fn without(mut self, label: &str) -> Conditions {
         self.usual.retain(|(condition, _)| condition.label != label);
         self
     }
 
-    /// What they share, as one line: `engine sqlite; size 300 MiB; file system ext4 unless stated`.
+    /// The shared conditions as one line: `engine sqlite; size 300 MiB; file system ext4 unless stated`.
     pub(crate) fn shared(&self) -> String {
         let texts = self.usual.iter().filter_map(|(condition, usual)| {
             let text = usual.text.as_ref()?;
@@ -88,7 +88,7 @@ impl Conditions {
         texts.collect::<Vec<_>>().join("; ")
     }
 
-    /// What is different about one of them: `, tracker, journal mode delete`; empty for a usual one.
+    /// How one trial differs: `, tracker, journal mode delete`; empty when it does not.
     pub(crate) fn difference(&self, trial: &Trial) -> String {
         let texts = self.usual.iter().filter_map(|(condition, usual)| {
             let text = (condition.text)(trial);
@@ -99,13 +99,13 @@ impl Conditions {
         texts.collect()
     }
 
-    /// The name of a row: the strategy, its label, and what is different about its conditions.
+    /// The name of a row: strategy, variant, and how its conditions differ.
     pub(crate) fn row_name(&self, trial: &Trial) -> String {
         format!("{}{}", label(trial), self.difference(trial))
     }
 }
 
-/// What most of the trials have. Those whose engine or application does not know the condition do not count.
+/// The text that most of the trials have. Trials without the condition (engine or application) do not count.
 fn usual(condition: &Condition, trials: &[&Trial]) -> Usual {
     let mut counted: Vec<(String, usize)> = Vec::new();
     let texts = trials.iter().map(|trial| (condition.text)(trial)).filter(|text| !text.is_empty());
@@ -120,12 +120,12 @@ fn usual(condition: &Condition, trials: &[&Trial]) -> Usual {
     Usual { text: most.map(|(text, _)| text.clone()), is_shared_by_all: counted.len() <= 1 }
 }
 
-/// The strategy with what tells its variants apart, marked when it is a negative control.
+/// The strategy with its variant, marked when it is a negative control.
 pub(crate) fn strategy(trial: &Trial) -> String {
     if trial.control { label(trial) + " (negative control)" } else { label(trial) }
 }
 
-/// The strategy with what tells its variants apart.
+/// The strategy with its variant.
 pub(crate) fn label(trial: &Trial) -> String {
     if trial.variant.is_empty() {
         return trial.strategy.clone();
@@ -133,7 +133,7 @@ pub(crate) fn label(trial: &Trial) -> String {
     format!("{} {}", trial.strategy, variant(trial))
 }
 
-/// The variant as people read it: where it holds settings as JSON, those as `monitor-interval=50ms`.
+/// The variant for people: settings in JSON are shown as `monitor-interval=50ms`.
 pub(crate) fn variant(trial: &Trial) -> String {
     if !trial.variant.contains(['{', '[']) {
         return trial.variant.clone();
@@ -147,7 +147,7 @@ pub(crate) fn variant(trial: &Trial) -> String {
     if texts.is_empty() { trial.variant.clone() } else { texts.join(", ") }
 }
 
-/// A setting as people read it: `threads=2`.
+/// A setting for people: `threads=2`.
 pub(crate) fn setting(name: &str, value: &Value) -> String {
     match value {
         Value::Object(members) => {
@@ -165,7 +165,7 @@ fn bare(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The system under test in a few words: `tracker on sqlite (delete)`.
+/// A short name of the system under test: `tracker on sqlite (delete)`.
 pub(crate) fn subject(trial: &Trial) -> String {
     let mode = trial.workload.journal_mode.as_ref().map_or(String::new(), |mode| format!(" ({mode})"));
     format!("{} on {}{mode}", trial.app, trial.engine)
@@ -176,7 +176,7 @@ fn automatic_checkpoint(trial: &Trial) -> String {
     pages.map_or(String::new(), |pages| format!("after {pages} pages"))
 }
 
-/// The size of the dataset that was asked for.
+/// The requested size of the dataset.
 pub(crate) fn size(trial: &Trial) -> String {
     number::chosen_bytes(trial.dataset.target_bytes as f64)
 }
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_all_share_stands_once_and_what_most_share_is_not_repeated() {
+    fn shared_conditions_are_stated_once_and_usual_ones_are_not_repeated() {
         let trials = trials(|at, trial| {
             trial.workload.writers = [1, 2, 3][at];
             if at == 2 {
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_that_an_engine_does_not_have_leaves_no_empty_label() {
+    fn a_condition_that_an_engine_does_not_have_is_left_out() {
         let trials = trials(|_, trial| trial.workload.synchronous = None);
         let shared = Conditions::of(&trials.iter().collect::<Vec<_>>()).shared();
         assert!(!shared.contains("synchronous") && shared.contains("fault none"), "{shared}");
@@ -258,7 +258,7 @@ mod tests {
         trial.settings.insert("restores".into(), json!(2));
         assert_eq!(strategy(&trial), "litestream monitor-interval=50ms, version=0.5");
         trial.control = true;
-        trial.variant = "careless [1]".into();
-        assert_eq!(strategy(&trial), "litestream careless [1] (negative control)");
+        trial.variant = "unsafe [1]".into();
+        assert_eq!(strategy(&trial), "litestream unsafe [1] (negative control)");
     }
 }

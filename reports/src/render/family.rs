@@ -1,4 +1,4 @@
-//! The groups in which comparisons show strategies: what an operator has to accept to use one.
+//! The groups in which comparisons show strategies, by what an operator must accept to use them.
 
 use crate::compare::Group;
 use crate::record::Trial;
@@ -8,9 +8,9 @@ use crate::record::Trial;
 pub(crate) enum Family {
     /// The application is stopped for the backup.
     NeedsDowntime,
-    /// The application goes on while a backup is made.
+    /// The application keeps running while a backup is made.
     Online,
-    /// Changes are replicated as they are made.
+    /// Changes are replicated continuously.
     Continuous,
     /// A snapshot on the database's own disk, which does not survive the loss of that disk.
     SameDisk,
@@ -19,13 +19,13 @@ pub(crate) enum Family {
 }
 
 impl Family {
-    /// The family of a group of repetitions: stopping the application once is enough to need downtime.
+    /// The family of a group of repetitions. It needs downtime if the application was stopped in any of them.
     pub(crate) fn of(group: &Group<'_>) -> Family {
         let of_trials = group.trials.iter().map(|trial| Family::of_trial(trial));
         of_trials.min().unwrap_or_else(|| Family::of_trial(group.first))
     }
 
-    /// The family of one trial. A control and a snapshot are what they are, whether or not they also stop something.
+    /// The family of one trial. A control or a snapshot keeps its family even if it also stops the application.
     pub(crate) fn of_trial(trial: &Trial) -> Family {
         let kind = trial.kind.as_deref();
         let downtime = trial.impact.as_ref().and_then(|impact| impact.downtime_seconds);

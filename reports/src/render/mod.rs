@@ -1,4 +1,4 @@
-//! Records as people read them.
+//! Renders records for people.
 
 pub mod answer;
 pub mod comparison;
@@ -19,9 +19,9 @@ use std::path::Path;
 
 use crate::record::Results;
 
-/// The report that people read first.
+/// The name of the report in Markdown.
 pub const REPORT: &str = "report.md";
-/// The report that people decide by.
+/// The name of the report as an interactive page.
 pub const PAGE: &str = "report.html";
 /// The names of all files that [`files`] may give.
 pub const FILES: [&str; 6] = [REPORT, PAGE, plot::FILES[0], plot::FILES[1], plot::FILES[2], plot::FILES[3]];
@@ -30,22 +30,22 @@ pub const FILES: [&str; 6] = [REPORT, PAGE, plot::FILES[0], plot::FILES[1], plot
 pub struct File {
     /// Its name in the directory of the results.
     pub name: &'static str,
-    /// What is in it.
+    /// Its content.
     pub content: String,
 }
 
-/// All files of the report of a run, which lie beside its `results.json`.
+/// All files of the report of a run. They belong in the same directory as its `results.json`.
 pub fn files(results: &Results) -> Vec<File> {
     let report = File { name: REPORT, content: markdown(results) };
     let page = File { name: PAGE, content: html(results) };
     [report, page].into_iter().chain(plot::files(results)).collect()
 }
 
-/// Removes from the directory of a report the files that it no longer consists of: a plot of figures that were
-/// rendered before, and are not in the records now.
+/// Removes outdated files from the directory of a report, such as a plot that was rendered earlier, of figures that
+/// are no longer in the records.
 ///
 /// # Errors
-/// Of the file system, where a file is there and cannot be removed.
+/// The error of the file system, when a file exists and cannot be removed.
 pub fn remove_outdated(directory: &Path, report: &[File]) -> std::io::Result<()> {
     let outdated = FILES.iter().filter(|name| report.iter().all(|file| file.name != **name));
     outdated.map(|name| std::fs::remove_file(directory.join(name))).try_for_each(|removed| match removed {
@@ -59,7 +59,7 @@ mod tests {
     use super::{FILES, File, REPORT, plot, remove_outdated};
 
     #[test]
-    fn of_files_in_a_directory_only_outdated_ones_of_a_report_go() {
+    fn only_outdated_files_of_a_report_are_removed() {
         let directory = tempfile::tempdir().unwrap();
         for name in [REPORT, plot::FILES[0], plot::FILES[1], "results.json"] {
             std::fs::write(directory.path().join(name), "").unwrap();

@@ -1,8 +1,8 @@
-//! Numbers as people read them. What was not measured is a dash, never a zero.
+//! Formats numbers for people. A value that was not measured is a dash, never a zero.
 
 use crate::compare::Spread;
 
-/// Stands for what was not measured.
+/// The placeholder for a value that was not measured.
 pub const MISSING: &str = "–";
 
 const SECONDS_PER_HOUR: f64 = 3600.0;
@@ -25,7 +25,7 @@ pub fn bytes(bytes: f64) -> String {
     format!("{} {}", three_digits(value), units[unit])
 }
 
-/// A size that somebody chose: in powers of 1000 where those make it round, as `17.0 GB`, else as [`bytes`] shows it.
+/// A size that a user chose: in powers of 1000 where that gives a round number, as `17.0 GB`, else as with [`bytes`].
 pub fn chosen_bytes(bytes: f64) -> String {
     let is_round = |unit: f64| bytes >= unit && bytes % unit == 0.0;
     if !is_round(1e6) || is_round((1 << 20) as f64) {
@@ -39,7 +39,7 @@ pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds > 100.0 * SECONDS_PER_YEAR {
         return self::seconds(seconds);
     }
-    // Above an hour nobody asks for seconds, nor above a day for minutes.
+    // Seconds do not matter above an hour, nor minutes above a day.
     let whole = match seconds {
         short if short < SECONDS_PER_HOUR => short.ceil(),
         long if long < SECONDS_PER_DAY => (long / 60.0).ceil() * 60.0,
@@ -91,9 +91,9 @@ pub fn rate(per_second: f64) -> String {
     format!("{} /s", plain(per_second))
 }
 
-/// A number of things, with thousands apart: `4,297,957`; the median of an even number of them may be a half.
+/// A count with thousands separators: `4,297,957`. The median of an even number of counts may be a half.
 pub fn count(count: f64) -> String {
-    // Beyond 2^53 there are no tenths to round, and the product could overflow.
+    // Above 2^53 there are no tenths to round, and the product could overflow.
     let rounded = if count.abs() < 9e15 { (count * 10.0).round() / 10.0 } else { count };
     let text = if rounded.fract() == 0.0 {
         format!("{:.0}", rounded.abs())
@@ -113,7 +113,7 @@ pub fn count(count: f64) -> String {
     format!("{sign}{grouped}{point}{fraction}")
 }
 
-/// A share of a whole: `10 %`, `99.2 %`. Only nothing is 0 %, and only the whole is 100 %.
+/// A share: `10 %`, `99.2 %`. Only an exact 0 is shown as 0 %, and only an exact 1 as 100 %.
 pub fn percent(share: f64) -> String {
     let percent = (share * 1000.0).round() / 10.0;
     match percent {
@@ -123,7 +123,7 @@ pub fn percent(share: f64) -> String {
     }
 }
 
-/// A value that may be missing or no number, in its format.
+/// A value in its format, or a dash where it is missing or not finite.
 pub fn or_missing(value: Option<f64>, format: fn(f64) -> String) -> String {
     value.filter(|value| value.is_finite()).map_or(MISSING.to_string(), format)
 }
@@ -145,7 +145,7 @@ pub fn spread(spread: Option<Spread>, trials: usize, format: fn(f64) -> String) 
     text
 }
 
-/// Three significant digits, and no more places than a hundredth.
+/// Three significant digits; from 1 on, at most two decimal places.
 fn three_digits(value: f64) -> String {
     match value.abs() {
         size if size >= 99.95 => format!("{value:.0}"),
@@ -157,7 +157,7 @@ fn three_digits(value: f64) -> String {
     }
 }
 
-/// At most three significant digits, without trailing zeros: what a person would have typed.
+/// At most three significant digits, without trailing zeros, as a person would type it.
 fn plain(value: f64) -> String {
     if value.abs() >= 999.5 {
         return count(value.round());
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_a_dash_and_what_repeats_shows_its_range() {
+    fn missing_values_are_dashes_and_repeated_ones_show_their_range() {
         assert_eq!(or_missing(None, seconds), "–");
         assert_eq!(or_missing(Some(f64::NAN), seconds), "–");
         assert_eq!(or_missing(Some(0.0), seconds), "0 s");

@@ -10,11 +10,12 @@ use crate::record::Results;
 pub struct Published {
     /// Its directory, beside the index.
     pub directory: String,
-    /// The file of its report that the index links to.
+    /// The file of its report, which the index links to.
     pub report: String,
-    /// What was measured.
+    /// The results.
     pub results: Results,
-    /// What is different about the shipped scenario of its name since: one line each; null when there is no such scenario.
+    /// How the shipped scenario of the same name has changed since the run, one line each; `None` when there is no
+    /// such scenario.
     pub changes: Option<Vec<String>>,
 }
 
@@ -23,7 +24,7 @@ pub const INDEX_FILES: [&str; 2] = ["README.md", "index.html"];
 
 const TITLE: &str = "Published runs";
 const ABOUT: &str = "Reports of real runs, with their records. `results.json` in each directory follows the JSON Schema \
-                     in `reports/schema`; older records have older schemas, and still load and render.";
+                     in `reports/schema`. Older records have older schemas; they can still be loaded and rendered.";
 const HEADER: [&str; 6] = ["Report", "Date", "Scenario", "Trials", "Outcome", "Machine"];
 
 /// The index as Markdown, newest run first.
@@ -102,7 +103,7 @@ fn cells(published: &Published) -> [String; 5] {
         Outcome::AsPromised => "as expected",
         Outcome::FellShort => "a strategy fell short",
         Outcome::Unverified => "inconclusive",
-        Outcome::Unavailable => "something was missing",
+        Outcome::Unavailable => "a tool or privilege was missing",
     };
     let host = &run.host;
     [
@@ -120,7 +121,7 @@ fn cells(published: &Published) -> [String; 5] {
     ]
 }
 
-/// What is said of a run whose scenario has changed.
+/// The note for a run with a scenario that has changed since.
 fn note(published: &Published) -> Option<String> {
     let changes = published.changes.as_ref().filter(|changes| !changes.is_empty())?;
     const SHOWN: usize = 5;
@@ -167,7 +168,7 @@ mod tests {
         insta::assert_snapshot!(index_markdown(&runs()), @r"
         # Published runs
 
-        Reports of real runs, with their records. `results.json` in each directory follows the JSON Schema in `reports/schema`; older records have older schemas, and still load and render.
+        Reports of real runs, with their records. `results.json` in each directory follows the JSON Schema in `reports/schema`. Older records have older schemas; they can still be loaded and rendered.
 
         | Report | Date | Scenario | Trials | Outcome | Machine |
         | --- | --- | --- | --- | --- | --- |
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_has_the_same_rows_and_no_markup_of_others() {
+    fn the_page_has_the_same_rows_and_no_foreign_markup() {
         let page = index_html(&runs());
         assert_eq!(page.matches("<tr>").count(), 4);
         assert!(page.contains("<a href=\"newer-&lt;1&gt;/report.md\">newer-&lt;1&gt;</a>"), "{page}");

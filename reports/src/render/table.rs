@@ -1,6 +1,6 @@
-//! A table as plain data, and the four formats that it is written in: JSON, CSV, Markdown, and text for a terminal.
+//! A table as plain data, with four output formats: JSON, CSV, Markdown, and text for a terminal.
 //!
-//! Each cell has a text for people and a value for programs, so that no program has to read "1.33 s" back.
+//! Each cell has a text for people and a value for programs, so that no program has to parse "1.33 s".
 
 mod terminal;
 
@@ -11,10 +11,10 @@ use super::number;
 
 pub use terminal::Fitted;
 
-/// The most columns that a first look is given.
+/// The maximum number of main columns.
 pub const MAIN_COLUMNS: usize = 8;
 
-/// Which columns a narrow terminal shows: those of the highest rank are dropped first.
+/// The priority of a column: a narrow terminal drops the columns with the highest rank first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
     /// Never dropped.
@@ -34,7 +34,7 @@ pub struct Column {
     pub key: String,
     /// When a narrow terminal drops it.
     pub rank: Rank,
-    /// Numbers stand right-aligned.
+    /// Whether the column is right-aligned, as numbers are.
     pub is_number: bool,
 }
 
@@ -44,7 +44,7 @@ impl Column {
         Column { label: label.to_owned(), key: key.to_owned(), rank, is_number: false }
     }
 
-    /// A column of numbers. The key names their unit.
+    /// A column of numbers. The key states their unit.
     pub fn number(label: &str, key: &str, rank: Rank) -> Column {
         Column { is_number: true, ..Column::text(label, key, rank) }
     }
@@ -53,9 +53,9 @@ impl Column {
 /// One cell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
-    /// What people read.
+    /// The text for people.
     pub text: String,
-    /// What programs read: a number in the unit that the column's key names, a text, true or false, or null.
+    /// The value for programs: a number in the unit that the column's key states, a text, a boolean, or null.
     pub value: Value,
 }
 
@@ -66,7 +66,7 @@ impl Cell {
         Cell { value: Value::from(text.clone()), text }
     }
 
-    /// A measurement: a dash and null where there is none, or it is no finite number.
+    /// A measurement; a dash and null where it is missing or not a finite number.
     pub fn measured(value: Option<f64>, format: fn(f64) -> String) -> Cell {
         let value = value.filter(|value| value.is_finite());
         Cell { text: number::or_missing(value, format), value: value.map_or(Value::Null, Value::from) }
@@ -77,7 +77,7 @@ impl Cell {
         Cell { text: number::count(count as f64), value: Value::from(count) }
     }
 
-    /// `yes`, `no`, or a dash where nobody knows.
+    /// `yes`, `no`, or a dash where the answer is not known.
     pub fn yes_or_no(answer: Option<bool>) -> Cell {
         let text = answer.map_or(number::MISSING, |answer| if answer { "yes" } else { "no" });
         Cell { text: text.to_owned(), value: answer.map_or(Value::Null, Value::from) }
@@ -90,10 +90,10 @@ impl<T: Into<String>> From<T> for Cell {
     }
 }
 
-/// Rows under a heading of their own.
+/// Rows under a common heading.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Section {
-    /// The heading; empty for none. Programs do not see it: what it says has to be in a column, too.
+    /// The heading; empty for none. Output for programs omits it, so a column must contain the same information.
     pub title: String,
     /// Rows of as many cells as there are columns.
     pub rows: Vec<Vec<Cell>>,
@@ -114,7 +114,7 @@ impl Table {
         Table { columns, sections: Vec::new() }
     }
 
-    /// A table of texts: every column is always shown.
+    /// A table of texts. Every column is always shown.
     pub fn of_texts<'a>(header: impl IntoIterator<Item = &'a str>, rows: Vec<Vec<String>>) -> Table {
         let columns = header.into_iter().map(|label| Column::text(label, &key_of(label), Rank::Always));
         let mut table = Table::new(columns.collect());
@@ -122,7 +122,7 @@ impl Table {
         table
     }
 
-    /// Begins rows under a heading.
+    /// Begins a section with a heading.
     pub fn begin_section(&mut self, title: &str) {
         self.sections.push(Section { title: title.to_owned(), rows: Vec::new() });
     }
@@ -141,12 +141,12 @@ impl Table {
         self.rows().next().is_none()
     }
 
-    /// All rows, whatever their section.
+    /// All rows of all sections.
     pub fn rows(&self) -> impl Iterator<Item = &[Cell]> {
         self.sections.iter().flat_map(|section| section.rows.iter().map(Vec::as_slice))
     }
 
-    /// The same rows with those columns alone that `is_wanted`.
+    /// The same rows, with only the columns that `is_wanted` accepts.
     #[must_use]
     pub fn select(&self, is_wanted: impl Fn(&Column) -> bool) -> Table {
         let kept: Vec<usize> = (0..self.columns.len()).filter(|at| is_wanted(&self.columns[*at])).collect();
@@ -161,7 +161,7 @@ impl Table {
         }
     }
 
-    /// A list of objects, one a row, with the values under the keys of the columns.
+    /// A list of objects, one per row, with the values under the keys of the columns.
     pub fn json(&self) -> Value {
         let object = |row: &[Cell]| {
             let members = self.columns.iter().zip(row);
@@ -177,31 +177,31 @@ impl Table {
         let mut writer = csv::Writer::from_writer(Vec::new());
         let header: Vec<&str> = self.columns.iter().map(|column| column.key.as_str()).collect();
         let rows = self.rows().map(|row| row.iter().map(|cell| field(&cell.value)).collect::<Vec<_>>());
-        writer.write_record(header).expect("memory takes every record");
+        writer.write_record(header).expect("writing to memory does not fail");
         for row in rows {
             writer.write_record(row).expect("all rows have as many fields as the header");
         }
-        let bytes = writer.into_inner().expect("memory takes every record");
+        let bytes = writer.into_inner().expect("writing to memory does not fail");
         String::from_utf8(bytes).expect("all fields are text")
     }
 
-    /// A table of GitHub-flavoured Markdown; a heading of a section is a row in bold.
+    /// A table in GitHub-flavoured Markdown. The heading of a section is a row in bold.
     pub fn markdown(&self) -> String {
         text::table(self)
     }
 
-    /// Text of at most `width` columns, as a terminal shows it.
+    /// Text with lines of at most `width` characters, for a terminal.
     pub fn fit(&self, width: usize) -> Fitted {
         terminal::fit(self, width)
     }
 }
 
-/// A text on lines of at most this width, broken between words.
+/// A text in lines of at most this width, broken between words.
 pub fn wrapped(text: &str, width: usize) -> String {
     terminal::wrapped(text, width).join("\n")
 }
 
-/// A key made of a label: `Viable up to` is `viable_up_to`.
+/// A key made from a label: `Viable up to` is `viable_up_to`.
 fn key_of(label: &str) -> String {
     label.to_lowercase().replace(|character: char| !character.is_alphanumeric(), "_")
 }
@@ -288,7 +288,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_no_number_is_null(value in any::<f64>()) {
+        fn values_that_are_not_finite_are_null(value in any::<f64>()) {
             let cell = Cell::measured(Some(value), number::ratio);
             prop_assert_eq!(cell.value == Value::Null, !value.is_finite());
         }

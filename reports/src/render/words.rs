@@ -1,8 +1,8 @@
-//! Words that all reports share.
+//! Wording that all reports share.
 
 use crate::record::Verdict;
 
-/// A verdict as people read it. Records have [`Verdict::name`].
+/// A verdict for people. Records have [`Verdict::name`].
 pub fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Unverified => "inconclusive",
@@ -25,7 +25,7 @@ pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{} {}", super::number::count(count as f64), if count == 1 { one } else { many })
 }
 
-/// Each text once, in the order in which they first come.
+/// Each text once, in the order of first appearance.
 pub(crate) fn each_once(texts: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut once: Vec<String> = Vec::new();
     for text in texts {

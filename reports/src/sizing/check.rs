@@ -1,4 +1,4 @@
-//! How far the model is off: fitted on small databases, held against measured large ones.
+//! Measures the error of the model: it is fitted to small databases and compared with measurements of large ones.
 
 use crate::compare::Spread;
 use crate::record::{Results, Trial};
@@ -8,31 +8,32 @@ use crate::render::table::Table;
 use super::contender::{FIGURES, bytes, copies, fit_groups, gather};
 use super::{Contender, Range, text};
 
-/// One figure of one strategy at one size that the model had not seen.
+/// One figure of one strategy at one size that the model was not fitted to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checked {
     /// Strategy and variant.
     pub label: String,
     /// The figure's name.
     pub figure: &'static str,
-    /// Bytes of the database.
+    /// Size of the database in bytes.
     pub bytes: f64,
-    /// What was measured: seconds or bytes. Never empty.
+    /// The measurements, in seconds or bytes. Never empty.
     pub measured: Vec<f64>,
-    /// What was predicted.
+    /// The prediction.
     pub predicted: Range,
-    /// What is not told from 0, in the same unit.
+    /// The resolution, in the same unit: smaller values count as 0.
     pub resolution: f64,
 }
 
 impl Checked {
-    /// How many of the measurements lie within the 90 % interval.
+    /// The number of measurements within the 90 % interval.
     pub fn inside(&self) -> usize {
         let within = |value: &&f64| (self.predicted.low..=self.predicted.high).contains(*value);
         self.measured.iter().filter(within).count()
     }
 
-    /// A factor of 1 or more, whichever way the prediction is off: half and twice as much are the same error.
+    /// The error as a factor of 1 or more: a prediction of half and one of twice the measured value have the same
+    /// error.
     fn error(&self) -> f64 {
         let ratio = (self.median() + self.resolution) / (self.predicted.point + self.resolution);
         ratio.max(1.0 / ratio)
@@ -43,7 +44,7 @@ impl Checked {
     }
 }
 
-/// Fits the trials up to this size, and predicts all larger ones of the same strategies.
+/// Fits the model to the trials up to this size, and predicts all larger ones of the same strategies.
 pub fn check(runs: &[&Results], fit_up_to_bytes: f64) -> Vec<Checked> {
     let is_small = |trial: &&Trial| bytes(trial) <= fit_up_to_bytes;
     let (mut small, mut large): (Vec<Vec<&Trial>>, Vec<Vec<&Trial>>) = (Vec::new(), Vec::new());
@@ -88,7 +89,7 @@ fn of_contender(contender: &mut Contender, trials: &[&Trial]) -> Vec<Checked> {
     checked
 }
 
-/// What was predicted and measured, one row a strategy, figure and size.
+/// Predictions and measurements, one row per strategy, figure and size.
 pub fn details(checked: &[Checked]) -> Table {
     let header =
         ["Strategy", "Figure", "Size", "Predicted (90 %)", "Measured", "Measured / predicted", "Inside"];
@@ -108,7 +109,7 @@ pub fn details(checked: &[Checked]) -> Table {
     Table::of_texts(header, checked.iter().map(row).collect())
 }
 
-/// For each figure and size: how far off the predictions were, and how many measurements their intervals held.
+/// For each figure and size: the errors of the predictions, and how many measurements were within the intervals.
 pub fn summary(checked: &[Checked]) -> Table {
     let mut places: Vec<(&str, f64)> = checked.iter().map(|one| (one.figure, one.bytes)).collect();
     places.sort_by(|a, b| a.0.cmp(b.0).then(a.1.total_cmp(&b.1)));

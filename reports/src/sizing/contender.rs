@@ -1,4 +1,4 @@
-//! From records to a model: whose trials belong together, what of each is fitted, and how noisy it all is.
+//! From records to a model: which trials belong together, which figures are fitted, and how large the noise is.
 
 use crate::compare::{same_contender, same_load_shape};
 use crate::record::{Results, Trial, Verdict};
@@ -8,34 +8,36 @@ use crate::render::family::Family;
 use super::line::{Estimate, Line, Point};
 use super::{Contender, Model, TrialOutcome};
 
-/// Times below this are not told from none: blocked time counts from 0.1 s on. It is added before a logarithm is taken.
+/// Shorter times cannot be distinguished from 0: blocked time counts from 0.1 s on. It is added before the logarithm
+/// is taken.
 const RESOLUTION_SECONDS: f64 = 0.1;
-/// How far a line may miss for each e-fold of distance from what was measured, as a standard deviation of the logarithm:
-/// beyond some size memory ends, caches fill, trees grow a level.
+/// The additional error of a line for each e-fold of distance from the measured range, as a standard deviation of the
+/// logarithm: at larger sizes memory is exhausted, caches are full, and trees have another level.
 const TIMES: f64 = 0.1;
-/// The same for sizes: compression changes a little, and nothing else.
+/// The same for sizes, where only the compression ratio changes a little.
 const SIZES: f64 = 0.02;
-/// Noise is taken from elsewhere below so many measurements that were repeated.
+/// With fewer degrees of freedom from repeated measurements, the noise is taken from another source.
 const DEGREES_MIN: f64 = 4.0;
-/// Where nothing was repeated at all: a third up or down.
+/// The variance that is assumed where nothing was repeated: about a third up or down.
 const ASSUMED_VARIANCE: f64 = 0.3 * 0.3;
 
-/// One figure that grows.
+/// One figure that grows with size or rate.
 pub(super) struct Figure {
-    /// What it is called.
+    /// Its name.
     pub name: &'static str,
-    /// Added before a logarithm is taken.
+    /// The value that is added before the logarithm is taken.
     pub shift: f64,
-    /// How far a line may miss beyond what was measured: see [`Estimate::with_noise`].
+    /// The additional error outside the measured range: see [`Estimate::with_noise`].
     growth_sigma: f64,
-    /// Whether measurements at one place alone are taken to hold everywhere: a lag is mostly a matter of intervals that
-    /// are set. Everything else is taken to be proportional, which never predicts too little for more.
+    /// Whether measurements at a single place are assumed to apply everywhere: a lag depends mostly on configured
+    /// intervals. All other figures are assumed to be proportional, which does not predict too little for larger
+    /// values.
     flat_from_one_place: bool,
-    /// What it grows with.
+    /// The variable that it grows with.
     pub x: fn(&Trial) -> f64,
     /// The measurements of one trial.
     pub values: fn(&Trial) -> Vec<f64>,
-    /// Where its line belongs.
+    /// The field for its line.
     pub line: fn(&mut Contender) -> &mut Option<Line>,
 }
 
@@ -105,8 +107,8 @@ pub(super) const FIGURES: [Figure; 7] = [
     },
 ];
 
-/// Fits a model to runs. Left out are negative controls, trials with a fault, closed loops, whose rate nobody declared,
-/// and strategies of which no trial proved anything.
+/// Fits a model to runs. It leaves out negative controls, trials with a fault, closed loops (which have no declared
+/// rate), and strategies without a conclusive trial.
 pub fn fit(runs: &[&Results]) -> Model {
     Model { machines: machines(runs), contenders: fit_groups(&gather(runs), copies(runs)) }
 }
@@ -127,7 +129,7 @@ pub(super) fn fit_groups(groups: &[Vec<&Trial>], copies: Noise) -> Vec<Contender
         }
     }
     for contender in &mut contenders {
-        // Of what begins again, a finished backup is a matter of luck, and its pass is what grows with the size.
+        // Where commits restart a backup, its total time depends on luck; the time of a pass grows with the size.
         if contender.pass.is_some() {
             contender.backup = None;
         }
@@ -215,7 +217,7 @@ fn outcome(trial: &Trial) -> TrialOutcome {
     }
 }
 
-/// Numbers those that share a label: they differ in a setting that their labels do not name.
+/// Numbers contenders with the same label: they differ in a setting that the label does not name.
 fn tell_apart(contenders: &mut [Contender]) {
     for at in 1..contenders.len() {
         let (before, rest) = contenders.split_at_mut(at);
@@ -230,9 +232,9 @@ fn tell_apart(contenders: &mut [Contender]) {
     }
 }
 
-/// Whether what is lost does not depend on when the last backup was made. A record without a kind shows it by what came
-/// back: writes that were acknowledged after the backup was complete. A strategy with an interval of its own may have had
-/// its next turn by then, which is another thing.
+/// Whether the data loss is independent of the time of the last backup. In a record without a kind, this follows from
+/// restored writes that were acknowledged after the backup was complete. A strategy with its own interval is not
+/// continuous: it may have made its next backup by then.
 fn is_continuous(trial: &Trial) -> bool {
     if trial.settings.contains_key("interval_seconds") {
         return false;
@@ -260,7 +262,7 @@ fn machines(runs: &[&Results]) -> Vec<String> {
     machines
 }
 
-/// Squared deviations of logarithms, and how many of them are free.
+/// Sum of the squared deviations of logarithms, with its degrees of freedom.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Noise {
     squares: f64,
@@ -273,8 +275,8 @@ impl Noise {
     }
 }
 
-/// The variance of the logarithms of a figure, over all contenders. Without enough repetitions of it, that of the plain
-/// copies which were made right before each backup.
+/// The variance of the logarithms of a figure, over all contenders. Without enough repetitions, the variance of the
+/// plain copies made right before each backup is used.
 fn shared_variance(estimates: &[Option<Estimate>], copies: Noise) -> f64 {
     let known = estimates.iter().flatten();
     let own = known.fold(Noise::default(), |noise, one| noise.and(one.squares, one.degrees));
@@ -282,7 +284,7 @@ fn shared_variance(estimates: &[Option<Estimate>], copies: Noise) -> f64 {
     enough.map_or(ASSUMED_VARIANCE, |noise| noise.squares / noise.degrees)
 }
 
-/// The noise of the plain copies, each held against the mean of its dataset.
+/// The noise of the plain copies: their deviations from the mean of their dataset.
 pub(super) fn copies(runs: &[&Results]) -> Noise {
     let datasets = runs.iter().flat_map(|run| &run.run.calibration);
     datasets.fold(Noise::default(), |noise, dataset| {
@@ -305,7 +307,7 @@ fn backup(trial: &Trial) -> Vec<f64> {
     of_restorable(trial, |trial| trial.backup.as_ref()?.seconds)
 }
 
-/// A pass is known of a backup that never came to its end, too.
+/// The pass time is also known for a backup that never finished.
 fn pass(trial: &Trial) -> Vec<f64> {
     trial.backup.iter().filter_map(|backup| backup.pass_seconds).collect()
 }

@@ -1,22 +1,22 @@
-//! Which strategies meet given objectives, in order, and what excludes the others.
+//! Decides which strategies meet given objectives, in order, and what excludes the others.
 
 use serde::Serialize;
 
 use super::{Contender, Load, Model, Prediction, Range, TrialOutcome, predict};
 
-/// A file of a wanted size is a few pages larger or smaller.
+/// The size of a generated file can differ from the requested size by a few pages.
 const SIZE_TOLERANCE: f64 = 1.01;
 
-/// What is asked of a strategy. An objective that is absent excludes nothing.
+/// The objectives that a strategy must meet. An absent objective excludes nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Objectives {
-    /// Largest tolerable loss in seconds, whenever the disaster comes (RPO).
+    /// Largest tolerable data loss in seconds, whenever the disaster happens (RPO).
     pub rpo_seconds: Option<f64>,
     /// Longest tolerable recovery time in seconds (RTO).
     pub rto_seconds: Option<f64>,
     /// Longest tolerable blocked time in seconds.
     pub blocked_seconds: Option<f64>,
-    /// Whether the backup has to survive the loss of the database's disk.
+    /// Whether the backup must survive the loss of the database's disk.
     pub survive_disk_loss: bool,
 }
 
@@ -24,7 +24,7 @@ pub struct Objectives {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Objective {
-    /// Loss at a disaster at the worst moment.
+    /// Data loss if the disaster happens at the worst moment.
     Rpo,
     /// Recovery time.
     Rto,
@@ -56,7 +56,7 @@ impl Objective {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exclusion {
-    /// This trial failed, under no more load than is asked for.
+    /// This trial failed at a load that is not larger than the given one.
     Failed(TrialOutcome),
     /// The backup takes longer than a year.
     NeverCompletes,
@@ -64,48 +64,48 @@ pub enum Exclusion {
     Exceeds {
         /// Which objective.
         objective: Objective,
-        /// What is predicted, in seconds.
+        /// The prediction in seconds.
         predicted_seconds: f64,
-        /// What was asked for, in seconds.
+        /// The objective in seconds.
         limit_seconds: f64,
     },
-    /// Nothing was measured that the objective could be held against.
+    /// There is no measurement that the objective could be compared with.
     NotMeasured(Objective),
-    /// The backup is lost with the database's disk.
+    /// The backup does not survive the loss of the database's disk.
     LostWithDisk,
-    /// Whether it is lost with the database's disk is not known.
+    /// It is not known whether the backup survives the loss of the database's disk.
     DiskLossUnknown,
 }
 
-/// What is to be known of a strategy that meets the objectives.
+/// A caution about a strategy that meets the objectives.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Caution {
-    /// The interval reaches beyond this objective.
+    /// The upper end of the 90 % interval exceeds this objective.
     MayExceed(Objective),
-    /// It failed in this trial, under more load than is asked for, and nothing shows where between it begins to fail.
+    /// It failed in this trial at a larger load; at which load between the two it starts to fail is not known.
     FailedBeyond(TrialOutcome),
-    /// Nothing was measured of a size near this: the factor.
+    /// The size is outside the measured range by this factor.
     SizeBeyond(f64),
-    /// Nothing was measured at a rate near this: the factor.
+    /// The rate is outside the measured range by this factor.
     RateBeyond(f64),
 }
 
-/// One strategy with what is predicted of it, and what that means.
+/// One strategy with its prediction, and the conclusions from it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Judgement<'a> {
     /// The strategy.
     pub contender: &'a Contender,
-    /// What is predicted.
+    /// The prediction.
     pub prediction: Prediction,
-    /// What excludes it; empty when it meets the objectives.
+    /// The reasons that exclude it; empty when it meets the objectives.
     pub exclusions: Vec<Exclusion>,
-    /// What is to be known of it.
+    /// Cautions about it.
     pub cautions: Vec<Caution>,
-    /// The largest share of an objective that it uses; null without objectives.
+    /// The largest share of an objective that it uses up; null without objectives.
     pub used_share: Option<f64>,
-    /// The longest interval between backups that keeps the RPO in 19 of 20 cases; null without an RPO, for continuous
-    /// replication, and where there is none.
+    /// The longest interval between backups that meets the RPO in 19 of 20 cases; null without an RPO, for continuous
+    /// replication, and where no interval meets it.
     pub longest_interval_seconds: Option<f64>,
 }
 
@@ -126,9 +126,9 @@ impl Judgement<'_> {
 /// The answer to one question.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Advice<'a> {
-    /// The question.
+    /// The load that the advice is for.
     pub load: Load,
-    /// What was asked of the strategies.
+    /// The objectives.
     pub objectives: Objectives,
     /// The machines that were measured.
     pub machines: &'a [String],
@@ -137,7 +137,7 @@ pub struct Advice<'a> {
     pub judgements: Vec<Judgement<'a>>,
 }
 
-/// Holds all strategies of a model against the objectives; only those of one engine where one is named.
+/// Compares all strategies of a model with the objectives; only those of one engine where one is given.
 pub fn decide<'a>(
     model: &'a Model,
     load: &Load,
@@ -205,7 +205,7 @@ fn exclusions(
     exclusions
 }
 
-/// The failed trial that is nearest to what is asked for, among those under no more load.
+/// The failed trial that is nearest to the given load, among those whose load is not larger.
 fn proof_of_failure<'a>(contender: &'a Contender, load: &Load) -> Option<&'a TrialOutcome> {
     let proofs = contender.outcomes.iter().filter(|one| one.failed && is_within(one, load));
     proofs.max_by(|a, b| a.bytes.total_cmp(&b.bytes).then(a.rate.total_cmp(&b.rate)))

@@ -1,68 +1,69 @@
-//! A straight line with a floor and multiplicative noise: how a time grows with a size, and how sure that is.
+//! A straight line with a floor and multiplicative noise: how a time grows with a size, and how certain that is.
 //!
-//! The model is `y + shift = (floor + per_unit x) e^ε` with `floor >= 0`, `per_unit >= 0` and normal `ε`. It is fitted by
-//! least squares on logarithms: a copy of 64 MiB is as far off by 10 % as one of 16 GiB, so both have to count the same.
+//! The model is `y + shift = (floor + per_unit x) e^ε` with `floor >= 0`, `per_unit >= 0` and normal `ε`. It is
+//! fitted by least squares on logarithms: an error of 10 % counts the same for a copy of 64 MiB as for one of 16 GiB.
 
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::Range;
 
-/// Weight of the noise of all contenders in that of one, in degrees of freedom: three runs of a strategy say little about
-/// its noise, and all strategies share a machine.
+/// Weight of the noise of all contenders in the noise of one, in degrees of freedom: three runs of one strategy are
+/// not enough to estimate its noise, and all strategies share a machine.
 const PRIOR_DEGREES: f64 = 4.0;
-/// No measurement repeats more closely than this.
+/// The smallest standard deviation that is assumed for repeated measurements.
 const SIGMA_MIN: f64 = 0.01;
-/// With a single place measured nothing tells floor from slope, and a line may miss so many times as far elsewhere.
+/// With measurements at a single place, floor and slope cannot be distinguished, so the error elsewhere is larger by
+/// this factor.
 const GROWTH_FROM_ONE_PLACE: f64 = 3.0;
-/// What is left of a 0 after its logarithm was taken and undone.
+/// Rounding error of a 0 after taking its logarithm and undoing it.
 const ROUNDING: f64 = 1e-9;
-/// Places this close together are one.
+/// Places within this factor count as one.
 const SAME_PLACE: f64 = 1.05;
 
-/// One measurement: where, and what.
+/// One measurement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
-    /// The place: bytes, or writes a second.
+    /// The place: bytes, or writes per second.
     pub x: f64,
-    /// What was measured there: seconds or bytes.
+    /// The measured value: seconds or bytes.
     pub y: f64,
 }
 
-/// A fitted line, as plain coefficients. [`Line::predict`] is all there is to evaluate.
+/// A fitted line, as plain coefficients. [`Line::predict`] evaluates it.
 ///
 /// With `f = floor + per_unit x`, `z = (max_x - x) / f`, `q = sigma_log sqrt(1/n + (z - mean_z)²/sxx_z)` (without the
-/// second term where `sxx_z` is null) and `e` the extrapolation factor, the 90 % interval reaches from `f e^-h - shift` to
-/// `f e^h - shift`, where `h² = (t90 sigma_log)² + ln(1 + t90 q)² + (t90 growth_sigma ln e)²`: the noise of one run, the
-/// uncertainty of the line, and what no line knows beyond what was measured.
+/// second term where `sxx_z` is null) and `e` the extrapolation factor, the 90 % interval reaches from `f e^-h -
+/// shift` to `f e^h - shift`, where `h² = (t90 sigma_log)² + ln(1 + t90 q)² + (t90 growth_sigma ln e)²`: the noise of
+/// one run, the uncertainty of the line, and the additional uncertainty outside the measured range.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Line {
-    /// What it takes at `x = 0`, `shift` included.
+    /// The value at `x = 0`, `shift` included.
     pub floor: f64,
-    /// What each unit of `x` adds: seconds or bytes a byte, or seconds a write a second.
+    /// The increase per unit of `x`: seconds or bytes per byte, or seconds per (write per second).
     pub per_unit: f64,
-    /// What was added to each measurement before it was fitted, because a measured 0 has no logarithm.
+    /// The value that was added to each measurement before the fit, because a measured 0 has no logarithm.
     pub shift: f64,
-    /// Standard deviation of the noise, of the natural logarithm.
+    /// Standard deviation of the noise of the natural logarithm.
     pub sigma_log: f64,
-    /// Student's quantile that leaves 5 % on either side.
+    /// Quantile of Student's t distribution that leaves 5 % on either side.
     pub t90: f64,
-    /// Measurements.
+    /// Number of measurements.
     pub n: usize,
-    /// Mean of `z` over them.
+    /// Mean of `z` over the measurements.
     pub mean_z: f64,
-    /// Sum of the squared deviations from it; null where all were made at one place.
+    /// Sum of the squared deviations of `z` from its mean; null where all measurements were made at one place.
     pub sxx_z: Option<f64>,
-    /// Standard deviation of the logarithm that each e-fold beyond what was measured adds.
+    /// Standard deviation of the logarithm that is added for each e-fold outside the measured range.
     pub growth_sigma: f64,
-    /// The smallest `x` that was measured.
+    /// The smallest measured `x`.
     pub min_x: f64,
-    /// The largest.
+    /// The largest measured `x`.
     pub max_x: f64,
 }
 
 impl Line {
-    /// The value at `x` with its 90 % interval; `None` where the line has no value above 0.
+    /// The value at `x` with its 90 % interval; `None` where the value is not above 0.
     pub fn predict(&self, x: f64) -> Option<Range> {
         let f = self.floor + self.per_unit * x;
         if !(f > 0.0 && f.is_finite()) {
@@ -76,13 +77,13 @@ impl Line {
         Some(Range { point: at(1.0), low: at((-half).exp()), high: at(half.exp()) })
     }
 
-    /// How many times beyond what was measured `x` lies; 1 within.
+    /// The factor by which `x` is outside the measured range; 1 within it.
     pub fn extrapolation(&self, x: f64) -> f64 {
         beyond(x, self.min_x, self.max_x)
     }
 }
 
-/// How many times `x` lies above `max` or below `min`; 1 between them.
+/// The factor by which `x` is above `max` or below `min`; 1 between them.
 pub(super) fn beyond(x: f64, min: f64, max: f64) -> f64 {
     if x > max {
         x / max
@@ -93,7 +94,7 @@ pub(super) fn beyond(x: f64, min: f64, max: f64) -> f64 {
     }
 }
 
-/// A line without its uncertainty: what least squares give, and how far the points lie from it.
+/// A line without its uncertainty: the result of least squares, and the deviations of the points.
 pub(super) struct Estimate {
     floor: f64,
     per_unit: f64,
@@ -101,13 +102,13 @@ pub(super) struct Estimate {
     points: Vec<Point>,
     /// Sum of squared deviations of the logarithms.
     pub squares: f64,
-    /// Measurements beyond what fixes the line.
+    /// Degrees of freedom: measurements in excess of the parameters of the line.
     pub degrees: f64,
 }
 
 impl Estimate {
-    /// The best line through these points; `None` without a usable point. Measurements at one place cannot tell floor from
-    /// slope: `flat_from_one_place` makes all of it floor then, else the line is proportional.
+    /// The best line through these points; `None` without a usable point. Measurements at one place cannot
+    /// distinguish floor and slope: the line is then constant with `flat_from_one_place`, else proportional.
     pub fn of(points: &[Point], shift: f64, flat_from_one_place: bool) -> Option<Estimate> {
         let usable = |point: &Point| {
             point.x >= 0.0 && point.x.is_finite() && point.y + shift > 0.0 && point.y.is_finite()
@@ -116,7 +117,7 @@ impl Estimate {
             points.iter().copied().filter(usable).map(|Point { x, y }| Point { x, y: y + shift }).collect();
         let first = points.first()?;
         let max_x = points.iter().map(|point| point.x).fold(0.0, f64::max);
-        // A rate of 0 has no unit to grow by.
+        // With rates of 0 only, there is no slope to fit.
         let places =
             if max_x == 0.0 || points.iter().all(|point| same_place(point.x, first.x)) { 1 } else { 2 };
         let share = match places {
@@ -129,8 +130,9 @@ impl Estimate {
         Some(Estimate { floor: scale * share, per_unit, shift, points, squares, degrees })
     }
 
-    /// The line with its uncertainty, where all contenders together show noise of this variance. `growth_sigma` is how far
-    /// it may miss for each e-fold of distance from what was measured, as a standard deviation of the logarithm.
+    /// The line with its uncertainty, where the noise of all contenders together has this variance. `growth_sigma` is
+    /// the additional error for each e-fold of distance from the measured range, as a standard deviation of the
+    /// logarithm.
     pub fn with_noise(&self, shared_variance: f64, growth_sigma: f64) -> Line {
         let degrees = self.degrees + PRIOR_DEGREES;
         let variance = (self.squares + PRIOR_DEGREES * shared_variance) / degrees;
@@ -160,7 +162,7 @@ fn same_place(a: f64, b: f64) -> bool {
     a.max(b) <= a.min(b) * SAME_PLACE
 }
 
-/// The scale that fits best where this share of the value at `max_x` is floor, and the sum of squares that remains.
+/// The scale that fits best where the floor has this share of the value at `max_x`, and the remaining sum of squares.
 fn scaled(points: &[Point], share: f64, max_x: f64) -> (f64, f64) {
     let shape = |x: f64| share + if max_x == 0.0 { 0.0 } else { (1.0 - share) * x / max_x };
     let logs: Vec<f64> = points.iter().map(|point| (point.y / shape(point.x)).ln()).collect();
@@ -168,12 +170,12 @@ fn scaled(points: &[Point], share: f64, max_x: f64) -> (f64, f64) {
     (mean.exp(), logs.iter().map(|log| (log - mean).powi(2)).sum())
 }
 
-/// The share of the floor with the smallest sum of squares: one dimension, so a search finds it for certain.
+/// The share of the floor with the smallest sum of squares, by a search in one dimension.
 fn best_floor_share(points: &[Point], max_x: f64) -> f64 {
-    // A measurement at 0 consists of floor alone: without any, its logarithm would be that of 0.
+    // The line at 0 consists of the floor alone. Without a floor, its logarithm there would be that of 0.
     let least = if points.iter().any(|point| point.x == 0.0) { 1e-9 } else { 0.0 };
     let squares = |share: f64| scaled(points, share, max_x).1;
-    // Even steps of the logarithm, because a floor of a thousandth still shows at small sizes.
+    // Even steps of the logarithm, because even a floor of 0.1 % is visible at small sizes.
     let grid: Vec<f64> =
         [least].into_iter().chain((0..=160).map(|step| 10f64.powf(f64::from(step) / 20.0 - 8.0))).collect();
     let best = (0..grid.len()).min_by(|&a, &b| squares(grid[a]).total_cmp(&squares(grid[b]))).unwrap_or(0);
@@ -221,7 +223,7 @@ mod tests {
         }
     }
 
-    /// Three runs at each of three sizes, of a line with a floor of 0.2 s and 2 ms a MiB.
+    /// Three runs at each of three sizes, on a line with a floor of 0.2 s and 2 ms per MiB.
     fn noisy(noise: &mut Noise, sigma: f64) -> Vec<Point> {
         let truth = |x: f64| 0.2 + 0.002 / MIB * x;
         let sizes = [64.0, 256.0, 1024.0].into_iter().flat_map(|mib| [mib * MIB; 3]);
@@ -229,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn exact_points_give_back_their_line() {
+    fn exact_points_give_their_line() {
         let line = line(&[(64.0, 0.328), (256.0, 0.712), (1024.0, 2.248)]);
         assert!((line.floor - 0.2).abs() < 1e-6, "{line:?}");
         assert!((line.per_unit - 0.002).abs() < 1e-8, "{line:?}");
@@ -266,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_measurement_is_left_out_and_nothing_gives_no_line() {
+    fn values_that_are_not_measurements_are_left_out_and_no_values_give_no_line() {
         assert!(Estimate::of(&[], 0.0, false).is_none());
         assert!(
             Estimate::of(&points(&[(f64::NAN, 1.0), (1.0, f64::INFINITY), (1.0, 0.0)]), 0.0, false).is_none()
@@ -279,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn the_interval_holds_nine_of_ten_and_is_no_wider_than_that_takes() {
+    fn the_interval_contains_nine_of_ten_and_is_not_wider_than_necessary() {
         let mut noise = Noise::of_seed(7);
         let (mut inside, mut narrow, rounds) = (0, 0, 2000);
         for _ in 0..rounds {
@@ -308,7 +310,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn more_is_never_predicted_to_take_less_and_the_interval_holds_the_point(
+        fn more_is_never_predicted_to_take_less_and_the_interval_contains_the_point(
             values in prop::collection::vec((0.0..1e6f64, 0.0..1e4f64), 1..12),
             x in 0.0..1e7f64, more in 0.0..1e7f64, shift in prop::sample::select(vec![0.0, 0.1]),
         ) {

@@ -1,8 +1,9 @@
-//! Sizing: what measured runs say about another size and rate, and which strategies meet given objectives there.
+//! Sizing: predictions from measured runs for another size and rate, and which strategies meet given objectives
+//! there.
 //!
-//! [`fit`] makes a [`Model`] of runs, [`predict`] asks it one question, [`decide`] holds the answers against objectives,
-//! and [`check`] measures how far predictions are off. A model is plain coefficients, so that a page can evaluate it, too.
-//! The formulas and their limits: `docs/sizing.md`.
+//! [`fit`] makes a [`Model`] from runs, [`predict`] evaluates it for one load, [`decide`] compares the predictions
+//! with objectives, and [`check`] measures the error of predictions. A model consists of plain coefficients, so that
+//! the script of a page can evaluate it, too. The formulas and their limits are in `docs/sizing.md`.
 
 pub mod check;
 mod contender;
@@ -20,19 +21,20 @@ use crate::record::Verdict;
 pub use contender::fit;
 pub use line::{Line, Point};
 
-/// What runs say about sizes and rates.
+/// A model of how strategies behave at other sizes and rates, fitted to runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Model {
-    /// The machines that the runs were made on. Times of several machines are mixed, and differ by more than chance.
+    /// The machines of the runs. Times of several machines are combined, although they differ by more than chance.
     pub machines: Vec<String>,
     /// One entry for each strategy, with its settings, on one kind of subject.
     pub contenders: Vec<Contender>,
 }
 
-/// A strategy with its settings on one kind of subject, and how it grows. A line is absent where nothing was measured.
+/// A strategy with its settings on one kind of subject, and how its figures grow. A line is null where nothing was
+/// measured.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Contender {
-    /// Strategy, variant, and what is different about its conditions; unique in the model.
+    /// Strategy, variant, and the conditions that differ from those of others; unique in the model.
     pub label: String,
     /// `sqlite` or `mysql`.
     pub engine: String,
@@ -40,80 +42,80 @@ pub struct Contender {
     pub app: String,
     /// SQLite's journal mode; null for MySQL.
     pub journal_mode: Option<String>,
-    /// The strategy's name.
+    /// Name of the strategy.
     pub strategy: String,
-    /// What tells its variants apart.
+    /// Name or settings of the variant.
     pub variant: String,
-    /// Whether the backup survives the loss of the database's disk; null where nobody can tell.
+    /// Whether the backup survives the loss of the database's disk; null where this is not known.
     pub survives_disk_loss: Option<bool>,
     /// `needs_downtime`, `online`, `continuous` or `same_disk`: what using it means for the operator.
     pub family: String,
-    /// It replicates continuously: what is lost is its lag, whatever the interval between backups.
+    /// True for continuous replication: the data loss is its lag, whatever the interval between backups.
     pub continuous: bool,
-    /// Ids of the trials that it was fitted from.
+    /// Ids of the trials that it was fitted to.
     pub trials: Vec<String>,
-    /// The declared rates that were measured, in writes a second, ascending.
+    /// The declared rates that were measured, in writes per second, ascending.
     pub rates: Vec<f64>,
-    /// Seconds of a backup; null for what begins again with every commit.
+    /// Backup time in seconds; null where every commit restarts the backup.
     pub backup: Option<Line>,
-    /// Seconds of one undisturbed pass; only for what begins again with every commit.
+    /// Time of one undisturbed pass in seconds; null unless every commit restarts the backup.
     pub pass: Option<Line>,
-    /// Seconds in which no write could be acknowledged.
+    /// Blocked time in seconds.
     pub blocked: Option<Line>,
-    /// Seconds from the disaster until a read and a write were answered.
+    /// Recovery time in seconds.
     pub recovery: Option<Line>,
-    /// Bytes of the artifact.
+    /// Size of the artifact in bytes.
     pub artifact: Option<Line>,
-    /// Seconds of loss at backup completion; null for continuous replication.
+    /// Data loss at backup completion (RPO floor) in seconds; null for continuous replication.
     pub floor: Option<Line>,
-    /// Seconds of loss at the disaster, over writes a second; only for continuous replication.
+    /// Data loss at the disaster in seconds, over writes per second; null unless it replicates continuously.
     pub lag: Option<Line>,
-    /// What its trials came to, as far as they proved anything.
+    /// The results of its conclusive trials.
     pub outcomes: Vec<TrialOutcome>,
 }
 
-/// What one trial proved.
+/// The result of one trial.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TrialOutcome {
     /// The trial's id.
     pub trial: String,
     /// Its verdict.
     pub verdict: Verdict,
-    /// Bytes of the database.
+    /// Size of the database in bytes.
     pub bytes: f64,
-    /// Declared writes a second.
+    /// Declared rate in writes per second.
     pub rate: f64,
-    /// What the verdict rests on.
+    /// Reason for the verdict.
     pub reason: String,
-    /// False when it was restorable.
+    /// True unless the verdict is `restorable`.
     pub failed: bool,
 }
 
-/// The question: how large, how busy, how often.
+/// The load that a prediction is for: size, rate, and interval between backups.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Load {
-    /// Bytes of the database.
+    /// Size of the database in bytes.
     pub bytes: f64,
-    /// Writes a second.
+    /// Writes per second.
     pub rate: f64,
-    /// From the beginning of a backup to the beginning of the next. Without one, a backup begins when the last has ended:
-    /// the least loss that a strategy can promise.
+    /// Seconds from the start of one backup to the start of the next. Without an interval, a backup starts when the
+    /// last one has finished, which gives the smallest data loss that the strategy can have.
     pub interval_seconds: Option<f64>,
 }
 
-/// A value with its 90 % interval. Infinity, which is null in JSON, stands for never.
+/// A value with its 90 % interval. Infinity, which is null in JSON, means never.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Range {
-    /// The value itself.
+    /// The predicted value.
     pub point: f64,
-    /// One in twenty is below.
+    /// Lower end: 5 % are below.
     pub low: f64,
-    /// One in twenty is above.
+    /// Upper end: 5 % are above.
     pub high: f64,
 }
 
 impl Range {
-    /// Value and both ends, each computed from the same of two ranges.
+    /// Combines two ranges: value with value, and each end with the same end.
     fn zip(self, other: Range, of: impl Fn(f64, f64) -> f64) -> Range {
         Range {
             point: of(self.point, other.point),
@@ -123,28 +125,29 @@ impl Range {
     }
 }
 
-/// What is predicted of one contender under one load: seconds, and bytes of the artifact. Null: never measured.
+/// The prediction for one contender at one load: seconds, and bytes for the artifact. Null where nothing was
+/// measured.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Prediction {
-    /// Time of a backup.
+    /// Backup time.
     pub backup: Option<Range>,
     /// Blocked time.
     pub blocked: Option<Range>,
     /// Recovery time.
     pub recovery: Option<Range>,
-    /// Bytes of the artifact.
+    /// Size of the artifact.
     pub artifact: Option<Range>,
-    /// Loss at a disaster that comes at any moment, on average.
+    /// Data loss on average, if the disaster happens at a random moment.
     pub loss_expected: Option<Range>,
-    /// Loss at a disaster that comes at the worst moment.
+    /// Data loss if the disaster happens at the worst moment.
     pub loss_worst: Option<Range>,
-    /// How many times beyond the measured sizes the load lies; 1 within.
+    /// The factor by which the size is outside the measured sizes; 1 within.
     pub bytes_factor: f64,
-    /// How many times beyond the measured rates.
+    /// The factor by which the rate is outside the measured rates; 1 within.
     pub rate_factor: f64,
 }
 
-/// What the model says of a contender under a load.
+/// The prediction of the model for a contender at a load.
 pub fn predict(contender: &Contender, load: &Load) -> Prediction {
     let at_size = |line: &Option<Line>| line.as_ref().and_then(|line| line.predict(load.bytes));
     let backup = match &contender.pass {
@@ -182,15 +185,15 @@ pub fn predict(contender: &Contender, load: &Load) -> Prediction {
     }
 }
 
-/// A time beyond this is as good as never.
+/// A longer time counts as never.
 const NEVER_SECONDS: f64 = 365.25 * 86_400.0;
-/// An exponential time is below this share of its mean once in twenty, -ln 0.95 ...
+/// 5 % quantile of an exponential distribution with mean 1: -ln 0.95.
 const EXPONENTIAL_5: f64 = 0.051_293_294_387_550_58;
-/// ... and above this share once in twenty, -ln 0.05.
+/// 95 % quantile of an exponential distribution with mean 1: -ln 0.05.
 const EXPONENTIAL_95: f64 = 2.995_732_273_553_991;
 
-/// The time of a backup that begins again with every commit. What comes on top of one pass is nearly exponential: many
-/// attempts, each with the same small chance to be the last.
+/// The time of a backup that every commit restarts. The time in addition to one pass has nearly an exponential
+/// distribution: there are many attempts, each with the same small chance of being the last.
 fn restarting(pass: Range, rate: f64) -> Range {
     let completed = |pass: f64, share: f64| {
         let mean = expected_seconds(pass, rate).unwrap_or(f64::INFINITY);

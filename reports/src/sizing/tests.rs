@@ -1,4 +1,4 @@
-//! The whole way: from records over a model to advice.
+//! Tests from end to end: from records to a model to advice.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::{arbitrary, example};
 const MIB: f64 = (1u64 << 20) as f64;
 const GIB: f64 = 1024.0 * MIB;
 
-/// A trial whose times grow with the size: 0.1 s and 2 ms a MiB for the backup, half of that for the recovery.
+/// A trial with times that grow with the size: 0.1 s plus 2 ms per MiB for the backup, half of that for the recovery.
 fn sized(strategy: &str, mib: u64, verdict: Verdict, noise: f64) -> Trial {
     let mut trial = example::trial(strategy, verdict);
     trial.id = format!("{strategy}/{mib}MiB");
@@ -35,7 +35,7 @@ fn sizes(strategy: &str) -> Vec<Trial> {
     noise.into_iter().map(|(mib, noise)| sized(strategy, mib, Verdict::Restorable, noise)).collect()
 }
 
-/// A backup that begins again with every commit: 2 ms a MiB for a pass.
+/// A backup that every commit restarts: 2 ms per MiB for a pass.
 fn restarting(mib: u64, verdict: Verdict) -> Trial {
     let mut trial = sized("shell-backup", mib, verdict, 1.0);
     let backup = trial.backup.as_mut().unwrap();
@@ -43,7 +43,7 @@ fn restarting(mib: u64, verdict: Verdict) -> Trial {
     trial
 }
 
-/// What is shipped reaches 0.5 s before the disaster, of a tail of 5 s.
+/// Continuous replication with a lag of 0.5 s at the disaster, after a tail of 5 s.
 fn shipper(mib: u64) -> Trial {
     let mut trial = sized("shipper", mib, Verdict::Restorable, 1.0);
     let phase = |phase: &str, at_seconds| PhaseStart { phase: phase.to_owned(), at_seconds };
@@ -54,7 +54,8 @@ fn shipper(mib: u64) -> Trial {
     trial
 }
 
-/// One of each kind: stopped, online, beginning again, replicating, on the same disk, failing where it is large.
+/// One strategy of each kind: cold, online, restarting, continuous, snapshot on the same disk, failing at a large
+/// size.
 fn runs() -> Results {
     let mut trials = sizes("one-step");
     for mut trial in sizes("cold-copy") {
@@ -85,7 +86,7 @@ fn prediction(model: &Model, strategy: &str, load: &Load) -> Prediction {
     predict(model.contenders.iter().find(|one| one.strategy == strategy).unwrap(), load)
 }
 
-/// All that `advise` prints.
+/// Everything that `advise` prints.
 fn printed(advice: &Advice<'_>) -> String {
     let tables = [text::meeting(advice).markdown(), text::excluded(advice).markdown()];
     format!(
@@ -98,7 +99,7 @@ fn printed(advice: &Advice<'_>) -> String {
 }
 
 #[test]
-fn each_kind_of_strategy_is_fitted_by_what_it_does() {
+fn each_kind_of_strategy_gets_the_lines_that_apply_to_it() {
     let model = fit(&[&runs()]);
     let strategies: Vec<&str> = model.contenders.iter().map(|one| one.strategy.as_str()).collect();
     assert_eq!(strategies, ["one-step", "cold-copy", "shell-backup", "shipper", "snapshot", "fragile"]);
@@ -117,7 +118,7 @@ fn each_kind_of_strategy_is_fitted_by_what_it_does() {
 }
 
 #[test]
-fn what_begins_again_takes_what_the_restart_model_says_and_in_the_end_never_completes() {
+fn a_restarting_backup_follows_the_restart_model_until_it_never_completes() {
     let model = fit(&[&runs()]);
     let point = |bytes, rate| prediction(&model, "shell-backup", &load(bytes, rate)).backup.unwrap().point;
     let law = crate::advise::expected_seconds(0.128, 20.0).unwrap();
@@ -147,7 +148,7 @@ fn loss_is_a_share_of_the_interval_and_the_floor_or_the_lag() {
 }
 
 #[test]
-fn a_backup_at_intervals_of_its_own_replicates_nothing() {
+fn a_backup_with_its_own_interval_is_not_continuous() {
     let mut sidecar = shipper(64);
     sidecar.settings.insert("interval_seconds".into(), 5.into());
     assert!(!fit(&[&example::results(vec![sidecar])]).contenders[0].continuous);
@@ -168,7 +169,7 @@ fn runs_of_other_conditions_are_another_contender_with_another_label() {
 }
 
 #[test]
-fn a_failure_under_more_load_is_a_caution_and_under_no_more_load_a_proof() {
+fn a_failure_at_a_larger_load_is_a_caution_and_at_a_smaller_load_an_exclusion() {
     let model = fit(&[&runs()]);
     let at = |bytes| {
         let load = load(bytes, 20.0);
@@ -185,7 +186,7 @@ fn a_failure_under_more_load_is_a_caution_and_under_no_more_load_a_proof() {
 }
 
 #[test]
-fn what_was_never_measured_meets_no_objective() {
+fn a_figure_that_was_not_measured_meets_no_objective() {
     let mut trials = sizes("one-step");
     trials.iter_mut().for_each(|trial| (trial.impact, trial.survives_disk_loss) = (None, None));
     let model = fit(&[&example::results(trials)]);
@@ -242,7 +243,8 @@ fn advice_can_be_given_from_all_results_that_were_ever_published() {
 const EXAMPLES: &str = "tests/data/sizing-examples.json";
 const UPDATE: &str = "UPDATE_EXAMPLES=1 cargo test --release -p reports sizing";
 
-/// What evaluates the model elsewhere is held against these: each has a contender, a load, and what is predicted.
+/// Other implementations of the model are compared with these examples: each has a contender, a load and a
+/// prediction.
 #[test]
 fn the_checked_in_examples_follow_from_the_model() {
     let model = fit(&[&runs()]);
@@ -265,7 +267,7 @@ fn the_checked_in_examples_follow_from_the_model() {
     assert!(is_close(&checked_in, &examples.into()), "reports/{EXAMPLES} differs: run `{UPDATE}`");
 }
 
-/// Equal but for the last digits of numbers, which another mathematical library may round otherwise.
+/// Equal except for the last digits of numbers, which other mathematical libraries may round differently.
 fn is_close(a: &serde_json::Value, b: &serde_json::Value) -> bool {
     use serde_json::Value::{Array, Number, Object};
     match (a, b) {
@@ -310,7 +312,7 @@ proptest! {
     }
 
     #[test]
-    fn any_record_gives_advice_without_anything_that_is_no_number(
+    fn any_record_gives_advice_with_finite_numbers_only(
         results in arbitrary::results(), bytes in 1.0..1e12f64, rate in 0.0..1e4f64, limits in (limit(), limit())
     ) {
         let model = fit(&[&results]);

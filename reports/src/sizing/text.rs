@@ -6,12 +6,12 @@ use crate::render::table::{Cell, Column, Rank, Table};
 use super::Range;
 use super::decide::{Advice, Caution, Exclusion, Judgement, Objective};
 
-/// The question in one sentence: `For 17.0 GiB at 50 /s, with a backup every 60.0 min: ...`.
+/// The question in one sentence: `17.0 GiB of data, writes at 50 /s, a backup every 1 h; objectives: ...`.
 pub fn question(advice: &Advice<'_>) -> String {
     let load = &advice.load;
     let interval = match load.interval_seconds {
         Some(interval) => format!("a backup every {}", number::duration(interval)),
-        None => "backups one right after the other".to_owned(),
+        None => "backups directly one after another".to_owned(),
     };
     let asked = [
         ("loss", advice.objectives.rpo_seconds),
@@ -36,10 +36,10 @@ pub fn answer(advice: &Advice<'_>) -> String {
     let certain = advice.judgements.iter().filter(|one| one.is_certain()).count();
     let all = advice.judgements.len();
     match (all, meeting) {
-        (0, _) => "The runs hold no strategy to judge.".to_owned(),
+        (0, _) => "The runs contain no strategy that can be judged.".to_owned(),
         (_, 0) => format!("None of {all} strategies meets the objectives."),
         _ => format!(
-            "{meeting} of {all} strategies meet the objectives, {certain} of them with the whole 90 % interval."
+            "{meeting} of {all} strategies meet the objectives, {certain} of them with their whole 90 % interval."
         ),
     }
 }
@@ -82,7 +82,7 @@ fn meets(one: &Judgement<'_>) -> &'static str {
     }
 }
 
-/// The strategies that are excluded, each with all that excludes it.
+/// The strategies that are excluded, each with all reasons.
 pub fn excluded(advice: &Advice<'_>) -> Table {
     let row = |one: &Judgement<'_>| vec![one.contender.label.clone(), reasons(one)];
     let excluded = advice.judgements.iter().filter(|one| !one.meets());
@@ -135,7 +135,7 @@ pub fn raw(advice: &Advice<'_>) -> Table {
     table
 }
 
-/// What is to be known of the strategies that meet the objectives, and of the runs. Each sentence once.
+/// Notes on the strategies that meet the objectives, and on the runs. Each sentence appears once.
 pub fn notes(advice: &Advice<'_>) -> Vec<String> {
     let mut said: Vec<(String, Vec<&str>)> = Vec::new();
     let kept = || advice.judgements.iter().filter(|one| one.meets());
@@ -152,19 +152,21 @@ pub fn notes(advice: &Advice<'_>) -> Vec<String> {
     let mut notes: Vec<String> = said
         .into_iter()
         .map(|(text, labels)| match labels.len() {
-            all if all == number_kept && all > 1 => format!("All of them: {text}."),
+            all if all == number_kept && all > 1 => {
+                format!("All strategies that meet the objectives: {text}.")
+            }
             _ => format!("{}: {text}.", labels.join(", ")),
         })
         .collect();
     notes.extend(interval_alone(advice));
     if kept().count() == 0 {
-        notes.push("Only strategies that were measured are judged: give other runs with --from.".into());
+        notes.push("Only strategies in the given runs are judged: add other runs with --from.".into());
     }
     match advice.machines {
         [] => {}
-        [machine] => notes.push(format!("Measured on: {machine}. Another machine has other times.")),
+        [machine] => notes.push(format!("Measured on: {machine}. Times differ on other machines.")),
         machines => notes.push(format!(
-            "Measured on {} machines ({}): their times are mixed, and differ by more than chance.",
+            "Measured on {} machines ({}): their times are combined, although they differ by more than chance.",
             machines.len(),
             machines.join("; ")
         )),
@@ -172,12 +174,12 @@ pub fn notes(advice: &Advice<'_>) -> Vec<String> {
     notes
 }
 
-/// Said when no strategy that backs up at intervals can meet the objective, however fast it is.
+/// The note for an interval that is longer than the RPO: no strategy that backs up at this interval can meet it.
 fn interval_alone(advice: &Advice<'_>) -> Option<String> {
     let interval = advice.load.interval_seconds?;
     let rpo = advice.objectives.rpo_seconds.filter(|rpo| interval > *rpo)?;
     Some(format!(
-        "A backup every {} loses up to that much by itself, more than the {} that may be lost: choose a shorter \
+        "A backup every {} can lose up to that much data, which exceeds the objective of {}: choose a shorter \
          interval, or continuous replication.",
         number::seconds(interval),
         number::seconds(rpo)
@@ -193,7 +195,9 @@ fn exclusion(exclusion: &Exclusion) -> String {
             number::rate(outcome.rate),
             outcome.trial
         ),
-        Exclusion::NeverCompletes => "the backup never completes (more than a year expected)".to_owned(),
+        Exclusion::NeverCompletes => {
+            "the backup never completes (predicted to take more than a year)".to_owned()
+        }
         Exclusion::Exceeds { objective, predicted_seconds, limit_seconds } => format!(
             "{} {} > {} ({} times)",
             name(*objective),
@@ -202,7 +206,7 @@ fn exclusion(exclusion: &Exclusion) -> String {
             number::ratio(predicted_seconds / limit_seconds)
         ),
         Exclusion::NotMeasured(objective) => format!("{} was not measured", name(*objective)),
-        Exclusion::LostWithDisk => "lost together with the database's disk".to_owned(),
+        Exclusion::LostWithDisk => "does not survive the loss of the database's disk".to_owned(),
         Exclusion::DiskLossUnknown => "whether it survives the loss of the disk is not known".to_owned(),
     }
 }
@@ -212,7 +216,7 @@ fn caution(caution: &Caution, of: &Judgement<'_>) -> String {
     match caution {
         Caution::MayExceed(objective) => format!("the {} may exceed the objective", name(*objective)),
         Caution::FailedBeyond(outcome) => format!(
-            "{} at {} and {} in trial {}; where below that it begins to fail was not measured",
+            "{} at {} and {} in trial {}; at which smaller load it starts to fail was not measured",
             outcome.verdict,
             number::bytes(outcome.bytes),
             number::rate(outcome.rate),
@@ -222,7 +226,7 @@ fn caution(caution: &Caution, of: &Judgement<'_>) -> String {
             let sizes = || contender.outcomes.iter().map(|outcome| outcome.bytes);
             let (least, most) = (sizes().fold(f64::INFINITY, f64::min), sizes().fold(0.0, f64::max));
             format!(
-                "the size is {} beyond what was measured ({})",
+                "the size is {} outside the measured range ({})",
                 times(*factor),
                 between(least, most, number::bytes)
             )
@@ -232,12 +236,12 @@ fn caution(caution: &Caution, of: &Judgement<'_>) -> String {
             let (least, most) = (least.copied().unwrap_or(0.0), most.copied().unwrap_or(0.0));
             let measured = between(least, most, number::rate);
             let beyond = if factor.is_finite() { format!("{} ", times(*factor)) } else { String::new() };
-            format!("the rate is {beyond}beyond what was measured ({measured})")
+            format!("the rate is {beyond}outside the measured range ({measured})")
         }
     }
 }
 
-/// A limit as it was typed: whole seconds and more in two units, anything shorter in one.
+/// A limit as a user would type it: whole seconds in units of a clock, fractions of a second in one unit.
 fn limit_text(seconds: f64) -> String {
     if seconds.fract() == 0.0 { number::duration(seconds) } else { number::seconds(seconds) }
 }

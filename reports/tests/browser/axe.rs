@@ -1,4 +1,4 @@
-//! The rules of axe-core, an accessibility check, out of a Python package that carries them.
+//! The rules of axe-core, an accessibility check, from a Python package that contains them.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::Command;
 const PACKAGE: &str = "axe-playwright-python";
 const VERSION: &str = "0.1.8";
 
-/// The script of axe-core, fetched once; where that fails, why.
+/// The script of axe-core, downloaded once; the reason where that fails.
 pub fn script() -> Result<String, String> {
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{PACKAGE}-{VERSION}"));
     if find(&place).is_none() {
@@ -24,10 +24,11 @@ pub fn script() -> Result<String, String> {
     std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))
 }
 
-/// Says what was not tested where nothing captures it, so that it is seen beside tests that pass.
+/// Reports that a check was skipped. It writes to standard error directly, which the test runner does not capture, so
+/// that it is visible even when tests pass.
 pub fn not_tested(why: &str) {
     let line =
-        format!("NOT TESTED: the accessibility of report.html, because axe-core cannot be had: {why}\n");
+        format!("NOT TESTED: the accessibility of report.html, because axe-core is not available: {why}\n");
     std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 

@@ -1,11 +1,11 @@
-//! Sorting, filtering, columns, and the way to a trial and back.
+//! Sorting, filtering, columns, and navigation to a trial and back.
 
 use std::collections::BTreeSet;
 
 use crate::published;
 use crate::window::Window;
 
-/// The texts of a column of the rows that are shown, family by family.
+/// The sort keys of a column in the visible rows, by family.
 fn column(key: &str) -> String {
     format!(
         "[...document.querySelectorAll('#table tbody')].map((body) => \
@@ -89,7 +89,7 @@ fn eight_columns_come_first_and_the_others_on_demand() {
 }
 
 #[test]
-fn each_trial_has_a_page_of_its_own_and_a_way_back() {
+fn each_trial_has_its_own_view_and_a_link_back() {
     let results = published("full-512MiB");
     let window = Window::open(&results);
     let shown = "[...document.querySelectorAll('section.trial')].filter((one) => one.checkVisibility()).map((one) => one.dataset.id)";

@@ -1,4 +1,4 @@
-//! What the controls exclude, held against the records.
+//! Compares what the controls exclude with the records.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::published;
 use crate::window::Window;
 
-/// What a reader may enter. Times are seconds; none is an empty field.
+/// The entries of the form. Times are in seconds; `None` is an empty field.
 #[derive(Clone, Copy, Debug, Default)]
 struct Limits {
     interval: Option<f64>,
@@ -39,7 +39,7 @@ impl Limits {
         )
     }
 
-    /// The first trials of the groups that meet them, read from the records alone.
+    /// The first trials of the groups that meet the limits, computed from the records alone.
     fn met_by<'a>(&self, results: &'a Results) -> BTreeSet<&'a str> {
         let groups = groups(&results.trials);
         let met = groups.iter().filter(|group| self.are_met(group));
@@ -77,7 +77,7 @@ impl Limits {
     }
 }
 
-/// A run with all fields that decide: older records lack some.
+/// A run with all fields that the decision needs, some of which older records lack.
 fn complete() -> Results {
     let mut results = published("large-options-1GiB");
     for trial in &mut results.trials {
@@ -87,7 +87,7 @@ fn complete() -> Results {
             _ => Some(true),
         };
     }
-    // A repetition that differs, so that a median is no measured value.
+    // A repetition that differs, so that the median is not one of the measured values.
     let mut again = results.trials[0].clone();
     again.id += "-again";
     again.repetition = 2;
@@ -118,13 +118,13 @@ fn cases() -> Vec<Limits> {
             ..Limits::default()
         });
     }
-    // Without an interval, backups follow one another directly.
+    // Without an interval, each backup starts when the last one has finished.
     cases.push(Limits { loss: Some(4.0), ..Limits::default() });
     cases
 }
 
 #[test]
-fn what_is_excluded_is_what_the_records_say() {
+fn exclusions_agree_with_the_records() {
     let results = complete();
     let window = Window::open(&results);
     let all: BTreeSet<String> = groups(&results.trials).iter().map(|group| group.first.id.clone()).collect();
@@ -137,7 +137,7 @@ fn what_is_excluded_is_what_the_records_say() {
         assert_eq!(without_reason, 0);
         sizes.insert(kept.len());
     }
-    assert!(sizes.len() > 6, "the cases have to differ: {sizes:?}");
+    assert!(sizes.len() > 6, "the cases must differ: {sizes:?}");
     assert_eq!(window.complaints(), Vec::<String>::new());
 }
 
@@ -151,7 +151,7 @@ fn an_engine_can_be_chosen() {
     assert!(!mysql.is_empty() && mysql.len() < any.len());
 }
 
-/// The strategies that the page keeps, which are those that meet the limits by the records.
+/// The strategies that the page keeps, after checking that they are those that meet the limits by the records.
 fn assert_kept(window: &Window, results: &Results, limits: &Limits) -> BTreeSet<String> {
     window.turn(&format!("#{}", limits.address()));
     let kept = ids(window, "kept");
@@ -161,7 +161,7 @@ fn assert_kept(window: &Window, results: &Results, limits: &Limits) -> BTreeSet<
 }
 
 #[test]
-fn each_limit_that_is_exceeded_is_proved_by_the_trial() {
+fn each_exceeded_limit_names_the_trial_that_proves_it() {
     let results = complete();
     let window = Window::open(&results);
     window.go("blocked=2s&rpo=&rto=&interval=15m&disk=off");
@@ -171,7 +171,7 @@ fn each_limit_that_is_exceeded_is_proved_by_the_trial() {
     assert!(reasons.contains(&format!("blocked time 10.7 s > 2.00 s in trial {number}")), "{reasons:?}");
     assert!(reasons.iter().any(|reason| reason.starts_with("stalled after 13.1 s in trial ")), "{reasons:?}");
     assert!(reasons.contains(&"negative control: unsafe on purpose".to_string()), "{reasons:?}");
-    // The median of its repetitions exceeds the limit; the worst of them is the proof.
+    // The median of the repetitions exceeds the limit; the page names the worst of them as the proof.
     assert!(
         reasons.contains(&format!("blocked time 2.50 s > 2.00 s in trial {}", results.trials.len())),
         "{reasons:?}"
@@ -179,7 +179,7 @@ fn each_limit_that_is_exceeded_is_proved_by_the_trial() {
 }
 
 #[test]
-fn a_strategy_that_nothing_challenged_says_so_where_it_is_kept() {
+fn a_kept_strategy_that_was_not_challenged_is_marked() {
     let mut results = complete();
     let lucky = results.trials.iter_mut().find(|trial| trial.strategy == "selective").unwrap();
     lucky.backup.as_mut().unwrap().challenge = Some(reports::record::Challenge::default());
@@ -191,7 +191,7 @@ fn a_strategy_that_nothing_challenged_says_so_where_it_is_kept() {
 }
 
 #[test]
-fn what_is_entered_is_in_the_address_and_what_cannot_be_read_is_said() {
+fn entries_are_in_the_address_and_invalid_ones_are_reported() {
     let window = Window::open(&published("large-options-1GiB"));
     let enter = |name: &str, value: &str| {
         window.run(&format!(
@@ -205,7 +205,7 @@ fn what_is_entered_is_in_the_address_and_what_cannot_be_read_is_said() {
     enter("rpo", "soon");
     assert_eq!(window.run("document.getElementById('rpo').getAttribute('aria-invalid')"), "true");
     let hint = window.run("document.getElementById('rpo-hint').textContent");
-    assert_eq!(hint, "not readable: write it as 90s or 1h30m");
+    assert_eq!(hint, "not valid: write it as 90s or 1h30m");
     window.go("rto=4s");
     assert_eq!(window.run("document.getElementById('rto').value"), "4s");
     window.run("document.querySelector('#objectives button[type=reset]').click()");
@@ -226,7 +226,7 @@ fn units_are_read_as_people_write_them() {
     assert_eq!(window.run(&format!("JSON.stringify({sizes})")), "[18253611008,300000000,1024,null,null]");
 }
 
-/// A run at two sizes: the published one, and one that was half as large and took a little more than half the time.
+/// A run at two sizes: the published one, and one of half the size that took a little more than half the time.
 fn two_sizes() -> Results {
     let mut results = complete();
     let halved = |seconds: &mut Option<f64>| *seconds = seconds.map(|seconds| 0.55 * seconds);
@@ -251,7 +251,7 @@ fn two_sizes() -> Results {
     results
 }
 
-/// Loads that were not tried: between, beyond, at other rates.
+/// Loads that were not tested: between the sizes, beyond them, at other rates.
 const UNTRIED: [(f64, f64); 5] = [(0.7, 50.0), (4.0, 50.0), (17.0, 50.0), (1.0, 10.0), (2.0, 200.0)];
 const GIB: f64 = 1_073_741_824.0;
 
@@ -274,7 +274,7 @@ fn predictions_are_those_of_the_sizing_model() {
     assert!(model.contenders.len() > 10);
 }
 
-/// The same structure with the same numbers, but for the last digits.
+/// The same structure with the same numbers, except for the last digits.
 fn assert_close(expected: &Value, shown: &Value, what: &str) {
     match (expected, shown) {
         (Value::Object(expected), Value::Object(shown)) => {
@@ -292,7 +292,7 @@ fn assert_close(expected: &Value, shown: &Value, what: &str) {
 }
 
 #[test]
-fn at_a_load_that_was_not_tried_the_page_says_what_advise_says() {
+fn at_an_untested_load_the_page_agrees_with_advise() {
     let results = two_sizes();
     let model = sizing::fit(&[&results]);
     let window = Window::open(&results);
@@ -318,7 +318,7 @@ fn at_a_load_that_was_not_tried_the_page_says_what_advise_says() {
         assert_eq!(marked, expected.len());
         numbers.insert(expected.len());
     }
-    assert!(numbers.len() > 2, "the loads have to differ: {numbers:?}");
+    assert!(numbers.len() > 2, "the loads must differ: {numbers:?}");
     let reasons = window
         .texts("[...document.querySelectorAll('#excluded .reasons li')].map((item) => item.textContent)");
     assert!(
@@ -328,7 +328,7 @@ fn at_a_load_that_was_not_tried_the_page_says_what_advise_says() {
 }
 
 #[test]
-fn what_restarts_with_every_commit_may_never_complete() {
+fn a_backup_that_every_commit_restarts_may_never_complete() {
     let window = Window::open(&published("sizes-1GiB"));
     let point = |pass: f64, rate: f64| {
         window.run(&format!("restarting({{ point: {pass}, low: {pass}, high: {pass} }}, {rate}).point"))

@@ -1,10 +1,10 @@
-//! How the page looks and whom it serves: widths, modes, accessibility, what it may load.
+//! The layout of the page: widths, light and dark mode, accessibility, and what the page may load.
 
 use crate::axe;
 use crate::published;
 use crate::window::Window;
 
-/// What a reader may be looking at.
+/// The views of the page that are tested.
 const PLACES: [&str; 3] = [
     "",
     "trial=hot-copy%3Aseconds_min%3D10.0%2Fwal%2F1GiB%2F50%2F1",
@@ -32,7 +32,7 @@ fn the_page_is_accessible_in_both_modes_at_both_widths() {
         Ok(script) => script,
         Err(why) => return axe::not_tested(&why),
     };
-    // The rules look at every element, so one trial of each kind and verdict has to do.
+    // The rules check every element, which takes long, so one trial of each kind and verdict must be enough.
     let mut results = published("large-options-1GiB");
     let kinds = ["cold-copy", "sqlite-cli-backup", "sqlite-dump", "litestream", "snapshot", "hot-copy"];
     results.trials.retain(|trial| kinds.contains(&trial.strategy.as_str()));
@@ -67,7 +67,7 @@ fn the_mode_can_be_chosen_against_the_system() {
 #[test]
 fn the_page_loads_nothing_and_runs_no_script_but_its_own() {
     let mut results = published("sizes-1GiB");
-    // A name is text, whatever it is.
+    // A name is always text, whatever it contains.
     let hostile = "</script><script>window.broken = 1</script><img src=x onerror='window.broken = 1'>";
     results.run.description = hostile.into();
     for trial in &mut results.trials {

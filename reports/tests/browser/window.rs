@@ -1,4 +1,4 @@
-//! A window of a browser with a page in it.
+//! A browser window that shows a page.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -11,25 +11,25 @@ use reports::record::Results;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A window with a page in it, from a file on the disk.
+/// A browser window that shows a page from a file on the disk.
 pub struct Window {
     tab: Arc<Tab>,
     address: String,
     complaints: Arc<Mutex<Vec<String>>>,
-    // Kept, because both end with their handles.
+    // Kept, because both end when their handles are dropped.
     _browser: Browser,
     _directory: TempDir,
 }
 
 impl Window {
-    /// Opens the page of a run, 1440 pixels wide, in the light mode.
+    /// Opens the page of a run, 1440 pixels wide, in light mode.
     pub fn open(results: &Results) -> Window {
         let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let file = directory.path().join("report.html");
         std::fs::write(&file, reports::render::html(results)).unwrap();
         let options = LaunchOptions {
             path: Some(chromium()),
-            // Its sandbox cannot be set up by root, and the page is our own.
+            // The sandbox does not work for root, and the page is our own.
             sandbox: false,
             args: vec![OsStr::new("--disable-dev-shm-usage")],
             ..LaunchOptions::default()
@@ -64,9 +64,9 @@ impl Window {
         self.tab.call_method(media).unwrap();
     }
 
-    /// Loads the page anew, with this behind the `#` of its address.
+    /// Reloads the page with this fragment in its address.
     pub fn go(&self, fragment: &str) {
-        // A change of the fragment alone would not load it.
+        // A change of only the fragment would not reload the page.
         self.tab.navigate_to("about:blank").unwrap().wait_until_navigated().unwrap();
         self.tab
             .navigate_to(&format!("{}#{fragment}", self.address))
@@ -80,7 +80,7 @@ impl Window {
         );
     }
 
-    /// Changes what is behind the `#` of the address of the page that is there.
+    /// Changes the fragment in the address of the current page, without reloading it.
     pub fn turn(&self, fragment: &str) {
         self.run(&format!(
             "new Promise((done) => {{ \
@@ -90,7 +90,7 @@ impl Window {
         ));
     }
 
-    /// The value of an expression in the page; of a promise, what it comes to.
+    /// The value of an expression in the page. A promise is awaited.
     pub fn run(&self, expression: &str) -> Value {
         let evaluate: Runtime::Evaluate = serde_json::from_value(serde_json::json!({
             "expression": expression, "returnByValue": true, "awaitPromise": true
@@ -103,12 +103,12 @@ impl Window {
         returned.result.value.unwrap_or(Value::Null)
     }
 
-    /// The texts that an expression gives.
+    /// The value of an expression that is a list of texts.
     pub fn texts(&self, expression: &str) -> Vec<String> {
         serde_json::from_value(self.run(expression)).unwrap()
     }
 
-    /// What the browser complained about so far: errors, warnings, and what the page's policy forbade.
+    /// The messages of the browser so far: errors, warnings, and violations of the page's content security policy.
     pub fn complaints(&self) -> Vec<String> {
         self.complaints.lock().unwrap().clone()
     }

@@ -12,16 +12,16 @@ use model::schedule::Rate;
 use super::{Place, quoted};
 
 const CHECK_HELP: &str = "\
-The commands run in the current directory. They find what they need in their environment:
+The commands run in the current directory, with these environment variables:
   DRILL_SOURCE        the live database file (backup)
   DRILL_DESTINATION   an empty directory for the backup (backup)
   DRILL_ARTIFACT      the same directory (restore)
-  DRILL_TARGET        where the restored database file has to be (restore)
+  DRILL_TARGET        the path where the restore must write the database file (restore)
   DRILL_MYSQL_DEFAULTS_FILE and others: see docs/external-commands.md
 
-Exit code 0: every restore was right. 1: one was not. 3: the check proves nothing.";
+Exit codes: 0 every restored database is correct, 1 at least one is not, 3 inconclusive.";
 
-/// A backup that is to be checked: commands, or a file.
+/// The backup to check: commands, or a file.
 #[derive(Args)]
 #[command(after_help = CHECK_HELP)]
 pub struct Check {
@@ -31,19 +31,20 @@ pub struct Check {
     /// Command that restores DRILL_ARTIFACT to DRILL_TARGET
     #[arg(long, value_name = "COMMAND", requires = "backup")]
     pub restore: Option<String>,
-    /// Instead of commands: look at this SQLite backup, as far as that can be done without a log of the writes
+    /// Inspect this SQLite backup file instead of running commands (without a ledger of writes, not everything can be
+    /// checked)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["backup", "restore", "engine", "size", "rate", "repetitions"])]
     pub backup_file: Option<PathBuf>,
-    /// Try the commands on a copy of this SQLite file, or compare the backup file with it
+    /// Run the commands on a copy of this SQLite file, or compare the backup file with it
     #[arg(long, value_name = "FILE", conflicts_with_all = ["size", "engine"])]
     pub database: Option<PathBuf>,
-    /// Engine of a generated database: mysql needs Docker [default: sqlite]
+    /// Engine of the generated database (mysql needs Docker) [default: sqlite]
     #[arg(long, value_parser = engine)]
     pub engine: Option<Engine>,
     /// Size of the generated database [default: 64MiB]
     #[arg(long, value_parser = quantity::size)]
     pub size: Option<ByteSize>,
-    /// Writes per second, or 'closed' [default: 100]
+    /// Writes per second, or 'closed' (each writer sends its next write when the last was answered) [default: 100]
     #[arg(long)]
     pub rate: Option<Rate>,
     /// Number of trials [default: 5]
@@ -54,7 +55,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// The command that makes the same check.
+    /// The command line that repeats this check.
     pub fn command_line(&self) -> String {
         let file = |file: &PathBuf| quoted(&file.to_string_lossy());
         let flags = [
@@ -78,19 +79,19 @@ pub fn engine(name: &str) -> Result<Engine, String> {
     known.ok_or_else(|| machine::error::unknown("engine", name, &names))
 }
 
-/// A scenario that is to be written.
+/// The scenario to write.
 #[derive(Args)]
 pub struct Init {
     /// The file to write
     #[arg(default_value = "backup-drill.toml")]
     pub file: PathBuf,
-    /// For a copy of this SQLite file instead of generated databases
+    /// Use a copy of this SQLite file instead of generated databases
     #[arg(long, value_name = "FILE", conflicts_with = "engine")]
     pub database: Option<PathBuf>,
-    /// For this backup command of your own
+    /// Your backup command
     #[arg(long, value_name = "COMMAND", requires = "restore")]
     pub backup: Option<String>,
-    /// For this restore command of your own
+    /// Your restore command
     #[arg(long, value_name = "COMMAND", requires = "backup")]
     pub restore: Option<String>,
     /// Engine of the generated databases [default: sqlite]
@@ -98,7 +99,7 @@ pub struct Init {
     pub engine: Option<Engine>,
 }
 
-/// A run that is to be published.
+/// The run to publish.
 #[derive(Args)]
 pub struct Publish {
     /// A results.json or its directory
@@ -106,7 +107,7 @@ pub struct Publish {
     /// Name of the directory [default: the name of the scenario]
     #[arg(long)]
     pub name: Option<String>,
-    /// The directory of all published runs [default: reports/published]
+    /// Directory of all published runs [default: reports/published]
     #[arg(long, value_name = "DIR")]
     pub into: Option<PathBuf>,
     /// Replace the run of this name

@@ -1,4 +1,4 @@
-//! Which trials are run: a scenario, what is changed about it, and which of its trials are kept.
+//! Which trials run: a scenario, with overrides and filters.
 
 use std::path::PathBuf;
 
@@ -16,31 +16,31 @@ pub struct Select {
     /// Name of a shipped scenario, or path of a scenario file
     #[arg(default_value = DEFAULT_SCENARIO)]
     pub scenario: String,
-    /// Only trials whose id contains this text (repeatable; 'plan' shows the ids)
+    /// Only trials with this text in their id (repeatable; 'plan' shows the ids)
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
-    /// Only trials that these conditions match, such as strategy=cold-copy,size!=1GiB (repeatable: one has to match)
+    /// Only trials that match these conditions, such as strategy=cold-copy,size!=1GiB (repeatable: one must match)
     #[arg(long, value_name = "CONDITIONS")]
     filter: Vec<Filter>,
-    /// No trials that these conditions match (repeatable)
+    /// No trials that match these conditions (repeatable)
     #[arg(long, value_name = "CONDITIONS")]
     exclude: Vec<Filter>,
-    /// This dataset size instead of the scenario's (1GiB, 500MB)
+    /// Use this dataset size instead of the scenario's (1GiB, 500MB)
     #[arg(long, value_parser = quantity::size)]
     size: Option<ByteSize>,
-    /// A copy of this SQLite file instead of the scenario's databases: any schema, and the file itself is only read
+    /// Use a copy of this SQLite file, with any schema, instead of the scenario's databases; the file is only read
     #[arg(long, value_name = "FILE", conflicts_with = "size")]
     database: Option<PathBuf>,
-    /// This rate in writes per second, or 'closed', instead of the scenario's
+    /// Use this rate in writes per second, or 'closed' (a closed loop), instead of the scenario's
     #[arg(long)]
     rate: Option<Rate>,
-    /// Another random seed
+    /// Use this random seed instead of the scenario's
     #[arg(long)]
     seed: Option<u64>,
     /// Run each trial this many times
     #[arg(long)]
     repetitions: Option<u32>,
-    /// Give the backup, and the restore, at most this long (90s, 5m, 1h30m)
+    /// Longest time for a backup, and for a restore (90s, 5m, 1h30m)
     #[arg(long, value_name = "DURATION", value_parser = quantity::seconds)]
     deadline: Option<f64>,
     #[command(flatten)]
@@ -66,7 +66,7 @@ impl Select {
         self.place.directory()
     }
 
-    /// The command that selects the same trials on any machine.
+    /// The command line that selects the same trials on any machine.
     pub fn command_line(&self) -> String {
         let mut words = vec![program::name().to_owned(), "run".to_owned(), quoted(&self.scenario)];
         words.extend(self.only.iter().map(|only| format!("--only {}", quoted(only))));
@@ -85,7 +85,7 @@ impl Select {
     }
 }
 
-/// A word as a shell reads it.
+/// A word, quoted for a shell where necessary.
 pub fn quoted(word: &str) -> String {
     let plain = |character: char| character.is_ascii_alphanumeric() || "-_./=,:".contains(character);
     if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }

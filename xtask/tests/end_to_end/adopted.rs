@@ -1,12 +1,12 @@
-//! Databases of the user's own that are odd: what SQLite opens is adopted, what cannot be checked is said, and a restored
-//! copy has to show the same and nothing more.
+//! Users' own databases with irregularities: every database that SQLite can open is accepted, parts that cannot be
+//! checked are reported, and a restored copy must show the same irregularities and no others.
 
 use reports::record::Verdict;
 use rusqlite::Connection;
 
 use super::*;
 
-/// The bytes as they are, and statements that make them anew.
+/// Two copies of the bytes, and a dump that recreates the database.
 const VARIANTS: &str = r#"
     [[variants]]
     strategy = "cold-copy"
@@ -21,14 +21,14 @@ const VARIANTS: &str = r#"
     restore = 'sqlite3 -bail "$DRILL_TARGET" < "$DRILL_ARTIFACT/dump.sql"'
 "#;
 
-/// What became of a database of one's own.
+/// A run on a user's own database.
 struct Adopted {
     place: Place,
     output: Output,
 }
 
 impl Adopted {
-    /// Tries the variants on a database that these statements make, and that `change` is done to.
+    /// Runs the variants on a database that these statements create and `change` then modifies.
     fn new(sql: &str, change: impl FnOnce(&Path)) -> Adopted {
         let place = Place::new();
         let file = place.path().join("own.db");
@@ -43,7 +43,8 @@ impl Adopted {
         place.run(&["run", scenario.to_str().unwrap(), "--database", file.to_str().unwrap()])
     }
 
-    /// Copies of the bytes are right without a remark; `dump` came to this verdict. Returns its reason.
+    /// Asserts that copies of the bytes are correct without a remark, and that `dump` has this verdict. Returns its
+    /// reason.
     fn dump_is(&self, verdict: Verdict) -> String {
         let results = self.place.results();
         for part in ["cold-copy", "online-backup"] {
@@ -57,7 +58,7 @@ impl Adopted {
         dump.reason.clone()
     }
 
-    /// What was said of the database before the trials, the same on the terminal, in the record and in the report.
+    /// The remarks about the database before the trials: the same on the terminal, in the record and in the report.
     fn remarks(&self) -> Vec<String> {
         let said = text(&self.output);
         let report = std::fs::read_to_string(self.place.path().join("latest/report.md")).unwrap();
@@ -75,13 +76,13 @@ impl Adopted {
 }
 
 #[test]
-fn a_file_that_is_longer_than_its_header_counts_is_no_damage() {
+fn a_file_longer_than_its_header_says_is_not_damage() {
     let adopted = Adopted::new("CREATE TABLE visits (id INTEGER PRIMARY KEY, url TEXT)", |file| {
         std::fs::File::options().write(true).open(file).unwrap().set_len(5 << 20).unwrap();
     });
     adopted.dump_is(Verdict::Restorable);
     let remarks = adopted.remarks();
-    assert!(remarks[0].starts_with("the file is 5.0 MiB longer than its header counts"), "{remarks:?}");
+    assert!(remarks[0].starts_with("the file is 5.0 MiB longer than its header says"), "{remarks:?}");
 }
 
 #[test]
@@ -98,7 +99,7 @@ fn rows_that_a_search_finds_by_their_rowids_have_to_keep_them() {
     assert_eq!(adopted.remarks(), Vec::<String>::new());
     let results = adopted.place.results();
     let dump = trial(&results, "external:dump/").verification.as_ref().unwrap();
-    assert_eq!(dump.remarks, ["rows have other rowids than before in notes"]);
+    assert_eq!(dump.remarks, ["rowids have changed in notes"]);
 }
 
 #[test]
@@ -109,15 +110,14 @@ fn rowids_that_nothing_refers_to_are_a_remark() {
     );
     assert_eq!(
         adopted.dump_is(Verdict::Restorable),
-        "all checks passed; remark: rows have other rowids than before in notes; nothing that can be checked refers to \
-         them"
+        "all checks passed; remark: rowids have changed in notes; nothing that can be checked refers to them"
     );
     let report = std::fs::read_to_string(adopted.place.path().join("latest/report.md")).unwrap();
     assert!(report.contains("### Harmless differences in restored databases"), "{report}");
 }
 
 #[test]
-fn a_collation_that_only_the_application_has_is_said_not_to_be_checked() {
+fn a_collation_that_only_the_application_has_is_reported_as_not_checked() {
     let collation = "CREATE TABLE artists (id INTEGER PRIMARY KEY, name TEXT COLLATE NOCASE);
                      CREATE INDEX artists_name ON artists (name);
                      CREATE TABLE tags (artist INTEGER, tag TEXT COLLATE NOCASE, PRIMARY KEY (tag, artist)) WITHOUT ROWID;
@@ -137,7 +137,7 @@ fn a_collation_that_only_the_application_has_is_said_not_to_be_checked() {
 }
 
 #[test]
-fn an_expression_that_fails_on_an_old_row_is_said_not_to_be_checked() {
+fn an_expression_that_fails_on_an_old_row_is_reported_as_not_checked() {
     let expression = "CREATE TABLE readings (id INTEGER PRIMARY KEY, raw TEXT);
                       INSERT INTO readings (raw) VALUES ('{\"celsius\": 21}'), ('{\"celsi');
                       ALTER TABLE readings ADD COLUMN celsius GENERATED ALWAYS AS (json_extract(raw, '$.celsius')) VIRTUAL;";
@@ -148,7 +148,7 @@ fn an_expression_that_fails_on_an_old_row_is_said_not_to_be_checked() {
 }
 
 #[test]
-fn a_null_that_was_there_before_is_expected() {
+fn a_null_that_existed_before_the_trial_is_expected() {
     let null = "CREATE TABLE films (id INTEGER PRIMARY KEY, year INTEGER);
                 INSERT INTO films (year) VALUES (1968), (NULL);
                 PRAGMA writable_schema = ON;
@@ -156,7 +156,7 @@ fn a_null_that_was_there_before_is_expected() {
     let adopted = Adopted::new(null, |_| ());
     let reason = adopted.dump_is(Verdict::Failed);
     assert!(reason.contains("NOT NULL constraint failed: films.year"), "{reason}");
-    assert_eq!(adopted.remarks(), ["odd before any trial: integrity_check: NULL value in films.year"]);
+    assert_eq!(adopted.remarks(), ["found before any trial: integrity_check: NULL value in films.year"]);
 }
 
 #[test]
@@ -166,13 +166,12 @@ fn a_schema_is_compared_by_its_meaning() {
     let adopted = Adopted::new(comment, |_| ());
     assert_eq!(
         adopted.dump_is(Verdict::Restorable),
-        "all checks passed; remark: the schema's text differs in white space or comments, and means the same, in index \
-         trips_ended"
+        "all checks passed; remark: the text of the schema differs only in white space or comments, in index trips_ended"
     );
 }
 
 #[test]
-fn what_is_empty_encrypted_or_cut_off_is_refused_in_a_sentence() {
+fn an_empty_encrypted_or_truncated_file_is_refused_in_one_sentence() {
     let place = Place::new();
     let file = place.path().join("own.db");
     let refusal = |content: &[u8]| {
@@ -197,7 +196,7 @@ fn what_is_empty_encrypted_or_cut_off_is_refused_in_a_sentence() {
     insta::assert_snapshot!([empty, encrypted, cut_off].join("\n"), @r"
     error: cannot use PLACE/own.db as a database: the file is empty
     error: cannot use PLACE/own.db as a database: not a SQLite database: bad file header, and the content looks encrypted or compressed; give a decrypted, unpacked copy
-    error: cannot use PLACE/own.db: SQLite does not open it: database disk image is malformed: the file is 8.0 KiB shorter than its header counts
+    error: cannot use PLACE/own.db: SQLite cannot open it: database disk image is malformed: the file is 8.0 KiB shorter than its header says
     ");
     place.assert_clean();
 }

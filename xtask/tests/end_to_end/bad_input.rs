@@ -1,10 +1,10 @@
-//! One clear error each: the place, the cause and the cure, before anything has an effect.
+//! Each bad input gives one clear error with the place, the cause and the remedy, before anything has an effect.
 
 use super::*;
 
 const COLD: &str = "[[variants]]\nstrategy = \"cold-copy\"\n";
 
-/// What a refused command says, with the test's own directory left out.
+/// The error output of a refused command, with the test's own directory replaced.
 fn refusal(place: &Place, words: &[&str], code: i32) -> String {
     let output = place.run(words);
     assert_eq!(output.status.code(), Some(code), "{}", text(&output));
@@ -24,20 +24,23 @@ fn refused_scenario(scenario: &str, variants: &str) -> String {
 fn an_unknown_scenario() {
     let said = refusal(&Place::new(), &["run", "quik"], 2);
     // The list of scenarios grows.
-    assert!(said.starts_with("error: unknown scenario 'quik' (did you mean 'quick'?): there are "), "{said}");
-}
-
-#[test]
-fn a_scenario_file_that_is_not_there() {
-    let said = refusal(&Place::new(), &["run", "mine/none.toml"], 2);
     assert!(
-        said.starts_with("error: there is no file mine/none.toml: give the path of a scenario, or "),
+        said.starts_with("error: unknown scenario 'quik' (did you mean 'quick'?): expected one of "),
         "{said}"
     );
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_ends_a_plan_without_a_word() {
+fn a_missing_scenario_file() {
+    let said = refusal(&Place::new(), &["run", "mine/none.toml"], 2);
+    assert!(
+        said.starts_with("error: file not found: mine/none.toml; give the path of a scenario file, or "),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_plan_ends_silently_when_its_reader_closes_the_pipe() {
     let mut plan = Command::new(env!("CARGO_BIN_EXE_backup-drill"));
     let mut plan = plan.args(["plan", "full"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(plan.stdout.take());
@@ -65,7 +68,7 @@ fn a_path_that_is_not_utf8() {
         assert_eq!(output.status.code(), Some(2));
     }
     assert!(!named.exists(), "a refused run has no effect");
-    // A name that is text may lead there all the same.
+    // A path that is valid UTF-8 may still lead there.
     std::fs::create_dir(&named).unwrap();
     std::os::unix::fs::symlink(&named, place.path().join("link")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_backup-drill"));
@@ -101,8 +104,8 @@ fn an_impossible_size() {
 }
 
 #[test]
-fn a_size_or_duration_that_is_none_is_refused_with_examples() {
-    // It takes the machine for itself as well.
+fn an_invalid_size_or_duration_is_refused_with_examples() {
+    // First, because this call also locks the machine, as `Place::new` below does.
     let in_scenario = refused_scenario(&SMALL.replace("4MiB", "foo"), COLD);
     let place = Place::new();
     let said = [

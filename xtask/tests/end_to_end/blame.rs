@@ -1,4 +1,4 @@
-//! Nobody is accused of what another did: the machine, the scenario, or the harness's own load.
+//! A strategy is not blamed for errors of the machine, of the scenario, or of the harness's own load.
 
 use machine::file_system::FileSystem;
 use machine::process::{Cancel, Launcher};
@@ -7,7 +7,7 @@ use reports::record::Verdict;
 
 use super::*;
 
-/// A disk in memory, mounted as long as this lives.
+/// A file system in memory, mounted until this value is dropped.
 struct Disk(PathBuf);
 
 impl Disk {
@@ -25,12 +25,12 @@ impl Drop for Disk {
     }
 }
 
-/// Whether file systems can be mounted here, which `cargo xtask test` lists.
+/// Whether file systems can be mounted here; `cargo xtask test` lists what is skipped otherwise.
 fn can_mount(place: &Place) -> bool {
     FileSystem::Btrfs.obstacle(&Launcher::new(place.path(), &Cancel::default())).unwrap().is_none()
 }
 
-/// A run of these commands on a small disk in memory: its exit code and its only trial.
+/// Runs these commands on a small file system in memory. Returns the exit code and the only trial.
 fn run_on_a_small_disk(place: &Place, backup: &str, rate: &str) -> Option<(Option<i32>, Trial)> {
     if !can_mount(place) {
         return None;
@@ -57,7 +57,7 @@ fn run_on_a_small_disk(place: &Place, backup: &str, rate: &str) -> Option<(Optio
     Some((output.status.code(), results.trials.pop().unwrap_or_else(|| panic!("{}", text(&output)))))
 }
 
-/// Fills the disk, for long enough that the application makes many writes.
+/// Fills the disk for long enough that the application attempts many writes.
 const FILL: &str = r#"cat /dev/zero > "$FILLER" 2> /dev/null; sleep 2"#;
 const COPY: &str = r#"sqlite3 "$DRILL_SOURCE" ".timeout 5000" "VACUUM INTO '$DRILL_DESTINATION/copy.db'""#;
 
@@ -101,7 +101,7 @@ fn writers_that_find_no_file_descriptor_end_each_trial_at_once_with_the_cause() 
     assert_eq!((output.status.code(), results.trials.len()), (Some(3), 2), "{}", text(&output));
     for trial in &results.trials {
         assert_eq!(trial.verdict, Verdict::Unverified);
-        let of_64 = " of 64 cannot begin: ";
+        let of_64 = " of 64 cannot start: ";
         assert!(trial.reason.starts_with("in the phase 'provision': writer "), "{}", trial.reason);
         assert!(trial.reason.contains(of_64), "{}", trial.reason);
         assert!(trial.reason.contains(" of 128 file descriptors are in use: "), "{}", trial.reason);
@@ -142,7 +142,7 @@ fn writers_that_find_no_connection_end_the_trial_at_once_with_the_cause() {
     let trial = &results.trials[0];
     assert_eq!(trial.verdict, Verdict::Unverified);
     assert!(
-        trial.reason.contains(" of 16 cannot begin: all connections of the MySQL server"),
+        trial.reason.contains(" of 16 cannot start: all connections of the MySQL server"),
         "{}",
         trial.reason
     );
@@ -194,7 +194,7 @@ fn a_command_that_cannot_be_executed_has_failed_and_the_run_goes_on() {
     let failed = trial(&results, "external");
     assert_eq!(failed.verdict, Verdict::Failed);
     assert!(
-        failed.reason.starts_with("backup: cannot start 'no-program': the interpreter or loader that "),
+        failed.reason.starts_with("backup: cannot start 'no-program': the interpreter or loader of "),
         "{}",
         failed.reason
     );

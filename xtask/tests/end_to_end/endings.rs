@@ -1,4 +1,4 @@
-//! However a run ends, nothing is left behind, and what was measured is kept.
+//! However a run ends, nothing is left behind, and completed measurements are kept.
 
 use std::process::Child;
 
@@ -27,7 +27,7 @@ fn started(place: &Place) -> Child {
     started_until(place, &place.scenario(SMALL, LONG), "trial-2/artifact/begun")
 }
 
-/// Starts a run and waits until a file is there.
+/// Starts a run and waits until a file exists.
 pub fn started_until(place: &Place, scenario: &Path, file: &str) -> Child {
     let mut command = place.command(&["run", scenario.to_str().unwrap()]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -71,7 +71,7 @@ fn an_interrupted_run_cleans_up_at_once_and_can_be_resumed() {
 }
 
 #[test]
-fn what_a_killed_runner_leaves_is_found_and_cleaned() {
+fn leftovers_of_a_killed_run_are_found_and_removed() {
     let place = Place::new();
     let mut child = started(&place);
     signal(&child, Signal::SIGKILL);
@@ -83,7 +83,7 @@ fn what_a_killed_runner_leaves_is_found_and_cleaned() {
     }
     assert!(std::fs::read_dir(place.path().join("work")).unwrap().count() > 1, "there is something to clean");
     let output = place.run(&["clean"]);
-    assert!(text(&output).contains("cleaned what 1 killed run(s) had left"), "{}", text(&output));
+    assert!(text(&output).contains("cleaned up after 1 killed run(s)"), "{}", text(&output));
     place.assert_clean();
     assert_eq!(place.results().trials.len(), 1);
 }
@@ -96,7 +96,7 @@ fn resuming_another_plan_is_refused() {
     assert_eq!(place.run(&["run", scenario]).status.code(), Some(0));
     let output = place.run(&["run", scenario, "--resume", "--seed", "9"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output).contains("holds a run of another plan"), "{}", text(&output));
+    assert!(text(&output).contains("contains a run of another plan"), "{}", text(&output));
     // Everything has a record already: nothing is repeated.
     let before = place.results();
     assert_eq!(place.run(&["run", scenario, "--resume"]).status.code(), Some(0));
@@ -138,7 +138,7 @@ fn a_run_is_not_gone_on_with_under_other_conditions() {
     let settings = "settings of 'external:script/wal/4MiB/40/1': backup was \"sh ./backup.sh\" and is \"sh -e ./backup.sh\"";
     refused(&[], &["subject.synchronous was \"full\" and is \"off\"", settings]);
 
-    // The script itself counts for the trials that are left; there are none without more repetitions.
+    // The script's content counts only for the remaining trials; without more repetitions there are none.
     std::fs::write(scenario, text_then).unwrap();
     std::fs::write(&script, format!("{copy}true\n")).unwrap();
     refused(&["--repetitions", "2"], &["version of file ./backup.sh was"]);
@@ -147,7 +147,7 @@ fn a_run_is_not_gone_on_with_under_other_conditions() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     assert_eq!(place.results().trials.len(), 2);
 
-    // What ran under which conditions is not known of an older run.
+    // The record of an older version does not contain its conditions.
     let file = place.path().join("latest/results.json");
     let mut older = place.results();
     older.run.conditions.clear();

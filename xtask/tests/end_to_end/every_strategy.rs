@@ -1,4 +1,5 @@
-//! Every strategy, backed up, restored and verified; and what exposes those that fail or lie.
+//! Backup, restore and verification with every strategy; strategies that fail, or that wrongly report success, are
+//! found.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -21,7 +22,7 @@ pub fn variants_for(engine: &str) -> (String, usize) {
         let card = strategy.card();
         let on = if engine == "mysql" { Engine::Mysql } else { Engine::Sqlite };
         let in_a_container = strategy.image(on).is_some();
-        // Commands of the user's own have tests of their own.
+        // `external` has separate tests.
         if !card.engines.contains(&engine) || card.name == "external" || (without_docker() && in_a_container)
         {
             continue;
@@ -29,9 +30,9 @@ pub fn variants_for(engine: &str) -> (String, usize) {
         count += 1;
         variants += &format!("[[variants]]\nstrategy = \"{}\"\n", card.name);
         variants += match card.name {
-            // Without a timeout it fails in delete mode whenever it meets a lock.
+            // Without a timeout it fails in delete mode whenever the database is locked.
             "sqlite-cli-backup" => "settings = { timeout_ms = 10000 }\n",
-            // Its .backup meets such locks, too.
+            // Its .backup would also meet such locks.
             "sidecar" => "settings = { sqlite_mode = \"dump\", interval_seconds = 2 }\n",
             _ => "",
         };
@@ -43,12 +44,12 @@ fn strategy_of(trial: &Trial) -> &'static dyn Strategy {
     *STRATEGIES.iter().find(|strategy| strategy.card().name == trial.strategy).unwrap()
 }
 
-/// What any artifact has at least: a selection of the rows is small.
+/// The smallest size of an artifact: a selection of the rows is small.
 fn least_bytes(trial: &Trial) -> u64 {
     if trial.strategy == "selective" { 1 << 14 } else { 1 << 18 }
 }
 
-/// True where this machine lacks a tool, or this disk what it has to be able to.
+/// Whether this machine lacks a tool, or this disk a feature, that the trial needs.
 fn lacks_something(trial: &Trial) -> bool {
     let strategy = strategy_of(trial);
     let engine = Engine::ALL.into_iter().find(|engine| engine.name() == trial.engine).unwrap();
@@ -59,7 +60,8 @@ fn lacks_something(trial: &Trial) -> bool {
     matches!(outlook.unwrap_or_else(|error| panic!("{error}")), Outlook::Unavailable(_))
 }
 
-/// Holds a trial on this disk to everything that a good backup and its way back leave in a record.
+/// Asserts that the record of a trial on this disk is complete for a correct backup and restore, or says what is
+/// missing on this machine.
 pub fn assert_restorable(trial: &Trial) {
     if lacks_something(trial) {
         assert_eq!(trial.verdict, Verdict::Unavailable, "{}: {}", trial.id, trial.reason);
@@ -68,7 +70,7 @@ pub fn assert_restorable(trial: &Trial) {
     }
 }
 
-/// Everything that a good backup and its way back leave in a record.
+/// Asserts that the record of a trial is complete for a correct backup and restore.
 pub fn assert_restored(trial: &Trial) {
     assert_eq!(trial.verdict, Verdict::Restorable, "{}: {}", trial.id, trial.reason);
     let verification = trial.verification.as_ref().unwrap();
@@ -94,7 +96,7 @@ fn every_sqlite_strategy_restores_in_both_journal_modes_or_says_why_not() {
     let results = place.results();
     assert_eq!(results.trials.len(), count * 2, "{}", text(&output));
     for trial in results.trials.iter().filter(|trial| !trial.control) {
-        // It waits for no lock.
+        // It does not wait for locks.
         if trial.id.starts_with("sqlite3-rsync/delete") && trial.verdict == Verdict::Failed {
             assert!(trial.reason.contains("database is locked"), "{}", trial.reason);
             continue;
@@ -118,12 +120,12 @@ fn every_sqlite_strategy_restores_in_both_journal_modes_or_says_why_not() {
     place.assert_clean();
 }
 
-/// What a kind of strategy stops, loses and survives is what its records say.
+/// Asserts that downtime, loss and survival in the record fit the kind of the strategy.
 fn assert_figures_agree(trial: &Trial) {
     let kind = strategy_of(trial).card().kind;
     let (impact, point) = (trial.impact.as_ref().unwrap(), trial.recovery_point.as_ref().unwrap());
     assert_eq!(impact.downtime_seconds > Some(0.0), kind == Kind::Cold, "{}: {impact:?}", trial.id);
-    // Where no write was due in a short backup, nobody could tell.
+    // When no write was due during a short backup, blocked time is unknown.
     let is_blocked = impact.blocked_seconds.is_none_or(|blocked| Some(blocked) >= impact.downtime_seconds);
     assert!(is_blocked, "{}: {impact:?}", trial.id);
     let floor = point.lost_writes_at_completion;
@@ -140,7 +142,7 @@ fn assert_figures_agree(trial: &Trial) {
 }
 
 #[test]
-fn stepping_that_never_meets_a_quiet_moment_is_stalled_and_its_law_is_told() {
+fn stepping_that_never_completes_a_pass_is_stalled_and_the_restart_model_is_shown() {
     let place = Place::new();
     // 1,000 pages in steps of 10 with pauses of 5 ms: a pass takes half a second and meets 20 commits.
     let variants = r#"
@@ -186,7 +188,7 @@ fn a_backup_that_converges_too_slowly_is_timed_out() {
 }
 
 #[test]
-fn a_careless_copy_of_live_files_is_exposed_and_does_not_fail_the_run() {
+fn an_unsafe_copy_of_live_files_is_found_and_does_not_fail_the_run() {
     let place = Place::new();
     let variants = "[[variants]]\nstrategy = \"hot-copy\"\nsettings = { seconds_min = 6.0 }\n";
     let extra = SMALL.replace("[40]", "[300]");
@@ -198,7 +200,7 @@ fn a_careless_copy_of_live_files_is_exposed_and_does_not_fail_the_run() {
     place.assert_clean();
 }
 
-/// Puts a command in front of PATH that stands in for the real `cp` where the backup runs it.
+/// Puts a script first on PATH that replaces `cp` for the command of the backup.
 fn with_false_cp(place: &Place, command: &mut Command, script: &str) {
     let directory = place.path().join("bin");
     std::fs::create_dir(&directory).unwrap();
@@ -212,12 +214,12 @@ fn with_false_cp(place: &Place, command: &mut Command, script: &str) {
 }
 
 #[test]
-fn a_tool_that_copies_half_and_says_success_is_exposed() {
+fn a_tool_that_copies_a_part_and_reports_success_is_found() {
     let place = Place::new();
     let scenario = place.scenario(SMALL, "[[variants]]\nstrategy = \"cold-copy\"\n");
     let mut command = place.command(&["run", scenario.to_str().unwrap()]);
     with_false_cp(&place, &mut command, "exec head -c 2000000 \"$4\" > \"$5/database.sqlite\"");
-    // The words are: -a --reflink=never -- DATABASE DIRECTORY.
+    // The arguments of cp are: -a --reflink=never -- DATABASE DIRECTORY.
     let output = command.output().unwrap();
     let results = place.results();
     assert_eq!(results.trials[0].verdict, Verdict::Corrupt, "{}", results.trials[0].reason);
@@ -226,7 +228,7 @@ fn a_tool_that_copies_half_and_says_success_is_exposed() {
 }
 
 #[test]
-fn a_tool_that_makes_nothing_and_says_success_is_exposed() {
+fn a_tool_that_copies_nothing_and_reports_success_is_found() {
     let place = Place::new();
     let scenario = place.scenario(SMALL, "[[variants]]\nstrategy = \"cold-copy\"\n");
     let mut command = place.command(&["run", scenario.to_str().unwrap()]);
@@ -239,7 +241,7 @@ fn a_tool_that_makes_nothing_and_says_success_is_exposed() {
 }
 
 #[test]
-fn the_application_comes_back_when_the_cold_copy_fails() {
+fn the_application_is_started_again_when_the_cold_copy_fails() {
     let place = Place::new();
     let scenario = place.scenario(SMALL, "[[variants]]\nstrategy = \"cold-copy\"\n");
     let mut command = place.command(&["run", scenario.to_str().unwrap()]);
@@ -248,13 +250,13 @@ fn the_application_comes_back_when_the_cold_copy_fails() {
     let trial = &place.results().trials[0];
     assert_eq!(trial.verdict, Verdict::Failed, "{}", trial.reason);
     assert!(trial.reason.contains("no space left on device"), "{}", trial.reason);
-    // An outage is entered when the application answers again.
+    // Downtime is recorded when the application answers again.
     assert!(trial.impact.as_ref().unwrap().downtime_seconds > Some(0.0), "{:?}", trial.impact);
     place.assert_clean();
 }
 
 #[test]
-fn a_quiet_database_and_a_closed_loop_are_workloads_too() {
+fn a_database_without_writes_and_a_closed_loop_are_valid_workloads() {
     let place = Place::new();
     let variants = "[[variants]]\nstrategy = \"sqlite-vacuum-into\"\n";
     let extra =

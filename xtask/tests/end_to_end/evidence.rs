@@ -1,4 +1,4 @@
-//! What stays of a trial: evidence that was kept, verdicts from it, and what nobody can remove.
+//! What remains of a trial: kept evidence, verdicts from it, and files that cannot be removed.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,7 @@ use super::containers::{MYSQL, on};
 use super::file_systems::place_for;
 use super::*;
 
-/// A packed copy of the live file, and the way back.
+/// A vacuumed copy of the live file, and its restore.
 const COPY: &str = r#"sqlite3 "$DRILL_SOURCE" ".timeout 10000" "VACUUM INTO '$DRILL_DESTINATION/copy'""#;
 const BACK: &str = r#"cp "$DRILL_ARTIFACT/copy" "$DRILL_TARGET""#;
 
@@ -43,7 +43,7 @@ fn content(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 impl Place {
-    /// The directory of what was kept of a trial.
+    /// The directory with the kept evidence of a trial.
     fn kept(&self, part: &str) -> PathBuf {
         let kept = trial(&self.results(), part).kept.clone().unwrap();
         self.path().join("latest").join(kept.path.unwrap())
@@ -104,13 +104,13 @@ fn a_verdict_follows_from_the_evidence_and_what_is_no_evidence_is_refused() {
     };
     judge(0, "now   restorable: all checks passed");
 
-    // A page of zeros in the middle, as a verifier of another day might find it.
+    // A page of zeros in the middle, so that the verdict differs from the recorded one.
     let database = kept.join("restored/database.sqlite");
     let right = std::fs::read(&database).unwrap();
     let mut wrong = right.clone();
     wrong[40 * 4096..41 * 4096].fill(0);
     std::fs::write(&database, wrong).unwrap();
-    judge(1, "THE VERDICT DIFFERS: it was restorable and is corrupt");
+    judge(1, "THE VERDICT DIFFERS: it was restorable and is now corrupt");
     std::fs::write(&database, right).unwrap();
 
     let file = kept.join("evidence.json");
@@ -119,18 +119,18 @@ fn a_verdict_follows_from_the_evidence_and_what_is_no_evidence_is_refused() {
     with(&|text| text[..text.len() / 2].to_owned());
     judge(2, "not a file of kept evidence: EOF");
     with(&|text| text.replace("drill-evidence/1", "drill-evidence/9"));
-    judge(2, "its format is 'drill-evidence/9', and this version reads 'drill-evidence/1'");
+    judge(2, "its format is 'drill-evidence/9', but this version reads 'drill-evidence/1'");
     with(&|text| text.replace("\"disaster_ns\"", "\"disaster\""));
     judge(2, "its request cannot be read by this version");
     std::fs::copy(place.kept("hot-copy").join("evidence.json"), &file).unwrap();
     judge(2, "it belongs to the trial 'hot-copy/wal/4MiB/40/1'");
 
     let output = place.run(&["clean"]);
-    assert!(text(&output).contains("of kept evidence stay"), "{}", text(&output));
+    assert!(text(&output).contains("of kept evidence not removed"), "{}", text(&output));
     assert!(kept.exists());
     assert_eq!(place.run(&["clean", "--kept"]).status.code(), Some(0));
     assert!(!place.path().join("latest/kept").exists());
-    judge(0, "cannot be judged again: its evidence is not in");
+    judge(0, "cannot be judged again: its evidence is no longer in");
     place.assert_clean();
 }
 
@@ -145,7 +145,7 @@ fn what_does_not_fit_is_not_kept_and_that_is_told() {
     let kept = trial(&place.results(), "cold-copy").kept.clone().unwrap();
     let told: Vec<&str> = kept.left_out.iter().map(|part| part.split(':').next().unwrap()).collect();
     assert_eq!(told, ["restored", "artifact"]);
-    assert!(kept.left_out[0].contains("are left of --keep-bytes and of the disk"), "{kept:?}");
+    assert!(kept.left_out[0].contains(", but --keep-bytes and the free disk space leave "), "{kept:?}");
     assert!(place.kept("cold-copy").join("ledger").exists());
     let output = place.run(&["judge"]);
     assert_eq!(output.status.code(), Some(0));
@@ -190,12 +190,12 @@ fn a_data_directory_of_mysql_is_judged_again_by_its_server() {
     place.assert_clean();
 }
 
-/// Locks something, or takes the lock away. False where that is not possible.
+/// Sets or clears a flag of a file that prevents its removal. False when that is not possible.
 fn chattr(flag: &str, path: &Path) -> bool {
     Command::new("chattr").arg(flag).arg(path).status().is_ok_and(|status| status.success())
 }
 
-/// True where this user and this file system can lock files.
+/// Whether this user can make files immutable on this file system.
 fn can_lock(place: &Place) -> bool {
     let file = place.path().join("lock");
     std::fs::write(&file, "").unwrap();
@@ -220,7 +220,7 @@ fn what_a_command_has_locked_costs_neither_its_record_nor_a_later_run() {
     let report = std::fs::read_to_string(place.path().join("latest/report.md")).unwrap();
     let later = run(&["--only", "external:next"]);
     let cleaned = place.run(&["clean"]);
-    // Before anything can fail: a locked file would outlive this test.
+    // Before any assertion can fail, because a locked file would remain after this test.
     let work: Vec<PathBuf> =
         std::fs::read_dir(place.path().join("work")).unwrap().flatten().map(|e| e.path()).collect();
     let locked: Vec<PathBuf> =
@@ -238,7 +238,7 @@ fn what_a_command_has_locked_costs_neither_its_record_nor_a_later_run() {
     );
     let source = trial(&results, ":locks the source/");
     assert_eq!(source.verdict, Verdict::Unverified);
-    assert!(source.reason.contains("the live data directory cannot be taken away"), "{}", source.reason);
+    assert!(source.reason.contains("the live data directory cannot be moved away"), "{}", source.reason);
     assert!(leftover(":locks the source/").unwrap().contains("its directory is immutable"));
     assert_eq!((trial(&results, ":next/").verdict, leftover(":next/")), (Verdict::Restorable, None));
     assert!(text(&output).contains("artifact/copy', then run 'cargo xtask clean'"), "{}", text(&output));
@@ -254,8 +254,8 @@ fn what_a_command_has_locked_costs_neither_its_record_nor_a_later_run() {
 /// A user who is not root.
 const NOBODY: u32 = 65_534;
 
-/// Runs a scenario as [`NOBODY`] while `meanwhile` does what root would; `None` where that is not possible: this is not
-/// root, or the repository lies in a place that only its owner can enter.
+/// Runs a scenario as [`NOBODY`], while `meanwhile` acts as root. `None` when that is not possible, because this
+/// process is not root, or because the repository is in a directory that only its owner can enter.
 fn run_as_nobody(place: &Place, scenario: &Path, meanwhile: impl FnOnce()) -> Option<Output> {
     if !Uid::effective().is_root() {
         return None;
@@ -311,7 +311,7 @@ fn what_root_has_made_for_itself_alone_is_a_backup_and_stays_with_its_reason() {
     let trial = trial(&results, "by root");
     let backup = trial.backup.as_ref().unwrap();
     assert!(backup.seconds.is_some() && backup.artifact_bytes.is_none(), "{backup:?}");
-    // What the restore lacks is there for root alone: that is the command's own failure.
+    // The restore fails because only root can read the backup: this is the command's own failure.
     assert!(trial.verdict == Verdict::Failed && trial.reason.starts_with("restore: "), "{}", text(&output));
     let leftover = trial.leftover.clone().unwrap();
     let reason = "artifact/today: Permission denied (os error 13), it belongs to the user with the id 0";

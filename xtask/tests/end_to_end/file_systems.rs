@@ -1,4 +1,4 @@
-//! Trials on a file system of their own, what snapshots of it are worth, and that none of it is left.
+//! Trials on file systems that are created for them, their snapshots, and that nothing of them is left behind.
 
 use std::process::Child;
 
@@ -11,7 +11,7 @@ use super::endings::{signal, started_until};
 use super::every_strategy::assert_restored;
 use super::*;
 
-/// A place for trials on this file system; `None` where it cannot be made, which `cargo xtask test` lists.
+/// A place for trials on this file system; `None` when it cannot be created, which `cargo xtask test` lists.
 pub fn place_for(kind: FileSystem) -> Option<Place> {
     let place = Place::new();
     let obstacle = kind.obstacle(&Launcher::new(place.path(), &Cancel::default())).unwrap();
@@ -45,7 +45,7 @@ fn a_snapshot_of_a_subvolume_restores_sqlite_in_both_journal_modes() {
         assert!(trial.id.contains("wal-btrfs/") || trial.id.contains("delete-btrfs/"), "{}", trial.id);
         assert_eq!(trial.file_system.as_deref(), Some("btrfs on a loop device"));
         assert!(!trial.control && trial.versions.contains_key("mkfs.btrfs"), "{:?}", trial.versions);
-        // Which way was taken is in what the commands said.
+        // The output of the commands shows which mechanism was used.
         let said = trial.backup.as_ref().unwrap().output.as_deref().unwrap_or_default();
         let is_reflink = trial.id.contains("mechanism=reflink");
         assert_eq!(said.contains("'live/database.sqlite' -> 'artifact/snapshot/"), is_reflink, "{said}");
@@ -78,9 +78,9 @@ fn reflinks_restore_what_a_transaction_holds_together() {
     place.assert_clean();
 }
 
-/// The log as it was, and the database as it became: integrity_check has nothing to say against it.
+/// An older log with a newer database: integrity_check passes.
 #[test]
-fn a_log_that_is_older_than_its_database_is_exposed() {
+fn a_log_that_is_older_than_its_database_is_found() {
     let Some(place) = place_for(FileSystem::Xfs) else { return };
     let variants = r#"
         [[variants]]
@@ -97,7 +97,7 @@ fn a_log_that_is_older_than_its_database_is_exposed() {
 }
 
 #[test]
-fn a_live_file_is_broken_up_into_the_extents_that_are_asked_for() {
+fn a_live_file_is_split_into_the_requested_extents() {
     for kind in [FileSystem::Btrfs, FileSystem::Xfs] {
         let Some(place) = place_for(kind) else { continue };
         let variants = "[[variants]]\nstrategy = \"snapshot\"\nsettings = { mechanism = \"reflink\" }\n";
@@ -174,7 +174,7 @@ fn a_file_system_without_snapshots_makes_them_unavailable() {
     assert_eq!(snapshot.verdict, Verdict::Unavailable, "{}", snapshot.reason);
     insta::assert_snapshot!(
         snapshot.reason,
-        @r#"the data lies on ext4: it has no subvolumes, it is no ZFS, its files cannot share blocks (reflinks), it is on no logical volume (LVM); let the scenario ask for a file system of its own (file_systems = ["btrfs"] in [subject]), or choose another disk with --dir"#
+        @r#"the data is on ext4: it has no subvolumes, it is not ZFS, its files cannot share blocks (reflinks), it is not on a logical volume (LVM); set file_systems = ["btrfs"] in [subject] of the scenario, or choose another disk with --dir"#
     );
     assert_restored(copy);
     place.assert_clean();
@@ -222,7 +222,7 @@ fn a_file_system_that_a_container_uses_is_swept_after_a_killed_run() {
 fn assert_swept_after_a_kill(place: &Place, mut child: Child) {
     signal(&child, Signal::SIGKILL);
     child.wait().unwrap();
-    assert_eq!(place.mounts(), 1, "a mount does not end with who made it");
+    assert_eq!(place.mounts(), 1, "a mount does not end with the process that made it");
     let output = place.run(&["clean"]);
     assert!(text(&output).contains("unmounted 1 file system(s)"), "{}", text(&output));
     place.assert_clean();

@@ -1,4 +1,4 @@
-//! What programs read: lists, plans and comparisons as JSON and CSV.
+//! Output for programs: lists, plans and comparisons as JSON and CSV.
 
 use serde_json::Value;
 
@@ -29,7 +29,7 @@ fn lists_are_narrowed_and_hold_defaults_as_values() {
     assert!(csv.starts_with("name,description\n"), "{csv}");
     let refused = list(&["--format", "csv"]);
     assert_eq!(refused.status.code(), Some(2));
-    assert!(text(&refused).contains("CSV holds one table: list strategies, scenarios or profiles"));
+    assert!(text(&refused).contains("CSV can hold only one table: list strategies, scenarios or profiles"));
 }
 
 #[test]

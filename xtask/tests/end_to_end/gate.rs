@@ -1,4 +1,4 @@
-//! The gate through the command line: baselines, thresholds, pairs that take turns, shards, and the files it writes.
+//! The gate through the command line: baselines, thresholds, alternating pairs, shards, and the files that it writes.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -18,7 +18,8 @@ fn code(output: &Output) -> i32 {
     output.status.code().unwrap_or_else(|| panic!("killed: {}", text(output)))
 }
 
-/// A published run of six repetitions: its five, and one of them once more; backups take so many times as long.
+/// A published run with six repetitions (its five, and one of them a second time), with all backup times multiplied by
+/// `slowdown`.
 fn published(directory: &Path, name: &str, slowdown: f64) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut results = Results::load(&root.join("reports/published/cold-copy-1GiB/results.json")).unwrap();
@@ -60,13 +61,13 @@ fn a_slower_run_regresses_and_the_outcome_goes_to_files_and_to_the_summary() {
     assert!(entries[0]["unit"] == "x plain copy" && value > 1.2, "{entries}");
     let summary = read(&summary);
     assert!(summary.starts_with("before\n## Backup Drill") && summary.contains("**Something regressed.**"));
-    // What the same version differs by from run to run is no change.
+    // Differences between runs of the same version are noise.
     let informed = command(&["compare", &baseline, &slower, "--same", &slower]);
     assert_eq!(code(&informed), 0, "{}", text(&informed));
 }
 
 #[test]
-fn too_few_pairs_are_inconclusive_and_fail_only_where_that_was_asked_for() {
+fn too_few_pairs_are_inconclusive_and_fail_only_on_request() {
     let directory = tempfile::tempdir().unwrap();
     let file = published(directory.path(), "one", 1.0);
     let mut results = Results::load(&file).unwrap();
@@ -75,7 +76,7 @@ fn too_few_pairs_are_inconclusive_and_fail_only_where_that_was_asked_for() {
     let file = file.display().to_string();
     let output = command(&["compare", &file, &file]);
     assert_eq!(code(&output), 0);
-    assert!(text(&output).contains("it takes 6 to tell"), "{}", text(&output));
+    assert!(text(&output).contains("6 are needed to tell a change from chance"), "{}", text(&output));
     assert_eq!(code(&command(&["compare", &file, &file, "--fail-on", "inconclusive"])), 3);
     assert_eq!(code(&command(&["compare", &file])), 2, "its scenario names no pairs");
     assert_eq!(code(&command(&["compare", &file, "/no/such/run"])), 2);
@@ -102,7 +103,7 @@ fn a_broken_threshold_fails_a_run_and_a_baseline_is_compared_at_its_end() {
 }
 
 #[test]
-fn pairs_take_turns_and_shards_give_the_report_of_one_run() {
+fn pairs_alternate_and_shards_give_the_report_of_one_run() {
     let place = Place::new();
     let variants = format!(
         "{COLD}[[variants]]\nname = \"again\"\nstrategy = \"cold-copy\"\n[[variants]]\nname = \"alone\"\n\
@@ -119,7 +120,7 @@ fn pairs_take_turns_and_shards_give_the_report_of_one_run() {
     shard("2/2", "two");
     let half = command(&["report", "--merge", &out("one"), "--out", &out("half")]);
     assert_eq!(code(&half), 3, "{}", text(&half));
-    assert!(text(&half).contains("missing: shard(s) 2; 4 of 6 trials"), "{}", text(&half));
+    assert!(text(&half).contains("missing shards: 2; 4 of 6 trials"), "{}", text(&half));
     let whole = command(&["report", "--merge", &out("two"), &out("one"), "--out", &out("whole")]);
     assert_eq!(code(&whole), 0, "{}", text(&whole));
     let results = Results::load(&place.path().join("whole/results.json")).unwrap();
@@ -136,7 +137,7 @@ fn pairs_take_turns_and_shards_give_the_report_of_one_run() {
 }
 
 #[test]
-fn the_action_puts_the_script_of_another_repository_on_trial() {
+fn the_action_tests_the_script_of_another_repository() {
     let place = Place::new();
     let repository = place.path().join("repository");
     std::fs::create_dir(&repository).unwrap();
@@ -169,7 +170,7 @@ fn the_action_puts_the_script_of_another_repository_on_trial() {
 }
 
 #[test]
-fn what_regressed_is_measured_again_beside_the_run() {
+fn regressed_trials_are_measured_again_below_the_run() {
     let place = Place::new();
     let scenario = place.scenario(&format!("repetitions = 6\n{SMALL}"), COLD);
     assert_eq!(code(&place.run_scenario(&scenario)), 0);
@@ -184,7 +185,10 @@ fn what_regressed_is_measured_again_beside_the_run() {
     let output = place.run(&words);
     let said = text(&output);
     assert_eq!(code(&output), 1, "{said}");
-    assert!(said.contains("measuring 6 trial(s) again") && said.contains("and confirmed"), "{said}");
+    assert!(
+        said.contains("measuring 6 trial(s) again") && said.contains("confirmed by a second measurement"),
+        "{said}"
+    );
     let latest = place.path().join("latest").canonicalize().unwrap();
     let again = Results::load(&latest.join("confirm-1/results.json")).unwrap();
     assert_eq!((again.trials.len(), place.results().trials.len()), (6, 6));
@@ -202,7 +206,7 @@ fn the_error_rates_are_measured_on_recorded_and_on_live_runs() {
     let output = place.run(&[&words[..], &["--pairs", "2", "--size", "4MiB", "--out", &out]].concat());
     assert_eq!(code(&output), 0, "{}", text(&output));
     let written = std::fs::read_to_string(&out).unwrap();
-    assert!(written.contains("| nothing (A/A) | 20 |") && written.contains("| 50 % | 1 |"), "{written}");
+    assert!(written.contains("| none (A/A) | 20 |") && written.contains("| 50 % | 1 |"), "{written}");
     assert_eq!(code(&place.run(&["prove", "gate"])), 2, "there is nothing to measure");
     place.assert_clean();
 }

@@ -1,4 +1,5 @@
-//! What careless dumps lose without a word from anybody: found since the beginning, and to be found for ever.
+//! Unsafe dumps that lose data without any error: the verifier has always found them, and these tests make sure that it
+//! still does.
 
 use reports::record::Verdict;
 use rusqlite::Connection;
@@ -6,7 +7,7 @@ use rusqlite::Connection;
 use super::own::external;
 use super::*;
 
-/// What most scripts do, with every exit status but the last one thrown away.
+/// A typical script: the shell ignores every exit status in the pipe except the last.
 const DUMP: &str =
     r#"sqlite3 "$DRILL_SOURCE" ".timeout 10000" .dump | gzip > "$DRILL_DESTINATION/dump.sql.gz""#;
 const LOAD: &str = r#"gunzip -c "$DRILL_ARTIFACT/dump.sql.gz" | sqlite3 "$DRILL_TARGET""#;
@@ -45,9 +46,10 @@ fn a_dump_that_loses_a_version_or_the_end_of_a_text_is_corrupt() {
 }
 
 #[test]
-fn a_dump_with_statistics_that_the_loading_shell_does_not_know_has_failed() {
+fn a_dump_with_statistics_that_the_restoring_sqlite_does_not_know_has_failed() {
     let make = |connection: &Connection| {
-        // As a SQLite leaves it that keeps this table. Made by hand, because the bundled one may not.
+        // Like a database of a SQLite that was built with this table. Created by hand, because the bundled SQLite may
+        // lack it.
         let sql = "CREATE TABLE t (a, b); CREATE INDEX t_a ON t (a); INSERT INTO t VALUES (1, 2), (2, 3); ANALYZE;
                    DROP TABLE IF EXISTS sqlite_stat4;
                    CREATE TABLE stand_in (tbl, idx, neq, nlt, ndlt, sample);
@@ -63,9 +65,9 @@ fn a_dump_with_statistics_that_the_loading_shell_does_not_know_has_failed() {
 }
 
 #[test]
-fn a_dump_that_dies_where_nobody_looks_is_never_restorable() {
+fn a_dump_that_fails_unnoticed_is_never_restorable() {
     let cut = r#"{ sqlite3 "$DRILL_SOURCE" ".timeout 5000" .dump | head -c 300000; false; } | gzip > "$DRILL_DESTINATION/dump.sql.gz""#;
-    // As 'docker exec -it' under cron: what needs a terminal writes nothing, and the script goes on.
+    // Like 'docker exec -it' under cron: the command that needs a terminal writes nothing, and the script continues.
     let terminal = r#"[ -t 0 ] && sqlite3 "$DRILL_SOURCE" .dump > "$DRILL_DESTINATION/dump.sql"
         touch "$DRILL_DESTINATION/dump.sql"; gzip "$DRILL_DESTINATION/dump.sql""#;
     let variants = [
@@ -74,7 +76,7 @@ fn a_dump_that_dies_where_nobody_looks_is_never_restorable() {
         external("with a terminal", terminal, LOAD, ""),
     ];
     let trials = trials(&variants, None);
-    // Where the cut falls decides whether the shell that loads it notices.
+    // Depending on where the dump was cut, the restoring shell notices it or not.
     let seen = |trial: &Trial| matches!(trial.verdict, Verdict::Corrupt | Verdict::Failed);
     trials.iter().for_each(|trial| assert!(seen(trial), "{}: {}", trial.id, trial.reason));
     assert_eq!(trials[1].verdict, Verdict::Failed, "{}", trials[1].reason);

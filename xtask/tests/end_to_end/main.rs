@@ -28,10 +28,10 @@ use std::time::{Duration, Instant};
 use reports::record::{Results, Trial};
 use tempfile::TempDir;
 
-/// One run at a time: two at once would disturb each other's pace.
+/// One run at a time: two runs at the same time would disturb each other's timing.
 static MACHINE: Mutex<()> = Mutex::new(());
 
-/// A directory of its own for datasets, working copies and results, and the machine for itself.
+/// A new directory for datasets, working copies and results, with exclusive use of the machine.
 struct Place {
     directory: TempDir,
     _machine: MutexGuard<'static, ()>,
@@ -40,7 +40,7 @@ struct Place {
 impl Place {
     fn new() -> Place {
         let machine = MACHINE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // Beside the build, because a temporary directory may live in memory.
+        // In the build directory, because the system's temporary directory may be in memory.
         let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         Place { directory, _machine: machine }
     }
@@ -87,7 +87,7 @@ impl Place {
         Results::load(&self.path().join("latest/results.json")).unwrap()
     }
 
-    /// Panics when something of a run is left: a working directory, a process, a container, a file system.
+    /// Panics when a run has left something behind: a working directory, a process, a container, a file system.
     fn assert_clean(&self) {
         let left: Vec<_> = std::fs::read_dir(self.path().join("work"))
             .unwrap()
@@ -103,7 +103,7 @@ impl Place {
             "containers are left behind"
         );
         assert_eq!(self.mounts(), 0, "file systems are left mounted");
-        // The kernel gives a loop device back a moment after its last use.
+        // The kernel releases a loop device a moment after its last use.
         let give_up = Instant::now() + Duration::from_secs(10);
         while self.loop_devices() > 0 {
             assert!(Instant::now() < give_up, "loop devices are left behind");
@@ -149,7 +149,7 @@ const SMALL: &str = r#"
     rates = [40]
 "#;
 
-/// True where the tests were asked to do without Docker; `cargo xtask test` lists what that leaves out.
+/// Whether tests that need Docker are skipped; `cargo xtask test` lists what is then not tested.
 fn without_docker() -> bool {
     std::env::var_os("BACKUP_DRILL_WITHOUT_DOCKER").is_some()
 }

@@ -1,4 +1,4 @@
-//! What users bring along: commands of their own, and a database of their own.
+//! Users' own commands, and users' own databases.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::SystemTime;
@@ -12,11 +12,11 @@ use super::containers::{MYSQL, on};
 use super::every_strategy::assert_restorable;
 use super::*;
 
-/// A packed copy of the live file.
+/// A vacuumed copy of the live file.
 const COPY: &str = r#"sqlite3 "$DRILL_SOURCE" ".timeout 10000" "VACUUM INTO '$DRILL_DESTINATION/copy'""#;
 const BACK: &str = r#"cp "$DRILL_ARTIFACT/copy" "$DRILL_TARGET""#;
 
-/// A variant of `external` with lines for the shell, and whatever other settings.
+/// A variant of `external` with shell commands, and `more` settings.
 pub(super) fn external(name: &str, backup: &str, restore: &str, more: &str) -> String {
     format!(
         "[[variants]]\nname = '{name}'\nstrategy = 'external'\n[variants.settings]\nbackup = '''{backup}'''\n\
@@ -36,7 +36,7 @@ fn write_script(path: &Path, text: &str) {
 }
 
 #[test]
-fn a_script_of_the_users_own_goes_through_the_same_trial() {
+fn a_users_own_script_goes_through_the_same_trial() {
     let place = Place::new();
     let script = format!(
         "#!/bin/sh\nset -eu\necho \"$DRILL_ENGINE in $PWD\"\necho '{{\"error\":\"a line and no message\"}}'\n\
@@ -64,10 +64,10 @@ fn a_script_of_the_users_own_goes_through_the_same_trial() {
 }
 
 #[test]
-fn commands_that_exit_0_and_are_wrong_get_the_verdict_that_they_deserve() {
+fn wrong_commands_that_exit_with_0_get_the_right_verdict() {
     let place = Place::new();
     let half = format!("{COPY}; truncate --size 1000000 \"$DRILL_DESTINATION/copy\"");
-    // The database as it was before any write: what is left of an earlier trial would be another one's.
+    // The cached dataset is the database before any write.
     let stale = "cp cache/torrust-demo-*/database.sqlite \"$DRILL_DESTINATION/copy\"";
     let variants = [
         external("nothing", "true", BACK, ""),
@@ -87,12 +87,12 @@ fn commands_that_exit_0_and_are_wrong_get_the_verdict_that_they_deserve() {
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     for (name, verdict, reason) in [
         ("nothing", Verdict::Failed, "restore: 'sh' ended with exit status: 1: cp: cannot stat"),
-        ("nothing at all", Verdict::Corrupt, "there is no database file"),
-        ("truncated", Verdict::Corrupt, "the strategy said success, and these checks fail: integrity"),
-        ("stale", Verdict::Lossy, "was promised to be kept and is not in"),
+        ("nothing at all", Verdict::Corrupt, "no database file found at "),
+        ("truncated", Verdict::Corrupt, "the strategy reported success, but these checks failed: integrity"),
+        ("stale", Verdict::Lossy, "was promised to be kept but is missing"),
         ("stale as promised", Verdict::Restorable, ""),
         ("stale control", Verdict::Restorable, ""),
-        ("pipe", Verdict::Corrupt, "the strategy said success"),
+        ("pipe", Verdict::Corrupt, "the strategy reported success"),
     ] {
         let trial = trial(&results, &format!("external:{name}/"));
         assert_eq!(trial.verdict, verdict, "{name}: {}", trial.reason);
@@ -105,7 +105,7 @@ fn commands_that_exit_0_and_are_wrong_get_the_verdict_that_they_deserve() {
 }
 
 #[test]
-fn an_armed_command_ships_until_the_disaster() {
+fn an_armed_command_replicates_until_the_disaster() {
     let place = Place::new();
     let ship = r#"while :; do
         sqlite3 "$DRILL_SOURCE" ".timeout 5000" "VACUUM INTO '$DRILL_DESTINATION/next'"
@@ -129,15 +129,15 @@ fn an_armed_command_ships_until_the_disaster() {
     assert!(said.starts_with("it is there\nshipped"), "{said}");
     let quitter = trial(&results, "quitter");
     assert_eq!(quitter.verdict, Verdict::Failed, "{}", quitter.reason);
-    let reason = "the armed command ended before the disaster and said: no more";
+    let reason = "the 'arm' command exited before the disaster; last output: no more";
     assert!(quitter.reason.contains(reason), "{}", quitter.reason);
     place.assert_clean();
 }
 
 #[test]
-fn what_a_command_leaves_in_the_background_ends_with_the_disaster() {
+fn background_processes_of_a_command_end_with_the_disaster() {
     let place = Place::new();
-    // Even what has left its process group: it copies when the machine is gone.
+    // Even a process in another session: it would copy only after the disaster.
     let late = "setsid sh -c 'sleep 1; cp cache/torrust-demo-*/database.sqlite \"$DRILL_DESTINATION/copy\"' \
                 >/dev/null 2>&1 &";
     let variants = external("late", late, &format!("sleep 2; {BACK}"), "");
@@ -149,7 +149,7 @@ fn what_a_command_leaves_in_the_background_ends_with_the_disaster() {
 }
 
 #[test]
-fn a_command_has_ended_when_what_it_left_in_the_background_holds_its_output() {
+fn a_command_has_ended_even_when_a_background_process_holds_its_output_open() {
     let place = Place::new();
     let backup = r#"sleep 600 & echo begun; sqlite3 "$DRILL_SOURCE" "VACUUM INTO '$DRILL_DESTINATION/copy'""#;
     let (_, results) = run_variants(&place, &external("daemon", backup, BACK, ""));
@@ -160,7 +160,7 @@ fn a_command_has_ended_when_what_it_left_in_the_background_holds_its_output() {
 }
 
 #[test]
-fn a_command_that_is_not_there_is_told_before_anything_happens() {
+fn a_missing_command_is_reported_before_anything_happens() {
     let place = Place::new();
     let words =
         "[[variants]]\nstrategy = 'external'\nsettings = { backup = ['./no-such.sh'], restore = 'true' }\n";
@@ -170,7 +170,7 @@ fn a_command_that_is_not_there_is_told_before_anything_happens() {
     assert!(!place.path().join("latest").exists(), "a refused run has no effect");
     insta::assert_snapshot!(
         String::from_utf8_lossy(&output.stderr).trim_end(),
-        @"error: scenario 'small': variant 1 (external): settings.backup: ./no-such.sh: No such file or directory (os error 2); relative paths count from the scenario's directory"
+        @"error: scenario 'small': variant 1 (external): settings.backup: ./no-such.sh: No such file or directory (os error 2); paths are relative to the scenario's directory"
     );
     let on_path = words.replace("./no-such.sh", "no-such-command-anywhere");
     let (output, results) = run_variants(&place, &on_path);
@@ -178,7 +178,7 @@ fn a_command_that_is_not_there_is_told_before_anything_happens() {
     assert_eq!(results.trials[0].verdict, Verdict::Unavailable);
     insta::assert_snapshot!(
         results.trials[0].reason,
-        @"the command 'no-such-command-anywhere' of the scenario is not on PATH"
+        @"the scenario's command 'no-such-command-anywhere' is not on PATH"
     );
     place.assert_clean();
 }
@@ -217,7 +217,7 @@ fn commands_of_the_users_own_reach_a_mysql_server() {
     let into_place = "restore_into = 'data_directory'\npromise = 'nothing'";
     let variants = [
         external("dump", &dump, &load, ""),
-        // Of a live directory, so whatever comes of it; it does reach its place.
+        // A copy of a live directory, so any verdict is possible; the test checks only that it reaches its destination.
         external(
             "directory",
             "cp -a \"$DRILL_SOURCE\" \"$DRILL_DESTINATION/data\"",
@@ -247,7 +247,7 @@ fn commands_of_the_users_own_reach_a_mysql_server() {
 }
 
 #[test]
-fn a_selection_is_small_and_held_to_what_it_leaves_out() {
+fn a_selective_backup_is_small_and_lacks_only_what_it_leaves_out() {
     let place = Place::new();
     let variants = "[[variants]]\nstrategy = 'selective'\n[[variants]]\nstrategy = 'sqlite-dump'\n";
     let (output, results) = run_variants(&place, variants);
@@ -265,7 +265,7 @@ fn a_selection_is_small_and_held_to_what_it_leaves_out() {
     place.assert_clean();
 }
 
-/// A database with what schemas can have, and tables that are called as the tracker's.
+/// A database with unusual schema elements, and with tables named like those of the tracker.
 const ODD: &str = r#"
     PRAGMA page_size = 1024;
     CREATE TABLE torrents (info_hash BLOB, name TEXT);
@@ -296,7 +296,7 @@ fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>, SystemTime)> {
 }
 
 #[test]
-fn a_database_of_the_users_own_is_tried_on_a_copy_whatever_its_schema() {
+fn a_users_own_database_with_any_schema_is_tested_on_a_copy() {
     let place = Place::new();
     let own = place.path().join("own");
     std::fs::create_dir(&own).unwrap();
@@ -333,7 +333,7 @@ fn a_database_of_the_users_own_is_tried_on_a_copy_whatever_its_schema() {
 }
 
 #[test]
-fn what_is_no_database_or_no_scenario_for_one_is_refused() {
+fn an_unusable_database_or_an_unsuitable_scenario_is_refused() {
     let place = Place::new();
     let file = place.path().join("my.db");
     std::fs::write(&file, "no database at all, just text").unwrap();
@@ -354,8 +354,8 @@ fn what_is_no_database_or_no_scenario_for_one_is_refused() {
     let twice = refusal(&place.scenario(SMALL, cold));
     insta::assert_snapshot!([no_database, on_mysql, twice].join("\n"), @r#"
     error: cannot use PLACE/my.db as a database: not a SQLite database: bad file header
-    error: scenario 'small' is not for a database of your own: --database takes one whose engines are ["sqlite"] and whose apps are ["embedded"], such as 'quick'
-    error: cannot use PLACE/my.db: it has a table backup_drill_metrics, as if it came from a trial: use the database that the trial was made on
+    error: scenario 'small' cannot be used with your own database: choose a scenario with engines = ["sqlite"] and apps = ["embedded"], such as 'quick'
+    error: cannot use PLACE/my.db: it already has a table backup_drill_metrics, so it seems to be the result of a trial: use the original database
     "#);
     place.assert_clean();
 }
@@ -380,14 +380,14 @@ fn silence_is_no_stall_and_beginning_again_and_again_is_one_wherever_it_writes()
     let results = place.results();
     assert_restorable(trial(&results, "external:waits/"));
     let begins_again = trial(&results, "external:begins again/");
-    assert!(begins_again.reason.contains("of what it had written (trial.stall_"), "{}", begins_again.reason);
+    assert!(begins_again.reason.contains("of its own output (trial.stall_"), "{}", begins_again.reason);
     place.assert_clean();
 }
 
 #[test]
 fn a_copy_that_was_right_by_luck_says_that_nothing_challenged_it() {
     let place = Place::new();
-    // What many forums tell: fold the log back, then copy the one file. Nothing keeps the next checkpoint out.
+    // A common recommendation: run a checkpoint, then copy the database file. Nothing prevents the next checkpoint.
     let fold = r#"sqlite3 "$DRILL_SOURCE" ".timeout 5000" "PRAGMA wal_checkpoint(TRUNCATE)""#;
     let quick = r#"cp "$DRILL_SOURCE" "$DRILL_DESTINATION/copy""#;
     let slow = r#"for part in 0 1 2 3 4 5 6 7; do
@@ -406,7 +406,7 @@ fn a_copy_that_was_right_by_luck_says_that_nothing_challenged_it() {
         let report = std::fs::read_to_string(place.path().join("latest/report.md")).unwrap();
         (trial, challenge, report)
     };
-    // Some 160 pages a second: a checkpoint comes after six seconds.
+    // About 160 pages a second: the next checkpoint runs after six seconds.
     let (lucky, challenge, report) = trials("", quick);
     assert_eq!(lucky.verdict, Verdict::Restorable, "{}", lucky.reason);
     assert!(!challenge.challenged && challenge.checkpoints == Some(0), "{challenge:?}");

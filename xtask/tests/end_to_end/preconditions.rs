@@ -1,4 +1,5 @@
-//! What is said of a machine that lacks something, before anything is run, and that it is what a run then says.
+//! What `plan`, `doctor`, `setup` and `test` report about a machine that lacks something, and that a run reports the
+//! same.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -11,7 +12,7 @@ use super::*;
 
 const NO_DOCKER: (&str, &str) = ("DOCKER_HOST", "unix:///nonexistent/docker.sock");
 
-/// A directory for PATH with these of this machine's commands and no others.
+/// A directory for PATH with only these commands of this machine.
 fn path_with(place: &Place, tools: &[&str]) -> PathBuf {
     let bin = place.path().join("bin");
     std::fs::create_dir(&bin).unwrap();
@@ -35,7 +36,7 @@ fn xtask(words: &[&str]) -> Command {
     command
 }
 
-/// Ids of trials that a plan calls unavailable, with the reason.
+/// Ids of trials that a plan marks as unavailable, with the reason.
 fn marked(plan: &str) -> BTreeMap<String, String> {
     let lines = plan.lines().filter_map(|line| line.split_once("; unavailable here: "));
     let id = |line: &str| line.trim().split(" (about").next().unwrap().to_owned();
@@ -63,7 +64,7 @@ fn a_plan_marks_the_trials_that_a_run_then_finds_unavailable_and_ends_as_it_does
     let unavailable = results.trials.iter().filter(|trial| trial.verdict == Verdict::Unavailable);
     let reasons: BTreeMap<String, String> =
         unavailable.map(|trial| (trial.id.clone(), trial.reason.clone())).collect();
-    // Where each was tried differs; the reasons do not.
+    // The plan and the run find them in different ways, but the reasons are the same.
     assert_eq!(marked(&text(&plan)), reasons, "{}", text(&plan));
     assert!(reasons.len() >= 7 && reasons.len() < results.trials.len(), "{reasons:?}");
     place.assert_clean();
@@ -99,9 +100,9 @@ fn the_doctor_calls_nothing_ready_that_needs_what_is_not_here() {
         assert!(line.is_none() || strategy.image(Engine::Sqlite).is_none(), "{said}");
     }
     assert!(ready.iter().any(|line| line.trim().starts_with("cold-copy on sqlite")), "{said}");
-    // Nobody has tried whether it can be fetched.
+    // Whether it can be downloaded was not tested.
     assert!(!ready.iter().any(|line| line.contains("litestream")), "{said}");
-    // The default scenario asks for no container.
+    // The default scenario needs no container.
     let lacks = ["sqlite3", "zstd"].iter().any(|tool| machine::process::on_path(tool).is_none());
     assert_eq!(output.status.code(), Some(if lacks { 4 } else { 0 }), "{said}");
 }
@@ -112,14 +113,14 @@ fn the_doctor_fails_where_the_default_scenario_lacks_something() {
     let bin = path_with(&place, &["cp"]);
     let output = place.command(&["doctor"]).env("PATH", bin).output().unwrap();
     assert_eq!(output.status.code(), Some(4), "{}", text(&output));
-    let last = text(&output).split("the default one").nth(1).unwrap().to_owned();
+    let last = text(&output).split("\ndefault scenario 'quick'").nth(1).unwrap().to_owned();
     assert!(last.contains("unavailable  sqlite-dump/"), "{last}");
 }
 
 #[test]
 fn all_that_the_tests_need_is_said_at_once_before_anything_is_built() {
     let place = Place::new();
-    // There is no cargo to build with, so nothing is.
+    // Without cargo on PATH, nothing can be built.
     let bin = path_with(&place, &["sh"]);
     script(&bin, "apt-get", "echo 'nobody asked for this' >&2; exit 1");
     let output = xtask(&["test"]).env("PATH", &bin).output().unwrap();
@@ -134,7 +135,7 @@ fn all_that_the_tests_need_is_said_at_once_before_anything_is_built() {
     assert!(!said.contains("nobody asked"), "{said}");
 }
 
-/// A machine on which `apt-get install` does this; what it was called with is in `apt.log`.
+/// A machine on which `apt-get install` does this; `apt.log` has the arguments of each call.
 fn machine_with_apt(place: &Place, install: &str) -> PathBuf {
     let bin = path_with(place, &["sh", "env", "cp", "chmod"]);
     let log = place.path().join("apt.log");
@@ -142,7 +143,7 @@ fn machine_with_apt(place: &Place, install: &str) -> PathBuf {
     script(&bin, "apt-get", &text);
     script(&bin, "sudo", "exec \"$@\"");
     script(&bin, "rustup", "exit 0");
-    // Components of the toolchain that this one has.
+    // Toolchain components that are present.
     for tool in ["rustfmt", "cargo-clippy"] {
         script(&bin, tool, "echo 1");
     }
@@ -174,7 +175,7 @@ fn setup_installs_what_is_missing_and_then_nothing_more() {
         format!("printf '#!/bin/sh\\necho 1\\n' > '{0}/{name}'; chmod 755 '{0}/{name}'", bin.display())
     });
     machine_with_apt(&place, &made.join("\n"));
-    // Excepted: what LVM needs is not installed.
+    // With this exception, the packages for LVM are not installed.
     let words = ["setup", "--without-docker", "--except", "lvm"];
     for _ in 0..2 {
         let output = xtask(&words).env("PATH", &bin).output().unwrap();

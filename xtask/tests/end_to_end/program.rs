@@ -1,8 +1,8 @@
-//! The program as it is installed: in any directory, without the repository.
+//! The installed program: in any directory, without the repository.
 
 use super::*;
 
-/// A copy of the program, and an empty directory to call it in.
+/// A copy of the program, and an empty directory to run it in.
 struct Installed {
     _place: Place,
     program: PathBuf,
@@ -25,7 +25,7 @@ impl Installed {
         command
     }
 
-    /// What it prints, when it ends with this code.
+    /// Its output. Panics unless it ends with this exit code.
     fn said(&self, words: &[&str], code: i32) -> String {
         let output = self.command(words).output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{words:?}: {}", text(&output));
@@ -39,7 +39,7 @@ impl Installed {
 }
 
 #[test]
-fn it_lists_plans_and_runs_where_there_is_no_repository() {
+fn it_lists_plans_and_runs_outside_a_checkout() {
     let installed = Installed::new();
     let listed = installed.said(&["list"], 0);
     assert!(listed.contains("quick") && listed.contains("cold-copy"), "{listed}");
@@ -51,7 +51,7 @@ fn it_lists_plans_and_runs_where_there_is_no_repository() {
     assert_eq!(installed.files(), ["backup-drill"]);
     let results = Results::load(&installed.here.join("backup-drill/latest/results.json")).unwrap();
     assert_eq!(results.run.command, "backup-drill run quick --only cold-copy --size 4MiB");
-    // The example script comes with the program.
+    // The program contains the example script.
     let external = ["run", "external", "--only", "backup.sh", "--size", "4MiB"];
     installed.said(&external, 0);
     let results = Results::load(&installed.here.join("backup-drill/latest/results.json")).unwrap();
@@ -59,11 +59,11 @@ fn it_lists_plans_and_runs_where_there_is_no_repository() {
     let installed_root = installed.here.join("backup-drill");
     assert!(installed_root.join("shipped/examples/backup.sh").is_file());
     let refused = installed.said(&["run", "scenarios/quick.toml"], 2);
-    assert!(refused.contains("there is no file scenarios/quick.toml"), "{refused}");
+    assert!(refused.contains("file not found: scenarios/quick.toml"), "{refused}");
 }
 
 #[test]
-fn what_is_for_developers_is_hidden_and_refused() {
+fn commands_for_developers_are_hidden_and_refused() {
     let installed = Installed::new();
     let help = installed.said(&["--help"], 0);
     assert!(help.contains("Usage: backup-drill [OPTIONS] <COMMAND>"), "{help}");
@@ -91,7 +91,7 @@ fn completions_and_man_pages_know_every_command() {
 }
 
 #[test]
-fn what_init_writes_can_be_planned() {
+fn a_scenario_from_init_can_be_planned() {
     let installed = Installed::new();
     let own = installed.here.join("my.db");
     rusqlite::Connection::open(&own).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
@@ -109,14 +109,14 @@ fn what_init_writes_can_be_planned() {
         let file = said.lines().next().unwrap().to_owned();
         let plan = said.lines().find_map(|line| line.split_once("backup-drill plan ")).unwrap().1;
         assert_eq!(plan, file);
-        // A server needs Docker, which is no matter of the file.
+        // A server needs Docker, which does not depend on the scenario file.
         let output = installed.command(&["plan", plan]).output().unwrap();
         assert!(matches!(output.status.code(), Some(0 | 4)), "{}", text(&output));
         plans.push(file);
     }
     assert_eq!(plans, ["backup-drill.toml", "own.toml", "deep/own.toml", "mine.toml", "server.toml"]);
     let again = installed.said(&["init"], 2);
-    assert!(again.contains("backup-drill.toml exists already: give another name"), "{again}");
+    assert!(again.contains("backup-drill.toml exists already: choose another name"), "{again}");
     let missing = installed.said(&["init", "x.toml", "--backup", "./none.sh", "--restore", "true"], 2);
     assert!(missing.contains("settings.backup: ./none.sh: No such file"), "{missing}");
     assert!(!installed.here.join("x.toml").exists());
@@ -129,7 +129,7 @@ fn a_run_is_published_with_an_index() {
     let publish = ["publish", "backup-drill/latest", "--into", "published"];
     installed.said(&[&publish[..], &["--name", "small"]].concat(), 0);
     let refused = installed.said(&[&publish[..], &["--name", "small"]].concat(), 2);
-    assert!(refused.contains("published/small is there already: give another --name"), "{refused}");
+    assert!(refused.contains("published/small exists already: choose another --name"), "{refused}");
     installed.said(&[&publish[..], &["--name", "small", "--replace"]].concat(), 0);
     let into = installed.here.join("published");
     let results = Results::load(&into.join("small/results.json")).unwrap();
@@ -139,7 +139,7 @@ fn a_run_is_published_with_an_index() {
     }
     let index = std::fs::read_to_string(into.join("README.md")).unwrap();
     assert!(index.contains("(small/report.") && index.contains("| quick | 1 | as expected |"), "{index}");
-    // A scenario of another day.
+    // A run of an older version of the scenario.
     let file = into.join("small/results.json");
     let record = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, record.replace("\"trial.tail_seconds\": 1.0", "\"trial.tail_seconds\": 7.0"))
@@ -153,7 +153,7 @@ fn a_run_is_published_with_an_index() {
 }
 
 #[test]
-fn what_is_shown_besides_results_is_the_users_choice() {
+fn flags_select_what_is_shown_besides_results() {
     let installed = Installed::new();
     let run = ["run", "quick", "--only", "cold-copy", "--size", "4MiB"];
     let shown = |flags: &[&str]| {

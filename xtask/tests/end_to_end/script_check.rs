@@ -10,7 +10,7 @@ use super::*;
 const GOOD: &str = r#"sqlite3 "$DRILL_SOURCE" ".timeout 5000" "VACUUM INTO '$DRILL_DESTINATION/copy'""#;
 const BACK: &str = r#"cp "$DRILL_ARTIFACT/copy" "$DRILL_TARGET""#;
 
-/// What is printed where nothing has to be wrapped.
+/// Runs a command with wide output, so that no line is wrapped.
 fn said_wide(place: &Place, words: &[&str]) -> Output {
     place.command(words).env("COLUMNS", "1000").output().unwrap()
 }
@@ -23,11 +23,11 @@ fn commands_get_an_answer_in_a_sentence_and_a_table() {
         let output = said_wide(&place, &[&words[..], flags].concat());
         (output.status.code(), text(&output))
     };
-    // A database that is copied slowly is disturbed for sure.
+    // During a slow backup, writes certainly happen.
     let slowly = format!("{GOOD}; sleep 1; touch \"$DRILL_DESTINATION/copy\"");
     let (code, said) = check(&slowly, &["--repetitions", "2"]);
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("This backup can be restored: all 2 restores were right"), "{said}");
+    assert!(said.contains("This backup can be restored: all 2 restores were correct"), "{said}");
     let results = place.results();
     assert_eq!(results.trials.len(), 2);
     assert!(results.run.command.starts_with("cargo xtask check --backup '"), "{}", results.run.command);
@@ -44,7 +44,7 @@ fn commands_get_an_answer_in_a_sentence_and_a_table() {
 fn a_check_that_nothing_disturbed_proves_little() {
     let place = Place::new();
     let words = ["check", "--backup", GOOD, "--restore", BACK, "--size", "4MiB", "--repetitions", "1"];
-    // Without writes nothing is disturbed.
+    // Without writes during the backup, it is not challenged.
     let output = said_wide(&place, &[&words[..], &["--rate", "0.4"]].concat());
     let said = text(&output);
     assert_eq!(output.status.code(), Some(3), "{said}");
@@ -52,7 +52,7 @@ fn a_check_that_nothing_disturbed_proves_little() {
 }
 
 #[test]
-fn a_backup_file_is_looked_at_as_far_as_that_goes() {
+fn a_backup_file_is_inspected_and_compared_with_the_live_database() {
     let place = Place::new();
     let (backup, live) = (place.path().join("backup.db"), place.path().join("live.db"));
     let sql = "CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT); CREATE INDEX i ON t (x);
@@ -70,13 +70,13 @@ fn a_backup_file_is_looked_at_as_far_as_that_goes() {
     let (code, said) = check(&["--database", live.to_str().unwrap()]);
     assert_eq!(code, Some(0), "{said}");
     assert!(
-        said.contains("is a sound database with 1 table and 2000 rows; it differs from the live"),
+        said.contains("is an intact database with 1 table and 2000 rows; it differs from the live"),
         "{said}"
     );
     assert!(said.contains("table t: 2000 rows in the backup, 1500 in the live database"), "{said}");
-    assert!(said.contains("This cannot tell which writes are missing"), "{said}");
+    assert!(said.contains("This inspection cannot tell which writes are missing"), "{said}");
     assert_eq!(std::fs::read(&backup).unwrap(), before, "the backup was touched");
-    // A page of another moment.
+    // A page in the wrong place.
     let mut torn = before.clone();
     let middle = (torn.len() / 8192) * 4096;
     torn.copy_within(4096..8192, middle);

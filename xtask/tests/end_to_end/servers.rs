@@ -1,4 +1,4 @@
-//! MySQL servers with options of the user's own, and MySQL's clients as users have them.
+//! MySQL servers with the user's own options, and the MySQL clients that users have.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -42,7 +42,7 @@ fn without_a_binary_log_only_what_ships_it_is_unavailable() {
     place.assert_clean();
 }
 
-/// A server refuses to start on a data directory that was made with others.
+/// A server refuses to start on a data directory that was created with other values of these options.
 #[test]
 fn options_that_a_data_directory_keeps_are_those_of_every_server_of_a_trial() {
     if without_docker() {
@@ -64,7 +64,7 @@ fn options_that_a_data_directory_keeps_are_those_of_every_server_of_a_trial() {
     place.assert_clean();
 }
 
-/// A directory with MySQL's own clients, which run in the image of tools, for PATH.
+/// A directory for PATH with MySQL's own clients, which run in the tools image.
 fn clients(place: &Place) -> PathBuf {
     let launcher = Launcher::new(place.path(), &Cancel::default());
     let image = images::obtain(Kind::Tools, None, &launcher, &|_| ()).unwrap().reference;
@@ -95,7 +95,7 @@ fn run_with(place: &Place, clients: &Path, variants: &str) -> Trial {
     results.trials.remove(0)
 }
 
-/// Its accounts come with it: the harness has to be let in on the other side.
+/// The dump contains the accounts: the harness must be able to log in to the restored server.
 #[test]
 fn a_dump_of_the_whole_server_with_its_accounts_is_restored_and_verified() {
     if without_docker() {

@@ -1,4 +1,4 @@
-//! Replicas that follow a live database: Litestream and sqlite3_rsync, with every setting that makes a difference.
+//! Replicas of a live database: Litestream and sqlite3_rsync, with every setting that changes their behaviour.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -7,7 +7,7 @@ use reports::record::{Check, Verdict};
 use super::every_strategy::assert_restorable;
 use super::*;
 
-/// Runs these variants with a longer tail, and returns what came of it.
+/// Runs these variants with this tail, and returns the results.
 fn tried(place: &Place, extra: &str, tail_seconds: f64, variants: &str) -> Results {
     let scenario = place.scenario(extra, variants);
     let short = std::fs::read_to_string(&scenario).unwrap();
@@ -33,7 +33,7 @@ fn litestream_keeps_all_but_the_last_seconds_and_its_replica_is_good_at_every_mo
     for (trial, version) in results.trials.iter().zip(["0.3.13", "0.5.17"]) {
         assert_restorable(trial);
         assert!(trial.versions["litestream"].contains(version), "{:?}", trial.versions);
-        // 40 writes a second: shipping went on in the tail, which alone has 120.
+        // 40 writes a second: replication continued during the tail, which alone has 120 writes.
         let lost = trial.recovery_point.as_ref().unwrap().lost_writes;
         assert!(lost < 80, "{}: {lost}", trial.id);
         assert_eq!(trial.live_restores.len(), 2);
@@ -51,7 +51,7 @@ fn litestream_keeps_all_but_the_last_seconds_and_its_replica_is_good_at_every_mo
 }
 
 #[test]
-fn litestream_ships_for_a_tracker_whose_database_it_switches_to_wal() {
+fn litestream_replicates_a_tracker_and_switches_its_database_to_wal_mode() {
     if without_docker() {
         return;
     }
@@ -84,13 +84,13 @@ fn litestream_that_is_killed_and_started_again_has_missed_nothing() {
     for trial in &results.trials {
         assert_restorable(trial);
         let output = trial.backup.as_ref().unwrap().output.as_ref().unwrap();
-        assert!(output.starts_with("killed; a write-ahead log of "), "{output}");
+        assert!(output.starts_with("killed; a WAL of "), "{output}");
         assert!(!output.contains(" of 0 bytes"), "{output}");
     }
 }
 
 #[test]
-fn a_litestream_that_cannot_be_had_is_unavailable_with_the_reason() {
+fn litestream_that_cannot_be_downloaded_or_run_is_unavailable_with_the_reason() {
     let place = Place::new();
     let variants = r#"
         [[variants]]
@@ -110,7 +110,7 @@ fn a_litestream_that_cannot_be_had_is_unavailable_with_the_reason() {
     assert_eq!(other.verdict, Verdict::Restorable, "{}", other.reason);
 }
 
-/// Writes a program that stands in for Litestream; `$1` is what it is asked to do.
+/// Writes a script that replaces Litestream; `$1` is its subcommand.
 fn false_litestream(place: &Place, script: &str) -> PathBuf {
     let binary = place.path().join("litestream");
     let text = format!("#!/bin/sh\nif [ \"$1\" = version ]; then exec echo v0; fi\n{script}\n");
@@ -120,7 +120,7 @@ fn false_litestream(place: &Place, script: &str) -> PathBuf {
 }
 
 #[test]
-fn a_replica_that_holds_nothing_is_exposed() {
+fn an_empty_replica_is_found() {
     let place = Place::new();
     let script = r#"
         if [ "$1" = restore ]; then exit 0; fi
@@ -143,7 +143,7 @@ fn a_replica_that_holds_nothing_is_exposed() {
 }
 
 #[test]
-fn a_shipping_program_that_ends_by_itself_is_told_with_what_it_said() {
+fn a_replication_program_that_exits_is_reported_with_its_last_output() {
     let place = Place::new();
     let binary = false_litestream(&place, "echo 'disk quota exceeded' >&2; exit 1");
     let variants = format!(
@@ -155,7 +155,7 @@ fn a_shipping_program_that_ends_by_itself_is_told_with_what_it_said() {
     assert_eq!(trial.verdict, Verdict::Failed);
     insta::assert_snapshot!(
         trial.reason,
-        @"backup: 'litestream', which ships the changes, exited; last output: disk quota exceeded"
+        @"backup: the replication program 'litestream' exited; last output: disk quota exceeded"
     );
 }
 
@@ -174,7 +174,7 @@ fn sqlite3_rsync_sends_little_the_second_time() {
         .lines()
         .filter_map(|line| line.strip_prefix("sent ")?.split(' ').next()?.replace(',', "").parse().ok())
         .collect();
-    let [first, second] = sent[..] else { panic!("two synchronisations say what they sent: {output}") };
+    let [first, second] = sent[..] else { panic!("expected the sizes of two synchronisations: {output}") };
     assert!(first > 4 << 20 && second < first / 2, "{output}");
 }
 
@@ -187,7 +187,7 @@ fn sqlite3_rsync_in_delete_mode_keeps_its_promise_or_fails() {
     let subject = format!("[subject]\njournal_modes = [\"delete\"]\n{SMALL}");
     let results = tried(&place, &subject, 0.5, "[[variants]]\nstrategy = \"sqlite3-rsync\"\n");
     let trial = &results.trials[0];
-    // It waits for no lock: whether a write meets it is chance.
+    // It does not wait for locks, so it fails when it happens to meet a write.
     match trial.verdict {
         Verdict::Failed => assert!(trial.reason.contains("sqlite3_rsync"), "{}", trial.reason),
         _ => assert_restorable(trial),

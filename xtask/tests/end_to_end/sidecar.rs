@@ -1,4 +1,4 @@
-//! The sidecar at its intervals, and in a maintenance window.
+//! The sidecar with an interval, and in a maintenance window.
 
 use std::fs::File;
 
@@ -11,7 +11,7 @@ use reports::record::Verdict;
 use super::every_strategy::assert_restorable;
 use super::*;
 
-/// Runs one variant, and gives its trial.
+/// Runs one variant, and returns its trial.
 fn tried(place: &Place, engine: &str, variant: &str, flags: &[&str]) -> Trial {
     let extra = format!("[subject]\nengines = [\"{engine}\"]\n{SMALL}");
     let scenario = place.scenario(&extra, &format!("[[variants]]\n{variant}\n"));
@@ -23,7 +23,7 @@ fn tried(place: &Place, engine: &str, variant: &str, flags: &[&str]) -> Trial {
 }
 
 #[test]
-fn a_sidecar_goes_on_at_its_interval_and_removes_what_is_too_old() {
+fn a_sidecar_backs_up_at_its_interval_and_removes_old_backups() {
     if without_docker() {
         return;
     }
@@ -34,13 +34,13 @@ fn a_sidecar_goes_on_at_its_interval_and_removes_what_is_too_old() {
     assert_restorable(&trial);
     let said = trial.backup.as_ref().unwrap().output.as_ref().unwrap();
     assert_eq!(said.matches("removed sqlite-").count(), 2, "{said}");
-    // The one that was under way when the backup was called, and the three that it waited for.
+    // The backup that was running when the trial's backup began, and the three that the trial waited for.
     assert!(said.matches("stored sqlite-").count() >= 4, "{said}");
     assert!(said.matches("stored config-").count() >= 4, "{said}");
 }
 
 #[test]
-fn a_sidecar_copies_a_database_of_few_writes_page_by_page() {
+fn a_sidecar_copies_a_database_with_few_writes_page_by_page() {
     if without_docker() {
         return;
     }
@@ -50,7 +50,7 @@ fn a_sidecar_copies_a_database_of_few_writes_page_by_page() {
 }
 
 #[test]
-fn a_sidecar_whose_turn_does_not_come_is_timed_out_and_accounted_for() {
+fn a_sidecar_with_too_long_an_interval_is_timed_out_and_measured() {
     if without_docker() {
         return;
     }
@@ -58,7 +58,7 @@ fn a_sidecar_whose_turn_does_not_come_is_timed_out_and_accounted_for() {
     let rare = "strategy = \"sidecar\"\nsettings = { interval_seconds = 1000 }";
     let trial = tried(&place, "sqlite", rare, &["--deadline", "4", "--rate", "15"]);
     assert_eq!(trial.verdict, Verdict::TimedOut, "{}", trial.reason);
-    // The backup that it made when it was armed.
+    // It made one backup when it was armed.
     assert!(trial.resources.strategy.bytes_written > Some(1 << 19), "{:?}", trial.resources);
 }
 
@@ -71,11 +71,11 @@ fn a_sidecar_dumps_mysql_at_its_interval() {
     let dump = "strategy = \"sidecar\"\nsettings = { interval_seconds = 1, aged_backups = 1 }";
     let trial = tried(&place, "mysql", dump, &[]);
     assert_restorable(&trial);
-    assert!(trial.impact.unwrap().during.unwrap().writes_per_second > 0.0, "writers go on");
+    assert!(trial.impact.unwrap().during.unwrap().writes_per_second > 0.0, "writers continue");
 }
 
 #[test]
-fn a_window_stops_writers_and_lets_them_go_on_afterwards() {
+fn a_maintenance_window_stops_writers_and_lets_them_continue_afterwards() {
     if without_docker() {
         return;
     }
@@ -90,21 +90,21 @@ fn a_window_stops_writers_and_lets_them_go_on_afterwards() {
 }
 
 #[test]
-fn the_application_comes_back_when_the_window_is_given_up() {
+fn the_application_is_started_again_when_the_window_is_aborted() {
     if without_docker() {
         return;
     }
     let place = Place::new();
     // No container has ended by then.
     let trial = tried(&place, "sqlite", "strategy = \"maintenance-window\"", &["--deadline", "0.01"]);
-    // An application that had not come back would have made this trial unverified.
+    // If the application had not been started again, this trial would be unverified.
     assert_eq!(trial.verdict, Verdict::TimedOut, "{}", trial.reason);
-    // An outage is entered when the application answers again.
+    // Blocked time is recorded when the application answers again.
     assert!(trial.impact.as_ref().unwrap().blocked_seconds > Some(0.0), "{:?}", trial.impact);
 }
 
 #[test]
-fn a_backup_that_meets_another_one_refuses() {
+fn a_backup_refuses_to_run_at_the_same_time_as_another() {
     if without_docker() {
         return;
     }
@@ -129,7 +129,7 @@ fn a_backup_that_meets_another_one_refuses() {
     lock.lock().unwrap();
     let refused = back_up();
     assert_eq!(refused.code, 3, "{}", refused.output);
-    assert!(refused.output.contains("another backup into /backups is under way"), "{}", refused.output);
+    assert!(refused.output.contains("another backup into /backups is running"), "{}", refused.output);
     lock.unlock().unwrap();
     let done = back_up();
     assert_eq!(done.code, 0, "{}", done.output);

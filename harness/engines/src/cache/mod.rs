@@ -1,13 +1,13 @@
-//! Generated databases that are kept: the second trial on a dataset does not wait for it again.
+//! The cache of generated databases, so that each dataset is generated only once.
 //!
-//! A database has a directory `<profile>-<target bytes>-<seed>-<format version>`, with the engine and its version in
-//! front when that is not SQLite. In it are:
+//! A database has a directory `<profile>-<target bytes>-<seed>-<format version>`, with the engine and its version as a
+//! prefix if it is not SQLite. It contains:
 //!
 //! | name | content |
 //! | --- | --- |
-//! | `database.sqlite` or `data` | the database or the server's data directory, which nobody may write to |
-//! | `manifest.json` | what it is; written last, so a directory without it holds nothing of use |
-//! | `lock` | held while the others are looked at or changed |
+//! | `database.sqlite` or `data` | the database or the server's data directory, which must not be written to |
+//! | `manifest.json` | the description; written last, so a directory without it is incomplete |
+//! | `lock` | held while the others are checked or changed |
 
 mod mysql;
 
@@ -32,13 +32,13 @@ pub use mysql::{CachedServer, Maker, is_cached_mysql, obtain_mysql};
 const DATABASE: &str = "database.sqlite";
 const MANIFEST: &str = "manifest.json";
 const LOCK: &str = "lock";
-/// How often a lock that another run holds is tried again.
+/// Interval of attempts to get a lock that another run holds.
 const POLL: Duration = Duration::from_millis(50);
 
 /// A generated database in the cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CachedDataset {
-    /// The database: to be copied, never to be written to.
+    /// The database, which may be copied but must not be written to.
     pub database: PathBuf,
     /// Length of the database in bytes.
     pub bytes: u64,
@@ -46,7 +46,7 @@ pub struct CachedDataset {
     pub rows: u64,
     /// Rows in the table `torrents`.
     pub torrents: u64,
-    /// What it was generated from.
+    /// The specification that it was generated from.
     pub spec: DatasetSpec,
 }
 
@@ -61,11 +61,11 @@ struct Manifest {
     torrents: u64,
 }
 
-/// The database of `spec`, from the cache or, where the cache lacks it or has it damaged, generated anew.
+/// The database of `spec`, from the cache. It is generated if it is missing from the cache or damaged.
 ///
-/// Of two runs that want the same database at once, one generates it and the other waits. What a killed run
-/// left behind anywhere in the cache is removed. `cancel` and `progress` are those of
-/// [`generate()`](crate::sqlite::generate::generate()); `progress` is not told anything when the cache has the database.
+/// If two runs need the same database at the same time, one generates it and the other waits. Leftovers of killed runs
+/// anywhere in the cache are removed. `cancel` and `progress` are those of [`generate()`](crate::sqlite::generate::generate());
+/// `progress` is not called if the cache has the database.
 ///
 /// # Errors
 ///
@@ -107,15 +107,14 @@ fn manifest(spec: &DatasetSpec, generated: Generated) -> Manifest {
     Manifest { format: FORMAT_VERSION, spec: spec.clone(), bytes, rows, torrents }
 }
 
-/// Makes the directory of a dataset, removes what killed runs have not finished anywhere in the cache, and waits for the
-/// lock.
+/// Makes the directory of a dataset, removes leftovers of killed runs anywhere in the cache, and waits for the lock.
 fn enter(cache_directory: &Path, directory: &Path, cancel: &dyn Fn() -> bool) -> Result<File> {
     fs::create_dir_all(directory).map_err(|error| refused("create", directory, error))?;
     remove_leftovers(cache_directory)?;
     lock(directory, cancel)
 }
 
-/// Waits for the lock. It goes with the process that holds it, however that ends.
+/// Waits for the lock. The kernel releases it when the process that holds it ends, for any reason.
 fn lock(directory: &Path, cancel: &dyn Fn() -> bool) -> Result<File> {
     loop {
         if let Some(lock) = try_lock(directory)? {
@@ -138,7 +137,7 @@ fn try_lock(directory: &Path) -> Result<Option<File>> {
     }
 }
 
-/// Removes what killed runs have not finished, of this dataset and of all others: it may be tens of gigabytes.
+/// Removes unfinished files of killed runs, of this dataset and of all others: they may be tens of gigabytes.
 fn remove_leftovers(cache_directory: &Path) -> Result<()> {
     let entries = fs::read_dir(cache_directory).map_err(|error| refused("read", cache_directory, error))?;
     for entry in entries {
@@ -153,7 +152,7 @@ fn remove_leftovers(cache_directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether the directory holds exactly what it should. Any transaction since would have changed the first page.
+/// Whether the directory contains exactly what it should. Any transaction would have changed the first page.
 fn is_complete(directory: &Path, wanted: &Manifest) -> Result<bool> {
     if load(directory).as_ref() != Some(wanted) {
         return Ok(false);
@@ -172,7 +171,7 @@ fn is_complete(directory: &Path, wanted: &Manifest) -> Result<bool> {
     Ok(first == expected)
 }
 
-/// Removes everything but the lock, the manifest first: without it the rest counts for nothing.
+/// Removes everything except the lock. The manifest is removed first: without it, the directory counts as incomplete.
 fn clear(directory: &Path) -> Result<()> {
     remove(&directory.join(MANIFEST))?;
     let database = directory.join(DATABASE);
@@ -183,7 +182,7 @@ fn clear(directory: &Path) -> Result<()> {
     remove(&database)
 }
 
-/// Removes a file, or a directory with all that is in it, if it is there.
+/// Removes a file, or a directory with its content, if it exists.
 fn remove(path: &Path) -> Result<()> {
     let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match removed {
@@ -192,7 +191,7 @@ fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// The manifest in a directory, if there is a whole one.
+/// The manifest in a directory, if it exists and is complete.
 fn load<M: DeserializeOwned>(directory: &Path) -> Option<M> {
     serde_json::from_slice(&fs::read(directory.join(MANIFEST)).ok()?).ok()
 }
@@ -238,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_damaged_is_generated_anew() {
+    fn damaged_datasets_are_generated_again() {
         type Damage = fn(&Path);
         let damages: [(&str, Damage); 8] = [
             ("no manifest", |path| fs::remove_file(path.with_file_name(MANIFEST)).unwrap()),
@@ -268,15 +267,15 @@ mod tests {
         for (name, damage) in damages {
             damage(&dataset.database);
             let (again, generated) = obtained(cache.path(), 1);
-            assert!(generated, "{name} was taken for a complete dataset");
+            assert!(generated, "{name} was accepted as a complete dataset");
             assert_eq!(again, dataset);
             assert!(fs::read(&dataset.database).unwrap() == right, "{name} was not repaired");
-            assert!(!obtained(cache.path(), 1).1, "{name} was not repaired for good");
+            assert!(!obtained(cache.path(), 1).1, "{name} was not repaired permanently");
         }
     }
 
     #[test]
-    fn leftovers_of_killed_runs_are_removed_and_those_of_running_ones_are_not() {
+    fn only_leftovers_of_killed_runs_are_removed() {
         let cache = tempfile::tempdir().unwrap();
         let leftover = |seed| {
             let directory = cache.path().join(directory_name(&spec(seed)));
@@ -323,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_that_cannot_be_is_named() {
+    fn an_invalid_cache_directory_is_named() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         fs::write(&file, "").unwrap();

@@ -33,13 +33,13 @@ pub struct CachedServer {
     pub content: ContentDigest,
 }
 
-/// What made a data directory: servers of another version, or with other such arguments, cannot share it.
+/// The server that made a data directory: servers of another version, or with other such arguments, cannot share it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Maker {
-    /// Whatever tells versions apart.
+    /// A text that identifies the version.
     pub server: String,
-    /// Its arguments that a data directory keeps.
+    /// Its arguments that determine the layout of a data directory.
     pub arguments: Vec<String>,
 }
 
@@ -53,31 +53,31 @@ struct Manifest {
     rows: u64,
     torrents: u64,
     content: ContentDigest,
-    /// By path below the data directory.
+    /// The files by path, relative to the data directory.
     files: BTreeMap<PathBuf, FileMark>,
 }
 
-/// What a file cannot lose or gain unseen.
+/// Size and time of a file, which show whether it was changed.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileMark {
     bytes: u64,
-    /// A server that is started on the directory keeps the sizes of most files, and writes to some.
+    /// Needed because a server that runs on the directory writes to some files without changing their size.
     modified_seconds: i64,
     modified_nanoseconds: i64,
 }
 
-/// The data directory with the dataset of `spec`, from the cache or, where the cache lacks it or has it damaged, loaded
-/// anew.
+/// The data directory with the dataset of `spec`, from the cache. It is loaded if it is missing from the cache or
+/// damaged.
 ///
-/// `load` is given an empty directory. When it returns, the directory holds the dataset, and no server runs on it any
-/// more. For the rest this is as [`obtain`](super::obtain()).
+/// `load` gets an empty directory. When it returns, the directory contains the dataset, and no server runs on it any
+/// more. Everything else is as in [`obtain`](super::obtain()).
 ///
 /// # Errors
 ///
-/// Those of `load`, [`Error::Input`](machine::error::Error::Input) for a bad specification,
-/// [`Error::Environment`](machine::error::Error::Environment) where there is no room or no permission, and
-/// [`Error::Interrupted`](machine::error::Error::Interrupted) after `cancel` said yes.
+/// Those of `load`, [`Error::Input`](machine::error::Error::Input) for an invalid specification,
+/// [`Error::Environment`](machine::error::Error::Environment) without enough disk space or without permission, and
+/// [`Error::Interrupted`](machine::error::Error::Interrupted) after `cancel` returned true.
 pub fn obtain_mysql(
     cache_directory: &Path,
     spec: &DatasetSpec,
@@ -115,7 +115,7 @@ fn name(spec: &DatasetSpec, maker: &Maker) -> String {
     let plain = |character: char| character.is_ascii_alphanumeric() || ".-+".contains(character);
     let version: String =
         maker.server.chars().map(|character| if plain(character) { character } else { '_' }).collect();
-    // Arguments may be longer than a name; the manifest has them in full.
+    // Arguments may be too long for a file name; the manifest contains them in full.
     let arguments = match &maker.arguments[..] {
         [] => String::new(),
         arguments => format!("{:016x}-", xxh3_64(arguments.join("\n").as_bytes())),
@@ -123,7 +123,7 @@ fn name(spec: &DatasetSpec, maker: &Maker) -> String {
     format!("mysql-{version}-{arguments}{}", directory_name(spec))
 }
 
-/// The manifest, when the directory holds exactly what it says.
+/// The manifest, if the directory contains exactly what it describes.
 fn complete(directory: &Path, spec: &DatasetSpec, maker: &Maker) -> Result<Option<Manifest>> {
     let is_wanted = |manifest: &Manifest| {
         manifest.format == FORMAT_VERSION && manifest.spec == *spec && manifest.maker == *maker
@@ -136,7 +136,7 @@ fn complete(directory: &Path, spec: &DatasetSpec, maker: &Maker) -> Result<Optio
     Ok(is_there.then_some(manifest))
 }
 
-/// Lets the dataset be loaded, under a name that does not count until all of it is durable.
+/// Loads the dataset, under a temporary name until all of it is durable.
 fn fill(
     directory: &Path,
     spec: &DatasetSpec,
@@ -152,7 +152,7 @@ fn fill(
         Ok((loaded, marks(&partial)?))
     });
     let (Loaded { rows, torrents, content }, files) = filled.inspect_err(|_| {
-        // Whoever is to be told of an error is being told of the first; the next run tries again.
+        // Only the first error is reported; the next run tries again to remove it.
         let _ = remove(&partial);
     })?;
     fs::rename(&partial, &data).map_err(|error| refused("create", &data, error))?;
@@ -164,7 +164,7 @@ fn marks(data: &Path) -> Result<BTreeMap<PathBuf, FileMark>> {
     let mut marks = BTreeMap::new();
     walk(data, &mut |path, metadata| {
         if metadata.is_file() {
-            let below = path.strip_prefix(data).expect("it was found below").to_owned();
+            let below = path.strip_prefix(data).expect("the walk only visits paths below").to_owned();
             let (modified_seconds, modified_nanoseconds) = (metadata.mtime(), metadata.mtime_nsec());
             marks.insert(below, FileMark { bytes: metadata.len(), modified_seconds, modified_nanoseconds });
         }
@@ -184,7 +184,7 @@ fn make_durable(data: &Path) -> Result<()> {
     sync_directory(data)
 }
 
-/// Everything below a directory; of a link the link itself.
+/// Visits everything below a directory. Symbolic links are not followed.
 fn walk(directory: &Path, visit: &mut dyn FnMut(&Path, &fs::Metadata) -> Result<()>) -> Result<()> {
     let unreadable = |error| refused("read", directory, error);
     for entry in fs::read_dir(directory).map_err(unreadable)? {
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_with_other_arguments_that_a_data_directory_keeps_do_not_share_one() {
+    fn servers_with_other_layout_arguments_do_not_share_a_data_directory() {
         let cache = tempfile::tempdir().unwrap();
         let with = |arguments: &[&str]| Maker {
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_damaged_is_loaded_anew() {
+    fn damaged_data_directories_are_loaded_again() {
         type Damage = fn(&Path);
         let damages: [(&str, Damage); 6] = [
             ("no manifest", |data| fs::remove_file(data.with_file_name(MANIFEST)).unwrap()),
@@ -285,12 +285,12 @@ mod tests {
             damage(&right.data_directory);
             assert!(!is_cached_mysql(cache.path(), &spec(), &maker("9.7")), "{name}");
             assert_eq!(obtained(cache.path(), "9.7"), (right.clone(), true), "{name}");
-            assert!(!obtained(cache.path(), "9.7").1, "{name} was not repaired for good");
+            assert!(!obtained(cache.path(), "9.7").1, "{name} was not repaired permanently");
         }
     }
 
     #[test]
-    fn what_was_not_loaded_to_its_end_does_not_stay() {
+    fn an_incomplete_load_is_removed() {
         let cache = tempfile::tempdir().unwrap();
         let stopped = obtain_mysql(cache.path(), &spec(), &maker("9.7"), &|| false, &mut |data| {
             fs::write(data.join("ibdata1"), "half").unwrap();
@@ -300,7 +300,7 @@ mod tests {
         let directory = cache.path().join(name(&spec(), &maker("9.7")));
         assert!(!directory.join(DATA).exists() && !partial_path(&directory.join(DATA)).exists());
 
-        // A run that was killed had no time to clear up; the next one does, whatever dataset that wants.
+        // A killed run cannot clean up; the next run does, for any dataset.
         let leftover = partial_path(&directory.join(DATA));
         fs::create_dir(&leftover).unwrap();
         fs::write(leftover.join("ibdata1"), "half").unwrap();

@@ -1,4 +1,4 @@
-//! Builds an image of our own from packages.
+//! Builds an image from packages.
 
 use std::fs::File;
 use std::io::Read;
@@ -19,16 +19,16 @@ use machine::wheel;
 
 use super::recipe::{Program, Recipe};
 
-/// What the labels begin with that say the version of a program.
+/// Prefix of the image labels that hold the versions of programs.
 pub(super) const VERSION_LABEL: &str = "backup-drill.version.";
 
-/// The client gives up on requests that take longer; an image may be large and the disk slow.
+/// Timeout of the import request: an image may be large and the disk slow.
 const IMPORT_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// What a killed build had started may write for a moment longer.
+/// How long removing is retried: processes of a killed build may write for a moment longer.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Builds the image of a recipe. The image is there once it is complete, and not before.
+/// Builds the image of a recipe. The image appears only when it is complete.
 ///
 /// # Errors
 /// [`Error::Environment`] when something is missing or a step fails; [`Error::Interrupted`].
@@ -52,7 +52,8 @@ pub(super) fn build(
     import(docker, recipe, &scratch.root_tar(), &versions, launcher)
 }
 
-/// Where it is built: removed with everything in it, in the work directory that a sweep removes too.
+/// The directory in which the image is built. It is removed when dropped; it is inside the work directory, which a
+/// sweep removes, too.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -62,7 +63,7 @@ impl Scratch {
             Error::Environment(format!("cannot build an image in {}: {error}", directory.display()))
         };
         let scratch = Scratch(tempfile::tempdir_in(directory).map_err(refused)?.keep());
-        // A user who is not root builds as another one, in a user namespace.
+        // For a user other than root, the build runs as another user in a user namespace.
         let anybody = std::fs::Permissions::from_mode(0o777);
         std::fs::set_permissions(&scratch.0, anybody).map_err(refused)?;
         std::fs::create_dir(scratch.programs()).map_err(refused)?;
@@ -91,7 +92,7 @@ impl Drop for Scratch {
     }
 }
 
-/// Gets a program that Debian does not have.
+/// Downloads or compiles a program that Debian does not package.
 fn fetch(program: &Program, suite: &str, scratch: &Scratch, launcher: &Launcher) -> Result<()> {
     let to = scratch.path("fetched");
     let below = |binary| to.join("bin").join(binary);
@@ -113,7 +114,7 @@ fn fetch(program: &Program, suite: &str, scratch: &Scratch, launcher: &Launcher)
             let mut command = mmdebstrap(needs);
             command
                 .args(compiling(name, make, binary).iter().map(|line| format!("--customize-hook={line}")))
-                // Nothing is kept of the system in which it was compiled.
+                // The system in which it was compiled is discarded.
                 .args(["--format=null", suite, "-"])
                 .env("FETCHED", &fetched);
             (command, fetched, binary)
@@ -121,11 +122,11 @@ fn fetch(program: &Program, suite: &str, scratch: &Scratch, launcher: &Launcher)
     };
     run(command, scratch, launcher)?;
     std::fs::rename(&fetched, scratch.programs().join(binary))
-        .map_err(|error| Error::Environment(format!("no '{binary}' came with its package: {error}")))?;
+        .map_err(|error| Error::Environment(format!("'{binary}' is not in its package: {error}")))?;
     Ok(())
 }
 
-/// Shell lines that compile a program of a source package in the system `$1`, and bring it out.
+/// Shell lines that compile a program from a source package in the system `$1`, and copy it out.
 fn compiling(name: &str, make: &str, binary: &str) -> [String; 3] {
     let source = "cd /usr/src && apt-get update && apt-get source";
     [
@@ -136,11 +137,11 @@ fn compiling(name: &str, make: &str, binary: &str) -> [String; 3] {
     ]
 }
 
-/// The command that makes a system of these packages; what is to become of it is to be added.
+/// The command that creates a system from these packages. The caller adds the output format and place.
 fn mmdebstrap(packages: &[&str]) -> Command {
     let mut command = if nix::unistd::geteuid().is_root() {
-        // As root it mounts in the file system that everybody sees. In a namespace of its own nothing can stay
-        // mounted, or running, whatever ends it.
+        // As root it would mount file systems for the whole machine. In its own namespaces, nothing stays mounted or
+        // running, however it ends.
         let mut command = Command::new("unshare");
         command.args(["--mount", "--pid", "--fork", "--kill-child", "mmdebstrap"]);
         command
@@ -153,12 +154,12 @@ fn mmdebstrap(packages: &[&str]) -> Command {
     command
 }
 
-/// Makes the root file system as a tar archive, and says which versions came.
+/// Creates the root file system as a tar archive. Returns the installed versions.
 fn make_root(recipe: &Recipe, scratch: &Scratch, launcher: &Launcher) -> Result<Vec<(String, String)>> {
     let mut command = mmdebstrap(recipe.packages);
     let versions = scratch.path("versions");
     command
-        // What was made in /run is part of the image.
+        // Directories created in /run are part of the image.
         .arg("--skip=cleanup/run")
         .args(hooks(recipe).iter().map(|line| format!("--customize-hook={line}")))
         .arg(recipe.suite)
@@ -171,8 +172,8 @@ fn make_root(recipe: &Recipe, scratch: &Scratch, launcher: &Launcher) -> Result<
     Ok(told.map(|(program, version)| (program.to_owned(), version.trim().to_owned())).collect())
 }
 
-/// Shell lines that finish a root file system, which is `$1`. Paths come through the environment, so that they may
-/// contain anything. A line that fails ends the build.
+/// Shell lines that finish the root file system `$1`. Paths are passed through the environment, so that they may
+/// contain any character. A line that fails ends the build.
 fn hooks(recipe: &Recipe) -> Vec<String> {
     let mut lines = vec![recipe.finish.to_owned()];
     if !recipe.programs.is_empty() {
@@ -193,7 +194,7 @@ fn run(mut command: Command, scratch: &Scratch, launcher: &Launcher) -> Result<(
     ended.result().map(|_| ()).map_err(|message| Error::Environment(format!("building an image: {message}")))
 }
 
-/// Makes the archive an image, in one step.
+/// Imports the archive as an image, in one step.
 fn import(
     docker: &Docker,
     recipe: &Recipe,
@@ -216,13 +217,13 @@ fn import(
     let docker = docker.clone().with_timeout(IMPORT_TIMEOUT);
     let mut stream = Box::pin(docker.create_image(Some(options), Some(body), None));
     loop {
-        // Dropping the stream ends the import, and the daemon throws away what it has.
+        // Dropping the stream ends the import, and the daemon discards the data.
         launcher.cancel.check()?;
         match block_on(async { tokio::time::timeout(TICK, stream.next()).await }) {
             Ok(Some(Ok(_))) | Err(_) => {}
             Ok(Some(Err(error))) => {
                 let (reference, reason) = (recipe.reference(), reason(&error));
-                return Err(Error::Environment(format!("Docker does not take {reference}: {reason}")));
+                return Err(Error::Environment(format!("Docker rejected {reference}: {reason}")));
             }
             Ok(None) => return Ok(()),
         }
@@ -237,7 +238,7 @@ fn changes(recipe: &Recipe, versions: &[(String, String)]) -> Vec<String> {
     std::iter::once(format!("CMD {command}")).chain(labels).collect()
 }
 
-/// As Dockerfiles want it between quotation marks.
+/// Escapes a text for a quoted string in a Dockerfile.
 fn escaped(text: &str) -> String {
     let special = |character: char| matches!(character, '"' | '\\' | '$');
     text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain(std::iter::once(c))).collect()
@@ -249,7 +250,7 @@ mod tests {
     use crate::images::Kind;
 
     #[test]
-    fn a_label_holds_whatever_a_program_says() {
+    fn a_label_can_contain_any_version_text() {
         let versions = [("mysqld".to_owned(), r#"Ver 9 ("x" \ $HOME)"#.to_owned())];
         let expected =
             [r#"CMD ["mysqld"]"#, r#"LABEL "backup-drill.version.mysqld"="Ver 9 (\"x\" \\ \$HOME)""#];
@@ -267,7 +268,7 @@ mod tests {
         let recipe = Recipe { command: &["interrupted"], programs: &[], ..Recipe::of(Kind::Tools) };
         let watched = launcher.clone();
         let canceller = std::thread::spawn(move || {
-            // As soon as something is being built.
+            // As soon as the build has started a process.
             while watched.roster().running(Account::Preparation).is_empty() {
                 std::thread::sleep(TICK);
             }

@@ -1,4 +1,4 @@
-//! Images that are on this machine.
+//! Images that are present on this machine.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use machine::process::{Account, Launcher};
 use super::recipe::{Kind, Recipe};
 use super::{Image, build};
 
-/// As [`look`], and asks the programs of images that do not tell their versions.
+/// As [`look`], and starts the programs of images without version labels to get their versions.
 pub(super) fn find(
     docker: &Docker,
     kind: Kind,
@@ -25,7 +25,7 @@ pub(super) fn find(
     Ok(Some(image))
 }
 
-/// The image that is named, or else the official one, or else our own.
+/// The named image, or else the official one, or else the one that the harness builds.
 pub(super) fn look(docker: &Docker, kind: Kind, named: Option<&str>) -> Result<Option<Image>> {
     if let Some(named) = named {
         return inspect(docker, named);
@@ -64,7 +64,7 @@ fn ask_mysqld(image: &Image, launcher: &Launcher) -> Result<String> {
     if exit.code != 0 {
         let reference = &image.reference;
         return Err(Error::Environment(format!(
-            "the image '{reference}' has no MySQL server that can be started: {}",
+            "the image '{reference}' has no working MySQL server: {}",
             container.last_words()
         )));
     }

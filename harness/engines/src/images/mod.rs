@@ -1,7 +1,7 @@
-//! What containers are made from: official images where there is a registry, our own where there is none.
+//! The images of containers: official ones if a registry is reachable, otherwise images that the harness builds.
 //!
-//! An image of our own is made from packages of this machine's own package mirrors, and is named after what it is
-//! made of: a recipe that changes makes another image.
+//! An image that the harness builds is made from packages of this machine's package mirrors. Its tag is a hash of its
+//! recipe: a changed recipe makes another image.
 
 mod build;
 mod local;
@@ -21,29 +21,29 @@ use machine::tool::Tool;
 pub use recipe::Kind;
 use recipe::Recipe;
 
-/// An image that is on this machine.
+/// An image that is present on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    /// What it is called.
+    /// Its reference: repository and tag.
     pub reference: String,
-    /// What it is, for the record: `sha256:` and the digest of its content.
+    /// Its id for the record: `sha256:` and the digest of its content.
     pub id: String,
-    /// Version of each program in it that matters, as the program tells it; empty where nobody knows.
+    /// Version of each relevant program in it, as the program prints it; empty when unknown.
     pub versions: BTreeMap<String, String>,
 }
 
 impl Image {
-    /// Version of the program that the image is there for; `None` where nobody knows, and for the tools.
+    /// Version of the image's main program; `None` when unknown, and for images with several programs.
     pub fn version(&self, kind: Kind) -> Option<&str> {
         self.versions.get(kind.program()?).map(String::as_str)
     }
 }
 
-/// Gets an image: the one named, or the official one, or our own, whichever is here; otherwise it is pulled, and
-/// what cannot be pulled is built.
+/// Gets an image: the named one, the official one, or the harness's own, whichever is present. Otherwise it is pulled,
+/// or built if it cannot be pulled.
 ///
 /// # Errors
-/// [`Error::Environment`] with every cause when there is no way to it; [`Error::Interrupted`].
+/// [`Error::Environment`] with every cause when it can be neither pulled nor built; [`Error::Interrupted`].
 pub fn obtain(kind: Kind, named: Option<&str>, launcher: &Launcher, observer: Observer<'_>) -> Result<Image> {
     if kind == Kind::Sidecar {
         let tools = obtain(Kind::Tools, None, launcher, observer)?;
@@ -58,13 +58,13 @@ pub fn obtain(kind: Kind, named: Option<&str>, launcher: &Launcher, observer: Ob
         match pull::pull(&docker, reference, launcher, observer) {
             Ok(()) => {}
             Err(Error::Environment(cause)) if named.is_none() => {
-                observer(Event::Note(format!("{cause}: building one from packages instead")));
+                observer(Event::Note(format!("{cause}: building it from packages instead")));
                 causes.push(cause);
             }
             Err(Error::Environment(cause)) => {
                 return Err(Error::Environment(format!(
                     "{cause}, and it is not on this machine: name another image in the scenario, load it \
-                     ('docker load'), or let Docker reach its registry"
+                     ('docker load'), or give Docker access to its registry"
                 )));
             }
             Err(error) => return Err(error),
@@ -78,26 +78,27 @@ pub fn obtain(kind: Kind, named: Option<&str>, launcher: &Launcher, observer: Ob
         Err(Error::Environment(cause)) => {
             causes.push(cause);
             let (name, causes) = (kind.name(), causes.join("\n  "));
-            return Err(Error::Environment(format!("there is no image '{name}':\n  {causes}")));
+            return Err(Error::Environment(format!("cannot get the image '{name}':\n  {causes}")));
         }
         Err(error) => return Err(error),
     }
     local::find(&docker, kind, named, launcher)?
-        .ok_or_else(|| anyhow::anyhow!("an image that was just built is not there").into())
+        .ok_or_else(|| anyhow::anyhow!("an image that was just built is missing").into())
 }
 
 /// What [`obtain`] would do on this machine.
 pub enum Stock {
-    /// Take this one, which is here. Its versions are those that need no container to be asked.
+    /// Use this image, which is present. Its versions are those that are known without starting a container.
     Here(Image),
-    /// Get it, in the way that completes the words "it would be".
+    /// Pull or build it. The text completes the words "it would be".
     Obtainable(String),
 }
 
-/// What [`obtain`] would do on this machine. Nothing is got, and no network is asked.
+/// What [`obtain`] would do on this machine. This downloads nothing and uses no network.
 ///
 /// # Errors
-/// [`Error::Environment`] when Docker cannot be asked, or when there is no way to the image, with what is missing.
+/// [`Error::Environment`] when Docker cannot be reached, or when the image can be neither pulled nor built, with what
+/// is missing.
 pub fn look(kind: Kind, named: Option<&str>) -> Result<Stock> {
     let docker = connect()?;
     if kind == Kind::Sidecar {
@@ -133,7 +134,7 @@ fn look_for_sidecar(docker: &bollard::Docker) -> Result<Stock> {
     Ok(Stock::Obtainable(format!("built as {}{how}", sidecar::REPOSITORY)))
 }
 
-/// The commands that building an image takes.
+/// The commands that are needed to build an image.
 pub fn tools(kind: Kind) -> Vec<&'static Tool> {
     Recipe::of(kind).tools()
 }

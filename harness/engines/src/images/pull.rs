@@ -12,10 +12,10 @@ use machine::error::{Error, Result};
 use machine::event::{Event, Observer};
 use machine::process::{Launcher, TICK};
 
-/// A registry that says nothing for so long is not there.
+/// A registry that does not respond for this long counts as unreachable.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
-/// What could not be pulled and why, so that no trial waits for it again.
+/// Images that could not be pulled, with the cause, so that no later trial waits for them again.
 static FAILED: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
 
 /// Pulls an image.
@@ -34,7 +34,7 @@ pub(super) fn pull(
     }
     observer(Event::Preparing(format!("pulling the image {reference}")));
     let options = CreateImageOptionsBuilder::new().from_image(reference);
-    // Without a tag the daemon would pull every version there is.
+    // Without a tag the daemon would pull every version.
     let tagged =
         reference.contains('@') || reference.rsplit('/').next().is_some_and(|name| name.contains(':'));
     let options = if tagged { options } else { options.tag("latest") };
@@ -48,7 +48,7 @@ pub(super) fn pull(
             Ok(Some(Err(error))) => break reason(&error),
             Ok(None) => return Ok(()),
             Err(_) if heard.elapsed() > SILENCE_MAX => {
-                break format!("its registry has said nothing for {} s", SILENCE_MAX.as_secs());
+                break format!("no response from its registry for {} s", SILENCE_MAX.as_secs());
             }
             Err(_) => {}
         }
@@ -59,5 +59,5 @@ pub(super) fn pull(
 }
 
 fn failed() -> std::sync::MutexGuard<'static, BTreeMap<String, String>> {
-    FAILED.lock().expect("nobody panics while holding the causes")
+    FAILED.lock().expect("no thread panics while holding the causes")
 }

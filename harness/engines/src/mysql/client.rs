@@ -1,4 +1,4 @@
-//! Writes to MySQL: with the tracker's schema and its statement, a transaction a write.
+//! Writes to MySQL, with the tracker's schema and its statement, one transaction per write.
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use mysql_async::{Conn, Error as MysqlError, Statement};
 use crate::application::{Answer, Client, Session};
 use crate::mysql::connection::{Address, Server};
 
-/// The tracker's own statement: enters a torrent, or sets its completed downloads.
+/// The tracker's own statement: inserts a torrent, or sets its completed downloads.
 const UPSERT: &str = "INSERT INTO torrents (info_hash, completed) VALUES (?, ?) \
                       ON DUPLICATE KEY UPDATE completed = VALUES(completed)";
 const RAISE_METRIC: &str = "UPDATE torrent_aggregate_metrics SET value = value + 1 \
@@ -20,20 +20,20 @@ const RAISE_METRIC: &str = "UPDATE torrent_aggregate_metrics SET value = value +
 const MOVE: &str = "UPDATE torrents SET completed = completed + ? WHERE info_hash = ?";
 const READ: &str = "SELECT completed FROM torrents WHERE info_hash = ?";
 
-/// How each connection is set up. Without autocommit a statement begins a transaction by itself, which saves
-/// asking for it. A write waits this long for a lock of a row or of a table before it is refused.
+/// Settings of each connection. Without autocommit, a statement implicitly begins a transaction, which saves a round
+/// trip. The timeouts limit how long a write waits for a row lock or a table lock before it is refused.
 ///
-/// The tracker commits after each statement, so it never holds the locks of gaps that an upsert takes while it waits
-/// for others. Transactions of several upserts would, and did: of four writers at full speed 17 % of the writes ended
-/// in a deadlock, and none at this isolation.
+/// The tracker commits after each statement, so it never holds the gap locks of an upsert while it waits for other
+/// locks. Transactions with several upserts would: with four writers at full speed, 17 % of the writes ended in a
+/// deadlock, and none at this isolation level.
 const SETUP: &str = "SET SESSION autocommit = 0, transaction_isolation = 'READ-COMMITTED', \
                      innodb_lock_wait_timeout = 5, lock_wait_timeout = 5";
-/// A write that has no answer by now gets none.
+/// A write without an answer after this time is indeterminate.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Errors of a COMMIT after which the server has rolled back for certain: the wait for a lock that holds off all
-/// commits (FLUSH TABLES WITH READ LOCK), a deadlock, and a server that has been made read-only. After any other
-/// error the transaction may be in the log already.
+/// Errors of a COMMIT after which the server has certainly rolled back: a timeout for a lock that blocks all commits
+/// (FLUSH TABLES WITH READ LOCK), a deadlock, and a server that was made read-only. After any other error the
+/// transaction may already be in the log.
 const ROLLED_BACK_BY_COMMIT: [u16; 3] = [1205, 1213, 1290];
 
 /// Connects to the server.
@@ -48,7 +48,7 @@ pub fn connect<'a>(
     Ok(Box::new(MysqlClient { address, model, origin, connection: Connection::open(address)?.into() }))
 }
 
-/// A connection with the statements that it has prepared: each once, because a session keeps its connection.
+/// A connection with its prepared statements. Each is prepared once, because a session keeps its connection.
 struct Connection {
     server: Server,
     statements: Statements,
@@ -87,7 +87,7 @@ struct MysqlClient<'a> {
 
 impl MysqlClient<'_> {
     fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().expect("nobody panics while holding the connection")
+        self.connection.lock().expect("no thread panics while it holds this lock")
     }
 }
 
@@ -97,11 +97,11 @@ impl Client for MysqlClient<'_> {
         let read = statements.read.clone();
         let completed: Option<i64> = server.run(async |connection: &mut Conn| {
             let completed = connection.exec_first(&read, (&info_hash[..],)).await?;
-            // Nothing stays open that would keep old versions of rows.
+            // An open transaction would keep old versions of rows.
             connection.query_drop("COMMIT").await?;
             Ok::<_, MysqlError>(completed)
         })?;
-        completed.map(|_| ()).ok_or_else(|| anyhow!("the torrent is not there"))
+        completed.map(|_| ()).ok_or_else(|| anyhow!("the torrent does not exist"))
     }
 
     fn probe(&self) -> anyhow::Result<()> {
@@ -126,11 +126,11 @@ impl Client for MysqlClient<'_> {
     }
 
     fn close(self: Box<Self>) -> anyhow::Result<()> {
-        close(Some(self.connection.into_inner().expect("nobody panics while holding the connection")))
+        close(Some(self.connection.into_inner().expect("no thread panics while it holds this lock")))
     }
 }
 
-/// A server that is gone has closed the connection already.
+/// Errors are ignored: a server that has ended has already closed the connection.
 fn close(connection: Option<Connection>) -> anyhow::Result<()> {
     let _ = connection.map(|connection| connection.server.close());
     Ok(())
@@ -140,11 +140,11 @@ struct MysqlSession<'a> {
     address: &'a Address,
     model: &'a Model,
     origin: &'a dyn Origin,
-    /// None after the server was lost: the next write tries to connect again.
+    /// `None` after the connection was lost: the next write tries to connect again.
     connection: Option<Connection>,
 }
 
-/// How far a write had got when it ended.
+/// The stage of a write at which it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Changing,
@@ -169,7 +169,7 @@ impl Session for MysqlSession<'_> {
             tokio::time::timeout(ANSWER_TIMEOUT, write).await
         });
         let answer = answer(stage, &ended);
-        // Where it is not known to be in good order, the connection goes, and with it what it left open.
+        // A connection in an unknown state is dropped, and its open transaction with it.
         let good = match ended {
             Ok(Ok(())) => true,
             Ok(Err(error)) => !error.is_fatal() && rolls_back(server),
@@ -184,7 +184,7 @@ impl Session for MysqlSession<'_> {
     }
 }
 
-/// Ends the transaction, if there is one, so that the connection can be used again.
+/// Rolls back the transaction, if there is one. True if the connection can be used again.
 fn rolls_back(server: &mut Server) -> bool {
     let ended = server.run(async |connection: &mut Conn| {
         tokio::time::timeout(ANSWER_TIMEOUT, connection.query_drop("ROLLBACK")).await
@@ -192,8 +192,8 @@ fn rolls_back(server: &mut Server) -> bool {
     matches!(ended, Ok(Ok(())))
 }
 
-/// What a write came to, from the point where it ended and how. A transaction whose COMMIT was never sent is rolled
-/// back by the server as soon as its connection is gone.
+/// The answer to a write, from the stage at which it ended and the result. If COMMIT was never sent, the server rolls
+/// back the transaction as soon as the connection is closed.
 fn answer<T>(stage: Stage, ended: &Result<mysql_async::Result<()>, T>) -> Answer {
     match (stage, ended) {
         (_, Ok(Ok(()))) => Answer::Acknowledged,
@@ -207,7 +207,7 @@ fn answer<T>(stage: Stage, ended: &Result<mysql_async::Result<()>, T>) -> Answer
     }
 }
 
-/// Makes the changes of one write in a transaction that stays open.
+/// Makes the changes of one write, in a transaction that stays open.
 async fn change(
     connection: &mut Conn,
     statements: &Statements,
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_certain_is_said() {
+    fn only_certain_outcomes_are_reported() {
         let lost = || Ok(Err(MysqlError::Driver(mysql_async::DriverError::ConnectionClosed)));
         let late = || Err(());
         for (stage, ended, due) in [

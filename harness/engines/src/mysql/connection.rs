@@ -1,4 +1,4 @@
-//! How MySQL servers are reached.
+//! Connections to MySQL servers.
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,31 +10,31 @@ use mysql_async::{Conn, Error as MysqlError, OptsBuilder, Row};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Runtime};
 
-/// A server on this machine that does not answer within this time is taken for gone.
+/// A server on this machine that does not answer within this time counts as gone.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The server refuses the account or its password.
+/// Error code: the server rejected the account or its password.
 const ACCESS_DENIED: u16 = 1045;
-/// All its connections are in use.
+/// Error code: all connections are in use.
 const TOO_MANY_CONNECTIONS: u16 = 1040;
-/// What the server takes in one packet by default; given here, a connection need not ask.
+/// The server's default maximum packet size. Given here so that the client need not query it for each connection.
 const PACKET_BYTES: usize = 64 << 20;
-/// After this many seconds of silence the server closes a connection, as by its default.
+/// Idle time in seconds after which the server closes a connection: the server's default.
 const WAIT_TIMEOUT_SECONDS: usize = 28_800;
 
-/// How to reach a database of a MySQL server on loopback.
+/// How to connect to a database of a MySQL server on the loopback interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {
     /// TCP port on 127.0.0.1.
     pub port: u16,
     /// Account.
     pub user: String,
-    /// Its password: travels to workers over their standard input, never on a command line.
+    /// Its password: passed to workers over their standard input, never on a command line.
     pub password: Secret,
     /// The database.
     pub database: String,
 }
 
-/// What must not be seen in a log or a message.
+/// A text that must not appear in logs or messages.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(pub String);
@@ -53,11 +53,11 @@ impl std::fmt::Display for Address {
 
 /// A connection to a server whose calls block the calling thread.
 ///
-/// It has a runtime of its own: the thread that waits for an answer is the one that the kernel wakes, and no
-/// other has to hand it on.
+/// It has its own runtime: the kernel wakes the waiting thread directly when the answer arrives, without another thread
+/// in between.
 pub struct Server {
-    // Before the runtime, because its socket belongs to the runtime. Outside of the runtime a connection is closed
-    // and not said good-bye to, so a drop never blocks.
+    // Declared before the runtime, because its socket belongs to the runtime. Outside the runtime, dropping a
+    // connection closes it without a quit message, so a drop never blocks.
     connection: Conn,
     runtime: Runtime,
 }
@@ -66,7 +66,7 @@ impl Server {
     /// Connects to the address's database.
     ///
     /// # Errors
-    /// [`Error::Environment`] when no server answers, or it refuses the account, its password or the database.
+    /// [`Error::Environment`] when no server answers, or it rejects the account, its password or the database.
     pub fn connect(address: &Address) -> Result<Server> {
         Server::open(address, Some(&address.database))
     }
@@ -86,7 +86,8 @@ impl Server {
             .user(Some(&address.user))
             .pass(Some(&address.password.0))
             .db_name(database)
-            // The socket that the server names is in its container, and may be another server's out here.
+            // The socket path that the server reports is inside its container; on this machine it may be another
+            // server's.
             .prefer_socket(false)
             .max_allowed_packet(Some(PACKET_BYTES))
             .wait_timeout(Some(WAIT_TIMEOUT_SECONDS));
@@ -98,31 +99,31 @@ impl Server {
             Ok(Ok(connection)) => Ok(Server { connection, runtime }),
             Ok(Err(error)) => Err(refusal(address, &error)),
             Err(_) => {
-                Err(unreachable(address, &format!("nothing came in {} seconds", CONNECT_TIMEOUT.as_secs())))
+                Err(unreachable(address, &format!("no response within {} s", CONNECT_TIMEOUT.as_secs())))
             }
         }
     }
 
-    /// Executes a statement, and gives all rows of its result.
+    /// Executes a statement, and returns all rows of its result.
     ///
     /// # Errors
-    /// When the server refuses it, or is gone.
+    /// When the server rejects it, or is gone.
     pub fn query(&mut self, sql: &str) -> mysql_async::Result<Vec<Row>> {
         self.runtime.block_on(self.connection.query(sql))
     }
 
-    /// Executes a statement that has no result.
+    /// Executes a statement without a result.
     ///
     /// # Errors
-    /// When the server refuses it, or is gone.
+    /// When the server rejects it, or is gone.
     pub fn execute(&mut self, sql: &str) -> mysql_async::Result<()> {
         self.runtime.block_on(self.connection.query_drop(sql))
     }
 
-    /// Prepares a query, and hands every row of its result to `visit` as it comes, until that returns false.
+    /// Prepares a query, and passes each row of its result to `visit` as it arrives, until that returns false.
     ///
     /// # Errors
-    /// When the server refuses it, or is gone.
+    /// When the server rejects it, or is gone.
     pub fn stream(&mut self, sql: &str, mut visit: impl FnMut(Row) -> bool) -> mysql_async::Result<()> {
         self.runtime.block_on(async {
             let mut result = self.connection.exec_iter(sql, ()).await?;
@@ -135,12 +136,12 @@ impl Server {
         })
     }
 
-    /// Runs what `work` makes of the connection.
+    /// Runs the future that `work` creates from the connection.
     pub fn run<'a, F: Future>(&'a mut self, work: impl FnOnce(&'a mut Conn) -> F) -> F::Output {
         self.runtime.block_on(work(&mut self.connection))
     }
 
-    /// Says good-bye.
+    /// Closes the connection properly.
     ///
     /// # Errors
     /// When the server is gone.
@@ -155,14 +156,14 @@ fn refusal(address: &Address, error: &MysqlError) -> Error {
     let Address { port, user, .. } = address;
     match error {
         MysqlError::Server(refused) if refused.code == ACCESS_DENIED => {
-            Error::Environment(format!("the MySQL server on port {port} refuses the password of '{user}'"))
+            Error::Environment(format!("the MySQL server on port {port} rejected the password of '{user}'"))
         }
         MysqlError::Server(refused) if refused.code == TOO_MANY_CONNECTIONS => Error::Environment(format!(
             "all connections of the MySQL server on port {port} are in use: allow more with max_connections in \
              subject.mysql_options, or choose fewer workload.writers"
         )),
         MysqlError::Server(refused) => {
-            Error::Environment(format!("the MySQL server on port {port} refuses '{user}': {refused}"))
+            Error::Environment(format!("the MySQL server on port {port} rejected '{user}': {refused}"))
         }
         lost => unreachable(address, &reason(lost)),
     }
@@ -172,7 +173,7 @@ fn unreachable(address: &Address, why: &str) -> Error {
     Error::Environment(format!("no MySQL server answers on port {}: {why}", address.port))
 }
 
-/// What an error says, without the names of the layers that it came through.
+/// The message of an error, without the names of the layers that passed it on.
 pub fn reason(error: &MysqlError) -> String {
     match error {
         MysqlError::Server(refused) => refused.to_string(),
@@ -182,23 +183,23 @@ pub fn reason(error: &MysqlError) -> String {
     }
 }
 
-/// A name as SQL.
+/// A name as a quoted SQL identifier.
 pub fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
-/// A text as SQL.
+/// A text as a SQL string literal.
 pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
-/// The column of a row, as a text or a number or whatever else it is to be.
+/// The value of a column of a row, converted to the type `T`.
 ///
 /// # Errors
-/// When there is no such column, or it holds something else.
+/// When there is no such column, or its value has another type.
 pub fn column<T: mysql_async::prelude::FromValue>(row: &Row, index: usize) -> anyhow::Result<T> {
-    let value = row.get_opt(index).ok_or_else(|| anyhow!("MySQL gave no column {index}"))?;
-    value.map_err(|_| anyhow!("MySQL gave something unexpected in column {index}"))
+    let value = row.get_opt(index).ok_or_else(|| anyhow!("MySQL returned no column {index}"))?;
+    value.map_err(|_| anyhow!("MySQL returned an unexpected value in column {index}"))
 }
 
 #[cfg(test)]
@@ -206,8 +207,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_that_is_not_there_is_named_by_its_port_and_the_password_never() {
-        // Bound and not listened to: whoever connects is refused at once.
+    fn an_unreachable_server_is_named_by_its_port_and_the_password_is_never_shown() {
+        // Nothing listens on the port: connections are refused at once.
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = socket.local_addr().unwrap().port();
         drop(socket);

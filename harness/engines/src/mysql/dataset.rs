@@ -1,5 +1,5 @@
 //! Loads a dataset into a MySQL server: the rows of the SQLite database of the same specification, in the schema that
-//! the tracker makes in MySQL.
+//! the tracker creates in MySQL.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -21,11 +21,10 @@ use mysql_async::{Conn, InfileData};
 use crate::database::Database;
 use crate::mysql::connection::{Address, Server, literal, quoted};
 
-/// What a server is started with to load a dataset, besides where its data directory is.
+/// Options of a server that loads a dataset, in addition to its data directory.
 ///
-/// Nothing here changes the files that come of it, but for the last three: a slow shutdown leaves nothing to be done
-/// at the next start, which finds no list of pages to read ahead either; and no transaction of the load is
-/// counted among those that a replica would have to have.
+/// Only the last three affect the resulting files: after a slow shutdown, the next start has no work left and finds no
+/// list of pages to read ahead; and transactions of the load are not counted among those that a replica would need.
 pub const LOADING_OPTIONS: [&str; 8] = [
     "--local-infile=ON",
     "--disable-log-bin",
@@ -37,15 +36,15 @@ pub const LOADING_OPTIONS: [&str; 8] = [
     "--gtid-mode=OFF",
 ];
 
-/// Rows of one LOAD DATA: what the server keeps to take a transaction back stays small.
+/// Rows of one LOAD DATA statement, so that the server's undo log stays small.
 const ROWS_PER_STATEMENT: u64 = 500_000;
-/// Bytes that are handed to the connection at once.
+/// Bytes that are passed to the connection at once.
 const CHUNK_BYTES: usize = 256 << 10;
-/// A line is never longer: an id and three columns.
+/// Maximum length of a line: an id and three columns.
 const LINE_BYTES_MAX: usize = 256;
 /// How soon a request to stop is noticed.
 const POLL: Duration = Duration::from_millis(50);
-/// Part of the time that goes to the rows, as measured; the rest goes to the unique keys.
+/// Measured share of the time for the rows; the rest is for the unique keys.
 const ROWS_SHARE: f64 = 0.5;
 
 /// A loaded dataset.
@@ -59,16 +58,17 @@ pub struct Loaded {
     pub content: ContentDigest,
 }
 
-/// Makes the database of `address` and fills it with the rows of `spec`. The server runs with [`LOADING_OPTIONS`] and
-/// lets the account do everything; once it has been shut down in good order, its data directory is the dataset.
+/// Creates the database of `address` and fills it with the rows of `spec`. The server must run with
+/// [`LOADING_OPTIONS`], and the account needs all privileges. After a clean shutdown of the server, its data directory
+/// is the dataset.
 ///
-/// `cancel` is asked some 20 times a second, and `progress` told how many bytes of the data directory are written,
-/// by estimate.
+/// `cancel` is called about 20 times a second, and `progress` is called with the estimated number of bytes written to
+/// the data directory.
 ///
 /// # Errors
 ///
-/// [`Error::Input`] for a bad specification, [`Error::Environment`] when the server does not answer, and
-/// [`Error::Interrupted`] after `cancel` said yes. In each case the data directory is of no use any more.
+/// [`Error::Input`] for an invalid specification, [`Error::Environment`] when the server does not answer, and
+/// [`Error::Interrupted`] after `cancel` returned true. In each case the data directory cannot be used any more.
 pub fn load(
     address: &Address,
     spec: &DatasetSpec,
@@ -79,14 +79,14 @@ pub fn load(
     let Generated { bytes, rows, torrents } = predicted(spec)?;
     let mut server = Server::connect_without_database(address)?;
     let database = quoted(&address.database);
-    // Killed without its redo log, the server does not start again: half a dataset is never taken for a whole one.
+    // If the server is killed without its redo log, it does not start again, so an incomplete dataset is never used.
     for sql in [
         &format!("CREATE DATABASE IF NOT EXISTS {database}"),
         &format!("USE {database}"),
         "SET SESSION unique_checks = 0",
         "ALTER INSTANCE DISABLE INNODB REDO_LOG",
     ] {
-        server.execute(sql).with_context(|| format!("MySQL refuses {sql}"))?;
+        server.execute(sql).with_context(|| format!("MySQL rejected {sql}"))?;
     }
     let loaded = Arc::new(AtomicU64::new(0));
     let mut load = Load {
@@ -104,7 +104,7 @@ pub fn load(
     for table in &tables {
         let (name, unique) = (quoted(table.name), quoted(table.unique));
         load.run(&format!("ALTER TABLE {name} ADD UNIQUE ({unique})"), done as f64 / rows as f64)?;
-        // Or the server would do it some time later, in the middle of a trial.
+        // Otherwise the server would do it later, possibly during a trial.
         load.run(&format!("ANALYZE TABLE {name}"), done as f64 / rows as f64)?;
         done += table.rows.count();
     }
@@ -114,7 +114,7 @@ pub fn load(
     Ok(Loaded { rows, torrents, content })
 }
 
-/// What the data directory of a loaded dataset comes to: `bytes` is an estimate, good to some 15 %.
+/// The size of the data directory of a loaded dataset: `bytes` is an estimate, accurate to about 15 %.
 ///
 /// # Errors
 ///
@@ -126,14 +126,14 @@ pub fn predicted(spec: &DatasetSpec) -> Result<Generated> {
     Ok(Generated { bytes, rows, torrents: origin.torrents() })
 }
 
-/// The data directory of a server without any rows, as measured: redo and undo logs after a load, and the
-/// server's own tables.
+/// Measured size of a server's data directory without any rows: redo and undo logs after a load, and the server's own
+/// tables.
 const EMPTY_DIRECTORY_BYTES: u64 = 215 << 20;
-/// What a row takes besides its id and columns: header, transaction and roll pointer.
+/// Overhead of a row, in addition to its id and columns: header, transaction and roll pointer.
 const ROW_OVERHEAD_BYTES: u64 = 5 + 6 + 7;
-/// What an index entry takes besides its columns.
+/// Overhead of an index entry, in addition to its columns.
 const ENTRY_OVERHEAD_BYTES: u64 = 5;
-/// Part of the pages that rows and entries fill, as measured: InnoDB leaves room, and takes pages in lots.
+/// Measured fill factor of pages: InnoDB leaves free space, and allocates pages in groups.
 const PAGE_SHARE: f64 = 0.86;
 
 fn table_bytes(table: &Table) -> u64 {
@@ -145,7 +145,7 @@ fn table_bytes(table: &Table) -> u64 {
     ((table.rows.count() * (row + entry)) as f64 / PAGE_SHARE) as u64
 }
 
-/// Adds up what the columns of a row take in InnoDB.
+/// Adds up the sizes of a row's columns in InnoDB.
 #[derive(Default)]
 struct Widths {
     first: u64,
@@ -168,11 +168,11 @@ impl Columns for Widths {
     }
 }
 
-/// Statements that take long: meanwhile progress is told, and a request to stop heard.
+/// Runs long statements, with progress reports and checks for a request to stop.
 struct Load<'a> {
     server: &'a mut Server,
     cancel: &'a dyn Fn() -> bool,
-    /// Takes the share of the unique keys that are made.
+    /// Called with the share of the unique keys that are built.
     tell: &'a mut dyn FnMut(f64),
 }
 
@@ -201,7 +201,7 @@ impl Load<'_> {
             0,
         )?;
         if found != count {
-            return Err(anyhow::anyhow!("MySQL took {found} of {count} rows of table {name}").into());
+            return Err(anyhow::anyhow!("MySQL loaded {found} of {count} rows of table {name}").into());
         }
         Ok(())
     }
@@ -219,7 +219,7 @@ impl Load<'_> {
             }
         });
         match ended {
-            Some(ended) => Ok(ended.with_context(|| format!("MySQL refuses {sql}"))?),
+            Some(ended) => Ok(ended.with_context(|| format!("MySQL rejected {sql}"))?),
             None => Err(Error::Interrupted),
         }
     }
@@ -253,13 +253,13 @@ impl Stream for Lines {
     }
 }
 
-/// Columns behind the first, each after a tab. No text of a dataset has a character that would need an escape.
+/// The columns after the first, each after a tab. No text of a dataset has a character that needs escaping.
 struct Line(BytesMut);
 
 impl Line {
     fn push_digits(&mut self, value: i64) {
         use std::fmt::Write;
-        write!(self.0, "{value}").expect("a buffer takes everything");
+        write!(self.0, "{value}").expect("writing to a buffer cannot fail");
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The value of an option of mysqld.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "an option of mysqld is a text, a number, true or false")]
+#[serde(untagged, expecting = "the value of a mysqld option must be a string, a number, true or false")]
 pub enum OptionValue {
     /// The option without a value, or its opposite.
     Switch(bool),
@@ -32,14 +32,14 @@ impl std::fmt::Display for OptionValue {
 /// Arguments of mysqld.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerArguments {
-    /// Those that a data directory, or a table, keeps from when it is made: a server that makes a data directory needs
-    /// them as much as one that runs on it.
+    /// Options that are fixed when a data directory, or a table, is created: the server that creates the data directory
+    /// needs them as well as the servers that run on it later.
     pub making: Vec<String>,
-    /// All others: a server may have them or not from one start to the next.
+    /// All other options: they may change from one start of the server to the next.
     pub running: Vec<String>,
 }
 
-/// Options that decide what a data directory, or a table in it, is made like. See the manual, "InnoDB Startup
+/// Options that determine the layout of a data directory, or of a table in it. See the manual, "InnoDB Startup
 /// Configuration" and "Identifier Case Sensitivity".
 const MAKING: &[&str] = &[
     "character_set_server",
@@ -50,8 +50,7 @@ const MAKING: &[&str] = &[
     "innodb_page_size",
     "lower_case_table_names",
 ];
-/// Options by which a server would keep data in other places than its data directory, which alone is copied, lost and
-/// restored in a trial.
+/// Options that place data outside the data directory. A trial copies, loses and restores only the data directory.
 const PLACES: &[&str] = &[
     "datadir",
     "innodb_data_home_dir",
@@ -62,11 +61,11 @@ const PLACES: &[&str] = &[
 ];
 /// Options by which the harness reaches the server.
 const HARNESS: &[&str] = &["bind_address", "init_file", "pid_file", "port", "socket"];
-/// What may stand before a name.
+/// Prefixes that mysqld accepts before an option name.
 const PREFIXES: &[&str] = &["disable_", "enable_", "loose_", "skip_"];
 
 impl ServerArguments {
-    /// From the options of a scenario, by their names as [`option_name`] has them.
+    /// From the options of a scenario, with names as [`option_name`] returns them.
     pub fn new(options: &BTreeMap<String, OptionValue>) -> ServerArguments {
         let mut arguments = ServerArguments::default();
         for (name, value) in options {
@@ -77,13 +76,13 @@ impl ServerArguments {
     }
 }
 
-/// The name of an option: mysqld takes `-` and `_` for the same.
+/// The normalized name of an option: mysqld treats `-` and `_` as the same character.
 pub fn option_name(name: &str) -> String {
     name.replace('-', "_")
 }
 
 /// # Errors
-/// The option that no trial can have, and why.
+/// The option that a trial cannot use, and why.
 pub fn check(options: &BTreeMap<String, OptionValue>) -> Result<(), String> {
     for (name, value) in options {
         let refused = |why: &str| Err(format!("subject.mysql_options.{name} cannot be set: {why}"));
@@ -95,7 +94,7 @@ pub fn check(options: &BTreeMap<String, OptionValue>) -> Result<(), String> {
         if is_in(PLACES, name) || (is_in(&["innodb_data_file_path"], name) && value.to_string().contains('/'))
         {
             return refused(
-                "a trial copies, loses and restores one data directory, which has to hold all data",
+                "a trial copies, loses and restores one data directory, which must contain all data",
             );
         }
     }
@@ -110,7 +109,7 @@ fn is_in(names: &[&str], name: &str) -> bool {
     names.contains(&name)
 }
 
-/// Not every option takes `true`: `--log_bin=true` would name a file, and `--skip_log_bin=false` still skips.
+/// Not every option accepts `true`: `--log_bin=true` would name a file, and `--skip_log_bin=false` still skips.
 fn argument(name: &str, value: &OptionValue) -> String {
     match value {
         OptionValue::Switch(true) => format!("--{name}"),
@@ -130,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_arguments_and_those_that_a_data_directory_keeps_stand_apart() {
+    fn options_become_arguments_and_those_fixed_in_the_data_directory_are_separate() {
         let given = "skip_log_bin = 1\nlocal-infile = true\nlog_bin = false\nskip_external_locking = false\n\
                      innodb_buffer_pool_size = \"1G\"\ninnodb_page_size = 8192\nskip-innodb-file-per-table = true\n\
                      long_query_time = 0.5\nloose_lower_case_table_names = 1";
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_lead_away_from_the_data_directory_is_refused() {
+    fn options_that_place_data_outside_the_data_directory_are_refused() {
         let refused = |text: &str| check(&options(text)).unwrap_err();
         let messages = [
             refused("innodb-undo-directory = \"/undo\""),
@@ -148,18 +147,20 @@ mod tests {
             refused("port = 3307"),
         ];
         insta::assert_snapshot!(messages.join("\n"), @r"
-        subject.mysql_options.innodb_undo_directory cannot be set: a trial copies, loses and restores one data directory, which has to hold all data
-        subject.mysql_options.innodb_data_file_path cannot be set: a trial copies, loses and restores one data directory, which has to hold all data
+        subject.mysql_options.innodb_undo_directory cannot be set: a trial copies, loses and restores one data directory, which must contain all data
+        subject.mysql_options.innodb_data_file_path cannot be set: a trial copies, loses and restores one data directory, which must contain all data
         subject.mysql_options.port cannot be set: the harness sets it to reach the server; 'subject.port' is the port on this machine
         ");
         assert_eq!(check(&options("innodb_data_file_path = \"ibdata1:12M:autoextend\"")), Ok(()));
     }
 
     #[test]
-    fn a_list_is_no_value() {
+    fn a_list_is_not_a_valid_value() {
         let error = toml::from_str::<BTreeMap<String, OptionValue>>("log_bin = [1]").unwrap_err();
         assert!(
-            error.to_string().contains("an option of mysqld is a text, a number, true or false"),
+            error
+                .to_string()
+                .contains("the value of a mysqld option must be a string, a number, true or false"),
             "{error}"
         );
     }

@@ -16,43 +16,43 @@ use nix::unistd::getuid;
 use crate::mysql::connection::{Address, Secret};
 use crate::mysql::options::ServerArguments;
 
-/// Where a server's container, and every tools container, finds the files by which it is reached.
+/// The directory with the connection files (socket, option file), in the server's and every tools container.
 pub const RUN: &str = "/run/drill";
-/// Where they find the artifact.
+/// The directory of the artifact in these containers.
 pub const ARTIFACT: &str = "/artifact";
 const DATA: &str = "/var/lib/mysql";
-/// The account that everything but the server itself uses.
+/// The account of all clients.
 const USER: &str = "drill";
 /// The tracker's database.
 const DATABASE: &str = "torrust";
-/// A large redo log may have to be applied first.
+/// Long enough to apply a large redo log first.
 const START_TIMEOUT: Duration = Duration::from_secs(600);
-/// All dirty pages have to be written first.
+/// Long enough to write all dirty pages first.
 const STOP_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Ports below are for services that everybody knows.
+/// Ports below this are left to well-known services.
 const PORT_MIN: u16 = 10_000;
 
-/// What a server is made from.
+/// The configuration of a server.
 pub struct ServerSetup {
     /// The image.
     pub image: String,
-    /// Its data directory: initialised at the first start when it is empty.
+    /// Its data directory: initialised at the first start if it is empty.
     pub data_directory: PathBuf,
-    /// A directory for the files by which it is reached.
+    /// A directory for the connection files (socket, option file).
     pub run_directory: PathBuf,
     /// The directory of the artifact: the server itself writes clones there.
     pub artifact: PathBuf,
-    /// Arguments of mysqld besides the harness's own.
+    /// Arguments of mysqld in addition to the harness's own.
     pub arguments: ServerArguments,
-    /// Of the account that everything but the server itself uses. Servers of one trial share it: a dump of all that one
-    /// has brings its accounts into another.
+    /// Password of the clients' account. The servers of one trial share it, because a full dump restores the accounts
+    /// of one server into another.
     pub password: Secret,
-    /// Port on 127.0.0.1; any free one when absent.
+    /// Port on 127.0.0.1; `None`: any free one.
     pub port: Option<u16>,
-    /// The network, and the account that pays for it.
+    /// The network.
     pub network: Network,
-    /// Whose account it is on.
+    /// The account on which its resources are counted.
     pub account: Account,
 }
 
@@ -62,14 +62,14 @@ pub struct Server {
     setup: ServerSetup,
     address: Address,
     container: Option<Container>,
-    /// It was started, and nobody has ended it since.
+    /// It was started, and not stopped or killed since.
     started: bool,
-    /// It accepted connections after its latest start.
+    /// It has accepted connections since its latest start.
     ready: bool,
 }
 
 impl Server {
-    /// A server that does not run yet: gives it a port.
+    /// A server that is not running yet. Chooses its port.
     ///
     /// # Errors
     /// When its run directory cannot be written, or no port is free.
@@ -92,13 +92,13 @@ impl Server {
         Ok(server)
     }
 
-    /// Statements that make the account, before the server listens; options by which tools reach it. Both are files
-    /// of ours alone, so that the password is on no command line.
+    /// Writes the statements that create the account before the server listens, and the option file for clients. Only
+    /// this user can read these files, and the password is on no command line.
     fn write_files(&self) -> Result<()> {
         let Address { user, password, database, .. } = &self.address;
         let password = &password.0;
         let account = format!("'{user}'@'%'");
-        // The replicated log must not carry the account to where a backup is restored.
+        // The account must not be in the binary log, which would replay it on a restored server.
         let init = [
             "SET sql_log_bin = 0;".to_owned(),
             format!("CREATE DATABASE IF NOT EXISTS {database};"),
@@ -107,7 +107,7 @@ impl Server {
             format!("GRANT ALL ON *.* TO {account} WITH GRANT OPTION;"),
         ];
         let client = format!("[client]\nuser={user}\npassword={password}\nsocket={RUN}/mysqld.sock\n");
-        fs::create_dir_all(&self.setup.run_directory).context("cannot make the run directory")?;
+        fs::create_dir_all(&self.setup.run_directory).context("cannot create the run directory")?;
         self.write("init.sql", &(init.join("\n") + "\n"))?;
         self.write("client.cnf", &client)
     }
@@ -121,11 +121,11 @@ impl Server {
         Ok(())
     }
 
-    /// Starts it and waits until it accepts connections; nothing when it runs. An empty data directory is initialised
-    /// first.
+    /// Starts it and waits until it accepts connections; does nothing if it is running. An empty data directory is
+    /// initialised first.
     ///
     /// # Errors
-    /// When it does not come up, with what it said last.
+    /// When it does not start, with its last output.
     pub fn start(&mut self) -> Result<()> {
         if self.ready {
             return Ok(());
@@ -147,9 +147,9 @@ impl Server {
         Ok(())
     }
 
-    /// Makes a data directory as a fresh server has it.
+    /// Creates the data directory of a fresh server.
     fn initialise(&self) -> Result<()> {
-        fs::create_dir_all(&self.setup.data_directory).context("cannot make the data directory")?;
+        fs::create_dir_all(&self.setup.data_directory).context("cannot create the data directory")?;
         let mut command = self.base_command();
         command.extend(self.setup.arguments.making.iter().cloned());
         command.push("--initialize-insecure".into());
@@ -159,13 +159,13 @@ impl Server {
         if exit.code == 0 {
             return Ok(());
         }
-        Err(Error::Environment(format!("mysqld cannot make a data directory: {}", exit.output)))
+        Err(Error::Environment(format!("mysqld cannot initialise a data directory: {}", exit.output)))
     }
 
     fn base_command(&self) -> Vec<String> {
-        // Only for root, who has to say that it is meant.
+        // mysqld runs as root only with this option.
         let user = getuid().is_root().then(|| "--user=root".to_owned());
-        // Without this first, the options of the image's own configuration would count too.
+        // Must be the first option. Without it, the image's own configuration files would apply, too.
         let first = ["--no-defaults".to_owned()].into_iter().chain(user);
         first.chain([format!("--datadir={DATA}"), "--secure-file-priv=NULL".to_owned()]).collect()
     }
@@ -177,7 +177,7 @@ impl Server {
             format!("--pid-file={RUN}/mysqld.pid"),
             format!("--init-file={RUN}/init.sql"),
             "--mysqlx=OFF".to_owned(),
-            // Nobody is known by name, and looking one up takes seconds where no name server answers.
+            // No account uses host names, and a lookup takes seconds if no name server answers.
             "--skip-name-resolve".to_owned(),
         ]);
         let ServerArguments { making, running } = &self.setup.arguments;
@@ -201,10 +201,10 @@ impl Server {
         }
     }
 
-    /// Stops it in good order; nothing when it does not run.
+    /// Shuts it down cleanly; does nothing if it is not running.
     ///
     /// # Errors
-    /// When it does not stop.
+    /// When it does not stop in time.
     pub fn stop(&mut self) -> Result<()> {
         self.ready = false;
         if !std::mem::take(&mut self.started) {
@@ -213,14 +213,14 @@ impl Server {
         self.container.as_mut().map_or(Ok(()), |container| container.stop(STOP_TIMEOUT))
     }
 
-    /// Reads what it has used, because its end is near and nobody could tell afterwards.
+    /// Reads the resources that it has used, shortly before its end: afterwards they cannot be read any more.
     pub fn note(&mut self) {
         if let Some(container) = &mut self.container {
             container.note();
         }
     }
 
-    /// Ends it with SIGKILL.
+    /// Kills it with SIGKILL.
     pub fn kill(&mut self) {
         self.ready = false;
         if std::mem::take(&mut self.started)
@@ -230,14 +230,14 @@ impl Server {
         }
     }
 
-    /// What is known about its end, when it ended by itself.
+    /// How it ended, if it exited unexpectedly.
     pub fn ended(&self) -> Option<String> {
         let container =
             self.container.as_ref().filter(|container| self.started && !container.is_running())?;
         Some(format!("the MySQL server ended: {}", container.last_words()))
     }
 
-    /// Where it is reached.
+    /// How to connect to it.
     pub fn address(&self) -> &Address {
         &self.address
     }
@@ -247,8 +247,8 @@ impl Server {
         &self.setup.data_directory
     }
 
-    /// Writes an option file for a program on this machine, which reaches the server over its port. The option file of
-    /// the containers names a socket in them.
+    /// Writes an option file for a program on this machine, which connects through the port. The option file for
+    /// containers names the socket.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -262,8 +262,8 @@ impl Server {
         Ok(self.setup.run_directory.join("host.cnf"))
     }
 
-    /// Writes the password alone into the run directory, for a program in a container that takes it from a file.
-    /// Returns the path there.
+    /// Writes a file with only the password into the run directory, for a program in a container that reads it from a
+    /// file. Returns its path in the container.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -272,7 +272,7 @@ impl Server {
         Ok(format!("{RUN}/password"))
     }
 
-    /// What a container of tools needs to reach it: the option file is `client.cnf` in [`RUN`].
+    /// The mount that a tools container needs to connect: the option file is `client.cnf` in [`RUN`].
     pub fn run_mount(&self) -> Mount {
         Mount { host: self.setup.run_directory.clone(), container: RUN.into(), read_only: false }
     }
@@ -286,11 +286,11 @@ fn is_empty(directory: &Path) -> Result<bool> {
     }
 }
 
-/// A port on loopback that is free now, for TCP and UDP. Its container gets it later, and once more when it is started
-/// again: so it is none of those that the kernel gives to connections meanwhile.
+/// A port on the loopback interface that is free now, for TCP and UDP. A container binds it later, and again after a
+/// restart; therefore it is outside the range from which the kernel assigns ports to connections.
 ///
 /// # Errors
-/// When none is.
+/// When no port is free.
 pub fn free_port() -> Result<u16> {
     let own = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let first_of_kernel: u16 =
@@ -310,11 +310,11 @@ fn random<const BYTES: usize>() -> Result<[u8; BYTES]> {
     let mut bytes = [0; BYTES];
     fs::File::open("/dev/urandom")
         .and_then(|mut source| std::io::Read::read_exact(&mut source, &mut bytes))
-        .context("cannot draw random numbers")?;
+        .context("cannot read random numbers")?;
     Ok(bytes)
 }
 
-/// 128 random bits, for the servers of one trial.
+/// A random password of 128 bits, for the servers of one trial.
 ///
 /// # Errors
 /// When there is no source of random numbers.

@@ -1,4 +1,4 @@
-//! Writes to SQLite: with the tracker's schema and its statement, a transaction a write.
+//! Writes to SQLite, with the tracker's schema and its statement, one transaction per write.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::application::{Answer, Client, Session};
 
-/// SQLite's ways to commit.
+/// SQLite's journal modes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JournalMode {
     /// Write-ahead log.
     Wal,
-    /// Rollback journal, deleted at each commit: SQLite's default, and what the tracker leaves it in.
+    /// Rollback journal, deleted at each commit: SQLite's default, which the tracker does not change.
     Delete,
 }
 
@@ -38,12 +38,12 @@ impl JournalMode {
 pub enum Synchronous {
     /// Never waits for the disk.
     Off,
-    /// WAL: waits at checkpoints only.
+    /// In WAL mode, waits for the disk only at checkpoints.
     Normal,
-    /// Waits at each commit.
+    /// Waits for the disk at each commit.
     #[default]
     Full,
-    /// As `full`, and for the directory of a rollback journal.
+    /// As `full`, and also waits for the directory of a rollback journal.
     Extra,
 }
 
@@ -70,13 +70,13 @@ pub struct SqliteTarget {
     pub synchronous: Synchronous,
     /// How long a write waits for a lock before it is refused.
     pub busy_timeout_ms: u64,
-    /// Pages of the write-ahead log after which a commit makes a checkpoint; 0: never.
+    /// Pages in the write-ahead log after which a commit runs a checkpoint; 0: never.
     pub wal_autocheckpoint: u32,
 }
 
 /// The statements of the writes.
 pub struct Statements {
-    /// The tracker's own: enters a torrent, or sets its completed downloads.
+    /// The tracker's own statement: inserts a torrent, or sets its completed downloads.
     upsert: String,
     raise_metric: String,
     move_completed: String,
@@ -84,7 +84,7 @@ pub struct Statements {
 }
 
 impl Statements {
-    /// Those for tables with these names.
+    /// The statements for tables with these names.
     pub fn new(TableNames { torrents, metrics }: TableNames) -> Statements {
         Statements {
             upsert: format!(
@@ -103,7 +103,7 @@ impl Statements {
 /// Opens the file.
 ///
 /// # Errors
-/// When it cannot be opened, or its journal mode not be set.
+/// When it cannot be opened, or its journal mode cannot be set.
 pub fn connect<'a>(
     target: &'a SqliteTarget,
     model: &'a Model,
@@ -118,7 +118,7 @@ struct SqliteClient<'a> {
     model: &'a Model,
     origin: &'a dyn Origin,
     statements: Statements,
-    /// Outlives all sessions: the last connection to close folds the write-ahead log back into the database.
+    /// Closed after all sessions: the last connection to close checkpoints the write-ahead log into the database.
     connection: Mutex<Connection>,
 }
 
@@ -137,7 +137,7 @@ impl SqliteTarget {
 
 impl SqliteClient<'_> {
     fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().expect("nobody panics while holding the connection")
+        self.connection.lock().expect("no thread panics while it holds this lock")
     }
 }
 
@@ -160,7 +160,7 @@ impl Client for SqliteClient<'_> {
     }
 
     fn close(self: Box<Self>) -> anyhow::Result<()> {
-        close(self.connection.into_inner().expect("nobody panics while holding the connection"))
+        close(self.connection.into_inner().expect("no thread panics while it holds this lock"))
     }
 }
 
@@ -178,13 +178,13 @@ struct SqliteSession<'a> {
 impl Session for SqliteSession<'_> {
     fn write(&mut self, writer: u32, index: u64) -> Answer {
         if change(&self.connection, self.statements, self.model, self.origin, writer, index).is_err() {
-            // Some errors have rolled back already; then there is nothing left to do.
+            // Some errors have already rolled back the transaction; then this fails, which is ignored.
             let _ = self.connection.execute_batch("ROLLBACK");
             return Answer::Refused;
         }
         match execute(&self.connection, "COMMIT", []) {
             Ok(()) => Answer::Acknowledged,
-            // A commit that meets a lock leaves its transaction open.
+            // A commit that fails because of a lock leaves its transaction open.
             Err(_)
                 if !self.connection.is_autocommit() && self.connection.execute_batch("ROLLBACK").is_ok() =>
             {
@@ -202,7 +202,7 @@ impl Session for SqliteSession<'_> {
 /// Begins a transaction and makes the changes of one write.
 ///
 /// # Errors
-/// When the database is locked, or refuses. The transaction may be open then.
+/// When the database is locked, or a statement fails. The transaction may then be open.
 pub fn change(
     connection: &Connection,
     statements: &Statements,

@@ -1,4 +1,4 @@
-//! What a generated SQLite database comes to, before it is written.
+//! The size of a generated SQLite database, before it is written.
 
 use machine::error::Result;
 use model::dataset::profile::Shape;
@@ -6,7 +6,7 @@ use model::dataset::{DatasetSpec, Generated, shape};
 
 use super::pages::Database;
 
-/// What [`generate`](super::generate::generate()) will write, without writing it.
+/// What [`generate`](super::generate::generate()) would write: its size.
 ///
 /// # Errors
 ///
@@ -15,7 +15,7 @@ pub fn predicted(spec: &DatasetSpec) -> Result<Generated> {
     Ok(plan(spec)?.1)
 }
 
-/// Every page that the specification asks for, and what they come to.
+/// The pages of the database with this specification, and its size.
 pub(crate) fn plan(spec: &DatasetSpec) -> Result<(Database, Generated)> {
     let Shape { tables, origin } = shape(spec)?;
     let database = Database::new(tables, spec.target_bytes);

@@ -1,4 +1,5 @@
-//! Writes a generated database to a file: on all cores, past the page cache, durably, or not at all.
+//! Writes a generated database to a file: on all cores, bypassing the page cache, and durably. On an error, no file is
+//! left.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -18,26 +19,27 @@ use nix::sys::statvfs::statvfs;
 use crate::sqlite::dataset::plan;
 use crate::sqlite::pages::{Database, PAGE_BYTES, Record};
 
-/// Pages that a thread writes at once: 4 MiB keep a disk busy, and the memory small.
+/// Pages that a thread writes at once: 4 MiB are enough to keep a disk busy, and need little memory.
 const CHUNK_PAGES: u64 = 1024;
-/// While one thread waits for the disk, another one computes.
+/// So that one thread computes while another one waits for the disk.
 const THREADS_PER_CORE: usize = 2;
-/// More threads than this only wait for the disk.
+/// More threads than this would only wait for the disk.
 const THREADS_MAX: usize = 8;
 /// How soon a request to stop is noticed.
 const POLL: Duration = Duration::from_millis(50);
-/// Files that SQLite takes for a part of the database beside them.
+/// Suffixes of files that SQLite treats as part of the database next to them.
 const COMPANIONS: [&str; 3] = ["-journal", "-wal", "-shm"];
 
-/// Writes the database of `spec` to `path`, where nothing may be yet. The file has another name,
-/// `<path>.partial`, until all of it is durable.
+/// Writes the database of `spec` to `path`, which must not exist yet. The file is named `<path>.partial` until all of
+/// it is durable.
 ///
-/// `cancel` is asked some 20 times a second, and `progress` told how many bytes are written in all.
+/// `cancel` is called about 20 times a second, and `progress` is called with the number of bytes written so far.
 ///
 /// # Errors
 ///
-/// [`Error::Input`] for a bad specification or an occupied path, [`Error::Environment`] where there is no room
-/// or no permission, and [`Error::Interrupted`] after `cancel` said yes. In each case no file is left behind.
+/// [`Error::Input`] for an invalid specification or a path that exists, [`Error::Environment`] without enough disk
+/// space or without permission, and [`Error::Interrupted`] after `cancel` returned true. In each case no file is left
+/// behind.
 pub fn generate(
     spec: &DatasetSpec,
     path: &Path,
@@ -58,12 +60,12 @@ pub fn generate(
     Ok(generated)
 }
 
-/// Where the database is until it is complete.
+/// The path of the database until it is complete.
 pub(crate) fn partial_path(path: &Path) -> PathBuf {
     with_suffix(path, ".partial")
 }
 
-/// The files that SQLite would take for a part of the database at `path`.
+/// The files that SQLite would treat as part of the database at `path`.
 pub(crate) fn companions(path: &Path) -> impl Iterator<Item = PathBuf> {
     COMPANIONS.iter().map(move |suffix| with_suffix(path, suffix))
 }
@@ -74,7 +76,7 @@ pub(crate) fn sync_directory(directory: &Path) -> Result<()> {
     synced.map_err(|error| refused("write", directory, error))
 }
 
-/// What an operating system's refusal means to the user.
+/// The message for the user about an error of the operating system.
 pub(crate) fn refused(action: &str, place: &Path, error: io::Error) -> Error {
     let place = place.display();
     let cure = match error.kind() {
@@ -90,25 +92,25 @@ pub(crate) fn refused(action: &str, place: &Path, error: io::Error) -> Error {
     Error::Environment(format!("cannot {action} {place}: {error}; {cure}"))
 }
 
-/// A stale journal would be rolled back into the new database by the first who opens it.
+/// Also refuses companion files: a stale journal would be rolled back into the new database when it is first opened.
 fn refuse_occupied(path: &Path) -> Result<()> {
     match std::iter::once(path.to_owned()).chain(companions(path)).find(|place| place.exists()) {
         None => Ok(()),
         Some(place) => Err(Error::Input(format!(
-            "{} is already there: choose another path for the dataset, or remove it",
+            "{} already exists: choose another path for the dataset, or remove it",
             place.display()
         ))),
     }
 }
 
-/// Refuses a place that has no room for so many bytes.
+/// Refuses a directory without enough free space for this many bytes.
 pub(crate) fn require_room(directory: &Path, bytes: u64) -> Result<()> {
     let stat = statvfs(directory).map_err(|error| refused("use", directory, error.into()))?;
     let free = stat.blocks_available() * stat.fragment_size();
-    // A file system without any blocks does not count them: nothing is known of its room.
+    // A file system that reports no blocks does not count them, so its free space is unknown.
     if stat.blocks() > 0 && free < bytes {
         return Err(Error::Environment(format!(
-            "{} has {} free, and the dataset takes {}: free some space, choose another place or a smaller dataset",
+            "{} has {} free, but the dataset needs {}: free some space, choose another place or a smaller dataset",
             directory.display(),
             ByteSize(free),
             ByteSize(bytes)
@@ -124,25 +126,26 @@ fn directory_of(path: &Path) -> &Path {
     }
 }
 
-/// The path with this behind its name.
+/// The path with this suffix.
 pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
 }
 
-/// A file that goes away unless it is renamed.
+/// A file that is removed unless it is renamed.
 struct Partial(PathBuf);
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        // After the rename it is gone already; and whoever is to be told of an error is being told of the first.
+        // After the rename it no longer exists. Otherwise an error has been reported already, and only the first
+        // counts.
         let _ = fs::remove_file(&self.0);
     }
 }
 
-/// Opens the file past the page cache, which halves the work of the memory and leaves the cache to those who
-/// need it, or through the cache where the file system knows no other way.
+/// Opens the file with direct I/O, which halves the memory traffic and leaves the page cache to other programs. Falls
+/// back to the page cache if the file system does not support direct I/O.
 fn create(path: &Path) -> Result<File> {
     let open =
         |flags| OpenOptions::new().write(true).create(true).truncate(true).custom_flags(flags).open(path);
@@ -153,13 +156,13 @@ fn create(path: &Path) -> Result<File> {
     opened.map_err(|error| refused("create", path, error))
 }
 
-/// Some file systems refuse the first write and not the flag.
+/// Some file systems accept the flag, but refuse the first write.
 fn accepts_direct_writes(file: &File) -> io::Result<()> {
     let page = MmapMut::map_anon(PAGE_BYTES)?;
     file.write_all_at(&page, 0)
 }
 
-/// Why the pages are not all written.
+/// Why not all pages were written.
 enum Unwritten {
     Cancelled,
     Refused(io::Error),
@@ -176,7 +179,7 @@ impl Unwritten {
     }
 }
 
-/// Writes all pages: threads take the next chunk in turn, and this one watches.
+/// Writes all pages: worker threads each take the next chunk, and this thread reports progress.
 fn write(
     database: &Database,
     file: &File,
@@ -206,7 +209,7 @@ fn write(
     })
 }
 
-/// Until the last writer has hung up.
+/// Reports progress until the last writer has ended.
 fn watch(
     chunks: &Receiver<io::Result<u64>>,
     cancel: &dyn Fn() -> bool,
@@ -229,7 +232,7 @@ fn watch(
     }
 }
 
-/// What the writers share.
+/// The state that the writers share.
 struct Work<'work> {
     database: &'work Database,
     file: &'work File,
@@ -238,10 +241,10 @@ struct Work<'work> {
 }
 
 impl Work<'_> {
-    /// Writes chunks until there are none left, and tells how many bytes each had.
+    /// Writes chunks until none are left, and reports the size of each.
     fn run(&self, report: Sender<io::Result<u64>>) {
         let write = || -> io::Result<()> {
-            // Memory of its own mapping starts at a page's boundary, as writes past the cache demand.
+            // A separate mapping starts at a page boundary, as direct I/O requires.
             let mut buffer = MmapMut::map_anon(CHUNK_PAGES as usize * PAGE_BYTES)?;
             let mut record = Record::default();
             while !self.stop.load(Ordering::Relaxed) {
@@ -255,7 +258,7 @@ impl Work<'_> {
                     self.database.write_page(number, page, &mut record);
                 }
                 self.file.write_all_at(chunk, first * PAGE_BYTES as u64)?;
-                // Nobody listens any more after a failure elsewhere: `stop` is about to be set.
+                // After a failure elsewhere, the receiver is gone; `stop` is about to be set.
                 let _ = report.send(Ok(chunk.len() as u64));
             }
             Ok(())

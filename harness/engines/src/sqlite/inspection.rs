@@ -1,7 +1,7 @@
-//! Looks at a backup of which no ledger tells what it has to hold.
+//! Checks a backup without a ledger of the writes that it should contain.
 //!
-//! What SQLite can tell of a file is told: whether it is whole, whether its indexes hold what its tables do, whether rows
-//! refer to rows that are there. Which writes are missing, it cannot tell.
+//! It reports what SQLite can check in a file: whether the file is complete, whether indexes match their tables, and
+//! whether foreign keys refer to existing rows. It cannot tell which writes are missing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,21 +21,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::sqlite::reader::{SqliteFile, broken_references, journals};
 
-/// There is no table that a workload writes to.
+/// The database has no tables that a workload writes to.
 const NO_NAMES: TableNames = TableNames { torrents: "", metrics: "" };
 
 /// What was found in a backup.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inspection {
-    /// The checks, in the order in which they were made.
+    /// The checks, in the order in which they were run.
     pub checks: Vec<Inspected>,
-    /// Tables that it holds.
+    /// Number of tables.
     pub tables: u64,
-    /// Rows in all of them.
+    /// Number of rows in all tables.
     pub rows: u64,
-    /// How it differs from the live database, one line each; null when none was given, or one of them could not be read.
-    /// A database that was written to since differs from every backup.
+    /// Differences from the live database, one line each; null when no live database was given, or one of the two could
+    /// not be read. A database that was written to after the backup always differs.
     pub differences: Option<Vec<String>>,
 }
 
@@ -45,9 +45,9 @@ pub struct Inspection {
 pub struct Inspected {
     /// What was checked.
     pub name: String,
-    /// What it came to; null when it could not be made, or not in full.
+    /// The result; null when the check could not be completed.
     pub result: Option<Check>,
-    /// What is wrong, or why it could not be made.
+    /// What is wrong, or why the check could not be completed.
     pub lines: Vec<String>,
 }
 
@@ -77,18 +77,18 @@ impl Job for Inspect {
     }
 }
 
-/// Inspects `backup`, and holds it against `live` where there is one. Both are private copies: logs beside them are folded
-/// into them.
+/// Inspects `backup`, and compares it with `live` if that is given. Both must be private copies: the logs next to them
+/// are checkpointed into them.
 ///
 /// # Errors
-/// When a file cannot be looked at, for a reason that says nothing about the backup.
+/// When a file cannot be read for a reason that is not a fault of the backup.
 pub fn inspect(backup: &Path, live: Option<&Path>) -> anyhow::Result<Inspection> {
     let of_live = live.map(read).transpose()?;
     let Read { file, conditions, tables } = read(backup)?;
     let mut inspection = Inspection { checks: vec![conclude("file", file)], ..Inspection::default() };
     for (number, (name, condition)) in conditions.into_iter().enumerate() {
         let mut findings = Findings::new(name);
-        // What is odd about the live database as well is not the backup's fault.
+        // An irregularity that the live database has as well is not a fault of the backup.
         let before = of_live.as_ref().map(|live| live.conditions[number].1.clone()).unwrap_or_default();
         condition.judge(&before, &mut findings);
         inspection.checks.push(conclude(name, findings));
@@ -101,7 +101,7 @@ pub fn inspect(backup: &Path, live: Option<&Path>) -> anyhow::Result<Inspection>
             inspection.tables =
                 tables.digests.keys().filter(|name| !name.starts_with("sqlite_")).count() as u64;
             if inspection.tables == 0 {
-                findings.wrong(|| "the database holds no table".to_owned());
+                findings.wrong(|| "the database has no tables".to_owned());
             }
             for unreadable in tables.digests.values().filter_map(|digest| digest.as_ref().err()) {
                 enter(unreadable, &mut findings);
@@ -130,15 +130,15 @@ fn enter(unreadable: &Unreadable, findings: &mut Findings) {
     }
 }
 
-/// Reads everything that a file tells.
+/// Runs all checks of a file.
 fn read(path: &Path) -> anyhow::Result<Read> {
     let mut file = Findings::new("file");
     let of_log =
         journals(path).into_iter().find(|journal| fs::metadata(journal).is_ok_and(|log| log.len() > 0));
     if let Err(error) = settle(path) {
         file.wrong(|| match &of_log {
-            Some(_) => format!("SQLite does not open it with the log that lies beside it: {error}"),
-            None => format!("SQLite does not open it: {error}"),
+            Some(_) => format!("SQLite cannot open it with the log file next to it: {error}"),
+            None => format!("SQLite cannot open it: {error}"),
         });
     }
     let engine = SqliteFile { path, names: NO_NAMES };
@@ -168,7 +168,7 @@ fn condition_of<T>(read: Result<T, Unreadable>, enter: impl FnOnce(&mut Conditio
     condition
 }
 
-/// Folds the log of a copy into it, as SQLite does when an application opens the backup.
+/// Checkpoints the log of a copy into it, as SQLite does when an application opens the backup.
 fn settle(copy: &Path) -> rusqlite::Result<()> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(copy, flags)?;
@@ -182,9 +182,12 @@ fn differences(backup: &Tables, live: &Tables) -> Vec<String> {
     let mut lines = Vec::new();
     for object in &live.schema {
         match backup.schema.iter().find(|other| (&other.kind, &other.name) == (&object.kind, &object.name)) {
-            None => lines.push(format!("{} {} is not in the backup", object.kind, object.name)),
+            None => lines.push(format!("{} {} is missing in the backup", object.kind, object.name)),
             Some(other) if other.sql != object.sql => {
-                lines.push(format!("{} {} has another definition in the backup", object.kind, object.name));
+                lines.push(format!(
+                    "{} {} has a different definition in the backup",
+                    object.kind, object.name
+                ));
             }
             Some(_) => {}
         }
@@ -207,7 +210,7 @@ fn difference_of_rows(table: &str, backup: RowsDigest, live: RowsDigest) -> Opti
         return None;
     }
     Some(if backup.rows == live.rows {
-        format!("table {table}: as many rows ({}), with other content", live.rows)
+        format!("table {table}: same number of rows ({}), but different content", live.rows)
     } else {
         format!("table {table}: {} rows in the backup, {} in the live database", backup.rows, live.rows)
     })
@@ -239,7 +242,7 @@ mod tests {
                        INSERT INTO part VALUES (1, 1);";
 
     #[test]
-    fn a_sound_backup_is_held_against_the_live_database() {
+    fn an_intact_backup_is_compared_with_the_live_database() {
         let directory = tempfile::tempdir().unwrap();
         let backup = database(directory.path(), "backup.db", SQL);
         let more = "INSERT INTO t VALUES (3, 'three'); UPDATE part SET t = 2; CREATE TABLE late (x);";
@@ -252,14 +255,14 @@ mod tests {
         indexes: Some(Pass)
         foreign keys: Some(Pass)
         tables: Some(Pass)
-        differs: table late is not in the backup
-        differs: table part: as many rows (1), with other content
+        differs: table late is missing in the backup
+        differs: table part: same number of rows (1), but different content
         differs: table t: 2 rows in the backup, 3 in the live database
         ");
     }
 
     #[test]
-    fn damage_is_found_and_what_the_live_database_has_as_well_is_none() {
+    fn damage_is_found_unless_the_live_database_has_it_as_well() {
         let directory = tempfile::tempdir().unwrap();
         let dangling = format!("{SQL}PRAGMA foreign_keys = off; INSERT INTO part VALUES (2, 9), (3, 10);");
         let backup = database(directory.path(), "backup.db", &dangling);
@@ -282,6 +285,6 @@ mod tests {
         let empty = database(directory.path(), "empty.db", "CREATE TABLE t (x); DROP TABLE t;");
         let inspection = inspect(&empty, None).unwrap();
         let last = inspection.checks.last().expect("checks were made");
-        assert_eq!(last.lines, ["the database holds no table"], "{}", shown(&inspection));
+        assert_eq!(last.lines, ["the database has no tables"], "{}", shown(&inspection));
     }
 }

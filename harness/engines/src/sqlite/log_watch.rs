@@ -1,9 +1,9 @@
-//! What happens to a SQLite database in WAL mode while something copies it: checkpoints, which write into the file, and
-//! resets of the log, after which it is written from its beginning again.
+//! What happens to a SQLite database in WAL mode while it is copied: checkpoints, which write into the database file,
+//! and resets of the log, after which the log is written from its beginning again.
 //!
-//! Seen from outside, by the time of the one file and the header of the other, so what follows within 2 ms counts once. It
-//! happened at the times that the files have: those of a copy are told by the same clock, which may be that of the kernel's
-//! ticks.
+//! This is observed from outside, from the time of the database file and the header of the log, so events within 2 ms
+//! count once. The time of an event is the time of the file: the times of a copy's files come from the same clock,
+//! which may have the resolution of the kernel's tick.
 
 use std::fs::File;
 use std::io::Read;
@@ -14,23 +14,23 @@ use std::time::{Duration, SystemTime};
 use machine::measure::clock::{Span, monotonic_ns_of, now_ns};
 use machine::process::StopOnDrop;
 
-/// Shorter than the copy of a small database takes, and some 20 us of work each time.
+/// Shorter than the copy of a small database, at a cost of about 20 us each time.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
-/// The header of a log: it holds its number and its salts, which change with each reset.
+/// The header of a log: it contains the checkpoint number and the salts, which change with each reset.
 const HEADER_BYTES: usize = 32;
 
-/// What was seen, in nanoseconds of the common clock.
+/// The observed events, in nanoseconds of the common clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogEvents {
-    /// The database file was written into.
+    /// When the database file was written to.
     pub checkpoints_ns: Vec<u64>,
-    /// The log was cut off, or began again from its first byte.
+    /// When the log was truncated, or restarted from its first byte.
     pub resets_ns: Vec<u64>,
-    /// Bytes of the database file and its log, each time that they had changed.
+    /// Total size of the database file and its log, each time that it had changed.
     pub bytes: Vec<(u64, u64)>,
 }
 
-/// Watches the database while `work` goes on.
+/// Watches the database while `work` runs.
 pub fn beside<T>(database: &Path, work: impl FnOnce() -> T) -> (T, LogEvents) {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -38,7 +38,7 @@ pub fn beside<T>(database: &Path, work: impl FnOnce() -> T) -> (T, LogEvents) {
         let stopping = StopOnDrop(&stop);
         let done = work();
         drop(stopping);
-        (done, watcher.join().expect("a watcher only looks"))
+        (done, watcher.join().expect("the watcher does not panic"))
     })
 }
 
@@ -62,11 +62,11 @@ fn watch(database: &Path, stop: &AtomicBool) -> LogEvents {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
     modified: Option<SystemTime>,
-    /// `None` where the log is empty, or not there.
+    /// `None` if the log is empty or does not exist.
     header: Option<[u8; HEADER_BYTES]>,
-    /// When the log was written to.
+    /// When the log was last written to.
     log_modified: Option<SystemTime>,
-    /// Of both files.
+    /// Total size of both files.
     bytes: u64,
 }
 
@@ -80,7 +80,7 @@ fn look(database: &Path, log: &Path) -> Seen {
 }
 
 impl LogEvents {
-    /// How many bytes longer than at the beginning of a span the two files were within it, at most.
+    /// The maximum growth of the two files within a span, compared with its beginning.
     pub fn growth_bytes(&self, span: Span) -> u64 {
         let at_first = self.bytes.iter().rfind(|(at, _)| *at <= span.from_ns).or(self.bytes.first());
         let within = self.bytes.iter().filter(|(at, _)| span.contains(*at)).map(|(_, bytes)| *bytes);
@@ -95,7 +95,7 @@ impl LogEvents {
         if before.bytes != now.bytes {
             self.bytes.push((at_ns, now.bytes));
         }
-        // A log that begins in an empty file was reset when it was emptied.
+        // If the log starts in an empty file, the reset was already counted when the file was emptied.
         if before.header.is_some() && before.header != now.header {
             self.resets_ns.push(now.log_modified.and_then(monotonic_ns_of).unwrap_or(at_ns));
         }
@@ -119,9 +119,9 @@ mod tests {
         connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(())).unwrap();
     }
 
-    /// What one step after the other comes to: checkpoints and resets so far.
+    /// The number of checkpoints and resets after each step.
     #[test]
-    fn commits_are_none_checkpoints_and_resets_are_counted() {
+    fn checkpoints_and_resets_are_counted_and_commits_are_not() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("database.sqlite");
         let log = directory.path().join("database.sqlite-wal");
@@ -130,7 +130,7 @@ mod tests {
         let mut events = LogEvents::default();
         let mut before = look(&path, &log);
         let mut after = |what: &str, step: &dyn Fn()| {
-            // Where the kernel tells times by its ticks, two within one would be the same.
+            // If file times have the resolution of the kernel's tick, two changes within one tick have the same time.
             std::thread::sleep(Duration::from_millis(20));
             step();
             let now = look(&path, &log);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn growth_is_held_against_the_beginning_of_the_span() {
+    fn growth_is_compared_with_the_beginning_of_the_span() {
         let events =
             LogEvents { bytes: vec![(10, 100), (20, 150), (30, 400), (40, 120)], ..Default::default() };
         let growth = |from_ns, to_ns| events.growth_bytes(Span { from_ns, to_ns });
@@ -164,16 +164,16 @@ mod tests {
     }
 
     #[test]
-    fn what_happens_beside_work_is_seen() {
+    fn events_during_the_work_are_observed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("database.sqlite");
         let connection = open(&path);
         connection.execute_batch("CREATE TABLE t (x)").unwrap();
-        /// Longer than any kernel's.
+        /// Longer than the tick of any kernel.
         const TICK_NS: u64 = 20_000_000;
         let began_ns = now_ns();
         let ((), events) = beside(&path, || {
-            // Until it was seen, however busy the machine is.
+            // Often enough to be observed even on a busy machine.
             for x in 0..200 {
                 connection.execute("INSERT INTO t VALUES (?1)", [x]).unwrap();
                 checkpoint(&connection, "TRUNCATE");
@@ -181,7 +181,7 @@ mod tests {
             }
         });
         assert!(!events.checkpoints_ns.is_empty() && !events.resets_ns.is_empty());
-        assert!(events.bytes.len() > 1, "the log was cut off");
+        assert!(events.bytes.len() > 1, "the log was truncated");
         assert!(events.checkpoints_ns.iter().all(|at| (began_ns - TICK_NS..now_ns()).contains(at)));
     }
 }

@@ -1,12 +1,12 @@
-//! Databases of the user's own.
+//! The user's own database.
 //!
-//! A copy of the file takes the place of a generated database, whatever its schema is. Two tables are added to the copy
-//! that the workload writes to; everything else in it is covered by the verifier's digests.
+//! A copy of the file replaces a generated database; it may have any schema. Two tables for the workload are added to
+//! the copy; everything else in it is covered by the verifier's digests.
 //!
-//! The file itself is read as bytes and never opened as a database: SQLite would lock it, may leave files beside it, and
-//! would roll an interrupted transaction back in it. The bytes are those of one moment because nobody wrote to them
-//! while they were read. A database in WAL mode that somebody does write to is copied by SQLite's online backup instead,
-//! in one step: that blocks no writer. In another mode it would, so the database is refused.
+//! The file itself is read as bytes and never opened as a database: SQLite would lock it, might leave files next to it,
+//! and would roll back an interrupted transaction in it. The bytes are consistent because nothing wrote to the file
+//! while it was read. A database in WAL mode that is being written to is copied with SQLite's online backup in one step
+//! instead, which does not block writers. In other modes it would block them, so the database is refused.
 
 use std::fs::{self, Permissions};
 use std::io::{self, Read};
@@ -30,21 +30,21 @@ use crate::sqlite::client::JournalMode;
 use crate::sqlite::generate::with_suffix;
 use crate::sqlite::reader::surplus_bytes;
 
-/// About what the added tables take: indexes that are filled in random order are not full.
+/// Approximate size of the added tables. Indexes that are filled in random order have partly empty pages.
 const ADDED_BYTES: u64 = 6 << 20;
-/// What every SQLite file begins with.
+/// The first bytes of every SQLite file.
 const MAGIC: &[u8] = b"SQLite format 3\0";
-/// Bytes that are looked at to tell what a file is.
+/// Number of bytes that are read to recognize a file.
 const FIRST_BYTES: u64 = 4096;
 /// How long the online backup waits for a lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// What SQLite takes for a part of the database beside it, when nobody has it open.
+/// Suffixes of the files that SQLite treats as part of a database that is not open.
 const PARTS: [&str; 3] = ["", "-wal", "-journal"];
 
-/// Bytes of the database in `file`, with what SQLite keeps beside it.
+/// Size of the database in `file`, with its journal and log.
 ///
 /// # Errors
-/// [`Error::Input`] when there is none that can be read.
+/// [`Error::Input`] when it cannot be read, or is not a SQLite database.
 pub fn bytes(file: &Path) -> Result<u64> {
     let refused = |why: &str| Error::Input(format!("cannot use {} as a database: {why}", file.display()));
     let metadata = fs::metadata(file).map_err(|error| refused(&error.to_string()))?;
@@ -76,8 +76,8 @@ pub fn foreign(file: &Path) -> io::Result<Option<&'static str>> {
     })
 }
 
-/// True when every byte value comes about as often as any other. Of 4 KiB of random bytes the entropy is 7.95 bits a byte,
-/// and that of programs and pictures that are not packed is seldom above 7.
+/// True when all byte values are about equally frequent. The entropy of 4 KiB of random bytes is 7.95 bits per byte;
+/// that of uncompressed programs and pictures is rarely above 7.
 fn looks_random(bytes: &[u8]) -> bool {
     let mut counts = [0_u32; 256];
     bytes.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
@@ -87,24 +87,24 @@ fn looks_random(bytes: &[u8]) -> bool {
     bytes.len() as u64 == FIRST_BYTES && entropy > 7.5
 }
 
-/// About how many bytes a database of `bytes` has once the tables are added.
+/// Approximate size of a database of `bytes` after the tables are added.
 pub fn predicted(bytes: u64) -> u64 {
     bytes + ADDED_BYTES
 }
 
-/// Copies the database in `file`: its bytes, or with SQLite's online backup where somebody writes to it. Returns what is
-/// remarkable about the copy.
+/// Copies the database in `file`: its bytes, or with SQLite's online backup if it is being written to. Returns a remark
+/// on the copy.
 ///
 /// # Errors
-/// [`Error::Input`] when it cannot be read, or when somebody writes to it and it is not in WAL mode.
+/// [`Error::Input`] when it cannot be read, or when it is being written to and is not in WAL mode.
 pub fn copy(launcher: &Launcher, file: &Path, to: &Path) -> Result<Option<String>> {
     if copy_bytes(launcher, file, to)? {
         return Ok(None);
     }
     if !is_in_wal_mode(file) {
         return Err(Error::Input(format!(
-            "{} was written to while it was copied: stop what writes to it, or give a copy of it, which \
-             sqlite3 {} \"VACUUM INTO 'copy.db'\" makes",
+            "{} was written to while it was copied: stop the process that writes to it, or use a copy made with \
+             sqlite3 {} \"VACUUM INTO 'copy.db'\"",
             file.display(),
             file.display()
         )));
@@ -156,7 +156,7 @@ impl Job for Adopt {
     }
 }
 
-/// The journal mode that a SQLite file says it is in. Whether it is a database at all is judged when it is copied.
+/// The journal mode in the header of a SQLite file. Whether the file is a database is checked when it is copied.
 pub fn journal_mode(file: &Path) -> JournalMode {
     if is_in_wal_mode(file) { JournalMode::Wal } else { JournalMode::Delete }
 }
@@ -172,7 +172,7 @@ fn is_in_wal_mode(file: &Path) -> bool {
 /// Copies a database with SQLite's online backup, in one step.
 ///
 /// # Errors
-/// [`Error::Input`] with what SQLite says.
+/// [`Error::Input`] with SQLite's error.
 pub fn copy_online(file: &Path, to: &Path) -> anyhow::Result<()> {
     let copied = || -> rusqlite::Result<StepResult> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -184,15 +184,15 @@ pub fn copy_online(file: &Path, to: &Path) -> anyhow::Result<()> {
     let refused = |why: String| Error::Input(format!("cannot copy {} online: {why}", file.display()));
     match copied().map_err(|error| refused(error.to_string()))? {
         StepResult::Done => Ok(()),
-        _ => Err(refused("another process locks it".into()).into()),
+        _ => Err(refused("another process has locked it".into()).into()),
     }
 }
 
-/// Copies the database in `file` with what SQLite keeps beside it, all of which is only read. False when somebody wrote
-/// to it meanwhile.
+/// Copies the database in `file` with its journal and log, without opening them as a database. False if they were
+/// written to during the copy.
 fn copy_bytes(launcher: &Launcher, file: &Path, to: &Path) -> Result<bool> {
     let unreadable = |error| Error::Input(format!("cannot read {}: {error}", file.display()));
-    // What belongs to a database lies beside the file itself, not beside a link to it.
+    // Journal and log are next to the file itself, not next to a symbolic link to it.
     let source = file.canonicalize().map_err(unreadable)?;
     let before = marks(&source);
     for part in PARTS {
@@ -200,28 +200,28 @@ fn copy_bytes(launcher: &Launcher, file: &Path, to: &Path) -> Result<bool> {
         if from.exists() {
             duplicate(launcher, &from, &to)?;
             let mode = fs::metadata(&to).map_err(unreadable)?.mode();
-            // The copy is written to, and only by whoever made it.
+            // The copy must be writable for its owner.
             fs::set_permissions(&to, Permissions::from_mode(mode | 0o600)).map_err(unreadable)?;
         }
     }
     Ok(marks(&source) == before)
 }
 
-/// What no write leaves as it was: size, time and identity of every part.
+/// Properties that change with every write: size, time and identity of every part.
 fn marks(file: &Path) -> Vec<Option<(u64, u64, i64, i64)>> {
     let mark =
         |metadata: fs::Metadata| (metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec());
     PARTS.iter().map(|part| fs::metadata(with_suffix(file, part)).ok().map(mark)).collect()
 }
 
-/// Makes a copy ready for trials: folds its log back, and adds the tables. Returns what is remarkable about the file and
-/// cannot be seen any more once the tables are there.
+/// Prepares a copy for trials: checkpoints its log, and adds the tables. Returns remarks on the file that cannot be
+/// made any more after the tables are added.
 ///
 /// # Errors
-/// [`Error::Input`] when SQLite does not open it, or it has tables with these names.
+/// [`Error::Input`] when SQLite cannot open it, or it already has tables with these names.
 pub fn adopt(copy: &Path, seed: u64) -> Result<Vec<String>> {
     make_ready(copy, seed).map_err(|error| match Error::from(error) {
-        // What SQLite does not like is the file.
+        // An error of SQLite here means that the file is unsuitable, not that the harness has a bug.
         Error::Bug(cause) => Error::Input(format!("{cause:#}")),
         other => other,
     })
@@ -234,25 +234,27 @@ fn make_ready(copy: &Path, seed: u64) -> anyhow::Result<Vec<String>> {
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0));
     read.map_err(|error| match surplus_bytes(copy) {
         Ok(surplus) if surplus < 0 => anyhow!(
-            "SQLite does not open it: {error}: the file is {} shorter than its header counts",
+            "SQLite cannot open it: {error}: the file is {} shorter than its header says",
             ByteSize(surplus.unsigned_abs())
         ),
-        _ => anyhow!("SQLite does not open it: {error}"),
+        _ => anyhow!("SQLite cannot open it: {error}"),
     })?;
-    connection.pragma_update(None, "journal_mode", "delete").context("cannot fold its log back")?;
+    connection
+        .pragma_update(None, "journal_mode", "delete")
+        .context("cannot checkpoint its write-ahead log")?;
     for name in [TABLES.torrents, TABLES.metrics] {
         let is_there = connection.table_exists(None, name)?;
         ensure!(
             !is_there,
-            "it has a table {name}, as if it came from a trial: use the database that the trial was made on"
+            "it already has a table {name}, so it seems to be the result of a trial: use the original database"
         );
     }
     let mut remarks = Vec::new();
     let surplus = surplus_bytes(copy).context("cannot read its header")?;
     if surplus > 0 {
         remarks.push(format!(
-            "the file is {} longer than its header counts, as applications leave it that have it grow in large steps; \
-             this is no damage",
+            "the file is {} longer than its header says; this is not damage: some applications let the file grow in \
+             large steps",
             ByteSize(surplus.unsigned_abs())
         ));
     }
@@ -339,7 +341,7 @@ mod tests {
         assert_eq!((count("torrents"), count("backup_drill_metrics")), (2, 1));
         assert!(bytes(&file).unwrap() <= ADDED_BYTES);
         let twice = format!("{:#}", adopt(&file, 1).unwrap_err());
-        assert!(twice.starts_with("it has a table backup_drill_torrents, as if"), "{twice}");
+        assert!(twice.starts_with("it already has a table backup_drill_torrents, so it seems"), "{twice}");
     }
 
     #[test]
@@ -351,19 +353,19 @@ mod tests {
         resize(bytes - 4096);
         insta::assert_snapshot!(
             format!("{:#}", adopt(&file, 1).unwrap_err()),
-            @"SQLite does not open it: database disk image is malformed: the file is 4.0 KiB shorter than its header counts"
+            @"SQLite cannot open it: database disk image is malformed: the file is 4.0 KiB shorter than its header says"
         );
         fs::remove_file(&file).unwrap();
         database(directory.path(), SMALL);
         resize(bytes + (1 << 20));
         insta::assert_snapshot!(
             adopt(&file, 1).unwrap().join("; "),
-            @"the file is 1.0 MiB longer than its header counts, as applications leave it that have it grow in large steps; this is no damage"
+            @"the file is 1.0 MiB longer than its header says; this is not damage: some applications let the file grow in large steps"
         );
     }
 
     #[test]
-    fn an_online_copy_is_one_of_a_database_that_is_open() {
+    fn a_database_that_is_open_can_be_copied_online() {
         let directory = tempfile::tempdir().unwrap();
         let file = database(directory.path(), "PRAGMA journal_mode = wal; CREATE TABLE t (x);");
         assert!(is_in_wal_mode(&file));
@@ -377,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_that_somebody_wrote_into_is_refused() {
+    fn a_database_that_is_written_to_during_the_copy_is_refused() {
         use std::io::Write;
         use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -396,24 +398,24 @@ mod tests {
             while !with_suffix(&file, "-wal").exists() {
                 std::thread::yield_now();
             }
-            // A copy may be over before the writer has had its turn.
+            // A copy may be finished before the writer runs.
             let to = directory.path().join("copy.sqlite");
             let refused = (0..1000).find_map(|_| copy(&launcher, &file, &to).err());
             stop.store(true, Ordering::Relaxed);
             refused.expect("no copy was refused").to_string()
         });
         assert!(
-            refused.contains("own.db was written to while it was copied: stop what writes to it"),
+            refused.contains("own.db was written to while it was copied: stop the process that writes to it"),
             "{refused}"
         );
         assert!(refused.contains("VACUUM INTO 'copy.db'"), "{refused}");
     }
 
     #[test]
-    fn a_copy_has_what_is_in_the_log_and_the_original_stays_as_it_is() {
+    fn a_copy_includes_the_log_and_the_original_is_not_changed() {
         let directory = tempfile::tempdir().unwrap();
         let file = database(directory.path(), "PRAGMA journal_mode = wal; CREATE TABLE t (x);");
-        // Still open, so that the log is not folded back.
+        // Still open, so that the log is not checkpointed.
         let writer = Connection::open(&file).unwrap();
         writer.execute("INSERT INTO t VALUES (7)", []).unwrap();
         let link = directory.path().join("link.db");

@@ -24,7 +24,7 @@ pub enum Backend {
     Server(Box<Server>),
 }
 
-/// An application on a database engine. Its parts end with it.
+/// An application on a database engine. Its processes and containers end when it is dropped.
 pub struct Subject {
     database: Backend,
     tracker: Option<Tracker>,
@@ -41,7 +41,7 @@ impl Subject {
         tracker: Option<Tracker>,
         application: Application,
     ) -> Subject {
-        // What announces to a tracker is no part of it.
+        // The clients that announce to a tracker are not part of the subject.
         let account = if tracker.is_some() { Account::Harness } else { Account::Subject };
         Subject {
             database,
@@ -52,11 +52,10 @@ impl Subject {
         }
     }
 
-    /// Starts everything but what writes: the database server and the tracker, as far as there are any and they do
-    /// not run.
+    /// Starts the database server and the tracker, if there are any and they are not running, but not the writer.
     ///
     /// # Errors
-    /// When one does not come up.
+    /// When one does not start.
     pub fn start_services(&mut self) -> Result<()> {
         if let Backend::Server(server) = &mut self.database {
             server.start()?;
@@ -64,7 +63,7 @@ impl Subject {
         self.tracker.as_mut().map_or(Ok(()), Tracker::start)
     }
 
-    /// Starts the workload as `task` says, and waits until a read was answered.
+    /// Starts the workload described by `task`, and waits until a read has been answered.
     ///
     /// # Errors
     /// When there is no answer.
@@ -72,10 +71,10 @@ impl Subject {
         self.writer.start(task)
     }
 
-    /// Starts whatever [`Subject::stop`] stopped, and waits until it answers again.
+    /// Starts everything that [`Subject::stop`] stopped, and waits until it responds again.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When it does not start.
     pub fn start(&mut self) -> Result<()> {
         self.start_services()?;
         if !self.writer.is_running() {
@@ -91,7 +90,7 @@ impl Subject {
         }
     }
 
-    /// Stops application and database in good order, as before maintenance. Clients of a server go on trying.
+    /// Stops application and database cleanly, as before maintenance. Clients of a server keep retrying.
     ///
     /// # Errors
     /// When one does not stop, or ends with an error.
@@ -111,7 +110,7 @@ impl Subject {
         }
     }
 
-    /// Stops what writes in good order, and leaves a database server running. The peers of a tracker go on trying.
+    /// Stops the application cleanly, and leaves a database server running. The peers of a tracker keep retrying.
     ///
     /// # Errors
     /// When it does not stop, or ends with an error.
@@ -123,7 +122,8 @@ impl Subject {
         }
     }
 
-    /// Reads what its containers have used, because their end is near and nobody could tell afterwards.
+    /// Reads the resources that its containers have used, shortly before their end: afterwards they cannot be read any
+    /// more.
     pub fn note(&mut self) {
         if let Some(tracker) = &mut self.tracker {
             tracker.note();
@@ -133,7 +133,7 @@ impl Subject {
         }
     }
 
-    /// Ends everything with SIGKILL, one after the other.
+    /// Kills everything with SIGKILL, one after the other.
     pub fn kill(&mut self) {
         self.end_outage();
         self.writer.kill();
@@ -150,12 +150,12 @@ impl Subject {
         self.writer.is_running() && self.ended_service().is_none()
     }
 
-    /// What is known about the part of it that has ended by itself.
+    /// How a part of it ended, if one exited unexpectedly.
     pub fn ended(&self) -> Option<String> {
         self.ended_service().or_else(|| self.writer.ended())
     }
 
-    /// What is known about a service that has ended: how, and what it said last.
+    /// How a service ended, with its last output, if one exited unexpectedly.
     pub fn ended_service(&self) -> Option<String> {
         let tracker = self.tracker.as_ref().and_then(Tracker::ended);
         tracker.or_else(|| self.server().and_then(Server::ended))
@@ -170,16 +170,16 @@ impl Subject {
         self.writer.start(Task::Serve)
     }
 
-    /// Leaves a database that nobody writes to, for the verifier: a file that is closed, or a server that runs.
+    /// Stops all writes for the verifier, and leaves a closed file or a running server.
     ///
     /// # Errors
-    /// When the application does not stop in good order.
+    /// When the application does not stop cleanly.
     pub fn retire(&mut self) -> Result<()> {
         self.writer.stop()?;
         self.tracker.as_mut().map_or(Ok(()), Tracker::stop)
     }
 
-    /// The times for which it was stopped in good order, each until it answered again or was killed.
+    /// The times for which it was stopped cleanly, each until it responded again or was killed.
     pub fn outages(&self) -> &[Span] {
         &self.outages
     }
@@ -200,18 +200,18 @@ impl Subject {
         }
     }
 
-    /// The MySQL server, to be started and stopped.
+    /// The MySQL server, for starting and stopping it.
     ///
     /// # Errors
-    /// [`Error::Bug`] for SQLite: a strategy for one engine is not planned on another.
+    /// [`Error::Bug`] for SQLite: plans do not combine a strategy with an engine that it does not support.
     pub fn server_mut(&mut self) -> Result<&mut Server> {
         match &mut self.database {
-            Backend::File(_) => Err(Error::Bug(anyhow!("there is no database server"))),
+            Backend::File(_) => Err(Error::Bug(anyhow!("the subject has no database server"))),
             Backend::Server(server) => Ok(server),
         }
     }
 
-    /// How the verifier reads it.
+    /// The database, as the verifier opens it.
     pub fn location(&self) -> Database {
         match &self.database {
             Backend::File(file) => Database::Sqlite(file.clone()),

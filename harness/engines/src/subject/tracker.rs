@@ -17,16 +17,16 @@ use crate::mysql::server::{RUN, free_port};
 use crate::tracker::{Announces, TrackerTarget};
 
 const DATA: &str = "/var/lib/torrust";
-/// Millions of torrents are loaded into memory first.
+/// Long enough to load millions of torrents into memory first.
 const START_TIMEOUT: Duration = Duration::from_secs(600);
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
-/// How often a tracker that starts is asked whether it is healthy.
+/// How often the health check of a starting tracker is called.
 const POLL: Duration = Duration::from_millis(20);
 const UDP_PORT: u16 = 6969;
 const HTTP_PORT: u16 = 7070;
 const HEALTH_PORT: u16 = 1313;
 
-/// What a tracker is made from.
+/// The configuration of a tracker.
 pub struct TrackerSetup {
     /// The image.
     pub image: String,
@@ -40,11 +40,11 @@ pub struct TrackerSetup {
     pub network: Network,
 }
 
-/// What a tracker keeps its data in.
+/// The database of a tracker.
 pub enum TrackerDatabase {
     /// A SQLite file: its directory is mounted.
     Sqlite(PathBuf),
-    /// A MySQL server, and its name on the network that it shares with the tracker.
+    /// A MySQL server, and its host name on the network that it shares with the tracker.
     Mysql(Address, String),
 }
 
@@ -59,7 +59,7 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// A tracker that does not run yet.
+    /// A tracker that is not running yet.
     ///
     /// # Errors
     /// When its configuration cannot be written, or no port is free.
@@ -78,15 +78,15 @@ impl Tracker {
         Ok(tracker)
     }
 
-    /// Where it is announced to.
+    /// Where clients announce to.
     pub fn target(&self) -> &TrackerTarget {
         &self.target
     }
 
     fn write_configuration(&self) -> Result<()> {
-        fs::create_dir_all(&self.setup.run_directory).context("cannot make the run directory")?;
+        fs::create_dir_all(&self.setup.run_directory).context("cannot create the run directory")?;
         let path = self.configuration();
-        // It may hold the password of the database.
+        // It may contain the password of the database.
         fs::OpenOptions::new()
             .write(true)
             .create(true)
@@ -146,10 +146,10 @@ bind_address = "0.0.0.0:{HEALTH_PORT}"
         )
     }
 
-    /// Starts it and waits until its health check is green; nothing when it runs.
+    /// Starts it and waits until its health check succeeds; does nothing if it is running.
     ///
     /// # Errors
-    /// When it does not come up, with what it said last.
+    /// When it does not start, with its last output.
     pub fn start(&mut self) -> Result<()> {
         if self.runs {
             return Ok(());
@@ -203,7 +203,7 @@ bind_address = "0.0.0.0:{HEALTH_PORT}"
             self.launcher.cancel.check()?;
             if !container.is_running() {
                 let words = container.last_words();
-                return Err(Error::Environment(format!("the tracker ended before it served: {words}")));
+                return Err(Error::Environment(format!("the tracker ended before it was healthy: {words}")));
             }
             let Err(error) = agent.get(&url).call() else { return Ok(()) };
             if Instant::now() > give_up {
@@ -217,10 +217,10 @@ bind_address = "0.0.0.0:{HEALTH_PORT}"
         }
     }
 
-    /// Stops it in good order; nothing when it does not run.
+    /// Shuts it down cleanly; does nothing if it is not running.
     ///
     /// # Errors
-    /// When it does not stop.
+    /// When it does not stop in time.
     pub fn stop(&mut self) -> Result<()> {
         if !std::mem::take(&mut self.runs) {
             return Ok(());
@@ -228,14 +228,14 @@ bind_address = "0.0.0.0:{HEALTH_PORT}"
         self.container.as_mut().map_or(Ok(()), |container| container.stop(STOP_TIMEOUT))
     }
 
-    /// Reads what it has used, because its end is near and nobody could tell afterwards.
+    /// Reads the resources that it has used, shortly before its end: afterwards they cannot be read any more.
     pub fn note(&mut self) {
         if let Some(container) = &mut self.container {
             container.note();
         }
     }
 
-    /// Ends it with SIGKILL.
+    /// Kills it with SIGKILL.
     pub fn kill(&mut self) {
         if std::mem::take(&mut self.runs)
             && let Some(container) = &mut self.container
@@ -244,7 +244,7 @@ bind_address = "0.0.0.0:{HEALTH_PORT}"
         }
     }
 
-    /// What is known about its end, when it ended by itself.
+    /// How it ended, if it exited unexpectedly.
     pub fn ended(&self) -> Option<String> {
         let container = self.container.as_ref().filter(|container| self.runs && !container.is_running())?;
         Some(format!("the tracker ended: {}", container.last_words()))

@@ -1,4 +1,4 @@
-//! What writes, as a child process: the embedded application, or the peers of a tracker.
+//! The writer as a child process: the embedded application, or the peers of a tracker.
 
 use std::process::ChildStdin;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use machine::process::{Account, Group, Launcher};
 
 use crate::application::{Application, Task};
 
-/// Opening may have to roll back a journal of a crashed process first.
+/// Long enough to roll back the journal of a crashed process when opening the database.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The process that writes.
+/// The writer process.
 pub struct Writer {
     launcher: Launcher,
     account: Account,
@@ -20,24 +20,24 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// A writer that does not run yet.
+    /// A writer that is not running yet.
     pub fn new(launcher: &Launcher, account: Account, application: Application) -> Writer {
         Writer { launcher: launcher.clone(), account, application, process: None }
     }
 
-    /// Starts it with a task and waits until it says that it is ready.
+    /// Starts it with a task and waits until it reports that it is ready.
     ///
     /// # Errors
-    /// When it does not, with what it said.
+    /// When it does not become ready, with its output.
     pub fn start(&mut self, task: Task) -> Result<()> {
         self.application.task = task;
         self.start_again()
     }
 
-    /// Starts it with the task that it had.
+    /// Starts it again with the same task.
     ///
     /// # Errors
-    /// When it does not get ready.
+    /// When it does not become ready.
     pub fn start_again(&mut self) -> Result<()> {
         let (child, stdin) = self.launcher.worker(self.account, &self.application)?;
         let mut group = Group::new(vec![child]);
@@ -46,7 +46,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Lets it finish the write it is at, close the database and end.
+    /// Lets it finish its current write, close the database and exit.
     ///
     /// # Errors
     /// When it ends with an error.
@@ -56,25 +56,26 @@ impl Writer {
         };
         drop(stdin);
         let ended = group.wait(|_| self.launcher.cancel.check())?;
-        ended.result().map(|_| ()).map_err(|message| {
-            Error::Environment(format!("the application did not stop in good order: {message}"))
-        })
+        ended
+            .result()
+            .map(|_| ())
+            .map_err(|message| Error::Environment(format!("the application did not stop cleanly: {message}")))
     }
 
-    /// Ends it with SIGKILL.
+    /// Kills it with SIGKILL.
     pub fn kill(&mut self) {
         if let Some((mut group, _stdin)) = self.process.take() {
             group.kill();
         }
     }
 
-    /// What is known about its end, when it ended by itself.
+    /// How it ended, if it exited unexpectedly.
     pub fn ended(&self) -> Option<String> {
         let (group, _) = self.process.as_ref().filter(|(group, _)| group.has_ended())?;
         Some(group.last_words())
     }
 
-    /// True while it runs.
+    /// True while it is running.
     pub fn is_running(&self) -> bool {
         self.process.as_ref().is_some_and(|(group, _)| !group.has_ended())
     }

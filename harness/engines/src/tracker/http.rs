@@ -1,4 +1,4 @@
-//! Announces by HTTP (BEP 3).
+//! Announces over HTTP (BEP 3).
 
 use anyhow::{Context, bail, ensure};
 use aquatic_http_protocol::common::{AnnounceEvent, InfoHash, PeerId};
@@ -9,7 +9,7 @@ use ureq::Agent;
 use super::{ANSWER_WAIT, Download, Protocol};
 use crate::application::Answer;
 
-/// A tracker that is reached by HTTP, over one connection that is kept open.
+/// A tracker that is reached over HTTP, with one connection that is kept open.
 pub(super) struct HttpTracker {
     port: u16,
     agent: Agent,
@@ -20,7 +20,7 @@ impl HttpTracker {
     pub(super) fn new(port: u16) -> HttpTracker {
         let configuration = Agent::config_builder()
             .timeout_global(Some(ANSWER_WAIT))
-            // What the environment names is none of the trial's.
+            // A proxy in the environment must not affect the trial.
             .proxy(None)
             .max_redirects(0)
             .http_status_as_error(false)
@@ -66,8 +66,8 @@ impl Protocol for HttpTracker {
         }
         match self.announce(download, AnnounceEvent::Completed) {
             Ok(Response::Announce(_)) => Answer::Acknowledged,
-            // The tracker sends a reason for a failure only for what it has not looked at any further. Another
-            // status than 200 may come after it has counted: it gives up after 5 s, wherever it is.
+            // The tracker sends a failure reason only if it has not processed the request. A status other than 200 may
+            // come after it has counted: it times out after 5 s at any point.
             Ok(Response::Failure(_)) => Answer::Refused,
             _ => Answer::None,
         }

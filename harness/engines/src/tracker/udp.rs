@@ -1,4 +1,4 @@
-//! Announces by UDP (BEP 15).
+//! Announces over UDP (BEP 15).
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, UdpSocket};
@@ -13,19 +13,19 @@ use aquatic_udp_protocol::{
 use super::{ANSWER_WAIT, Download, Protocol};
 use crate::application::Answer;
 
-/// A connection id serves this long: the protocol's one minute. The tracker takes it for two.
+/// A connection id is used this long: one minute, as in the protocol. The tracker accepts it for two minutes.
 const CONNECTION_AGE_MAX: Duration = Duration::from_secs(60);
 /// Longer than any answer: 74 peers of 6 bytes each.
 const ANSWER_BYTES_MAX: usize = 2048;
 
-/// A tracker that is reached by UDP.
+/// A tracker that is reached over UDP.
 pub(super) struct UdpTracker {
     port: u16,
     connection: Option<Connection>,
 }
 
-/// A socket of its own and the id that the tracker gave to it. The id follows from a secret that the tracker draws when
-/// it starts, so no tracker takes the id of the one before.
+/// A socket and the connection id that the tracker has assigned to it. The id is derived from a secret that the tracker
+/// generates when it starts, so a restarted tracker does not accept an earlier id.
 struct Connection {
     socket: UdpSocket,
     id: ConnectionId,
@@ -39,7 +39,7 @@ impl UdpTracker {
         UdpTracker { port, connection: None }
     }
 
-    /// A connection young enough to be used, taken out: who uses it puts it back when all went well.
+    /// Takes the connection if it is not too old, or opens a new one. The caller puts it back on success.
     fn take_connection(&mut self) -> io::Result<Connection> {
         match self.connection.take() {
             Some(connection) if connection.made.elapsed() < CONNECTION_AGE_MAX => Ok(connection),
@@ -53,7 +53,7 @@ impl Protocol for UdpTracker {
         let Ok(mut connection) = self.take_connection() else {
             return Answer::Refused;
         };
-        // Both with the same id: what has not met the first announcement refuses the second.
+        // Both use the same id: a tracker that has not received the first announcement refuses the second.
         if !matches!(connection.announce(download, AnnounceEvent::Started), Ok(Response::AnnounceIpv4(_))) {
             return Answer::Refused;
         }
@@ -62,14 +62,14 @@ impl Protocol for UdpTracker {
                 self.connection = Some(connection);
                 Answer::Acknowledged
             }
-            // The tracker sends an error only for what it has not looked at any further.
+            // The tracker sends an error only if it has not processed the request.
             Ok(Response::Error(_)) => Answer::Refused,
             _ => Answer::None,
         }
     }
 
     fn scrape(&mut self, info_hash: [u8; 20]) -> anyhow::Result<()> {
-        let mut connection = self.take_connection().context("the UDP tracker gives no connection")?;
+        let mut connection = self.take_connection().context("cannot connect to the UDP tracker")?;
         let request = |connection_id, transaction_id| {
             let info_hashes = vec![InfoHash(info_hash)];
             ScrapeRequest { connection_id, transaction_id, info_hashes }.into()
@@ -84,7 +84,7 @@ impl Protocol for UdpTracker {
 impl Connection {
     fn new(port: u16) -> io::Result<Connection> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-        // A connected socket learns that nobody listens, and takes datagrams of nobody else.
+        // A connected socket reports when no process listens, and receives datagrams only from the tracker.
         socket.connect((Ipv4Addr::LOCALHOST, port))?;
         let mut connection =
             Connection { socket, id: ConnectionId::new(0), made: Instant::now(), transaction: 0 };
@@ -117,7 +117,7 @@ impl Connection {
         })
     }
 
-    /// Sends one request, and waits for its answer and no other's.
+    /// Sends one request, and waits for its answer; all other datagrams are ignored.
     fn ask(&mut self, request: impl FnOnce(ConnectionId, TransactionId) -> Request) -> io::Result<Response> {
         self.transaction = self.transaction.wrapping_add(1);
         let transaction_id = TransactionId::new(self.transaction);
@@ -138,7 +138,7 @@ impl Connection {
             };
             match Response::parse_bytes(&answer[..length], true) {
                 Ok(response) if transaction_of(&response) == transaction_id => return Ok(response),
-                // A late answer to an earlier request, or no answer at all.
+                // A late answer to an earlier request, or not a valid answer.
                 _ => {}
             }
         }

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::process::Launcher;
 use crate::program;
 
-/// Label that only one container has, so that one which could not be started is found.
+/// Label with a value that is unique to one container, so that a container that could not be started can be found.
 const OWN: &str = "backup-drill.container";
 
 pub(super) fn create(
@@ -25,12 +25,12 @@ pub(super) fn create(
     launcher: &Launcher,
     spec: &Spec,
 ) -> Result<ContainerAsync<GenericImage>> {
-    // Asked for first: what is missing would be pulled, without a word and without an end.
+    // Checked first: otherwise a missing image would be pulled, without a message and without a timeout.
     match block_on(docker.inspect_image(&spec.image)) {
         Ok(_) => {}
         Err(error) if is_absent(&error) => {
             return Err(Error::Environment(format!(
-                "the image '{}' of the {} is not on this machine: '{} images' gets or builds those that are needed",
+                "the image '{}' of the {} is not on this machine: run '{} images' to pull or build it",
                 spec.image,
                 spec.name,
                 program::name()
@@ -41,7 +41,7 @@ pub(super) fn create(
     for mount in &spec.mounts {
         if !mount.host.exists() {
             let host = mount.host.display();
-            return Err(Error::Environment(format!("{host}, which the {} needs, is not there", spec.name)));
+            return Err(Error::Environment(format!("{host}, which the {} needs, does not exist", spec.name)));
         }
     }
     let own = unique();
@@ -60,7 +60,7 @@ fn request(launcher: &Launcher, spec: &Spec, own: &str) -> ContainerRequest<Gene
     let (name, tag) = name_and_tag(&spec.image);
     let mut image = GenericImage::new(name, tag);
     for port in &spec.ports {
-        // Docker publishes only what is exposed, and an image of our own exposes nothing.
+        // Docker publishes only exposed ports, and the images that the harness builds expose none.
         image = image.with_exposed_port(match port.protocol {
             Protocol::Tcp => ContainerPort::Tcp(port.container),
             Protocol::Udp => ContainerPort::Udp(port.container),
@@ -105,7 +105,7 @@ fn request(launcher: &Launcher, spec: &Spec, own: &str) -> ContainerRequest<Gene
         });
         config.port_bindings = Some(bindings.collect());
         config.publish_all_ports = Some(false);
-        // What the container says has to be there to be read, all of it, whatever the daemon does by default.
+        // The complete output must be readable, whatever log driver the daemon uses by default.
         let limits = [("max-size", "1g"), ("max-file", "1")];
         let limits = limits.map(|(name, value)| (name.to_owned(), value.to_owned()));
         config.log_config =
@@ -113,8 +113,8 @@ fn request(launcher: &Launcher, spec: &Spec, own: &str) -> ContainerRequest<Gene
     })
 }
 
-/// `registry:5000/name` has no tag; in `name@sha256:…` and `sha256:…` the parts are what the library puts together
-/// again with a colon.
+/// Splits a reference. `registry:5000/name` has no tag. `name@sha256:…` and `sha256:…` are split at the last colon, at
+/// which the library joins the parts again.
 fn name_and_tag(reference: &str) -> (&str, &str) {
     match reference.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => (name, tag),
@@ -145,7 +145,7 @@ pub(super) fn explain(spec: &Spec, error: &TestcontainersError) -> Error {
     let port = spec.ports.iter().find(|port| said.contains(&format!("127.0.0.1:{}", port.host)));
     if let (true, Some(port)) = (taken, port) {
         return Error::Environment(format!(
-            "port {} on 127.0.0.1 is taken: the {} needs it, so end what listens there ('ss -lntup' shows it)",
+            "port {} on 127.0.0.1 is in use: the {} needs it; stop the process that uses it ('ss -lntup' shows it)",
             port.host, spec.name
         ));
     }
@@ -157,7 +157,7 @@ mod tests {
     use super::name_and_tag;
 
     #[test]
-    fn a_reference_is_put_together_again_as_it_was() {
+    fn a_reference_is_split_where_the_library_joins_it() {
         assert_eq!(name_and_tag("mysql:8.4"), ("mysql", "8.4"));
         assert_eq!(name_and_tag("registry:5000/mysql"), ("registry:5000/mysql", "latest"));
         assert_eq!(name_and_tag("mysql"), ("mysql", "latest"));

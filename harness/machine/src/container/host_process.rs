@@ -1,5 +1,5 @@
-//! The main process of a container, as the host sees it: its end is known at once, and it can be killed without
-//! asking Docker.
+//! The main process of a container, as seen on the host: its end is noticed immediately, and it can be killed without
+//! Docker.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
@@ -14,16 +14,16 @@ pub(super) struct HostProcess {
 }
 
 impl HostProcess {
-    /// The process that Docker says is the main one of `container`. `None` when it has ended, or runs where this
-    /// machine does not see it (Docker in a virtual machine): the process id is another process' then.
+    /// The process that Docker reports as the main one of `container`. `None` when it has ended, or is not visible on
+    /// this machine (Docker in a virtual machine): then the process id belongs to another process.
     pub fn find(pid: i64, container: &str) -> Option<HostProcess> {
         let pid = i32::try_from(pid).ok().filter(|pid| *pid > 0)?;
         // SAFETY: the call takes two integers and returns a new descriptor or -1.
         let descriptor = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
         let descriptor = i32::try_from(descriptor).ok().filter(|descriptor| *descriptor >= 0)?;
-        // SAFETY: the descriptor was just made and is nobody else's.
+        // SAFETY: the descriptor was just created and has no other owner.
         let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };
-        // Asked after the descriptor was made, so the answer is about the process that it stands for.
+        // Read after the descriptor was created, so that it is certainly about the same process.
         let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
         groups.contains(container).then_some(HostProcess { pid, descriptor })
     }
@@ -36,10 +36,10 @@ impl HostProcess {
         unsafe { libc::poll(&mut descriptor, 1, timeout.as_millis() as i32) > 0 }
     }
 
-    /// False when this user may not.
+    /// False when this user has no permission.
     pub fn signal(&self, signal: Signal) -> bool {
         let information = std::ptr::null::<libc::siginfo_t>();
-        // SAFETY: a null pointer stands for what kill(2) would send.
+        // SAFETY: with a null pointer, the call sends the same as kill(2).
         let sent = unsafe {
             libc::syscall(
                 libc::SYS_pidfd_send_signal,
@@ -52,19 +52,19 @@ impl HostProcess {
         sent == 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH)
     }
 
-    /// What the processes of the container have used so far, without their peak memory: the kernel's counts the files
-    /// that they map, too.
+    /// The resources that the processes of the container have used so far, without their peak memory: the kernel's
+    /// value includes mapped files.
     pub fn counters(&self) -> Option<Counters> {
         let counters = Counters { memory_bytes_max: None, ..Counters::of_tree(self.pid)? };
         self.unless_ended(counters)
     }
 
-    /// The most anonymous memory that a process of the container has now.
+    /// The largest amount of anonymous memory, in bytes, that one process of the container has now.
     pub fn anonymous_bytes(&self) -> Option<u64> {
         self.unless_ended(anonymous_bytes_of_tree(self.pid)?)
     }
 
-    /// An end in between would leave what was read of another process under the same id.
+    /// `None` if the process has ended meanwhile: then the reading may be of another process with the same id.
     fn unless_ended<T>(&self, read: T) -> Option<T> {
         (!self.has_ended(Duration::ZERO)).then_some(read)
     }

@@ -1,4 +1,4 @@
-//! Networks of our own.
+//! Docker networks that the harness creates.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,17 +13,17 @@ use crate::error::Result;
 use crate::measure::clock::now_ns;
 use crate::process::Launcher;
 
-/// A bridge network for the containers of one trial. Dropping it removes it; containers that joined keep it.
+/// A bridge network for the containers of one trial. It is removed when dropped; containers in it hold a reference.
 pub struct OwnNetwork {
     docker: Docker,
     name: String,
 }
 
 impl OwnNetwork {
-    /// Makes one, with the label of the launcher's work directory.
+    /// Creates a network, with the label of the launcher's work directory.
     ///
     /// # Errors
-    /// [`crate::error::Error::Environment`] when Docker is not there or refuses.
+    /// [`crate::error::Error::Environment`] when Docker is missing or rejected the request.
     pub fn create(launcher: &Launcher) -> Result<OwnNetwork> {
         let docker = connect()?;
         let name = unique();
@@ -38,12 +38,12 @@ impl OwnNetwork {
         Ok(OwnNetwork { docker, name })
     }
 
-    /// Its name, as Docker knows it.
+    /// Its name in Docker.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Under which name the container that joined as `alias` is found by the others.
+    /// The host name under which other containers reach the one that joined as `alias`.
     pub fn host_name(&self, alias: &str) -> String {
         format!("{}-{alias}", self.name)
     }
@@ -53,13 +53,13 @@ impl Drop for OwnNetwork {
     fn drop(&mut self) {
         let (docker, name) = (self.docker.clone(), self.name.clone());
         detached(Duration::from_secs(30), async move {
-            // What cannot be removed now is found by the sweep.
+            // If this fails, a later sweep removes it.
             let _ = docker.remove_network(&name).await;
         });
     }
 }
 
-/// A name that nothing else on this machine's Docker has.
+/// A name that is unique in this machine's Docker.
 pub(super) fn unique() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);

@@ -1,12 +1,13 @@
-//! Scripts of tools, and what they used.
+//! Scripts that run tools in containers, and the resources that they used.
 
 use crate::process::{Counters, Io};
 
-/// Where the account is written, in the container: apart from all that the script prints.
+/// The file in the container to which the script's resources are written, apart from its output.
 pub(super) const ACCOUNT: &str = "/tmp/.backup-drill-account";
 
-/// Runs the script that is its argument and writes its account. The kernel adds the I/O of every process that was
-/// waited for to its parent's, so the difference of this bash's own is the script's.
+/// Runs the script given as its argument and writes the resources that it used. The kernel adds the I/O of every
+/// process that was waited for to that of its parent, so the difference of this bash's own I/O counters is the script's
+/// I/O.
 pub(super) const WRAPPER: &str = r#"
 account=/tmp/.backup-drill-account
 memory=/tmp/.backup-drill-memory
@@ -19,7 +20,7 @@ mapfile -t peak < $memory
 exit $status
 "#;
 
-/// Reads an account; `None` when it is not complete.
+/// Parses that file; `None` when it is incomplete.
 pub(super) fn parse(account: &str) -> Option<Counters> {
     let lines: Vec<&str> = account.lines().collect();
     // The first line of `times` is the shell itself, which only waited.
@@ -61,7 +62,7 @@ mod tests {
         cancelled_write_bytes: 4096\n";
 
     #[test]
-    fn an_account_is_what_came_between_the_two_readings() {
+    fn the_resources_are_the_difference_between_the_two_readings() {
         let expected = Counters {
             cpu_seconds: 61.75,
             memory_bytes_max: Some(2 << 20),
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_complete_is_no_account() {
+    fn an_incomplete_file_gives_no_resources() {
         for end in 0..ACCOUNT_OF_A_COPY.len() - "4096\n".len() {
             assert_eq!(parse(&ACCOUNT_OF_A_COPY[..end]), None, "{end}");
         }

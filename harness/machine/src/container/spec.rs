@@ -1,4 +1,4 @@
-//! What a container is to be.
+//! The description of a container to start.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,34 +7,34 @@ use nix::sys::signal::Signal;
 
 use super::OwnNetwork;
 
-/// What a container is to be. Whoever makes one names what differs: `Spec { command, ..Spec::new(image, name) }`.
-/// There is no way to print it: the environment may hold secrets.
+/// The description of a container to start. Set what differs from the defaults:
+/// `Spec { command, ..Spec::new(image, name) }`. It does not implement `Debug`: the environment may contain secrets.
 #[derive(Clone)]
 pub struct Spec {
-    /// Reference of an image that is on this machine.
+    /// Reference of an image that is present on this machine.
     pub image: String,
-    /// What messages call it, for example "MySQL server".
+    /// The container's name in messages, for example "MySQL server".
     pub name: &'static str,
-    /// The program; the image's own when `None`.
+    /// The program; `None`: the entrypoint of the image.
     pub entrypoint: Option<String>,
-    /// Its arguments.
+    /// The arguments of the program.
     pub command: Vec<String>,
     /// Added to the image's environment.
     pub environment: Vec<(String, String)>,
-    /// Directories of this machine.
+    /// Directories and files of this machine.
     pub mounts: Vec<Mount>,
     /// Ports on 127.0.0.1 of this machine.
     pub ports: Vec<Port>,
     /// What it can reach.
     pub network: Network,
-    /// What asks it to stop.
+    /// The signal that asks it to stop.
     pub stop_signal: Signal,
-    /// Lines for bash that are run in place of entrypoint and command, and accounted for exactly.
+    /// A bash script that runs instead of entrypoint and command. Its resources are measured exactly.
     pub script: Option<String>,
 }
 
 impl Spec {
-    /// A container that runs what its image says, sees nothing of this machine, and stops on SIGTERM.
+    /// A container that runs its image's entrypoint, has no access to files of this machine, and stops on SIGTERM.
     pub fn new(image: &str, name: &'static str) -> Spec {
         Spec {
             image: image.to_owned(),
@@ -50,24 +50,24 @@ impl Spec {
         }
     }
 
-    /// A pipeline of tools: lines for bash, which end at the first that fails, in a pipeline too. The image has
-    /// to have bash and GNU time, as the image of tools does.
+    /// A container that runs tools in a bash script, which stops at the first command that fails, also inside a
+    /// pipeline. The image must contain bash and GNU time, as the tools image does.
     ///
-    /// What [`Container::wait`](super::Container::wait) says it used is exact for all that the script waited
-    /// for, up to what starting bash and time costs (about a hundredth of a second, 2 MiB of memory and some
-    /// kilobytes read), and with these limits: bytes that flow through a pipe are read and written bytes too;
-    /// peak memory is that of the largest process; whatever still runs when the script ends is killed and not
-    /// counted; and when the container is killed, it is what was read last before that. Lines are seen in the
-    /// process list of this machine: secrets belong into the environment.
+    /// The resources that [`Container::wait`](super::Container::wait) returns are exact for all processes that the
+    /// script waited for, except for starting bash and time (about 0.01 s, 2 MiB of memory and some kilobytes read),
+    /// and with these limits: bytes that flow through a pipe count as read and written, too; peak memory is that of the
+    /// largest process; processes that still run when the script ends are killed and not counted; and if the container
+    /// is killed, they are the last reading before that. The script is visible in the process list of this machine: put
+    /// secrets into the environment.
     pub fn shell(image: &str, name: &'static str, script: &str) -> Spec {
         Spec { script: Some(script.to_owned()), ..Spec::new(image, name) }
     }
 }
 
-/// A directory or file of this machine, seen in a container.
+/// A directory or file of this machine that is mounted into a container.
 #[derive(Clone, Debug)]
 pub struct Mount {
-    /// Absolute path on this machine; has to exist.
+    /// Absolute path on this machine; must exist.
     pub host: PathBuf,
     /// Path in the container.
     pub container: String,
@@ -75,8 +75,8 @@ pub struct Mount {
     pub read_only: bool,
 }
 
-/// A port of a container, reached at 127.0.0.1. The port on the host is fixed, so that it is the same again after
-/// stop and start.
+/// A port of a container, published at 127.0.0.1. The port on the host is fixed, so that it does not change when the
+/// container is restarted.
 #[derive(Clone, Copy, Debug)]
 pub struct Port {
     /// On this machine.
@@ -87,7 +87,7 @@ pub struct Port {
     pub protocol: Protocol,
 }
 
-/// What a port speaks.
+/// The transport protocol of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// TCP.
@@ -103,7 +103,7 @@ pub enum Network {
     None,
     /// Docker's default bridge.
     Bridge,
-    /// The containers of one network, by name: this one is found at
-    /// [`OwnNetwork::host_name`] of the alias given here. No two running containers share an alias.
+    /// The containers of one network, by name. This container's name is [`OwnNetwork::host_name`] of the alias given
+    /// here. No two running containers may share an alias.
     Joined(Arc<OwnNetwork>, String),
 }

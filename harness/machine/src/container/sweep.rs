@@ -1,4 +1,4 @@
-//! Finds what a killed harness left: no container dies with the process that started it.
+//! Removes containers that a killed harness left behind: a container does not end with the process that started it.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,11 +14,11 @@ use crate::docker::{block_on, connect};
 /// Label of all containers and networks; its value is the work directory that they belong to.
 pub const LABEL: &str = "backup-drill.work";
 
-/// Something is wrong with a daemon that takes longer, and a run must not wait for it.
+/// A daemon that takes longer does not work properly, and a run must not wait for it.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Removes the containers and networks of a work directory and of all below it, and counts the containers.
-/// Without Docker there are none.
+/// Removes the containers and networks of a work directory and of all directories below it. Returns the number of
+/// removed containers: 0 without Docker.
 pub fn sweep(work_directory: &Path) -> usize {
     let Ok(docker) = connect() else { return 0 };
     let swept = async { tokio::time::timeout(TIMEOUT, remove_all(&docker, work_directory)).await };
@@ -42,13 +42,13 @@ async fn remove_all(docker: &Docker, work_directory: &Path) -> usize {
     let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
     let networks = docker.list_networks(Some(options)).await.unwrap_or_default();
     for network in networks.into_iter().filter(|network| belongs(&network.labels)) {
-        // A network that is gone by now needs no removal.
+        // An error is ignored: the network may be gone already.
         let _ = docker.remove_network(&network.id.unwrap_or_default()).await;
     }
     removed
 }
 
-/// Removes a container, running or not, with what it wrote to itself.
+/// Removes a container, running or not, with its anonymous volumes.
 pub(super) async fn remove(docker: &Docker, id: &str) -> bool {
     let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
     docker.remove_container(id, Some(options)).await.is_ok()

@@ -1,9 +1,9 @@
-//! What containers say.
+//! The output of containers.
 
 use jiff::Timestamp;
 use reports::printable;
 
-/// True when one of these lines has `text` in it and was said at `since` or later. Each line begins with the time at
+/// True when one of these lines contains `text` and was printed at `since` or later. Each line begins with the time at
 /// which Docker read it.
 pub(super) fn said_since(lines: &[u8], since: Timestamp, text: &str) -> bool {
     let is_it = |line: &[u8]| {
@@ -20,7 +20,7 @@ mod tests {
     use super::said_since;
 
     #[test]
-    fn what_was_said_before_a_start_is_not_heard_after_it() {
+    fn output_from_before_a_start_is_ignored_after_it() {
         let lines = b"2026-01-02T03:04:05.000000001Z first \x1b[32mready\n2026-01-02T03:04:06.5Z second\n";
         let heard = |since: &str, text| said_since(lines, since.parse().unwrap(), text);
         assert!(heard("2026-01-02T03:04:05Z", "first ready"));

@@ -1,4 +1,4 @@
-//! Which daemon the `docker` command talks to: rootless Docker, Docker Desktop and Colima leave their own in a context.
+//! Which daemon the `docker` command uses: rootless Docker, Docker Desktop and Colima set theirs as a Docker context.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -6,9 +6,9 @@ use std::sync::OnceLock;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Names the daemon's address for every client.
+/// The environment variable with the daemon's address, which all clients read.
 const HOST: &str = "DOCKER_HOST";
-/// The context that stands for the daemon's usual place.
+/// The context of the daemon's default address.
 const USUAL: &str = "default";
 
 /// A context with the address of its daemon.
@@ -19,7 +19,7 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Containers get directories of this machine, so their daemon has to be on it.
+    /// Containers mount directories of this machine, so their daemon must be on it.
     pub fn is_local(&self) -> bool {
         self.host.starts_with("unix://")
     }
@@ -27,7 +27,7 @@ impl Context {
 
 static CURRENT: OnceLock<Result<Option<Context>, String>> = OnceLock::new();
 
-/// The current context, where it is another than the usual one; a sentence where it cannot be read.
+/// The current context, if it is not the default one; an error message if it cannot be read.
 pub(super) fn current() -> &'static Result<Option<Context>, String> {
     CURRENT.get_or_init(|| {
         if std::env::var_os(HOST).is_some() {
@@ -41,9 +41,9 @@ pub(super) fn current() -> &'static Result<Option<Context>, String> {
     })
 }
 
-/// Follows the current context of the `docker` command, as that does: by the environment, which all clients read. What
-/// is started later inherits it, and reaches the same daemon. Called once, at the start of the program, while no other
-/// thread runs.
+/// Uses the current context of the `docker` command, by setting the environment variable that all clients read.
+/// Programs that are started later inherit it, and use the same daemon. Call this once, at the start of the program,
+/// while no other thread runs.
 pub fn follow_context() {
     if let Ok(Some(context)) = current()
         && context.is_local()
@@ -58,7 +58,7 @@ fn directory() -> Option<PathBuf> {
     own.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".docker")))
 }
 
-/// What the command line keeps of a context; it has more keys.
+/// The part that is needed of the file in which the command line stores a context.
 #[derive(Deserialize)]
 struct Meta {
     #[serde(rename = "Name")]
@@ -83,7 +83,7 @@ fn read(directory: &Path, named: Option<String>) -> Result<Option<Context>, Stri
     match host {
         Some(host) => Ok(Some(Context { name, host: host.to_owned() })),
         None => Err(format!(
-            "docker's current context is '{name}', and {} has no address of it: choose another with 'docker context use'",
+            "docker's current context is '{name}', and {} has no address for it: select another with 'docker context use'",
             all.display()
         )),
     }

@@ -1,7 +1,7 @@
-//! What LVM and ZFS keep below, or in the place of, a file system: made for a trial, kept at one moment, and removed.
+//! LVM groups, ZFS pools and snapshots of them: created for a trial, and removed afterwards.
 //!
-//! It outlives whoever made it, and is neither a process, a mount nor a file. So before it is made a note of it is left
-//! in the work directory, by which the next start finds it.
+//! They outlive the process that created them, and are neither processes, mounts nor files. So before one is created, a
+//! note about it is written to the work directory, by which the next start finds it.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
@@ -25,20 +25,20 @@ pub(super) static LVM: Tool =
 const OF_ZFS: Tool = Tool {
     command: "zfs",
     version_argument: "version",
-    // Debian has it outside its main archive, and it is of no use without a module for the kernel.
+    // Debian has it outside its main archive, and it does not work without a kernel module.
     get: Get::Words(
-        "install the package 'zfsutils-linux' (Debian, Ubuntu) or 'zfs' (elsewhere), and the module of the kernel",
+        "install the package 'zfsutils-linux' (Debian, Ubuntu) or 'zfs' (elsewhere), and the kernel module",
     ),
 };
 static ZFS: Tool = OF_ZFS;
 pub(super) static ZPOOL: Tool = Tool { command: "zpool", ..OF_ZFS };
-/// Keeps LVM from complaining of every file that whoever started it has open.
+/// Keeps LVM from printing a warning for every open file that it inherits.
 pub const QUIET_LVM: (&str, &str) = ("LVM_SUPPRESS_FD_WARNINGS", "1");
 
-/// Ending of the files with notes.
+/// Extension of the files with notes.
 const NOTE: &str = "volume";
 
-/// What has to be removed by hand.
+/// Something that must be removed explicitly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Thing {
     /// A volume group, on a loop device over an image.
@@ -52,7 +52,7 @@ enum Thing {
 }
 
 impl Thing {
-    /// Removes it, if it is there.
+    /// Removes it, if it exists.
     fn remove(&self) -> Result<()> {
         match self {
             Thing::Group { name, image } => {
@@ -68,8 +68,8 @@ impl Thing {
     }
 }
 
-/// Runs a command that removes something until a command that shows it fails. What was unmounted may be in use for a
-/// moment more.
+/// Runs the command `remove` until the command `show` fails. Something that was just unmounted may stay busy for a
+/// moment.
 fn end(program: &str, show: &[&str], remove: &[&str]) -> Result<()> {
     let give_up = Instant::now() + PATIENCE;
     loop {
@@ -81,7 +81,7 @@ fn end(program: &str, show: &[&str], remove: &[&str]) -> Result<()> {
         if !removed.status.success() {
             if Instant::now() >= give_up {
                 let said = String::from_utf8_lossy(&removed.stderr).trim().to_owned();
-                return Err(Error::Environment(format!("'{program} {}' fails: {said}", remove.join(" "))));
+                return Err(Error::Environment(format!("'{program} {}' failed: {said}", remove.join(" "))));
             }
             std::thread::sleep(TICK);
         }
@@ -93,10 +93,10 @@ fn quiet(program: &str, arguments: &[&str]) -> std::io::Result<std::process::Out
     Command::new(program).args(arguments).env(name, value).stdin(Stdio::null()).output()
 }
 
-/// Gives the loop devices of an image back.
+/// Releases the loop devices of an image.
 fn detach(image: &Path) -> Result<()> {
     for device in loop_devices(image)? {
-        quiet(LOSETUP.command, &["--detach", &device]).context("cannot give a loop device back")?;
+        quiet(LOSETUP.command, &["--detach", &device]).context("cannot release a loop device")?;
     }
     Ok(())
 }
@@ -108,14 +108,14 @@ fn loop_devices(image: &Path) -> Result<Vec<String>> {
     Ok(String::from_utf8_lossy(&devices).lines().map(|device| device.trim().to_owned()).collect())
 }
 
-/// Something that has a note. It is removed when dropped, and its note with it.
+/// Something with a note. Both are removed when this is dropped.
 pub(super) struct Noted {
     thing: Thing,
     note: PathBuf,
 }
 
 impl Noted {
-    /// Leaves the note. The thing is not there yet.
+    /// Writes the note. The thing does not exist yet.
     fn new(thing: Thing, directory: &Path, name: Option<&OsStr>) -> Result<Noted> {
         let note = directory.join(name.context("an image has a name")?).with_extension(NOTE);
         let text = serde_json::to_vec(&thing).expect("names and paths are plain data");
@@ -125,7 +125,7 @@ impl Noted {
 }
 
 impl Noted {
-    /// Removes the thing. True when that cannot be done now; its note is still there then.
+    /// Removes the thing. True if that fails; its note then still exists.
     pub(super) fn stays(self) -> bool {
         let note = self.note.clone();
         drop(self);
@@ -135,14 +135,14 @@ impl Noted {
 
 impl Drop for Noted {
     fn drop(&mut self) {
-        // What cannot be removed now is found by the next start.
+        // If this fails, the next start removes it.
         if self.thing.remove().is_ok() {
             let _ = std::fs::remove_file(&self.note);
         }
     }
 }
 
-/// Removes what the notes in a directory tell of.
+/// Removes everything with a note in a directory.
 ///
 /// # Errors
 /// When something cannot be removed.
@@ -151,11 +151,11 @@ pub(super) fn sweep_noted(directory: &Path) -> Result<()> {
     let is_note = |file: &&PathBuf| file.extension().is_some_and(|end| end == NOTE);
     let mut noted: Vec<(PathBuf, Thing)> = Vec::new();
     for note in notes.iter().filter(is_note) {
-        // One that was cut short tells of nothing that was made.
+        // If a note is incomplete, nothing was created after it.
         let thing = std::fs::read(note).ok().and_then(|text| serde_json::from_slice(&text).ok());
         noted.extend(thing.map(|thing| (note.clone(), thing)));
     }
-    // Snapshots go before what they were made of.
+    // Snapshots are removed before the groups and pools that contain them.
     noted.sort_by_key(|(_, thing)| matches!(thing, Thing::Group { .. } | Thing::Pool(_)));
     for (note, thing) in noted {
         thing.remove()?;
@@ -164,7 +164,7 @@ pub(super) fn sweep_noted(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A name that nothing else of this machine has: it follows from a path.
+/// A name that is unique on this machine: a hash of a path.
 fn unique(path: &Path) -> String {
     format!("backup-drill-{:016x}", xxhash_rust::xxh3::xxh3_64(path.as_os_str().as_encoded_bytes()))
 }
@@ -172,9 +172,9 @@ fn unique(path: &Path) -> String {
 /// Share of a volume group that a file system gets; the rest is for snapshots of it.
 const VOLUME_SHARE: &str = "60%VG";
 
-/// Makes a volume group on an image, and a volume in it. What has to be removed, and the device.
+/// Creates a volume group on an image, and a volume in it. Returns what must be removed, and the device.
 pub(super) fn make_logical_volume(launcher: &Launcher, image: &Path) -> Result<(Noted, PathBuf)> {
-    // The file can be there without the driver.
+    // Opened, because the file can exist without the driver.
     if let Err(error) = std::fs::File::open("/dev/mapper/control") {
         let cause = format!(
             "the kernel has no device-mapper (/dev/mapper/control: {error}): load its module 'dm_mod'"
@@ -185,7 +185,7 @@ pub(super) fn make_logical_volume(launcher: &Launcher, image: &Path) -> Result<(
     let thing = Thing::Group { name: group.clone(), image: image.to_owned() };
     let noted = Noted::new(thing, launcher.work_directory(), image.file_stem())?;
     run(launcher, command(&LOSETUP, &["--find", "--direct-io=on"], &[image]))?;
-    let device = loop_devices(image)?.pop().context("a loop device that was just made is gone")?;
+    let device = loop_devices(image)?.pop().context("a loop device that was just created is gone")?;
     run(launcher, command(&LVM, &["vgcreate", "--quiet", "--yes", &group, &device], &[]))?;
     let volume = [
         "lvcreate",
@@ -202,7 +202,7 @@ pub(super) fn make_logical_volume(launcher: &Launcher, image: &Path) -> Result<(
     Ok((noted, Path::new("/dev").join(group).join("data")))
 }
 
-/// Makes a pool on an image, and mounts its file system. What has to be removed.
+/// Creates a pool on an image, and mounts its file system. Returns what must be removed.
 pub(super) fn make_pool(launcher: &Launcher, image: &Path, point: &Path) -> Result<Noted> {
     let pool = unique(image);
     let noted = Noted::new(Thing::Pool(pool.clone()), launcher.work_directory(), image.file_stem())?;
@@ -211,12 +211,12 @@ pub(super) fn make_pool(launcher: &Launcher, image: &Path, point: &Path) -> Resu
     Ok(noted)
 }
 
-/// What can keep all that is on a file system as it is at one moment.
+/// A volume that supports snapshots of a whole file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Volume {
-    /// A logical volume that the file system lies on.
+    /// The logical volume of a file system.
     Lvm {
-        /// Its group.
+        /// Its volume group.
         group: String,
         /// Its name in the group.
         volume: String,
@@ -231,9 +231,9 @@ pub enum Volume {
 }
 
 impl Volume {
-    /// What a mounted file system lies on, where that is one.
+    /// The volume of a mounted file system; `None` if it is not on one.
     pub fn of(mount: &Mount) -> Option<Volume> {
-        // The latter is the one in user space.
+        // `fuse.zfs` is the implementation in user space.
         if mount.kind == "zfs" || mount.kind == "fuse.zfs" {
             return Some(Volume::Zfs { dataset: mount.source.clone() });
         }
@@ -247,10 +247,10 @@ impl Volume {
         Some(Volume::Lvm { group, volume, kind: mount.kind.clone() })
     }
 
-    /// What keeps this machine from a snapshot of it, and what to do about that.
+    /// Why no snapshot of it can be taken, and what to do about it; `None` if one can.
     pub fn obstacle(&self) -> Option<String> {
         if !geteuid().is_root() {
-            return Some("only root can make a snapshot of it: run this as root".into());
+            return Some("only root can take a snapshot of it: run this as root".into());
         }
         match self {
             Volume::Zfs { .. } => None,
@@ -267,10 +267,10 @@ impl Volume {
         }
     }
 
-    /// A snapshot of it that is going to be made.
+    /// Prepares a snapshot of it, which [`VolumeSnapshot::command`] then takes.
     ///
     /// # Errors
-    /// When no note of it can be left.
+    /// When the note about it cannot be written.
     pub fn snapshot(&self, launcher: &Launcher) -> Result<VolumeSnapshot> {
         let directory = launcher.work_directory();
         let name = unique(&directory.join("kept"));
@@ -284,7 +284,7 @@ impl Volume {
     }
 }
 
-/// The device-mapper joins both with a dash, and doubles the dashes in them.
+/// Splits a device-mapper name into group and volume: it joins both with a dash, and doubles the dashes in them.
 fn group_and_volume(name: &str) -> Option<(String, String)> {
     let marked = name.replace("--", "\0");
     let (group, volume) = marked.split_once('-')?;
@@ -300,29 +300,29 @@ pub struct VolumeSnapshot {
 }
 
 impl VolumeSnapshot {
-    /// The command that makes it, at the moment that counts.
+    /// The command that takes the snapshot.
     pub fn command(&self) -> Vec<String> {
         let name = &self.name;
         let line = match &self.volume {
-            // It grows with what is written meanwhile, wherever on the volume that is.
+            // All free space, because the snapshot grows with every write to the volume.
             Volume::Lvm { group, volume, .. } => {
                 format!("lvm lvcreate --snapshot --extents 100%FREE --name {name} {group}/{volume}")
             }
             Volume::Zfs { dataset } => format!("{} snapshot {dataset}@{name}", ZFS.command),
         };
-        // None of these names can have a blank in it.
+        // None of these names can contain a blank.
         line.split(' ').map(str::to_owned).collect()
     }
 
-    /// Mounts it, once it was made. Where it is.
+    /// Mounts it after it was taken. Returns the mount point.
     ///
     /// # Errors
     /// [`Error::Environment`] when it cannot be mounted; [`Error::Interrupted`].
     pub fn mount(&self, launcher: &Launcher) -> Result<&Path> {
-        std::fs::create_dir(&self.point).context("cannot make a directory for a snapshot")?;
+        std::fs::create_dir(&self.point).context("cannot create a directory for a snapshot")?;
         match &self.volume {
             Volume::Lvm { group, kind, .. } => {
-                // XFS refuses a second file system with the same identity.
+                // Without nouuid, XFS does not mount a second file system with the same UUID.
                 let options = if kind == "xfs" { "ro,nouuid" } else { "ro" };
                 let device = Path::new("/dev").join(group).join(&self.name);
                 run(launcher, command(&MOUNT, &["-t", kind, "-o", options], &[&device, &self.point]))?;
@@ -340,7 +340,7 @@ impl VolumeSnapshot {
 
 impl Drop for VolumeSnapshot {
     fn drop(&mut self) {
-        // What cannot be undone now is found by the next start.
+        // If this fails, the next start cleans up.
         let _ = sweep(&self.point);
         self.noted.take();
         let _ = std::fs::remove_dir(&self.point);
@@ -360,14 +360,14 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_is_made_by_the_volumes_own_command() {
+    fn a_snapshot_is_taken_with_the_command_of_its_kind_of_volume() {
         let directory = tempfile::tempdir().unwrap();
         let launcher = Launcher::new(directory.path(), &crate::process::Cancel::default());
         let command = |volume: Volume| {
             let snapshot = volume.snapshot(&launcher).unwrap();
             let command = snapshot.command().join(" ").replace(&snapshot.name, "NAME");
             let noted = std::fs::read_to_string(directory.path().join("kept.volume")).unwrap();
-            // Nothing was made that would have to be removed.
+            // The snapshot was not taken, so nothing must be removed.
             std::mem::forget(snapshot);
             (command, noted.replace(&unique(&directory.path().join("kept")), "NAME"))
         };
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn notes_that_are_cut_short_are_passed_over() {
+    fn incomplete_notes_are_ignored() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("pool.volume"), r#"{"Pool":"ba"#).unwrap();
         sweep_noted(directory.path()).unwrap();

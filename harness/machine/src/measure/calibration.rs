@@ -1,4 +1,4 @@
-//! What this disk and one core can do at best, measured in the same run as what is compared with it.
+//! The best performance of this disk and of one core, measured in the same run as the trials that are compared with it.
 
 use std::fs::File;
 use std::io::Write;
@@ -18,7 +18,7 @@ use crate::process::{Account, Group, Launcher};
 const WRITE_BYTES_MAX: u64 = 1 << 30;
 const FSYNCS: usize = 50;
 
-/// Measures everything but the copies, in `directory` on the dataset's disk.
+/// Measures everything except the copies, in `directory` on the dataset's disk.
 ///
 /// # Errors
 /// When the disk cannot be read or written.
@@ -46,24 +46,24 @@ pub fn measure(launcher: &Launcher, database: &Path, directory: &Path) -> Result
     })
 }
 
-/// Seconds that the machine's `cp` of a file or directory and fsync of the copy take, the names included, from a
-/// cold or a warm source.
+/// Duration in seconds of `cp` of a file or directory and fsync of the copy, including directory entries, from a cold
+/// or a warm source.
 ///
 /// # Errors
 /// When the copy fails.
 pub fn copy(launcher: &Launcher, from: &Path, to: &Path, cache: Cache) -> Result<f64> {
-    let directory = to.parent().expect("a copy lies in a directory");
+    let directory = to.parent().expect("the path of a copy has a parent");
     prepare(launcher, from, cache)?;
-    // The copy may go to another file system than it comes from.
+    // The copy may be on another file system than the source.
     settle(directory).context("cannot synchronise the disk")?;
     let started = Instant::now();
-    // A reflink would be no copy of the bytes.
+    // A reflink would not copy the bytes.
     run_cp(launcher, "--reflink=never", from, to)?;
     sync_tree(directory).context("cannot synchronise the copy")?;
     Ok(started.elapsed().as_secs_f64())
 }
 
-/// Makes `to` a copy of `from`, a file or a directory, that shares extents with it where the file system can.
+/// Copies `from`, a file or a directory, to `to`. The copy shares extents with it if the file system supports that.
 ///
 /// # Errors
 /// When the copy fails.
@@ -80,8 +80,8 @@ fn run_cp(launcher: &Launcher, reflink: &str, from: &Path, to: &Path) -> Result<
     Ok(())
 }
 
-/// Brings the machine into the state in which both the plain copy and the backup of a database are measured: nothing
-/// left to write back, its pages in the page cache as the scenario asks, and free memory at hand.
+/// Brings the machine into the state in which both the plain copy and the backup of a database are measured: nothing to
+/// write back, the page cache as set in the scenario, and free memory available.
 ///
 /// # Errors
 /// [`crate::error::Error::Interrupted`], or when the file cannot be read.
@@ -93,7 +93,7 @@ pub fn prepare(launcher: &Launcher, database: &Path, cache: Cache) -> Result<()>
     }
     .with_context(|| format!("cannot bring {} into the {} state", database.display(), cache.name()))?;
     launcher.cancel.check()?;
-    // More than once the database, because not all of what was touched is what is used next.
+    // More than the size of the database, because not all of the touched memory is used next.
     let touched = bytes(database) * 5 / 2;
     launcher.work(Account::Preparation, &TouchMemory { bytes: touched }, &mut |_| {})
 }

@@ -16,8 +16,8 @@ pub fn seconds_between(from_ns: u64, to_ns: u64) -> f64 {
     to_ns.saturating_sub(from_ns) as f64 / 1e9
 }
 
-/// The time of day at a reading of [`now_ns`], in nanoseconds since 1970. Within one process the two clocks keep the
-/// distance that they had when it was first asked for.
+/// The time of day at a reading of [`now_ns`], in nanoseconds since 1970. Within one process, the difference of the two
+/// clocks is read once and then stays the same.
 pub fn wall_ns(monotonic_ns: u64) -> u64 {
     monotonic_ns.wrapping_add(wall_offset())
 }
@@ -41,7 +41,7 @@ fn wall_offset() -> u64 {
     })
 }
 
-/// A stretch of time, in nanoseconds of the common clock.
+/// A period of time, in nanoseconds of the common clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     /// Its beginning.
@@ -51,17 +51,17 @@ pub struct Span {
 }
 
 impl Span {
-    /// Its length.
+    /// Its length in seconds.
     pub fn seconds(&self) -> f64 {
         seconds_between(self.from_ns, self.to_ns)
     }
 
-    /// True when a moment is in it.
+    /// True if a moment is in it.
     pub fn contains(&self, at_ns: u64) -> bool {
         (self.from_ns..self.to_ns).contains(&at_ns)
     }
 
-    /// True when some moment from `from_ns` until `to_ns` is in it, both included.
+    /// True if a moment from `from_ns` to `to_ns`, both included, is in it.
     pub fn meets(&self, from_ns: u64, to_ns: u64) -> bool {
         from_ns < self.to_ns && to_ns >= self.from_ns
     }

@@ -1,6 +1,6 @@
-//! In how many extents a file lies, and breaking it up into many.
+//! Counts the extents of a file, and fragments it into many.
 //!
-//! A file is shared as quickly as it has few extents. Years of snapshots, and of updates in between, leave many.
+//! The fewer extents a file has, the faster it can be shared. Years of snapshots with updates in between leave many.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -15,10 +15,10 @@ use super::storage::opened;
 use crate::error::Result;
 use crate::process::Launcher;
 
-/// What file systems share and move at least.
+/// The smallest unit that file systems share and move.
 const PAGE_BYTES: u64 = 4096;
 
-/// `struct fiemap` of linux/fiemap.h, without room for any extent: then the kernel only counts them.
+/// `struct fiemap` of linux/fiemap.h, without space for extents, so that the kernel only counts them.
 #[repr(C)]
 #[derive(Default)]
 struct Fiemap {
@@ -33,16 +33,16 @@ struct Fiemap {
 /// `FS_IOC_FIEMAP` of linux/fs.h.
 const FIEMAP: libc::Ioctl = nix::request_code_readwrite!(b'f', 11, size_of::<Fiemap>());
 
-/// Extents of a file, or of all files below a directory.
+/// Number of extents of a file, or of all files below a directory.
 ///
 /// # Errors
-/// When the file system does not tell.
+/// When the file system does not report them.
 pub fn count(path: &Path) -> io::Result<u64> {
     let mut extents = 0;
     for file in opened(path) {
         let file = file?;
         let mut map = Fiemap { length: u64::MAX, ..Fiemap::default() };
-        // SAFETY: the kernel writes to nothing but this structure, which says that there is room for no extent.
+        // SAFETY: the kernel only writes to this structure, which declares no space for extents.
         if unsafe { libc::ioctl(file.as_raw_fd(), FIEMAP, &mut map) } != 0 {
             return Err(io::Error::last_os_error());
         }
@@ -51,15 +51,15 @@ pub fn count(path: &Path) -> io::Result<u64> {
     Ok(extents)
 }
 
-/// Breaks a file up into about as many extents, on a file system that copies on write what another file shares: pages
-/// at equal distances are written once more, with what is in them.
+/// Fragments a file into about this many extents, on a file system that copies shared blocks on write: pages at equal
+/// distances are rewritten with the same content.
 ///
 /// # Errors
 /// When the file cannot be copied, read or written.
 pub fn break_up(launcher: &Launcher, path: &Path, extents: u64) -> Result<()> {
     let shared = path.with_extension("shared");
     duplicate(launcher, path, &shared)?;
-    rewrite(path, extents).with_context(|| format!("cannot break {} up", path.display()))?;
+    rewrite(path, extents).with_context(|| format!("cannot fragment {}", path.display()))?;
     std::fs::remove_file(&shared).with_context(|| format!("cannot remove {}", shared.display()))?;
     Ok(())
 }
@@ -67,7 +67,7 @@ pub fn break_up(launcher: &Launcher, path: &Path, extents: u64) -> Result<()> {
 fn rewrite(path: &Path, extents: u64) -> io::Result<()> {
     let file = OpenOptions::new().read(true).write(true).open(path)?;
     let pages = file.metadata()?.len() / PAGE_BYTES;
-    // A page that moves away leaves a piece before it and a piece after it.
+    // Each page that moves leaves one extent before it and one after it.
     let distance = (2 * pages / extents.max(1)).max(2);
     let mut page = [0; PAGE_BYTES as usize];
     for number in (1..pages).step_by(distance as usize) {
@@ -83,8 +83,8 @@ mod tests {
     use crate::process::Cancel;
 
     #[test]
-    fn a_file_that_is_broken_up_has_the_same_content() {
-        // Next to the build, because a temporary directory may live in memory, where there are no extents.
+    fn a_fragmented_file_has_the_same_content() {
+        // Not in the temporary directory, which may be in memory, where files have no extents.
         let directory = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
         let launcher = Launcher::new(directory.path(), &Cancel::default());
         let path = directory.path().join("file");

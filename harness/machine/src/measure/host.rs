@@ -1,4 +1,4 @@
-//! The machine that a run is made on.
+//! The machine of a run.
 
 use std::path::Path;
 
@@ -8,7 +8,8 @@ use reports::record::Host;
 use super::storage::free_bytes;
 use crate::file_system::mount_of;
 
-/// Describes this machine, and the file system of `directory`. What the system does not tell is "unknown".
+/// Describes this machine, and the file system of `directory`. Properties that the system does not report are
+/// "unknown".
 pub fn describe(directory: &Path) -> Host {
     let unknown = || "unknown".to_owned();
     let cpus = procfs::CpuInfo::current().ok();

@@ -2,7 +2,7 @@
 
 use hdrhistogram::Histogram;
 
-/// Latencies, to three digits.
+/// Latencies, with a precision of three digits.
 pub struct Latencies(Histogram<u64>);
 
 impl Default for Latencies {
@@ -23,12 +23,12 @@ impl Latencies {
         self.0.len()
     }
 
-    /// The latency, in milliseconds, that this share of the writes did not exceed; `None` where there was no write.
+    /// The latency in milliseconds that this share of the writes did not exceed; `None` without any write.
     pub fn quantile_ms(&self, share: f64) -> Option<f64> {
         (!self.0.is_empty()).then(|| self.0.value_at_quantile(share) as f64 / 1e6)
     }
 
-    /// Forgets all.
+    /// Removes all latencies.
     pub fn clear(&mut self) {
         self.0.reset();
     }
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_nothing_there_is_no_quantile_and_of_something_there_is() {
+    fn quantiles_exist_only_if_there_are_latencies() {
         let mut latencies = Latencies::default();
         assert_eq!((latencies.count(), latencies.quantile_ms(0.5)), (0, None));
         (1..=100).for_each(|ms| latencies.record(ms * 1_000_000));

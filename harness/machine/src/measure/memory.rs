@@ -1,11 +1,11 @@
-//! Free memory, in the same state for everything that is compared.
+//! Brings free memory into the same state for all measurements that are compared.
 
 use procfs::Current;
 use serde::{Deserialize, Serialize};
 
 use crate::worker::{Job, Progress};
 
-/// More would take long and not last: free memory goes back to the host all the while.
+/// More would take long and have no lasting effect: free memory is continuously returned to the host.
 const TOUCHED_BYTES_MAX: u64 = 6 << 30;
 
 /// Use memory that is free and give it back, in a process of its own.
@@ -24,17 +24,17 @@ impl Job for TouchMemory {
     }
 }
 
-/// Uses memory that is free and gives it back, so that it is at hand for the page cache.
+/// Allocates and releases free memory, so that it is available for the page cache.
 ///
-/// A virtual machine may hand free memory back to its host. Fetching it again made the same `cp` of 1 GiB take 2.6
-/// instead of 0.6 s, so that a copy right after a deletion was flattered against all later ones.
+/// A virtual machine may return free memory to its host. Getting it back made the same `cp` of 1 GiB take 2.6 s instead
+/// of 0.6 s, so that a copy right after a deletion seemed faster than all later ones.
 ///
 /// # Errors
-/// When the kernel does not tell how much is free, or refuses.
+/// When the kernel does not report how much is free, or refuses the allocation.
 pub fn touch(bytes: u64) -> anyhow::Result<()> {
     let free = procfs::Meminfo::current()?.mem_free;
     let room = control_group_room().map_or(free, |room| room.min(free));
-    // Never so much that something is evicted.
+    // Not so much that something is evicted.
     let bytes = bytes.min(room / 10 * 8).min(TOUCHED_BYTES_MAX) as usize;
     if bytes > 0 {
         let mut memory = memmap2::MmapMut::map_anon(bytes)?;
@@ -43,7 +43,7 @@ pub fn touch(bytes: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the limit of a container leaves; `None` where there is no limit.
+/// Memory that is left up to the limit of a container; `None` without a limit.
 fn control_group_room() -> Option<u64> {
     let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
     let files = [
@@ -56,7 +56,7 @@ fn control_group_room() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn touching_more_than_there_is_is_no_error() {
+    fn touching_more_than_the_free_memory_is_not_an_error() {
         super::touch(1 << 20).unwrap();
         super::touch(0).unwrap();
     }

@@ -1,4 +1,4 @@
-//! Files on the measured disk: durability, the page cache, and space.
+//! Files on the measured disk: durability, page cache, and disk space.
 
 use std::collections::HashSet;
 use std::fs::{DirEntry, File};
@@ -12,23 +12,23 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::statvfs::statvfs;
 use serde::{Deserialize, Serialize};
 
-/// The unit in which stat(2) counts.
+/// The block size of stat(2).
 const BLOCK_BYTES: u64 = 512;
 
-/// The files below a directory, however deep, in the order of their names, or the file itself. What cannot be read
-/// is left out: live databases make and remove files all the time.
+/// All files below a directory, in the order of their names, or the file itself. Files that cannot be read are left
+/// out: live databases create and remove files all the time.
 pub fn files(path: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(path) else {
         return if path.is_file() { vec![path.to_owned()] } else { Vec::new() };
     };
     let mut entries: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     entries.sort();
-    // A symbolic link is no file of the directory.
+    // A symbolic link is not a file of the directory.
     entries.retain(|entry| !entry.is_symlink());
     entries.iter().flat_map(|entry| files(entry)).collect()
 }
 
-/// The same, opened. What is gone by then is left out, too.
+/// The same files, opened. Files that no longer exist are left out, too.
 pub fn opened(path: &Path) -> impl Iterator<Item = io::Result<File>> {
     files(path)
         .into_iter()
@@ -36,9 +36,9 @@ pub fn opened(path: &Path) -> impl Iterator<Item = io::Result<File>> {
         .filter(|opened| !matches!(opened, Err(error) if error.kind() == io::ErrorKind::NotFound))
 }
 
-/// Makes everything below a directory durable, the names included. Somebody may still make and remove files there: what
-/// is gone needs nothing. What another user has made for itself alone cannot be opened: with it, the whole file system is
-/// synchronised.
+/// Makes everything below a directory durable, including directory entries. Files may still be created and removed
+/// there; files that no longer exist are ignored. If a file cannot be opened because it is private to another user, the
+/// whole file system is synchronised.
 ///
 /// # Errors
 /// When something cannot be synchronised.
@@ -70,12 +70,12 @@ fn sync_entry(entry: &DirEntry) -> io::Result<()> {
     }
 }
 
-/// Bytes of a file, or of all files below a directory; 0 when there is nothing.
+/// Size of a file, or of all files below a directory; 0 if there is nothing.
 pub fn bytes(path: &Path) -> u64 {
     files(path).iter().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
 }
 
-/// Bytes that a file, or a directory with all that is below it on the same file system, takes on the disk. A file with
+/// Disk space used by a file, or by a directory with everything below it on the same file system, in bytes. A file with
 /// several names counts once.
 ///
 /// # Errors
@@ -86,7 +86,7 @@ pub fn allocated_bytes(path: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     let mut left = vec![(path.to_owned(), metadata.clone())];
     while let Some((path, found)) = left.pop() {
-        // What is mounted below takes no space here.
+        // Other file systems that are mounted below use no space here.
         if found.dev() != metadata.dev() || !seen.insert(found.ino()) {
             continue;
         }
@@ -101,8 +101,7 @@ pub fn allocated_bytes(path: &Path) -> io::Result<u64> {
     Ok(bytes)
 }
 
-/// Writes back what earlier steps left dirty on the file system of `path`, so that it does not slow what is
-/// measured next.
+/// Writes back all dirty data on the file system of `path`, so that it does not slow down the next measurement.
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -112,10 +111,10 @@ pub fn settle(path: &Path) -> io::Result<()> {
     if unsafe { libc::syncfs(file.as_raw_fd()) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Puts the pages of a file, or of all files below a directory, out of the page cache.
+/// Evicts the pages of a file, or of all files below a directory, from the page cache.
 ///
 /// # Errors
-/// When one cannot be opened or synchronised: dirty pages would stay.
+/// When one cannot be opened or synchronised: dirty pages would stay in the cache.
 pub fn evict(path: &Path) -> io::Result<()> {
     for file in opened(path) {
         let file = file?;
@@ -125,8 +124,8 @@ pub fn evict(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads a file, or all files below a directory, once, so that they are in the page cache as far as they fit, or
-/// until `stop` says so. Returns the bytes read.
+/// Reads a file, or all files below a directory, once, so that they are in the page cache as far as they fit. Stops
+/// early when `stop` returns true. Returns the bytes read.
 ///
 /// # Errors
 /// When one cannot be read.
@@ -149,7 +148,7 @@ pub fn read_through(path: &Path, stop: &dyn Fn() -> bool) -> io::Result<u64> {
     Ok(total)
 }
 
-/// The share of a file, or of all files below a directory, that is in the page cache, from 0 to 1; 1 where there is
+/// The share of a file, or of all files below a directory, that is in the page cache, from 0 to 1; 1 if there is
 /// nothing.
 ///
 /// # Errors
@@ -164,16 +163,16 @@ pub fn cached_share(path: &Path) -> io::Result<f64> {
     Ok(if all == 0 { 1.0 } else { cached as f64 / all as f64 })
 }
 
-/// A byte a page, with the lowest bit set for pages that are in the page cache.
+/// One byte per page, with the lowest bit set for pages that are in the page cache.
 fn page_residency(file: &File) -> io::Result<Vec<u8>> {
     if file.metadata()?.len() == 0 {
         return Ok(Vec::new());
     }
-    // SAFETY: only asked about, never read.
+    // SAFETY: the mapping is only passed to mincore(2), and never read.
     let map = unsafe { Mmap::map(file)? };
     let page_bytes = procfs::page_size() as usize;
     let mut pages = vec![0u8; map.len().div_ceil(page_bytes)];
-    // SAFETY: the vector has one byte for each page of the mapping, as mincore(2) asks.
+    // SAFETY: the vector has one byte for each page of the mapping, as mincore(2) requires.
     let status = unsafe { libc::mincore(map.as_ptr().cast_mut().cast(), map.len(), pages.as_mut_ptr()) };
     if status == 0 { Ok(pages) } else { Err(io::Error::last_os_error()) }
 }
@@ -187,13 +186,13 @@ pub fn free_bytes(path: &Path) -> io::Result<u64> {
     Ok(status.blocks_available() * status.fragment_size())
 }
 
-/// The page cache when the backup begins.
+/// State of the page cache when the backup begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cache {
-    /// The database was put out of it.
+    /// The database was evicted from it.
     Cold,
-    /// The database was read once.
+    /// The database was read once, so that it is cached as far as memory allows.
     #[default]
     Warm,
 }
@@ -214,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_file_is_cached_after_reading_and_not_after_eviction() {
-        // Next to the build, because a temporary directory may live in memory, where nothing is ever evicted.
+        // Not in the temporary directory, which may be in memory, where nothing is ever evicted.
         let directory = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
         let path = directory.path().join("file");
         std::fs::write(&path, vec![7; 1 << 20]).unwrap();
@@ -239,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn holes_and_second_names_take_no_space() {
+    fn holes_and_additional_names_use_no_space() {
         let directory = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
         let empty = allocated_bytes(directory.path()).unwrap();
         let file = File::create(directory.path().join("sparse")).unwrap();

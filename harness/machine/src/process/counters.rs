@@ -1,8 +1,8 @@
-//! What processes use: while they run from `/proc`, and exactly once they have ended.
+//! The resources that processes use: read from `/proc` while they run, and exact after they have ended.
 
 use serde::{Deserialize, Serialize};
 
-/// Whose account a process is on.
+/// The account on which the resources of a process are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Account {
     /// The application with its database.
@@ -11,53 +11,53 @@ pub enum Account {
     Strategy,
     /// The harness: its verifier.
     Harness,
-    /// What brings the machine into a known state, and measures what it can do: on nobody's account.
+    /// Preparation of the machine, and its calibration: not part of a trial's measurements.
     Preparation,
 }
 
-/// What a process used.
+/// The resources that a process used.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Counters {
-    /// User and system time.
+    /// User and system time, in seconds.
     pub cpu_seconds: f64,
-    /// Peak resident memory (of the largest process, when added up); `None` where nobody knows.
+    /// Peak resident memory in bytes (in a sum: of the largest process); `None` when unknown.
     pub memory_bytes_max: Option<u64>,
-    /// What it read and wrote; `None` where nobody knows.
+    /// Bytes read and written; `None` when unknown.
     pub io: Option<Io>,
 }
 
 impl Default for Counters {
-    /// Of a process that has used nothing yet.
+    /// The counters of a process that has used nothing yet.
     fn default() -> Counters {
         Counters { cpu_seconds: 0.0, memory_bytes_max: None, io: Some(Io::default()) }
     }
 }
 
-/// What a process read and wrote.
+/// The bytes that a process read and wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Io {
     /// Bytes read by system calls, page cache included.
     pub bytes_read: u64,
     /// Bytes written by system calls.
     pub bytes_written: u64,
-    /// Bytes that the disk was asked for.
+    /// Bytes read from the disk.
     pub disk_bytes_read: u64,
-    /// Bytes that were sent towards the disk.
+    /// Bytes written to the disk, except writes that were cancelled in the page cache.
     pub disk_bytes_written: u64,
 }
 
 impl Counters {
-    /// What nobody could read is not known, and neither is a sum with it.
+    /// Counters that could not be read. A sum with them is unknown, too.
     pub const UNKNOWN: Counters = Counters { cpu_seconds: 0.0, memory_bytes_max: None, io: None };
 
-    /// Adds what another process used.
+    /// Adds the resources that another process used.
     pub fn add(&mut self, other: &Counters) {
         self.cpu_seconds += other.cpu_seconds;
         self.memory_bytes_max = self.memory_bytes_max.max(other.memory_bytes_max);
         self.io = self.io.zip(other.io).map(|(io, other)| io.combine(&other, u64::saturating_add));
     }
 
-    /// What was used since an earlier reading of the same processes; the peak of the memory is that of now.
+    /// The resources used since an earlier reading of the same processes. The peak memory is that of the later reading.
     pub fn since(&self, earlier: &Counters) -> Counters {
         Counters {
             cpu_seconds: (self.cpu_seconds - earlier.cpu_seconds).max(0.0),
@@ -66,7 +66,7 @@ impl Counters {
         }
     }
 
-    /// What the running process `pid` has used so far; `None` when it is gone.
+    /// The resources that the running process `pid` has used so far; `None` when it is gone.
     pub fn of(pid: i32) -> Option<Counters> {
         let process = procfs::process::Process::new(pid).ok()?;
         let stat = process.stat().ok()?;
@@ -78,8 +78,8 @@ impl Counters {
         })
     }
 
-    /// What the running process `pid` and its children have used so far, reaped ones included; `None` when it is
-    /// gone. Of children that have ended, the peak memory is not known.
+    /// The resources that the running process `pid` and its descendants have used so far, including reaped children;
+    /// `None` when it is gone. The peak memory of children that have ended is not included.
     pub fn of_tree(pid: i32) -> Option<Counters> {
         let mut sum = Counters::of(pid)?;
         if let Ok(stat) = procfs::process::Process::new(pid).and_then(|process| process.stat()) {
@@ -92,8 +92,8 @@ impl Counters {
 }
 
 impl Io {
-    /// What a process, running or not yet reaped, has read and written so far, with the children that it has reaped;
-    /// `None` when it is gone, or may not be asked.
+    /// The bytes that a process, running or not yet reaped, has read and written so far, including the children that it
+    /// has reaped; `None` when it is gone, or this user may not inspect it.
     pub(super) fn of(pid: i32) -> Option<Io> {
         let io = procfs::process::Process::new(pid).and_then(|process| process.io()).ok()?;
         Some(Io {
@@ -114,29 +114,29 @@ impl Io {
     }
 }
 
-/// Anonymous memory of a running process now: without the files that it maps, which are page cache. `None` when it is
+/// Anonymous memory of a running process now, in bytes: without mapped files, which are page cache. `None` when it is
 /// gone.
 pub fn anonymous_bytes(pid: i32) -> Option<u64> {
     let status = procfs::process::Process::new(pid).and_then(|process| process.status()).ok()?;
     Some((status.rssanon? + status.rssshmem.unwrap_or(0)) * 1024)
 }
 
-/// The processes that run now, for the sampler, and what those used that ended.
+/// The running processes, for the sampler, and the resources of those that have ended.
 #[derive(Default)]
 pub struct Roster {
     pub(super) running: Vec<(Account, i32)>,
-    /// The main processes of containers, which are no children of the harness.
+    /// The main processes of containers, which are not children of the harness.
     contained: Vec<(Account, i32)>,
-    /// The most anonymous memory that a process of a container was seen with.
+    /// Largest observed anonymous memory of one process of a container, in bytes.
     contained_memory: Vec<(Account, u64)>,
-    /// What the children used that were reaped.
+    /// The resources of children that were reaped.
     pub(super) reaped: Vec<(Account, Counters)>,
-    /// What the containers used that have ended.
+    /// The resources of containers that have ended.
     contained_ended: Vec<(Account, Counters)>,
 }
 
 impl Roster {
-    /// Process ids that run now on an account.
+    /// Ids of the running processes on an account.
     pub fn running(&self, account: Account) -> Vec<i32> {
         let of_account = |list: &[(Account, i32)]| -> Vec<i32> {
             list.iter().filter(|(of, _)| *of == account).map(|(_, pid)| *pid).collect()
@@ -145,23 +145,23 @@ impl Roster {
         of_account(&self.running).into_iter().chain(contained).collect()
     }
 
-    /// A container runs whose main process is `pid`.
+    /// A container with the main process `pid` is running.
     pub(crate) fn enter_container(&mut self, account: Account, pid: i32) {
         self.contained.push((account, pid));
     }
 
-    /// The container with the main process `pid`, where that was known, has ended.
+    /// The container with the main process `pid` (if known) has ended.
     pub(crate) fn leave_container(&mut self, account: Account, pid: Option<i32>, used: Option<Counters>) {
         self.contained.retain(|(_, running)| Some(*running) != pid);
         self.contained_ended.extend(used.map(|used| (account, used)));
     }
 
-    /// The main processes of the containers that run now.
+    /// The main processes of the running containers.
     pub fn containers(&self) -> Vec<(Account, i32)> {
         self.contained.clone()
     }
 
-    /// A process of a container was seen with so much anonymous memory.
+    /// Records the observed anonymous memory of a process of a container.
     pub fn note_memory(&mut self, account: Account, bytes: u64) {
         match self.contained_memory.iter_mut().find(|(of, _)| *of == account) {
             Some((_, most)) => *most = bytes.max(*most),
@@ -169,7 +169,7 @@ impl Roster {
         }
     }
 
-    /// What the ended processes of an account used; `None` when it had none.
+    /// The resources of the ended processes of an account; `None` when it had none.
     pub fn used(&self, account: Account) -> Option<Counters> {
         let mut sum = sum_of(self.reaped.iter().chain(&self.contained_ended), account)?;
         let seen = self.contained_memory.iter().find(|(of, _)| *of == account);
@@ -177,7 +177,7 @@ impl Roster {
         Some(sum)
     }
 
-    /// What the reaped children of an account used: the kernel adds their input and output to the harness's own.
+    /// The resources of the reaped children of an account: the kernel adds their I/O to the harness's own.
     pub fn used_by_children(&self, account: Account) -> Counters {
         sum_of(self.reaped.iter(), account).unwrap_or_default()
     }
@@ -191,12 +191,12 @@ fn sum_of<'a>(all: impl Iterator<Item = &'a (Account, Counters)>, account: Accou
     sum
 }
 
-/// The most anonymous memory of a process now, of the container whose main process is `pid`.
+/// Largest anonymous memory of one process now, in bytes, in the container with the main process `pid`.
 pub fn anonymous_bytes_of_tree(pid: i32) -> Option<u64> {
     with_descendants(pid).into_iter().filter_map(anonymous_bytes).max()
 }
 
-/// The processes that `pid` started and that have not ended.
+/// The running children of `pid`.
 fn children(pid: i32) -> Vec<i32> {
     let Ok(tasks) = procfs::process::Process::new(pid).and_then(|process| process.tasks()) else {
         return Vec::new();
@@ -205,7 +205,7 @@ fn children(pid: i32) -> Vec<i32> {
     of_tasks.flatten().map(|child| child as i32).collect()
 }
 
-/// A process and all that it started and that has not ended.
+/// A process and its running descendants.
 pub(super) fn with_descendants(pid: i32) -> Vec<i32> {
     let below = children(pid).into_iter().flat_map(with_descendants);
     std::iter::once(pid).chain(below).collect()
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_could_read_is_not_known_and_never_0() {
+    fn unreadable_counters_are_unknown_and_never_0() {
         let mut sum = Counters::default();
         assert_eq!((sum.memory_bytes_max, sum.io), (None, Some(Io::default())));
         sum.add(&counters(None, 10));
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_of_containers_is_what_was_seen_of_it_and_their_io_is_none_of_the_harness() {
+    fn memory_of_containers_is_the_observed_maximum_and_their_io_is_not_the_harnesss() {
         let mut roster = Roster::default();
         roster.enter_container(Account::Strategy, 1);
         assert_eq!(roster.containers(), [(Account::Strategy, 1)]);
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_mapped_is_no_anonymous_memory() {
+    fn a_mapped_file_is_not_anonymous_memory() {
         const MAPPED: u64 = 64 << 20;
         let file = tempfile::tempfile().unwrap();
         file.set_len(MAPPED).unwrap();

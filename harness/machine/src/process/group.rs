@@ -1,4 +1,4 @@
-//! Children that belong together, and how they ended.
+//! Groups of child processes that work together, and how they ended.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -14,13 +14,13 @@ use super::{Cancel, Child, Counters, TICK};
 use crate::error::{Error, Result};
 use crate::worker::{Failure, Message};
 
-/// Looks at the end of a child, if it has come, and leaves it to be reaped.
+/// Checks without waiting whether a child has ended, and does not reap it.
 pub(super) const END_FLAGS: WaitPidFlag =
     WaitPidFlag::WEXITED.union(WaitPidFlag::WNOWAIT).union(WaitPidFlag::WNOHANG);
-/// What a child printed before its end is read within this time.
+/// Maximum time for reading the output that a child printed before its end.
 const WORDS_TIMEOUT: Duration = Duration::from_secs(1);
-/// Commands that have ended and whose pipes are silent for so long have said all: what they put into the background
-/// may hold the pipes open.
+/// When commands have ended and their pipes are silent for this long, their output is complete. The pipes may not
+/// close, because background processes may hold them open.
 const SILENCE: Duration = Duration::from_millis(200);
 
 /// Children that work together (a pipeline, or a single worker) until all have ended.
@@ -35,23 +35,23 @@ pub struct Group {
 pub struct Ended {
     /// Name and exit status of each child.
     pub children: Vec<(String, ExitStatus)>,
-    /// The worker's answer, where one was a worker.
+    /// The worker's answer, if one child was a worker.
     pub answer: Option<Result<serde_json::Value, Failure>>,
     /// The last lines that were printed.
     pub output: String,
     has_worker: bool,
 }
 
-/// Why children did not end well: told apart, because they are not the same one's fault.
+/// Why children failed. The variants are distinguished because different parties are responsible.
 #[derive(Debug)]
 pub enum Unsuccessful {
-    /// A worker reported it.
+    /// A worker reported an error.
     Reported(Failure),
-    /// A command ended otherwise than with success: how, and what it had said.
+    /// A command failed: how it ended, and its output.
     Ended(String),
     /// A worker was killed before it reported anything.
     Killed(String),
-    /// A worker ended by itself and reported nothing: it panicked.
+    /// A worker exited without a report: it panicked.
     Crashed(String),
 }
 
@@ -67,7 +67,7 @@ impl std::fmt::Display for Unsuccessful {
 }
 
 impl From<Unsuccessful> for Error {
-    /// Of what the harness runs for itself.
+    /// For children that the harness runs for its own purposes.
     fn from(unsuccessful: Unsuccessful) -> Error {
         match unsuccessful {
             Unsuccessful::Reported(failure) => failure.into(),
@@ -78,8 +78,8 @@ impl From<Unsuccessful> for Error {
 }
 
 impl Group {
-    /// Listens to what the children print: piped output only, so a child's standard output may as well go to
-    /// its neighbour or to a file.
+    /// Reads the output of the children that is piped. A child's standard output may also go to the next child or to a
+    /// file.
     pub fn new(mut children: Vec<Child>) -> Group {
         let (sender, receiver) = channel();
         let mut open = 0;
@@ -96,11 +96,11 @@ impl Group {
         Group { children, receiver, open, lines: Vec::new() }
     }
 
-    /// Waits until all have ended. `on_event` is called with each progress, and at least every [`TICK`] with
-    /// none; its error ends the children.
+    /// Waits until all have ended. `on_event` is called with each progress, and at least every [`TICK`] with `None`. If
+    /// it returns an error, the children are killed.
     ///
     /// # Errors
-    /// What `on_event` returned. The children are dead then.
+    /// The error of `on_event`.
     pub fn wait<E>(
         &mut self,
         mut on_event: impl FnMut(Option<crate::worker::Progress>) -> Result<(), E>,
@@ -150,10 +150,10 @@ impl Group {
         outcome.map(|()| ended)
     }
 
-    /// Waits until a worker says that it serves.
+    /// Waits until a worker reports that it is ready.
     ///
     /// # Errors
-    /// [`Error::Interrupted`]; [`Error::Environment`] when it ends or `timeout` passes before it serves.
+    /// [`Error::Interrupted`]; [`Error::Environment`] when it ends or `timeout` passes before it is ready.
     pub fn wait_ready(&mut self, cancel: &Cancel, timeout: Duration) -> Result<()> {
         let give_up = Instant::now() + timeout;
         let mut said = Vec::new();
@@ -176,7 +176,7 @@ impl Group {
             if Instant::now() > give_up {
                 let seconds = timeout.as_secs();
                 return Err(Error::Environment(format!(
-                    "the {} did not serve within {seconds} s",
+                    "the {} was not ready within {seconds} s",
                     self.children[0].name
                 )));
             }
@@ -187,7 +187,7 @@ impl Group {
         let child = &mut self.children[0];
         let (status, _) = child.reap();
         Error::Environment(format!(
-            "the {} ended with {status} before it served: {}",
+            "the {} ended with {status} before it was ready: {}",
             child.name,
             said.join("\n")
         ))
@@ -207,8 +207,8 @@ impl Group {
         self.children.iter().all(Child::has_ended)
     }
 
-    /// What is known about a worker that has ended by itself, where nobody waited for it: what it reported, or how it
-    /// ended.
+    /// How a worker ended, if it exited unexpectedly and [`Group::wait`] was not called: the error that it reported, or
+    /// its exit status.
     pub fn last_words(&self) -> String {
         let mut said = Vec::new();
         let give_up = Instant::now() + WORDS_TIMEOUT;
@@ -240,8 +240,9 @@ impl Group {
         });
     }
 
-    /// What the children have used so far with all that they started, ended ones included. Of a pipeline, bytes are read
-    /// by its first and written by its last stage: what flows between them is no input or output.
+    /// The resources that the children and their descendants have used so far, including those that have ended. For a
+    /// pipeline, the bytes read are those of its first and the bytes written those of its last process: data that flows
+    /// between the processes is neither.
     pub fn counters(&self) -> Counters {
         let mut sum = Counters::default();
         let (mut first, mut last) = (None, None);
@@ -264,7 +265,7 @@ impl Ended {
     /// The worker's answer; for commands, null when all were successful.
     ///
     /// # Errors
-    /// The first child that failed: its name, how it ended, and what it said.
+    /// The first child that failed: its name, how it ended, and its output.
     pub fn result(self) -> Result<serde_json::Value, Unsuccessful> {
         let answer = self.answer.transpose().map_err(Unsuccessful::Reported)?;
         for (name, status) in &self.children {
@@ -289,7 +290,7 @@ mod tests {
     use super::*;
     use crate::process::{Account, Launcher};
 
-    /// A worker or a command that ended with this status of wait(2), and what it came to.
+    /// The result for a worker or a command that ended with this status of wait(2).
     fn result(has_worker: bool, raw: i32, answer: Option<Result<serde_json::Value, Failure>>) -> String {
         let children = vec![("copy".to_owned(), ExitStatus::from_raw(raw))];
         let ended = Ended { children, answer, output: "said".into(), has_worker };
@@ -320,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_a_bad_end_a_kill_and_a_panic_are_told_apart() {
+    fn a_report_a_failure_a_kill_and_a_panic_are_distinguished() {
         let reported = || Some(Err(Failure::Environment("no space".into())));
         let results = [
             result(true, 0, Some(Ok(7.into()))),

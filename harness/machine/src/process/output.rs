@@ -1,4 +1,4 @@
-//! What children print: the messages of workers, and of everything else the last lines.
+//! The output of children: the messages of workers, and the last lines of everything else.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -8,28 +8,28 @@ use reports::printable;
 
 use crate::worker::Message;
 
-/// The lines that a record keeps.
+/// Number of output lines in a record.
 const LINES: usize = 20;
-/// ... and of each line so many characters.
+/// Maximum length of such a line, in characters.
 const LINE_CHARS: usize = 500;
-/// What is read of a line at once: a program may print a database instead of lines.
+/// Maximum number of bytes of a line that are read at once: a program may print a database instead of lines.
 const PIECE_BYTES: u64 = 64 << 10;
 
-/// What came out of a pipe.
+/// What was read from a pipe.
 pub(super) enum Output {
     Message(Message),
     Line(String),
     Closed,
 }
 
-/// Sends what a pipe says, line by line, until it closes. Only a worker's standard output has messages in it: what any
-/// other program prints is never taken for one.
+/// Sends the content of a pipe, line by line, until it closes. Only a worker's standard output contains messages: the
+/// output of any other program is never parsed as one.
 pub(super) fn listen(pipe: impl Read + Send + 'static, has_messages: bool, sender: Sender<Output>) {
     let piece = if has_messages { u64::MAX } else { PIECE_BYTES };
     std::thread::spawn(move || {
         let mut reader = BufReader::new(pipe);
         let mut line = Vec::new();
-        // An unreadable pipe is a closed one; a receiver that is gone does not care.
+        // An unreadable pipe counts as closed. Errors of sending are ignored: the receiver is gone.
         while reader.by_ref().take(piece).read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
             let message = serde_json::from_slice(&line).ok().filter(|_| has_messages);
             let _ = sender.send(message.map_or_else(|| Output::Line(shortened(&line)), Output::Message));
@@ -39,7 +39,7 @@ pub(super) fn listen(pipe: impl Read + Send + 'static, has_messages: bool, sende
     });
 }
 
-/// Adds a line to the last ones.
+/// Adds a line to the last lines, and drops the oldest one if there are too many.
 pub(super) fn keep(lines: &mut Vec<String>, line: String) {
     lines.push(line);
     if lines.len() > LINES {
@@ -47,7 +47,7 @@ pub(super) fn keep(lines: &mut Vec<String>, line: String) {
     }
 }
 
-/// The last lines of a file that output went to.
+/// The last lines of a file to which output was redirected.
 pub fn last_lines(file: &Path) -> String {
     let text = std::fs::read(file).unwrap_or_default();
     let mut lines = Vec::new();
@@ -57,7 +57,7 @@ pub fn last_lines(file: &Path) -> String {
     lines.join("\n")
 }
 
-/// A line as a record keeps it.
+/// A line in the form in which a record keeps it.
 fn shortened(line: &[u8]) -> String {
     let line = printable(String::from_utf8_lossy(line).trim_end());
     let line = line.trim_end();
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_program_prints_is_no_message_and_a_workers_is() {
+    fn only_the_output_of_a_worker_is_parsed_as_messages() {
         let said = |has_messages| {
             let (sender, receiver) = channel();
             listen(&br#"{"error":{"bug":"told"}}"#[..], has_messages, sender);

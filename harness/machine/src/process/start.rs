@@ -1,4 +1,4 @@
-//! Why a program cannot be started, where the kernel says less than a user has to know.
+//! Why a program cannot be started, in cases where the kernel's error does not tell the user enough.
 
 use std::io::{Error, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::{FsFlags, statvfs};
 
-/// Where PATH has a command.
+/// Where a command is on PATH.
 pub fn on_path(command: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|directory| directory.join(command)).find(|file| file.is_file())
 }
 
-/// True when no program can be run from the file system of `path`.
+/// True when the file system of `path` does not allow programs to be executed.
 pub fn is_mounted_noexec(path: &Path) -> bool {
     statvfs(path).is_ok_and(|file_system| file_system.flags().contains(FsFlags::ST_NOEXEC))
 }
 
-/// The cause of an error of the attempt to start `program`: a path, or a command on PATH.
+/// Explains the error of an attempt to start `program`, which is a path or a command on PATH.
 pub fn why_not_started(program: &Path, error: &Error) -> String {
     let is_path = program.components().count() > 1;
     let file = if is_path { Some(program.to_owned()) } else { on_path(&program.to_string_lossy()) };
@@ -31,7 +31,7 @@ pub fn why_not_started(program: &Path, error: &Error) -> String {
             format!("permission denied: {0} is not executable, try 'chmod +x {0}'", file.display())
         }
         ErrorKind::NotFound => {
-            format!("the interpreter or loader that {} names is not on this machine", file.display())
+            format!("the interpreter or loader of {} is not on this machine", file.display())
         }
         _ => error.to_string(),
     }
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cause_is_what_keeps_the_file_from_running() {
+    fn the_message_names_the_cause_in_the_file() {
         let directory = tempfile::tempdir().unwrap();
         let cause = |name: &str, text: &str, mode: u32| {
             let file = directory.path().join(name);
@@ -62,7 +62,7 @@ mod tests {
         ];
         insta::assert_snapshot!(causes.join("\n"), @r"
         permission denied: DIRECTORY/plain is not executable, try 'chmod +x DIRECTORY/plain'
-        the interpreter or loader that DIRECTORY/foreign names is not on this machine
+        the interpreter or loader of DIRECTORY/foreign is not on this machine
         No such file or directory (os error 2)
         ");
     }

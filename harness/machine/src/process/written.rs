@@ -1,4 +1,4 @@
-//! The files that processes write to, wherever they are: what can be seen from outside of how a command gets on.
+//! The files that processes write to, wherever they are: they show the progress of a command from outside.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -10,13 +10,13 @@ use procfs::process::{FDPermissions, FDTarget, Process};
 use super::counters::with_descendants;
 use crate::measure::storage;
 
-/// A regular file as it was at one moment.
+/// The state of a regular file at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrittenFile {
-    /// Its device, its number and when it was made, in nanoseconds since 1970 (0 where the file system does not tell): one
-    /// file has the same in every mount namespace, and a later one with the same number has not.
+    /// Its device, its inode number and its creation time in nanoseconds since 1970 (0 if the file system does not
+    /// report it). These are the same in every mount namespace, and differ for a later file with the same inode number.
     pub identity: (u64, u64, u128),
-    /// Its length.
+    /// Its length in bytes.
     pub bytes: u64,
     /// When it was last written to, in nanoseconds since 1970.
     pub modified_ns: i128,
@@ -33,14 +33,14 @@ impl WrittenFile {
     }
 }
 
-/// The files below a directory, or the file itself.
+/// The files in a directory tree, or the file itself.
 pub fn files_in(place: &Path) -> Vec<WrittenFile> {
     let all = storage::files(place).into_iter().filter_map(|file| file.metadata().ok());
     all.map(|metadata| WrittenFile::new(&metadata)).collect()
 }
 
-/// The regular files that these processes, and what they started, have open for writing, deleted ones included. Files
-/// of processes that may not be looked at are left out.
+/// The regular files that these processes and their descendants have open for writing, including deleted files.
+/// Processes that this user may not inspect are skipped.
 pub fn open_for_writing(pids: &[i32]) -> Vec<WrittenFile> {
     let mut files: Vec<WrittenFile> =
         pids.iter().flat_map(|pid| with_descendants(*pid)).flat_map(of_process).collect();
@@ -61,13 +61,13 @@ fn of_process(pid: i32) -> Vec<WrittenFile> {
     opened.filter(Metadata::is_file).map(|metadata| WrittenFile::new(&metadata)).collect()
 }
 
-/// Bytes that these processes, and what they started, have written by system calls, ended children included; `None` where
-/// one of them may not be asked.
+/// Bytes that these processes and their descendants have written by system calls, including ended children; `None` if
+/// this user may not inspect one of them.
 pub fn bytes_written(pids: &[i32]) -> Option<u64> {
     let mut all: Vec<i32> = pids.iter().flat_map(|pid| with_descendants(*pid)).collect();
     all.sort_unstable();
     all.dedup();
-    // One that has ended meanwhile is counted with its parent.
+    // A process that has ended meanwhile is counted with its parent.
     let alive = all.into_iter().filter_map(|pid| Process::new(pid).ok());
     alive.map(|process| process.io().map(|io| io.wchar)).sum::<Result<u64, _>>().ok()
 }
@@ -84,7 +84,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (source, target) = (directory.path().join("source"), directory.path().join("target"));
         std::fs::write(&source, [1; 1000]).unwrap();
-        // Its standard input is what keeps it.
+        // It runs until its standard input is closed.
         let line = format!("sh -c 'cat {} - > {}; :'; :", source.display(), target.display());
         let mut shell = Command::new("sh").args(["-c", &line]).stdin(Stdio::piped()).spawn().unwrap();
         let pids = [shell.id() as i32];

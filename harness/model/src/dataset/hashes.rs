@@ -1,11 +1,11 @@
-//! Keys that look random in the order of the rows and yet can be listed in ascending order without a sort.
+//! Keys that look random in the order of the rows, but can be listed in ascending order without sorting.
 
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::permutation::{Permutation, scale};
 use crate::writes::{InfoHash, info_hash};
 
-/// The unique info-hashes of a table's rows: a key rises with its rank, and the rank is a shuffle of the id.
+/// The unique info-hashes of a table's rows: keys increase with their rank, and the rank is a permutation of the id.
 #[derive(Clone, Debug)]
 pub(crate) struct Hashes {
     count: u64,
@@ -40,7 +40,7 @@ impl Hashes {
     pub(crate) fn of_rank(&self, rank: u64) -> InfoHash {
         let noise = xxh3_128_with_seed(&rank.to_le_bytes(), self.seed);
         let (jitter, middle) = ((noise >> 64) as u64, noise as u64);
-        // The jitter stays below the width, so the first 64 bits alone put the ranks in order.
+        // The jitter is less than the width, so the first 64 bits alone determine the order.
         let first = rank * self.width + scale(jitter, self.width);
         let last = (jitter ^ middle.rotate_left(29)).wrapping_mul(0xa076_1d64_78bd_642f) >> 32;
         info_hash((u128::from(first) << 64) | u128::from(middle), last as u32)
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_are_used_evenly_in_every_place() {
+    fn digits_are_evenly_distributed_at_every_position() {
         let count = 64_000;
         let hashes = Hashes::new(count, 5);
         let mut uses = vec![[0u32; 256]; 40];

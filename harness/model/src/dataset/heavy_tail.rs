@@ -1,15 +1,15 @@
-//! Counts of which most are small and a few are very large, as downloads are.
+//! A heavy-tailed distribution of counts: most are small and a few are very large, as with downloads.
 
-/// The exponent is kept in units of 2^-16, which bounds the mean to some 0.01 %.
+/// The exponent is in units of 2^-16, which makes the mean accurate to about 0.01 %.
 const FRACTION_BITS: u32 = 16;
-/// Exponents lie below 2.
+/// Exponents are below 2.
 const EXPONENT_MAX: u32 = (2 << FRACTION_BITS) - 1;
 
 /// A fixed multiset of counts, listed from the largest to the smallest: the `n`-th (from 0) is
 /// (count / (n + offset)) ^ exponent, rounded down and at least 1.
 ///
-/// The values are set instead of drawn, because the mean of a heavy-tailed draw is decided by its few largest
-/// values: here share, mean and maximum come out the same for every seed.
+/// The values are computed instead of drawn at random, because the mean of a heavy-tailed sample depends on its few
+/// largest values. So share, mean and maximum are the same for every seed.
 #[derive(Clone, Debug)]
 pub(crate) struct HeavyTail {
     count: u64,
@@ -18,8 +18,8 @@ pub(crate) struct HeavyTail {
 }
 
 impl HeavyTail {
-    /// `count` values whose mean is `mean`, or as near to it as `count` values allow. A larger `offset` lowers
-    /// the largest value.
+    /// `count` values with the mean `mean`, or as close to it as `count` values allow. A larger `offset` lowers the
+    /// largest value.
     pub(crate) fn new(count: u64, mean: f64, offset: f64) -> HeavyTail {
         let wanted = (mean * count as f64) as u64;
         let (mut low, mut high) = (0, EXPONENT_MAX);
@@ -57,8 +57,8 @@ impl HeavyTail {
         sum
     }
 
-    /// Where the values that equal the one at `first` end. Values never rise, so doubling steps and then
-    /// halving finds it.
+    /// The end of the run of values that equal the one at `first`. Values never increase, so doubling steps followed by
+    /// a binary search finds it.
     fn end_of_run(&self, first: u64, value: i64) -> u64 {
         let (mut inside, mut step) = (first, 1);
         while inside + step < self.count && self.value(inside + step) == value {
@@ -78,8 +78,8 @@ impl HeavyTail {
     }
 }
 
-/// `base` to the power of `exponent` / 2^16. Made of square roots, which are the same on every machine, while
-/// the power function of the system's library is not: a dataset must have the same bytes everywhere.
+/// `base` to the power of `exponent` / 2^16. Computed from square roots, which are the same on every machine, unlike
+/// the power function of the system's library: a dataset must have the same bytes everywhere.
 fn power(base: f64, exponent: u32) -> f64 {
     let mut product = if exponent >> FRACTION_BITS == 1 { base } else { 1.0 };
     let mut root = base;
@@ -115,7 +115,7 @@ mod tests {
         }
 
         #[test]
-        fn the_mean_is_met(count in 200..1_000_000u64, mean in 3.0..7.0f64) {
+        fn the_mean_is_reached(count in 200..1_000_000u64, mean in 3.0..7.0f64) {
             let tail = HeavyTail::new(count, mean, 5.0);
             let reached = tail.total() as f64 / count as f64;
             prop_assert!((reached / mean - 1.0).abs() < 0.01, "{}", reached);

@@ -17,24 +17,24 @@ pub mod renamed;
 pub mod rows;
 mod torrust_demo;
 
-/// The smallest database that can be generated, in bytes: below it, the pages that every database has weigh
-/// more than its content.
+/// The smallest database that can be generated, in bytes: below it, the pages that every database has are larger than
+/// its content.
 pub const TARGET_BYTES_MIN: u64 = 1 << 20;
 /// The largest database that can be generated, in bytes.
 pub const TARGET_BYTES_MAX: u64 = 1 << 40;
 
-/// Raised when the same specification gives other bytes than before.
+/// Increased when the same specification results in other bytes than before.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// What names a generated database: the same specification gives the same bytes.
+/// The specification of a generated database: the same specification always results in the same bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetSpec {
     /// Name in the registry of profiles.
     pub profile: String,
-    /// Size of the database file asked for; the size reached is within 2 % of it.
+    /// Target size of the database file; the actual size is within 2 % of it.
     pub target_bytes: u64,
-    /// What the content follows from.
+    /// Random seed of the content.
     pub seed: u64,
 }
 
@@ -47,23 +47,23 @@ pub struct Torrent {
     pub completed: i64,
 }
 
-/// What the tables are called that the workload writes to.
+/// Names of the tables that the workload writes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableNames {
     /// The torrents.
     pub torrents: &'static str,
-    /// What is known of all torrents together.
+    /// The aggregate metrics of all torrents.
     pub metrics: &'static str,
 }
 
 impl TableNames {
-    /// What the tracker calls them.
+    /// The tracker's names.
     pub const TRACKER: TableNames = TableNames { torrents: "torrents", metrics: "torrent_aggregate_metrics" };
 }
 
 /// The torrents of a database as they were before any write.
 pub trait Origin: Send + Sync {
-    /// The tables that hold them.
+    /// The tables that contain them.
     fn tables(&self) -> TableNames {
         TableNames::TRACKER
     }
@@ -75,7 +75,7 @@ pub trait Origin: Send + Sync {
     fn torrent(&self, id: u64) -> Torrent;
 }
 
-/// What a generated database comes to.
+/// The size of a generated database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Generated {
     /// Length of the file in bytes.
@@ -86,7 +86,7 @@ pub struct Generated {
     pub torrents: u64,
 }
 
-/// The torrents of the database with this specification. A torrent is computed when it is asked for.
+/// The torrents of the database with this specification. Each torrent is computed on demand.
 ///
 /// # Errors
 ///

@@ -1,14 +1,14 @@
-//! A shuffle without a table: which number stands where is computed, forwards and backwards.
+//! A shuffle without a table: the position of each number is computed, in both directions.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// Four rounds are the fewest after which a Feistel network looks random from both sides.
+/// A Feistel network needs at least four rounds to look random in both directions.
 const ROUNDS: usize = 4;
 
-/// A bijection of the numbers below `items` onto themselves that follows from a seed and looks random.
+/// A pseudo-random permutation of the numbers below `items`, determined by a seed.
 ///
-/// It is a Feistel network over a grid of `rows` x `columns` cells that holds barely more than `items`; a
-/// number that lands on one of the spare cells is sent on until it lands on a real one.
+/// It is a Feistel network over a grid of `rows` x `columns` cells, which is only slightly larger than `items`. A
+/// number that lands on one of the spare cells is permuted again until it lands on a real one.
 #[derive(Clone, Debug)]
 pub(crate) struct Permutation {
     items: u64,
@@ -26,7 +26,7 @@ impl Permutation {
         Permutation { items, rows: items.div_ceil(columns), columns, keys }
     }
 
-    /// Where `item` stands after the shuffle.
+    /// The position of `item` after the shuffle.
     pub(crate) fn forward(&self, item: u64) -> u64 {
         debug_assert!(item < self.items);
         let mut at = item;
@@ -38,7 +38,7 @@ impl Permutation {
         }
     }
 
-    /// What stands at `place` after the shuffle.
+    /// The item at `place` after the shuffle.
     pub(crate) fn backward(&self, place: u64) -> u64 {
         debug_assert!(place < self.items);
         let mut at = place;
@@ -69,7 +69,7 @@ impl Permutation {
     }
 }
 
-/// A number below `limit` that follows from `input` and `key`.
+/// A number below `limit`, computed from `input` and `key`.
 fn below(limit: u64, input: u64, key: u64) -> u64 {
     // Both halves of the product together depend on every bit of the input.
     let product = u128::from(input ^ key) * 0x9e37_79b9_7f4a_7c15;
@@ -77,7 +77,7 @@ fn below(limit: u64, input: u64, key: u64) -> u64 {
     scale(mixed, limit)
 }
 
-/// `fraction` of 2^64, as a share of `limit`: a number below it.
+/// Scales `fraction` from the range of 2^64 to the range below `limit`.
 pub(crate) fn scale(fraction: u64, limit: u64) -> u64 {
     ((u128::from(fraction) * u128::from(limit)) >> 64) as u64
 }
@@ -130,7 +130,7 @@ mod tests {
             });
             distances.sum::<u64>() as f64 / 10_000.0
         };
-        // Two random numbers below n lie n / 3 apart on average.
+        // The average distance of two random numbers below n is n / 3.
         for step in 1..20 {
             let share = apart(step) / items as f64;
             assert!((0.32..0.347).contains(&share), "step {step}: {share}");

@@ -1,11 +1,11 @@
-//! The registry of profiles: what the content of a generated database looks like.
+//! The registry of profiles, which define the content of generated databases.
 
 use machine::error::{Error, Result};
 
 use super::rows::Table;
 use super::{Origin, torrust_demo};
 
-/// What a profile gives for a size and a seed.
+/// The result of a profile for a size and a seed.
 pub struct Shape {
     /// The tables in the order in which they are created.
     pub tables: Vec<Table>,
@@ -15,7 +15,7 @@ pub struct Shape {
 
 /// A kind of database. A new one is one file, and one line in the registry.
 pub struct Profile {
-    /// What scenarios call it.
+    /// Its name in scenarios.
     pub name: &'static str,
     /// One sentence.
     pub description: &'static str,
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_name_is_told_the_right_one() {
+    fn an_unknown_name_is_refused_with_suggestions() {
         let error = |name| find(name).err().expect("no such profile").to_string();
         let near = error("torust-demo");
         assert!(near.contains("'torust-demo'") && near.contains("did you mean 'torrust-demo'?"), "{near}");

@@ -2,13 +2,13 @@
 
 use super::{Origin, TableNames, Torrent, torrust_demo};
 
-/// What stands for the name of a profile where the database is the user's own.
+/// The name used as the profile of the user's own database.
 pub const PROFILE: &str = "own-database";
 
-/// Names that no other schema has.
+/// Names that are not expected in any other schema.
 pub const TABLES: TableNames =
     TableNames { torrents: "backup_drill_torrents", metrics: "backup_drill_metrics" };
-/// The added tables hold as many torrents as the demo has at this size: enough for many writers, and soon added.
+/// The added tables have as many torrents as the demo at this size: enough for many writers, and quick to add.
 const DEMO_BYTES: u64 = 4 << 20;
 
 /// The torrents of the demo in tables with other names.
@@ -28,7 +28,7 @@ impl Origin for Renamed {
     }
 }
 
-/// The torrents that are added.
+/// The torrents of the added tables.
 pub fn origin(seed: u64) -> Box<dyn Origin> {
     Box::new(Renamed((torrust_demo::PROFILE.shape)(DEMO_BYTES, seed).origin))
 }

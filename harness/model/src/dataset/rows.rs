@@ -1,11 +1,11 @@
-//! The rows of generated databases, as every engine is given them.
+//! The rows of generated databases, independent of the engine.
 
 use std::sync::Arc;
 
 /// One value of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// No value.
+    /// Null.
     Null,
     /// A whole number.
     Integer(i64),
@@ -13,9 +13,9 @@ pub enum Value {
     Text(String),
 }
 
-/// What takes the values of a row one after the other, in the form that an engine wants.
+/// Receives the values of a row one after the other, and converts them to the format of an engine.
 pub trait Columns {
-    /// Appends no value.
+    /// Appends a null.
     fn push_null(&mut self);
 
     /// Appends a whole number.
@@ -34,26 +34,26 @@ pub trait Columns {
     }
 }
 
-/// The rows of a table whose first column is a number that counts up by itself and that has one unique column.
+/// The rows of a table with an auto-increment id as the first column, and one unique column.
 pub trait Rows: Send + Sync {
     /// Number of rows, at least one: their ids are 1 to this.
     fn count(&self) -> u64;
 
-    /// Bytes of the longest row, at most. `bytes` says how many the engine needs for the values behind the id.
+    /// Upper limit for the size of a row, in bytes. `bytes` says how many the engine needs for the values behind the id.
     fn row_bytes_max(&self, bytes: &dyn Fn(&[Value]) -> usize) -> usize;
 
-    /// Bytes of the longest entry of the unique column's index, at most. `bytes` says how many the engine needs for the
+    /// Upper limit for the size of an entry of the unique column's index, in bytes. `bytes` says how many the engine needs for the
     /// column's value and the id.
     fn entry_bytes_max(&self, bytes: &dyn Fn(&[Value]) -> usize) -> usize;
 
-    /// Appends the values of the row with this id: all columns behind the id. The first of them is the unique one.
+    /// Appends the values of the row with this id: all columns after the id. The first of them is the unique one.
     fn row(&self, id: u64, columns: &mut dyn Columns);
 
     /// Appends the unique column's value with this rank (from 0) in ascending order, then the id of its row.
     fn entry(&self, rank: u64, columns: &mut dyn Columns);
 }
 
-/// Rows that are few enough to be kept in memory.
+/// A small number of rows that are kept in memory.
 pub struct FewRows {
     rows: Vec<Vec<Value>>,
     /// The rows' ids in the order of the first column.
@@ -61,11 +61,11 @@ pub struct FewRows {
 }
 
 impl FewRows {
-    /// The columns behind the id, row by row. The first of them is the unique one: a text.
+    /// The columns after the id, row by row. The first of them is the unique one, which must be a text.
     pub fn new(rows: Vec<Vec<Value>>) -> FewRows {
         let key = |id: &u64| match &rows[*id as usize - 1][0] {
             Value::Text(text) => text.as_str(),
-            other => panic!("{other:?} is no text"),
+            other => panic!("{other:?} is not a text"),
         };
         let mut ranked: Vec<u64> = (1..=rows.len() as u64).collect();
         ranked.sort_by(|a, b| key(a).cmp(key(b)));
@@ -104,8 +104,8 @@ impl Rows for FewRows {
 pub struct Table {
     /// Its name.
     pub name: &'static str,
-    /// What stands between the name and the end of the statement that creates it, with the parentheses, in each dialect:
-    /// its name and the text. A dialect whose loader adds the unique index behind the rows leaves that out.
+    /// The column definitions in the statement that creates it, with the parentheses: for each dialect its name and the
+    /// text. A dialect whose loader adds the unique constraint after the rows omits it.
     pub columns: &'static [(&'static str, &'static str)],
     /// The unique column.
     pub unique: &'static str,

@@ -1,4 +1,4 @@
-//! The shape of the public Torrust demo tracker's database, as its operators measured it.
+//! The shape of the public Torrust demo tracker's database, as measured by its operators.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::{Origin, Torrent};
 /// The profile's line in the registry.
 pub(crate) const PROFILE: Profile = Profile {
     name: "torrust-demo",
-    description: "The public Torrust demo tracker: very many torrents, of which few were ever completed.",
+    description: "The public Torrust demo tracker: many torrents, few of which were ever completed.",
     shape,
 };
 
@@ -26,17 +26,17 @@ const DEMO_TORRENTS: u64 = 161_454_700;
 const DEMO_WHITELIST: u64 = 30_076;
 /// Rows of its table `keys`.
 const DEMO_KEYS: u64 = 10;
-/// Of 1,000 torrents, so many were ever completed.
+/// Number of torrents out of 1,000 that were ever completed.
 const COMPLETED_PER_MILLE: u64 = 31;
 /// Average completed downloads of a torrent that was ever completed.
 const COMPLETED_MEAN: f64 = 5.39;
-/// With this, the most downloaded torrent has 120,194 completed downloads at the demo's own size.
+/// Chosen so that the most downloaded torrent has 120,194 completed downloads at the demo's own size.
 const COMPLETED_OFFSET: f64 = 5.174_65;
-/// Digits of a key, which the tracker hands out to a user.
+/// Digits of a key that the tracker issues to a user.
 const KEY_DIGITS: usize = 32;
 /// When the first key expires: early in 2033, in seconds since 1970.
 const VALID_UNTIL: i64 = 2_000_000_000;
-/// What the tracker calls the total of all completed downloads.
+/// The tracker's name for the total of all completed downloads.
 const DOWNLOADS_METRIC: &str = "torrents_downloads_total";
 
 fn shape(target_bytes: u64, seed: u64) -> Shape {
@@ -111,13 +111,13 @@ fn shape(target_bytes: u64, seed: u64) -> Shape {
     Shape { tables, origin }
 }
 
-/// A number of the demo's rows at another size of the file: at least one, where the demo has one.
+/// Scales a number of the demo's rows to another file size. The result is at least one.
 fn scaled(demo_rows: u64, target_bytes: u64) -> u64 {
     let rows = u128::from(demo_rows) * u128::from(target_bytes) + u128::from(DEMO_BYTES / 2);
     ((rows / u128::from(DEMO_BYTES)) as u64).max(1)
 }
 
-/// Tables do not share their random numbers.
+/// A different seed for each table.
 fn part_seed(seed: u64, part: &str) -> u64 {
     xxh3_64_with_seed(part.as_bytes(), seed)
 }
@@ -126,7 +126,7 @@ fn part_seed(seed: u64, part: &str) -> u64 {
 #[derive(Clone)]
 struct Torrents {
     hashes: Hashes,
-    /// Which torrent has which place when they are listed from the most to the least completed.
+    /// The position of each torrent in the order from the most to the least completed.
     places: Permutation,
     completed: HeavyTail,
 }
@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_demo_itself_is_met() {
+    fn the_demo_itself_is_reproduced() {
         let shape = shape(DEMO_BYTES, 1);
         let counts: Vec<u64> = shape.tables.iter().map(|table| table.rows.count()).collect();
         assert_eq!(counts, [DEMO_WHITELIST, DEMO_KEYS, DEMO_TORRENTS, 1]);

@@ -1,7 +1,7 @@
-//! What is odd about a database apart from its content, before a trial and after the restore.
+//! Irregularities of a database apart from its content, before a trial and after the restore.
 //!
-//! A database of the user's own may have been odd before anything was done to it. A restored copy has to show the same
-//! and nothing more, so what was found before is subtracted from what is found after.
+//! The user's own database may have irregularities before the trial. A restored copy must have the same ones and no
+//! more, so those that were found before are subtracted from those that are found after the restore.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use super::findings::Findings;
 use crate::verify::reader::Unreadable;
 
-/// What is wrong with a database, and what could not be checked.
+/// The irregularities of a database, and what could not be checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Condition {
-    /// By kind: a line with `#` for every number.
+    /// By kind: the line, with `#` in place of every number.
     wrong: BTreeMap<String, Oddity>,
     /// What could not be checked, and why.
     unchecked: BTreeSet<String>,
@@ -29,23 +29,23 @@ struct Oddity {
 }
 
 impl Condition {
-    /// True when nothing is odd.
+    /// True when there are no irregularities and everything was checked.
     pub fn is_clean(&self) -> bool {
         self.wrong.is_empty() && self.unchecked.is_empty()
     }
 
-    /// Something is wrong. Pages and rows may be numbered anew by a restore, so lines are told apart without numbers.
+    /// Adds an irregularity. A restore may renumber pages and rows, so lines are compared without their numbers.
     pub fn wrong(&mut self, line: String) {
         let kind = without_numbers(&line);
         self.wrong.entry(kind).or_insert(Oddity { count: 0, first: line }).count += 1;
     }
 
-    /// Something could not be checked.
+    /// Adds something that could not be checked.
     pub fn unchecked(&mut self, line: impl Into<String>) {
         self.unchecked.insert(line.into());
     }
 
-    /// A file that the engine calls malformed is damaged; anything else only kept the checker from looking.
+    /// A file that the engine calls malformed is damaged; any other error only prevented the check.
     pub fn unreadable(&mut self, unreadable: &Unreadable) {
         if unreadable.malformed {
             self.wrong(unreadable.reason.clone());
@@ -54,7 +54,7 @@ impl Condition {
         }
     }
 
-    /// Takes over what another part of the examination has found.
+    /// Adds the results of another part of the examination.
     pub fn absorb(&mut self, other: Condition) {
         for (kind, Oddity { count, first }) in other.wrong {
             self.wrong.entry(kind).or_insert(Oddity { count: 0, first }).count += count;
@@ -62,25 +62,25 @@ impl Condition {
         self.unchecked.extend(other.unchecked);
     }
 
-    /// A line for each thing that is odd.
+    /// One line for each irregularity, and for each check that could not be completed.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         self.wrong.values().map(Oddity::line).chain(self.unchecked.iter().cloned())
     }
 
-    /// The same, for who is told before the trials.
+    /// The same lines, for the user before the trials start.
     pub fn remarks(&self) -> impl Iterator<Item = String> {
-        let wrong = self.wrong.values().map(|oddity| format!("odd before any trial: {}", oddity.line()));
+        let wrong = self.wrong.values().map(|oddity| format!("found before any trial: {}", oddity.line()));
         wrong.chain(self.unchecked.iter().map(|line| format!("not checked: {line}")))
     }
 
-    /// Enters what was not odd `before`.
+    /// Adds to `findings` the irregularities that were not there `before`.
     pub fn judge(&self, before: &Condition, findings: &mut Findings) {
         for (kind, oddity) in &self.wrong {
             let known = before.wrong.get(kind).map_or(0, |oddity| oddity.count);
             if oddity.count > known {
                 findings.wrong(|| match known {
                     0 => oddity.line(),
-                    known => format!("{}, and {known} before the trial", oddity.line()),
+                    known => format!("{}, but {known} before the trial", oddity.line()),
                 });
             }
         }
@@ -89,7 +89,7 @@ impl Condition {
         }
     }
 
-    /// What was odd `before` and is not any more.
+    /// The irregularities that were there `before` and are not there any more.
     pub fn gone(&self, before: &Condition) -> Vec<String> {
         let gone = before.wrong.iter().filter(|(kind, _)| !self.wrong.contains_key(*kind));
         gone.map(|(_, oddity)| oddity.line()).collect()
@@ -135,14 +135,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_odd_before_is_expected_and_nothing_more() {
+    fn only_irregularities_from_before_the_trial_are_expected() {
         let before = condition(&["Page 7: never used", "NULL value in t.a"], &["module x is not known here"]);
         assert_eq!(judged(&before, &before), (Some(Check::Pass), Vec::new()));
-        // A restore may number pages anew.
+        // A restore may renumber pages.
         let moved = condition(&["Page 12: never used", "NULL value in t.a"], &[]);
         assert_eq!(judged(&before, &moved), (Some(Check::Pass), Vec::new()));
         let more = condition(&["Page 7: never used", "Page 8: never used"], &[]);
-        let line = "integrity: Page 7: never used (2 of this kind), and 1 before the trial";
+        let line = "integrity: Page 7: never used (2 of this kind), but 1 before the trial";
         assert_eq!(judged(&before, &more), (Some(Check::Fail), vec![line.to_owned()]));
         assert_eq!(more.gone(&before), ["NULL value in t.a"]);
         let other = condition(&["NULL value in t.b"], &[]);

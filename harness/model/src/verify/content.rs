@@ -1,4 +1,4 @@
-//! The content that the workload never touches.
+//! The content that the workload never changes.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -11,51 +11,52 @@ use super::findings::Findings;
 use crate::dataset::TableNames;
 use crate::verify::reader::{DatabaseReader, Unreadable};
 
-/// The metric that the workload raises.
+/// The metric that the workload increments.
 pub const METRIC: &str = "torrents_downloads_total";
-/// The kind of a schema object that is a setting of the whole database, and whose value stands for its statement.
+/// The kind of a schema object that is a setting of the whole database, with its value in place of a statement.
 pub const SETTING: &str = "setting";
-/// Names shown of those that share a remark.
+/// Maximum number of names that a remark lists.
 const NAMES_SHOWN: usize = 5;
 
-/// A table, an index, a view, a trigger or whatever else the engine's schema holds.
+/// A table, an index, a view, a trigger or another object of the engine's schema.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SchemaObject {
-    /// What the engine calls it: `table`, `index`, `view`, `trigger` and so on.
+    /// The engine's name for its kind: `table`, `index`, `view`, `trigger` and so on.
     pub kind: String,
     /// Its name.
     pub name: String,
     /// The table that it belongs to.
     pub table: String,
-    /// What made it: the statement, or its distinctive part; null for an index that a constraint made.
+    /// The statement that created it, or the distinctive part of the statement; null for an index of a constraint.
     pub sql: Option<String>,
 }
 
-/// What no write of the workload changes: taken once from the source, held against every restored database.
+/// The content that no write of the workload changes: computed once from the source, and compared with every restored
+/// database.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ContentDigest {
     /// All objects of the schema, sorted.
     pub schema: Vec<SchemaObject>,
-    /// By table, the rows that no write changes. Of the torrents those with the role `Untouched`; of the
-    /// aggregate metrics all, without the value that writes raise.
+    /// The rows that no write changes, by table. Of the torrents, those with the role `Untouched`; of the aggregate
+    /// metrics, all rows without the value that writes increment.
     pub tables: BTreeMap<String, RowsDigest>,
-    /// By table, the same rows with their numbers, where rows have numbers that no column holds: SQLite's implicit
+    /// The same rows with their numbers, by table, if rows have numbers that are not in a column: SQLite's implicit
     /// rowids.
     #[serde(default)]
     pub rowids: BTreeMap<String, RowsDigest>,
-    /// How the engine lays its file out, by what it is called: no query shows it.
+    /// Properties of the file's layout, by name. They do not affect the result of any query.
     #[serde(default)]
     pub layout: BTreeMap<String, String>,
-    /// Of the torrents that no write changes those that were ever completed.
+    /// Those of the torrents that no write changes that were completed at least once.
     pub completed: RowsDigest,
     /// The value of `torrents_downloads_total` before any write.
     pub metric: i64,
-    /// The last id that the sequence of the torrents had given out before any write; null when there is none.
+    /// The last id that the sequence of the torrents had assigned before any write; null when there is none.
     #[serde(default)]
     pub sequence: Option<i64>,
-    /// What was odd before any write.
+    /// Irregularities before any write.
     #[serde(default)]
     pub condition: Condition,
 }
@@ -67,13 +68,14 @@ impl ContentDigest {
         self
     }
 
-    /// What was odd before any write and what cannot be checked, a line each: a restored database has to show the same.
+    /// Irregularities before any write, and what cannot be checked, one line each: a restored database must have the
+    /// same.
     pub fn remarks(&self) -> Vec<String> {
         self.condition.remarks().collect()
     }
 }
 
-/// What the tables other than that of the torrents hold.
+/// The content of all tables except that of the torrents.
 pub struct Tables {
     /// All objects of the schema.
     pub schema: Vec<SchemaObject>,
@@ -85,33 +87,33 @@ pub struct Tables {
     pub layout: BTreeMap<String, String>,
     /// The value of the metric that the workload raises; null when there is none.
     pub metric: Result<Option<i64>, Unreadable>,
-    /// The last id that the sequence of the torrents has given out, if it has one; null when the database keeps no
+    /// The last id that the sequence of the torrents has assigned, if it has one; null when the database has no
     /// sequences at all.
     pub sequence: Option<Result<Option<i64>, Unreadable>>,
-    /// What of the tables could not be read, and why.
+    /// Parts of the tables that could not be read, and why.
     pub unchecked: Vec<String>,
 }
 
-/// What a comparison of the content came to, besides its findings.
+/// The result of a comparison of the content, in addition to its findings.
 #[derive(Default)]
 pub struct Difference {
-    /// The torrents that no write touches are others.
+    /// The torrents that no write changes are different.
     pub torrents: bool,
-    /// Tables whose rows are the same and have other numbers.
+    /// Tables with the same rows, but other row numbers.
     renumbered: Vec<String>,
 }
 
 impl Difference {
-    /// What has to be said of rows with other numbers. Whether something relied on them, `referred` tells as far as
-    /// checks can.
+    /// The remark on rows with other numbers. `referred` is true if something may have relied on the old numbers, as
+    /// far as that can be checked.
     pub fn remark_on_rowids(&self, referred: bool) -> Option<String> {
         let known = if referred { "" } else { "; nothing that can be checked refers to them" };
         let tables = &self.renumbered;
-        (!tables.is_empty()).then(|| format!("rows have other rowids than before in {}{known}", some(tables)))
+        (!tables.is_empty()).then(|| format!("rowids have changed in {}{known}", some(tables)))
     }
 }
 
-/// Check 5: holds what was read against what the source had. What differs and no query shows goes to `remarks`.
+/// Check 5: compares the content with that of the source. Differences that no query shows are added to `remarks`.
 pub fn compare(
     expected: &ContentDigest,
     names: TableNames,
@@ -131,7 +133,7 @@ pub fn compare(
                 content.cannot(&unreadable.reason);
                 None
             }
-            // The schema lacks it: said above.
+            // The table is missing from the schema, which was reported above.
             None => None,
         };
         let Some(found) = found else { continue };
@@ -144,7 +146,10 @@ pub fn compare(
         difference.torrents |= table == names.torrents;
         content.wrong(|| {
             let (was, is) = (due.rows, found.rows);
-            format!("table {table}: {was} rows that no write touches were there, {is} are, and they are not the same")
+            format!(
+                "table {table}: {was} rows that no write changes were expected, but {is} were found, with other \
+                 content"
+            )
         });
     }
     for (what, was) in &expected.layout {
@@ -156,7 +161,7 @@ pub fn compare(
     difference
 }
 
-/// Compares statements by what the engine makes of them: a tool may lay their text out anew.
+/// Compares statements by their meaning to the engine: a tool may change the layout of their text.
 fn compare_schema(
     expected: &[SchemaObject],
     found: &[SchemaObject],
@@ -181,7 +186,7 @@ fn compare_schema(
                 (Some(was), Some(is)) if engine.have_same_meaning(was, is) => {
                     laid_out_anew.push(format!("{kind} {name}"));
                 }
-                _ => content.wrong(|| format!("the schema has another {kind} {name} than before")),
+                _ => content.wrong(|| format!("the schema has a different definition of {kind} {name}")),
             },
         }
     }
@@ -190,13 +195,13 @@ fn compare_schema(
     }
     if !laid_out_anew.is_empty() {
         remarks.push(format!(
-            "the schema's text differs in white space or comments, and means the same, in {}",
+            "the text of the schema differs only in white space or comments, in {}",
             some(&laid_out_anew)
         ));
     }
 }
 
-/// The first few of these names, and how many more there are.
+/// The first few of these names, and the number of the others.
 fn some(names: &[String]) -> String {
     let shown = names[..names.len().min(NAMES_SHOWN)].join(", ");
     match names.len().saturating_sub(NAMES_SHOWN) {
@@ -205,8 +210,8 @@ fn some(names: &[String]) -> String {
     }
 }
 
-/// Holds the sequence of the torrents against what is in their table, and against `due`, where it is known what the
-/// writes that are in have made of it.
+/// Compares the sequence of the torrents with the ids in their table, and with `due` if the value that follows from the
+/// writes that are present is known.
 pub fn judge_sequence(
     sequence: Option<i64>,
     id_max: Option<i64>,
@@ -218,7 +223,7 @@ pub fn judge_sequence(
         content.wrong(|| {
             let id_max = id_max.unwrap_or_default();
             format!(
-                "the sequence of torrents is {}, below the highest id {id_max}: an id could come twice",
+                "the sequence of torrents is {}, below the highest id {id_max}: an id could be assigned twice",
                 said()
             )
         });
@@ -227,7 +232,7 @@ pub fn judge_sequence(
             let (least, most) = (due.start(), due.end());
             let due = if least == most { least.to_string() } else { format!("{least} to {most}") };
             format!(
-                "the sequence of torrents is {}, and by the writes that are in it has to be {due}",
+                "the sequence of torrents is {}, but according to the writes that are present it must be {due}",
                 said()
             )
         });
@@ -268,9 +273,9 @@ mod tests {
         for (wrong, due, said) in [(79, 80..=80, "80"), (81, 80..=80, "80"), (84, 80..=83, "80 to 83")] {
             let (check, lines) = judged(Some(wrong), Some(due));
             assert_eq!(check, Some(Check::Fail));
-            assert!(
-                lines[0].ends_with(&format!("is {wrong}, and by the writes that are in it has to be {said}"))
-            );
+            assert!(lines[0].ends_with(&format!(
+                "is {wrong}, but according to the writes that are present it must be {said}"
+            )));
         }
     }
 }

@@ -1,12 +1,13 @@
-//! Which writes are in, by what a tracker has counted.
+//! Which writes are present, according to the counts that a tracker has stored.
 //!
-//! Torrust Tracker 3.0.0 never reads a count back: it stores how many downloads it has counted since it started.
-//! The first announcement for a torrent of the dataset sets it to 0, and the write that this announcement belongs to
-//! may come to nothing. So a torrent that writes were sent for holds what the dataset has, or 0 to as many as can have
-//! been counted; a restart in between, which nobody tells the verifier of, only makes it less.
+//! Torrust Tracker 3.0.0 never reads a count from the database: it stores how many downloads it has counted since it
+//! started. The first announcement for a torrent of the dataset sets the count to 0, even if the write that this
+//! announcement belongs to then fails. So the count of a torrent that writes were sent for is the dataset's, or a
+//! number from 0 to the number of writes that can have been counted. A restart of the tracker, which the verifier does
+//! not know of, can only lower it.
 //!
-//! That decides a write that is the only one sent for its torrent. When there are more, a count that is high
-//! enough shows that a write is in, and nothing shows that it is not.
+//! This decides whether a write is present if it is the only one sent for its torrent. If there are several, a count
+//! that is high enough shows that a write is present, but no count shows that it is missing.
 
 use std::collections::HashMap;
 
@@ -17,7 +18,7 @@ use crate::dataset::Origin;
 use crate::ledger::{Entry, Ledger, Outcome, WriterLedger};
 use crate::writes::{InfoHash, Key, Model};
 
-/// What the rows say about every write, writer by writer. What no write explains goes to `prefix`.
+/// What the rows show about every write, writer by writer. Rows that no write explains are added to `prefix`.
 pub(super) fn replay(
     ledger: &Ledger,
     model: &Model,
@@ -38,8 +39,9 @@ pub(super) fn replay(
     evidence
 }
 
-/// Decides what the rows of one writer leave open, as far as it follows from its other writes: they were made one
-/// after the other, so when one is not in, no later one is, unless a later one shows that the rule was broken.
+/// Decides the writes that the rows of one writer leave open, as far as that follows from its other writes. They were
+/// made one after the other, so if one is missing, all later ones are missing, unless a later one shows that this rule
+/// was broken.
 pub(super) fn infer(evidence: &mut [Evidence], ledger: &WriterLedger, is_lacking: impl Fn(u64) -> bool) {
     let held = evidence.iter().rposition(|evidence| *evidence == Evidence::Held);
     let mut ended = false;
@@ -55,18 +57,18 @@ pub(super) fn infer(evidence: &mut [Evidence], ledger: &WriterLedger, is_lacking
 
 /// One torrent that writes were sent for.
 struct Announced {
-    /// What it holds, and what it held before any write; 0 when it is not there.
+    /// Its count, and its count before any write; 0 if the torrent is missing.
     count: i64,
     original: i64,
     /// Writes that were sent for it, and those of them that may have been counted.
     sent: i64,
     counted_max: i64,
-    /// Of the latter, how many have been gone through.
+    /// How many of the latter have been examined so far.
     counted_before: i64,
 }
 
 impl Announced {
-    /// The dataset's own count, which the tracker may have stored as well as not.
+    /// True if the count is the dataset's own and may also have been stored by the tracker.
     fn is_ambiguous(&self) -> bool {
         self.count == self.original && (1..=self.counted_max).contains(&self.count)
     }
@@ -80,7 +82,7 @@ struct Counts<'a> {
     torrents: &'a Torrents,
     origin: &'a dyn Origin,
     model: &'a Model,
-    /// The torrents that are not in the dataset and that no write has been found for so far.
+    /// The torrents that are not in the dataset and not yet explained by a write.
     added: HashMap<&'a InfoHash, &'a Added>,
     announced: HashMap<Key, Announced>,
 }
@@ -96,7 +98,7 @@ impl<'a> Counts<'a> {
         Counts { torrents, origin, model, added, announced: HashMap::new() }
     }
 
-    /// Enters a write that was sent.
+    /// Adds a write that was sent.
     fn announce(&mut self, writer: u32, index: u64, entry: Entry) {
         let key = self.key(writer, index);
         if !self.announced.contains_key(&key) {
@@ -116,7 +118,7 @@ impl<'a> Counts<'a> {
         key
     }
 
-    /// What the torrent holds, and what it held before any write.
+    /// The count of the torrent, and its count before any write.
     fn find(&mut self, key: Key) -> (i64, i64) {
         match key {
             Key::Dataset(id) => {
@@ -130,9 +132,9 @@ impl<'a> Counts<'a> {
         }
     }
 
-    /// What the rows say about a write. Has to be asked in the order of the writes.
+    /// What the rows show about a write. Must be called in the order of the writes.
     fn evidence(&mut self, writer: u32, index: u64, entry: Entry) -> Evidence {
-        // A refused write is not counted; that no more were counted than announced is judged by torrent.
+        // A refused write is not counted. Whether more writes were counted than announced is checked for each torrent.
         if matches!(entry.outcome, Outcome::Refused(_)) {
             return Evidence::Absent;
         }
@@ -151,11 +153,11 @@ impl<'a> Counts<'a> {
         }
     }
 
-    /// Names what no write explains.
+    /// Reports the counts that no write explains.
     fn judge(self, prefix: &mut Findings) {
         let mut unexplained: Vec<_> =
             self.announced.iter().filter(|(_, announced)| !announced.is_explained()).collect();
-        // The same database gives the same findings.
+        // The same database must give the same findings.
         unexplained.sort_by_key(|(key, _)| **key);
         for (key, Announced { count, counted_max, .. }) in unexplained {
             prefix.wrong(|| {
@@ -166,8 +168,8 @@ impl<'a> Counts<'a> {
                     }
                 };
                 format!(
-                    "{torrent}: completed is {count}, and of the writes announced for it {counted_max} can have been \
-                     counted"
+                    "{torrent}: completed is {count}, but of the writes announced for it at most {counted_max} can \
+                     have been counted"
                 )
             });
         }
@@ -179,12 +181,12 @@ impl<'a> Counts<'a> {
             prefix.wrong(|| {
                 let (completed, original) = (slot.completed, slot.original);
                 format!(
-                    "torrents row {id}: completed is {completed}, the dataset has {original}, and no write was sent \
+                    "torrents row {id}: completed is {completed}, but the dataset has {original} and no write was sent \
                      for it"
                 )
             });
         }
-        // The probe's second announcement need not have come through.
+        // The probe's second announcement may not have been counted.
         judge_unknown(self.added, self.model, |completed| (0..=1).contains(&completed), prefix);
     }
 }

@@ -33,7 +33,7 @@ pub struct RowsDigest {
 }
 
 impl RowsDigest {
-    /// Adds the row that `row` holds.
+    /// Adds a row.
     pub fn add(&mut self, row: &RowBytes) {
         self.rows += 1;
         self.digest.0 = self.digest.0.wrapping_add(xxh3_128(&row.0));
@@ -61,7 +61,7 @@ pub enum Field<'row> {
     Blob(&'row [u8]),
 }
 
-/// The columns of one row as bytes that no other row gives; used again for row after row.
+/// The columns of one row as bytes, different for different rows. The buffer is reused for each row.
 #[derive(Default)]
 pub struct RowBytes(Vec<u8>);
 
@@ -109,12 +109,12 @@ mod tests {
     }
 
     #[test]
-    fn order_does_not_matter_and_everything_else_does() {
+    fn only_the_order_of_rows_does_not_matter() {
         let all = digest(&[&["a", "b"], &["c", ""]]);
         assert_eq!(all, digest(&[&["c", ""], &["a", "b"]]));
         assert_ne!(all, digest(&[&["ab", ""], &["c", ""]]));
         assert_ne!(all, digest(&[&["a", "b"], &["c", ""], &["c", ""]]));
-        // A row that is there twice must not cancel out.
+        // Duplicate rows must not cancel each other out.
         assert_ne!(digest(&[&["a"], &["a"]]).digest, digest(&[&["b"], &["b"]]).digest);
     }
 

@@ -1,11 +1,11 @@
-//! What one check found, while it is being made.
+//! The findings of one check while it runs.
 
 use reports::record::Check;
 
-/// Lines that one check may add to the findings: a page lost by the thousand reads no better than by five.
+/// Maximum number of lines that one check adds to the findings: thousands of similar lines do not help the reader.
 const LINES_MAX: usize = 5;
 
-/// What one check has found so far. It passes when nothing is wrong and nothing kept it from looking.
+/// The findings of one check so far. The check passes when nothing is wrong and it could be completed.
 #[derive(Debug)]
 pub struct Findings {
     check: &'static str,
@@ -20,7 +20,7 @@ impl Findings {
         Findings { check, wrong: Vec::new(), wrong_count: 0, obstacles: Vec::new() }
     }
 
-    /// Something is wrong. The line is only made where it will be shown.
+    /// Adds something that is wrong. The line is only built if it will be shown.
     pub fn wrong(&mut self, line: impl FnOnce() -> String) {
         self.wrong_count += 1;
         if self.wrong.len() < LINES_MAX {
@@ -28,12 +28,12 @@ impl Findings {
         }
     }
 
-    /// The check could not be made, or not in full: it cannot pass any more.
+    /// The check could not be completed: it cannot pass any more.
     pub fn cannot(&mut self, line: impl Into<String>) {
         self.obstacles.push(line.into());
     }
 
-    /// Takes over what another part of the same check has found.
+    /// Adds the findings of another part of the same check.
     pub fn absorb(&mut self, other: Findings) {
         debug_assert_eq!(self.check, other.check);
         self.wrong_count += other.wrong_count;
@@ -52,7 +52,7 @@ impl Findings {
         self.wrong.len() == LINES_MAX
     }
 
-    /// What the check came to; its lines go to `lines`.
+    /// The result of the check; its lines are added to `lines`.
     pub fn conclude(self, lines: &mut Vec<String>) -> Option<Check> {
         let check = self.check;
         let more = self.wrong_count - self.wrong.len() as u64;
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_check_that_could_not_look_does_not_pass() {
+    fn a_check_that_could_not_be_completed_does_not_pass() {
         let mut lines = Vec::new();
         let mut findings = Findings::new("order");
         findings.cannot("no rows");

@@ -1,4 +1,4 @@
-//! Check 1: what the engine says, and whether the indexes hold what the tables do.
+//! Check 1: the engine's own check, and whether the indexes match their tables.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,27 +11,28 @@ use crate::verify::reader::Unreadable;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Integrity {
-    /// SQLite's `PRAGMA integrity_check`, which looks up every row in every index and takes many times a read of the
-    /// file; MySQL's `CHECK TABLE ... EXTENDED`.
+    /// SQLite's `PRAGMA integrity_check`, which looks up every row in every index and takes many times as long as
+    /// reading the file; MySQL's `CHECK TABLE ... EXTENDED`.
     Full,
-    /// SQLite's `PRAGMA quick_check`, which takes about one read of the file; MySQL's `CHECK TABLE ... QUICK`. Rows and
-    /// index entries are still held against each other, by digests.
+    /// SQLite's `PRAGMA quick_check`, which takes about as long as reading the file once; MySQL's
+    /// `CHECK TABLE ... QUICK`. Rows and index entries are still compared, by digests.
     Quick,
 }
 
-/// What an index holds, and what its table says it has to hold.
+/// The entries of an index, and the entries that it should have according to its table.
 pub struct IndexEntries {
     /// Its name.
     pub index: String,
     /// Entries of the index.
     pub entries: Result<RowsDigest, Unreadable>,
-    /// Entries that come after one which is higher; 0 where nobody looked.
+    /// Number of entries that follow a higher one; 0 if the order was not checked.
     pub out_of_order: u64,
     /// The same columns of the table; `None` when another pass over the table reads them.
     pub rows: Option<Result<RowsDigest, Unreadable>>,
 }
 
-/// Holds the indexes against their tables. `torrents` is what an index over the hashes of `torrents` has to hold.
+/// Compares the indexes with their tables. `torrents` is the digest that an index over the hashes of `torrents` must
+/// have.
 pub fn judge_indexes(indexes: &[IndexEntries], torrents: Option<RowsDigest>, condition: &mut Condition) {
     for IndexEntries { index, entries, out_of_order, rows } in indexes {
         if *out_of_order > 0 {
@@ -59,8 +60,8 @@ pub fn judge_indexes(indexes: &[IndexEntries], torrents: Option<RowsDigest>, con
     }
 }
 
-/// What the examination of a database comes to, apart from its content. `torrents` is what an index over their hashes
-/// has to hold.
+/// The irregularities of a database, apart from its content. `torrents` is the digest that an index over their hashes
+/// must have.
 pub fn examine(
     check: &Result<Condition, Unreadable>,
     indexes: &Result<Vec<IndexEntries>, Unreadable>,

@@ -1,4 +1,4 @@
-//! Checks 2, 3 and 6: what the writes that are in, and those that are not, come to.
+//! Checks 2, 3 and 6, which follow from the writes that are present and those that are missing.
 
 use machine::measure::clock::seconds_between;
 use reports::record::RecoveryPoint;
@@ -8,7 +8,7 @@ use super::findings::Findings;
 use super::presence::{Evidence, Presence, is_in};
 use crate::ledger::Outcome;
 
-/// Check 2: each writer's writes are in up to one of them, and none after it.
+/// Check 2: for each writer, all writes up to one of them are present, and none after it.
 pub(super) fn judge_prefix(presence: &Presence<'_>, prefix: &mut Findings) {
     let mut newest = vec![None; presence.ledger.writers() as usize];
     for (writer, index, entry, evidence) in presence.writes() {
@@ -21,22 +21,25 @@ pub(super) fn judge_prefix(presence: &Presence<'_>, prefix: &mut Findings) {
         match (entry.outcome, evidence) {
             (Outcome::Acknowledged(_), Evidence::Absent) if newest > Some(index) => prefix.wrong(|| {
                 let newest = newest.unwrap_or_default();
-                format!("writer {writer}: write {index} was acknowledged and is not in, its later write {newest} is")
+                format!(
+                    "writer {writer}: write {index} was acknowledged but is missing, and its later write {newest} is \
+                     present"
+                )
             }),
             (Outcome::Acknowledged(_) | Outcome::Indeterminate, Evidence::Torn) => {
-                prefix.wrong(|| format!("writer {writer}: write {index} is in by half"));
+                prefix.wrong(|| format!("writer {writer}: write {index} is partially applied"));
             }
             _ => {}
         }
     }
 }
 
-/// Check 3: when a write is in, every write acknowledged before that one was sent is in.
+/// Check 3: if a write is present, every write acknowledged before it was sent is present.
 ///
-/// Only the write that was sent last of those that are in needs to be looked at: whatever had been acknowledged
-/// before any other was sent had been acknowledged before that one was.
+/// It is enough to check this for the present write that was sent last: a write that was acknowledged before any other
+/// was sent was also acknowledged before the last one was sent.
 pub(super) fn judge_order(presence: &Presence<'_>, order: &mut Findings) {
-    // Where the rows cannot tell, the write may not have been made yet.
+    // If the rows do not show it, the write may not have been made yet.
     let held = presence
         .writes()
         .filter(|&(_, _, entry, evidence)| is_in(entry, evidence) && evidence != Evidence::Overwritten);
@@ -52,15 +55,15 @@ pub(super) fn judge_order(presence: &Presence<'_>, order: &mut Findings) {
             order.wrong(|| {
                 let ms = seconds_between(answered_ns, last_sent_ns) * 1e3;
                 format!(
-                    "writer {writer}'s write {index} is not in, though it was acknowledged {ms:.3} ms before writer \
-                     {later_writer}'s write {later_index} was sent, which is in"
+                    "writer {writer}: write {index} is missing, although it was acknowledged {ms:.3} ms before writer \
+                     {later_writer} sent write {later_index}, which is present"
                 )
             });
         }
     }
 }
 
-/// Check 6: counts what was lost, and holds it against what was promised.
+/// Check 6: counts the lost writes, and compares them with the promise.
 pub(super) fn measure_loss<D>(
     presence: &Presence<'_>,
     request: &Request<D>,
@@ -92,7 +95,7 @@ pub(super) fn measure_loss<D>(
         if held && evidence != Evidence::Overwritten {
             newest_held_ns = newest_held_ns.max(answered_ns.or(entry.sent_ns));
         }
-        // The ledger outlives the subject: what was answered after the disaster is none of its loss.
+        // The ledger is kept until after the disaster: writes that were answered after it do not count as lost.
         let Some(answered_ns) = answered_ns.filter(|&answered_ns| answered_ns <= request.disaster_ns) else {
             continue;
         };
@@ -106,8 +109,8 @@ pub(super) fn measure_loss<D>(
             loss.wrong(|| {
                 let seconds = seconds_between(answered_ns, request.disaster_ns);
                 format!(
-                    "writer {writer}: write {index}, acknowledged {seconds:.3} s before the disaster, was promised to be \
-                     kept and is not in"
+                    "writer {writer}: write {index}, acknowledged {seconds:.3} s before the disaster, was promised to \
+                     be kept but is missing"
                 )
             });
         }
@@ -125,7 +128,7 @@ pub(super) fn measure_loss<D>(
     point
 }
 
-/// A point in time that was asked for: nothing that was sent after it is in.
+/// Point-in-time recovery: no write that was sent after the requested point in time is present.
 fn judge_point_in_time<D>(presence: &Presence<'_>, request: &Request<D>, loss: &mut Findings) {
     let Some(until_ns) = request.lack_sent_after_ns else {
         return;
@@ -136,8 +139,8 @@ fn judge_point_in_time<D>(presence: &Presence<'_>, request: &Request<D>, loss: &
             loss.wrong(|| {
                 let ms = seconds_between(until_ns, sent_ns) * 1e3;
                 format!(
-                    "writer {writer}: write {index} was sent {ms:.0} ms after the point in time that was asked for, \
-                     and is in"
+                    "writer {writer}: write {index} was sent {ms:.0} ms after the requested point in time, but is \
+                     present"
                 )
             });
         }

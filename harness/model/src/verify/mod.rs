@@ -1,20 +1,20 @@
-//! Holds a restored database against the ledger.
+//! Verifies a restored database with the ledger.
 //!
 //! The six checks, in the order of [`Verification`]:
 //!
 //! 1. integrity: the file's length and leftover journals (SQLite), the engine's own check, and every index against
 //!    its table;
 //! 2. prefix: for every writer exactly the rows after its first n writes;
-//! 3. order: when a write is in, every write acknowledged before that one was sent is in;
+//! 3. order: if a write is present, every write acknowledged before it was sent is present;
 //! 4. transactions: rows that change together agree;
-//! 5. content: what no write touches is as it was;
-//! 6. loss: nothing is missing that was promised to be kept.
+//! 5. content: everything that no write changes is unchanged;
+//! 6. loss: no write is missing that was promised to be kept.
 //!
-//! The database is read once and never changed: the torrents stream by, and only what differs from the dataset is
-//! kept, so memory grows with the number of writes and not with the database. Everything after that is
-//! judged from the rows kept, the model and the ledger, and knows no engine.
+//! The database is read once and never changed. The torrents are streamed, and only rows that differ from the dataset
+//! are kept in memory, so that memory grows with the number of writes and not with the database. All checks that follow
+//! use only these rows, the model and the ledger, and are independent of the engine.
 //!
-//! A check that could not look says null and why. It never says pass.
+//! The result of a check that could not be completed is null, with the reason. It is never a pass.
 
 pub mod condition;
 pub mod content;
@@ -55,7 +55,7 @@ use reading::{Reading, Source, read_restored, read_source};
 use torrents::{Limits, Torrents};
 pub use unwritten::unwritten;
 
-/// A restored database and what it is held against.
+/// A restored database, and what it is compared with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request<D> {
@@ -63,33 +63,34 @@ pub struct Request<D> {
     pub database: D,
     /// Directory of the trial's ledger.
     pub ledger: PathBuf,
-    /// What the writes of the trial follow from.
+    /// The model of the trial's writes.
     pub model: Model,
     /// The source's content before any write.
     pub expected: ContentDigest,
     /// How thoroughly the engine checks.
     pub integrity: Integrity,
     /// Writes acknowledged before this instant were promised to be kept, in nanoseconds of
-    /// [`now_ns`]; null when nothing was promised (a control).
+    /// [`now_ns`]; null when nothing was promised (a negative control).
     pub keep_acknowledged_before_ns: Option<u64>,
-    /// Writes sent from this instant on were asked to be left out (a point in time), in nanoseconds of [`now_ns`];
-    /// null when nothing was.
+    /// Writes sent from this instant on must be absent (point-in-time recovery), in nanoseconds of [`now_ns`]; null
+    /// without such a limit.
     pub lack_sent_after_ns: Option<u64>,
-    /// Torrents that were never completed were to be left out: their absence is right, and their presence wrong.
+    /// Torrents that were never completed should be left out: it is an error if they are present, not if they are
+    /// absent.
     #[serde(default)]
     pub without_never_completed: bool,
-    /// When the backup was complete, in nanoseconds of [`now_ns`]; null where what was restored is more than what there
-    /// was then, because shipping went on: it says nothing of what a restore would have lacked at that moment.
+    /// When the backup was complete, in nanoseconds of [`now_ns`]; null with continuous replication, where the restored
+    /// database contains later writes and does not show what a restore would have lacked at that moment.
     pub backup_completed_ns: Option<u64>,
     /// When the disaster happened, in nanoseconds of [`now_ns`].
     pub disaster_ns: u64,
-    /// Acknowledged writes that the application's own database lacked when the disaster had happened, by writer and
-    /// index: see [`unwritten()`]. They count as writes without an answer.
+    /// Acknowledged writes that were missing from the application's own database at the disaster, by writer and index:
+    /// see [`unwritten()`]. They count as indeterminate writes.
     #[serde(default)]
     pub never_written: Vec<(u32, u64)>,
 }
 
-/// What verification came to.
+/// The result of a verification.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
@@ -97,13 +98,12 @@ pub struct Report {
     pub verification: Verification,
     /// What was lost; null when the rows could not be read.
     pub recovery_point: Option<RecoveryPoint>,
-    /// Whether the write is in by which the restored application showed that it serves; null when the rows could not
-    /// be read.
+    /// Whether the probe write of the restored application is present; null when the rows could not be read.
     pub probed: Option<bool>,
 }
 
-/// What verification comes to when the engine itself refuses to run on the restored data: there is nothing to look at,
-/// and no doubt either.
+/// The result of a verification when the engine itself does not run on the restored data: integrity fails, and the
+/// other checks cannot be completed.
 pub fn refused_by_the_engine(how: &str) -> Report {
     let mut checks = Checks::new();
     checks.integrity.wrong(|| how.to_owned());
@@ -113,13 +113,13 @@ pub fn refused_by_the_engine(how: &str) -> Report {
 
 /// The content of a source before any write. The source has the torrents of `origin`.
 ///
-/// A database of the user's own is examined first, as thoroughly as `integrity` says: what is odd about it becomes a part
-/// of what is expected. With `None` it is a generated one, about which nothing is odd.
+/// The user's own database is examined first, as thoroughly as `integrity` says: its irregularities become a part of
+/// the expected content. `None` means a generated database, which has no irregularities.
 ///
-/// `progress` is told the share done, from 0 to 1.
+/// `progress` is called with the share done, from 0 to 1.
 ///
 /// # Errors
-/// When the database cannot be read, still has a journal beside it, or lacks the tables that the workload writes.
+/// When the database cannot be read, has a leftover journal, or lacks the tables that the workload writes to.
 pub fn content_digest(
     database: &dyn Location,
     origin: &dyn Origin,
@@ -139,7 +139,7 @@ pub fn content_digest(
     {
         return Err(anyhow!("{database}: {line}").into());
     }
-    // What cannot be read is in the condition.
+    // Tables that cannot be read are listed in the condition.
     let read = digests.into_iter().filter_map(|(table, digest)| Some((table, digest.ok()?)));
     let mut tables: BTreeMap<_, _> = read.collect();
     tables.insert(names.torrents.to_owned(), untouched.all);
@@ -150,10 +150,10 @@ pub fn content_digest(
     Ok(ContentDigest { schema, tables, rowids, layout, completed, metric, sequence, condition })
 }
 
-/// Holds a restored database against the ledger of the writes, the dataset and the source's content.
+/// Compares a restored database with the ledger of the writes, the dataset and the source's content.
 ///
-/// `progress` is told the share done, from 0 to 1. What is wrong with the database is in the report,
-/// and so is what kept a check from looking.
+/// `progress` is called with the share done, from 0 to 1. The report contains what is wrong with the database, and why
+/// a check could not be completed.
 ///
 /// # Errors
 /// When the ledger cannot be read, or the dataset is not the one that the model was made for.
@@ -198,11 +198,11 @@ fn open_ledger<D>(request: &Request<D>) -> Result<Ledger> {
 /// The most rows that the writes in the ledger can have changed, the probe's included.
 fn changed_rows_max(ledger: &Ledger, model: &Model) -> u64 {
     let writes: u64 = (0..ledger.writers()).map(|writer| ledger.writer(writer).len()).sum();
-    // A plain write stamps its rows, any other one slot and two accounts.
+    // A plain write stamps its rows; any other write changes one slot and two accounts.
     writes * u64::from(model.rows_per_transaction.max(3)) + 1
 }
 
-/// The six checks while they are being made.
+/// The six checks while they run.
 struct Checks {
     integrity: Findings,
     prefix: Findings,
@@ -210,7 +210,7 @@ struct Checks {
     transactions: Findings,
     content: Findings,
     loss: Findings,
-    /// What differs and is no damage.
+    /// Differences that are not damage.
     remarks: Vec<String>,
 }
 
@@ -238,19 +238,21 @@ impl Checks {
         }
     }
 
-    /// Check 1. What was odd before is expected.
+    /// Check 1. Irregularities from before the trial are expected.
     fn judge_integrity(&mut self, reading: &Reading, before: &Condition) {
         let Reading { engine, indexes, tables, torrents } = reading;
         let entries = torrents.as_ref().ok().map(|torrents| torrents.entries);
         let mut condition = examine(engine, indexes, tables, entries);
-        // What else kept the tables from being read is for the checks that need them.
+        // Other reasons why tables could not be read are reported by the checks that need them.
         let unread = [tables.as_ref().err(), torrents.as_ref().err()];
         for unreadable in unread.into_iter().flatten().filter(|unreadable| unreadable.malformed) {
             condition.unreadable(unreadable);
         }
         condition.judge(before, &mut self.integrity);
         let gone = condition.gone(before).into_iter();
-        self.remarks.extend(gone.map(|line| format!("odd before, and not in the restored database: {line}")));
+        self.remarks.extend(
+            gone.map(|line| format!("found before the trial, but not in the restored database: {line}")),
+        );
     }
 
     fn judge_content<D>(
@@ -282,7 +284,7 @@ impl Checks {
         let untouched = torrents.map(|torrents| torrents.untouched.all);
         let (content, remarks) = (&mut self.content, &mut self.remarks);
         let difference = content::compare(&expected, names, tables, untouched, engine, content, remarks);
-        // A virtual table that does not agree with the rows any more has failed the check of integrity.
+        // A virtual table that no longer matches the rows has failed the integrity check.
         self.remarks.extend(difference.remark_on_rowids(!self.integrity.is_clean()));
         if difference.torrents
             && let Err(unreadable) = torrents::name_changed_rows(engine, origin, &mut self.content)
@@ -291,7 +293,7 @@ impl Checks {
         }
     }
 
-    /// Checks 2, 3, 4 and 6, and the sequence: all that follows from which writes are in.
+    /// Checks 2, 3, 4 and 6, and the sequence: everything that follows from which writes are present.
     fn judge_writes<D>(
         &mut self,
         reading: Reading,
@@ -328,7 +330,7 @@ impl Checks {
         }
         let point = judge::measure_loss(&presence, request, &mut self.loss);
         if point.acknowledged_writes == 0 {
-            // With nothing to hold the rows against, nothing can be shown to be right.
+            // Without an acknowledged write to compare the rows with, the checks prove nothing.
             self.no_writes("no write was acknowledged");
         }
         Some(point)
@@ -350,8 +352,8 @@ impl Checks {
         }
     }
 
-    /// The sequence is content that writes raise. Where they are in as they should, it is known to the number; a tracker
-    /// enters more than the model knows of.
+    /// The sequence is content that writes increase. If the writes are correct, its exact value is known; a tracker
+    /// inserts more torrents than the model contains.
     fn judge_sequence<D>(
         &mut self,
         presence: &Presence<'_>,
@@ -378,7 +380,7 @@ impl Checks {
         content::judge_sequence(sequence, torrents.id_max, due, &mut self.content);
     }
 
-    /// Takes over what was found while the torrents were read.
+    /// Adds the findings that were made while the torrents were read.
     fn take_over(&mut self, torrents: &mut Torrents) {
         let take = |findings: &mut Findings, check| std::mem::replace(findings, Findings::new(check));
         self.prefix.absorb(take(&mut torrents.prefix, "prefix"));
@@ -395,7 +397,7 @@ impl Checks {
             transactions: self.transactions.conclude(&mut findings),
             content: self.content.conclude(&mut findings),
             loss: self.loss.conclude(&mut findings),
-            // They lie beside the database.
+            // Configuration files are not part of the database, and are checked elsewhere.
             configuration: None,
             findings,
             remarks: self.remarks,

@@ -1,4 +1,4 @@
-//! Which writes are in, by what the rows say.
+//! Which writes are present, according to the rows.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
@@ -10,20 +10,20 @@ use crate::dataset::Origin;
 use crate::ledger::{Entry, Ledger, Outcome};
 use crate::writes::{InfoHash, Key, Marks, Model, stamp, unstamp};
 
-/// What the torrents that a write stamped say about it.
+/// What the torrents that a write stamped show about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Evidence {
-    /// At least one holds its stamp, and none lacks it.
+    /// At least one has its stamp, and none lacks it.
     Held,
-    /// One holds its stamp and another lacks it.
+    /// One has its stamp and another lacks it.
     Torn,
-    /// None holds its stamp, and at least one lacks it.
+    /// None has its stamp, and at least one lacks it.
     Absent,
-    /// The rows cannot tell: later writes have overwritten them all, or the count would be the same either way.
+    /// The rows do not show it: later writes have overwritten all of them, or the count would be the same either way.
     Overwritten,
 }
 
-/// What the rows say about every write in the ledger.
+/// What the rows show about every write in the ledger.
 pub(super) struct Presence<'a> {
     pub(super) ledger: &'a Ledger,
     pub(super) model: &'a Model,
@@ -32,7 +32,7 @@ pub(super) struct Presence<'a> {
 }
 
 impl Presence<'_> {
-    /// Excuses acknowledged writes that the application itself never wrote: from now on they are indeterminate.
+    /// Treats acknowledged writes that the application itself never wrote as indeterminate.
     pub(super) fn excuse(mut self, never_written: &[(u32, u64)]) -> Self {
         self.never_written.extend(never_written);
         if self.model.marks == Marks::Counts {
@@ -44,7 +44,7 @@ impl Presence<'_> {
         self
     }
 
-    /// How many torrents the writes that are in have entered or stamped, each counted once a write.
+    /// How many torrents the present writes have inserted or stamped, counted once for each write.
     pub(super) fn stamped(&self) -> RangeInclusive<i64> {
         let (mut certain, mut undecided) = (0, 0);
         for (writer, index, entry, evidence) in self.writes() {
@@ -58,7 +58,7 @@ impl Presence<'_> {
         certain..=certain + undecided
     }
 
-    /// Every write with what the rows say about it.
+    /// Every write, and what the rows show about it.
     pub(super) fn writes(&self) -> impl Iterator<Item = (u32, u64, Entry, Evidence)> {
         self.ledger.entries().map(|(writer, index, mut entry)| {
             if self.never_written.contains(&(writer, index)) {
@@ -69,13 +69,14 @@ impl Presence<'_> {
     }
 }
 
-/// True when a write may be in or not: it has no answer, and later writes have overwritten every torrent that could tell.
+/// True when a write may or may not be present: it has no answer, and later writes have overwritten all of its
+/// torrents.
 pub(super) fn is_undecided(entry: Entry, evidence: Evidence) -> bool {
     entry.outcome == Outcome::Indeterminate && evidence == Evidence::Overwritten
 }
 
-/// True when a write is in for certain: an acknowledged one that no row denies, or one without an answer whose
-/// stamp is there.
+/// True when a write counts as present: it was acknowledged and no row contradicts that, or it has no answer but its
+/// stamp is present.
 pub(super) fn is_in(entry: Entry, evidence: Evidence) -> bool {
     match entry.outcome {
         Outcome::Acknowledged(_) => evidence != Evidence::Absent,
@@ -84,8 +85,8 @@ pub(super) fn is_in(entry: Entry, evidence: Evidence) -> bool {
     }
 }
 
-/// Replays the ledger over the rows. What no write explains goes to `prefix`; so do refused writes that are in.
-/// Writes that are in by half go to `transactions`.
+/// Replays the ledger over the rows. Rows that no write explains, and refused writes that are present, are added to
+/// `prefix`. Partially applied writes are added to `transactions`.
 pub(super) fn replay<'a>(
     ledger: &'a Ledger,
     model: &'a Model,
@@ -118,10 +119,13 @@ fn replay_stamps(
             let evidence = rows.evidence(&stamped, index, model, prefix);
             let is_there = matches!(evidence, Evidence::Held | Evidence::Torn);
             if is_there && matches!(ledger.entry(index).outcome, Outcome::Refused(_)) {
-                prefix.wrong(|| format!("writer {writer}: write {index} was refused, and it is in"));
+                prefix.wrong(|| format!("writer {writer}: write {index} was refused, but it is present"));
             } else if evidence == Evidence::Torn {
-                transactions
-                    .wrong(|| format!("writer {writer}: of write {index} some rows are in and some are not"));
+                transactions.wrong(|| {
+                    format!(
+                        "writer {writer}: write {index} is partially applied: some of its rows are missing"
+                    )
+                });
             }
             writes.push(evidence);
         }
@@ -131,7 +135,7 @@ fn replay_stamps(
     writers
 }
 
-/// The rows that differ from the dataset, and which of them a write explains.
+/// The rows that differ from the dataset, and those of them that a write explains.
 struct Rows<'a> {
     torrents: &'a Torrents,
     added: HashMap<&'a InfoHash, &'a Added>,
@@ -175,7 +179,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The index of the write that a slot holds the stamp of.
+    /// The index of the write whose stamp a slot has.
     fn stamp(&self, id: u64) -> Option<u64> {
         unstamp(self.torrents.slots.get(&id)?.completed)
     }
@@ -188,10 +192,11 @@ impl<'a> Rows<'a> {
         for (id, &Slot { completed, original }) in unexplained {
             prefix.wrong(|| match unstamp(completed) {
                 Some(index) => {
-                    format!("torrents row {id} holds the stamp of a write {index} that never stamped it")
+                    format!("torrents row {id} has the stamp of a write {index} that did not stamp it")
                 }
                 None => format!(
-                    "torrents row {id}: completed is {completed}: neither the dataset's {original} nor a write's"
+                    "torrents row {id}: completed is {completed}, which is neither the dataset's {original} nor the \
+                     value of a write"
                 ),
             });
         }
@@ -199,7 +204,7 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// The torrents that the dataset does not have. Twins go to `prefix`.
+/// The torrents that the dataset does not have. Duplicates are added to `prefix`.
 pub(super) fn added_by_hash<'a>(
     torrents: &'a Torrents,
     prefix: &mut Findings,
@@ -214,7 +219,7 @@ pub(super) fn added_by_hash<'a>(
     added
 }
 
-/// Names the torrents that no writer inserted. The probe's is none of them, if it holds what a probe leaves.
+/// Reports the torrents that no writer inserted, except the probe's torrent, if its value is that of a probe.
 pub(super) fn judge_unknown(
     added: HashMap<&InfoHash, &Added>,
     model: &Model,
@@ -226,9 +231,9 @@ pub(super) fn judge_unknown(
     unknown.sort_by_key(|row| row.id);
     for &Added { id, info_hash, completed } in unknown {
         if info_hash != probe {
-            prefix.wrong(|| format!("torrents row {id} is neither the dataset's nor a write's"));
+            prefix.wrong(|| format!("torrents row {id} belongs neither to the dataset nor to a write"));
         } else if !is_probes(completed) {
-            prefix.wrong(|| format!("torrents row {id} is the probe's, and completed is {completed}"));
+            prefix.wrong(|| format!("torrents row {id} belongs to the probe, but completed is {completed}"));
         }
     }
 }
@@ -238,7 +243,7 @@ fn judge_added(writer: u32, index: u64, row: &Added, prefix: &mut Findings) {
     if completed != stamp(index) {
         prefix.wrong(|| {
             format!(
-                "torrents row {id}: writer {writer}'s write {index} inserted it, and completed is {completed}"
+                "torrents row {id}: writer {writer}'s write {index} inserted it, but completed is {completed}"
             )
         });
     }

@@ -1,4 +1,4 @@
-//! What the checks ask of an engine: everything that they read goes through here.
+//! The interface between the checks and an engine: everything that the checks read goes through it.
 
 use std::ops::RangeInclusive;
 use std::sync::atomic::AtomicU64;
@@ -13,48 +13,48 @@ use crate::dataset::TableNames;
 /// Why something could not be read.
 #[derive(Clone, Debug)]
 pub struct Unreadable {
-    /// What was read and what came of it.
+    /// What was read, and the error.
     pub reason: String,
-    /// The engine calls the file malformed: no obstacle to the checker, but damage.
+    /// True if the engine calls the file malformed: this is damage, not a problem of the checker.
     pub malformed: bool,
 }
 
 impl Unreadable {
-    /// The checker itself broke off.
+    /// The checker itself crashed.
     pub fn crashed(what: &str) -> Unreadable {
         Unreadable { reason: format!("{what}: the checker crashed"), malformed: false }
     }
 }
 
-/// A database that can be read without being changed. Each call has a connection of its own, so that calls can run
-/// side by side.
+/// A database that can be read without being changed. Each call uses its own connection, so that calls can run
+/// concurrently.
 pub trait DatabaseReader: Sync {
-    /// Looks at what holds the database before anything is read. Says whether there is something to read.
+    /// Checks the files of the database before anything is read. True if there is something to read.
     fn look(&self, integrity: &mut Findings) -> bool;
 
-    /// Refuses a source of which a part would be passed over.
+    /// Refuses a source if a part of it would be ignored, such as a leftover journal.
     fn require_settled(&self) -> anyhow::Result<()>;
 
-    /// What the engine's own check of `rows` rows comes to.
+    /// How much work the engine's own check of `rows` rows is.
     fn effort(&self, integrity: Integrity, rows: u64) -> Effort;
 
     /// Runs the engine's own checks. Counts their steps in `steps`.
     fn check(&self, integrity: Integrity, steps: &AtomicU64) -> Result<Condition, Unreadable>;
 
-    /// Reads the schema and every table but that of the torrents.
+    /// Reads the schema and every table except that of the torrents.
     fn tables(&self) -> Result<Tables, Unreadable>;
 
-    /// True when the engine makes the same of two statements of a schema.
+    /// True when two statements of a schema mean the same to the engine.
     fn have_same_meaning(&self, one: &str, other: &str) -> bool;
 
-    /// True when the sequence of the torrents rises by one with each torrent that a committed write enters or stamps, and
-    /// by nothing else.
+    /// True when the sequence of the torrents increases by one for each torrent that a committed write inserts or
+    /// stamps, and for no other reason.
     fn has_exact_sequence(&self) -> bool;
 
-    /// Reads every index that holds plain columns of all rows of its table.
+    /// Reads every index that contains plain columns of all rows of its table.
     fn indexes(&self) -> Result<Vec<IndexEntries>, Unreadable>;
 
-    /// Hands every row of the torrents with an id in `ids`, in the order of the ids, to `visit`, until it returns
+    /// Calls `visit` with every row of the torrents with an id in `ids`, in the order of the ids, until it returns
     /// false. Counts the rows in `rows_read`.
     fn torrents(
         &self,
@@ -64,7 +64,7 @@ pub trait DatabaseReader: Sync {
     ) -> Result<(), Unreadable>;
 }
 
-/// One row as the engine holds it: nothing is copied.
+/// One row in the engine's memory: nothing is copied.
 pub struct RawTorrent<'row> {
     /// The id.
     pub id: Field<'row>,
@@ -84,6 +84,6 @@ pub trait Location: std::fmt::Display {
 pub struct Effort {
     /// Steps that the engine counts.
     pub steps: u64,
-    /// Part of the time of a whole verification, as measured, from 0 to 1.
+    /// Measured share of the time of a whole verification, from 0 to 1.
     pub share_of_time: f64,
 }

@@ -1,4 +1,4 @@
-//! Reads a database side by side: the engine's own check, the indexes and small tables, two halves of `torrents`.
+//! Reads a database concurrently: the engine's own check, the indexes, the small tables, and two halves of `torrents`.
 
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use super::torrents::{self, Comparison, Limits, Torrents, Untouched, halves};
 use crate::dataset::Origin;
 use crate::verify::reader::{DatabaseReader, Unreadable};
 
-/// Progress is told this often.
+/// Interval of progress reports.
 const TELL_EVERY: Duration = Duration::from_millis(100);
 
 /// Everything that was read from a restored database.
@@ -26,7 +26,7 @@ pub(super) struct Reading {
     pub(super) torrents: Result<Torrents, Unreadable>,
 }
 
-/// Reads a restored database and holds its torrents against the dataset.
+/// Reads a restored database and compares its torrents with the dataset.
 pub(super) fn read_restored(
     engine: &dyn DatabaseReader,
     integrity: Integrity,
@@ -62,7 +62,7 @@ pub(super) fn read_restored(
     })
 }
 
-/// Holds the rows with an id in `ids` against the dataset.
+/// Compares the rows with an id in `ids` with the dataset.
 pub(super) fn compare_torrents(
     engine: &dyn DatabaseReader,
     origin: &dyn Origin,
@@ -82,12 +82,12 @@ pub(super) fn compare_torrents(
 pub(super) struct Source {
     pub(super) tables: Result<Tables, Unreadable>,
     pub(super) untouched: Untouched,
-    /// What is odd about it; of indexes and by the engine's own checks only where these were asked for.
+    /// Its irregularities; those of indexes and from the engine's own checks only if these were requested.
     pub(super) condition: Condition,
 }
 
-/// Reads a source: its other tables, and the digest of the torrents that no write touches. Examines it as well where
-/// `integrity` says how thoroughly.
+/// Reads a source: its other tables, and the digest of the torrents that no write changes. With `integrity`, the source
+/// is also examined, as thoroughly as that says.
 pub(super) fn read_source(
     engine: &dyn DatabaseReader,
     torrents: u64,
@@ -126,7 +126,7 @@ pub(super) fn read_source(
         let mut untouched = first?;
         untouched.absorb(second?);
         let (tables, check) = (tables.finish(), check.finish());
-        // An index over the hashes of the torrents is the harness's own, and was just made.
+        // The index over the hashes of the torrents was just made by the harness itself.
         let others =
             |indexes: Vec<IndexEntries>| indexes.into_iter().filter(|index| index.rows.is_some()).collect();
         let condition = examine(&check, &indexes.finish().map(others), &tables, None);
@@ -137,7 +137,7 @@ pub(super) fn read_source(
 /// Starts workers.
 struct Work<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
-    /// Each worker holds a clone: when all are gone, all have ended, be it by a panic.
+    /// Each worker owns a clone: when all clones are dropped, all workers have ended, even by a panic.
     sender: Sender<()>,
 }
 
@@ -167,7 +167,7 @@ impl<T> Worker<'_, T> {
     }
 }
 
-/// Tells the share done until all workers have ended.
+/// Reports the share done until all workers have ended.
 fn watch(workers: &Receiver<()>, progress: &mut dyn FnMut(f64), share: impl Fn() -> f64) {
     while workers.recv_timeout(TELL_EVERY) == Err(RecvTimeoutError::Timeout) {
         progress(share());

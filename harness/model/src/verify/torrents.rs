@@ -1,4 +1,4 @@
-//! Reads the table of the torrents once, in the order of their ids, and keeps only what writes have changed.
+//! Reads the table of the torrents once, in the order of their ids, and keeps only the rows that writes have changed.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -10,34 +10,34 @@ use super::reader::{DatabaseReader, RawTorrent, Unreadable};
 use crate::dataset::Origin;
 use crate::writes::{InfoHash, Role, role};
 
-/// What `completed` is of a torrent that was never completed.
+/// The value of `completed` for a torrent that was never completed.
 const NEVER: Field<'static> = Field::Integer(0);
 
-/// What a comparison goes by besides the dataset.
+/// Parameters of a comparison with the dataset.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// The most rows that differ which are kept, so that a database full of garbage does not fill the memory.
+    /// Maximum number of differing rows that are kept, so that a database full of garbage does not fill the memory.
     pub(super) changed_max: u64,
-    /// Torrents that were never completed were to be left out.
+    /// Torrents that were never completed should be left out.
     pub(super) without_never_completed: bool,
 }
 
-/// The two ranges of ids that are read side by side: together every id that there can be.
+/// The two ranges of ids that are read concurrently: together they contain every possible id.
 pub(super) fn halves(torrents: u64) -> [RangeInclusive<i64>; 2] {
     let middle = (torrents / 2) as i64;
     [i64::MIN..=middle, middle + 1..=i64::MAX]
 }
 
-/// The dataset's id that `id` is, if it is one of 1 to `torrents`.
+/// `id` as an id of the dataset, if it is from 1 to `torrents`.
 fn dataset_id(id: i64, torrents: u64) -> Option<u64> {
     u64::try_from(id).ok().filter(|id| (1..=torrents).contains(id))
 }
 
-/// The rows that the workload never touches.
+/// The rows that the workload never changes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Untouched {
     pub(super) all: RowsDigest,
-    /// Those that were ever completed.
+    /// Those that were completed at least once.
     pub(super) completed: RowsDigest,
 }
 
@@ -48,7 +48,7 @@ impl Untouched {
     }
 }
 
-/// Adds a row to `untouched` when the workload never touches it.
+/// Adds a row to `untouched` if the workload never changes it.
 pub(super) fn digest_untouched(
     torrent: &RawTorrent<'_>,
     torrents: u64,
@@ -68,7 +68,7 @@ pub(super) fn digest_untouched(
     }
 }
 
-/// A row whose id is none of the dataset's.
+/// A row with an id that the dataset does not have.
 #[derive(Debug)]
 pub(super) struct Added {
     pub(super) id: i64,
@@ -76,21 +76,21 @@ pub(super) struct Added {
     pub(super) completed: i64,
 }
 
-/// A slot that does not hold what the dataset has.
+/// A slot with another value than in the dataset.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot {
     pub(super) completed: i64,
-    /// What the dataset has.
+    /// The value in the dataset.
     pub(super) original: i64,
 }
 
-/// What the table holds, as far as it is not the dataset's.
+/// The differences between the table and the dataset.
 pub(super) struct Torrents {
     /// The highest id.
     pub(super) id_max: Option<i64>,
-    /// The rows that the workload never touches.
+    /// The rows that the workload never changes.
     pub(super) untouched: Untouched,
-    /// (info_hash, id) of every row: what an index over the hashes has to hold.
+    /// (info_hash, id) of every row: the entries that an index over the hashes must have.
     pub(super) entries: RowsDigest,
     /// The slots that differ from the dataset, by id.
     pub(super) slots: HashMap<u64, Slot>,
@@ -98,7 +98,7 @@ pub(super) struct Torrents {
     pub(super) added: Vec<Added>,
     /// The accounts that differ from the dataset: id and completions gained.
     pub(super) gains: HashMap<u64, i128>,
-    /// More rows had changed than the writes in the ledger can have: they were not all kept.
+    /// More rows have changed than the writes in the ledger can change; not all of them were kept.
     pub(super) overflowed: bool,
     pub(super) prefix: Findings,
     pub(super) transactions: Findings,
@@ -141,10 +141,10 @@ impl Torrents {
     }
 }
 
-/// Holds rows against the dataset as they come, in the order of their ids.
+/// Compares rows with the dataset while they are read, in the order of their ids.
 pub(super) struct Comparison<'a> {
     origin: &'a dyn Origin,
-    /// The dataset's id that has to come next, and the last one of this range.
+    /// The id of the dataset that must come next, and the last one of this range.
     next: u64,
     last: u64,
     limits: Limits,
@@ -160,10 +160,10 @@ impl<'a> Comparison<'a> {
         Comparison { origin, next, last, limits, bytes: RowBytes::default(), found: Torrents::new() }
     }
 
-    /// Takes the next row.
+    /// Compares the next row.
     pub(super) fn visit(&mut self, torrent: &RawTorrent<'_>) {
         let Field::Integer(id) = torrent.id else {
-            self.found.content.wrong(|| "torrents has a row whose id is no number".to_owned());
+            self.found.content.wrong(|| "torrents has a row whose id is not a number".to_owned());
             return;
         };
         self.found.id_max = self.found.id_max.max(Some(id));
@@ -212,8 +212,8 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Whether a row may be missing where those were left out that hold 0: what writes have changed is kept as if it was
-    /// there and held that, and has to be explained by them like everything else.
+    /// Whether a row may be missing if rows with the value 0 were left out. If writes have changed it, it is kept as if
+    /// it was present with this value, and must be explained by writes like every other row.
     fn is_left_out(&mut self, id: u64) -> bool {
         let original = self.origin.torrent(id).completed;
         match role(id) {
@@ -271,7 +271,7 @@ impl<'a> Comparison<'a> {
             _ => self
                 .found
                 .prefix
-                .wrong(|| format!("torrents row {id} is neither the dataset's nor a write's")),
+                .wrong(|| format!("torrents row {id} belongs neither to the dataset nor to a write")),
         }
     }
 
@@ -279,7 +279,7 @@ impl<'a> Comparison<'a> {
         if found != Field::Text(original) {
             self.found
                 .content
-                .wrong(|| format!("torrents row {id} has another info_hash than the dataset's"));
+                .wrong(|| format!("torrents row {id} has a different info_hash than in the dataset"));
         }
     }
 
@@ -292,21 +292,21 @@ impl<'a> Comparison<'a> {
 }
 
 fn not_a_number(id: u64) -> String {
-    format!("torrents row {id}: completed is no number")
+    format!("torrents row {id}: completed is not a number")
 }
 
 fn was_to_be_left_out(id: i64) -> String {
-    format!("torrents row {id} was never completed, and is there although such torrents were to be left out")
+    format!("torrents row {id} was never completed and should have been left out, but is present")
 }
 
-/// Names the added torrents that were to be left out. The probe's came after the restore.
+/// Reports the added torrents that should have been left out. The probe's torrent was added after the restore.
 pub(super) fn judge_never_completed(torrents: &Torrents, probe: &InfoHash, content: &mut Findings) {
     for row in torrents.added.iter().filter(|row| row.completed == 0 && row.info_hash != *probe) {
         content.wrong(|| was_to_be_left_out(row.id));
     }
 }
 
-/// Names rows that the workload never touches and that differ from the dataset, as many as are shown.
+/// Reports rows that the workload never changes and that differ from the dataset, as many as are shown.
 pub(super) fn name_changed_rows(
     engine: &dyn DatabaseReader,
     origin: &dyn Origin,
@@ -321,10 +321,11 @@ pub(super) fn name_changed_rows(
         };
         let original = origin.torrent(id);
         if torrent.info_hash != Field::Text(&original.info_hash) {
-            content.wrong(|| format!("torrents row {id} has another info_hash than the dataset's"));
+            content.wrong(|| format!("torrents row {id} has a different info_hash than in the dataset"));
         } else if torrent.completed != Field::Integer(original.completed) {
             let (now, before) = (torrent.completed, original.completed);
-            content.wrong(|| format!("torrents row {id}: completed is {now:?}, the dataset has {before}"));
+            content
+                .wrong(|| format!("torrents row {id}: completed is {now:?}, but the dataset has {before}"));
         }
         !content.is_full()
     })

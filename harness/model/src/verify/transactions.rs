@@ -7,27 +7,27 @@ use super::presence::{Presence, is_in, is_undecided};
 use super::torrents::Torrents;
 use crate::writes::Together;
 
-/// Combinations of writes without an answer that are tried before the check gives up.
+/// Maximum number of combinations of unanswered writes that are tried.
 const TRIES_MAX: u64 = 1 << 20;
 
-/// A transfer that may or may not be in.
+/// A transfer that may or may not be present.
 struct Transfer {
     from: u64,
     to: u64,
     amount: i128,
 }
 
-/// What the metric and the accounts have to be.
+/// The expected values of the metric and the accounts.
 struct Due {
-    /// Writes that raised the metric for certain, and those that may have.
+    /// Writes that certainly incremented the metric, and those that may have.
     metric: i128,
     metric_more: i128,
-    /// Completions that each account gained for certain; accounts with none are left out or 0.
+    /// Completions that each account certainly gained; accounts without a gain are absent or 0.
     gains: HashMap<u64, i128>,
     undecided: Vec<Transfer>,
 }
 
-/// Holds the metric and the accounts against the writes that are in.
+/// Compares the metric and the accounts with the writes that are present.
 pub(super) fn judge_transactions(
     presence: &Presence<'_>,
     torrents: &Torrents,
@@ -37,8 +37,9 @@ pub(super) fn judge_transactions(
 ) {
     let total: i128 = torrents.gains.values().sum();
     if total != 0 {
-        transactions
-            .wrong(|| format!("the accounts' fixed total is off by {total}: a transfer is in by half"));
+        transactions.wrong(|| {
+            format!("the fixed total of the accounts is off by {total}: a transfer is partially applied")
+        });
     }
     let due = add_up(presence);
     match metric {
@@ -77,20 +78,20 @@ fn judge_metric(raised: i128, due: &Due, transactions: &mut Findings) {
         transactions.wrong(|| {
             let due =
                 if due.metric_more == 0 { most.to_string() } else { format!("{} to {most}", due.metric) };
-            format!("torrents_downloads_total rose by {raised}, but {due} writes that raise it are in")
+            format!("torrents_downloads_total increased by {raised}, but {due} writes that increase it are present")
         });
     }
 }
 
 fn judge_accounts(due: Due, gains: &HashMap<u64, i128>, transactions: &mut Findings) {
-    // What is left to explain, by account.
+    // The gain that is not explained yet, by account.
     let mut open: HashMap<u64, i128> = gains.clone();
     for (account, gain) in due.gains {
         *open.entry(account).or_default() -= gain;
     }
     open.retain(|_, gain| *gain != 0);
     let mut undecided = due.undecided;
-    // An account that no undecided transfer touches has to agree as it is.
+    // An account without undecided transfers must already agree.
     let mut disagreeing: Vec<_> = open
         .iter()
         .filter(|&(account, _)| {
@@ -102,28 +103,30 @@ fn judge_accounts(due: Due, gains: &HashMap<u64, i128>, transactions: &mut Findi
         transactions.wrong(|| {
             let found = gains.get(account).copied().unwrap_or_default();
             let due = found - *gain;
-            format!("torrents row {account} gained {found} completions, but the transfers that are in come to {due}")
+            format!(
+                "torrents row {account} gained {found} completions, but the transfers that are present add up to {due}"
+            )
         });
     }
     if !disagreeing.is_empty() {
         return;
     }
-    // Transfers that share accounts stand together, so that a wrong guess is found out early.
+    // Transfers that share accounts are sorted next to each other, so that a wrong choice is detected early.
     undecided.sort_by_key(|transfer| (transfer.from.min(transfer.to), transfer.from.max(transfer.to)));
     let mut tries = 0;
     match explain(&undecided, &mut open, &mut tries) {
         Some(true) => {}
         Some(false) => {
             transactions
-                .wrong(|| "no choice of the transfers without an answer explains the accounts".to_owned());
+                .wrong(|| "no combination of the unanswered transfers explains the accounts".to_owned());
         }
         None => transactions
-            .cannot(format!("{} transfers without an answer are too many to try", undecided.len())),
+            .cannot(format!("{} unanswered transfers are too many to try all combinations", undecided.len())),
     }
 }
 
-/// True when some of the transfers, taken together, give exactly what is open. `None` when too many would have to
-/// be tried.
+/// True when some combination of the transfers adds up to exactly the open gains. `None` when too many combinations
+/// would have to be tried.
 fn explain(transfers: &[Transfer], open: &mut HashMap<u64, i128>, tries: &mut u64) -> Option<bool> {
     *tries += 1;
     if *tries > TRIES_MAX {
@@ -135,7 +138,7 @@ fn explain(transfers: &[Transfer], open: &mut HashMap<u64, i128>, tries: &mut u6
     for amount in [0, transfer.amount] {
         *open.entry(transfer.from).or_default() += amount;
         *open.entry(transfer.to).or_default() -= amount;
-        // An account that no later transfer touches cannot be put right any more.
+        // An account without later transfers must be explained now.
         let settled = [transfer.from, transfer.to].iter().all(|account| {
             open[account] == 0 || rest.iter().any(|later| later.from == *account || later.to == *account)
         });

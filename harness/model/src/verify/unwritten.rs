@@ -1,4 +1,4 @@
-//! What the application acknowledged and never wrote.
+//! Writes that the application acknowledged but never made.
 
 use std::sync::atomic::AtomicU64;
 
@@ -14,15 +14,15 @@ use super::{Request, changed_rows_max, open_ledger};
 use crate::dataset::Origin;
 use crate::ledger::Outcome;
 
-/// The acknowledged writes, by writer and index, that the database of `request` certainly lacks: the one that the
-/// application left behind, after whoever reads it first has rolled back or folded in its journal.
+/// The acknowledged writes, by writer and index, that are certainly missing from the database of `request`. This must
+/// be the database that the application left, after its journal was rolled back or its log was recovered.
 ///
-/// An application may acknowledge what it failed to write, as a tracker does. No backup can hold such a write, so it is
-/// no loss of the strategy's: it belongs into [`Request::never_written`]. Only the model, the ledger and the
-/// database of `request` are looked at.
+/// An application may acknowledge a write that it failed to make; the tracker does so. No backup can contain such a
+/// write, so the strategy did not lose it, and it belongs into [`Request::never_written`]. Only the model, the ledger
+/// and the database of `request` are used.
 ///
 /// # Errors
-/// When the ledger or the database cannot be read, or more has changed in it than all writes can change.
+/// When the ledger or the database cannot be read, or more rows have changed in it than all writes can change.
 pub fn unwritten<D: Location>(request: &Request<D>, origin: &dyn Origin) -> Result<Vec<(u32, u64)>> {
     let ledger = open_ledger(request)?;
     let engine = request.database.reader(origin.tables());
@@ -36,7 +36,7 @@ pub fn unwritten<D: Location>(request: &Request<D>, origin: &dyn Origin) -> Resu
         let database = &request.database;
         return Err(anyhow!("{database}: more torrents have changed than all writes can change").into());
     }
-    // What is wrong with it shows in the restored database, if the strategy is to blame.
+    // Findings are dropped here: damage that the strategy is responsible for is found in the restored database.
     let (mut prefix, mut transactions) = (Findings::new("prefix"), Findings::new("transactions"));
     let presence = replay(&ledger, &request.model, &torrents, origin, &mut prefix, &mut transactions);
     let lacking = presence.writes().filter(|(_, _, entry, evidence)| {

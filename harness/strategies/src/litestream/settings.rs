@@ -1,4 +1,4 @@
-//! What a scenario says of Litestream, and the configuration file that follows from it.
+//! The settings of Litestream in a scenario, and the configuration file that is made from them.
 
 use std::fs::File;
 use std::io::Write;
@@ -26,30 +26,30 @@ pub(super) struct LitestreamSettings {
     pub(super) seconds_before_disaster: f64,
 }
 
-/// Used where PATH has none and no other is asked for.
+/// Used when there is none on PATH and the settings name no other.
 pub(super) const DEFAULT_VERSION: &str = "0.5.17";
-/// How often it looks for changes, and how often it ships them, when nothing else is set.
+/// Litestream's default for both intervals: how often it looks for changes, and how often it replicates them.
 pub(super) const INTERVAL: Duration = Duration::from_secs(1);
-/// On a busy machine it comes late.
+/// How late it may be on a busy machine.
 pub(super) const MARGIN: Duration = Duration::from_secs(1);
-/// The time from a write to the replica is at most their sum, as long as nothing else is slow.
+/// A write reaches the replica within the sum of these, as long as nothing else is slow.
 const INTERVALS: [&str; 2] = ["monitor-interval", "sync-interval"];
-/// It tells times in milliseconds, on the clock of this machine.
+/// Litestream's times have a resolution of 1 ms, on the clock of this machine.
 const CLOCKS_DIFFER_NS: u64 = 5_000_000;
 
 impl LitestreamSettings {
     /// # Errors
-    /// What cannot be meant.
+    /// Which setting is invalid.
     pub(super) fn validate(&self) -> Result<(), String> {
         if self.binary.is_some() && self.version.is_some() {
-            return Err("binary and version are two ways to say the same: give one".into());
+            return Err("binary and version both choose the program: give only one".into());
         }
         let plain = |version: &String| {
             version.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '.')
                 && !version.is_empty()
         };
         if let Some(version) = self.version.as_ref().filter(|version| !plain(version)) {
-            return Err(format!("version is '{version}': it must be as in \"{DEFAULT_VERSION}\""));
+            return Err(format!("version is '{version}': it must look like \"{DEFAULT_VERSION}\""));
         }
         let own = [
             ("config", &self.config, &["dbs"][..]),
@@ -59,36 +59,36 @@ impl LitestreamSettings {
         ];
         for (section, keys, own) in own {
             if let Some(key) = own.iter().find(|key| keys.contains_key(**key)) {
-                return Err(format!("{section}.{key} is set by the harness itself"));
+                return Err(format!("{section}.{key} is set by the harness: remove it"));
             }
         }
         if !(0.0..=1e6).contains(&self.seconds_before_disaster) {
-            return Err("seconds_before_disaster must not be below 0".into());
+            return Err("seconds_before_disaster must be from 0 to 1000000".into());
         }
         for key in INTERVALS {
             if let (Some(value), None) = (self.given(key), self.interval(key)) {
-                return Err(format!("{key} is {value}: it must be a duration as in \"500ms\""));
+                return Err(format!("{key} is {value}: it must be a duration such as \"500ms\""));
             }
         }
         Ok(())
     }
 
-    /// How long a change may take into the replica.
+    /// How long a change may take to reach the replica.
     pub(super) fn lag(&self) -> Duration {
         INTERVALS.map(|key| self.interval(key).unwrap_or(INTERVAL)).iter().sum::<Duration>() + MARGIN
     }
 
-    /// An interval of the configuration file; `None` when it is not there or no duration.
+    /// An interval of the configuration file; `None` when it is missing or not a duration.
     fn interval(&self, key: &str) -> Option<Duration> {
         self.given(key)?.as_str()?.parse::<SignedDuration>().ok()?.try_into().ok()
     }
 
-    /// A key of the configuration file, in whichever entry it is.
+    /// A key of the configuration file, from whichever entry has it.
     fn given(&self, key: &str) -> Option<&Value> {
         [&self.replica, &self.database, &self.config].into_iter().find_map(|entry| entry.get(key))
     }
 
-    /// What a restored database is held to.
+    /// The writes that a restored database must and must not contain.
     pub(super) fn kept(&self, moments: &Moments) -> Kept {
         let lag_ns = self.lag().as_nanos() as u64;
         let at_ns = self.point_in_time_ns(moments);
@@ -98,24 +98,24 @@ impl LitestreamSettings {
         }
     }
 
-    /// The moment that is asked for, by the common clock.
+    /// The requested point in time, by the common clock.
     pub(super) fn point_in_time_ns(&self, moments: &Moments) -> Option<u64> {
         let back = Duration::from_secs_f64(self.seconds_before_disaster).as_nanos() as u64;
         (back > 0).then(|| moments.disaster_ns.saturating_sub(back))
     }
 
-    /// Writes the configuration file. JSON is YAML, too.
+    /// Writes the configuration file, as JSON, which is valid YAML.
     pub(super) fn configure(&self, file: &Path, database: &Path, replica: &Path) -> Result<()> {
         let mut replica_entry = self.replica.clone();
         replica_entry.insert("path".into(), json!(replica));
         let mut database_entry = self.database.clone();
         database_entry.insert("path".into(), json!(database));
-        // Version 0.3 knows the list only, and 0.5 still takes it.
+        // Version 0.3 supports only the list, and 0.5 still accepts it.
         database_entry.insert("replicas".into(), json!([replica_entry]));
         let mut config = self.config.clone();
         config.insert("dbs".into(), json!([database_entry]));
         let text = Value::Object(config).to_string();
-        // It may hold somebody's keys.
+        // It may contain access keys.
         let opened = File::options().write(true).create(true).truncate(true).mode(0o600).open(file);
         opened
             .and_then(|mut file| file.write_all(text.as_bytes()))
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_promise_follows_the_intervals_and_the_moment_that_is_asked_for() {
+    fn the_promise_depends_on_the_intervals_and_the_requested_point_in_time() {
         let moments = Moments { backup_began_ns: 1, disaster_ns: 100_000_000_000 };
         let quick = "database.monitor-interval = '50ms'\nreplica.sync-interval = '150ms'\n";
         assert_eq!(
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused() {
+    fn invalid_settings_are_refused() {
         let refused = |toml| settings(toml).validate().unwrap_err();
         let messages = [
             refused("binary = '/bin/litestream'\nversion = '0.5.17'"),
@@ -159,14 +159,14 @@ mod tests {
             refused("seconds_before_disaster = -1.0"),
         ];
         insta::assert_snapshot!(messages.join("\n"), @r#"
-        binary and version are two ways to say the same: give one
-        version is '../0.5.17': it must be as in "0.5.17"
-        config.dbs is set by the harness itself
-        database.path is set by the harness itself
-        replica.url is set by the harness itself
-        sync-interval is 1: it must be a duration as in "500ms"
-        monitor-interval is "often": it must be a duration as in "500ms"
-        seconds_before_disaster must not be below 0
+        binary and version both choose the program: give only one
+        version is '../0.5.17': it must look like "0.5.17"
+        config.dbs is set by the harness: remove it
+        database.path is set by the harness: remove it
+        replica.url is set by the harness: remove it
+        sync-interval is 1: it must be a duration such as "500ms"
+        monitor-interval is "often": it must be a duration such as "500ms"
+        seconds_before_disaster must be from 0 to 1000000
         "#);
     }
 

@@ -1,4 +1,4 @@
-//! What would come of a trial's needs on this machine. Nothing is fetched, pulled or built for it.
+//! Predicts whether this machine can meet a trial's needs. This fetches, pulls and builds nothing.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,10 +15,10 @@ use machine::workspace::{CACHE, WorkDirectory, Workspace};
 
 use super::{Needs, Supplier, supply};
 
-/// What a trial may expect.
+/// The forecast for a trial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outlook {
-    /// Everything is here.
+    /// Everything is present.
     Ready,
     /// Something would be fetched, pulled or built first, which was not tried: what, and how.
     ToGet(String),
@@ -26,21 +26,22 @@ pub enum Outlook {
     Unavailable(String),
 }
 
-/// Looks for what trials need, and for each thing once.
+/// Checks what trials need, each thing once.
 pub struct Forecast<'a> {
     root: &'a Path,
     cancel: &'a Cancel,
-    /// Whether there is Docker, or why not; asked for once, when somebody needs it.
+    /// Whether Docker is available, or why not; checked once, when first needed.
     docker: Option<Result<(), String>>,
-    /// What would be got for the needs that are looked at.
+    /// What would be fetched, pulled or built for the needs that are being checked.
     to_get: Vec<String>,
     images: HashMap<(Kind, Option<String>), Result<Option<String>, String>>,
-    /// Those that were asked for. They end before the directory that they are in.
+    /// The file systems that were requested. Declared before `work`, so that they are unmounted before their directory
+    /// is removed.
     file_systems: Vec<(FileSystem, Result<Made, String>)>,
     work: Option<WorkDirectory>,
 }
 
-/// A file system of a trial's own.
+/// A file system that was created for a trial.
 struct Made {
     /// The directory for live data on it.
     live: PathBuf,
@@ -48,19 +49,19 @@ struct Made {
 }
 
 impl<'a> Forecast<'a> {
-    /// For trials in the workspace `root`, which need not be there yet.
+    /// A forecast for trials in the workspace `root`, which need not exist yet.
     pub fn new(root: &'a Path, cancel: &'a Cancel) -> Forecast<'a> {
         let (to_get, images, file_systems) = (Vec::new(), HashMap::new(), Vec::new());
         Forecast { root, cancel, docker: None, to_get, images, file_systems, work: None }
     }
 
-    /// Does without Docker, for this reason.
+    /// Treats Docker as unavailable, for the given reason.
     pub fn without_docker(mut self, why: &str) -> Forecast<'a> {
         self.docker = Some(Err(why.to_owned()));
         self
     }
 
-    /// What a trial with these needs may expect.
+    /// The forecast for a trial with these needs.
     ///
     /// # Errors
     /// [`Error::Interrupted`]; [`Error::Input`] when the workspace cannot be used.
@@ -74,7 +75,7 @@ impl<'a> Forecast<'a> {
         }
     }
 
-    /// What would keep a run with such a trial from beginning: without what its subject is made from there is none.
+    /// Checks the images of the subject. Without them, a run with such a trial cannot begin.
     ///
     /// # Errors
     /// [`Error::Environment`] with the cause.
@@ -82,7 +83,7 @@ impl<'a> Forecast<'a> {
         needs.subject_images().into_iter().try_for_each(|(kind, named)| self.image(kind, named))
     }
 
-    /// What keeps this file system from being made, and what to do about that. Makes it, the first time.
+    /// Why this file system cannot be created, and what to do about it; `None` if it can. Creates it at the first call.
     ///
     /// # Errors
     /// As [`Forecast::of`].
@@ -94,10 +95,10 @@ impl<'a> Forecast<'a> {
         }
     }
 
-    /// What this image is or would be made of: `None` when it is here.
+    /// How this image would be pulled or built; `None` when it is present.
     ///
     /// # Errors
-    /// [`Error::Environment`] when there is no way to it.
+    /// [`Error::Environment`] when it can be neither pulled nor built.
     pub fn look_for(&mut self, kind: Kind, named: Option<&str>) -> Result<Option<String>> {
         let docker = self
             .docker
@@ -118,7 +119,7 @@ impl<'a> Forecast<'a> {
         if self.work.is_none() {
             self.work = Some(Workspace::open(self.root)?.work_directory("look")?);
         }
-        let work = self.work.as_ref().context("it was just made")?;
+        let work = self.work.as_ref().context("it was just created")?;
         let launcher = Launcher::new(work.path(), self.cancel);
         let mounted = Mounted::make(kind, &launcher, kind.name(), kind.disk_bytes(0))?;
         let live = mounted.point().join("live");
@@ -162,7 +163,7 @@ impl Supplier for Forecast<'_> {
             self.file_systems.push((kind, made));
         }
         let known = self.file_systems.iter().find(|(known, _)| *known == kind);
-        let (_, made) = known.context("it was just made")?;
+        let (_, made) = known.context("it was just created")?;
         made.as_ref().map(|made| made.live.clone()).map_err(|cause| Error::Environment(cause.clone()))
     }
 }

@@ -16,7 +16,7 @@ pub struct Deployment {
     pub app: App,
     /// SQLite's journal mode; `None` for MySQL.
     pub journal_mode: Option<JournalMode>,
-    /// Where its data lies.
+    /// Where its data is stored.
     pub file_system: FileSystem,
 }
 

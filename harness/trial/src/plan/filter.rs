@@ -1,4 +1,4 @@
-//! Which trials of a plan are kept.
+//! Selects trials of a plan.
 
 use std::str::FromStr;
 
@@ -14,7 +14,7 @@ use strategies::registry::STRATEGIES;
 use super::TrialPlan;
 use crate::scenario::Overrides;
 
-/// Conditions on a trial, all of which have to hold: `strategy=cold-copy,size!=1GiB`.
+/// Conditions on a trial, all of which must hold: `strategy=cold-copy,size!=1GiB`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Filter {
     /// As it was given.
@@ -25,7 +25,7 @@ pub struct Filter {
 #[derive(Clone, Debug, PartialEq)]
 struct Condition {
     value: Value,
-    /// The value that a trial must not have.
+    /// True if a trial must not have the value.
     is_negated: bool,
 }
 
@@ -83,7 +83,7 @@ fn condition(text: &str) -> Result<Condition, String> {
         }
         "rate" => Value::Rate(value.parse()?),
         "repetition" => {
-            let refused = |_| format!("'{value}' is not a repetition: they are counted from 1");
+            let refused = |_| format!("'{value}' is not a repetition: give a whole number from 1");
             Value::Repetition(value.parse().map_err(refused)?)
         }
         "size" => Value::Size(quantity::size(value)?),
@@ -129,10 +129,10 @@ impl Value {
     }
 }
 
-/// Keeps the trials that `--only`, `--filter` and `--exclude` leave.
+/// Keeps the trials that `--only`, `--filter` and `--exclude` select.
 ///
 /// # Errors
-/// [`Error::Input`] when they leave none.
+/// [`Error::Input`] when they select none.
 pub(super) fn keep(trials: &mut Vec<TrialPlan>, overrides: &Overrides) -> Result<()> {
     let Overrides { only, filter, exclude, .. } = overrides;
     let all = trials.len();
@@ -150,7 +150,7 @@ pub(super) fn keep(trials: &mut Vec<TrialPlan>, overrides: &Overrides) -> Result
     let mut given: Vec<String> = only.iter().map(|part| format!("--only {part}")).collect();
     given.extend(words("--filter", filter));
     given.extend(words("--exclude", exclude));
-    Err(Error::Input(format!("{} leaves none of its {all} trials; 'plan' lists their ids", given.join(" "))))
+    Err(Error::Input(format!("{} selects none of its {all} trials; 'plan' lists their ids", given.join(" "))))
 }
 
 #[cfg(test)]
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused() {
+    fn invalid_filters_are_refused() {
         let refused = |text: &str| text.parse::<Filter>().unwrap_err();
         let messages = [
             refused("cold-copy"),
@@ -208,11 +208,11 @@ mod tests {
         ];
         insta::assert_snapshot!(messages.join("\n"), @r"
         'cold-copy' is not a condition: give NAME=VALUE or NAME!=VALUE, such as strategy=cold-copy,size=1GiB
-        unknown property of a trial 'sise' (did you mean 'size'?): there are app, engine, file_system, mode, rate, repetition, size, strategy
+        unknown property of a trial 'sise' (did you mean 'size'?): expected one of app, engine, file_system, mode, rate, repetition, size, strategy
         'big' is not a size: give a number and a unit, such as 64MiB, 1.5GiB or 500MB
-        unknown engine 'mysqi' (did you mean 'mysql'?): there are mysql, sqlite
-        'first' is not a repetition: they are counted from 1
-        scenario 'filtered': --filter file_system=xfs,rate=10 --exclude mode=wal leaves none of its 40 trials; 'plan' lists their ids
+        unknown engine 'mysqi' (did you mean 'mysql'?): expected one of mysql, sqlite
+        'first' is not a repetition: give a whole number from 1
+        scenario 'filtered': --filter file_system=xfs,rate=10 --exclude mode=wal selects none of its 40 trials; 'plan' lists their ids
         ");
     }
 }

@@ -1,4 +1,4 @@
-//! When a backup that gets no further is ended.
+//! When a backup without progress is stopped.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_setting_that_decides_is_named() {
+    fn the_setting_that_sets_the_limit_is_named() {
         let mut scenario = Scenario::parse("limits", "description = 'x'\n[dataset]\nsizes = ['1MiB']\n[workload]\nrates = [1]\n[[variants]]\nstrategy = 'cold-copy'\n").unwrap();
         scenario.trial.stall_copies = 20.0;
         scenario.trial.stall_seconds_min = 10.0;

@@ -1,4 +1,4 @@
-//! Plans for a database of the user's own.
+//! Plans for the user's own database.
 
 use bytesize::ByteSize;
 use engines::kinds::{App, Engine};
@@ -8,11 +8,11 @@ use model::dataset::{self, DatasetSpec, renamed};
 
 use crate::scenario::{DatasetSection, Scenario};
 
-/// Puts the scenario's own database, if it has one, in the place of its datasets.
+/// Replaces the scenario's datasets with the user's own database, if the scenario has one.
 ///
 /// # Errors
-/// [`Error::Input`] when the file is no database, or the scenario asks for more than SQLite with the embedded
-/// application.
+/// [`Error::Input`] when the file is not a database, or the scenario asks for anything other than SQLite with the
+/// embedded application.
 pub(super) fn adapt(scenario: &mut Scenario) -> Result<()> {
     let Some(file) = &scenario.database else {
         return Ok(());
@@ -20,18 +20,18 @@ pub(super) fn adapt(scenario: &mut Scenario) -> Result<()> {
     let bytes = own::bytes(file)?;
     if scenario.subject.engines != [Engine::Sqlite] || scenario.subject.apps != [App::Embedded] {
         return Err(Error::Input(format!(
-            "scenario '{}' is not for a database of your own: --database takes one whose engines are [\"sqlite\"] and \
-             whose apps are [\"embedded\"], such as 'quick'",
+            "scenario '{}' cannot be used with your own database: choose a scenario with engines = [\"sqlite\"] and \
+             apps = [\"embedded\"], such as 'quick'",
             scenario.name
         )));
     }
     scenario.dataset = DatasetSection { profile: renamed::PROFILE.into(), sizes: vec![ByteSize(bytes)] };
-    // What a scenario expects, it expects on its own databases.
+    // The verdicts that a scenario expects apply to generated datasets only.
     scenario.variants.iter_mut().for_each(|variant| variant.expect.clear());
     Ok(())
 }
 
-/// Bytes that the database of a trial will have on SQLite, and its torrents.
+/// The size in bytes of a trial's database on SQLite, and its number of torrents.
 ///
 /// # Errors
 /// [`Error::Input`] for a profile that does not exist and for a size out of bounds.

@@ -1,5 +1,5 @@
-//! Pairs of variants that are compared with each other: their repetitions take turns, so that a machine that becomes
-//! slower or faster meanwhile does so for both.
+//! Pairs of variants that are compared with each other. Their repetitions alternate, so that a machine that becomes
+//! slower or faster during the run affects both.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +9,19 @@ use super::TrialPlan;
 use crate::scenario::Pair;
 
 impl TrialPlan {
-    /// True when the scenario calls its variant so.
+    /// True when its variant has this name in the scenario.
     fn is_variant(&self, name: &str) -> bool {
         gate::is_variant(name, &self.id, &self.variant)
     }
 }
 
 /// # Errors
-/// The pair that cannot be, and why.
+/// The pair that is invalid, and why.
 pub(super) fn check(trials: &[TrialPlan], pairs: &[Pair]) -> Result<(), String> {
     for (pair, number) in pairs.iter().zip(1..) {
         let place = |message: String| format!("pair {number}: {message}");
         if pair.a == pair.b {
-            return Err(place(format!(
-                "'{}' is paired with itself: give two variants their own names",
-                pair.a
-            )));
+            return Err(place(format!("'{}' is paired with itself: name two different variants", pair.a)));
         }
         for name in [&pair.a, &pair.b] {
             let is_meant = |trial: &&TrialPlan| trial.is_variant(name);
@@ -38,13 +35,13 @@ pub(super) fn check(trials: &[TrialPlan], pairs: &[Pair]) -> Result<(), String> 
                 [] => {
                     let known = variants(trials);
                     return Err(place(format!(
-                        "no variant is called '{name}': there are {}",
+                        "no variant is called '{name}'; the variants are {}",
                         known.join(", ")
                     )));
                 }
                 several => {
                     return Err(place(format!(
-                        "'{name}' is one of {}: give the variants names",
+                        "'{name}' is ambiguous: it matches {}; give each of them its own name",
                         several.join(", ")
                     )));
                 }
@@ -54,11 +51,13 @@ pub(super) fn check(trials: &[TrialPlan], pairs: &[Pair]) -> Result<(), String> 
     let twice = trials.iter().find(|trial| pairs_of(trial, pairs).count() > 1);
     twice.map_or(Ok(()), |trial| {
         let name = trial.id.split('/').next().unwrap_or_default();
-        Err(format!("'{name}' is in more than one pair: name the variant twice, once for each pair"))
+        Err(format!(
+            "'{name}' is in more than one pair: list the variant once per pair, under different names"
+        ))
     })
 }
 
-/// What the variants of a plan are called, each once.
+/// The names of the variants of a plan, each once.
 fn variants(trials: &[TrialPlan]) -> Vec<&str> {
     let mut known: Vec<&str> = Vec::new();
     for name in trials.iter().filter_map(|trial| trial.id.split('/').next()) {
@@ -77,8 +76,8 @@ fn pairs_of<'a>(trial: &'a TrialPlan, pairs: &'a [Pair]) -> impl Iterator<Item =
     })
 }
 
-/// What has to run on one machine: the repetitions of a trial, with those of the trial that it is paired with. Equal for
-/// the trials of one unit.
+/// Identifies the trials that must run on the same machine: the repetitions of a trial, and those of the trial that it
+/// is paired with. The value is equal for all trials of one unit.
 pub(super) fn unit(trial: &TrialPlan, pairs: &[Pair]) -> String {
     match pairs_of(trial, pairs).next() {
         Some((number, _)) => format!("pair {number}/{}", gate::place_of(&trial.id, trial.repetition)),
@@ -86,8 +85,9 @@ pub(super) fn unit(trial: &TrialPlan, pairs: &[Pair]) -> String {
     }
 }
 
-/// The trials in the order in which they run: those of a pair one after the other where the first of them stands, by
-/// repetition, and A before B in every other one. All others stay where they are.
+/// The trials in the order in which they run. The trials of a pair run one after the other at the position of the first
+/// of them, by repetition; A runs before B in odd repetitions and after B in even ones. All other trials keep their
+/// place.
 pub(super) fn interleave(trials: Vec<TrialPlan>, pairs: &[Pair]) -> Vec<TrialPlan> {
     let mut first: BTreeMap<String, usize> = BTreeMap::new();
     let mut placed: Vec<((usize, u32, bool), TrialPlan)> = Vec::new();
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_repetitions_of_a_pair_take_turns() {
+    fn the_repetitions_of_a_pair_alternate() {
         insta::assert_snapshot!(ids(&plan(PAIRED).unwrap()), @r"
         cold-copy/wal/1MiB/10/1
         sqlite-online-backup:all at once/wal/1MiB/10/1
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pair_is_refused() {
+    fn invalid_pairs_are_refused() {
         let refused = |from: &str, to: &str| plan(&PAIRED.replace(from, to)).err().unwrap();
         let messages = [
             refused("b = \"all at once\"", "b = \"cold-copy\""),
@@ -178,10 +178,10 @@ mod tests {
             ),
         ];
         insta::assert_snapshot!(messages.join("\n"), @r#"
-        scenario 'pairs': pair 1: 'cold-copy' is paired with itself: give two variants their own names
-        scenario 'pairs': pair 1: no variant is called 'all at last': there are cold-copy, sqlite-vacuum-into, sqlite-online-backup:all at once
-        scenario 'pairs': 'cold-copy' is in more than one pair: name the variant twice, once for each pair
-        scenario 'pairs': pair 1: 'all at once' is one of sqlite-online-backup:all at once, sqlite-vacuum-into:all at once: give the variants names
+        scenario 'pairs': pair 1: 'cold-copy' is paired with itself: name two different variants
+        scenario 'pairs': pair 1: no variant is called 'all at last'; the variants are cold-copy, sqlite-vacuum-into, sqlite-online-backup:all at once
+        scenario 'pairs': 'cold-copy' is in more than one pair: list the variant once per pair, under different names
+        scenario 'pairs': pair 1: 'all at once' is ambiguous: it matches sqlite-online-backup:all at once, sqlite-vacuum-into:all at once; give each of them its own name
         "#);
     }
 
@@ -208,8 +208,8 @@ mod tests {
             plan(&own.replace("\"< 60\"", "\"60\"")).err().unwrap(),
         ];
         insta::assert_snapshot!(messages.join("\n"), @r#"
-        scenario 'pairs': thresholds: unknown measurement 'blocked_secs' (did you mean 'blocked_seconds'?): there are artifact_bytes, backup_seconds, blocked_seconds, copy_speed, downtime_seconds, longest_blocked_seconds, lost_seconds, lost_seconds_at_completion, lost_writes_at_completion, max_write_latency_ms, p99_write_latency_ms, recovery_seconds, restore_seconds
-        scenario 'pairs': variant 1 (cold-copy): thresholds.blocked_seconds: '60' is no limit: a limit is one of <, <=, > and >= and a number, such as "< 60"
+        scenario 'pairs': thresholds: unknown measurement 'blocked_secs' (did you mean 'blocked_seconds'?): expected one of artifact_bytes, backup_seconds, blocked_seconds, copy_speed, downtime_seconds, longest_blocked_seconds, lost_seconds, lost_seconds_at_completion, lost_writes_at_completion, max_write_latency_ms, p99_write_latency_ms, recovery_seconds, restore_seconds
+        scenario 'pairs': variant 1 (cold-copy): thresholds.blocked_seconds: '60' is not a limit: write one of <, <=, > and >= followed by a number, such as "< 60"
         "#);
     }
 

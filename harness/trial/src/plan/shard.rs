@@ -1,12 +1,13 @@
-//! A part of a plan, to be run on its own.
+//! A part of a plan that is run separately.
 
 use machine::error::{Error, Result};
 
 use super::{Plan, Shard, pairs};
 
 impl Plan {
-    /// Keeps one of `of` parts, which are as good as equal in number of comparisons. All repetitions of a trial are in the
-    /// same part, with those of the trial that it is paired with: what is compared has to be made on one machine.
+    /// Keeps one of `of` parts, which have nearly the same number of comparisons. All repetitions of a trial are in the
+    /// same part, together with those of the trial that it is paired with: trials that are compared must run on the
+    /// same machine.
     ///
     /// # Errors
     /// [`Error::Input`] when nothing would be left.

@@ -1,4 +1,4 @@
-//! Thresholds of a scenario: checked before anything happens, and handed to the trials that they are for.
+//! Thresholds of a scenario: validated before the run starts, and assigned to the trials that they apply to.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use strategies::strategy::Promise;
 use crate::scenario::{Scenario, Variant};
 
 /// # Errors
-/// The place of a threshold that cannot be, and why.
+/// The place of an invalid threshold, and why it is invalid.
 pub(super) fn check(scenario: &Scenario) -> Result<(), String> {
     let known = MEASUREMENTS.map(|measurement| measurement.name);
     let check = |place: &str, thresholds: &BTreeMap<String, String>| {
@@ -25,8 +25,8 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), String> {
     })
 }
 
-/// The thresholds of a variant: those of the scenario, and its own in addition or in their place. What promises nothing is
-/// held to its own alone.
+/// The thresholds of a variant: those of the scenario, to which its own are added or which they replace. A variant that
+/// promises nothing has only its own.
 pub(super) fn of(scenario: &Scenario, variant: &Variant, promise: Promise) -> BTreeMap<String, String> {
     let all = scenario.thresholds.iter().filter(|_| !promise.is_none());
     all.chain(&variant.thresholds).map(|(name, limit)| (name.clone(), limit.clone())).collect()

@@ -1,12 +1,12 @@
-//! What a scenario says that cannot be, whatever its variants are.
+//! Checks the values of a scenario that do not depend on its variants.
 
 use crate::scenario::Scenario;
 
-/// Longer than any trial, and short enough for every clock.
+/// Longer than any trial, and small enough for all clock arithmetic.
 const SECONDS_MAX: f64 = 1e7;
 
 /// # Errors
-/// The key, its value, and what it may be.
+/// The key, its value, and the values that are allowed.
 pub(super) fn validate(scenario: &Scenario) -> Result<(), String> {
     let workload = &scenario.workload;
     let times = &scenario.trial;
@@ -49,7 +49,7 @@ pub(super) fn validate(scenario: &Scenario) -> Result<(), String> {
         ("variants", scenario.variants.len()),
     ];
     if let Some((name, _)) = lists.iter().find(|(_, length)| *length == 0) {
-        return Err(format!("{name} is empty: there is nothing to try"));
+        return Err(format!("{name} is empty: give at least one value"));
     }
     let unreadable =
         |name: &str| name.trim().is_empty() || name.contains(|c: char| c == '/' || c.is_control());
@@ -63,7 +63,9 @@ pub(super) fn validate(scenario: &Scenario) -> Result<(), String> {
         && !scenario.subject.file_systems.iter().all(|on| on.shares_blocks())
     {
         return Err(
-            "subject.extents needs btrfs and xfs alone in subject.file_systems: others write in place".into(),
+            "subject.extents requires subject.file_systems to list only btrfs and xfs: other file systems write in \
+             place"
+                .into(),
         );
     }
     scenario.subject.check_server_options()?;

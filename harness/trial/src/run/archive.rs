@@ -1,4 +1,4 @@
-//! The results of a run: opened, replaced as a whole after each step, and the link to the newest.
+//! The results of a run, which are replaced as a whole after each step, and the link to the newest results.
 
 use std::fs::File;
 use std::io::Write;
@@ -17,15 +17,15 @@ use super::reserve::Reserve;
 use super::{LATEST, RESULTS, Request};
 use crate::plan::{Plan, TrialPlan};
 
-/// The results of a run and where they are kept.
+/// The results of a run and their directory.
 pub(super) struct Archive {
     pub(super) directory: PathBuf,
     pub(super) results: Results,
-    /// For what the next trial adds.
+    /// Disk space for the record that the next trial adds.
     reserve: Option<Reserve>,
 }
 
-/// A record of a trial of an hour, and its part of the reports.
+/// Upper limit for the record of a one-hour trial and its part of the reports.
 const RECORD_BYTES_MAX: u64 = 16 << 20;
 
 impl Archive {
@@ -42,7 +42,7 @@ impl Archive {
         let directory = request.out.clone().unwrap_or_else(|| workspace.root().join(&id));
         let refused = |error: std::io::Error| {
             Error::Input(format!(
-                "cannot write results to {}: {error}; choose another with --out",
+                "cannot write results to {}: {error}; choose another directory with --out",
                 directory.display()
             ))
         };
@@ -50,7 +50,7 @@ impl Archive {
         tempfile::tempfile_in(&directory).map_err(refused)?;
         if directory.join(RESULTS).exists() {
             return Err(Error::Input(format!(
-                "{} holds results already: choose another --out, or go on with that run with --resume",
+                "{} already contains results: choose another --out, or continue that run with --resume",
                 directory.display()
             )));
         }
@@ -80,9 +80,9 @@ impl Archive {
 
     fn resume(request: &Request, workspace: &Workspace) -> Result<Archive> {
         let directory = request.out.clone().unwrap_or_else(|| workspace.root().join(LATEST));
-        let directory = directory.canonicalize().map_err(|error| {
-            Error::Input(format!("there is no run to resume in {}: {error}", directory.display()))
-        })?;
+        let directory = directory
+            .canonicalize()
+            .map_err(|error| Error::Input(format!("no run to resume in {}: {error}", directory.display())))?;
         let mut results =
             Results::load(&directory.join(RESULTS)).map_err(|error| Error::Input(error.to_string()))?;
         let (plan, run) = (&request.plan, &results.run);
@@ -92,8 +92,8 @@ impl Archive {
             && results.trials.iter().all(|trial| plan.trials.iter().any(|planned| planned.id == trial.id));
         if !same {
             return Err(Error::Input(format!(
-                "{} holds a run of another plan (scenario '{}', seed {}): resume with the same scenario and flags, as \
-                 in '{}'",
+                "{} contains a run of another plan (scenario '{}', seed {}): resume with the same scenario and flags, \
+                 as in '{}'",
                 directory.display(),
                 run.scenario,
                 run.seed,
@@ -102,7 +102,7 @@ impl Archive {
         }
         if run.conditions.is_empty() {
             return Err(Error::Input(format!(
-                "{} holds a run of an older version, which did not record its conditions: start a new run without \
+                "{} contains a run of an older version, which did not record its conditions: start a new run without \
                  --resume",
                 directory.display()
             )));
@@ -114,7 +114,7 @@ impl Archive {
         conditions::refuse(&directory, &results, &differences)?;
         results.run.planned_trials = plan.trials.len() as u32;
         results.run.command.clone_from(&request.command);
-        // Thresholds judge what was measured, and are no condition of it.
+        // Thresholds are applied to the measurements afterwards; they do not influence them.
         for trial in &mut results.trials {
             let planned = plan.trials.iter().find(|planned| planned.id == trial.id);
             trial.thresholds = planned.map(|planned| planned.thresholds.clone()).unwrap_or_default();
@@ -122,10 +122,10 @@ impl Archive {
         Ok(Archive { directory, results, reserve: None })
     }
 
-    /// Enters what the trials that are left find on this machine.
+    /// Records the conditions that the remaining trials find on this machine.
     ///
     /// # Errors
-    /// [`Error::Input`] when earlier trials of the run found something else.
+    /// [`Error::Input`] when earlier trials of the run had other conditions.
     pub(super) fn enter_found(&mut self, found: Conditions, differences: Vec<String>) -> Result<()> {
         let mut all = conditions::found_differences(&self.results.run.conditions, &found);
         all.extend(differences);
@@ -134,12 +134,13 @@ impl Archive {
         self.save()
     }
 
-    /// Takes the disk space that saving after the next trial needs: what there is now, written once more, and a record.
+    /// Reserves the disk space that saving after the next trial needs: a second copy of the current files, and one more
+    /// record.
     pub(super) fn keep_room(&mut self) -> Result<()> {
         let saved = std::iter::once(RESULTS).chain(render::FILES);
         let bytes =
             saved.map(|name| storage::bytes(&self.directory.join(name))).sum::<u64>() + RECORD_BYTES_MAX;
-        let place = || format!("cannot keep room for results in {}", self.directory.display());
+        let place = || format!("cannot reserve disk space for results in {}", self.directory.display());
         self.reserve = Some(Reserve::take(&self.directory, bytes).with_context(place)?);
         Ok(())
     }
@@ -153,7 +154,7 @@ impl Archive {
     pub(super) fn add(&mut self, trial: Trial) -> Result<()> {
         let copy_seconds = trial.backup.as_ref().and_then(|backup| backup.copy_seconds);
         let run = &mut self.results.run;
-        // What was copied to another file system says nothing about the disk.
+        // A copy on another file system says nothing about the speed of the disk.
         let copy_seconds =
             copy_seconds.filter(|_| trial.file_system.as_deref().is_none_or(|on| on == run.host.filesystem));
         let calibration =
@@ -165,7 +166,7 @@ impl Archive {
         self.save()
     }
 
-    /// Enters what was kept of the trial that was added last, and what could not be removed.
+    /// Records what was kept of the trial that was added last, and what could not be removed.
     pub(super) fn note(&mut self, kept: Option<Kept>, leftover: Option<String>) -> Result<()> {
         if kept.is_none() && leftover.is_none() {
             return Ok(());
@@ -186,7 +187,7 @@ impl Archive {
         Ok(())
     }
 
-    /// Replaces a file as a whole: a reader, or a kill, meets the old one or the new one.
+    /// Replaces a file atomically: after a kill, and for any reader, it is either the old file or the new one.
     fn write(&self, name: &str, content: &[u8]) -> Result<()> {
         let path = self.directory.join(name);
         let staged = self.directory.join(format!("{STAGED}{name}"));
@@ -200,7 +201,7 @@ impl Archive {
         Ok(())
     }
 
-    /// Points `latest` here.
+    /// Sets the link `latest` to this directory.
     fn link(&self, workspace: &Workspace) -> Result<()> {
         let link = workspace.root().join(LATEST);
         let target = self.directory.canonicalize().context("cannot resolve the results directory")?;
@@ -210,7 +211,7 @@ impl Archive {
             std::os::unix::fs::symlink(target, &staged)?;
             std::fs::rename(&staged, &link)
         };
-        make().with_context(|| format!("cannot point {} at the results", link.display()))?;
+        make().with_context(|| format!("cannot link {} to the results", link.display()))?;
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! What has changed about a scenario since a run of it.
+//! How a scenario has changed since it was run.
 
 use machine::error::Result;
 use reports::compare::is_cut_short;
@@ -7,8 +7,8 @@ use reports::record::Results;
 use super::conditions::{self, BUILD};
 use crate::plan::Plan;
 
-/// What of a plan is no more as it was for a run of the same command, one line each. Conditions that only one of them names
-/// have come or gone with a version of this program, and count for nothing.
+/// The differences between a plan and an earlier run of the same command, one line each. Conditions that only one of
+/// them names were added or removed by another version of this program, and are ignored.
 ///
 /// # Errors
 /// When the scenario's own database cannot be read.
@@ -17,11 +17,11 @@ pub fn changes_since(results: &Results, plan: &Plan) -> Result<Vec<String>> {
     now.retain(|name, _| name != BUILD && !name.starts_with("database."));
     let mut lines = conditions::found_differences(&results.run.conditions, &now);
     let gone = results.trials.iter().filter(|trial| plan.trials.iter().all(|planned| planned.id != trial.id));
-    lines.extend(gone.map(|trial| format!("the trial '{}' is not in it any more", trial.id)));
+    lines.extend(gone.map(|trial| format!("the trial '{}' was removed", trial.id)));
     if !is_cut_short(results) {
         let new =
             plan.trials.iter().filter(|planned| results.trials.iter().all(|trial| trial.id != planned.id));
-        lines.extend(new.map(|planned| format!("the trial '{}' is new", planned.id)));
+        lines.extend(new.map(|planned| format!("the trial '{}' was added", planned.id)));
     }
     lines.extend(conditions::plan_differences(results, plan));
     Ok(lines)
@@ -41,7 +41,7 @@ mod tests {
         Plan::new(Scenario::parse("small", text).unwrap(), &Overrides::default()).unwrap()
     }
 
-    /// The published run whose record is nearest to `TEXT`, as if it had been made of it.
+    /// The published run that is most similar to `TEXT`, changed so that it looks like a run of it.
     fn results() -> Results {
         let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../reports/published/cold-copy-1GiB");
         let mut results = Results::load(&published.join("results.json")).unwrap();
@@ -58,20 +58,20 @@ mod tests {
     }
 
     #[test]
-    fn what_has_changed_is_named_and_what_is_the_same_is_not() {
+    fn only_differences_are_reported() {
         let results = results();
         assert_eq!(changes_since(&results, &plan(TEXT)).unwrap(), Vec::<String>::new());
         let changed = TEXT.replace("[[variants]]", "multi_row_share = 0.5\n[[variants]]");
         let changed = format!("{changed}expect = ['lossy']\n[[variants]]\nstrategy = 'sqlite-dump'\n");
         insta::assert_snapshot!(changes_since(&results, &plan(&changed)).unwrap().join("\n"), @r"
         workload.multi_row_share was 0.25 and is 0.5
-        the trial 'sqlite-dump/wal/1MiB/10/1' is new
+        the trial 'sqlite-dump/wal/1MiB/10/1' was added
         expect of 'cold-copy/wal/1MiB/10/1' was [] and is [lossy]
         ");
         let other = TEXT.replace("1MiB", "2MiB");
         insta::assert_snapshot!(changes_since(&results, &plan(&other)).unwrap().join("\n"), @r"
-        the trial 'cold-copy/wal/1MiB/10/1' is not in it any more
-        the trial 'cold-copy/wal/2MiB/10/1' is new
+        the trial 'cold-copy/wal/1MiB/10/1' was removed
+        the trial 'cold-copy/wal/2MiB/10/1' was added
         ");
     }
 }

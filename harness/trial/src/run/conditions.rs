@@ -1,8 +1,8 @@
-//! What all trials of a run depend on, and what of it differs when a run is gone on with.
+//! The conditions that all trials of a run share, and how they differ when a run is resumed.
 //!
-//! A report compares the trials of a run with each other, so a run that is resumed goes on under the conditions under
-//! which it began: the scenario's values, the build of this program, the user's own database, the machine, the images and
-//! the versions of tools. What a trial of its own names (its strategy, settings and the like) is compared with its record.
+//! A report compares the trials of a run with each other, so a run may only be resumed under the conditions under which
+//! it began: the scenario's values, the build of this program, the user's own database, the machine, the images and the
+//! versions of tools. What is specific to a trial (its strategy, its settings and so on) is compared with its record.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;
@@ -29,10 +29,10 @@ pub(super) type Conditions = BTreeMap<String, Value>;
 
 /// The name of the build of this program.
 pub(super) const BUILD: &str = "build of the harness";
-/// Begins the names of what is found on the machine.
+/// Prefix of the names of conditions that are found on the machine.
 const VERSION: &str = "version of ";
 
-/// Parts of a scenario that say which trials there are, or nothing about them. Each record names its own.
+/// Parts of a scenario that only select trials, or do not influence them. Each record contains its own values of these.
 const NO_CONDITIONS: [&str; 10] = [
     "/description",
     "/repetitions",
@@ -46,7 +46,8 @@ const NO_CONDITIONS: [&str; 10] = [
     "/workload/rates",
 ];
 
-/// What is known before anything has an effect: the scenario, the user's own database, and the build of this program.
+/// The conditions that are known before anything has an effect: the scenario, the user's own database, and the build of
+/// this program.
 ///
 /// # Errors
 /// [`Error::Input`] when the user's own database cannot be read.
@@ -81,7 +82,8 @@ fn flatten(place: &str, value: &Value, conditions: &mut Conditions) {
     }
 }
 
-/// What trials find on this machine: images, commands with their versions, and the files that their settings name.
+/// The conditions that trials find on this machine: images, versions of commands, and the files that their settings
+/// name.
 pub(super) fn found(trials: &[&TrialPlan], scenario: &Scenario, images: &Images) -> Conditions {
     let mut conditions = Conditions::new();
     let mut enter = |name: String, value: String| conditions.insert(format!("{VERSION}{name}"), value.into());
@@ -107,11 +109,11 @@ pub(super) fn found(trials: &[&TrialPlan], scenario: &Scenario, images: &Images)
     conditions
 }
 
-/// A script is smaller. What is larger is data, and reading it could take longer than the trials.
+/// Scripts are smaller than this. A larger file is data, and reading it could take longer than the trials.
 const SCRIPT_BYTES_MAX: u64 = 1 << 20;
 
-/// What tells one version of a file from another; `None` for what is not a regular file: a word for the shell, or a device
-/// whose end nobody knows.
+/// Identifies the version of a file; `None` if it is not a regular file: for example a word of a shell command, or an
+/// endless device.
 fn identity_of(file: &Path) -> Option<String> {
     let metadata = file.metadata().ok().filter(Metadata::is_file)?;
     if metadata.len() > SCRIPT_BYTES_MAX {
@@ -132,7 +134,7 @@ fn tools_of(trials: &[&TrialPlan]) -> BTreeMap<&'static str, &'static Tool> {
     trials.iter().flat_map(of).map(|tool| (tool.command, tool)).collect()
 }
 
-/// Words in the settings, some of which may be paths of files.
+/// Words in the settings; some of them may be paths of files.
 fn words_of(trials: &[&TrialPlan]) -> BTreeSet<String> {
     let mut words = BTreeSet::new();
     for trial in trials {
@@ -153,7 +155,7 @@ fn words_in(value: &Value, words: &mut BTreeSet<String>) {
     }
 }
 
-/// What differs between two sets of values, one line each.
+/// The differences between two sets of values, one line each.
 fn differences(then: &Conditions, now: &Conditions) -> Vec<String> {
     let names: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
     let line = |name: &String| difference(name, then.get(name), now.get(name));
@@ -165,20 +167,20 @@ fn difference(name: &str, then: Option<&Value>, now: Option<&Value>) -> Option<S
     (then != now).then(|| format!("{name} was {} and is {}", shown(then), shown(now)))
 }
 
-/// What differs between the conditions of a run and what is [`declared`] now.
+/// The differences between the conditions of a run and those that are [`declared`] now.
 pub(super) fn declared_differences(then: &Conditions, now: &Conditions) -> Vec<String> {
     let declared = then.iter().filter(|(name, _)| !name.starts_with(VERSION));
     differences(&declared.map(|(name, value)| (name.clone(), value.clone())).collect(), now)
 }
 
-/// What differs between the conditions of a run and what is [`found`] now. What only one of them has was used by none of
-/// the trials of the other.
+/// The differences between the conditions of a run and those that are [`found`] now. Conditions that only one of them
+/// has are ignored: no trial of the other used them.
 pub(super) fn found_differences(then: &Conditions, now: &Conditions) -> Vec<String> {
     let both = now.iter().filter_map(|(name, now)| difference(name, Some(then.get(name)?), Some(now)));
     both.collect()
 }
 
-/// What differs between the records of a run and what the plan says of the same trials.
+/// The differences between the records of a run and the plan of the same trials.
 pub(super) fn plan_differences(results: &Results, plan: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
     for trial in &results.trials {
@@ -196,8 +198,8 @@ pub(super) fn plan_differences(results: &Results, plan: &Plan) -> Vec<String> {
     lines
 }
 
-/// What differs between the programs that recorded trials used and those that the trials left to do would use with the
-/// same settings.
+/// The differences between the programs that recorded trials used and those that the remaining trials would use with
+/// the same settings.
 ///
 /// # Errors
 /// [`Error::Interrupted`].
@@ -216,7 +218,7 @@ pub(super) fn program_differences(
         let Some(trial) = results.trials.iter().find(is_same) else { continue };
         let program = match registry::named(planned.strategy)?.program(&planned.settings, shelf) {
             Ok(Some(program)) => program,
-            // What is missing now is the trial's verdict.
+            // A missing program does not prevent the run: the trial gets the verdict `unavailable`.
             Ok(None) | Err(Error::Environment(_)) => continue,
             Err(error) => return Err(error),
         };
@@ -227,17 +229,17 @@ pub(super) fn program_differences(
     Ok(lines.into_iter().collect())
 }
 
-/// Ends a run that would go on under other conditions.
+/// Refuses to resume a run under other conditions.
 ///
 /// # Errors
-/// [`Error::Input`] with everything that differs, when something does.
+/// [`Error::Input`] with all differences, if there are any.
 pub(super) fn refuse(directory: &Path, results: &Results, differences: &[String]) -> Result<()> {
     if differences.is_empty() {
         return Ok(());
     }
     Err(Error::Input(format!(
-        "cannot resume the run in {} under other conditions: {}; resume it under the same ones, as in '{}', or start a \
-         new run without --resume",
+        "cannot resume the run in {} under other conditions: {}; resume it under the same conditions, as in '{}', or \
+         start a new run without --resume",
         directory.display(),
         differences.join("; "),
         results.run.command
@@ -272,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn every_value_of_a_scenario_is_a_condition_but_for_what_says_which_trials_there_are() {
+    fn every_value_of_a_scenario_is_a_condition_except_those_that_select_trials() {
         let then = declared_by(SMALL);
         let differences =
             |from: &str, to: &str| declared_differences(&then, &declared_by(&SMALL.replace(from, to)));
@@ -325,12 +327,12 @@ mod tests {
         assert_eq!(
             found_differences(&Conditions::new(), &then),
             Vec::<String>::new(),
-            "nobody used it before"
+            "no trial used it before"
         );
     }
 
     #[test]
-    fn only_regular_files_are_read_and_only_small_ones_to_their_end() {
+    fn only_small_regular_files_are_read() {
         let directory = tempfile::tempdir().unwrap();
         let large = directory.path().join("large");
         std::fs::File::create(&large).unwrap().set_len(1 << 40).unwrap();

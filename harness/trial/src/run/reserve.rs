@@ -1,4 +1,4 @@
-//! Room on the disk that is kept for what has to be saved, whatever a trial leaves of the rest.
+//! Disk space that is reserved for saving results, even when a trial fills the disk.
 
 use std::fs::File;
 use std::io;
@@ -6,16 +6,17 @@ use std::path::Path;
 
 use nix::fcntl::posix_fallocate;
 
-/// Disk space that is taken until this is dropped. It has no name, so that nothing of it stays, not even after a kill.
+/// Disk space that is reserved until this is dropped. The file has no name, so that the kernel frees it even after a
+/// kill.
 pub struct Reserve {
     _file: File,
 }
 
 impl Reserve {
-    /// Takes so much of the file system of a directory.
+    /// Reserves this many bytes on the file system of a directory.
     ///
     /// # Errors
-    /// When there is not so much left.
+    /// When it has less free space.
     pub fn take(directory: &Path, bytes: u64) -> io::Result<Reserve> {
         let file = tempfile::tempfile_in(directory)?;
         posix_fallocate(&file, 0, bytes as i64)?;
@@ -38,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_there_is_is_refused() {
+    fn reserving_more_than_the_free_space_fails() {
         let directory = tempfile::tempdir().unwrap();
         assert!(Reserve::take(directory.path(), 1 << 60).is_err());
     }

@@ -1,4 +1,4 @@
-//! Where scenarios come from: files of the user's, and those that are shipped with this program.
+//! Where scenarios come from: the user's files, and the files that are shipped with this program.
 //!
 //! Shipped scenarios are compiled in. In a checkout they are read from their files, so that a change needs no build.
 
@@ -15,19 +15,19 @@ use super::Scenario;
 
 static SCENARIOS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../scenarios");
 static EXAMPLES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../examples");
-/// How a shipped scenario names a file of the examples.
+/// The path prefix with which a shipped scenario names an example file.
 const EXAMPLES_PATH: &str = "../examples/";
 
 impl Scenario {
-    /// Reads a scenario: the path of a file, or the name of a shipped one. Example files that a compiled-in scenario names
-    /// are written below `directory`.
+    /// Reads a scenario, given the path of a file or the name of a shipped scenario. Example files that a compiled-in
+    /// scenario names are written below `directory`.
     ///
     /// # Errors
-    /// [`Error::Input`] that names the file, the place in it and the cause.
+    /// [`Error::Input`] with the file, the position in it and the cause.
     pub fn load(name_or_path: &str, directory: &Path) -> Result<Scenario> {
         let checkout = program::checkout();
         let shipped = |root: &PathBuf| root.join("scenarios").join(format!("{name_or_path}.toml"));
-        // A path relative to the checkout works from any directory in it.
+        // A path relative to the root of the checkout works from any directory in it.
         let beside = |root: &PathBuf| root.join(name_or_path);
         let files =
             [Some(name_or_path.into()), checkout.as_ref().map(shipped), checkout.as_ref().map(beside)];
@@ -41,7 +41,8 @@ impl Scenario {
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
         Err(Error::Input(if name_or_path.contains('/') || name_or_path.ends_with(".toml") {
             format!(
-                "there is no file {name_or_path}: give the path of a scenario, or the name of a shipped one: {}",
+                "file not found: {name_or_path}; give the path of a scenario file, or the name of a shipped \
+                 scenario: {}",
                 known.join(", ")
             )
         } else {
@@ -69,7 +70,7 @@ impl Scenario {
         let mut scenario = Scenario::parse(&stem(file), &text)
             .map_err(|message| Error::Input(format!("{}: {message}", file.display())))?;
         let file = file.canonicalize().context("a file that was read has a path")?;
-        file.parent().context("a file lies in a directory")?.clone_into(&mut scenario.directory);
+        file.parent().context("the path of a file has a parent")?.clone_into(&mut scenario.directory);
         scenario.database = scenario.database.map(|database| scenario.directory.join(database));
         Ok(scenario)
     }
@@ -111,11 +112,12 @@ fn text(name: &str) -> Result<&'static str> {
     Ok(file.contents_utf8().context("a scenario is text")?)
 }
 
-/// Writes the examples to a directory beside the one that is returned, from which scenarios name them.
+/// Writes the examples to a directory next to the returned one. Scenarios name the examples relative to the returned
+/// directory.
 fn write_examples(directory: &Path) -> Result<PathBuf> {
     let refused = |error: std::io::Error| {
         Error::Input(format!(
-            "cannot write example files to {}: {error}; choose another with --dir",
+            "cannot write example files to {}: {error}; choose another directory with --dir",
             directory.display()
         ))
     };
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shipped_scenario_can_be_planned_from_its_file_and_from_what_is_compiled_in() {
+    fn every_shipped_scenario_can_be_planned_from_its_file_and_from_its_compiled_in_text() {
         let directory = tempfile::tempdir().unwrap();
         assert!(names().len() > 10);
         for name in names() {

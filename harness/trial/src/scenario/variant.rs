@@ -1,4 +1,4 @@
-//! Variants: strategies with their settings, and where they are put on trial.
+//! Variants: strategies with their settings, and the subjects that they are tested on.
 
 use std::collections::BTreeMap;
 
@@ -14,45 +14,46 @@ use strategies::strategy::Settings;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Variant {
-    /// What tells it apart in ids and reports; its settings when absent.
+    /// The name that identifies it in ids and reports; its settings are used when absent.
     pub name: Option<String>,
     /// Name in the registry.
     pub strategy: String,
-    /// What differs from the defaults.
+    /// The settings that differ from the defaults.
     #[serde(default)]
     pub settings: Settings,
-    /// One trial each with this as the setting `version`: versions of a tool side by side.
+    /// Values of the setting `version`, one trial each: compares versions of a tool.
     pub versions: Option<Vec<String>>,
-    /// Only on these engines; on all of the subject's that the strategy knows when absent.
+    /// Only on these engines; on all engines of the subject that the strategy supports when absent.
     pub engines: Option<Vec<Engine>>,
     /// Only with these applications; with all of the subject's when absent.
     pub apps: Option<Vec<App>>,
-    /// Only in these journal modes; all of the subject's when absent. Does not concern MySQL.
+    /// Only in these journal modes; in all of the subject's when absent. Ignored for MySQL.
     pub journal_modes: Option<Vec<JournalMode>>,
     /// Only on these file systems; on all of the subject's when absent.
     pub file_systems: Option<Vec<FileSystem>>,
-    /// Verdicts that this scenario expects, where they differ from what the promise demands.
+    /// Verdicts that this scenario expects, where they differ from those that follow from the strategy's promise.
     #[serde(default)]
     pub expect: Vec<Verdict>,
-    /// Limits on measurements of this variant: in addition to those of the scenario, or in their place.
+    /// Limits on measurements of this variant; they add to the limits of the scenario, or replace those of the same
+    /// name.
     #[serde(default)]
     pub thresholds: BTreeMap<String, String>,
 }
 
 impl Variant {
-    /// The forms that it stands for: one for each of its versions, or itself.
+    /// The forms of this variant: one for each of its versions, or a single one without `versions`.
     ///
     /// # Errors
-    /// When its settings name a version, too.
+    /// When `versions` is empty, or its settings name a version as well.
     pub fn forms(&self) -> Result<Vec<Form>, String> {
         let Some(versions) = &self.versions else {
             return Ok(vec![Form { name: self.name.clone(), settings: self.settings.clone() }]);
         };
         if versions.is_empty() {
-            return Err("versions is empty: there is nothing to compare".into());
+            return Err("`versions` is empty: list at least one version, or remove the key".into());
         }
         if self.settings.contains_key("version") {
-            return Err("its settings name a version, and it has versions: give one of them".into());
+            return Err("`versions` and settings.version are both set: remove one of them".into());
         }
         let with = |version: &String| {
             let mut settings = self.settings.clone();
@@ -65,14 +66,14 @@ impl Variant {
 
 /// One form of a variant.
 pub struct Form {
-    /// As of the variant; tells its versions apart.
+    /// The name of the variant, followed by the version if it has several.
     pub name: Option<String>,
-    /// What differs from the defaults.
+    /// The settings that differ from the defaults.
     pub settings: Settings,
 }
 
 impl Form {
-    /// Its name, or the settings that it has, with `separator` between them.
+    /// Its name, or its settings with `separator` between them.
     pub fn label(&self, separator: &str) -> String {
         let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let settings = || self.settings.iter().map(|(name, value)| format!("{name}={}", plain(value)));

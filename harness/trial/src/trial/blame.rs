@@ -1,25 +1,25 @@
-//! Whose fault it was, decided in one place and by type.
+//! Attribution of errors: who caused an error is decided in one place and by type.
 //!
-//! | who | says so by | inside a trial | outside, and exit code |
+//! | cause | reported as | inside a trial | outside a trial, and exit code |
 //! | --- | --- | --- | --- |
 //! | the user | [`Error::Input`] | ends the run | bad usage or input: 2 |
-//! | the machine: the operating system, Docker, a command of the harness's own | [`Error::Environment`] | `unverified`, the next trial goes on | the run cannot be: 4 |
-//! | the application: does not start, does not stop, ends by itself | [`Error::Environment`] from a [`Subject`](engines::subject::Subject); `Evidence::died` | `unverified`; where a restored database is what it does not serve: `corrupt` when a check of that fails | (there is none) |
-//! | the strategy: its tool or worker reports an error, it gives up | [`Halt::Failed`](strategies::halt::Halt) | `failed` | (there is none) |
-//! | the strategy: too slow | [`Halt::Stalled`](strategies::halt::Halt), [`Halt::TimedOut`](strategies::halt::Halt) | `stalled`, `timed_out` | (there is none) |
-//! | the verifier: crashes, cannot read | `Evidence::verifier_error` | `unverified` | (there is none) |
+//! | the machine: the operating system, Docker, a command that the harness runs | [`Error::Environment`] | `unverified`, the run continues with the next trial | the run is impossible: 4 |
+//! | the application: does not start, does not stop, exits unexpectedly | [`Error::Environment`] from a [`Subject`](engines::subject::Subject); `Evidence::died` | `unverified`; `corrupt` if it does not respond on a restored database and a check of that database fails | (does not occur) |
+//! | the strategy: its tool or worker reports an error, it gives up | [`Halt::Failed`](strategies::halt::Halt) | `failed` | (does not occur) |
+//! | the strategy: too slow | [`Halt::Stalled`](strategies::halt::Halt), [`Halt::TimedOut`](strategies::halt::Halt) | `stalled`, `timed_out` | (does not occur) |
+//! | the verifier: crashes, cannot read | `Evidence::verifier_error` | `unverified` | (does not occur) |
 //! | the harness | [`Error::Bug`], a panic | ends the run | a bug: 70 |
-//! | the user's wish to stop | [`Error::Interrupted`] | ends the run, to be resumed | 130 |
+//! | the user's request to stop | [`Error::Interrupted`] | ends the run, which can be resumed | 130 |
 //!
-//! What becomes an [`Error`] of which kind is said where it arises, or by the type of what lies beneath it (`From` in
+//! The kind of an [`Error`] is chosen where it arises, or follows from the type of the underlying error (`From` in
 //! `error.rs`, of [`Unsuccessful`](machine::process::Unsuccessful) and [`Unstarted`](machine::process::Unstarted)). No
-//! conversion makes [`Halt::Failed`](strategies::halt::Halt) of an [`Error`]: a strategy is blamed for what was
-//! said to be its failure, and for nothing else. What is seen to be wrong with a restored database stands, whatever
-//! happened besides (`verdict.rs`).
+//! conversion turns an [`Error`] into [`Halt::Failed`](strategies::halt::Halt): a strategy is blamed only for
+//! errors that were explicitly reported as its failure. A defect found in a restored database counts, whatever else
+//! happened (`verdict.rs`).
 
 use machine::error::{Error, Result};
 
-/// What an error that no strategy is to blame for comes to inside a trial: why the trial proves nothing.
+/// The reason why a trial is unverified after an error that the strategy did not cause.
 ///
 /// # Errors
 /// The error itself where it ends the run.
@@ -37,13 +37,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_machine_refuses_ends_the_trial_alone() {
+    fn an_error_of_the_machine_ends_only_the_trial() {
         let reason = obstacle("settle", Error::Environment("no space left".into())).unwrap();
         assert_eq!(reason, "in the phase 'settle': no space left");
     }
 
     #[test]
-    fn what_no_other_trial_would_do_without_ends_the_run() {
+    fn an_error_that_affects_all_trials_ends_the_run() {
         let ends = |error| obstacle("backup", error).unwrap_err();
         assert!(matches!(ends(Error::Input("no such profile".into())), Error::Input(_)));
         assert!(matches!(ends(Error::Bug(anyhow!("a count is off"))), Error::Bug(_)));

@@ -1,13 +1,14 @@
-//! What programs printed at their end, in a line: a reason that everybody reads has no stack trace in it. What was printed
-//! as a whole stays in the record's outputs.
+//! Shortens the last output of programs to one line, without stack traces, for the reasons that reports show. The full
+//! output stays in the record.
 
-/// What stands for lines that were left out.
+/// Replaces lines that were left out.
 const LEFT_OUT: &str = " [...] ";
-/// Announces the frames of a Python program.
+/// The line before the frames of a Python stack trace.
 const TRACEBACK: &str = "Traceback (most recent call last):";
-/// Heading of what SQLite's own check finds.
+/// The heading of the findings of SQLite's own check.
 const HEADING: &str = "*** in database main ***";
-/// Beginnings of lines that say nothing of the cause: what announces frames, and what a MySQL server adds to them.
+/// Beginnings of lines that say nothing about the cause: the lines before stack frames, and those that a MySQL server
+/// prints after them.
 const NOISE: [&str; 10] = [
     "Attempting backtrace.",
     "Connection ID (thread ID):",
@@ -21,8 +22,8 @@ const NOISE: [&str; 10] = [
     "stack backtrace:",
 ];
 
-/// The first line and the one that tells the cause, in one line: the last that names an error, or the last of all. A first
-/// line that only announces the next has it.
+/// The first line and the line with the cause, joined into one. The cause is the last line that names an error, or else
+/// the last line. A first line that ends with a colon is joined with the next line.
 pub(super) fn in_brief(text: &str) -> String {
     let lines = telling_lines(text);
     let mut brief = lines.first().cloned().unwrap_or_default();
@@ -64,9 +65,9 @@ fn telling_lines(text: &str) -> Vec<String> {
         if trace != Trace::None && !begins_trace || is_frame(said, is_indented) {
             continue;
         }
-        // What is announced is left out; what stands before that in the same line is not.
+        // The heading is removed; text before it in the same line is kept.
         let said = said.trim_end_matches(TRACEBACK).trim_end_matches(HEADING).trim_end();
-        // A MySQL server says why it ends in the line before its "Aborting".
+        // A MySQL server prints the reason for its exit in the line before "Aborting".
         let is_noise = NOISE.iter().any(|noise| said.starts_with(noise)) || said.ends_with("Aborting");
         if !said.is_empty() && !is_noise {
             lines.push(said.to_owned());
@@ -75,7 +76,7 @@ fn telling_lines(text: &str) -> Vec<String> {
     lines
 }
 
-/// A stack trace that several lines belong to.
+/// A stack trace that spans several lines.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Trace {
     None,
@@ -109,7 +110,7 @@ mod tests {
             "'tool' ended with exit status: 101: thread 'main' panicked at src/main.rs:2:5:\nno space left\nstack \
              backtrace:\n   0: rust_begin_unwind\n             at /rustc/library/std/src/panicking.rs:697:5\nnote: Some \
              details are omitted",
-            "the MySQL server ended: it ended with status 2 and said:\n #9 0x55620c3b2f17 <unknown>\n #10 0x55620c3b417c \
+            "the MySQL server ended: it exited with status 2; last output:\n #9 0x55620c3b2f17 <unknown>\n #10 0x55620c3b417c \
              _ZN3THD\n\nTrying to get some variables.\nSome pointers may be invalid and cause the dump to abort.\nQuery \
              (55623da6c030): CHECK TABLE `torrents` EXTENDED\nConnection ID (thread ID): 11\nStatus: NOT_KILLED\n\nThe \
              manual page at https://dev.mysql.com/doc/mysql/en/crashing.html contains\ninformation that should help you \
@@ -125,7 +126,7 @@ mod tests {
         'backup.py' ended with exit status: 1: sqlite3.OperationalError: database is locked
         'ship' ended with exit status: 2: panic: no such bucket; exit status 2
         'tool' ended with exit status: 101: thread 'main' panicked at src/main.rs:2:5: no space left
-        the MySQL server ended: it ended with status 2 and said: Query (55623da6c030): CHECK TABLE `torrents` EXTENDED
+        the MySQL server ended: it exited with status 2; last output: Query (55623da6c030): CHECK TABLE `torrents` EXTENDED
         integrity_check: Tree 9 page 9 cell 0: invalid page number 12 [...] Page 8: never used
         a cycle failed: stored one [...] fatal: database is locked
         one; two

@@ -1,4 +1,4 @@
-//! What fell into a backup: a copy that nothing disturbed proves little.
+//! What happened during a backup: a copy that no concurrent change disturbed proves little.
 
 use std::fs::Metadata;
 use std::path::Path;
@@ -13,8 +13,9 @@ use strategies::strategy::Kind;
 use super::drill::{BackupOutcome, Drill};
 use crate::trial::impact::Writes;
 
-/// The part of a backup in which its artifact was made: from the first byte of its files to their last. What a script
-/// does before it copies disturbs no copy. The whole backup where the files do not tell.
+/// The part of a backup in which its artifact was made: from the creation of its first file to the last change of any
+/// of its files. What a script does before that cannot disturb the copy. The whole backup if the times of the files are
+/// not usable.
 pub(super) fn copying(artifact: &Path, backup: Span) -> Span {
     let files: Vec<Metadata> =
         storage::files(artifact).iter().filter_map(|file| file.metadata().ok()).collect();
@@ -22,14 +23,14 @@ pub(super) fn copying(artifact: &Path, backup: Span) -> Span {
     let last = files.iter().filter_map(|file| file.modified().ok()).max().and_then(monotonic_ns_of);
     let within = |at_ns: u64| at_ns.clamp(backup.from_ns, backup.to_ns);
     let from_ns = first.map_or(backup.from_ns, within);
-    // Snapshots and copies that keep times have those of the original.
+    // Snapshots, and copies that preserve times, have the times of the original.
     let to_ns = last.filter(|last| *last >= from_ns).map_or(backup.to_ns, within);
     Span { from_ns, to_ns }
 }
 
 impl Drill<'_> {
-    /// What fell into the time in which the artifact was made; `None` where there is none, or where the application was
-    /// stopped all the while, so that nothing was to disturb it.
+    /// What happened while the artifact was made; `None` if there is no artifact, or if the application was stopped
+    /// during all of that time, so that nothing could disturb it.
     pub(super) fn challenge(
         &self,
         backup: &BackupOutcome,
@@ -44,7 +45,8 @@ impl Drill<'_> {
         let met = writes.met(span);
         let log = backup.log_events.as_ref();
         let within = |times: fn(&LogEvents) -> &Vec<u64>| {
-            // What bears the time of the first byte may have been before it: by the script's own hand, for one.
+            // An event at exactly the time of the first byte may have been before it, for example a checkpoint that the
+            // script itself ran.
             let inside = |at: &&u64| span.from_ns < **at && **at < span.to_ns;
             log.map(|events| times(events).iter().filter(inside).count() as u64)
         };
@@ -58,7 +60,8 @@ impl Drill<'_> {
             challenged: false,
         };
         challenge.challenged = match (self.strategy.card().kind, self.plan.deployment.journal_mode) {
-            // What copies the files is disturbed by what changes the copied bytes: commits only add to the log.
+            // Strategies that copy files are disturbed only by changes to the copied bytes; commits only append to the
+            // log.
             (Kind::Cold | Kind::Control | Kind::External | Kind::Snapshot, Some(JournalMode::Wal)) => {
                 challenge.checkpoints > Some(0) || challenge.log_resets > Some(0)
             }
@@ -78,7 +81,7 @@ mod tests {
     #[test]
     fn a_copy_lasts_from_the_first_byte_of_its_files_to_their_last() {
         let directory = tempfile::tempdir().unwrap();
-        // Times of files may be those of the kernel's last tick.
+        // File times may have the resolution of the kernel's tick.
         let tick = || std::thread::sleep(std::time::Duration::from_millis(20));
         let began_ns = now_ns();
         tick();
@@ -100,7 +103,7 @@ mod tests {
         assert_eq!(
             copying(directory.path(), backup).to_ns,
             backup.to_ns,
-            "these keep the times of the original"
+            "these files have the times of the original"
         );
         let nothing = tempfile::tempdir().unwrap();
         assert_eq!(copying(nothing.path(), backup), backup);

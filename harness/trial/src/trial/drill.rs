@@ -1,4 +1,4 @@
-//! A trial in progress: what its phases have found so far, and hand on to each other and to the record.
+//! A trial in progress: the results of its phases so far, which later phases and the record use.
 
 use engines::configuration::Listing;
 use engines::mysql::connection::Secret;
@@ -20,30 +20,30 @@ use crate::plan::TrialPlan;
 use crate::scenario::Scenario;
 use crate::trial::sampler::{Board, Sampled};
 
-/// A trial in progress: what is known so far.
+/// A trial in progress: the results so far.
 pub(super) struct Drill<'a> {
     pub(super) plan: &'a TrialPlan,
     pub(super) scenario: &'a Scenario,
     pub(super) site: &'a Site<'a>,
     pub(super) strategy: &'static dyn Strategy,
-    /// Of every database server of the trial.
+    /// The password of every database server of the trial.
     pub(super) password: Secret,
     pub(super) launcher: Launcher,
     pub(super) board: std::sync::Arc<Board>,
     pub(super) copy_seconds: Option<f64>,
     pub(super) cached_share: Option<f64>,
-    /// Extents of the live database, where the scenario asks for a number of them.
+    /// Number of extents of the live database, if the scenario sets a number of them.
     pub(super) extents: Option<u64>,
     pub(super) epoch_ns: u64,
     pub(super) reference: Span,
-    /// The phase in which the application ended by itself, and what is known about that.
+    /// The phase in which the application exited unexpectedly, and what is known about that.
     pub(super) died: Option<String>,
-    /// What ended the trial early that is no strategy's fault.
+    /// An error that ended the trial early and was not caused by the strategy.
     pub(super) obstacle: Option<String>,
-    /// The strategy's program, where its settings name one.
+    /// The strategy's program, if its settings name one.
     pub(super) program: Option<Program>,
     pub(super) survives_disk_loss: Option<bool>,
-    /// The configuration files as they were, where the strategy takes them along.
+    /// The configuration files before the backup, if the strategy backs them up.
     pub(super) configuration: Option<Listing>,
     pub(super) shipper: Option<Box<dyn Shipper>>,
     pub(super) shipping_cpu_share: Option<f64>,
@@ -51,27 +51,27 @@ pub(super) struct Drill<'a> {
     pub(super) live_restores: Vec<LiveRestore>,
     pub(super) disaster_ns: u64,
     pub(super) restore: Option<RestoreOutcome>,
-    /// Acknowledged writes that the application itself had never written; unknown where nobody looked.
+    /// Acknowledged writes that the application itself never wrote to the database; `None` if this was not checked.
     pub(super) never_written: Option<Vec<(u32, u64)>>,
     pub(super) verified: Option<verify::Report>,
-    /// What the verifier could not do, when it crashed.
+    /// The error with which the verifier failed.
     pub(super) verifier_error: Option<String>,
-    /// What the verdict rests on besides the verifier's reports, once the trial is over.
+    /// The evidence for the verdict in addition to the verifier's reports; set at the end of the trial.
     pub(super) seen: Option<Seen>,
     pub(super) harness_before: Counters,
-    /// Unmounted last, when nobody uses it any more.
+    /// The last field, so that it is unmounted when nothing uses it any more.
     pub(super) file_system: Option<Mounted>,
 }
 
 impl Drop for Drill<'_> {
     fn drop(&mut self) {
-        // What a command has put into the background neither keeps a file system from being unmounted nor disturbs the
+        // A background process of a command must neither prevent the file system from being unmounted nor disturb the
         // next trial.
         kill_marked(self.site.directory);
     }
 }
 
-/// What the backup came to.
+/// The outcome of the backup.
 pub(super) struct BackupOutcome {
     pub(super) span: Span,
     /// When the artifact was durable.
@@ -79,21 +79,22 @@ pub(super) struct BackupOutcome {
     pub(super) halt: Option<Halt>,
     pub(super) watch: Watch,
     pub(super) artifact_bytes: Option<u64>,
-    /// What ships adds to the artifact until the disaster: a restore is from more than there was when this was over.
+    /// Continuous replication adds to the artifact until the disaster, so that a restore uses more than the artifact
+    /// contained at the end of the backup phase.
     pub(super) grows_on: bool,
-    /// When the artifact was made; `None` where there is none.
+    /// When the artifact was made; `None` if there is none.
     pub(super) copying: Option<Span>,
-    /// What happened to the log meanwhile; `None` where there is no log that could be watched.
+    /// What happened to the log during the backup; `None` if there is no log to watch.
     pub(super) log_events: Option<LogEvents>,
 }
 
-/// What the restore came to.
+/// The outcome of the restore.
 pub(super) struct RestoreOutcome {
     pub(super) seconds: f64,
     pub(super) halt: Option<Halt>,
-    /// What the strategy's commands printed last.
+    /// The last output of the strategy's commands.
     pub(super) output: String,
-    /// How it served, once it was asked to.
+    /// The recovery time in seconds, or why the restored subject did not respond; `None` before the serve phase.
     pub(super) served: Option<Result<f64, String>>,
 }
 
@@ -150,7 +151,7 @@ impl<'a> Drill<'a> {
         }
     }
 
-    /// Notes the phase when the application has ended by itself: such a trial proves nothing.
+    /// Records the phase if the application has exited unexpectedly: such a trial is unverified.
     pub(super) fn note_life(&mut self, subject: &Subject) {
         if self.died.is_none() && !subject.is_running() {
             let how = subject.ended().map_or(String::new(), |how| format!(": {how}"));
@@ -163,12 +164,12 @@ impl<'a> Drill<'a> {
     }
 
     pub(super) fn moments(&self) -> Moments {
-        let backup = self.backup.as_ref().expect("only what was backed up is restored");
+        let backup = self.backup.as_ref().expect("a restore follows a backup");
         Moments { backup_began_ns: backup.span.from_ns, disaster_ns: self.disaster_ns }
     }
 }
 
-/// What this process has used so far.
+/// Resources that this process has used so far.
 pub(super) fn own_counters() -> Counters {
     Counters::of(std::process::id() as i32).unwrap_or(Counters::UNKNOWN)
 }

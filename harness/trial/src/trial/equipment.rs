@@ -1,4 +1,4 @@
-//! What the strategy gets to work with, and whether this machine has it.
+//! What the strategy needs to run, and whether this machine has it.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ impl Supplier for Drill<'_> {
     fn image(&mut self, kind: Kind, _named: Option<&str>) -> Result<()> {
         match self.site.images.tools.get(&kind) {
             Some(Err(cause)) => Err(Error::Environment(cause.clone())),
-            // Without those of its subject a run does not begin.
+            // A run does not start without the images of its subjects.
             _ => Ok(()),
         }
     }
@@ -37,7 +37,7 @@ impl Supplier for Drill<'_> {
 }
 
 impl<'a> Drill<'a> {
-    /// What this machine lacks for the trial, and how to get it; what it has is looked up, fetched or made.
+    /// What this machine lacks for the trial, and how to get it. Everything else is looked up, fetched or made.
     pub(super) fn missing(&mut self) -> Result<Option<String>> {
         let supplied = supply(&Needs::of_trial(self.plan, self.scenario), self);
         let engine = self.plan.deployment.engine;
@@ -50,7 +50,7 @@ impl<'a> Drill<'a> {
         }
     }
 
-    /// What the strategy's containers are made from.
+    /// The image of the strategy's containers.
     pub(super) fn tools(&self) -> Option<&'a Image> {
         self.site.images.tools.get(&self.plan.image()?)?.as_ref().ok()
     }
@@ -77,7 +77,7 @@ impl<'a> Drill<'a> {
         call(self.strategy, &mut context)
     }
 
-    /// What ships continuously has used so much so far.
+    /// Resources that continuous replication has used so far.
     pub(super) fn shipped(&self) -> Option<Counters> {
         self.shipper.as_ref()?.counters()
     }

@@ -1,7 +1,8 @@
-//! What a verdict rests on besides the restored data, as a file beside it: with both, a trial can be judged again.
+//! The evidence of a verdict in addition to the restored data, as a file next to that data: with both, a trial can be
+//! judged again.
 //!
-//! The file has no password and no path of this machine. A request to the verifier is stored without the place of its
-//! database and its ledger, which are beside the file, and gets them back when it is read.
+//! The file contains no password and no path of this machine. A request to the verifier is stored without the paths of
+//! its database and its ledger, which are next to the file; the paths are inserted again when it is read.
 
 use std::path::Path;
 
@@ -26,12 +27,12 @@ use crate::trial::impact::Offered;
 pub const FILE: &str = "evidence.json";
 /// The version of its format that this program writes and reads.
 const SCHEMA: &str = "drill-evidence/1";
-/// The directory of the ledger beside it.
+/// The directory of the ledger, next to the file.
 pub(super) const LEDGER: &str = "ledger";
-/// The parts of a request that say where things are, each with what takes its place.
+/// The fields of a request that contain paths.
 const PLACES: [&str; 2] = ["database", "ledger"];
 
-/// What a verdict rests on.
+/// The evidence of a verdict.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Case {
@@ -41,33 +42,33 @@ pub(super) struct Case {
     /// The verdict and its reason, as they were recorded.
     pub(super) verdict: Verdict,
     pub(super) reason: String,
-    /// What the data is read with.
+    /// The engine that reads the data.
     pub(super) engine: Engine,
-    /// What the source was made from.
+    /// The specification of the dataset.
     pub(super) dataset: DatasetSpec,
     /// The MySQL server that ran on the restored data.
     pub(super) server: Option<ServerCase>,
-    /// What nobody but the trial could see.
+    /// What can only be observed while the trial runs.
     pub(super) seen: Seen,
-    /// The configuration files as they were before, where the strategy takes them along.
+    /// The configuration files before the backup, if the strategy backs them up.
     pub(super) configuration: Option<Listing>,
-    /// What was restored after the disaster; `None` when the verifier had nothing to look at.
+    /// The database that was restored after the disaster; `None` if there was nothing to verify.
     pub(super) restored: Option<Held>,
-    /// What was restored while the application ran, in this order.
+    /// The databases that were restored while the application ran, in order.
     pub(super) live: Vec<Held>,
 }
 
-/// A MySQL server that can be started once more.
+/// A MySQL server that can be started again.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ServerCase {
     /// Id of its image.
     pub(super) image: String,
-    /// Its arguments besides the harness's own.
+    /// Its arguments, without those that the harness always sets.
     pub(super) arguments: ServerArguments,
 }
 
-/// What the trial itself saw, as [`Evidence`] has it.
+/// What was observed during the trial, in the terms of [`Evidence`].
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Seen {
@@ -76,12 +77,12 @@ pub(super) struct Seen {
     pub(super) obstacle: Option<String>,
     pub(super) offered: Offered,
     pub(super) errors_allowed: f64,
-    /// The restored subject's own answer, whatever the verifier then found of its write.
+    /// The restored subject's own answer, regardless of whether the verifier then found its write.
     pub(super) answered: Option<Result<f64, String>>,
 }
 
 impl Seen {
-    /// The evidence of a trial with an artifact and a restored database that nobody has looked at yet, and that `served`.
+    /// The evidence of a trial whose restored database was `served`, but not verified yet.
     pub(super) fn evidence<'a>(&'a self, served: Option<&'a Result<f64, String>>) -> Evidence<'a> {
         Evidence {
             acknowledged: self.acknowledged,
@@ -98,22 +99,24 @@ impl Seen {
         }
     }
 
-    /// How the restored subject served, once the verifier has looked for its write: an application may answer a write
-    /// and not make it.
+    /// Whether the restored subject responded, after the verifier has looked for its write: an application may
+    /// acknowledge a write without making it.
     pub(super) fn served(&self, verified: Option<&verify::Report>) -> Option<Result<f64, String>> {
         let lacked = verified.is_some_and(|report| report.probed == Some(false));
         match &self.answered {
-            Some(Ok(_)) if lacked => Some(Err("it answered a write, and its database lacks it".into())),
+            Some(Ok(_)) if lacked => {
+                Some(Err("it acknowledged a write that is missing from its database".into()))
+            }
             answered => answered.clone(),
         }
     }
 }
 
-/// A restored database and what it is held against.
+/// A restored database and the request to verify it.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Held {
-    /// Its directory beside the file.
+    /// Its directory, next to the file.
     pub(super) place: String,
     request: Value,
 }
@@ -128,7 +131,7 @@ impl Held {
         Held { place: place.to_owned(), request }
     }
 
-    /// The request, for a database and a ledger in these places.
+    /// The request, for a database and a ledger at these paths.
     pub(super) fn request(&self, database: Database, ledger: &Path) -> Result<verify::Request<Database>> {
         let mut request = self.request.clone();
         if let Some(fields) = request.as_object_mut() {
@@ -141,7 +144,7 @@ impl Held {
     }
 }
 
-/// What every version of the file has.
+/// The part of the file that all versions of its format share.
 #[derive(Deserialize)]
 struct Header {
     schema: String,
@@ -152,7 +155,7 @@ impl Case {
     /// Reads the evidence of a trial.
     ///
     /// # Errors
-    /// [`Error::Input`] when there is none, or it is damaged, of another version, or of another trial.
+    /// [`Error::Input`] when there is none, when it is damaged, or when it belongs to another version or another trial.
     pub(super) fn load(directory: &Path, trial: &str) -> Result<Case> {
         let file = directory.join(FILE);
         let refused = |cause: String| {
@@ -163,7 +166,7 @@ impl Case {
             .map_err(|error| refused(format!("not a file of kept evidence: {error}")))?;
         if header.schema != SCHEMA {
             return Err(refused(format!(
-                "its format is '{}', and this version reads '{SCHEMA}'",
+                "its format is '{}', but this version reads '{SCHEMA}'",
                 header.schema
             )));
         }
@@ -173,7 +176,7 @@ impl Case {
         let case: Case = serde_json::from_slice(&text)
             .map_err(|error| refused(format!("it cannot be read by this version: {error}")))?;
         for held in case.restored.iter().chain(&case.live) {
-            // So that a request of another version is told before anything is copied.
+            // Reports a request of another version before anything is copied.
             held.request(Database::Sqlite("".into()), Path::new(""))
                 .map_err(|error| refused(format!("its request cannot be read by this version: {error}")))?;
         }
@@ -187,10 +190,10 @@ impl Case {
 }
 
 impl Drill<'_> {
-    /// What the verdict of the trial rests on.
+    /// The evidence of the trial's verdict.
     pub(super) fn case(&self, record: &Trial) -> Result<Case> {
         let Deployment { engine, app, .. } = self.plan.deployment;
-        // Without it, what is the application's loss is not known.
+        // Otherwise it is not known which writes the application itself lost.
         let examined = app == App::Embedded || self.never_written.is_some();
         let is_served = self.restore.as_ref().is_some_and(|restore| restore.served.is_some());
         let server = (engine == Engine::Mysql).then(|| ServerCase {

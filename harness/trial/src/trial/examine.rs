@@ -1,4 +1,4 @@
-//! Step 9: what the restored database is worth, against what the disaster left.
+//! Step 9: verifies the restored database, also against the database that the disaster left.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use reports::record::Check;
 
 use super::{Drill, Moments, stage};
 
-/// Holds restored configuration files against those that were there before.
+/// Compares restored configuration files with the files before the backup.
 pub(super) fn hold_configuration(
     before: &Listing,
     directory: &Path,
@@ -32,14 +32,14 @@ impl Drill<'_> {
     pub(super) fn verify(&mut self, restored: &mut Subject) -> Result<()> {
         self.board.enter("verify");
         self.verify_database(restored)?;
-        // Where what is the application's loss is not known, neither is what is the strategy's.
+        // If the writes that the application lost are not known, those that the strategy lost are not known either.
         if self.verified.is_some() {
             self.verify_live_restores()?;
         }
         self.verify_configuration()
     }
 
-    /// Holds what came back beside the database against what was there.
+    /// Compares the configuration files that were restored with the database with the original ones.
     fn verify_configuration(&mut self) -> Result<()> {
         let directory = self.place("restored").join(configuration::DIRECTORY);
         match self.configuration.as_ref().zip(self.verified.as_mut()) {
@@ -50,7 +50,7 @@ impl Drill<'_> {
 
     fn verify_database(&mut self, restored: &mut Subject) -> Result<()> {
         if let Some(ended) = restored.ended_service().filter(|_| restored.server().is_some()) {
-            // An engine that refuses to run on its data has judged it.
+            // An engine that does not run on the restored data has found it damaged.
             self.verified = Some(verify::refused_by_the_engine(&ended));
             return Ok(());
         }
@@ -58,8 +58,9 @@ impl Drill<'_> {
             Ok(never_written) => self.never_written = never_written,
             Err(Error::Interrupted) => return Err(Error::Interrupted),
             Err(error) => {
-                // Without it the application's loss would be taken for the strategy's.
-                self.verifier_error = Some(format!("what the disaster left cannot be examined: {error}"));
+                // Without it, writes that the application lost would be attributed to the strategy.
+                self.verifier_error =
+                    Some(format!("cannot examine the database that the disaster left: {error}"));
                 return Ok(());
             }
         }
@@ -68,18 +69,18 @@ impl Drill<'_> {
         match self.launcher.work(Account::Harness, &job, &mut |_| {}) {
             Ok(report) => self.verified = Some(report),
             Err(Error::Interrupted) => return Err(Error::Interrupted),
-            // A verifier that crashes proves nothing, which is a verdict and not the end of the run.
+            // If the verifier crashes, the trial is unverified; the run continues.
             Err(error) => self.verifier_error = Some(error.to_string()),
         }
         if let Some(ended) = restored.ended_service() {
-            // As MySQL does when it meets a page that is damaged.
+            // MySQL exits when it reads a damaged page.
             self.verified = Some(verify::refused_by_the_engine(&ended));
         }
         Ok(())
     }
 
     pub(super) fn request(&self, database: Database, moments: &Moments) -> verify::Request<Database> {
-        let backup = self.backup.as_ref().expect("only a backup is restored");
+        let backup = self.backup.as_ref().expect("a restore follows a backup");
         let kept = self.strategy.kept(&self.plan.settings, moments);
         verify::Request {
             database,
@@ -96,8 +97,8 @@ impl Drill<'_> {
         }
     }
 
-    /// Acknowledged writes that are not in the database that the disaster left: the application said that they were.
-    /// Only a tracker is suspected; the embedded application acknowledges what was committed.
+    /// Writes that the application acknowledged but that are missing from the database that the disaster left. Only the
+    /// tracker is checked: the embedded application acknowledges a write only after its commit.
     fn examine_the_lost(&self) -> Result<Option<Vec<(u32, u64)>>> {
         if self.plan.deployment.app == App::Embedded {
             return Ok(None);

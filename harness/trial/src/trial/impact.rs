@@ -1,10 +1,10 @@
-//! What a backup does to the application, read from the ledger.
+//! The impact of a backup on the application, computed from the ledger.
 //!
-//! The workload is open loop: a write's latency counts from when it was due. Writes that were due and never
-//! sent, because the writer still waited for an earlier answer, count as well, with the time until the
-//! application was killed. Writes that found the application stopped on purpose count with the time until it
-//! acknowledged writes again: a client would have sent them again. What a running application refused is an error
-//! and has no latency.
+//! The workload is open loop: a write's latency counts from when it was due. Writes that were due but never sent,
+//! because the writer was still waiting for an earlier answer, also count, with the time until the application was
+//! killed. Writes that were due while the application was stopped on purpose count with the time until it acknowledged
+//! writes again: a client would have retried them. A write that a running application refused is an error and has no
+//! latency.
 
 use machine::measure::clock::Span;
 use machine::measure::latencies::Latencies;
@@ -13,11 +13,11 @@ use model::schedule::{Load, Rate, Schedule};
 use reports::record::Window;
 use serde::{Deserialize, Serialize};
 
-/// A time in which writes wait and none is acknowledged is a stall from this length on.
+/// Minimum length of a stall: a time in which writes wait and none is acknowledged.
 pub const STALL_NS_MIN: u64 = 100_000_000;
-/// A write that the harness sends later than this, with nothing to wait for, was not offered when declared.
+/// A write is late if the harness sends it later than this without having to wait for an answer.
 const LATE_NS: u64 = 50_000_000;
-/// The share of late writes above which the declared load was not the load offered.
+/// Above this share of late writes, the declared load was not offered.
 pub const LATE_SHARE_MAX: f64 = 0.05;
 
 /// All writes of a trial that were due before the application was killed.
@@ -27,23 +27,24 @@ pub struct Writes<'a> {
     seed: u64,
     epoch_ns: u64,
     killed_ns: u64,
-    /// When the application was stopped on purpose, each time until its first acknowledgement afterwards. In order.
+    /// The times when the application was stopped on purpose, each until its first acknowledgement afterwards, in
+    /// order.
     outages: Vec<Span>,
 }
 
-/// A write, and what follows from it and its neighbours.
+/// A write, with properties that are computed from it and its neighbours.
 struct Seen {
     entry: Entry,
-    /// When its writer went on: with the answer, when it gave up waiting, or with the kill.
+    /// When its writer stopped waiting: at the answer, when it gave up, or at the kill.
     answered_ns: u64,
-    /// It was sent late for the harness's own reasons.
+    /// True if the harness itself sent it late.
     late: bool,
-    /// The outage that kept it from being acknowledged.
+    /// The outage that prevented its acknowledgement.
     outage: Option<Span>,
 }
 
 impl Seen {
-    /// When the wait for it was over; `None` where the running application refused it.
+    /// When the wait for it ended; `None` if the running application refused it.
     fn waited_until_ns(&self) -> Option<u64> {
         match (self.entry.outcome, self.outage) {
             (Outcome::Refused(_), None) => None,
@@ -57,18 +58,18 @@ impl Seen {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Offered {
-    /// Writes due, a second; `None` when none was.
+    /// Writes due per second; `None` if none was due.
     pub writes_per_second: Option<f64>,
-    /// The share that was late for the harness's own reasons.
+    /// The share that the harness itself sent late.
     pub late_share: f64,
     /// The share that the running application refused.
     pub refused_share: f64,
 }
 
-/// The writes that met a span.
+/// The number of writes during a span.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Met {
-    /// Sent and not yet answered at some moment of it.
+    /// Sent and not yet answered at any moment of it.
     pub waiting: u64,
     /// Acknowledged in it.
     pub acknowledged: u64,
@@ -80,8 +81,8 @@ impl Offered {
 }
 
 impl<'a> Writes<'a> {
-    /// The writes of a ledger that follow this schedule from `epoch_ns` until `killed_ns`. The application was stopped
-    /// on purpose in the spans of `stopped`, each until it answered a read again.
+    /// The writes of a ledger with this schedule, from `epoch_ns` until `killed_ns`. The application was stopped on
+    /// purpose in the spans of `stopped`, each until it answered a read again.
     pub fn new(
         ledger: &'a Ledger,
         load: Load,
@@ -111,7 +112,7 @@ impl<'a> Writes<'a> {
                 let late = entry.sent_ns.is_some_and(|sent| sent > entry.due_ns.max(free_ns) + LATE_NS);
                 let answered_ns = match entry.outcome {
                     Outcome::Acknowledged(at) | Outcome::Refused(at) => at,
-                    // A writer that sends again has given up waiting.
+                    // A writer that has sent its next write had given up waiting.
                     Outcome::Indeterminate if index + 1 < entries.len() => {
                         let next = entries.entry(index + 1);
                         next.sent_ns.unwrap_or(next.due_ns).min(self.killed_ns)
@@ -120,13 +121,14 @@ impl<'a> Writes<'a> {
                 };
                 let closed = self.load.rate == Rate::Closed && index > 0;
                 if closed && self.outages.iter().any(|outage| outage.meets(free_ns, entry.due_ns)) {
-                    // A closed loop has no schedule: without the outage it would have been due with the last answer.
+                    // A closed loop has no schedule: without the outage, the write would have been due at the last
+                    // answer.
                     entry.due_ns = entry.due_ns.min(free_ns);
                 }
                 let outage = self.outage_of(&entry, answered_ns);
                 visit(&Seen { entry, answered_ns, late, outage });
                 free_ns = if entry.outcome == Outcome::Indeterminate {
-                    // When it gave up, only its next write tells.
+                    // Only the next write shows when it gave up.
                     u64::MAX - LATE_NS
                 } else {
                     answered_ns
@@ -140,12 +142,12 @@ impl<'a> Writes<'a> {
         }
     }
 
-    /// The outage that kept a write from being acknowledged.
+    /// The outage that prevented the acknowledgement of a write.
     fn outage_of(&self, entry: &Entry, answered_ns: u64) -> Option<Span> {
         let outage = match (entry.outcome, entry.sent_ns) {
             (Outcome::Acknowledged(_), _) => None,
             (_, Some(sent_ns)) => self.outages.iter().find(|outage| outage.meets(sent_ns, answered_ns)),
-            // Entered when the application was there again, which is a moment before or after it answered a read.
+            // Recorded when the application was available again, shortly before or after it answered a read.
             (_, None) => self.outages.iter().rfind(|outage| outage.from_ns <= answered_ns),
         };
         outage.copied()
@@ -161,7 +163,7 @@ impl<'a> Writes<'a> {
             .take_while(|due_ns| *due_ns < self.killed_ns)
     }
 
-    /// The writes that met a span.
+    /// The number of writes during a span.
     pub fn met(&self, span: Span) -> Met {
         let mut met = Met::default();
         self.for_each(|write| {
@@ -173,7 +175,7 @@ impl<'a> Writes<'a> {
         met
     }
 
-    /// Latency and throughput of the writes that were due in a span; `None` when none was.
+    /// Latency and throughput of the writes that were due in a span; `None` if there were none.
     pub fn window(&self, span: Span) -> Option<Window> {
         let mut latencies = Latencies::default();
         let (mut due, mut acknowledged, mut errors) = (0u64, 0u64, 0u64);
@@ -204,7 +206,7 @@ impl<'a> Writes<'a> {
         })
     }
 
-    /// The outages that a span meets, each as a whole: one that ends behind the span is still of its making.
+    /// The outages that overlap a span, each in full: the part of an outage after the end of the span counts, too.
     pub fn downtimes(&self, span: Span) -> Vec<Span> {
         self.outages
             .iter()
@@ -213,7 +215,7 @@ impl<'a> Writes<'a> {
             .collect()
     }
 
-    /// The times in a span in which no write could be acknowledged: its downtimes, and the stalls. Merged, in order.
+    /// The times in a span in which no write could be acknowledged: its downtimes and stalls, merged and in order.
     pub fn blocked(&self, span: Span) -> Vec<Span> {
         // (answered, due, acknowledged) of every write that was waiting in the span.
         let mut writes: Vec<(u64, u64, bool)> = Vec::new();
@@ -233,7 +235,7 @@ impl<'a> Writes<'a> {
         merged([stalls, self.downtimes(span)].concat())
     }
 
-    /// What was offered in a span. An application that was stopped on purpose refuses nothing.
+    /// The load offered in a span. Writes during an outage do not count as refused.
     pub fn offered(&self, span: Span) -> Offered {
         let (mut due, mut late, mut refused) = (0u64, 0u64, 0u64);
         self.for_each(|Seen { entry, late: was_late, outage, .. }| {
@@ -244,7 +246,7 @@ impl<'a> Writes<'a> {
             }
         });
         let share = |count: u64| if due == 0 { 0.0 } else { count as f64 / due as f64 };
-        // A closed loop offers what is answered; a rate of 0 offers nothing.
+        // A closed loop offers as much as is answered; a rate of 0 offers nothing.
         let open = !matches!(self.load.rate, Rate::Open(rate) if rate == 0.0) && due > 0;
         Offered {
             writes_per_second: open.then(|| due as f64 / span.seconds()),
@@ -254,10 +256,10 @@ impl<'a> Writes<'a> {
     }
 }
 
-/// The stretches between two acknowledgements in which a write was waiting, from [`STALL_NS_MIN`] on, as far as they
-/// lie in the span.
+/// The periods of at least [`STALL_NS_MIN`] between two acknowledgements in which a write was waiting, limited to the
+/// span.
 fn stalls(writes: &[(u64, u64, bool)], acknowledged_before_ns: u64, killed_ns: u64, span: Span) -> Vec<Span> {
-    // The earliest due time among a write and all that were answered later.
+    // The earliest due time of a write and all writes that were answered later.
     let mut earliest_due = vec![u64::MAX; writes.len() + 1];
     for (index, (_, due, _)) in writes.iter().enumerate().rev() {
         earliest_due[index] = earliest_due[index + 1].min(*due);
@@ -270,7 +272,7 @@ fn stalls(writes: &[(u64, u64, bool)], acknowledged_before_ns: u64, killed_ns: u
     for (next, at) in ends {
         let from_ns = acknowledged_ns.max(earliest_due[waiting_from]);
         let within = Span { from_ns: from_ns.max(span.from_ns), to_ns: at.min(span.to_ns) };
-        // A stall that only reaches into the span is as long as it is.
+        // The minimum applies to the whole stall, even if only a part of it is in the span.
         if at.saturating_sub(from_ns) >= STALL_NS_MIN && within.from_ns < within.to_ns {
             stalls.push(within);
         }

@@ -1,5 +1,5 @@
-//! Judges a trial again, from the evidence that was kept of it: with the verifier of today, and on a copy, so that the
-//! evidence stays as it is.
+//! Judges a trial again from its kept evidence, with the current version of the verifier. It works on a copy, so that
+//! the evidence is not changed.
 
 use std::path::{Path, PathBuf};
 
@@ -21,30 +21,30 @@ use super::live_restores::name_of;
 use super::verdict::Evidence;
 use super::{examine, stage};
 
-/// What a trial comes to now.
+/// The new verdict on a trial.
 pub struct Judgement {
     /// The verdict.
     pub verdict: Verdict,
-    /// What it rests on.
+    /// The reason for it.
     pub reason: String,
-    /// What was found in the restored database; `None` when the verifier could not look.
+    /// The checks of the restored database; `None` when the verifier failed.
     pub verification: Option<Verification>,
 }
 
-/// Judges a trial again from its evidence below `run`, the directory of its results. Copies go to the work directory of
-/// the launcher, which has to be empty. What comes of it, or why it cannot be judged again.
+/// Judges a trial again from its evidence below `run`, the directory of its results. Copies are made in the work
+/// directory of the launcher, which must be empty. Returns the judgement, or why the trial cannot be judged again.
 ///
 /// # Errors
 /// [`Error::Input`] when the evidence cannot be read; [`Error::Environment`] when a copy of it does not fit on the disk;
 /// [`Error::Interrupted`].
 pub fn judge(trial: &Trial, run: &Path, launcher: &Launcher) -> Result<Result<Judgement, String>> {
-    let Some(kept) = &trial.kept else { return Ok(Err("no evidence of it was kept".into())) };
+    let Some(kept) = &trial.kept else { return Ok(Err("its evidence was not kept".into())) };
     let Some(path) = &kept.path else {
-        return Ok(Err(format!("no evidence of it was kept: {}", kept.left_out.join("; "))));
+        return Ok(Err(format!("its evidence was not kept: {}", kept.left_out.join("; "))));
     };
     let directory = run.join(path);
     if !directory.exists() {
-        return Ok(Err(format!("its evidence is not in {} any more", directory.display())));
+        return Ok(Err(format!("its evidence is no longer in {}", directory.display())));
     }
     let case = Case::load(&directory, &trial.id)?;
     let Some(restored) = &case.restored else {
@@ -61,7 +61,7 @@ pub fn judge(trial: &Trial, run: &Path, launcher: &Launcher) -> Result<Result<Ju
         reports.push(bench.verify(held)?);
     }
     let mut reports = reports.into_iter();
-    let last = reports.next().expect("what was restored is verified first");
+    let last = reports.next().expect("the restored database is verified first");
     bench.conclude(last, reports.collect()).map(Ok)
 }
 
@@ -73,7 +73,7 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// What is found in a copy of a restored database, or how the verifier crashed.
+    /// The verifier's report on a copy of a restored database, or the error with which the verifier failed.
     fn verify(&self, held: &Held) -> Result<Result<Report, String>> {
         let copy = self.copy(&held.place)?;
         let dataset = self.case.dataset.clone();
@@ -85,7 +85,7 @@ impl Bench<'_> {
                 let started = server.start();
                 let report = match (started, server.ended()) {
                     (Err(Error::Interrupted), _) => return Err(Error::Interrupted),
-                    // As in the trial itself: an engine that refuses to run on its data has judged it.
+                    // As in the trial itself: an engine that does not run on the restored data has found it damaged.
                     (_, Some(ended)) => Ok(verify::refused_by_the_engine(&ended)),
                     (Err(error), None) => return Err(error),
                     (Ok(()), None) => {
@@ -116,7 +116,7 @@ impl Bench<'_> {
         let free = storage::free_bytes(self.launcher.work_directory()).map_err(unreadable)?;
         if free < needed {
             return Err(Error::Environment(format!(
-                "too little disk space to judge a copy of {}: it needs {}, and {} are free in {}; free some space, or \
+                "too little disk space to judge a copy of {}: it needs {}, but {} are free in {}; free some space, or \
                  choose another disk with --dir",
                 from.display(),
                 ByteSize(needed),
@@ -131,7 +131,7 @@ impl Bench<'_> {
     fn server(&self, data: PathBuf) -> Result<Server> {
         let server = self.case.server.as_ref().ok_or_else(|| {
             Error::Input(format!(
-                "the evidence in {} does not say which server it is for",
+                "the evidence in {} does not name the MySQL server that it needs",
                 self.directory.display()
             ))
         })?;
@@ -149,7 +149,7 @@ impl Bench<'_> {
         Server::new(self.launcher, setup)
     }
 
-    /// The verdict on what was found, with all else that it rested on in the trial.
+    /// The verdict on these reports and the other evidence of the trial.
     fn conclude(
         &self,
         mut last: Result<Report, String>,

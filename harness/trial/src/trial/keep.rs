@@ -1,7 +1,8 @@
-//! Keeps what a verdict rests on: what lies in the directory of a trial moves to that of the run, as far as there is room.
+//! Keeps the evidence of a verdict: files move from the directory of a trial to the directory of the run, as far as
+//! there is enough disk space.
 //!
-//! Directories with passwords (`run-*`) are never kept. What lies on the disk is renamed, which takes no time and no
-//! space; what lies on a file system of the trial's own, or has to go to another disk, is copied.
+//! Directories with passwords (`run-*`) are never kept. Files on the same disk are renamed, which needs no time and no
+//! space; files on the trial's own file system, or that must go to another disk, are copied.
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -24,17 +25,17 @@ use super::{Drill, evidence};
 /// Which trials are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keep {
-    /// Those that did not come to what was promised or expected.
+    /// Trials whose result is not as promised or expected.
     #[default]
     Failed,
-    /// All that were run.
+    /// All trials that were run.
     All,
-    /// None.
+    /// No trials.
     None,
 }
 
 impl Keep {
-    /// True for a trial with this record. One that was not run has left nothing.
+    /// True if the evidence of a trial with this record is kept. A trial that was not run has no evidence.
     fn wants(self, trial: &Trial) -> bool {
         trial.verdict != Verdict::Unavailable
             && match self {
@@ -45,7 +46,7 @@ impl Keep {
     }
 }
 
-/// Where evidence goes, and how much of it.
+/// The destination of evidence, and how much of it may be kept.
 pub struct Keeper<'a> {
     /// The directory of the run.
     pub directory: &'a Path,
@@ -53,7 +54,7 @@ pub struct Keeper<'a> {
     pub bytes_left: u64,
 }
 
-/// A trial that has ended, and what it has left in its directory, until that is removed.
+/// A trial that has ended, and the files in its directory until that is removed.
 pub struct Concluded<'a> {
     /// What was measured.
     pub record: Trial,
@@ -62,7 +63,8 @@ pub struct Concluded<'a> {
 }
 
 impl Concluded<'_> {
-    /// Keeps what the verdict rests on, where the trial asks for that. Whatever cannot be kept is told, and is no error.
+    /// Keeps the evidence of the verdict if it is requested for this trial. What cannot be kept is listed in the
+    /// result, and is not an error.
     pub fn keep(&mut self, keeper: &Keeper<'_>) -> Option<record::Kept> {
         let drill = self.drill.as_mut().filter(|drill| drill.site.keep.wants(&self.record))?;
         let mut kept = record::Kept { path: None, bytes: 0, left_out: Vec::new() };
@@ -78,16 +80,16 @@ impl Concluded<'_> {
     }
 }
 
-/// File systems take names of 255 bytes.
+/// File systems allow names of up to 255 bytes; this leaves room for suffixes.
 const NAME_BYTES_MAX: usize = 150;
 
-/// Makes the directory of a trial's evidence. Its path from the directory of the run, and as a whole.
+/// Makes the directory of a trial's evidence. Returns its path relative to the directory of the run, and its full path.
 fn place(run: &Path, id: &str) -> std::io::Result<(String, PathBuf)> {
     let plain = |character: char| character.is_ascii_alphanumeric() || "-_.,=".contains(character);
     let mut safe: String =
         id.chars().map(|character| if plain(character) { character } else { '_' }).collect();
     if safe.len() > NAME_BYTES_MAX {
-        // A script without a name of its own is a part of the id.
+        // The id contains the whole script if the variant has no name.
         safe.truncate(NAME_BYTES_MAX);
         safe += &format!("-{:016x}", xxh3_64(id.as_bytes()));
     }
@@ -97,7 +99,7 @@ fn place(run: &Path, id: &str) -> std::io::Result<(String, PathBuf)> {
     let mut name = format!("{KEPT}/{safe}");
     loop {
         match private(run.join(&name)) {
-            // Another id looks the same, or a run that was killed had begun to keep this trial.
+            // Another id maps to the same name, or an earlier run was killed while it kept this trial.
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => name.push('+'),
             made => return made.map(|()| (name.clone(), run.join(&name))),
         }
@@ -105,8 +107,8 @@ fn place(run: &Path, id: &str) -> std::io::Result<(String, PathBuf)> {
 }
 
 impl Drill<'_> {
-    /// Lets go of what was restored. Where it may be kept, a database server ends in good order, so that it finds
-    /// later what the verifier has seen.
+    /// Releases the restored subject. If its data may be kept, the database server is shut down cleanly, so that a
+    /// later server finds the data that the verifier has seen.
     pub(super) fn leave(&self, mut restored: Subject) {
         let is_served = self.restore.as_ref().is_some_and(|restore| restore.served.is_some());
         let is_right = self.verified.as_ref().is_some_and(|report| is_right(&report.verification));
@@ -119,7 +121,7 @@ impl Drill<'_> {
             && is_served
             && may_be_kept
         {
-            // One that does not end in good order is killed like all others.
+            // A server that does not shut down cleanly is killed like all others.
             let _ = server.stop();
         }
     }
@@ -130,7 +132,7 @@ impl Drill<'_> {
             .and_then(|case| case.save(directory).map_err(|error| Error::Environment(error.to_string())));
         left_out.extend(written.err().map(|error| format!("{}: {error}", evidence::FILE)));
         let parts = self.parts();
-        // Nobody has anything open in them any more.
+        // Ends all processes that may still have files open in these directories.
         kill_marked(self.site.directory);
         self.live_restores.clear();
         let mut bytes_left = bytes_max;
@@ -142,14 +144,14 @@ impl Drill<'_> {
         }
     }
 
-    /// What a verdict rests on, what is needed to judge it again first.
+    /// The parts of the evidence; those that are needed to judge the trial again come first.
     fn parts(&self) -> Vec<(String, PathBuf)> {
         let mut parts = vec![(evidence::LEDGER.to_owned(), self.ledger())];
         let mut add = |name: &str| parts.push((name.to_owned(), self.place(name)));
         add("restored");
         (1..=self.live_restores.len()).for_each(|number| add(&place_of(number as u32)));
         if self.never_written.is_some() {
-            // What the application had not written was found here.
+            // The writes that the application did not make were found by reading this directory.
             add("lost");
         }
         add("artifact");
@@ -160,14 +162,14 @@ impl Drill<'_> {
         parts
     }
 
-    /// Moves a file or directory. The bytes that it takes on the disk, or why it was not kept.
+    /// Moves a file or directory. Returns the bytes that it uses on the disk, or why it was not kept.
     fn keep_part(&self, from: &Path, to: &Path, bytes_left: u64) -> Result<u64, String> {
-        // Or what a command has mounted in it would move along.
+        // Otherwise a file system that a command has mounted in it would be moved with it.
         file_system::sweep(from).map_err(|error| error.to_string())?;
         let bytes = storage::allocated_bytes(from).map_err(|error| format!("cannot measure it: {error}"))?;
         if bytes > bytes_left {
             let (bytes, left) = (ByteSize(bytes), ByteSize(bytes_left));
-            return Err(format!("{bytes}, and {left} are left of --keep-bytes and of the disk"));
+            return Err(format!("needs {bytes}, but --keep-bytes and the free disk space leave {left}"));
         }
         if std::fs::rename(from, to).is_ok() {
             return Ok(bytes);
@@ -175,10 +177,10 @@ impl Drill<'_> {
         let directory = to.parent().expect("it goes into a directory");
         let free = storage::free_bytes(directory).map_err(|error| error.to_string())?;
         if free < bytes {
-            return Err(format!("{}, and {} are free", ByteSize(bytes), ByteSize(free)));
+            return Err(format!("needs {}, but {} are free", ByteSize(bytes), ByteSize(free)));
         }
         calibration::duplicate(&self.launcher, from, to).map_err(|error| {
-            // Half of it proves nothing.
+            // An incomplete copy is of no use.
             let _ = machine::removal::remove(to);
             error.to_string()
         })?;
@@ -199,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_trial_has_a_directory_of_its_own_with_a_safe_name() {
+    fn every_trial_has_its_own_directory_with_a_safe_name() {
         let run = tempfile::tempdir().unwrap();
         let name = |id| place(run.path(), id).unwrap().0;
         assert_eq!(name("external:my script/wal/4MiB/40/1"), "kept/external_my_script_wal_4MiB_40_1");

@@ -1,4 +1,4 @@
-//! The tail, with restores of what ships while the application runs, and step 9 for each of them.
+//! The tail, with restores of a continuous replica while the application runs, and step 9 for each of these restores.
 
 use std::time::Instant;
 
@@ -16,34 +16,34 @@ use super::{Drill, Moments};
 
 /// A database that was restored while the application ran.
 pub(super) struct LiveRestore {
-    /// What runs on it, if it is asked to.
+    /// The subject on the restored data.
     subject: Subject,
-    /// The call.
+    /// When the restore began.
     at_ns: u64,
     seconds: f64,
-    /// What was found, or why nothing was; `None` until somebody looked.
+    /// The verifier's report, or its error; `None` until it was verified.
     report: Option<Result<verify::Report, String>>,
 }
 
 impl LiveRestore {
-    /// The moments that it is held to, in a trial with these.
+    /// The moments of this restore, in a trial with these moments.
     pub(super) fn moments(&self, of_trial: Moments) -> Moments {
         Moments { disaster_ns: self.at_ns, ..of_trial }
     }
 }
 
-/// The directory of the trial for one of them; they count from 1.
+/// The name of the directory of one of these restores; numbers count from 1.
 pub(super) fn place_of(number: u32) -> String {
     format!("live-restore-{number}")
 }
 
-/// What one of them is called in a reason.
+/// The name of one of these restores in a reason.
 pub(super) fn name_of(number: u32, all: usize) -> String {
     format!("restore {number} of {all} while the application ran: ")
 }
 
 impl Drill<'_> {
-    /// The workload alone, and in between as many restores as the variant asks for.
+    /// The workload alone, interrupted by as many restores as the variant asks for.
     pub(super) fn tail(&mut self, subject: &Subject) -> Result<()> {
         let from_ns = self.board.enter("tail");
         let before = self.shipped();
@@ -62,7 +62,7 @@ impl Drill<'_> {
         Ok(())
     }
 
-    /// True when there is a restored database. One that cannot be made is a backup that failed.
+    /// True when there is a restored database. If it cannot be made, the backup has failed.
     fn restore_live(&mut self, number: u32) -> Result<bool> {
         let name = place_of(number);
         let place = self.place(&name);
@@ -90,7 +90,7 @@ impl Drill<'_> {
         }
     }
 
-    /// Holds each of them against the ledger, as if the disaster had come when it was asked for.
+    /// Verifies each of them with the ledger, as if the disaster had been when the restore began.
     pub(super) fn verify_live_restores(&mut self) -> Result<()> {
         let mut live_restores = std::mem::take(&mut self.live_restores);
         for live in &mut live_restores {
@@ -107,7 +107,7 @@ impl Drill<'_> {
         Ok(())
     }
 
-    /// What was found in them, each with what it is called in a reason.
+    /// The verifier's reports on them, each with its name in a reason.
     pub(super) fn live_reports(&self) -> Vec<(String, Result<&verify::Report, &str>)> {
         let all = self.live_restores.len();
         let reports = self.live_restores.iter().zip(1..).filter_map(|(live, number)| {

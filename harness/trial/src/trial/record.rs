@@ -1,4 +1,4 @@
-//! The record of a trial: everything that was seen, in the terms of the results schema.
+//! The record of a trial: everything that was measured, in the terms of the results schema.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -33,7 +33,7 @@ impl Drill<'_> {
         let (load, seed) = (self.plan.load, self.plan.model.seed);
         let writes = Writes::new(&ledger, load, seed, self.epoch_ns, self.disaster_ns, outages);
         let observed = Span { from_ns: self.reference.from_ns, to_ns: self.disaster_ns };
-        // Before there was a schedule, nothing was due.
+        // Without a schedule, no write was due.
         let offered = if self.epoch_ns == 0 { Offered::NOTHING } else { writes.offered(observed) };
         let seen = Seen {
             acknowledged: ledger
@@ -57,7 +57,7 @@ impl Drill<'_> {
         let (verdict, reason) = judged.verdict();
         let mut trial = self.blank(verdict, self.text(&reason));
         trial.workload.offered_writes_per_second = offered.writes_per_second;
-        // What never began was not measured.
+        // A backup that never began has no measurements.
         if let Some(backup) = self.backup.as_ref().filter(|_| verdict != record::Verdict::Unavailable) {
             let impact = self.impact(&writes, backup);
             let challenge = self.challenge(backup, &writes, outages);
@@ -82,8 +82,8 @@ impl Drill<'_> {
         Ok(trial)
     }
 
-    /// A text for the record: one that any terminal and report can show, and where the working directory lies on this
-    /// machine is nobody's business.
+    /// A text for the record: printable in any terminal and report, and without the path of the working directory,
+    /// which is private to this machine.
     fn text(&self, text: &str) -> String {
         let below = |text: &str, directory: &Path| text.replace(&format!("{}/", directory.display()), "");
         printable(&below(&below(text, &self.disk()), self.site.directory))
@@ -93,7 +93,8 @@ impl Drill<'_> {
         Some(self.text(printed)).filter(|output| !output.is_empty())
     }
 
-    /// What was checked, with texts for the record: findings name tables, rows and files that others have named.
+    /// The checks, with texts for the record: findings contain names of tables, rows and files that this program did
+    /// not choose.
     pub(super) fn checks(&self, verification: &record::Verification) -> record::Verification {
         let texts = |texts: &[String]| texts.iter().map(|text| self.text(&in_brief(text))).collect();
         let (findings, remarks) = (texts(&verification.findings), texts(&verification.remarks));
@@ -104,7 +105,7 @@ impl Drill<'_> {
         let during = writes.window(backup.span);
         let (downtimes, blocked) = (writes.downtimes(backup.span), writes.blocked(backup.span));
         let sum = |spans: &[Span]| spans.iter().map(Span::seconds).fold(0.0, |sum, one| sum + one);
-        // Where no write was due and nothing was stopped, nobody could tell whether one would have waited.
+        // If no write was due and the application was not stopped, it is not known whether a write would have waited.
         let known = during.is_some() || !downtimes.is_empty();
         record::Impact {
             reference: writes.window(self.reference),
@@ -122,7 +123,7 @@ impl Drill<'_> {
         let pass_seconds = watch.pass_seconds();
         let unfinished = matches!(backup.halt, Some(Halt::Stalled(_) | Halt::TimedOut));
         let law = pass_seconds.zip(commits_per_second).filter(|_| self.plan.load.is_poisson());
-        // What begins again does not come nearer with time, and what stalled does not come nearer at all.
+        // A backup that restarts, or that has stalled, gets no closer to completion with time.
         let steady = matches!(backup.halt, Some(Halt::TimedOut)) && watch.passes == Passes::Reported;
         let eta_seconds = match law {
             Some((pass, rate)) => reports::advise::expected_seconds(pass, rate),
@@ -161,12 +162,12 @@ impl Drill<'_> {
     fn resources(&self) -> record::Resources {
         let roster = self.launcher.roster();
         let mut own = own_counters().since(&self.harness_before);
-        // The kernel adds the input and output of a child that was reaped to its parent's, and nothing else of it.
+        // The kernel adds the input and output of a reaped child to its parent's, but no other counters.
         for account in [Account::Subject, Account::Strategy, Account::Preparation] {
             let child = roster.used_by_children(account);
             own.io = own.since(&child).io;
         }
-        // Those of the verifier are in already.
+        // The input and output of the verifier are already included.
         let verifier = Counters { io: Some(Io::default()), ..roster.used_by_children(Account::Harness) };
         own.add(&verifier);
         record::Resources {
@@ -182,13 +183,13 @@ impl Drill<'_> {
         self.blank(record::Verdict::Unavailable, self.text(missing))
     }
 
-    /// The record of a trial of which nothing can be said but what ended it.
+    /// The record of a trial of which only the error that ended it is known.
     pub(super) fn proved_nothing(&self, error: Error) -> Result<Trial> {
         let reason = blame::obstacle(&self.phase(), error)?;
         Ok(self.blank(record::Verdict::Unverified, self.text(&in_brief(&reason))))
     }
 
-    /// The version of everything that takes part.
+    /// The versions of all software that takes part.
     fn versions(&self) -> BTreeMap<String, String> {
         let engine_tools = self.strategy.tools(self.plan.deployment.engine).iter();
         let file_system = self.plan.deployment.file_system;
@@ -213,7 +214,7 @@ impl Drill<'_> {
         versions
     }
 
-    /// What the data lies on, and whether that is the disk's own.
+    /// The file system of the data, and whether it is on a loop device.
     fn file_system_name(&self) -> Option<String> {
         match self.plan.deployment.file_system {
             FileSystem::Disk => mount_of(self.site.directory).ok().map(|mount| mount.kind),
@@ -222,7 +223,7 @@ impl Drill<'_> {
         }
     }
 
-    /// A record of what is known without any measurement.
+    /// A record with everything that is known without a measurement.
     fn blank(&self, verdict: record::Verdict, reason: String) -> Trial {
         let (plan, scenario) = (self.plan, self.scenario);
         let promise = self.strategy.promise(&plan.settings);

@@ -1,4 +1,4 @@
-//! A sample a second while a trial runs, and the state for whoever shows it.
+//! Takes one sample per second while a trial runs, and publishes the state for display.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -17,7 +17,7 @@ use strategies::watch::Remaining;
 const TICK: Duration = Duration::from_millis(100);
 const TICKS_A_SAMPLE: u32 = 10;
 
-/// What a trial shows of itself while it runs.
+/// The timeline of a trial while it runs: phases, samples and progress.
 pub struct Board {
     started_ns: u64,
     state: Mutex<State>,
@@ -31,7 +31,7 @@ struct State {
 }
 
 impl Board {
-    /// An empty board; the trial starts now.
+    /// An empty timeline; the trial starts now.
     pub fn start() -> Board {
         let state =
             State { phases: Vec::new(), remaining: None, samples: Vec::new(), journal_bytes_max: None };
@@ -39,7 +39,7 @@ impl Board {
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().expect("nobody panics while holding the board")
+        self.state.lock().expect("no thread panics while it holds this lock")
     }
 
     /// A phase begins. Returns the time.
@@ -49,7 +49,7 @@ impl Board {
         now
     }
 
-    /// The backup that runs now tells what remains through this; `None` after it.
+    /// Sets the source of the remaining work of the current backup; `None` after it.
     pub fn follow(&self, remaining: Option<Remaining>) {
         self.state().remaining = remaining;
     }
@@ -79,7 +79,7 @@ impl Board {
         self.state().samples.clone()
     }
 
-    /// The largest journal seen beside the live database; `None` when there never was one.
+    /// The largest observed size of the live database's journal; `None` if there never was one.
     pub fn journal_bytes_max(&self) -> Option<u64> {
         self.state().journal_bytes_max
     }
@@ -87,7 +87,7 @@ impl Board {
 
 /// What is sampled.
 pub struct Sampled {
-    /// Whose processes.
+    /// The launcher of the processes.
     pub launcher: Launcher,
     /// The live database.
     pub database: PathBuf,
@@ -95,11 +95,11 @@ pub struct Sampled {
     pub ledger_directory: PathBuf,
     /// Number of writers.
     pub writers: u32,
-    /// Where the artifact grows.
+    /// Directory of the artifact.
     pub destination: PathBuf,
 }
 
-/// Samples until `stop` is set. Runs in a thread of its own.
+/// Samples until `stop` is set. Runs in a separate thread.
 pub fn sample(sampled: &Sampled, board: &Board, stop: &AtomicBool, observer: Observer<'_>) {
     let mut sampler = Sampler {
         sampled,
@@ -125,7 +125,7 @@ pub fn sample(sampled: &Sampled, board: &Board, stop: &AtomicBool, observer: Obs
     }
 }
 
-/// The kernel keeps no peak of the memory of containers without the files that they map, so it is looked at.
+/// The kernel does not record the peak memory of containers without mapped files, so it is sampled.
 fn note_memory_of_containers(launcher: &Launcher) {
     let containers = launcher.roster().containers();
     for (account, pid) in containers {
@@ -196,7 +196,8 @@ impl Sampler<'_> {
     }
 }
 
-/// What the processes that run now on an account have used so far; their memory is that of now, of the largest.
+/// Resources that the running processes of an account have used so far. Memory is the current memory of the largest
+/// one.
 fn used_by_running(launcher: &Launcher, account: Account) -> Option<Counters> {
     let pids = launcher.roster().running(account);
     let mut sum = None;
@@ -209,7 +210,8 @@ fn used_by_running(launcher: &Launcher, account: Account) -> Option<Counters> {
     sum
 }
 
-/// What this process alone has used so far: the kernel adds the input and output of children that were reaped.
+/// Resources that this process alone has used so far, without the input and output of reaped children, which the kernel
+/// adds.
 fn harness_alone(launcher: &Launcher) -> Option<Counters> {
     let own = Counters::of(std::process::id() as i32)?;
     let roster = launcher.roster();
@@ -218,10 +220,11 @@ fn harness_alone(launcher: &Launcher) -> Option<Counters> {
     Some(Counters { io, ..own })
 }
 
-/// The share of the time that looking at the artifact may take, as one part in so many.
+/// Measuring the artifact may take at most one part in this many of the time.
 const LOOKING_PART: u64 = 50;
 
-/// The size of the artifact, which may be a tree of many files: the longer a look takes, the rarer it is.
+/// The size of the artifact, which may be a tree of many files: the longer it takes to measure, the less often it is
+/// measured.
 #[derive(Default)]
 struct ArtifactSize {
     bytes: Option<u64>,
@@ -229,7 +232,7 @@ struct ArtifactSize {
 }
 
 impl ArtifactSize {
-    /// Its size now or at the last look; `None` before the backup.
+    /// Its current size, or the last measured one; `None` before the backup.
     fn look(&mut self, phase: &str, artifact: &Path) -> Option<u64> {
         let grows = matches!(phase, "arm" | "backup" | "tail" | "disaster");
         let began_ns = now_ns();
@@ -242,7 +245,7 @@ impl ArtifactSize {
     }
 }
 
-/// The WAL or rollback journal beside the live database.
+/// The size of the live database's WAL or rollback journal.
 fn journal_bytes(sampled: &Sampled) -> Option<u64> {
     ["-wal", "-journal"].iter().find_map(|suffix| {
         let path = format!("{}{suffix}", sampled.database.display());
@@ -250,11 +253,11 @@ fn journal_bytes(sampled: &Sampled) -> Option<u64> {
     })
 }
 
-/// Counts acknowledged writes, and takes their latencies, without reading the ledger from its beginning each time.
+/// Counts acknowledged writes and records their latencies, without reading the ledger from its beginning each time.
 struct Answered {
-    /// The next entry to look at, and the acknowledged ones before it, for each writer.
+    /// The next entry to read, and the number of acknowledged ones before it, for each writer.
     seen: Vec<(u64, u64)>,
-    /// Of those that were seen since somebody cleared them.
+    /// Latencies of the writes that were read since they were last cleared.
     latencies: Latencies,
 }
 
@@ -263,7 +266,7 @@ impl Answered {
         Answered { seen: vec![(0, 0); writers as usize], latencies: Latencies::default() }
     }
 
-    /// A ledger that cannot be read now counts as it was read last.
+    /// If the ledger cannot be read, the last count is returned.
     fn count(&mut self, sampled: &Sampled) -> u64 {
         if let Ok(ledger) = Ledger::open(&sampled.ledger_directory, sampled.writers) {
             self.catch_up(&ledger);
@@ -281,7 +284,7 @@ impl Answered {
                         *count += 1;
                         self.latencies.record(at_ns.saturating_sub(entry.due_ns));
                     }
-                    // The newest write may yet be answered.
+                    // The newest write may still be answered.
                     Outcome::Indeterminate if *next + 1 == entries.len() => break,
                     Outcome::Refused(_) | Outcome::Indeterminate => {}
                 }
@@ -291,7 +294,7 @@ impl Answered {
     }
 }
 
-/// Runs the sampler beside `work`, and stops it whatever becomes of that.
+/// Runs the sampler while `work` runs, and stops it even if `work` fails or panics.
 pub fn beside<T>(sampled: &Sampled, board: &Board, observer: Observer<'_>, work: impl FnOnce() -> T) -> T {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -328,12 +331,12 @@ mod tests {
         let sampled = |ledger_directory: &Path| sampled(directory.path(), ledger_directory);
         let mut answered = Answered::new(1);
         assert_eq!(answered.count(&sampled(&ledger_directory)), 1);
-        // A file is no directory.
+        // A file is not a directory.
         assert_eq!(answered.count(&sampled(&ledger_directory.join("writer-0000.ledger"))), 1);
     }
 
     #[test]
-    fn a_sample_has_the_latencies_of_what_was_acknowledged_since_the_last_one() {
+    fn a_sample_has_the_latencies_of_writes_acknowledged_since_the_last_one() {
         const MS: u64 = 1_000_000;
         let directory = tempfile::tempdir().unwrap();
         let mut writer = LedgerWriter::open(directory.path(), 0).unwrap();
@@ -374,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_that_takes_long_to_look_at_is_looked_at_rarely() {
+    fn a_tree_that_takes_long_to_measure_is_measured_rarely() {
         let directory = tempfile::tempdir().unwrap();
         let mut artifact = ArtifactSize::default();
         assert_eq!(artifact.look("reference", directory.path()), None);
@@ -385,6 +388,6 @@ mod tests {
         artifact.next_ns = 0;
         assert_eq!(artifact.look("tail", directory.path()), Some(10));
         std::fs::write(directory.path().join("more"), [0; 10]).unwrap();
-        assert_eq!(artifact.look("verify", directory.path()), Some(10), "it grows no more");
+        assert_eq!(artifact.look("verify", directory.path()), Some(10), "it does not grow any more");
     }
 }

@@ -1,4 +1,4 @@
-//! The directories of a trial, and a subject in one of them: the live one, the restored one, and once more the lost one.
+//! The directories of a trial, and the subject in one of them: live, restored, or lost.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use rusqlite::Connection;
 use super::Drill;
 use crate::plan::Deployment;
 
-/// The directory of the trial where its own file system is mounted.
+/// The directory of the trial in which its own file system is mounted.
 const DISK: &str = "disk";
 /// Names of the containers on the network that they share.
 const SERVER_ALIAS: &str = "mysql";
@@ -34,7 +34,7 @@ pub fn data(engine: Engine, place: &Path) -> PathBuf {
     }
 }
 
-/// Sets the journal mode of a SQLite file that a tracker is going to use: it takes what it finds.
+/// Sets the journal mode of a SQLite file for a tracker, which does not change the mode of its database.
 pub fn set_journal_mode(deployment: Deployment, file: &Path) -> Result<()> {
     if let (App::Tracker, Some(mode)) = (deployment.app, deployment.journal_mode) {
         let connection = Connection::open(file).context("cannot open the database")?;
@@ -43,22 +43,25 @@ pub fn set_journal_mode(deployment: Deployment, file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Lets SQLite finish what a SIGKILL cut short: the first who opens the file rolls its journal back, or its log
-/// forward.
+/// Lets SQLite recover a file after a SIGKILL: opening it rolls back the journal, or recovers the write-ahead log.
 pub fn recover(file: &Path) -> Result<()> {
-    let connection = Connection::open(file).context("cannot open what the disaster left")?;
+    let connection = Connection::open(file).context("cannot open the database that the disaster left")?;
     let count = "SELECT count(*) FROM sqlite_schema";
-    let _: i64 = connection.query_row(count, [], |row| row.get(0)).context("cannot read what it left")?;
-    connection.pragma_update(None, "journal_mode", "delete").context("cannot fold its log back")?;
+    let _: i64 = connection
+        .query_row(count, [], |row| row.get(0))
+        .context("cannot read the database that the disaster left")?;
+    connection
+        .pragma_update(None, "journal_mode", "delete")
+        .context("cannot checkpoint its write-ahead log")?;
     Ok(())
 }
 
 fn present(image: &Option<Image>) -> &Image {
-    image.as_ref().expect("a run gets the images of its subjects first")
+    image.as_ref().expect("a run obtains the images of its subjects first")
 }
 
 impl Drill<'_> {
-    /// The file system that the trial asks for, or the directory of the trial on the disk's own.
+    /// The root of the trial's own file system, or else the directory of the trial.
     pub(super) fn disk(&self) -> PathBuf {
         match self.plan.deployment.file_system {
             FileSystem::Disk => self.site.directory.to_owned(),
@@ -66,17 +69,18 @@ impl Drill<'_> {
         }
     }
 
-    /// Where the data lies, and what becomes of it.
+    /// A directory for the data of the trial, on the file system under test.
     pub(super) fn place(&self, name: &str) -> PathBuf {
         self.disk().join(name)
     }
 
-    /// Where the ledger lies: always on the disk, so that it stands still for no file system that is on trial.
+    /// The directory of the ledger: always on the disk, so that a file system under test that blocks does not block the
+    /// ledger.
     pub(super) fn ledger(&self) -> PathBuf {
         self.site.directory.join("ledger")
     }
 
-    /// Makes the directories of the trial, on this file system. The one for live data.
+    /// Makes the directories of the trial on this file system. Returns the directory of the live data.
     pub(super) fn make_directories(&mut self, file_system: FileSystem) -> Result<PathBuf> {
         if file_system != FileSystem::Disk {
             let bytes = self.plan.disk_bytes();
@@ -92,14 +96,14 @@ impl Drill<'_> {
         Ok(live)
     }
 
-    /// Breaks the live database up, as the scenario asks.
+    /// Fragments the live database, if the scenario asks for it.
     pub(super) fn break_up(&self, data: &Path) -> Result<()> {
         let Some(extents) = self.scenario.subject.extents else { return Ok(()) };
         let largest = storage::files(data).into_iter().max_by_key(|file| storage::bytes(file));
         largest.map_or(Ok(()), |file| extents::break_up(&self.launcher, &file, extents))
     }
 
-    /// A subject whose data is in the directory `name`, and which does not run yet.
+    /// A subject that is not started yet, with its data in the directory `name`.
     pub(super) fn stage(&self, name: &str) -> Result<Subject> {
         let place = self.place(name);
         let run_directory = self.site.directory.join(format!("run-{name}"));
@@ -121,7 +125,7 @@ impl Drill<'_> {
                     artifact: self.place("artifact"),
                     arguments: self.scenario.subject.server_arguments(),
                     password: self.password.clone(),
-                    // Somebody may want to look at the live one; the others come and go beside each other.
+                    // The user may want to connect to the live server; the others may run at the same time.
                     port: self.scenario.subject.port.filter(|_| name == "live"),
                     network: network.clone(),
                     account: Account::Subject,

@@ -1,4 +1,4 @@
-//! What a trial came to, from its evidence alone.
+//! The verdict on a trial, from its evidence alone.
 
 use model::verify;
 use reports::record::{Check, Verdict};
@@ -7,13 +7,13 @@ use strategies::halt::Halt;
 use super::brief::in_brief;
 use crate::trial::impact::{LATE_SHARE_MAX, Offered};
 
-/// What a verdict rests on.
+/// The evidence for a verdict.
 pub struct Evidence<'a> {
     /// At least one write was acknowledged.
     pub acknowledged: bool,
-    /// The phase in which the application ended by itself, and what is known about that.
+    /// The phase in which the application exited unexpectedly, and what is known about that.
     pub died: Option<&'a str>,
-    /// What ended the trial early that is no strategy's fault: see [`blame`](super::blame).
+    /// An error that ended the trial early and was not caused by the strategy: see [`blame`](super::blame).
     pub obstacle: Option<&'a str>,
     /// The load that was offered.
     pub offered: Offered,
@@ -23,19 +23,19 @@ pub struct Evidence<'a> {
     pub backup: Option<&'a Halt>,
     /// Why the restore ended without a data directory.
     pub restore: Option<&'a Halt>,
-    /// Recovery time, or why the restored subject did not serve; `None` when it was never asked to.
+    /// Recovery time, or why the restored subject did not respond; `None` if it was not started.
     pub served: Option<&'a Result<f64, String>>,
     /// The verifier's report.
     pub verified: Option<&'a verify::Report>,
-    /// Its reports on what was restored while the application ran, or how it crashed, each with what it is called.
+    /// Its reports on the databases that were restored while the application ran, or its error, each with a name.
     pub live: Vec<(String, Result<&'a verify::Report, &'a str>)>,
-    /// How the verifier crashed.
+    /// The error with which the verifier failed.
     pub verifier_error: Option<&'a str>,
 }
 
 impl Evidence<'_> {
-    /// The verdict and its reason. What was seen to be wrong stands, also in a trial that could not have
-    /// proved that all is right.
+    /// The verdict and its reason. A defect that was found counts even in a trial that could not have proved the
+    /// database right.
     pub fn verdict(&self) -> (Verdict, String) {
         let halt = self.backup.map(|halt| ("backup", halt)).or(self.restore.map(|halt| ("restore", halt)));
         if let Some((_, Halt::Unavailable(missing))) = halt {
@@ -53,7 +53,7 @@ impl Evidence<'_> {
         }
         match halt {
             Some((phase, Halt::Stalled(reason))) => return (Verdict::Stalled, format!("{phase}: {reason}")),
-            Some((phase, _)) => return (Verdict::TimedOut, format!("{phase}: the deadline passed")),
+            Some((phase, _)) => return (Verdict::TimedOut, format!("{phase}: not complete at the deadline")),
             None => {}
         }
         let Some(report) = self.verified else {
@@ -94,8 +94,8 @@ impl Evidence<'_> {
         (Verdict::Restorable, std::iter::once("all checks passed".into()).chain(remarks).collect())
     }
 
-    /// What is wrong with the restored database although the strategy said success; empty when nothing is. That it
-    /// does not serve is no proof by itself: a machine can be out of memory.
+    /// What is wrong with the restored database although the strategy reported success; empty when nothing is. An
+    /// application that does not respond is not enough as proof: the machine may be out of memory.
     fn wrong(&self) -> String {
         if let Some(report) = self.verified.filter(|report| restored_nothing(report)) {
             let findings = first_findings(report, "nothing was restored");
@@ -127,15 +127,14 @@ impl Evidence<'_> {
             return Some(in_brief(obstacle));
         }
         if let Some(phase) = self.died {
-            return Some(format!("the application ended by itself in the phase {}", in_brief(phase)));
+            return Some(format!("the application exited unexpectedly in the phase {}", in_brief(phase)));
         }
         if !self.acknowledged {
             return Some("no write was acknowledged".into());
         }
         if self.offered.late_share > LATE_SHARE_MAX {
             return Some(format!(
-                "the declared load was not offered: the harness itself sent {:.1} % of the writes late (at most {} % \
-                 may be)",
+                "the declared load was not offered: the harness itself sent {:.1} % of the writes late (limit: {} %)",
                 self.offered.late_share * 100.0,
                 LATE_SHARE_MAX * 100.0
             ));
@@ -151,7 +150,7 @@ impl Evidence<'_> {
     }
 }
 
-/// Those of a database, which all have to be made.
+/// The checks of a database. All of them must be completed.
 fn checks(report: &verify::Report) -> [(&'static str, Option<Check>); 5] {
     let verification = &report.verification;
     [
@@ -173,7 +172,7 @@ fn failed_checks(report: &verify::Report) -> String {
         return String::new();
     }
     format!(
-        "the strategy said success, and these checks fail: {}; {}",
+        "the strategy reported success, but these checks failed: {}; {}",
         names.join(", "),
         first_findings(report, "")
     )
@@ -187,7 +186,7 @@ fn restored_nothing(report: &verify::Report) -> bool {
 
 fn unmade_check(report: &verify::Report) -> Option<String> {
     let unmade = checks(report).into_iter().find(|(_, check)| check.is_none());
-    unmade.map(|(name, _)| first_findings(report, &format!("the check '{name}' could not be made")))
+    unmade.map(|(name, _)| first_findings(report, &format!("the check '{name}' could not be completed")))
 }
 
 fn first_findings(report: &verify::Report, otherwise: &str) -> String {
@@ -295,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_restored_earlier_counts_as_what_was_restored_at_last() {
+    fn a_database_restored_while_the_application_ran_counts_as_much_as_the_last_one() {
         let verdict_with = |live: Result<&verify::Report, &str>| {
             let report = right();
             let served = Ok(1.0);
@@ -321,12 +320,17 @@ mod tests {
         let lossy = verdict_of(|live| live.verification.loss = Some(Check::Fail));
         assert_eq!(lossy, "lossy: restore 1 of 2: a promised write is missing");
         let unmade = verdict_of(|live| live.verification.content = None);
-        assert_eq!(unmade, "unverified: restore 1 of 2: the check 'content' could not be made");
+        assert_eq!(unmade, "unverified: restore 1 of 2: the check 'content' could not be completed");
         let corrupt = verdict_of(|live| live.verification.order = Some(Check::Fail));
-        assert!(corrupt.starts_with("corrupt: restore 1 of 2: the strategy said success"), "{corrupt}");
+        assert!(
+            corrupt.starts_with(
+                "corrupt: restore 1 of 2: the strategy reported success, but these checks failed: order"
+            ),
+            "{corrupt}"
+        );
     }
 
-    /// The rows of the table in `blame.rs` that a verdict is made of.
+    /// The rows of the table in `blame.rs` that lead to a verdict.
     #[test]
     fn what_the_machine_refuses_proves_nothing_and_takes_nothing_back() {
         let machine = "in the phase 'settle': no space left";
@@ -345,7 +349,7 @@ mod tests {
     #[test]
     fn a_missing_promised_write_is_lossy() {
         assert_eq!(verdict(|report, _| report.verification.loss = Some(Check::Fail)), Verdict::Lossy);
-        // A control promises nothing, so nothing was held against it.
+        // A negative control promises nothing, so that no loss is checked.
         assert_eq!(verdict(|report, _| report.verification.loss = None), Verdict::Restorable);
     }
 

@@ -1,4 +1,4 @@
-//! A small tracker that counts as a real one does, and fails as it is told to.
+//! A small tracker that counts like a real one, and fails on request.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{ErrorKind, Read, Write};
@@ -12,29 +12,29 @@ use aquatic_http_protocol::{common as http, request as http_request, response as
 use aquatic_udp_protocol as udp;
 use engines::tracker::Announces;
 
-/// What goes wrong with one announcement.
+/// A fault of one announcement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fault {
-    /// Nothing.
+    /// No fault.
     None,
-    /// It is not heard.
+    /// The announcement is lost.
     Deaf,
-    /// It is heard, and not answered.
+    /// The announcement is processed, but the answer is lost.
     Mute,
-    /// It is answered with an error.
+    /// The answer is an error.
     Error,
-    /// An answer to another request comes before the answer.
+    /// An answer to another request arrives before the answer.
     Stale,
-    /// An answer to another request comes instead of the answer.
+    /// An answer to another request arrives instead of the answer.
     StaleOnly,
-    /// The tracker is started again after the answer.
+    /// The tracker is restarted after the answer.
     Forget,
 }
 
-/// What the tracker has in its memory.
+/// The state that the tracker keeps in memory.
 #[derive(Default)]
 struct Memory {
-    /// Changes whenever the tracker is started.
+    /// Changes at every start of the tracker.
     secret: i64,
     /// True for a peer that has started, false for one that has completed.
     peers: HashMap<[u8; 20], bool>,
@@ -64,14 +64,14 @@ pub struct Fake {
     running: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
 }
 
-/// Counts the ports that were tried: tests run side by side.
+/// Number of ports that were tried: tests run in parallel.
 static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
 
-/// How often a tracker looks whether it has to stop.
+/// How often a tracker checks whether it must stop.
 const NAP: Duration = Duration::from_millis(5);
 
 impl Fake {
-    /// Starts a tracker on a port of its own: one that the system gives to nobody while the tracker is stopped.
+    /// Starts a tracker on its own port, which the system does not assign to other processes while the tracker is stopped.
     pub fn start(announces: Announces) -> Fake {
         let mut fake = Fake { announces, port: 0, memory: Arc::default(), running: None };
         let is_free = |port: &u16| {
@@ -84,7 +84,7 @@ impl Fake {
         fake
     }
 
-    /// Starts it on the port that it had.
+    /// Starts it on the same port.
     pub fn start_again(&mut self) {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         let stop = Arc::new(AtomicBool::new(false));
@@ -100,7 +100,7 @@ impl Fake {
         self.running = Some((stop, thread));
     }
 
-    /// Stops it: nobody listens any more, and all connections are closed.
+    /// Stops it: nothing listens on the port any more, and all connections are closed.
     pub fn stop(&mut self) {
         if let Some((stop, thread)) = self.running.take() {
             stop.store(true, Ordering::Relaxed);
@@ -108,12 +108,12 @@ impl Fake {
         }
     }
 
-    /// What goes wrong with the next two announcements; the second is left out when the first comes to nothing.
+    /// Sets the faults of the next two announcements. The second announcement is not sent if the first fails.
     pub fn next_faults(&self, started: Fault, completed: Fault) {
         self.memory.lock().unwrap().faults = [started, completed].into();
     }
 
-    /// How many downloads of each torrent were counted, of those that any was counted of.
+    /// The number of counted downloads of each torrent that has any.
     pub fn counted(&self) -> Vec<u64> {
         self.memory.lock().unwrap().counted.values().copied().collect()
     }

@@ -1,4 +1,4 @@
-//! The tracker's client against a tracker that loses answers, repeats them, refuses, and is started again.
+//! Tests the tracker's client with a tracker that loses answers, repeats them, returns errors, and is restarted.
 
 mod fake;
 
@@ -9,7 +9,7 @@ use model::writes::{Marks, Model};
 
 use crate::fake::{Fake, Fault};
 
-/// Runs a test over each protocol. Writer 0 writes.
+/// Runs a test with each protocol. Writer 0 writes.
 fn over_each(test: impl Fn(&mut Fake, &dyn Client)) {
     let spec = DatasetSpec { profile: "torrust-demo".into(), target_bytes: 1 << 20, seed: 1 };
     let origin: Box<dyn Origin> = dataset::origin(&spec).unwrap();
@@ -31,7 +31,7 @@ fn over_each(test: impl Fn(&mut Fake, &dyn Client)) {
     }
 }
 
-/// Makes a writer's first writes, each with the faults that come with it, and says what came of them.
+/// Makes a writer's first writes, each with its faults, and returns their outcomes.
 fn writes(fake: &Fake, client: &dyn Client, faults: &[[Fault; 2]]) -> Vec<Answer> {
     let mut session = client.session().unwrap();
     let answers = (0..).zip(faults).map(|(index, [started, completed])| {
@@ -73,7 +73,7 @@ fn a_completion_without_an_answer_is_unknown_and_not_repeated() {
 }
 
 #[test]
-fn an_error_says_that_nothing_was_counted() {
+fn after_an_error_answer_nothing_was_counted() {
     over_each(|fake, client| {
         let answers = writes(fake, client, &[[Error, Good], [Good, Error], [Good, Good]]);
         assert_eq!(answers, [Answer::Refused, Answer::Refused, Answer::Acknowledged]);
@@ -82,7 +82,7 @@ fn an_error_says_that_nothing_was_counted() {
 }
 
 #[test]
-fn answers_to_other_requests_are_passed_over() {
+fn answers_to_other_requests_are_ignored() {
     over_each(|fake, client| {
         if fake.announces == Announces::Udp {
             let answers =
@@ -97,7 +97,7 @@ fn answers_to_other_requests_are_passed_over() {
 fn a_tracker_that_forgets_a_peer_cannot_acknowledge_it_by_udp() {
     over_each(|fake, client| {
         if fake.announces == Announces::Udp {
-            // Started again after an answer: the connection ids of before are worth nothing.
+            // Restarted after an answer: earlier connection ids are invalid.
             let answers = writes(fake, client, &[[Forget, Good], [Good, Forget], [Good, Good], [Good, Good]]);
             let (in_, out) = (Answer::Acknowledged, Answer::Refused);
             assert_eq!(answers, [out, in_, out, in_]);

@@ -1,4 +1,4 @@
-//! Counts of a tracker: what is wrong with them is found, and what the tracker itself never wrote is excused.
+//! Counts of a tracker: errors in them are found, and writes that the tracker itself never made are excused.
 
 use model::dataset::Origin;
 use model::ledger::Outcome;
@@ -11,7 +11,7 @@ use crate::damaged_rows::{assert_fails, change};
 use crate::fixture::{CopyWay, Shape, Trial, failed, text};
 use crate::tracker::counted_hash;
 
-/// So large that every write has a torrent of its own.
+/// A dataset that is large enough for every write to have its own torrent.
 fn shape(seed: u64) -> Shape {
     Shape { marks: Marks::Counts, more_torrents: 16_000, ..Shape::for_damage(seed) }
 }
@@ -31,8 +31,8 @@ fn finds(check: &str, damage: impl Fn(&Trial, &Connection)) {
     }
 }
 
-/// The dataset's torrent of a write in the middle that was acknowledged, and what the dataset has for it:
-/// nothing that a tracker would store.
+/// The dataset's torrent of an acknowledged write in the middle, and its count in the dataset, which a tracker would
+/// not store.
 fn counted_slot(trial: &Trial) -> (i64, i64) {
     let slots = trial.executed.iter().filter(|write| write.committed).filter_map(|write| {
         match trial.model.write(write.writer, write.index).stamped[..] {
@@ -95,7 +95,7 @@ fn a_new_torrent_has_another_count() {
 }
 
 #[test]
-fn a_foreign_torrent_is_there() {
+fn a_foreign_torrent_is_present() {
     finds("prefix", |trial, connection| {
         let foreign = trial.dataset.torrent(1 << 40).info_hash;
         change(connection, "INSERT INTO torrents (info_hash, completed) VALUES (?1, 1)", [text(&foreign)]);
@@ -164,7 +164,7 @@ fn two_prefixes_are_swapped() {
             write.committed && (write.writer != 0 || position < early)
         });
         let verification = trial.verify(&mixed, Integrity::Full, None).verification;
-        // Nothing else than time tells these apart.
+        // Only the order in time distinguishes these prefixes from right ones.
         assert_eq!(failed(&verification), ["order"]);
     }
 }
@@ -201,12 +201,12 @@ fn nearly_every_loss_is_seen() {
 }
 
 #[test]
-fn what_the_tracker_never_wrote_is_excused() {
+fn writes_that_the_tracker_never_made_are_excused() {
     for seed in 0..6 {
         let mut trial = Trial::new(&shape(seed));
         trial.run(400);
         trial.rest(0);
-        // One that shows: the dataset does not have what the tracker would have stored.
+        // A write whose absence is visible: the dataset does not already have the value that the tracker would store.
         let slot = |trial: &Trial, index| {
             let key = trial.model.write(0, index).stamped[0];
             !matches!(key, Key::Dataset(id) if trial.dataset.torrent(id).completed == 1)
@@ -234,7 +234,7 @@ fn what_the_tracker_never_wrote_is_excused() {
     }
 }
 
-/// Writes that are still under way.
+/// Number of writes that are still in progress.
 fn open_writes(trial: &Trial) -> u64 {
     let ledger = trial.ledger();
     let open = ledger.entries().filter(|(_, _, entry)| entry.outcome == Outcome::Indeterminate);
@@ -242,7 +242,7 @@ fn open_writes(trial: &Trial) -> u64 {
 }
 
 #[test]
-fn what_was_lost_later_was_written() {
+fn writes_that_are_lost_later_were_written() {
     let mut trial = Trial::new(&shape(9));
     trial.run(600);
     for writer in 0..trial.model.writers {

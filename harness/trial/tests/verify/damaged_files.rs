@@ -23,7 +23,7 @@ fn trial(seed: u64) -> (Trial, Restored) {
     (trial, restored)
 }
 
-/// The checks that fail, the same in both modes but for integrity's own.
+/// The checks that fail; both modes must agree on whether there are any.
 fn found(trial: &Trial, database: &Path) -> Vec<&'static str> {
     let of = |integrity| failed(&trial.verify(database, integrity, Some(u64::MAX)).verification);
     let (full, quick) = (of(Integrity::Full), of(Integrity::Quick));
@@ -41,7 +41,7 @@ fn pages_of(database: &Path, name: &str, kind: &str) -> Vec<usize> {
     pages.map(|page| page.unwrap() as usize).collect()
 }
 
-/// Changes the bytes of one page, and has to change something.
+/// Changes the bytes of one page, and asserts that they differ afterwards.
 fn change_page(database: &Path, page: usize, change: impl FnOnce(&mut [u8])) {
     let mut bytes = fs::read(database).unwrap();
     let page = &mut bytes[(page - 1) * PAGE_BYTES..page * PAGE_BYTES];
@@ -66,7 +66,7 @@ fn an_older_page_is_spliced_in() {
         trial.run(500);
         let newer = trial.copy("newer.sqlite", CopyWay::Files).database;
         let good = fs::read(&newer).unwrap();
-        // Of the first page, counters of changes are all that differs.
+        // On the first page, only change counters differ.
         let differ = |page: &usize| {
             let bytes = (page - 1) * PAGE_BYTES..page * PAGE_BYTES;
             older[bytes.clone()] != good[bytes]
@@ -89,7 +89,7 @@ fn a_byte_of_the_index_is_flipped() {
         let pages = pages_of(&restored.database, INDEX, "leaf");
         change_page(&restored.database, pages[pages.len() / 2], |page| page[last_digit(page)] ^= 1);
         assert_fails(&trial, &restored.database, "integrity");
-        // Only the comparison of rows and entries sees it where the engine looks up no rows.
+        // If the engine does not look up rows, only the comparison of rows and entries finds it.
         let quick = trial.verify(&restored.database, Integrity::Quick, None).verification;
         assert!(quick.findings.iter().all(|line| !line.contains("quick_check")), "{:?}", quick.findings);
     }
@@ -106,7 +106,7 @@ fn a_byte_of_the_table_is_flipped() {
     }
 }
 
-/// Takes the index out of the schema for a moment, so that table and index can be changed apart.
+/// Removes the index from the schema temporarily, so that table and index can be changed separately.
 fn apart(database: &Path, change: impl FnOnce(&Connection)) {
     let edit = |sql: &str| {
         let connection = Connection::open(database).unwrap();
@@ -183,7 +183,7 @@ fn the_file_is_cut_off() {
 }
 
 #[test]
-fn the_file_is_gone_or_something_else() {
+fn the_file_is_missing_or_not_a_database() {
     let (trial, restored) = trial(1);
     fs::write(&restored.database, "Error: database is locked\n".repeat(1000)).unwrap();
     assert_fails(&trial, &restored.database, "integrity");
@@ -240,7 +240,7 @@ fn a_journal_is_left() {
     }
 }
 
-/// Puts an older journal beside a newer copy and lets the engine replay it.
+/// Puts an older journal next to a newer copy and lets the engine replay it.
 fn replay_stale(journal: &Path, restored: &Restored, suffix: &str) {
     let before = fs::read(&restored.database).unwrap();
     fs::copy(journal, beside(&restored.database, suffix)).unwrap();
@@ -255,7 +255,7 @@ fn a_stale_rollback_journal_is_replayed() {
         trial.run(400);
         let stale = trial.path("stale-journal");
         let other = Connection::open(trial.path("live.sqlite")).unwrap();
-        // So small a cache makes the engine write pages, and so their journal, before the transaction ends.
+        // With such a small cache the engine writes pages, and therefore their journal, before the transaction ends.
         other.execute_batch("PRAGMA cache_size = 4; BEGIN IMMEDIATE").unwrap();
         other
             .execute("UPDATE torrents SET completed = completed + 1 WHERE id BETWEEN 400 AND 1400", [])
@@ -306,7 +306,7 @@ fn the_metric_comes_from_another_moment() {
         let older = trial.copy("older.sqlite", CopyWay::Files).database;
         trial.run(500);
         let newer = trial.copy("newer.sqlite", CopyWay::Files).database;
-        // The torn snapshot that every integrity check passes: one page of one table is older.
+        // A torn snapshot that passes every integrity check: one page of one table is older.
         let page = pages_of(&newer, "torrent_aggregate_metrics", "leaf")[0];
         let bytes = fs::read(older).unwrap();
         change_page(&newer, page, |old| {
@@ -319,7 +319,7 @@ fn the_metric_comes_from_another_moment() {
 }
 
 #[test]
-fn damage_spares_the_other_checks() {
+fn damage_to_an_index_does_not_affect_the_other_checks() {
     let (trial, restored) = trial(2);
     assert_eq!(role(77), Role::Untouched);
     apart(&restored.database, |connection| {

@@ -1,4 +1,4 @@
-//! Damage to rows: each database is well-formed, and holds something wrong.
+//! Damage to rows: each database is well-formed, but has wrong content.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -27,7 +27,7 @@ pub fn finds(check: &str, damage: impl Fn(&Trial, &Connection)) {
     }
 }
 
-/// The state before the damage is right, or finding something would prove nothing.
+/// Asserts that the state before the damage is right; otherwise a finding would prove nothing.
 fn assert_passes(trial: &Trial, database: &Path) {
     let right = trial.verify(database, Integrity::Quick, Some(u64::MAX)).verification;
     assert_eq!(right.findings, Vec::<String>::new());
@@ -42,12 +42,12 @@ pub fn assert_fails(trial: &Trial, database: &Path, check: &str) {
     }
 }
 
-/// Executes a statement that has to change exactly one row.
+/// Executes a statement that must change exactly one row.
 pub fn change(connection: &Connection, sql: &str, parameters: impl rusqlite::Params) {
     assert_eq!(connection.execute(sql, parameters).unwrap(), 1, "{sql}");
 }
 
-/// The ids of the dataset with this role, with what they hold now.
+/// The ids of the dataset with this role, with their current values.
 fn rows_of(trial: &Trial, connection: &Connection, wanted: Role) -> Vec<(u64, i64)> {
     let mut statement = connection.prepare("SELECT id, completed FROM torrents WHERE id <= ?1").unwrap();
     let rows = statement
@@ -67,7 +67,7 @@ fn slot_written_twice(trial: &Trial) -> (u64, u64, u64) {
             }
         }
     }
-    // Not the newest write of its writer: without that one, the state before it would be a right one.
+    // Not the newest write of its writer: the state before that one would be right, too.
     let newest = |index: u64| trial.executed.iter().any(|write| write.committed && write.index > index + 20);
     let mut twice = writes.into_iter().filter_map(|(id, indexes)| match *indexes.as_slice() {
         [.., older, newer] if newest(newer) => Some((id, older, newer)),
@@ -160,7 +160,7 @@ fn a_slot_goes_back_to_the_dataset() {
 }
 
 #[test]
-fn a_slot_holds_a_stamp_of_nobody() {
+fn a_slot_has_a_stamp_of_no_write() {
     finds("prefix", |trial, connection| {
         let (id, ..) = slot_written_twice(trial);
         let never = stamp(1 << 30);
@@ -169,7 +169,7 @@ fn a_slot_holds_a_stamp_of_nobody() {
 }
 
 #[test]
-fn a_write_is_in_by_half() {
+fn a_write_is_partially_applied() {
     finds("transactions", |trial, connection| {
         let write = last_committed(trial, |write, _| {
             let stamped = trial.model.write(write.writer, write.index).stamped;
@@ -273,7 +273,7 @@ fn a_foreign_row_has_a_negative_id() {
 }
 
 #[test]
-fn an_untouched_count_is_another() {
+fn an_untouched_count_differs() {
     finds("content", |trial, connection| {
         let (id, _) = rows_of(trial, connection, Role::Untouched)[7];
         change(connection, "UPDATE torrents SET completed = completed + 1 WHERE id = ?1", [id as i64]);
@@ -281,7 +281,7 @@ fn an_untouched_count_is_another() {
 }
 
 #[test]
-fn the_hash_of_a_slot_is_another() {
+fn the_hash_of_a_slot_differs() {
     finds("content", |trial, connection| {
         let (id, _) = rows_of(trial, connection, Role::Slot)[7];
         let foreign = trial.dataset.torrent(1 << 40).info_hash;
@@ -290,7 +290,7 @@ fn the_hash_of_a_slot_is_another() {
 }
 
 #[test]
-fn two_untouched_rows_change_places() {
+fn two_untouched_rows_are_swapped() {
     finds("content", |trial, connection| {
         let rows = rows_of(trial, connection, Role::Untouched);
         let hashes = [rows[3].0, rows[4].0].map(|id| (id as i64, trial.dataset.torrent(id).info_hash));
@@ -329,7 +329,7 @@ fn the_schema_differs() {
 }
 
 #[test]
-fn the_table_itself_is_gone() {
+fn the_table_itself_is_missing() {
     finds("content", |_, connection| connection.execute_batch("DROP TABLE torrents").unwrap());
 }
 
@@ -343,7 +343,7 @@ fn two_prefixes_are_swapped() {
             write.committed && (write.writer != 0 || position < early)
         });
         assert_fails(&trial, &mixed, "order");
-        // Nothing else than time tells these apart.
+        // Only the order in time distinguishes these prefixes from right ones.
         let verification = trial.verify(&mixed, Integrity::Full, None).verification;
         assert_eq!(failed(&verification), ["order"]);
         assert_eq!(verification.prefix, Some(Check::Pass));
@@ -371,7 +371,7 @@ fn a_refused_write_is_kept() {
     for seed in 0..SEEDS {
         let mut trial = Trial::new(&Shape::for_damage(seed));
         trial.run(900);
-        // What shows in the rows is an insertion; of any other, later writes may have left no trace.
+        // An insertion is visible in the rows; later writes may have removed the traces of any other write.
         let inserts = |write: &Executed| {
             let stamped = trial.model.write(write.writer, write.index).stamped;
             stamped.iter().any(|key| matches!(key, Key::New { .. }))

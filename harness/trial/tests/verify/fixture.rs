@@ -1,4 +1,4 @@
-//! A small trial in this process: a dataset, writers with a real ledger, copies, and the oracle.
+//! A small trial in this process: a dataset, writers with a real ledger, copies, and the expected results.
 
 use std::collections::HashSet;
 use std::fs;
@@ -26,7 +26,7 @@ const SCHEMA: &str = "
     INSERT INTO torrent_aggregate_metrics (metric_name, value) VALUES ('torrents_downloads_total', 7031), ('other', 3);
 ";
 
-/// A dataset whose rows follow from (seed, id).
+/// A dataset with rows that are computed from (seed, id).
 pub struct TinyDataset {
     pub seed: u64,
     pub torrents: u64,
@@ -44,12 +44,12 @@ impl Origin for TinyDataset {
     }
 }
 
-/// An info-hash as SQL takes it.
+/// An info-hash as text for SQL.
 pub fn text(info_hash: &InfoHash) -> &str {
     std::str::from_utf8(info_hash).unwrap()
 }
 
-/// Random numbers that follow from a seed.
+/// Pseudo-random numbers from a seed.
 pub struct Draws(pub u64);
 
 impl Draws {
@@ -60,7 +60,7 @@ impl Draws {
     }
 }
 
-/// What a trial is made from.
+/// The parameters of a trial.
 #[derive(Clone, Debug)]
 pub struct Shape {
     pub marks: Marks,
@@ -70,15 +70,15 @@ pub struct Shape {
     pub multi_row_share: f64,
     pub more_torrents: u64,
     pub journal_mode: &'static str,
-    /// Of a hundred writes, how many get no answer.
+    /// Percentage of writes that get no answer.
     pub indeterminate_percent: u64,
-    /// Statements that come before the tables are made, and such that make more of them.
+    /// Statements that are executed before the tables are created, and statements that create more tables.
     pub layout: &'static str,
     pub more_tables: &'static str,
 }
 
 impl Shape {
-    /// Large enough for every damage, and every write answered: so each damage can be proved.
+    /// Large enough for every kind of damage, and with an answer for every write, so that all damage can be detected.
     pub fn for_damage(seed: u64) -> Shape {
         Shape {
             marks: Marks::Stamps,
@@ -95,7 +95,7 @@ impl Shape {
     }
 }
 
-/// What becomes of a write, decided before it is made.
+/// The outcome of a write, decided before it is made.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fate {
     Acknowledged,
@@ -104,7 +104,7 @@ enum Fate {
     UnansweredOut,
 }
 
-/// How far a writer is with its write.
+/// The stage of a writer's current write.
 #[derive(Clone, Copy, Debug)]
 enum Stage {
     Idle,
@@ -128,7 +128,7 @@ pub enum CopyWay {
     Files,
 }
 
-/// A copy and what is in it.
+/// A copy and its position in the sequence of writes.
 pub struct Restored {
     pub database: PathBuf,
     pub taken_ns: u64,
@@ -136,17 +136,17 @@ pub struct Restored {
     pub executed: usize,
 }
 
-/// A trial under way.
+/// A trial in progress.
 pub struct Trial {
     pub directory: TempDir,
     pub model: Model,
     pub dataset: TinyDataset,
     pub expected: ContentDigest,
-    /// Every write that reached the database, in the order of their commits.
+    /// Every write that reached the database, in commit order.
     pub executed: Vec<Executed>,
     pub draws: Draws,
     indeterminate_percent: u64,
-    /// The memory of the tracker, when the writes are counts.
+    /// The state of the tracker, if the writes are counts.
     tracker: Tracker,
     now_ns: u64,
     connections: Vec<Connection>,
@@ -193,7 +193,7 @@ impl Trial {
         self.now_ns
     }
 
-    /// Lets random writers go on by one step each: send, execute, take the answer.
+    /// Advances randomly chosen writers by one step each: send, execute, receive the answer.
     pub fn run(&mut self, steps: u64) {
         for _ in 0..steps {
             let writer = self.draws.below(u64::from(self.model.writers)) as usize;
@@ -205,7 +205,7 @@ impl Trial {
                 }
                 Stage::Idle => {
                     self.ledgers[writer].send(now_ns - 500, now_ns).unwrap();
-                    // So that copies meet what has been started and not completed, and what never will be.
+                    // So that copies contain downloads that were started but not completed, or that never will be.
                     if self.model.marks == Marks::Counts && self.draws.below(2) == 0 {
                         self.announce(writer as u32);
                     }
@@ -253,7 +253,7 @@ impl Trial {
         self.executed.push(Executed { writer, index, committed });
     }
 
-    /// Announces a write to the tracker, which may have been started again.
+    /// Announces a write to the tracker, which may have been restarted.
     fn count(&mut self, writer: u32, index: u64, committed: bool) {
         if self.draws.below(300) == 0 {
             self.tracker = Tracker::default();
@@ -265,7 +265,7 @@ impl Trial {
         self.executed.push(Executed { writer, index, committed });
     }
 
-    /// Announces that a peer has started what the writer's newest write will have counted.
+    /// Announces that a peer has started the download that the writer's newest write will count.
     fn announce(&mut self, writer: u32) -> InfoHash {
         let index = self.ledgers[writer as usize].next_index() - 1;
         let info_hash = counted_hash(&self.model, &self.dataset, writer, index);
@@ -273,7 +273,7 @@ impl Trial {
         info_hash
     }
 
-    /// The tracker answers that it has counted a write, and could not store it.
+    /// The tracker acknowledges that it has counted a write, but could not store it.
     pub fn acknowledge_without_writing(&mut self, writer: u32) -> u64 {
         assert!(matches!(self.stages[writer as usize], Stage::Idle), "the writer waits for an answer");
         let (sent_ns, answered_ns) = (self.tick(), self.tick());
@@ -283,14 +283,14 @@ impl Trial {
         index
     }
 
-    /// Lets writers go on until this one waits for nothing.
+    /// Advances writers until this one has no open write.
     pub fn rest(&mut self, writer: u32) {
         while !matches!(self.stages[writer as usize], Stage::Idle) {
             self.run(1);
         }
     }
 
-    /// Takes an honest copy.
+    /// Makes an honest copy.
     pub fn copy(&mut self, name: &str, way: CopyWay) -> Restored {
         let (source, target) = (self.path("live.sqlite"), self.path(name));
         match way {
@@ -304,7 +304,7 @@ impl Trial {
             }
             CopyWay::Files => {
                 fs::copy(&source, &target).unwrap();
-                // There is no log before the first write.
+                // No log exists before the first write.
                 let log = beside(&source, "-wal");
                 if log.exists() {
                     fs::copy(log, beside(&target, "-wal")).unwrap();
@@ -316,7 +316,7 @@ impl Trial {
         Restored { database: target, taken_ns, executed: self.executed.len() }
     }
 
-    /// Builds the database that holds exactly the executed writes that `chosen` takes, whatever became of them.
+    /// Builds a database with exactly the executed writes that `chosen` accepts, regardless of their outcome.
     pub fn compose(&self, name: &str, chosen: impl Fn(usize, &Executed) -> bool) -> PathBuf {
         let path = self.path(name);
         build(&path, &self.dataset, "", "");
@@ -354,7 +354,7 @@ impl Trial {
         verify(&request, &self.dataset, &mut |_| {}).unwrap()
     }
 
-    /// What a verification is asked for.
+    /// The request of a verification.
     pub fn request(&self, database: &Path, integrity: Integrity, keep_ns: Option<u64>) -> Request<Database> {
         Request {
             database: Database::Sqlite(database.to_owned()),
@@ -371,7 +371,7 @@ impl Trial {
         }
     }
 
-    /// Acknowledged writes that were not in when `restored` was taken: the oracle.
+    /// The expected result: acknowledged writes that were not in the database when `restored` was made.
     pub fn lost(&self, restored: &Restored) -> u64 {
         let executed = self.executed[..restored.executed].iter().filter(|write| write.committed);
         let held: HashSet<_> = executed.map(|write| (write.writer, write.index)).collect();
@@ -413,7 +413,7 @@ fn connect(path: &Path, journal_mode: &str) -> Connection {
     connection
 }
 
-/// What the application does for one write.
+/// Executes the statements of the application for one write.
 pub fn apply(connection: &Connection, model: &Model, origin: &dyn Origin, writer: u32, index: u64) {
     let write = model.write(writer, index);
     let mut upsert = connection
@@ -446,15 +446,15 @@ pub fn apply(connection: &Connection, model: &Model, origin: &dyn Origin, writer
     }
 }
 
-/// The file beside a database with this suffix.
+/// The file next to a database with this suffix.
 pub fn beside(database: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(format!("{}{suffix}", database.display()))
 }
 
-/// Opens a database as its application would, so that a journal beside it is replayed, and closes it again.
+/// Opens a database as its application would, so that its journal is replayed, and closes it again.
 pub fn settle(database: &Path) {
     let connection = Connection::open(database).unwrap();
-    // A damaged database may refuse the query: what it looks like afterwards is for the verifier to judge.
+    // The query may fail on a damaged database; the verifier checks the result.
     let _ = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0));
     connection.close().map_err(|(_, error)| error).unwrap();
 }

@@ -51,7 +51,7 @@ proptest! {
         trial.run(before);
         let restored = trial.copy("restored.sqlite", way);
         trial.run(after);
-        // The first write of all, so that there is something to hold the rows against.
+        // At least one acknowledged write, so that the rows can be compared with something.
         while trial.ledger().entries().all(|(_, _, entry)| !matches!(entry.outcome, Outcome::Acknowledged(_))) {
             trial.run(1);
         }
@@ -72,11 +72,11 @@ proptest! {
         let point = report.recovery_point.unwrap();
         match shape.marks {
             Marks::Stamps => prop_assert_eq!(point.lost_writes, trial.lost(&restored)),
-            // A torrent that several writes were counted for may hide that one is not.
+            // If several writes were counted for a torrent, it may not show that one is missing.
             Marks::Counts => prop_assert!(point.lost_writes <= trial.lost(&restored)),
         }
         prop_assert_eq!(point.lost_promised_writes, 0);
-        // A copy that is complete the moment it is taken has no floor.
+        // A copy that is complete at the moment it is made loses nothing at completion.
         prop_assert_eq!(point.lost_writes_at_completion, Some(0));
         prop_assert_eq!(point.lost_seconds_at_completion, Some(0.0));
     }
@@ -115,7 +115,7 @@ fn a_promise_that_was_not_kept_is_a_loss() {
 }
 
 #[test]
-fn what_is_lost_at_completion_does_not_grow_with_the_tail_and_is_unknown_where_shipping_goes_on() {
+fn loss_at_completion_does_not_grow_with_the_tail_and_is_unknown_with_continuous_replication() {
     let mut trial = Trial::new(&Shape::for_damage(5));
     trial.run(300);
     let restored = trial.copy("restored.sqlite", CopyWay::Backup);
@@ -142,7 +142,7 @@ fn what_is_lost_at_completion_does_not_grow_with_the_tail_and_is_unknown_where_s
 }
 
 #[test]
-fn without_an_acknowledged_write_nothing_is_shown() {
+fn without_an_acknowledged_write_the_result_is_inconclusive() {
     let mut trial = Trial::new(&Shape::for_damage(3));
     let restored = trial.copy("restored.sqlite", CopyWay::Backup);
     let report = trial.verify(&restored.database, Integrity::Full, Some(restored.taken_ns));
@@ -152,7 +152,7 @@ fn without_an_acknowledged_write_nothing_is_shown() {
 }
 
 #[test]
-fn bookkeeping_of_litestream_is_no_damage() {
+fn bookkeeping_of_litestream_is_not_damage() {
     let mut trial = Trial::new(&Shape::for_damage(4));
     trial.run(300);
     let restored = trial.copy("restored.sqlite", CopyWay::Backup);

@@ -1,4 +1,4 @@
-//! The verifier, tested by mutation: it finds every damage and never accuses an honest copy.
+//! The verifier, tested by mutation: it finds all damage and never reports damage in an honest copy.
 
 mod counts;
 mod damaged_files;

@@ -1,4 +1,5 @@
-//! Databases that were odd before any trial: an honest copy shows the same, and whatever is worse is found.
+//! Databases with irregularities before any trial: an honest copy has the same ones, and all additional damage is
+//! found.
 
 use engines::sqlite::own::adopt;
 use model::verify::Integrity;
@@ -7,7 +8,7 @@ use rusqlite::Connection;
 
 use crate::own::Own;
 
-/// As it is left by an application with a collation of its own. The order is that of NOCASE.
+/// A database of an application with its own collation. The order is that of NOCASE.
 const COLLATION: &str = "
     CREATE TABLE decks (id INTEGER PRIMARY KEY, name TEXT NOT NULL COLLATE NOCASE);
     CREATE UNIQUE INDEX decks_name ON decks (name);
@@ -43,7 +44,7 @@ const MODULE: &str = "
     PRAGMA writable_schema = ON;
     INSERT INTO sqlite_schema VALUES ('table', 'vectors', 'vectors', 0, 'CREATE VIRTUAL TABLE vectors USING vec0(v)');
 ";
-/// A full-text index whose tokenizer only the application has.
+/// A full-text index with a tokenizer that only the application has.
 const TOKENIZER: &str = "
     CREATE VIRTUAL TABLE words USING fts5 (body, tokenize = porter);
     INSERT INTO words VALUES ('a drill');
@@ -51,7 +52,7 @@ const TOKENIZER: &str = "
     PRAGMA writable_schema = ON;
     UPDATE sqlite_schema SET sql = replace(sql, 'porter', 'own') WHERE name = 'words';
 ";
-/// An index that was not told of a row.
+/// An index that lacks rows.
 const STALE_INDEX: &str = "
     CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT); CREATE INDEX names_name ON names (name);
     INSERT INTO names (name) VALUES ('one'), ('two');
@@ -65,7 +66,7 @@ const STALE_INDEX_AGAIN: &str = "
     UPDATE sqlite_schema SET type = 'index', name = 'names_name', tbl_name = 'names',
         sql = 'CREATE INDEX names_name ON names (name)' WHERE name = 'hidden';
 ";
-/// A full-text index over rows that have changed behind its back.
+/// A full-text index over rows that were changed without updating the index.
 const STALE_SEARCH: &str = "
     CREATE TABLE notes (body TEXT); INSERT INTO notes VALUES ('apple'), ('banana');
     CREATE VIRTUAL TABLE notes_search USING fts5 (body, content = 'notes');
@@ -78,7 +79,7 @@ fn adopted(sql: &str, integrity: Integrity) -> Own {
     let file = directory.path().join("own.sqlite");
     Connection::open(&file).unwrap().execute_batch(sql).unwrap();
     if sql == STALE_INDEX {
-        // A new connection, which believes what the schema says now.
+        // A new connection reads the changed schema.
         Connection::open(&file).unwrap().execute_batch(STALE_INDEX_AGAIN).unwrap();
     }
     adopt(&file, 5).unwrap();
@@ -86,7 +87,7 @@ fn adopted(sql: &str, integrity: Integrity) -> Own {
 }
 
 #[test]
-fn what_is_odd_or_cannot_be_checked_is_said() {
+fn irregularities_and_unchecked_parts_are_reported() {
     let remarks = |sql| adopted(sql, Integrity::Full).expected.remarks().join("\n");
     insta::assert_snapshot!(remarks(COLLATION), @r"
     not checked: index decks_name: the collation unicase is not known here, so its entries are compared, and their order is not checked
@@ -100,7 +101,7 @@ fn what_is_odd_or_cannot_be_checked_is_said() {
     ");
     insta::assert_snapshot!(
         remarks(NULLS),
-        @"odd before any trial: integrity_check: NULL value in subtitles.updated (2 of this kind)"
+        @"found before any trial: integrity_check: NULL value in subtitles.updated (2 of this kind)"
     );
     insta::assert_snapshot!(remarks(FUNCTION), @r"
     not checked: integrity_check of table pages: unknown function: own_length()
@@ -115,18 +116,18 @@ fn what_is_odd_or_cannot_be_checked_is_said() {
     not checked: virtual table words: the fts5 check cannot be made here: no such tokenizer: own
     ");
     insta::assert_snapshot!(remarks(STALE_INDEX), @r"
-    odd before any trial: index names_name holds 2 entries and its table 4 rows, and they are not the same
-    odd before any trial: integrity_check: row 3 missing from index names_name (2 of this kind)
-    odd before any trial: integrity_check: wrong # of entries in index names_name
+    found before any trial: index names_name holds 2 entries and its table 4 rows, and they are not the same
+    found before any trial: integrity_check: row 3 missing from index names_name (2 of this kind)
+    found before any trial: integrity_check: wrong # of entries in index names_name
     ");
     insta::assert_snapshot!(
         remarks(STALE_SEARCH),
-        @"odd before any trial: virtual table notes_search: the fts5 check says: the index is damaged, or does not agree with its content"
+        @"found before any trial: virtual table notes_search: the fts5 check says: the index is damaged, or does not agree with its content"
     );
 }
 
 #[test]
-fn an_honest_copy_shows_the_same_and_is_right() {
+fn an_honest_copy_has_the_same_irregularities_and_is_right() {
     for sql in [COLLATION, JSON, NULLS, FUNCTION, MODULE, TOKENIZER, STALE_INDEX, STALE_SEARCH] {
         for integrity in [Integrity::Full, Integrity::Quick] {
             let own = adopted(sql, integrity);
@@ -140,12 +141,12 @@ fn an_honest_copy_shows_the_same_and_is_right() {
 }
 
 #[test]
-fn whatever_is_worse_than_before_is_found() {
+fn additional_damage_is_found() {
     for (sql, damage, line) in [
         (
             COLLATION,
             "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'unicase', 'NOCASE')",
-            "another table decks",
+            "a different definition of table decks",
         ),
         (COLLATION, "CREATE TABLE more (x)", "a new table more"),
         (JSON, "DELETE FROM events WHERE id = 2", "table events: 2 rows"),

@@ -1,4 +1,4 @@
-//! A database of the user's own: whatever its schema is, damage to any part of it is found.
+//! The user's own database: with any schema, damage to any part of it is found.
 
 use std::path::{Path, PathBuf};
 
@@ -51,7 +51,7 @@ pub struct Own {
     integrity: Integrity,
 }
 
-/// What the checks of integrity and content say of a copy, with the findings and the remarks.
+/// The results of the integrity and content checks of a copy, with the findings and the remarks.
 pub struct Said {
     pub integrity: Option<Check>,
     pub content: Option<Check>,
@@ -60,7 +60,7 @@ pub struct Said {
 }
 
 impl Said {
-    /// The copy is right, and nothing has to be said.
+    /// Asserts that the copy is right, without findings or remarks.
     pub fn assert_right(self) {
         assert_eq!(
             (self.integrity, self.content),
@@ -81,14 +81,14 @@ impl Own {
         Own::adopted(directory, file, Integrity::Full)
     }
 
-    /// A database that was adopted, examined this thoroughly.
+    /// An adopted database that is examined with this thoroughness.
     pub fn adopted(directory: TempDir, file: PathBuf, integrity: Integrity) -> Own {
         let source = Database::Sqlite(file);
         let expected = content_digest(&source, origin(5).as_ref(), Some(integrity), &mut |_| {}).unwrap();
         Own { directory, expected, integrity }
     }
 
-    /// What is said of a copy that `damage` was done to.
+    /// The results for a copy after `damage`.
     pub fn after(&self, damage: &str) -> Said {
         let copy = self.directory.path().join("copy.sqlite");
         std::fs::copy(self.directory.path().join("own.sqlite"), &copy).unwrap();
@@ -120,7 +120,7 @@ impl Own {
         };
         let verification = verify(&request, origin(5).as_ref(), &mut |_| {}).unwrap().verification;
         let findings = verification.findings.into_iter();
-        // No write was made, and that is said of the checks that need one.
+        // No write was made, so the checks that need one are reported as not checked.
         let findings = findings.filter(|line| !line.contains("not checked")).collect();
         let (integrity, content, remarks) =
             (verification.integrity, verification.content, verification.remarks);
@@ -181,18 +181,18 @@ fn damage_to_any_part_is_found() {
 }
 
 #[test]
-fn what_means_the_same_and_what_no_query_shows_is_a_remark() {
+fn differences_that_no_query_shows_are_remarks() {
     let own = Own::new();
     let text = "PRAGMA writable_schema = ON; UPDATE sqlite_schema
                 SET sql = replace(sql, 'made (', 'made -- a comment' || char(10) || '(') WHERE type = 'index'";
     for (change, remark) in [
         (
             text,
-            "the schema's text differs in white space or comments, and means the same, in index made_area, index made_sum",
+            "the text of the schema differs only in white space or comments, in index made_area, index made_sum",
         ),
         (
             "UPDATE plain SET rowid = rowid + 7; UPDATE child SET rowid = 9",
-            "rows have other rowids than before in child, plain; nothing that can be checked refers to them",
+            "rowids have changed in child, plain; nothing that can be checked refers to them",
         ),
         ("PRAGMA page_size = 8192; VACUUM", "page_size was 4096 and is 8192"),
         ("PRAGMA auto_vacuum = full; VACUUM", "auto_vacuum was none and is full"),

@@ -1,4 +1,4 @@
-//! Backups that leave out the torrents that were never completed: they are held to that, and to nothing less.
+//! Backups that leave out the torrents that were never completed: they must contain everything else, and nothing more.
 
 use model::dataset::Origin;
 use model::verify::{Integrity, Report, Request, verify};
@@ -12,7 +12,7 @@ use crate::fixture::{CopyWay, Restored, Shape, Trial, checks, failed, text};
 const SEEDS: u64 = 4;
 const LEAVE_OUT: &str = "DELETE FROM torrents WHERE completed = 0";
 
-/// A trial that goes on after a selective backup.
+/// A trial that continues after a selective backup.
 fn selected(shape: &Shape) -> (Trial, Restored) {
     let mut trial = Trial::new(shape);
     trial.run(900);
@@ -31,7 +31,7 @@ fn verify_selected(trial: &Trial, restored: &Restored) -> Report {
 /// Damages several selective copies in one way, and expects `check` to fail each time.
 fn finds(check: &str, damage: impl Fn(&Trial, &Connection)) {
     for seed in 0..SEEDS {
-        // Of 50 torrents one was never completed, and of each kind there have to be some.
+        // One of 50 torrents was never completed, and the test needs some of each role.
         let (trial, restored) = selected(&Shape { more_torrents: 12_000, ..Shape::for_damage(seed) });
         damage(&trial, &Connection::open(&restored.database).unwrap());
         let verification = verify_selected(&trial, &restored).verification;
@@ -69,7 +69,7 @@ fn a_kept_row_that_is_missing_is_found() {
     {
         finds(check, |trial, connection| {
             let present = ids(trial, connection, role, true);
-            // Writes may have come back to an account where they began, and then nothing would be missing.
+            // Transfers may have brought an account back to 0, and then its absence would be right.
             let id = present.into_iter().find(|id| trial.dataset.torrent(*id).completed > 0).unwrap();
             change(connection, delete, [id as i64]);
         });
@@ -82,7 +82,7 @@ fn a_kept_row_that_is_missing_is_found() {
 }
 
 #[test]
-fn a_row_that_was_to_be_left_out_is_found() {
+fn a_row_that_should_have_been_left_out_is_found() {
     for role in [Role::Untouched, Role::Slot, Role::Account] {
         finds("content", |trial, connection| {
             let id = ids(trial, connection, role, false)[0];
@@ -94,7 +94,7 @@ fn a_row_that_was_to_be_left_out_is_found() {
 }
 
 #[test]
-fn an_announced_torrent_that_was_to_be_left_out_is_found() {
+fn an_announced_torrent_that_should_have_been_left_out_is_found() {
     let (trial, restored) = selected(&Shape { marks: Marks::Counts, ..Shape::for_damage(1) });
     let connection = Connection::open(&restored.database).unwrap();
     let write = trial.executed.iter().find(|write| !write.committed).unwrap();
@@ -104,12 +104,12 @@ fn an_announced_torrent_that_was_to_be_left_out_is_found() {
     change(&connection, insert, [text(&info_hash)]);
     drop(connection);
     let verification = verify_selected(&trial, &restored).verification;
-    let told = verification.findings.iter().any(|line| line.contains("were to be left out"));
+    let told = verification.findings.iter().any(|line| line.contains("should have been left out"));
     assert!(failed(&verification).contains(&"content") && told, "{:#?}", verification.findings);
 }
 
 #[test]
-fn a_whole_copy_is_no_selection_and_a_selection_is_no_whole_copy() {
+fn a_full_copy_fails_as_a_selection_and_a_selection_fails_as_a_full_copy() {
     let (mut trial, restored) = selected(&Shape::for_damage(2));
     let whole = trial.copy("whole.sqlite", CopyWay::Backup);
     assert_eq!(failed(&verify_selected(&trial, &whole).verification), ["content"]);

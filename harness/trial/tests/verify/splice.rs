@@ -1,4 +1,4 @@
-//! Every single page of an older copy in a newer one: it is found, or makes no difference to any query.
+//! Splices each page of an older copy into a newer one: the verifier finds it, or no query is affected by it.
 
 use std::fmt::Write;
 use std::fs;
@@ -11,7 +11,7 @@ use rusqlite::types::Value;
 
 use crate::fixture::{CopyWay, Shape, Trial, checks};
 
-/// Tables of every kind that a file can hold.
+/// Tables of every kind that a file can contain.
 const TABLES: &str = "
     CREATE TABLE numbered (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT COLLATE NOCASE, size REAL);
     CREATE TABLE only_counted (id INTEGER PRIMARY KEY AUTOINCREMENT, x);
@@ -29,7 +29,7 @@ const TABLES: &str = "
     CREATE VIRTUAL TABLE boxes USING rtree(id, x0, x1);
 ";
 
-/// Writes to all of them, different ones each time.
+/// Makes different writes to all of them each time.
 fn change_own_tables(connection: &Connection, time: i64) {
     let batch = format!(
         "BEGIN;
@@ -58,7 +58,7 @@ fn change_own_tables(connection: &Connection, time: i64) {
     connection.execute_batch(&batch).unwrap();
 }
 
-/// Everything that queries show, or what the first one fails with.
+/// The results of all queries, or the first error.
 fn shown(database: &Path) -> rusqlite::Result<String> {
     let connection = Connection::open(database).unwrap();
     let mut all = String::new();
@@ -84,7 +84,7 @@ fn shown(database: &Path) -> rusqlite::Result<String> {
             show(&format!("PRAGMA {pragma}"))?;
         }
         for table in list("SELECT name FROM pragma_table_list WHERE schema = 'main'")? {
-            // What the engine numbers by itself, nobody goes by.
+            // Nothing refers to rowids of internal tables, which the engine assigns.
             let numbered =
                 list(&format!("SELECT name FROM pragma_table_list('{table}') WHERE wr = 0"))?.len() == 1;
             let rowid = if numbered && !table.contains("sqlite_") && !table.contains("segdir") {
@@ -112,15 +112,15 @@ fn shown(database: &Path) -> rusqlite::Result<String> {
     show_all().map(|()| all)
 }
 
-/// What the verifier says of a database: nothing when it takes it for right.
+/// All findings, remarks and incomplete checks for a database; empty if the verifier accepts it.
 fn said(trial: &Trial, database: &Path, integrity: Integrity) -> Vec<String> {
     let verification = trial.verify(database, integrity, Some(u64::MAX)).verification;
     let unmade = checks(&verification).into_iter().filter(|(_, check)| check.is_none());
-    let unmade: Vec<_> = unmade.map(|(name, _)| format!("{name} was not made")).collect();
+    let unmade: Vec<_> = unmade.map(|(name, _)| format!("{name} was not completed")).collect();
     [verification.findings, verification.remarks, unmade].concat()
 }
 
-/// A trial on a small database, an older copy of it and a newer one, and how a page is laid into it.
+/// A trial on a small database with this layout, with an older copy of it and a newer one.
 fn copies(seed: u64, layout: &'static str) -> (Trial, Vec<u8>, std::path::PathBuf) {
     let shape =
         Shape { more_torrents: 0, writers: 2, layout, more_tables: TABLES, ..Shape::for_damage(seed) };
@@ -137,7 +137,7 @@ fn copies(seed: u64, layout: &'static str) -> (Trial, Vec<u8>, std::path::PathBu
     trial.rest(0);
     trial.rest(1);
     let newer = trial.copy("newer.sqlite", CopyWay::Files).database;
-    // What the application wrote to its own tables is a part of what is expected.
+    // The application's writes to its own tables are a part of the expected content.
     let expected =
         content_digest(&Database::Sqlite(newer.clone()), &trial.dataset, Some(Integrity::Full), &mut |_| {});
     let ContentDigest { metric, sequence, .. } = trial.expected;

@@ -1,4 +1,4 @@
-//! What a tracker does to its database: Torrust Tracker 3.0.0, as far as its counts go.
+//! A model of how Torrust Tracker 3.0.0 stores its counts in the database.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use crate::fixture::text;
 
-/// A tracker since it was started: it never reads a count back.
+/// The counts of a tracker since it was started: it never reads a count from the database.
 #[derive(Default)]
 pub struct Tracker {
     counted: HashMap<InfoHash, i64>,

@@ -1,4 +1,4 @@
-//! Damage: each database works, and holds something wrong.
+//! Damage: each database works, but has wrong content.
 
 use model::verify::Integrity;
 use model::writes::{Key, Role, Together, role, stamp, unstamp};
@@ -18,7 +18,7 @@ fn assert_finds(trial: &Trial, check: &str, what: &str) {
     assert!(failed.contains(&check), "{what}: {check} is not among {failed:?}: {findings:#?}");
 }
 
-/// Executes `damage`, expects `check` to fail, and takes the damage back.
+/// Executes `damage`, expects `check` to fail, and repairs the damage.
 fn finds(trial: &Trial, check: &str, damage: &str, repair: &str) {
     let mut server = trial.server();
     server.execute(damage).unwrap();
@@ -28,7 +28,7 @@ fn finds(trial: &Trial, check: &str, damage: &str, repair: &str) {
     assert!(failed.is_empty(), "after {repair}: {findings:#?}");
 }
 
-/// As [`finds`], for a damage to one row of `torrents`.
+/// Like [`finds`], for damage to one row of `torrents`.
 fn finds_in_row(trial: &Trial, check: &str, id: u64, damage: &str) {
     let row =
         format!("SELECT CONCAT_WS(', ', id, QUOTE(info_hash), completed) FROM torrents WHERE id = {id}");
@@ -163,7 +163,7 @@ fn a_missing_table_of_torrents_is_found() {
 }
 
 #[test]
-fn writes_that_are_missing_or_in_by_half_are_found() {
+fn writes_that_are_missing_or_partially_applied_are_found() {
     if without_docker() {
         return;
     }
@@ -176,12 +176,12 @@ fn writes_that_are_missing_or_in_by_half_are_found() {
     let (found, findings) = failed(&trial);
     assert!(found.contains(&"loss") && !found.contains(&"prefix"), "{findings:#?}");
 
-    // Two right prefixes that were never there at the same time.
+    // Two right prefixes that never existed at the same time.
     trial.compose(|writer, index| writer == 1 || index <= newest / 2);
     let (found, findings) = failed(&trial);
     assert!(found.contains(&"order") && !found.contains(&"prefix"), "{findings:#?}");
 
-    // A hole in a writer's writes, where a slot tells of it.
+    // A missing write in the middle of a writer's writes that is visible in the rows.
     let inserts = |index: u64| model.write(0, index).stamped.iter().any(|key| matches!(key, Key::New { .. }));
     let hole = (newest / 2..newest).find(|index| inserts(*index)).expect("a write that inserts");
     trial.compose(|writer, index| (writer, index) != (0, hole));

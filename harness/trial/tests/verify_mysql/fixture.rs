@@ -21,12 +21,12 @@ use model::writes::{Marks, Model};
 use reports::record::{Check, Verification};
 use tempfile::TempDir;
 
-/// True where the tests were asked to do without Docker; `cargo xtask test` lists what that leaves out.
+/// True if the tests should skip everything that needs Docker; `cargo xtask test` lists the skipped tests.
 pub fn without_docker() -> bool {
     std::env::var_os("BACKUP_DRILL_WITHOUT_DOCKER").is_some()
 }
 
-/// A server for all trials that run at the same time. It goes with the last of them.
+/// A server for all trials that run at the same time. It is removed with the last of them.
 struct Shared {
     server: subject::Server,
     _directory: TempDir,
@@ -44,7 +44,7 @@ impl Shared {
     }
 
     fn start() -> Shared {
-        // Beside the build, because a temporary directory may live in memory.
+        // In the build directory, because the temporary directory may be in memory.
         let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let launcher = Launcher::new(directory.path(), &Cancel::default());
         let image = images::obtain(images::Kind::Mysql, None, &launcher, &|_| {}).unwrap();
@@ -65,7 +65,7 @@ impl Shared {
     }
 }
 
-/// A trial under way. Its database goes when it ends.
+/// A trial in progress. Its database is removed when it ends.
 pub struct Trial {
     pub address: Address,
     pub model: Model,
@@ -73,7 +73,7 @@ pub struct Trial {
     pub loaded: Loaded,
     spec: DatasetSpec,
     directory: TempDir,
-    /// Last: the database is removed before the server may go.
+    /// The last field, so that the database is removed before the server.
     _shared: Arc<Shared>,
 }
 
@@ -169,7 +169,7 @@ impl Trial {
         self.ledger().entries().filter(|(_, _, entry)| wanted(entry.outcome)).count()
     }
 
-    /// Replaces the database by one that holds exactly the acknowledged writes that `chosen` takes.
+    /// Replaces the database with one that has exactly the acknowledged writes that `chosen` accepts.
     pub fn compose(&self, chosen: impl Fn(u32, u64) -> bool) {
         fill(&self.address, &self.spec);
         let client = self.client();
@@ -185,7 +185,7 @@ impl Trial {
         Server::connect(&self.address).unwrap()
     }
 
-    /// The number that a query gives.
+    /// The number that a query returns.
     pub fn number(&self, sql: &str) -> i64 {
         column(&self.server().query(sql).unwrap()[0], 0).unwrap()
     }
@@ -215,7 +215,7 @@ impl Trial {
         verify(&request, self.origin.as_ref(), &mut |_| {}).unwrap()
     }
 
-    /// Nothing is found, and every check was made.
+    /// Asserts that there are no findings and that every check was completed.
     pub fn assert_right(&self) {
         for integrity in [Integrity::Quick, Integrity::Full] {
             let report = self.verify(integrity);

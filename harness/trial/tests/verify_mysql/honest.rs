@@ -1,4 +1,4 @@
-//! Honest databases are never accused.
+//! The verifier never reports damage in an honest database.
 
 use std::cell::Cell;
 
@@ -20,7 +20,7 @@ fn a_database_right_after_its_writes_is_right() {
     for writers in [1, 4] {
         let trial = Trial::new(&format!("honest_{writers}"), writers);
         trial.run(400);
-        // Writers that share no rows do not get into each other's way.
+        // Writers that share no rows do not block each other.
         assert_eq!(trial.count(|outcome| !matches!(outcome, Outcome::Acknowledged(_))), 0);
         trial.assert_right();
         trial.run(100);
@@ -30,7 +30,7 @@ fn a_database_right_after_its_writes_is_right() {
 }
 
 #[test]
-fn the_rows_are_those_of_the_dataset_and_the_schema_the_trackers() {
+fn the_rows_are_the_datasets_and_the_schema_is_the_trackers() {
     if without_docker() {
         return;
     }
@@ -77,7 +77,7 @@ fn the_rows_are_those_of_the_dataset_and_the_schema_the_trackers() {
 }
 
 #[test]
-fn a_client_reads_what_is_there_and_nothing_else() {
+fn a_client_reads_only_existing_torrents() {
     if without_docker() {
         return;
     }
@@ -102,7 +102,7 @@ fn a_statement_is_prepared_once_for_each_connection() {
                       JOIN performance_schema.threads ON threads.THREAD_ID = OWNER_THREAD_ID
                       WHERE PROCESSLIST_DB = DATABASE() AND SQL_TEXT LIKE 'INSERT%'";
     let number = |what| trial.number(&statements.replace("{}", what));
-    // The client's own connection has one too, and never used it.
+    // The client's own connection has one too, but never used it.
     assert_eq!(number("COUNT(*)"), 2);
     assert!(number("CAST(SUM(COUNT_EXECUTE) AS SIGNED)") >= 50);
     assert_eq!(number("CAST(SUM(COUNT_REPREPARE) AS SIGNED)"), 0);
@@ -130,7 +130,7 @@ fn a_verification_changes_nothing() {
 }
 
 #[test]
-fn a_server_that_does_not_answer_is_no_proof_of_anything() {
+fn a_server_that_does_not_answer_is_inconclusive() {
     if without_docker() {
         return;
     }
@@ -150,7 +150,7 @@ fn a_server_that_does_not_answer_is_no_proof_of_anything() {
     let mut address = trial.address.clone();
     address.password.0.push('x');
     let report = trial.verify_at(&address, Integrity::Quick);
-    let refused = format!("the MySQL server on port {} refuses the password of", address.port);
+    let refused = format!("the MySQL server on port {} rejected the password of", address.port);
     assert!(report.verification.findings.iter().all(|line| line.contains(&refused)));
     assert_eq!(report.verification.integrity, None);
 }
@@ -171,6 +171,6 @@ fn a_load_can_be_stopped() {
     });
     assert!(matches!(stopped, Err(Error::Interrupted)));
     assert!(told < predicted(&spec).unwrap().bytes);
-    // The server has been left without its redo log, and other trials go on.
+    // The load had disabled the server's redo log, which the other trials need.
     trial.server().execute("ALTER INSTANCE ENABLE INNODB REDO_LOG").unwrap();
 }

@@ -1,4 +1,4 @@
-//! Writes that are cut off are answered honestly, and writers go on by themselves.
+//! Interrupted writes are answered correctly, and writers continue without help.
 
 use std::thread;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use model::ledger::Outcome;
 use crate::fixture::{Trial, without_docker, write};
 
 #[test]
-fn writers_whose_connections_are_killed_go_on_and_never_say_what_is_not_so() {
+fn writers_continue_after_their_connections_are_killed_and_answer_correctly() {
     if without_docker() {
         return;
     }
@@ -22,7 +22,7 @@ fn writers_whose_connections_are_killed_go_on_and_never_say_what_is_not_so() {
         for _ in 0..150 {
             for row in server.query(others).unwrap() {
                 let id: u64 = column(&row, 0).unwrap();
-                // It may be gone by now.
+                // The connection may already be closed.
                 let _ = server.execute(&format!("KILL {id}"));
             }
             thread::sleep(Duration::from_millis(10));
@@ -55,7 +55,7 @@ fn statements_that_are_killed_are_refused_and_the_connection_stays() {
 }
 
 #[test]
-fn a_write_that_meets_a_lock_is_refused_and_the_next_one_is_in() {
+fn a_write_that_is_blocked_by_a_lock_is_refused_and_the_next_one_succeeds() {
     if without_docker() {
         return;
     }

@@ -1,4 +1,4 @@
-//! The verifier and the application on a real MySQL server: honest databases are never accused, damage is found.
+//! The verifier and the application on a real MySQL server: damage is found, and honest databases pass.
 
 mod damaged;
 mod fixture;

@@ -17,7 +17,7 @@ fn sized(mut trial: Trial, bytes: u64) -> Trial {
 }
 
 #[test]
-fn a_cold_copy_is_confirmed_outright_at_full_size_alone() {
+fn a_cold_copy_is_fully_confirmed_only_at_full_size() {
     let name = "A copy with the application stopped";
     let copy = |speed, downtime| {
         let mut trial = example::trial("cold-copy", Restorable);
@@ -31,7 +31,7 @@ fn a_cold_copy_is_confirmed_outright_at_full_size_alone() {
     let mut mysql = copy(0.9, 3.0);
     mysql.engine = "mysql".into();
     assert_eq!(answer(name, vec![mysql]), NotTested);
-    // Runs of the first schema know blocked time alone.
+    // Runs with the first schema have blocked time only.
     let mut old = copy(0.9, 3.0);
     old.impact.as_mut().unwrap().downtime_seconds = None;
     assert_eq!(answer(name, vec![old]), ConfirmedUnderConditions);
@@ -46,7 +46,7 @@ fn dump(consistency: &str, blocked: f64, recovery: f64) -> Trial {
 }
 
 #[test]
-fn a_dump_in_one_transaction_lets_writers_go_on() {
+fn a_dump_in_one_transaction_does_not_block_writers() {
     let name = "mysqldump in one transaction";
     assert_eq!(answer(name, vec![dump("single-transaction", 0.1, 9.0)]), Confirmed);
     assert_eq!(answer(name, vec![dump("single-transaction", 1.0, 9.0)]), Refuted);
@@ -57,7 +57,7 @@ fn a_dump_in_one_transaction_lets_writers_go_on() {
 }
 
 #[test]
-fn a_small_database_is_back_in_15_seconds_at_some_sizes() {
+fn a_small_database_is_restored_in_15_seconds_at_some_sizes() {
     let name = "A small MySQL database in 15 seconds";
     let took = |recovery| sized(dump("single-transaction", 0.0, recovery), 64 << 20);
     let smaller = sized(took(9.0), 16 << 20);
@@ -69,7 +69,7 @@ fn a_small_database_is_back_in_15_seconds_at_some_sizes() {
 }
 
 #[test]
-fn one_damaged_copy_is_enough_and_lucky_ones_refute_nothing() {
+fn one_damaged_copy_is_enough_and_correct_ones_refute_nothing() {
     let name = "cp of live files";
     let copy = |verdict: Verdict| example::trial("hot-copy", verdict);
     assert_eq!(answer(name, vec![copy(Restorable), copy(Corrupt)]), Confirmed);
@@ -78,7 +78,7 @@ fn one_damaged_copy_is_enough_and_lucky_ones_refute_nothing() {
 }
 
 #[test]
-fn what_is_left_without_never_completed_torrents_is_small() {
+fn a_backup_without_never_completed_torrents_is_small() {
     let name = "Leaving out never-completed torrents";
     let selective = |share: f64, bytes: u64| {
         let mut trial = sized(example::trial("selective", Restorable), bytes);
@@ -92,7 +92,7 @@ fn what_is_left_without_never_completed_torrents_is_small() {
 }
 
 #[test]
-fn a_large_database_under_load_takes_both() {
+fn a_large_database_under_load_requires_both() {
     let name = "Open: large databases under load";
     let trial = |verdict| sized(example::trial("one-step", verdict), DEMO);
     assert_eq!(answer(name, vec![trial(Restorable), trial(Stalled)]), Confirmed);
@@ -104,7 +104,7 @@ fn a_large_database_under_load_takes_both() {
 }
 
 #[test]
-fn verification_has_to_pass_what_is_right_and_to_find_what_is_not() {
+fn verification_must_pass_correct_databases_and_find_damaged_ones() {
     let name = "Open: automatic verification";
     let mut control = example::trial("hot-copy", Corrupt);
     control.control = true;

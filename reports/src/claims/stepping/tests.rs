@@ -3,7 +3,7 @@ use crate::example;
 use crate::record::Trial;
 use crate::record::Verdict::{self, *};
 
-/// What the trials say about the claim of this name.
+/// The finding of the trials for the claim with this name.
 fn finding(name: &str, trials: Vec<Trial>) -> Finding {
     let runs = [example::results(trials)];
     let at = CLAIMS.iter().position(|claim| claim.name == name).unwrap();
@@ -14,14 +14,14 @@ fn answer(name: &str, trials: Vec<Trial>) -> Answer {
     finding(name, trials).answer
 }
 
-/// An online backup with these pages a step, in WAL mode, that met 20 commits a second.
+/// An online backup with this number of pages per step, in WAL mode, at 20 commits per second.
 fn online(pages: i64, pinned: bool, verdict: Verdict, restarts: u64) -> Trial {
     let mut trial = example::restarting("sqlite-online-backup", verdict, restarts);
     trial.settings = [("step_pages".into(), pages.into()), ("pinned".into(), pinned.into())].into();
     trial
 }
 
-/// `.backup` at this rate, which took these seconds with passes of half a second.
+/// `.backup` at this rate, with this duration in seconds and passes of 0.5 s.
 fn shell(rate: f64, verdict: Verdict, elapsed: f64) -> Trial {
     let mut trial = example::restarting("sqlite-cli-backup", verdict, 0);
     trial.settings = [("timeout_ms".into(), 0.into())].into();
@@ -41,8 +41,8 @@ fn sized(mut trial: Trial, bytes: u64) -> Trial {
 }
 
 #[test]
-fn a_stepping_backup_begins_again() {
-    let name = "A stepping backup begins again";
+fn a_stepping_backup_restarts() {
+    let name = "A stepping backup restarts";
     let steady = online(100, false, Restorable, 0);
     assert_eq!(answer(name, vec![online(100, false, Stalled, 240), shell(20.0, Stalled, 20.0)]), Confirmed);
     assert_eq!(answer(name, vec![steady.clone()]), Refuted);
@@ -53,7 +53,7 @@ fn a_stepping_backup_begins_again() {
 }
 
 #[test]
-fn the_demo_database_takes_a_database_of_its_size() {
+fn the_claim_about_the_demo_database_requires_a_database_of_its_size() {
     let name = "The 17 GB demo database";
     assert_eq!(answer(name, vec![sized(shell(50.0, Stalled, 20.0), 17_604_431_872)]), Confirmed);
     assert_eq!(answer(name, vec![sized(shell(50.0, Restorable, 20.0), 17_604_431_872)]), Refuted);
@@ -61,15 +61,15 @@ fn the_demo_database_takes_a_database_of_its_size() {
 }
 
 #[test]
-fn the_restart_model_takes_an_average_over_several_backups() {
+fn the_restart_model_requires_an_average_over_several_backups() {
     let name = "The restart model";
-    // At 4 commits a second and a pass of half a second the model says 1.6 s.
+    // At 4 commits per second and a pass of 0.5 s, the model predicts 1.6 s.
     let all = |elapsed, count| vec![shell(4.0, Restorable, elapsed); count];
     assert_eq!(answer(name, all(1.7, 8)), Confirmed);
     assert_eq!(answer(name, all(5.0, 8)), Refuted);
     assert_eq!(answer(name, all(0.5, 8)), Refuted);
     assert_eq!(answer(name, all(1.7, 7)), NotTested);
-    // What was ended early counts with the time that it was given.
+    // A backup that was ended early counts with the time that it ran.
     let mut ended = all(1.0, 8);
     ended.extend(vec![shell(4.0, Stalled, 10.0); 4]);
     assert_eq!(answer(name, ended), Refuted);
@@ -77,7 +77,7 @@ fn the_restart_model_takes_an_average_over_several_backups() {
 
 #[test]
 fn all_rates_of_300_mb_are_needed_at_a_comparable_pass() {
-    let name = "300 MB at 1, 4 and 20 writes a second";
+    let name = "300 MB at 1, 4 and 20 writes per second";
     let at = |bytes, fast| {
         let trials = [shell(1.0, Restorable, 0.5), shell(4.0, Restorable, 2.5), shell(20.0, fast, 20.0)];
         trials.map(|trial| sized(trial, bytes)).to_vec()
@@ -97,7 +97,7 @@ fn all_rates_of_300_mb_are_needed_at_a_comparable_pass() {
 }
 
 #[test]
-fn what_holds_one_transaction_never_begins_again() {
+fn a_backup_in_one_transaction_never_restarts() {
     for (name, pages, pinned) in
         [("One step for all pages", -1, false), ("A pinned read transaction", 100, true)]
     {

@@ -1,4 +1,4 @@
-//! The JSON that services for continuous benchmarks read: a list of name, unit, value and range, smaller is better.
+//! JSON for services for continuous benchmarking: a list of name, unit, value and range; smaller is better.
 
 use serde::Serialize;
 
@@ -14,12 +14,12 @@ struct Entry<'a> {
     extra: String,
 }
 
-/// Without the digits that come of binary fractions.
+/// Rounded, without the trailing digits of binary fractions.
 fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
 
-/// The medians of a run. Times are multiples of the plain copy, because CI services give a job another machine each time.
+/// The medians of a run. Times are multiples of the plain copy, because each CI job may run on another machine.
 pub fn benchmark_json(results: &Results) -> String {
     let entry = |one: &super::Measured<'_>| Entry {
         name: format!("{} - {}", one.subject, one.metric.name),

@@ -7,7 +7,7 @@ use crate::compare::Outcome;
 use crate::gate::{Answer, Comparison, thresholds};
 use crate::record::Results;
 
-/// The report that CI services read. What is inconclusive or proved nothing is skipped, with the reason.
+/// The report for CI services. Inconclusive and unavailable results are marked as skipped, with the reason.
 pub fn junit(findings: &Findings<'_>) -> String {
     let mut report = Report::new("backup-drill");
     report.add_test_suite(trials(findings.results));

@@ -1,4 +1,4 @@
-//! The summary that a CI service shows beside a run.
+//! The summary that a CI service shows with a run.
 
 use super::{Findings, summary, table};
 use crate::compare::Outcome;
@@ -6,7 +6,7 @@ use crate::gate::{Answer, Comparison, thresholds};
 use crate::render::markdown::text::plain;
 use crate::render::table::Table;
 
-/// What a gate found, in Markdown: the answer first, then what is not as it should be.
+/// The findings of a gate in Markdown: the answer first, then everything that is not as expected.
 pub fn markdown(findings: &Findings<'_>) -> String {
     let results = findings.results;
     let mut text = format!("## Backup Drill: {}\n\n", results.run.scenario);
@@ -14,7 +14,7 @@ pub fn markdown(findings: &Findings<'_>) -> String {
     let short: Vec<_> =
         results.trials.iter().filter(|trial| Outcome::of_trial(trial) != Outcome::AsPromised).collect();
     if !short.is_empty() {
-        text += "\n### Trials that are not as expected\n\n";
+        text += "\n### Trials with unexpected verdicts\n\n";
         let row = |trial: &&crate::record::Trial| {
             let reason = trial.reason.lines().next().unwrap_or_default();
             vec![trial.verdict.to_string(), trial.id.clone(), reason.to_owned()]
@@ -42,11 +42,11 @@ fn sentence(findings: &Findings<'_>) -> String {
         None => String::new(),
         Some(Answer::Regressed) => " **Something regressed.**".into(),
         Some(Answer::Inconclusive) => {
-            " Nothing regressed as far as can be told; something is inconclusive.".into()
+            " Nothing is known to have regressed, but some results are inconclusive.".into()
         }
         Some(Answer::Improved | Answer::Equivalent) => " Nothing regressed.".into(),
     };
-    format!("{expected} of {} trials came out as expected.{compared}", trials.len())
+    format!("{expected} of {} trials ended as expected.{compared}", trials.len())
 }
 
 fn section(comparison: &Comparison) -> String {

@@ -1,4 +1,4 @@
-//! What a comparison found, for people and for other programs.
+//! The results of a comparison, for people and for other programs.
 
 mod benchmark;
 mod junit;
@@ -16,15 +16,15 @@ use super::{Comparison, METRICS, Metric, subject};
 use crate::compare::Spread;
 use crate::record::{Results, Trial};
 
-/// All that a gate has to tell: the run that is judged, and what it was compared with.
+/// All findings of a gate: the run that is judged, and its comparisons.
 pub struct Findings<'a> {
     /// The run that is judged.
     pub results: &'a Results,
-    /// With a baseline, and of pairs within the run; none where nothing was compared.
+    /// The comparisons with a baseline and of pairs within the run; empty where nothing was compared.
     pub comparisons: &'a [Comparison],
 }
 
-/// What was measured of one metric of one subject.
+/// The measurements of one metric of one subject.
 struct Measured<'a> {
     subject: &'a str,
     metric: Metric,

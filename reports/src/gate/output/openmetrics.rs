@@ -1,12 +1,14 @@
-//! OpenMetrics text, for a gateway or a file that a collector reads.
+//! OpenMetrics text, for a push gateway or for a file that a collector reads.
 
 use super::{Findings, measured};
 
-/// The medians of a run, its verdicts, and what was compared.
+/// The medians of a run, its verdicts, and its comparisons.
 pub fn openmetrics(findings: &Findings<'_>) -> String {
     let run = label("run", &findings.results.run.id);
-    let mut values =
-        Family::new("backup_drill_measured", "Median over the repetitions, in the unit of the label.");
+    let mut values = Family::new(
+        "backup_drill_measured",
+        "Median over the repetitions, in the unit given by the label unit.",
+    );
     for one in measured(findings.results) {
         let labels = [
             label("subject", one.subject),
@@ -15,13 +17,15 @@ pub fn openmetrics(findings: &Findings<'_>) -> String {
         ];
         values.add(&run, &labels, one.spread.median);
     }
-    let mut verdicts = Family::new("backup_drill_verdict", "1 for the verdict that each trial came to.");
+    let mut verdicts = Family::new("backup_drill_verdict", "1 for the verdict of each trial.");
     for trial in &findings.results.trials {
         verdicts.add(&run, &[label("trial", &trial.id), label("verdict", trial.verdict.name())], 1.0);
     }
-    let mut changes =
-        Family::new("backup_drill_change_ratio", "Candidate divided by baseline, the mean over the pairs.");
-    let mut answers = Family::new("backup_drill_answer", "1 for the answer on each metric.");
+    let mut changes = Family::new(
+        "backup_drill_change_ratio",
+        "Candidate divided by baseline: geometric mean over the pairs.",
+    );
+    let mut answers = Family::new("backup_drill_answer", "1 for the answer for each metric.");
     for row in findings.comparisons.iter().flat_map(|comparison| &comparison.rows) {
         let labels = [label("subject", &row.subject), label("metric", row.metric)];
         if let Some(change) = row.change {

@@ -1,13 +1,13 @@
-//! The comparison as a table: plain data, for the terminal and for Markdown alike.
+//! The comparison as a table: plain data, for the terminal and for Markdown.
 
 use crate::gate::{Answer, Change, Comparison, Row};
 use crate::render::number;
 use crate::render::table::Table;
 
-/// The column with the sentences that [`reasons`] gives.
+/// The column with the reasons that [`reasons`] lists.
 pub const WHY: &str = "Why";
 
-/// Why the rows have their answers, the worst first: each reason once, with the metrics that it is about.
+/// The reasons for the answers, the worst first: each reason once, with the metrics that it applies to.
 pub fn reasons(comparison: &Comparison, all: bool) -> Vec<String> {
     let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
     for row in shown(comparison, all) {
@@ -25,7 +25,7 @@ fn shown(comparison: &Comparison, all: bool) -> impl Iterator<Item = &Row> {
     answers.flat_map(|answer| comparison.rows.iter().filter(move |row| row.answer == answer))
 }
 
-/// The rows of a comparison, the worst first; without those that are equivalent unless `all` is set.
+/// The rows of a comparison, the worst first. Equivalent rows are included only when `all` is set.
 pub fn table(comparison: &Comparison, all: bool) -> Table {
     let header =
         ["Answer", "Subject", "Metric", "Baseline", "Candidate", "Change (90 % interval)", "Pairs", WHY];
@@ -52,7 +52,7 @@ fn change(change: Change) -> String {
     format!("{} ({} to {})", percent(change.ratio), percent(change.low), percent(change.high))
 }
 
-/// How many rows have which answer: `1 regressed, 2 inconclusive, 0 improved, 14 equivalent`.
+/// The number of rows with each answer: `1 regressed, 2 inconclusive, 0 improved, 14 equivalent`.
 pub fn summary(comparison: &Comparison) -> String {
     let counts = Answer::WORST_FIRST.map(|answer| format!("{} {}", comparison.count(answer), answer.name()));
     counts.join(", ")

@@ -1,14 +1,14 @@
-//! What is measured of a strategy, and how a cell shows it.
+//! The measurements of a strategy, and how cells show them.
 
 use crate::compare::{Group, Spread};
 use crate::record::{Backup, Impact, RecoveryPoint, Trial, Verdict, Window};
 use crate::render::table::Cell;
 use crate::render::{number, words};
 
-/// A 99th percentile of fewer writes rests on fewer than ten of them.
+/// A 99th percentile of fewer writes is based on fewer than ten of them.
 pub(crate) const WRITES_FOR_P99: u64 = 1000;
 
-/// Stands behind such a percentile.
+/// The mark after such a percentile.
 pub(crate) const FEW_WRITES: &str = "*";
 
 /// One measurement of a trial.
@@ -17,7 +17,7 @@ pub(crate) struct Measure {
     pub label: &'static str,
     /// Its name for programs, with the unit.
     pub key: &'static str,
-    /// How a person reads it.
+    /// Its format for people.
     pub format: fn(f64) -> String,
     /// The measurement; `None` where it was not made.
     pub of: fn(&Trial) -> Option<f64>,
@@ -64,9 +64,9 @@ const LOSS_AT_DISASTER: Measure =
         of_point(trial)?.lost_seconds
     });
 
-/// What a second look shows besides latencies, in this order.
+/// The measurements that are shown as details, besides latencies, in this order.
 const DETAILS: [Measure; 12] = [
-    Measure::new("Longest block", "longest_blocked_seconds", number::seconds, |trial| {
+    Measure::new("Longest blocked", "longest_blocked_seconds", number::seconds, |trial| {
         of_impact(trial)?.longest_blocked_seconds
     }),
     Measure::new("Downtime", "downtime_seconds", number::seconds, |trial| of_impact(trial)?.downtime_seconds),
@@ -94,18 +94,18 @@ const DETAILS: [Measure; 12] = [
     Measure::new("Restarts", "restarts", number::count, |trial| whole(of_backup(trial)?.restarts)),
 ];
 
-/// What a second look shows besides latencies.
+/// The measurements that are shown as details, besides latencies.
 pub(crate) fn details() -> impl Iterator<Item = &'static Measure> {
     DETAILS.iter()
 }
 
-/// All that a comparison measures, latencies apart.
+/// All measurements of a comparison, except latencies.
 pub(crate) fn all() -> impl Iterator<Item = &'static Measure> {
     [&BACKUP, &BLOCKED, &LOSS_AT_COMPLETION, &RECOVERY, &SIZE, &COPY_SPEED].into_iter().chain(details())
 }
 
-/// The loss that strategies are compared by: at completion, which does not depend on how long the scenario waits before
-/// the disaster; at the disaster where records are too old to have it.
+/// The data loss that strategies are compared by: the loss at backup completion, which does not depend on how long
+/// the scenario waits before the disaster. For records that are too old to have it, the loss at the disaster.
 pub(crate) fn loss(trials: &[Trial]) -> &'static Measure {
     let is_known = trials.iter().any(|trial| (LOSS_AT_COMPLETION.of)(trial).is_some());
     if is_known || !trials.iter().any(|trial| (LOSS_AT_DISASTER.of)(trial).is_some()) {
@@ -120,8 +120,8 @@ pub(crate) fn is_at_completion(measure: &Measure) -> bool {
     measure.key == LOSS_AT_COMPLETION.key
 }
 
-/// The worst verdict of the group, with how many of the trials came to it, whether that was expected, and whether luck
-/// alone may have brought it about.
+/// The worst verdict of the group, with the number of trials that have it, whether it was expected, and whether it
+/// may be luck.
 pub(crate) fn verdict(group: &Group<'_>) -> Cell {
     let verdict = group.verdict();
     let same = group.trials.iter().filter(|trial| trial.verdict == verdict).count();
@@ -136,7 +136,7 @@ pub(crate) fn verdict(group: &Group<'_>) -> Cell {
     Cell { text, value: verdict.name().into() }
 }
 
-/// How a verdict stands to what the scenario expects; empty where it expects nothing special.
+/// Whether a verdict is what the scenario expects; empty without a special expectation.
 fn expectation(trial: &Trial, verdict: Verdict) -> String {
     let names: Vec<&str> = trial.expected.iter().map(|verdict| words::verdict(*verdict)).collect();
     match (names.as_slice(), trial.expected.contains(&verdict)) {
@@ -146,7 +146,7 @@ fn expectation(trial: &Trial, verdict: Verdict) -> String {
     }
 }
 
-/// The time of the backups that finished; without any, how long they were given.
+/// The time of the backups that finished. If none did, how long they ran.
 pub(crate) fn backup(group: &Group<'_>) -> Cell {
     let finished = BACKUP.spread(group);
     if finished.is_some() {
@@ -175,7 +175,7 @@ pub(crate) fn latency(group: &Group<'_>, of: fn(&Window) -> Option<f64>) -> Cell
     Cell { text: format!("{} → {during}", median(reference)), value }
 }
 
-/// The 99th percentile, marked where too few writes stand behind it.
+/// The 99th percentile, marked where it is based on too few writes.
 pub(crate) fn p99(group: &Group<'_>) -> Cell {
     let mut cell = latency(group, |window| window.p99_ms);
     let mut windows = group.trials.iter().filter_map(|trial| of_impact(trial)).flat_map(windows);

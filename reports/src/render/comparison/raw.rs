@@ -1,4 +1,4 @@
-//! The comparison for programs: one flat row a group of repetitions, with raw numbers.
+//! The comparison for programs: one flat row per group of repetitions, with raw numbers.
 
 use serde_json::Value;
 
@@ -9,8 +9,8 @@ use super::measures;
 use crate::compare::{Group, Outcome, Spread};
 use crate::record::{Results, Trial, Window};
 
-/// The rows of [`super::comparison`] as raw numbers under keys that name their unit: each measurement as its median over
-/// the repetitions, with the smallest and the largest.
+/// The rows of [`super::comparison`] as raw numbers, with keys that state the unit: each measurement is given as
+/// median, minimum and maximum over the repetitions.
 pub fn raw(results: &Results) -> Table {
     let columns = columns();
     let mut table = Table::new(columns.iter().map(|(key, _)| Column::text(key, key, Rank::Always)).collect());
@@ -67,7 +67,7 @@ fn texts() -> [(&'static str, OfGroup); 18] {
     ]
 }
 
-/// What is appended to a key, and that number of a spread.
+/// The suffix of a key, and the number of a spread that belongs to it.
 type Part = (&'static str, fn(Spread) -> f64);
 
 fn spread(columns: &mut Vec<(String, Of)>, key: &str, of: fn(&Trial) -> Option<f64>) {

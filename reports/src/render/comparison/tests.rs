@@ -28,7 +28,7 @@ fn a_small_run_is_one_table_by_family_with_the_main_columns_first() {
 }
 
 #[test]
-fn a_row_says_what_is_different_about_it() {
+fn a_row_states_how_it_differs() {
     let mut delete = example::trial("one-step", Restorable);
     delete.workload.journal_mode = Some("delete".into());
     let block = one(vec![example::trial("one-step", Restorable), delete]);
@@ -66,7 +66,7 @@ fn a_verdict_that_nothing_challenged_says_so() {
 }
 
 #[test]
-fn a_verdict_says_how_many_trials_came_to_it_and_what_was_expected() {
+fn a_verdict_shows_how_many_trials_have_it_and_what_was_expected() {
     let mut trials = vec![example::trial("shell", Restorable); 3];
     trials[1] = example::trial("shell", Stalled);
     assert_eq!(cells(&one(trials.clone()), "Verdict"), ["stalled 1 of 3"]);
@@ -124,7 +124,7 @@ fn programs_get_raw_numbers_with_their_range() {
     assert!(row["downtime_seconds"].is_number() && row["backup_bytes_read"].is_null());
 }
 
-/// All results that were ever published.
+/// All published results.
 fn published() -> Vec<Results> {
     let published = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("published");
     let directories = std::fs::read_dir(published).unwrap().flatten().filter(|entry| entry.path().is_dir());

@@ -1,6 +1,6 @@
 // Sorting and filtering of the comparison.
 
-// What a cell is sorted by: a number, or a text; null where there is no value.
+// The sort key of a cell: a number or a text; null where there is no value.
 function sortKey(row, key) {
   const text = row.querySelector(`[data-key="${key}"]`).dataset.sort;
   if (text === "") return null;
@@ -8,7 +8,7 @@ function sortKey(row, key) {
 }
 
 function compareKeys(a, b, direction) {
-  // What has no value comes last in both directions: a failure is never the best.
+  // Cells without a value come last in both directions: a failure is never the best.
   if (a === null || b === null) return (a === null) - (b === null);
   const order = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
   return direction === "descending" ? -order : order;

@@ -12,16 +12,16 @@ use crate::record::{Results, Trial, Verdict};
 use crate::render::family::Family;
 use crate::render::{conditions, number, words};
 
-/// A 99th percentile of fewer writes rests on fewer than ten of them.
+/// A 99th percentile of fewer writes is based on fewer than ten of them.
 const WRITES_OF_A_PERCENTILE: u64 = 1000;
 
 /// The whole comparison.
 pub(super) struct Comparison {
     pub columns: Vec<Column>,
     pub families: Vec<FamilyRows>,
-    /// What all rows share, by subject.
+    /// The conditions that all rows share, by subject.
     pub conditions: Vec<(String, String)>,
-    /// Settings that have one value wherever they are known.
+    /// Settings that have the same value in all strategies that have them.
     pub settings: Vec<String>,
     /// The choices of the filters.
     pub verdicts: Vec<&'static str>,
@@ -35,7 +35,7 @@ pub(super) struct Column {
     pub label: &'static str,
     pub unit: &'static str,
     pub meaning: &'static str,
-    /// Shown only when the reader asks for more.
+    /// Shown only when the reader asks for more columns.
     pub is_more: bool,
 }
 
@@ -53,23 +53,23 @@ pub(super) struct Row {
     pub verdict_text: &'static str,
     /// From the best verdict to the worst.
     pub verdict_rank: usize,
-    /// What stands beside the verdict: how many trials came to it, whether it was expected, whether it was challenged.
+    /// Notes on the verdict: how many trials have it, whether it was expected, whether it was challenged.
     pub notes: Vec<String>,
     pub strategy: String,
     pub variant: String,
-    /// The conditions and settings that tell the row from others.
+    /// The conditions and settings in which the row differs from others.
     pub remarks: Vec<String>,
-    /// All settings and versions, on demand.
+    /// All settings and versions, shown on demand.
     pub all_settings: Vec<(String, String)>,
     pub versions: Vec<(String, String)>,
     pub subject: String,
     pub load: String,
     pub family: &'static str,
-    /// What a text filter looks through.
+    /// The text that the text filter searches.
     pub text: String,
     pub cells: Vec<Cell>,
     pub survives: &'static str,
-    /// The trials, with the addresses of their sections.
+    /// The ids of the trials, with the addresses of their sections.
     pub trials: Vec<(String, String)>,
 }
 
@@ -77,9 +77,9 @@ pub(super) struct Row {
 #[derive(Default)]
 pub(super) struct Cell {
     pub text: String,
-    /// Blanks that stand for the digits after the point that other values of the column have.
+    /// Spaces in place of the decimal digits that other values of the column have.
     pub pad: String,
-    /// What the row is sorted by; none where there is no value, which comes last.
+    /// The sort key; `None` where there is no value, which is sorted last.
     pub sort: Option<f64>,
     pub notes: Vec<String>,
     pub is_best: bool,
@@ -119,7 +119,7 @@ pub(super) fn of(results: &Results) -> Comparison {
     }
 }
 
-/// Puts the points of each column's numbers below each other.
+/// Aligns the numbers of each column at the decimal point.
 fn align<'a>(rows: impl Iterator<Item = &'a mut Row>) {
     let mut rows: Vec<&mut Row> = rows.collect();
     let places = |text: &str| text.split_once('.').map_or(0, |(_, places)| places.len());
@@ -128,7 +128,7 @@ fn align<'a>(rows: impl Iterator<Item = &'a mut Row>) {
         let most = cells().map(|cell| places(&cell.text)).max().unwrap_or(0);
         for cell in rows.iter_mut().map(|row| &mut row.cells[column]).filter(|cell| cell.sort.is_some()) {
             let own = places(&cell.text);
-            // As wide as the point and as a digit.
+            // Spaces as wide as the point and as a digit.
             let point = if own == 0 && most > 0 { "\u{2008}" } else { "" };
             cell.pad = format!("{point}{}", "\u{2007}".repeat(most - own));
         }
@@ -145,7 +145,7 @@ fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
     seen
 }
 
-/// The figures with their units: those that decide, and those of the others that any group has.
+/// The figures with their units: the main ones, and those of the others that any group has.
 fn figures(groups: &[Group<'_>]) -> Vec<(Figure, Unit, bool)> {
     let all = FIRST.iter().map(|figure| (figure, false)).chain(MORE.iter().map(|figure| (figure, true)));
     let with_unit = all.filter_map(|(figure, is_more)| {
@@ -161,14 +161,14 @@ fn column(figure: &Figure, unit: Unit, is_more: bool) -> Column {
     Column { key: figure.key, label: figure.label, unit: unit.name, meaning: figure.meaning, is_more }
 }
 
-/// What rows are ordered by within a family: size, rate and subject.
+/// The key that rows are ordered by within a family: size, rate and subject.
 fn load_order(trial: &Trial) -> (u64, u64, String) {
     let rate = trial.workload.writes_per_second.map_or(u64::MAX, |rate| rate.max(0.0).to_bits());
     (trial.dataset.target_bytes, rate, conditions::subject(trial))
 }
 
-/// The best value of a figure for each load and subject, as it is shown, so that equal looks are equally good. Only
-/// restorable backups that survive the loss of the disk compete: the others do not solve the same problem.
+/// The best value of a figure for each load and subject, with its text: values with the same text count as equally
+/// good. Only restorable backups that survive the loss of the disk compete: the others do not solve the same problem.
 fn best(figure: &Figure, unit: Unit, groups: &[Group<'_>]) -> BTreeMap<(u64, u64, String), (f64, String)> {
     let mut best: BTreeMap<(u64, u64, String), (f64, String)> = BTreeMap::new();
     let competing = groups.iter().filter(|group| {
@@ -219,14 +219,14 @@ fn cell(
     Cell { text, sort: Some(spread.median), notes, is_best, ..base }
 }
 
-/// A percentile of few writes says of how many.
+/// The note that a percentile is based on few writes.
 fn few_writes(figure: &Figure, group: &Group<'_>) -> Option<String> {
     let counted = group.trials.iter().filter_map(|trial| writes_behind(figure.key, trial));
     let fewest = counted.min().filter(|_| PERCENTILES.contains(&figure.key))?;
     (fewest < WRITES_OF_A_PERCENTILE).then(|| format!("of only {} writes", number::count(fewest as f64)))
 }
 
-/// What stands where a figure has no value: for the backup, what became of it.
+/// The text for a figure without a value: for the backup, how it ended.
 fn missing(figure: &Figure, unit: Unit, group: &Group<'_>) -> String {
     let given = group.spread(|trial| Some(trial.backup.as_ref()?.elapsed_seconds));
     match given.filter(|_| figure.key == BACKUP) {
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_backup_says_what_became_of_it_and_comes_last() {
+    fn a_failed_backup_shows_how_it_ended_and_is_sorted_last() {
         let rows = rows(vec![example::trial("shell", Stalled), example::trial("gone", Unavailable)]);
         assert_eq!(cell(&rows[0], "backup").text, "stalled after 1.25");
         assert_eq!(cell(&rows[0], "backup").sort, None);
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_qualifies_a_figure_or_a_verdict_stands_beside_it() {
+    fn notes_are_shown_beside_figures_and_verdicts() {
         let mut lucky = example::trial("lucky", Restorable);
         let backup = lucky.backup.as_mut().unwrap();
         backup.challenge = Some(Challenge { challenged: false, ..Challenge::default() });

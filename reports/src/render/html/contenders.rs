@@ -1,4 +1,4 @@
-//! What the script of the page decides by: for each contender what was measured at each load, and the sizing model.
+//! The data for the script of the page: the measurements of each contender at each load, and the sizing model.
 
 use serde::Serialize;
 
@@ -11,13 +11,13 @@ use crate::render::family::Family;
 use crate::render::{conditions, words};
 use crate::sizing::{self, Model};
 
-/// All that the script needs.
+/// All data that the script needs.
 #[derive(Serialize)]
 pub(super) struct Decision<'a> {
-    /// The load that most contenders were tried at.
+    /// The load that most contenders were tested at.
     load: Option<Load>,
     contenders: Vec<Contender<'a>>,
-    /// What answers for loads that were not tried.
+    /// The model for loads that were not tested.
     sizing: Model,
 }
 
@@ -39,25 +39,25 @@ struct Contender<'a> {
     measured: Vec<Measured<'a>>,
 }
 
-/// What was measured at one load.
+/// The measurements at one load.
 #[derive(Serialize)]
 struct Measured<'a> {
     #[serde(flatten)]
     load: Load,
-    /// True where a careless backup would have come back right as well.
+    /// True where an unsafe backup would have been restorable as well.
     unchallenged: bool,
     trials: Vec<Point<'a>>,
 }
 
-/// What one trial measured. Times are seconds.
+/// The measurements of one trial. Times are in seconds.
 #[derive(Serialize)]
 struct Point<'a> {
     id: &'a str,
-    /// Its place in the run, from 1.
+    /// Its position in the run, counted from 1.
     number: usize,
     verdict: &'static str,
     restorable: bool,
-    /// True for verdicts that say nothing about the strategy: inconclusive, unavailable.
+    /// True for verdicts that prove nothing about the strategy: inconclusive, unavailable.
     untried: bool,
     elapsed: Option<f64>,
     backup: Option<f64>,
@@ -71,7 +71,7 @@ struct Point<'a> {
     size: Option<u64>,
 }
 
-/// What is known of the contenders of a run. A closed loop has no rate and cannot be asked for.
+/// The data on the contenders of a run. Closed loops are left out, because they have no rate.
 pub(super) fn of(results: &Results) -> Decision<'_> {
     let mut found: Vec<(&Trial, Contender<'_>)> = Vec::new();
     let mut loads: Vec<(Load, usize)> = Vec::new();

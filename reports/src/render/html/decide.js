@@ -1,4 +1,4 @@
-// Which contenders meet the limits at a load, why, and by which trial the others do not.
+// Which contenders meet the limits at a load, and the trials that exclude the others.
 
 const LIMITS = [
   { key: "blocked", name: "blocked time" },
@@ -13,21 +13,21 @@ function median(values) {
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-// Median and range of a figure over trials; null where none has it.
+// Median and range of a figure over trials; null where no trial has it.
 function rangeOf(trials, key) {
   const values = trials.map((trial) => trial[key]).filter((value) => value !== null);
   if (values.length === 0) return null;
   return { point: median(values), low: Math.min(...values), high: Math.max(...values) };
 }
 
-// What a contender comes to at the load that was asked for.
+// The result for a contender at the given load.
 function answer(contender, ask, sizing) {
   const measured = contender.measured.find((one) => one.bytes === ask.bytes && one.rate === ask.rate);
   const result = measured ? answerMeasured(contender, measured, ask) : answerPredicted(contender, ask, sizing);
   if (contender.family === "control") {
     result.reasons.unshift({ text: "negative control: unsafe on purpose" });
   } else if (ask.disk && contender.survives !== "yes") {
-    const text = contender.survives === "no" ? "does not survive the loss of the disk" : "not known whether it survives the loss of the disk";
+    const text = contender.survives === "no" ? "does not survive the loss of the disk" : "it is not known whether it survives the loss of the disk";
     result.reasons.push({ text, trial: contender.measured[0].trials[0] });
   }
   if (result.figures) holdAgainstLimits(result, ask);
@@ -60,7 +60,7 @@ function failure(trial) {
   return { text: `${trial.verdict}${given}`, trial };
 }
 
-// A file of a wanted size is a few pages larger or smaller.
+// The size of a generated file can differ from the requested size by a few pages.
 const SIZE_TOLERANCE = 1.01;
 
 function answerPredicted(contender, ask, sizing) {
@@ -69,7 +69,7 @@ function answerPredicted(contender, ask, sizing) {
   const model = sizing.contenders.find((one) => one.trials.some((id) => trials.has(id)));
   if (!model) {
     const [first] = trials.values();
-    result.reasons.push(first.untried ? failure(first) : { text: "not tried at this size and rate, and no model for it", trial: first });
+    result.reasons.push(first.untried ? failure(first) : { text: "not tested at this size and rate, and there is no model for it", trial: first });
     return result;
   }
   const distance = (one) => Math.abs(Math.log(ask.bytes / one.bytes)) + Math.abs(Math.log((ask.rate + 1) / (one.rate + 1)));
@@ -99,7 +99,7 @@ function answerPredicted(contender, ask, sizing) {
   return { ...result, trials: [nearest], figures: { backup, blocked, latency: null, recovery, loss, loss_expected } };
 }
 
-// Adds what exceeds a limit, what may, and how near each figure comes to its limit.
+// Adds the limits that are exceeded, the limits that may be, and the share of each limit that is used.
 function holdAgainstLimits(result, ask) {
   result.shares = [];
   for (const { key, name } of LIMITS) {
@@ -107,7 +107,7 @@ function holdAgainstLimits(result, ask) {
     const range = result.figures[key];
     if (limit === undefined) continue;
     if (!range) {
-      const text = `${name} was not ${result.source === "measured" ? "measured" : "measured here, and there is no prediction of it"}`;
+      const text = `${name} was not ${result.source === "measured" ? "measured" : "measured at this load, and the model does not predict it"}`;
       result.reasons.push({ text, trial: result.trials[0] });
     } else if (range.point === null || range.point > limit) {
       const predicted = result.source === "predicted" ? "predicted " : "";
@@ -126,7 +126,7 @@ function worstTrial(trials, key) {
   return trials.reduce((worst, trial) => ((figure(trial) ?? -1) > (figure(worst) ?? -1) ? trial : worst));
 }
 
-// Certain ones first, then the furthest from their tightest limit, then from the next; at last the faster backup.
+// Certain ones first, then by the share of the tightest limit, then of the next one, then by backup time.
 function order(a, b) {
   if (a.status !== b.status) return a.status === "certain" ? -1 : 1;
   for (let at = 0; at < Math.max(a.shares.length, b.shares.length); at += 1) {
@@ -136,12 +136,12 @@ function order(a, b) {
   return (a.figures.backup?.point ?? Infinity) - (b.figures.backup?.point ?? Infinity);
 }
 
-// Shares that differ by less than a hundredth of the limit are the same.
+// Shares count as equal when they round to the same percentage of the limit.
 function percent(share) {
   return Math.round(share * 100);
 }
 
-// One sentence on the place of a strategy.
+// One sentence that explains the position of a strategy.
 function why(result) {
   if (result.shares.length === 0) return "No limit is set: the fastest backup comes first.";
   const [tightest, next] = result.shares;
@@ -149,7 +149,7 @@ function why(result) {
   return `Tightest limit: ${part(tightest)}${next ? `; next: ${part(next)}` : ""}.`;
 }
 
-// All contenders: those that are kept, in order, and those that are not.
+// All contenders: those that are kept, in order, and those that are excluded.
 function decide(data, ask) {
   const asked = data.contenders.filter((contender) => !ask.engine || contender.engine === ask.engine);
   const all = asked.map((contender) => answer(contender, ask, data.sizing));
@@ -159,7 +159,7 @@ function decide(data, ask) {
   };
 }
 
-// An element with text that is never markup.
+// An element. Text in it is never parsed as markup.
 function element(name, className, ...children) {
   const made = document.createElement(name);
   if (className) made.className = className;
@@ -178,7 +178,7 @@ function pointText(range) {
   return range ? formatSeconds(range.point) : "–";
 }
 
-// The ends of a range, where they can be told apart.
+// The ends of a range; empty where both look the same.
 function endsText(range) {
   if (!range) return "";
   const [low, high] = [range.low, range.high].map(formatSeconds);
@@ -191,11 +191,11 @@ function title(contender, ...more) {
   return element("p", "name", name, variant, " ", element("span", "note", contender.subject, ...more));
 }
 
-// Where the figures come from.
+// The source of the figures.
 function sourceOf(result) {
   const links = result.trials.flatMap((trial, at) => [at ? ", " : "", trialLink(trial)]);
   if (result.source === "measured") return [" · measured in ", ...links, result.unchallenged ? " · not challenged" : ""];
-  return [" · ", element("span", "predicted", "predicted"), `${result.beyond.map((text) => `, ${text}`).join("")}, nearest is `, ...links];
+  return [" · ", element("span", "predicted", "predicted"), `${result.beyond.map((text) => `, ${text}`).join("")}, nearest: `, ...links];
 }
 
 function keptItem(result) {

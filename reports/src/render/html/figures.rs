@@ -1,9 +1,9 @@
-//! The figures of a comparison: what each is, how it is read from a record, and in which unit it is shown.
+//! The figures of a comparison: their meaning, how they are read from a record, and in which unit they are shown.
 
 use crate::record::{Trial, Window};
 use crate::render::family::Family;
 
-/// What a figure measures, which decides its units.
+/// The quantity that a figure measures, which decides its units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Quantity {
     /// A time, read in seconds.
@@ -14,7 +14,7 @@ pub(super) enum Quantity {
     Bytes,
     /// A number without a unit.
     Ratio,
-    /// A number of things.
+    /// A count.
     Count,
 }
 
@@ -23,7 +23,7 @@ pub(super) enum Quantity {
 pub(super) enum Better {
     Lower,
     Higher,
-    /// It only describes.
+    /// Neither: the figure only describes.
     Neither,
 }
 
@@ -34,7 +34,7 @@ pub(super) struct Figure {
     pub key: &'static str,
     /// The column's header.
     pub label: &'static str,
-    /// What it means, in a sentence.
+    /// Its meaning in a sentence.
     pub meaning: &'static str,
     pub quantity: Quantity,
     pub better: Better,
@@ -42,7 +42,7 @@ pub(super) struct Figure {
     pub value: fn(&Trial) -> Option<f64>,
 }
 
-/// The figures that decide.
+/// The main figures.
 pub(super) const FIRST: [Figure; 5] = [
     Figure {
         key: BACKUP,
@@ -80,18 +80,18 @@ pub(super) const FIRST: [Figure; 5] = [
     Figure {
         key: "size",
         label: "Size",
-        meaning: "Size of the backup, as far as a restore needs it.",
+        meaning: "Size of the parts of the backup that a restore needs.",
         quantity: Quantity::Bytes,
         better: Better::Lower,
         value: |trial| Some(trial.backup.as_ref()?.artifact_bytes? as f64),
     },
 ];
 
-/// The figure that says for a failed backup how long it was given.
+/// The figure that shows for a failed backup how long it ran.
 pub(super) const BACKUP: &str = "backup";
-/// The figure that has two bases.
+/// The figure that is measured either at backup completion or at the disaster.
 pub(super) const LOSS: &str = "loss";
-/// The figures that rest on a number of writes.
+/// The figures that are based on a number of writes.
 pub(super) const PERCENTILES: [&str; 2] = ["p99_baseline", "p99_during"];
 
 /// The figures that a reader can add.
@@ -99,7 +99,8 @@ pub(super) const MORE: [Figure; 15] = [
     Figure {
         key: "copy_speed",
         label: "Copy speed",
-        meaning: "Time of a plain cp and fsync right before the backup, divided by the backup time: 1.0 is as fast.",
+        meaning: "Time of a plain cp and fsync right before the backup, divided by the backup time: 1.0 is as fast \
+                  as cp.",
         quantity: Quantity::Ratio,
         better: Better::Higher,
         value: |trial| trial.backup.as_ref()?.vs_copy,
@@ -107,7 +108,7 @@ pub(super) const MORE: [Figure; 15] = [
     Figure {
         key: "max_baseline",
         label: "Max write latency, baseline",
-        meaning: "The longest that a write waited before the backup began, from when it was due.",
+        meaning: "Longest latency of a write before the backup began, counted from when the write was due.",
         quantity: Quantity::Milliseconds,
         better: Better::Neither,
         value: |trial| baseline(trial)?.max_ms,
@@ -115,7 +116,7 @@ pub(super) const MORE: [Figure; 15] = [
     Figure {
         key: "max_during",
         label: "Max write latency, during backup",
-        meaning: "The longest that a write waited during the backup, from when it was due.",
+        meaning: "Longest latency of a write during the backup, counted from when the write was due.",
         quantity: Quantity::Milliseconds,
         better: Better::Lower,
         value: max_latency_ms,
@@ -123,7 +124,7 @@ pub(super) const MORE: [Figure; 15] = [
     Figure {
         key: PERCENTILES[0],
         label: "p99 write latency, baseline",
-        meaning: "99 of 100 writes waited no longer than this before the backup began.",
+        meaning: "99 % of the writes before the backup had at most this latency.",
         quantity: Quantity::Milliseconds,
         better: Better::Neither,
         value: |trial| baseline(trial)?.p99_ms,
@@ -131,7 +132,7 @@ pub(super) const MORE: [Figure; 15] = [
     Figure {
         key: PERCENTILES[1],
         label: "p99 write latency, during backup",
-        meaning: "99 of 100 writes waited no longer than this during the backup.",
+        meaning: "99 % of the writes during the backup had at most this latency.",
         quantity: Quantity::Milliseconds,
         better: Better::Lower,
         value: |trial| during(trial)?.p99_ms,
@@ -171,7 +172,7 @@ pub(super) const MORE: [Figure; 15] = [
     Figure {
         key: "restarts",
         label: "Restarts",
-        meaning: "How often the backup started again from its beginning.",
+        meaning: "Number of times that the backup restarted from the beginning.",
         quantity: Quantity::Count,
         better: Better::Neither,
         value: |trial| Some(trial.backup.as_ref()?.restarts? as f64),
@@ -195,7 +196,7 @@ pub(super) const MORE: [Figure; 15] = [
     Figure {
         key: "read",
         label: "Read from disk",
-        meaning: "Bytes that the strategy's processes had the disk read during the backup.",
+        meaning: "Bytes that were read from disk for the strategy's processes during the backup.",
         quantity: Quantity::Bytes,
         better: Better::Neither,
         value: |trial| Some(trial.backup.as_ref()?.bytes_read_from_disk? as f64),
@@ -211,15 +212,15 @@ pub(super) const MORE: [Figure; 15] = [
     Figure {
         key: "written_to_disk",
         label: "Written to disk",
-        meaning: "Bytes of these that the kernel sent to a disk by the end of the backup.",
+        meaning: "The part of the written bytes that the kernel had sent to a disk by the end of the backup.",
         quantity: Quantity::Bytes,
         better: Better::Neither,
         value: |trial| Some(trial.backup.as_ref()?.bytes_written_to_disk? as f64),
     },
 ];
 
-/// Data loss at backup completion. Continuous replication has none: what it keeps grows after that moment. Older
-/// records tell how old the newest write was at completion, which is the same.
+/// Data loss at backup completion. Continuous replication has no such figure, because it keeps replicating after that
+/// moment. Older records have the age of the newest write at completion instead, which is nearly the same.
 pub(super) fn floor_seconds(trial: &Trial) -> Option<f64> {
     let point = trial.recovery_point.as_ref().filter(|_| Family::of_trial(trial) != Family::Continuous)?;
     point.lost_seconds_at_completion.or(point.staleness_at_completion_seconds)
@@ -230,12 +231,12 @@ pub(super) fn lag_seconds(trial: &Trial) -> Option<f64> {
     trial.recovery_point.as_ref()?.lost_seconds
 }
 
-/// The longest that a write waited during the backup.
+/// The longest write latency during the backup.
 pub(super) fn max_latency_ms(trial: &Trial) -> Option<f64> {
     during(trial)?.max_ms
 }
 
-/// Writes that the latencies of a percentile's window rest on.
+/// The number of writes that a percentile is based on.
 pub(super) fn writes_behind(key: &str, trial: &Trial) -> Option<u64> {
     if key == PERCENTILES[0] { baseline(trial)?.writes } else { during(trial)?.writes }
 }
@@ -251,9 +252,9 @@ fn during(trial: &Trial) -> Option<&Window> {
 /// The unit of a column, in which all its values are shown.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Unit {
-    /// Empty for what has no unit.
+    /// Empty for quantities without a unit.
     pub name: &'static str,
-    /// How many of what is read make one of the unit.
+    /// Values are divided by this number to convert them to the unit.
     divisor: f64,
 }
 
@@ -275,7 +276,7 @@ impl Unit {
         }
     }
 
-    /// A value in this unit, with three digits and no more places than a thousandth. Only zero is 0.
+    /// A value in this unit, with three digits and at most three decimal places. Only an exact zero is shown as 0.
     pub(super) fn show(self, value: f64) -> String {
         let value = value / self.divisor;
         match value.abs() {
@@ -309,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn each_figure_has_a_key_of_its_own() {
+    fn each_figure_has_a_unique_key() {
         let mut keys: Vec<&str> = FIRST.iter().chain(&MORE).map(|figure| figure.key).collect();
         keys.sort_unstable();
         keys.dedup();

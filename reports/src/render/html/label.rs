@@ -1,4 +1,4 @@
-//! What tells the rows of the comparison apart, and what they share.
+//! How the rows of the comparison differ, and what they have in common.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,13 +8,13 @@ use crate::compare::Group;
 use crate::record::Trial;
 use crate::render::conditions::{self, Conditions};
 
-/// What tells the variants of a strategy apart, without the strategy.
+/// The variant of a strategy, without the name of the strategy.
 pub(super) fn variant(trial: &Trial) -> String {
     let label = conditions::label(trial);
     label.strip_prefix(&trial.strategy).unwrap_or(&label).trim().to_string()
 }
 
-/// All settings of a trial, with their values as a reader writes them.
+/// All settings of a trial, with their values as a user writes them.
 pub(super) fn settings(trial: &Trial) -> Vec<(String, String)> {
     let text = |value: &Value| match value {
         Value::Null => "not set".to_string(),
@@ -24,7 +24,7 @@ pub(super) fn settings(trial: &Trial) -> Vec<(String, String)> {
     trial.settings.iter().map(|(name, value)| (name.clone(), text(value))).collect()
 }
 
-/// The version of the tool that a strategy is named after, which may decide as much as a setting: `mydumper 0.10.0`.
+/// The version of the tool that a strategy is named after, which can matter as much as a setting: `mydumper 0.10.0`.
 fn version(trial: &Trial) -> Option<String> {
     let letters = |name: &str| name.replace(['-', '_'], "");
     let (tool, text) = trial.versions.iter().find(|(tool, _)| letters(tool) == letters(&trial.strategy))?;
@@ -32,7 +32,7 @@ fn version(trial: &Trial) -> Option<String> {
     Some(format!("{tool} {}", number.trim_end_matches(',')))
 }
 
-/// True for a value that leaves something off or unset: it is among all settings of a trial, and decides nothing.
+/// True for a value that disables something or leaves it unset. Such a setting has no effect, so rows do not show it.
 fn is_unset(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
@@ -44,11 +44,11 @@ fn is_unset(value: &Value) -> bool {
     }
 }
 
-/// What all rows of a comparison share, said once, and what is left for each row.
+/// The conditions and settings that all rows of a comparison share, and the remarks that remain for each row.
 pub(super) struct Shared {
-    /// The conditions of all rows, and where there are several subjects what else holds for each of them.
+    /// The conditions of all rows and, where there are several subjects, the further conditions of each of them.
     pub conditions: Vec<(String, String)>,
-    /// The settings that have the same value wherever they are known.
+    /// The settings that have the same value in all strategies that have them.
     pub settings: Vec<String>,
     names: BTreeSet<String>,
     subjects: BTreeMap<String, Conditions>,
@@ -80,8 +80,8 @@ impl Shared {
         }
     }
 
-    /// What tells a row from others besides its variant: its subject where there are several, the conditions that are
-    /// not usual there, the settings that neither its variant names nor all rows share, and its tool's version.
+    /// How a row differs from others besides its variant: its subject where there are several, its unusual
+    /// conditions, the settings that neither the variant names nor all rows share, and the version of its tool.
     pub(super) fn remarks_on(&self, trial: &Trial) -> Vec<String> {
         let subject = conditions::subject(trial);
         let mut remarks = Vec::new();
@@ -101,14 +101,14 @@ impl Shared {
     }
 }
 
-/// The conditions that all subjects share, and of each subject those that it does not share with the others.
+/// The conditions that all subjects share and, for each subject, those that it does not share with the others.
 fn conditions_of(subjects: &BTreeMap<String, Conditions>) -> Vec<(String, String)> {
     let texts: Vec<String> = subjects.values().map(Conditions::shared).collect();
     let parts: Vec<Vec<&str>> = texts.iter().map(|text| text.split("; ").collect()).collect();
     let is_common = |part: &&str| parts.iter().all(|others| others.contains(part));
     let Some(first) = parts.first() else { return Vec::new() };
     let common: Vec<&str> = first.iter().copied().filter(is_common).collect();
-    // The name of a subject says these.
+    // The name of a subject already states these.
     let is_named =
         |part: &&str| ["engine ", "application ", "journal mode "].iter().any(|name| part.starts_with(name));
     let own = subjects.keys().zip(&parts).map(|(subject, parts)| {
@@ -129,7 +129,7 @@ mod tests {
     use crate::record::Verdict::Restorable;
 
     #[test]
-    fn a_variant_is_what_follows_the_strategy() {
+    fn a_variant_is_the_label_without_the_strategy() {
         let mut trial = example::trial("a", Restorable);
         assert_eq!(variant(&trial), "");
         trial.variant = "step_pages=100".into();
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_rows_share_is_said_once() {
+    fn shared_settings_are_stated_once() {
         let mut trials = ["a", "b", "c"].map(|name| example::trial(name, Restorable));
         for (trial, settings) in trials.iter_mut().zip([
             json!({"timeout_ms": 10_000, "level": 3}),
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_for_one_subject_is_said_of_that() {
+    fn conditions_of_one_subject_are_stated_for_that_subject() {
         let mut trials = ["a", "b"].map(|name| example::trial(name, Restorable));
         trials[1].engine = "mysql".into();
         trials[1].workload.journal_mode = None;

@@ -1,7 +1,8 @@
-//! `report.html`: a page to decide by, in one file that needs nothing else.
+//! `report.html`: an interactive page for choosing a strategy, in one self-contained file.
 //!
-//! Everything that can be read without a script is rendered here; the scripts sort, filter, choose and decide. The page
-//! may load nothing, and runs no script but its own: a policy in its head holds the script's digest.
+//! All content that does not need a script is rendered here; the scripts sort, filter and decide. The page may not
+//! load anything, and runs only its own script: the content security policy in its head contains the digest of that
+//! script.
 
 mod comparison;
 mod contenders;
@@ -21,7 +22,7 @@ use crate::render::plot::{self, Plot};
 use crate::render::{number, words};
 
 const STYLE: &str = include_str!("style.css");
-/// One script: later parts use the functions of earlier ones, and the last one starts it all.
+/// One script: later parts use the functions of earlier ones, and the last one starts everything.
 const SCRIPT: &str = concat!(
     include_str!("units.js"),
     include_str!("sizing.js"),
@@ -37,10 +38,10 @@ struct Page<'a> {
     policy: String,
     style: &'a str,
     script: &'a str,
-    /// The data of the script as JSON, with nothing in it that ends a script element.
+    /// The data of the script as JSON, escaped so that it cannot end a script element.
     data: String,
     results: &'a Results,
-    /// How many trials came to each verdict: class, words, count.
+    /// The number of trials with each verdict: class, words, count.
     counts: Vec<(&'static str, &'static str, usize)>,
     is_cut_short: bool,
     started: String,
@@ -76,7 +77,7 @@ pub fn html(results: &Results) -> String {
     page.render().expect("a template writes to a string, which does not fail")
 }
 
-/// JSON that can stand in a script element, whatever its texts are.
+/// JSON that is safe in a script element, whatever its texts contain.
 fn in_a_script(data: &impl serde::Serialize) -> String {
     let json = serde_json::to_string(data).expect("its keys are texts");
     json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
@@ -94,7 +95,7 @@ fn counts(results: &Results) -> Vec<(&'static str, &'static str, usize)> {
     counts.into_iter().map(|(verdict, count)| (verdict.name(), words::verdict(verdict), count)).collect()
 }
 
-/// What the machine can do at best, one row a dataset.
+/// Best performance of the machine, one row per dataset.
 fn calibration(results: &Results) -> Vec<[String; 5]> {
     let speed = |bytes_per_second: f64| {
         number::or_missing(Some(bytes_per_second), |speed| format!("{}/s", number::bytes(speed)))
@@ -121,7 +122,7 @@ mod tests {
     use crate::record::Verdict::Restorable;
     use crate::{arbitrary, example};
 
-    /// What a reader sees: everything but styles, scripts and their data.
+    /// The visible part of the page: everything except styles, scripts and their data.
     fn body(page: &str) -> String {
         let mut rest = page;
         let mut body = String::new();
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_of_others_are_no_markup_and_end_no_script() {
+    fn foreign_text_is_not_markup_and_does_not_end_a_script() {
         let mut trial = example::trial("<b>bold</b>", Restorable);
         trial.id = "</script><b>".into();
         trial.reason = "<b>&</b>".into();
@@ -156,7 +157,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_record_makes_a_page_without_anything_that_is_no_number(results in arbitrary::results()) {
+        fn any_record_makes_a_page_with_finite_numbers_only(results in arbitrary::results()) {
             let page = html(&results);
             let body = body(&page);
             prop_assert_eq!(body.matches("<tr role=\"row\" data-verdict").count(), groups(&results.trials).len());

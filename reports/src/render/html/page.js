@@ -1,4 +1,4 @@
-// The state of the page lives in its address: what was entered, and the trial that is shown.
+// The address of the page holds its state: the entries of the form, and the trial that is shown.
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const FORM = document.getElementById("objectives");
@@ -9,10 +9,10 @@ function parametersOfAddress() {
   return new URLSearchParams(location.hash.slice(1));
 }
 
-// What the form shows where the address says nothing.
+// The values of the form that the address does not set.
 function defaults() {
   const load = DATA.load ?? { bytes: 2 ** 30, rate: 50 };
-  // Where it is known of none, to demand it would only hide the rest.
+  // When no strategy is known to survive the loss of the disk, requiring it would hide all of them.
   const disk = DATA.contenders.some((one) => one.survives === "yes") ? "on" : "off";
   return { size: writeSize(load.bytes), rate: String(load.rate), engine: "", interval: "15m", rpo: "30m", rto: "10m", blocked: "2s", latency: "", disk };
 }
@@ -34,7 +34,7 @@ function valuesOfForm() {
   }));
 }
 
-// The number that a field holds; undefined where it is empty. A field that cannot be read says so, and is left out.
+// The number in a field; undefined where it is empty. A field that cannot be parsed shows a hint, and is ignored.
 function read(input) {
   const text = input.value.trim();
   const value = text === "" ? undefined : PARSERS[input.dataset.kind](text);
@@ -42,7 +42,7 @@ function read(input) {
   input.setAttribute("aria-invalid", String(isWrong));
   const hint = document.getElementById(`${input.id}-hint`);
   hint.dataset.usual ??= hint.textContent;
-  hint.textContent = isWrong ? `not readable: write it as ${EXAMPLES[input.dataset.kind]}` : hint.dataset.usual;
+  hint.textContent = isWrong ? `not valid: write it as ${EXAMPLES[input.dataset.kind]}` : hint.dataset.usual;
   return value;
 }
 
@@ -59,7 +59,7 @@ function ask() {
   };
 }
 
-// The address of what the form holds, with a trial or without; what is as it was at first is left out.
+// The address for the entries of the form, and for a trial if given. Default values are left out.
 function addressOf(trial) {
   const initial = defaults();
   const changed = Object.entries(valuesOfForm()).filter(([name, value]) => value !== initial[name]);
@@ -101,7 +101,7 @@ function followLink(event) {
   (section.querySelector("h2") ?? section).focus({ preventScroll: true });
 }
 
-// The button shows the other mode than the one that is on.
+// The button names the mode that it switches to.
 function startTheme() {
   const button = document.getElementById("theme");
   const root = document.documentElement;

@@ -1,10 +1,10 @@
-// The sizing model for loads that were not tried: the same formulas as reports::sizing.
+// The sizing model for loads that were not tested: the same formulas as in reports::sizing.
 
 const SECONDS_PER_YEAR = 365.25 * 86400;
 // 5 % and 95 % quantiles of an exponential distribution.
 const [EXPONENTIAL_LOW, EXPONENTIAL_HIGH] = [-Math.log(0.95), -Math.log(0.05)];
 
-// How far x lies outside of what was measured: 16 is sixteen times beyond.
+// The factor by which x is outside the measured range; 1 within it.
 function extrapolation(x, min, max) {
   if (x > max) return x / max;
   return x < min ? min / x : 1;
@@ -23,12 +23,12 @@ function evaluateFit(fit, x) {
     Math.log1p(fit.t90 * fit.sigma_log * Math.sqrt(spread)),
     fit.t90 * fit.growth_sigma * Math.log(far),
   );
-  // What is left of a 0 after its logarithm was taken and undone is 0.
+  // Values this small are rounding errors of a 0 after taking its logarithm and undoing it.
   const shown = (y) => (y - fit.shift > 1e-9 ? y - fit.shift : 0);
   return { point: shown(value), low: shown(value * Math.exp(-half)), high: shown(value * Math.exp(half)) };
 }
 
-// The time of a backup that starts again with every commit, from the time of one pass.
+// The time of a backup that every commit restarts, from the time of one pass.
 function restarting(pass, rate) {
   const mean = (seconds) => (rate === 0 ? seconds : Math.expm1(rate * seconds) / rate);
   const or_never = (seconds) => (seconds <= SECONDS_PER_YEAR ? seconds : null);
@@ -39,10 +39,10 @@ function restarting(pass, rate) {
   };
 }
 
-// The loss at an interval: the backup runs again when it has ended at the earliest.
+// The data loss at an interval. A backup does not start before the last one has finished.
 function lossAtInterval(backup, floor, interval, share) {
   if (!backup || !floor) return null;
-  // Without an interval, backups follow one another directly.
+  // Without an interval, each backup starts when the last one has finished.
   const end = (name) => (backup[name] === null ? null : Math.max(interval ?? 0, backup[name]) * share + floor[name]);
   return { point: end("point"), low: end("low"), high: end("high") };
 }

@@ -1,4 +1,4 @@
-//! The section of one trial: its verdict, what it rests on, its figures, and the command that repeats it.
+//! The section of one trial: its verdict, the evidence, its figures, and the command that repeats it.
 
 use std::borrow::Cow;
 
@@ -9,10 +9,10 @@ use crate::printable;
 use crate::record::{Check, LiveRestore, Results, Trial, Verification};
 use crate::render::{conditions, number, plot, words};
 
-/// A trial as its section shows it.
+/// The content of a trial's section.
 pub(super) struct Section {
     pub id: String,
-    /// The section's place in the address of the page.
+    /// The fragment of the page's address that shows the section.
     pub anchor: String,
     pub strategy: String,
     pub variant: String,
@@ -25,20 +25,20 @@ pub(super) struct Section {
     /// Name, value with its unit, meaning.
     pub figures: Vec<(&'static str, String, &'static str)>,
     pub checks: Vec<CheckRow>,
-    /// Findings that belong to no check, and what differs without being damage.
+    /// Findings that belong to no check, and harmless differences.
     pub remarks: Vec<String>,
-    /// Whose output, and the output.
+    /// The command (backup or restore), and its output.
     pub outputs: Vec<(&'static str, String)>,
     pub command: String,
-    /// What fell into the backup, as name and value.
+    /// What happened during the backup, as name and value.
     pub challenge: Vec<(&'static str, String)>,
     /// Restores while the application ran: when, how long, what was lost, what the checks found.
     pub live_restores: Vec<[String; 4]>,
     pub settings: Vec<(String, String)>,
     pub versions: Vec<(String, String)>,
-    /// Where the evidence is, beside the records.
+    /// Directory of the evidence, relative to the results.
     pub kept: Option<String>,
-    /// Phase, beginning, and duration.
+    /// Phase, start, and duration.
     pub phases: Vec<(String, String, String)>,
     /// The timeline as SVG.
     pub timeline: Option<String>,
@@ -55,19 +55,19 @@ pub(super) struct CheckRow {
 }
 
 const CHECKS: [(&str, &str); 7] = [
+    ("integrity", "Do the engine's integrity checks pass, with no damaged files and no leftover journal?"),
+    ("prefix", "Does the database contain exactly the first n writes of every writer?"),
     (
-        "integrity",
-        "Does the engine find the database intact, with no foreign damage and no leftover journal?",
+        "order",
+        "Does the database contain every write that was acknowledged before a contained write was sent?",
     ),
-    ("prefix", "Are exactly the first n writes of every writer in?"),
-    ("order", "When a write is in, is every write acknowledged before it was sent in, too?"),
-    ("transactions", "Do rows that change together agree?"),
-    ("content", "Are the rows that nobody wrote to as they were?"),
-    ("loss", "Is every write in that the strategy promised to keep?"),
-    ("configuration", "Are the configuration files beside the database as they were?"),
+    ("transactions", "Do rows that change in the same transaction agree?"),
+    ("content", "Are the rows unchanged that the workload does not write?"),
+    ("loss", "Does the database contain every write that the strategy promised to keep?"),
+    ("configuration", "Are the configuration files beside the database unchanged?"),
 ];
 
-/// The name of a trial's section in the address of the page.
+/// The fragment of the page's address that shows the section of a trial.
 pub(super) fn anchor(id: &str) -> String {
     format!("trial={}", askama::filters::urlencode_strict(id).expect("writing to a string does not fail"))
 }
@@ -104,13 +104,13 @@ fn section(trial: &Trial, number: usize, command: &str) -> Section {
     }
 }
 
-/// The command that repeats a trial. An id is one word of a shell, whatever is in it.
+/// The command that repeats a trial. The id is quoted, so that it is one word of a shell command.
 fn repeat(trial: &Trial, command: &str) -> String {
     let id = shlex::try_quote(&trial.id).unwrap_or(Cow::Borrowed(&trial.id));
     format!("{command} --only {id}")
 }
 
-/// Where a trial ran: subject, size, rate, and the repetition where there are several.
+/// The conditions of a trial: subject, size, rate, and the repetition where there are several.
 fn place(trial: &Trial) -> String {
     let mut parts = vec![
         conditions::subject(trial),
@@ -132,7 +132,7 @@ fn figures(trial: &Trial) -> Vec<(&'static str, String, &'static str)> {
     let disk = (
         "Survives loss of the disk",
         survives(trial).to_string(),
-        "Whether the backup can be kept elsewhere.",
+        "Whether the backup can be kept on another disk than the database.",
     );
     measured.chain([disk]).collect()
 }
@@ -151,16 +151,16 @@ fn checks(verification: &Verification) -> Vec<CheckRow> {
         let (result, result_text) = match result {
             Some(Check::Pass) => ("pass", "passed"),
             Some(Check::Fail) => ("fail", "failed"),
-            None => ("none", "not made"),
+            None => ("none", "not checked"),
         };
         let mine = verification.findings.iter().filter_map(|finding| of_check(finding, name));
         CheckRow { name, question, result, result_text, evidence: mine.map(printable).collect() }
     });
-    // A strategy that takes no configuration along has nothing to check there.
+    // A strategy that does not back up configuration has nothing to check there.
     rows.filter(|row| row.name != "configuration" || row.result != "none").collect()
 }
 
-/// What a finding says, when it is one of this check.
+/// The text of a finding, if it belongs to this check.
 fn of_check<'a>(finding: &'a str, check: &str) -> Option<&'a str> {
     finding.strip_prefix(check)?.strip_prefix(": ")
 }
@@ -186,7 +186,7 @@ fn challenge(trial: &Trial) -> Vec<(&'static str, String)> {
     let growth = challenge.growth_bytes.map(|bytes| bytes as f64);
     vec![
         ("Challenged", if challenge.challenged { "yes" } else { "no" }.to_string()),
-        ("Copied for", number::or_missing(Some(challenge.seconds), number::seconds)),
+        ("Copy time", number::or_missing(Some(challenge.seconds), number::seconds)),
         ("Writes", count(Some(challenge.writes))),
         ("Commits", count(Some(challenge.commits))),
         ("Checkpoints", count(challenge.checkpoints)),
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn findings_stand_beside_their_check() {
+    fn findings_are_shown_with_their_check() {
         let mut trial = example::trial("wrong", Corrupt);
         let verification = trial.verification.as_mut().unwrap();
         verification.findings = vec!["integrity: page 3 is torn".into(), "row 1 is torn".into()];

@@ -8,7 +8,7 @@ const BYTES_PER = {
   kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30, tib: 2 ** 40, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40,
 };
 
-// "1h30m", "90s", "250 ms" in seconds; undefined for anything else.
+// Parses "1h30m", "90s", "250 ms" to seconds; undefined for anything else.
 function parseDuration(text) {
   const part = "([0-9]*\\.?[0-9]+)\\s*(ms|min|s|m|h|d)\\s*";
   const trimmed = text.trim().toLowerCase();
@@ -17,7 +17,7 @@ function parseDuration(text) {
   return parts.reduce((sum, [, number, unit]) => sum + Number(number) * SECONDS_PER[unit], 0);
 }
 
-// "17GiB", "300 MB" in bytes; undefined for anything else.
+// Parses "17GiB", "300 MB" to bytes; undefined for anything else.
 function parseSize(text) {
   const part = /^([0-9]*\.?[0-9]+)\s*([kmgt]?i?b|[kmgt])$/.exec(text.trim().toLowerCase());
   const bytes = part && Number(part[1]) * BYTES_PER[part[2]];

@@ -1,4 +1,4 @@
-//! The best strategies of a run by what operators choose by, as far as its noise lets anybody tell.
+//! The best strategies of a run by the criteria that operators choose by, as far as the noise allows a conclusion.
 
 use super::text::{plain, table};
 use crate::compare::{Group, noise};
@@ -10,10 +10,10 @@ use crate::render::number;
 use crate::render::table::Table;
 use crate::render::words::in_a_row;
 
-/// Equals shown by name beside the best.
+/// The number of equally good strategies that are shown by name.
 const EQUALS_SHOWN: usize = 2;
 
-/// One sentence, where all trials can be compared with each other.
+/// The best strategies in one sentence, where all trials can be compared with each other.
 pub(super) fn in_a_sentence(results: &Results) -> Option<String> {
     let places = comparison::blocks(&results.trials);
     let [(_, groups)] = places.as_slice() else {
@@ -28,7 +28,7 @@ pub(super) fn in_a_sentence(results: &Results) -> Option<String> {
     (!bests.is_empty()).then(|| format!("**Best**{} {}.", left_out(groups), bests.join("; ")))
 }
 
-/// A table with a row for each part of the run that can only be compared within itself.
+/// A table with a row for each part of the run, where only trials of the same part can be compared.
 pub(super) fn by_place(results: &Results) -> Vec<String> {
     let places = comparison::blocks(&results.trials);
     if places.len() < 2 {
@@ -44,7 +44,7 @@ pub(super) fn by_place(results: &Results) -> Vec<String> {
     vec![table(&Table::of_texts(header, places.iter().map(row).collect()))]
 }
 
-/// What strategies are chosen by.
+/// The criteria that strategies are chosen by.
 fn criteria(results: &Results) -> [(&'static str, &'static measures::Measure); 3] {
     let loss = measures::loss(&results.trials);
     let by_loss = if measures::is_at_completion(loss) {
@@ -55,7 +55,7 @@ fn criteria(results: &Results) -> [(&'static str, &'static measures::Measure); 3
     [("blocked time", &measures::BLOCKED), (by_loss, loss), ("recovery time", &measures::RECOVERY)]
 }
 
-/// Only what survives the loss of the disk is compared, and only what came back in every trial.
+/// Only strategies that survive the loss of the disk and were restorable in every trial are compared.
 fn is_eligible(group: &Group<'_>) -> bool {
     group.verdict() == Verdict::Restorable && !matches!(Family::of(group), Family::Control | Family::SameDisk)
 }
@@ -65,7 +65,7 @@ fn left_out(groups: &[Group<'_>]) -> &'static str {
     if has_same_disk { " (without snapshots on the same disk)" } else { "" }
 }
 
-/// The best with its value, and those that the noise does not tell from it.
+/// The best strategy with its value, and those that are equally good within the noise.
 fn best(results: &Results, groups: &[Group<'_>], measure: &measures::Measure) -> Option<String> {
     let trials: Vec<&Trial> = groups.iter().flat_map(|group| group.trials.iter().copied()).collect();
     let conditions = Conditions::of(&trials);
@@ -91,7 +91,7 @@ fn best(results: &Results, groups: &[Group<'_>], measure: &measures::Measure) ->
     })
 }
 
-/// A few names, and how many more there are.
+/// A few names, and the number of further ones.
 fn shortened(mut names: Vec<String>) -> String {
     if names.len() > EQUALS_SHOWN + 1 {
         let more = names.len() - EQUALS_SHOWN;
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_noise_does_not_tell_apart_is_named_together() {
+    fn strategies_that_are_equal_within_noise_are_named_together() {
         // The copies of the example took 0.9 to 1.2 s.
         let mut snapshot = recovering("snapshot", 0.1);
         snapshot.survives_disk_loss = Some(false);

@@ -1,4 +1,4 @@
-//! What happened during the backups: how much it proves that one was restorable.
+//! What happened during the backups, which decides how much a restorable backup proves.
 
 use super::text::table;
 use crate::compare::{Group, groups};
@@ -13,7 +13,7 @@ const HOW: &str = "A backup that nothing disturbed proves little: an unsafe stra
                    or log reset for scripts, snapshots and negative controls in WAL mode, a write for all others. \
                    Larger databases, higher rates, a lower `wal_autocheckpoint` and more repetitions make it more likely.";
 
-/// The section on challenges, where a record tells of any.
+/// The section on challenges, where a record has any.
 pub(super) fn blocks(trials: &[Trial]) -> Vec<String> {
     let groups: Vec<Group<'_>> = groups(trials).into_iter().filter(|group| !of(group).is_empty()).collect();
     if groups.is_empty() {
@@ -32,7 +32,7 @@ pub(super) fn blocks(trials: &[Trial]) -> Vec<String> {
     vec!["## What happened during the backups".to_string(), HOW.to_string(), table(&challenges)]
 }
 
-/// The challenges of the trials of a group that have a record of one.
+/// The challenges in the records of a group's trials.
 fn of<'a>(group: &Group<'a>) -> Vec<&'a Challenge> {
     group.trials.iter().filter_map(|trial| trial.backup.as_ref()?.challenge.as_ref()).collect()
 }
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_happened_during_each_backup_is_counted() {
+    fn events_during_each_backup_are_counted() {
         assert!(blocks(&[example::trial("cold-copy", Restorable)]).is_empty(), "nothing is known of it");
         let trials = [
             challenged("lucky", 2, Some(0), false),

@@ -1,4 +1,4 @@
-//! What each verdict rests on.
+//! The evidence for each verdict.
 
 use super::outputs::without_stack_traces;
 use super::restart_model::{self, discarded_bytes};
@@ -10,7 +10,7 @@ use crate::render::conditions::{self, Conditions};
 use crate::render::number;
 use crate::render::words::{self, in_a_row};
 
-/// Findings shown of one trial: enough to see the kind of damage. The record has them all.
+/// The number of findings shown per trial: enough to see the kind of damage. The record has them all.
 const FINDINGS_SHOWN: usize = 5;
 
 /// The section on evidence.
@@ -34,7 +34,7 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
     blocks
 }
 
-/// Whether the application had written what it acknowledged, where somebody looked.
+/// Whether the application had written everything that it acknowledged, where this was examined.
 fn acknowledged_too_early(trials: &[Trial]) -> Vec<String> {
     let mut subjects: Vec<(String, Vec<&RecoveryPoint>)> = Vec::new();
     for trial in trials {
@@ -77,7 +77,7 @@ fn group_blocks(group: &Group<'_>, conditions: &Conditions) -> Vec<String> {
     if !group.first.control {
         blocks.push(format!("Promise: {}", sentence(&group.first.promise)));
     }
-    // Repetitions that came to the same for the same reasons are one item.
+    // Repetitions with the same result for the same reasons are one item.
     let mut items: Vec<(Vec<String>, String)> = Vec::new();
     for trial in group.trials.iter().filter(|trial| trial.verdict != Verdict::Restorable) {
         let text = trial_text(trial);
@@ -91,7 +91,7 @@ fn group_blocks(group: &Group<'_>, conditions: &Conditions) -> Vec<String> {
     blocks
 }
 
-/// What could not run and why: once for each reason, since it is the same at every size and rate.
+/// Strategies that could not run: each reason once, because it is the same at every size and rate.
 fn unavailable(trials: &[Trial]) -> Vec<String> {
     let mut counted: Vec<(String, usize)> = Vec::new();
     for trial in trials.iter().filter(|trial| trial.verdict == Verdict::Unavailable) {
@@ -112,7 +112,7 @@ fn unavailable(trials: &[Trial]) -> Vec<String> {
     vec!["### Unavailable on this machine".to_string(), items]
 }
 
-/// What stands behind the trials that came back, and which of them were not checked in full.
+/// The checks of the restorable trials, and which of them were not checked completely.
 fn passed(trials: &[Trial]) -> String {
     let restorable: Vec<&Trial> =
         trials.iter().filter(|trial| trial.verdict == Verdict::Restorable).collect();
@@ -149,13 +149,13 @@ fn passed(trials: &[Trial]) -> String {
 fn trial_text(trial: &Trial) -> String {
     let mut lines = vec![format!("{}: {}", words::verdict(trial.verdict), sentence(&reason(trial)))];
     if let Some(backup) = &trial.backup {
-        // A backup that finished in one go has nothing to explain here.
+        // A backup that finished without a restart needs no explanation.
         let eventful = backup.seconds.is_none() || backup.restarts > Some(0);
         lines.extend(eventful.then(|| how_far(backup)).flatten().map(|sentence| format!("  - {sentence}")));
         let estimate = backup.eta_seconds.filter(|seconds| seconds.is_finite());
-        lines.extend(estimate.map(|seconds| {
-            format!("  - Estimated time for the whole backup: {}.", number::seconds(seconds))
-        }));
+        lines.extend(
+            estimate.map(|seconds| format!("  - Estimated total backup time: {}.", number::seconds(seconds))),
+        );
     }
     if let Some(verification) = &trial.verification {
         lines.push(format!("  - Checks: {}.", plain(&checks_in_words(Some(verification)))));
@@ -180,7 +180,7 @@ fn reason(trial: &Trial) -> String {
     reason
 }
 
-/// How far a backup got, how often it started again, and what it wrote in vain.
+/// How far a backup got, how often it restarted, and how many writes it discarded.
 fn how_far(backup: &Backup) -> Option<String> {
     let mut parts = Vec::new();
     if let Some(progress) = backup.progress.filter(|progress| (0.0..=1.0).contains(progress)) {
@@ -200,7 +200,7 @@ fn how_far(backup: &Backup) -> Option<String> {
         parts.push(format!("needs {} for one undisturbed pass", number::seconds(pass)));
     }
     if let Some(rate) = backup.commits_per_second.filter(|rate| rate.is_finite()) {
-        parts.push(format!("saw {} commits per second", number::rate(rate).trim_end_matches(" /s")));
+        parts.push(format!("ran at {} commits per second", number::rate(rate).trim_end_matches(" /s")));
     }
     if parts.is_empty() { None } else { Some(format!("The backup {}.", in_a_row(&parts))) }
 }
@@ -228,7 +228,7 @@ fn checks(verification: &Verification) -> [(&'static str, Option<Check>); 6] {
 
 fn checks_in_words(verification: Option<&Verification>) -> String {
     let Some(verification) = verification else {
-        return "no check is in the record".to_string();
+        return "the record has no checks".to_string();
     };
     let beside = verification.configuration.map(|check| ("configuration", Some(check)));
     let that = |wanted: Option<Check>| {

@@ -1,10 +1,10 @@
-//! What is still there of trials: evidence that was kept on purpose, and what could not be removed.
+//! Files that remain of trials: evidence that was kept on purpose, and files that could not be removed.
 
 use super::text::{code, plain, sentence};
 use crate::record::{Kept, Trial};
 use crate::render::number;
 
-/// Kept evidence, where there is any or it did not fit, and leftovers.
+/// Kept evidence, evidence that could not be kept, and files that could not be removed.
 pub(super) fn blocks(trials: &[Trial]) -> Vec<String> {
     let kept = trials.iter().filter_map(|trial| Some((trial, trial.kept.as_ref()?)));
     let kept = kept.map(|(trial, kept)| format!("- {}: {}", code(&trial.id), evidence(kept)));

@@ -1,12 +1,12 @@
-//! The machine, what it can do at best, and what the harness adds to a plain copy.
+//! The machine, its best performance, and the overhead of the harness over a plain copy.
 
 use super::text::{plain, table};
 use crate::compare::Spread;
 use crate::record::{Calibration, Machine, Results, Trial};
 use crate::render::{conditions, number, table::Table};
 
-/// The strategy that does what the calibration's copy does. Only this one shows the harness's own overhead, and only
-/// where nothing but the copy takes time: a server, or a container, has to be stopped first.
+/// The strategy that does the same as the copy of the calibration. Only this one shows the overhead of the harness,
+/// and only where the copy alone takes time: a server or a container must be stopped first, which also takes time.
 const PLAIN_COPY: &str = "cold-copy";
 
 /// The section on machine and calibration.
@@ -29,7 +29,7 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
     if results.run.calibration.is_empty() {
         blocks.push("This run has no calibration.".to_string());
     } else {
-        blocks.push("The best that this machine can do, measured in this run:".to_string());
+        blocks.push("Best performance of this machine, measured during this run:".to_string());
         blocks.push(table(&calibration(&results.run.calibration)));
     }
     blocks.extend(plain_copy_check(results));
@@ -37,7 +37,7 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
     blocks
 }
 
-/// What a run that was merged from shards of different machines has to say first.
+/// The warning for a run that was merged from shards of different machines.
 fn other_machines(results: &Results) -> Option<String> {
     let machines = &results.run.machines;
     (!machines.is_empty()).then(|| {
@@ -47,8 +47,7 @@ fn other_machines(results: &Results) -> Option<String> {
             format!("- {}, {} logical processors: {}", plain(&host.cpu), host.cpus, trials.join(", "))
         };
         format!(
-            "**The trials were made on different machines.** Compare the copy speed of their strategies, not bare \
-             seconds:\n\n{}",
+            "**The trials ran on different machines.** Compare copy speeds, not absolute times:\n\n{}",
             machines.iter().map(line).collect::<Vec<_>>().join("\n")
         )
     })
@@ -73,7 +72,7 @@ fn calibration(measured: &[Calibration]) -> Table {
     Table::of_texts(header, measured.iter().map(row).collect())
 }
 
-/// A plain copy by the harness against a plain copy without it: how a reader checks the harness.
+/// A plain copy by the harness compared with a plain copy without it: it shows the overhead of the harness.
 fn plain_copy_check(results: &Results) -> Option<String> {
     let ratios: Vec<f64> = results
         .trials
@@ -89,12 +88,12 @@ fn plain_copy_check(results: &Results) -> Option<String> {
     let median = if each.len() > 1 { format!(" (median {})", number::ratio(median)) } else { String::new() };
     Some(format!(
         "Overhead of the harness: the backup time of {PLAIN_COPY} divided by the time of the `cp` and fsync right before \
-         the same trial was {}{median}. Near 1, the harness adds nothing; the spread shows how steady the disk was.",
+         the same trial was {}{median}. A value near 1 means no overhead; the spread shows how stable the disk was.",
         each.join(", ")
     ))
 }
 
-/// What shows that a source which the scenario calls cold was read from the disk.
+/// Evidence that a database with a cold page cache was really read from the disk.
 fn cold_source_check(results: &Results) -> Option<String> {
     let cold: Vec<&Trial> = results.trials.iter().filter(|trial| trial.workload.cache == "cold").collect();
     let shares = Spread::of(cold.iter().filter_map(|trial| trial.workload.cached_share))?;
@@ -131,7 +130,7 @@ mod tests {
     use crate::record::Verdict;
 
     #[test]
-    fn a_server_that_has_to_be_stopped_first_says_nothing_about_the_harness() {
+    fn a_server_that_must_be_stopped_first_does_not_show_the_overhead_of_the_harness() {
         let mut on_a_server = example::trial(PLAIN_COPY, Verdict::Restorable);
         on_a_server.engine = "mysql".into();
         assert_eq!(plain_copy_check(&example::results(vec![on_a_server.clone()])), None);

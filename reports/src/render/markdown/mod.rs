@@ -1,4 +1,4 @@
-//! `report.md`: what a run found, for a repository or a page of documentation.
+//! `report.md`: the findings of a run, for a repository or a documentation page.
 
 mod best;
 mod challenge;
@@ -36,7 +36,7 @@ pub fn markdown(results: &Results) -> String {
     blocks.join("\n\n") + "\n"
 }
 
-/// The comparison: the columns to decide by first, all others after them.
+/// The comparison: first the main columns, then all others.
 fn comparison_blocks(results: &Results) -> Vec<String> {
     let found = comparison(results);
     if found.is_empty() {
@@ -57,7 +57,8 @@ fn comparison_blocks(results: &Results) -> Vec<String> {
         blocks.push(details.markdown());
         blocks.extend(has_few_writes.then(|| {
             format!(
-                "\\{} Fewer than {} writes in one of the two windows, so this percentile rests on fewer than ten.",
+                "\\{} Fewer than {} writes in one of the two windows: this percentile is based on fewer than ten \
+                 writes.",
                 measures::FEW_WRITES,
                 number::count(measures::WRITES_FOR_P99 as f64)
             )
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn an_application_that_acknowledges_too_early_is_told_apart_from_the_strategies() {
+    fn an_application_that_acknowledges_too_early_is_reported_separately_from_the_strategies() {
         let mut trials = vec![example::trial("one-step", Restorable), example::trial("shell", Restorable)];
         assert!(!markdown(&example::results(trials.clone())).contains("acknowledged but not written"));
         for (trial, lacked) in trials.iter_mut().zip([3, 0]) {
@@ -110,7 +111,7 @@ mod tests {
         );
     }
 
-    /// The sections of a report, as a reader of Markdown finds them; free text must not add or hide one.
+    /// The sections of a report, as a Markdown parser finds them. Free text must not add or hide one.
     fn sections(report: &str) -> Vec<String> {
         let mut sections = Vec::new();
         let mut in_section = false;
@@ -129,7 +130,7 @@ mod tests {
         sections
     }
 
-    /// A heading with nothing below it before the next one of its level or above.
+    /// A heading without any content before the next heading of the same or a higher level.
     fn empty_heading(report: &str) -> Option<&str> {
         let level = |line: &str| line.chars().take_while(|character| *character == '#').count();
         let lines: Vec<&str> = report.lines().filter(|line| !line.is_empty()).collect();
@@ -142,7 +143,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_record_makes_a_report_without_anything_that_is_no_number(results in arbitrary::results()) {
+        fn any_record_makes_a_report_with_finite_numbers_only(results in arbitrary::results()) {
             let report = markdown(&results);
             let mut expected = vec![
                 "Comparison", "Details", "Evidence", "Limits found", "Machine and calibration", "How to reproduce",

@@ -1,7 +1,7 @@
-//! What tools printed, without what only their authors can read.
+//! The output of tools, without stack traces, which are useful only to their authors.
 
-/// Stands for what was left out.
-const LEFT_OUT: &str = "(stack trace left out: the record has it)";
+/// The placeholder for a stack trace.
+const LEFT_OUT: &str = "(stack trace omitted: see the record)";
 
 /// The same text without stack traces.
 pub(super) fn without_stack_traces(text: &str) -> String {

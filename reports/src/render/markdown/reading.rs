@@ -1,4 +1,4 @@
-//! The end of the report: how to repeat it, how to read it, and what it does not say.
+//! The end of the report: how to reproduce it, how to read it, and its limitations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,28 +8,28 @@ use crate::compare::groups;
 use crate::record::{Results, Trial};
 use crate::render::{number, table::Table};
 
-/// A cold cache may hold this share of the database: the writes before the backup bring pages in.
+/// A cold page cache may contain up to this share of the database: the writes before the backup load pages.
 const CACHED_WHEN_COLD: f64 = 0.1;
 
-/// A warm cache holds at least this share of the database.
+/// A warm page cache contains at least this share of the database.
 const CACHED_WHEN_WARM: f64 = 0.9;
 
-/// Explanations of columns, in the order in which the comparison shows them.
+/// Explanations of the columns, in the order in which the comparison shows them.
 const COLUMNS: &str = "\
-- **Verdict**: `restorable`: the restored database is right. `lossy`: it is right for an earlier moment, but writes are missing that the strategy promises to keep. `corrupt`: the strategy reported success and the restored database is wrong. `stalled`: the backup stopped converging and was ended. `timed out`: it was too slow for the deadline. `failed`: the strategy reported an error. `unavailable`: a tool or privilege is missing here. `inconclusive` (`unverified` in records): the trial proved nothing. Of several trials the worst verdict is shown. \"Not challenged\": nothing happened during the backup that an unsafe strategy gets wrong. A negative control is unsafe on purpose and shows that the checks find damage.
-- **Backup**: from the call until the artifact is durable, fsync included.
-- **Blocked**: total time during the backup in which no write could be acknowledged, because the application was stopped, or because writes waited and none was acknowledged for 0.1 s or more. **Longest block**: the longest single such time. **Downtime**: the part in which the application was stopped on purpose.
-- **Loss**: data loss at backup completion (RPO floor): the time from the newest write in the backup until the backup was complete. **Loss at disaster**: the same until the disaster, so it includes the time that this scenario waits after the backup. **Writes lost**: the acknowledged writes of those times. With a backup every N minutes, from start to start, the worst loss is N minutes plus this floor.
+- **Verdict**: `restorable`: the restored database is correct. `lossy`: it is a consistent earlier state, but writes are missing that the strategy promises to keep. `corrupt`: the strategy reported success and the restored database is wrong. `stalled`: the backup stopped making progress and was ended. `timed out`: the backup was incomplete at the deadline. `failed`: the strategy reported an error. `unavailable`: a tool or privilege is missing on this machine. `inconclusive` (`unverified` in records): the trial proved nothing. Of several trials, the worst verdict is shown. \"Not challenged\": nothing happened during the backup that makes an unsafe backup wrong. A negative control is unsafe on purpose and shows that the checks find damage.
+- **Backup**: time from the call until the artifact is durable, fsync included.
+- **Blocked**: total time during the backup in which no write could be acknowledged, because the application was stopped, or because writes waited and none was acknowledged for 0.1 s or more. **Longest blocked**: the longest single such time. **Downtime**: the part of it in which the application was stopped on purpose.
+- **Loss**: data loss at backup completion (RPO floor): the time from the newest write in the backup until the backup was complete. **Loss at disaster**: the same until the disaster, so it includes the time that this scenario waits after the backup. **Writes lost**: the number of acknowledged writes lost in each case. With a backup every N minutes, from start to start, the worst loss is N minutes plus this floor.
 - **Recovery**: recovery time (RTO, measured), from the disaster until the restored application has answered one read and one write.
-- **Size**: size of the artifact that has to be kept.
+- **Size**: size of the artifact that must be kept.
 - **Survives disk loss**: whether the backup can be kept on another disk than the database.
-- **Copy speed**: the time of a plain `cp` and fsync of the same bytes right before the trial, divided by the backup time. 1.0 is as fast as `cp`, 0.5 takes twice as long. Compare this between machines, not seconds.
-- **Max write latency** and **p99 write latency**: without a backup (baseline) → during the backup, counted from when a write was due, so waiting in a queue counts.
+- **Copy speed**: the time of a plain `cp` and fsync of the same bytes right before the trial, divided by the backup time. 1.0 is as fast as `cp`, 0.5 takes twice as long. To compare machines, use this ratio, not seconds.
+- **Max write latency** and **p99 write latency**: without a backup (baseline) → during the backup, counted from when a write was due, so time in a queue is included.
 - **Memory** and **CPU time**: of the strategy's processes (memory of the largest one). **Written (logical)**: what they passed to write calls. **Written to disk**: what the kernel sent to a block device by the end of the backup.
-- A dash was not measured. \"a (b to c)\" is the median with the range over repetitions.
+- A dash means that the value was not measured. \"a (b to c)\" is the median with the range over repetitions.
 - KiB, MiB and GiB are powers of 1024; /s is per second.";
 
-/// The sections on repeating, reading and limits.
+/// The sections on reproducing, reading and limitations.
 pub(super) fn blocks(results: &Results) -> Vec<String> {
     let mut blocks = vec![
         "## How to reproduce".to_string(),
@@ -53,7 +53,7 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
     blocks
 }
 
-/// Every tool that took part, with all versions of it that the run saw.
+/// Every tool that took part, with all its versions in the run.
 fn versions(trials: &[Trial]) -> Table {
     let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (tool, version) in trials.iter().flat_map(|trial| &trial.versions) {
@@ -65,20 +65,21 @@ fn versions(trials: &[Trial]) -> Table {
     Table::of_texts(["Tool", "Version"], rows.collect())
 }
 
-/// What the run does not say, one sentence or two each.
+/// The limitations of the run, one or two sentences each.
 fn limitations(results: &Results) -> impl Iterator<Item = String> {
     let trials = &results.trials;
     [
         Some(
-            "One machine, whose disk and processors may be shared: compare verdicts and copy speeds, not seconds."
+            "One machine, with a disk and processors that others may use as well: compare verdicts and copy speeds, \
+             not seconds."
                 .to_string(),
         ),
         repetitions(trials),
         datasets(trials),
         applications(trials),
         Some(
-            "The disaster is a SIGKILL of the application and of what replicates, and the data directory is lost. It is \
-             not a power cut: what the kernel held in memory survived."
+            "The disaster is a SIGKILL of the application and of all replication processes, with the loss of the data \
+             directory. It is not a power cut: data in the kernel's memory survives."
                 .to_string(),
         ),
         trials.iter().all(|trial| trial.fault.is_none()).then(|| {
@@ -94,12 +95,14 @@ fn limitations(results: &Results) -> impl Iterator<Item = String> {
 fn repetitions(trials: &[Trial]) -> Option<String> {
     let sizes = groups(trials).iter().map(|group| group.trials.len()).collect::<Vec<_>>();
     let (fewest, most) = (*sizes.iter().min()?, *sizes.iter().max()?);
-    // That there are too few is said at the top.
+    // Too few repetitions are reported at the top.
     (fewest >= summary::REPETITIONS_MIN).then(|| match (fewest, most) {
         (fewest, most) if fewest == most => {
-            format!("Every row is {most} trials. Rare damage may not have occurred.")
+            format!("Every row is based on {most} trials. Rare damage may not have occurred.")
         }
-        (fewest, most) => format!("A row is {fewest} to {most} trials. Rare damage may not have occurred."),
+        (fewest, most) => {
+            format!("Each row is based on {fewest} to {most} trials. Rare damage may not have occurred.")
+        }
     })
 }
 
@@ -196,7 +199,9 @@ mod tests {
         assert!(!said(&trials).contains("page cache") && !said(&trials).contains("Not measured"));
 
         let repeated = vec![trials[0].clone(); 3];
-        assert!(said(&repeated).contains("Every row is 3 trials. Rare damage may not have occurred."));
+        assert!(
+            said(&repeated).contains("Every row is based on 3 trials. Rare damage may not have occurred.")
+        );
 
         trials.remove(0);
         trials[0].fault = Some("disk-full".into());

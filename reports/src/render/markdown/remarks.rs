@@ -1,17 +1,17 @@
-//! What is no damage, and has to be said: of the database before any trial, and of what was restored.
+//! Remarks that are not damage: on the source database before any trial, and on restored databases.
 
 use super::text::{plain, sentence};
 use crate::record::Trial;
 use crate::render::conditions;
 
-/// The remarks on the source and on the restored databases, each once.
+/// The remarks on the source database and on the restored databases, each once.
 pub(super) fn blocks(trials: &[Trial]) -> Vec<String> {
     let mut blocks = Vec::new();
     let source = trials.iter().flat_map(|trial| &trial.dataset.remarks).map(|remark| sentence(remark));
     blocks.extend(section(
         "### Irregularities in the source database",
-        "They were there before any trial. A restored database must show the same and no others. What could not be checked \
-         here is not part of a verdict.",
+        "These existed before any trial. A restored database must show the same irregularities and no others. Parts \
+         that could not be checked on this machine do not affect a verdict.",
         source,
     ));
     let restored = trials.iter().flat_map(|trial| {
@@ -21,13 +21,13 @@ pub(super) fn blocks(trials: &[Trial]) -> Vec<String> {
     });
     blocks.extend(section(
         "### Harmless differences in restored databases",
-        "They are not damage: no query returns anything else, or nothing is known to rely on them.",
+        "These are not damage: no query shows them, or nothing is known to rely on them.",
         restored,
     ));
     blocks
 }
 
-/// A list under a heading, in which no item comes twice; nothing without items.
+/// A list without duplicates under a heading; empty without items.
 fn section(heading: &str, meaning: &str, items: impl Iterator<Item = String>) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for line in items.map(|item| format!("- {item}")) {
@@ -51,7 +51,7 @@ mod tests {
     fn each_remark_is_shown_once() {
         let mut trial = example::trial("dump", Verdict::Restorable);
         assert_eq!(blocks(std::slice::from_ref(&trial)), Vec::<String>::new());
-        trial.dataset.remarks = vec!["odd before any trial: NULL value in t.a".into()];
+        trial.dataset.remarks = vec!["found before any trial: NULL value in t.a".into()];
         let verification = trial.verification.as_mut().unwrap();
         verification.remarks = vec!["page_size was 1024 and is 4096".into()];
         let mut other = trial.clone();
@@ -59,13 +59,13 @@ mod tests {
         insta::assert_snapshot!(blocks(&[trial.clone(), trial, other]).join("\n\n"), @r"
         ### Irregularities in the source database
 
-        They were there before any trial. A restored database must show the same and no others. What could not be checked here is not part of a verdict.
+        These existed before any trial. A restored database must show the same irregularities and no others. Parts that could not be checked on this machine do not affect a verdict.
 
-        - odd before any trial: NULL value in t.a.
+        - found before any trial: NULL value in t.a.
 
         ### Harmless differences in restored databases
 
-        They are not damage: no query returns anything else, or nothing is known to rely on them.
+        These are not damage: no query shows them, or nothing is known to rely on them.
 
         - dump: page_size was 1024 and is 4096.
         - other: page_size was 1024 and is 4096.

@@ -1,11 +1,11 @@
-//! The restart model beside what happened.
+//! The restart model compared with the observed backups.
 
 use super::text::table;
 use crate::advise::{Expectation, Restarting, restarting};
 use crate::record::{Backup, Results};
 use crate::render::{number, table::Table};
 
-/// The restart model beside what happened, for backups that finished and for those that did not.
+/// The restart model compared with the observed backups, both finished and unfinished ones.
 pub(super) fn blocks(results: &Results) -> Vec<String> {
     let found = restarting(&results.trials);
     if found.is_empty() {
@@ -26,8 +26,8 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
                     seconds on average. A single backup can take far less or far more."
         .to_string();
     if found.iter().any(|one| one.trial.workload.arrivals == "constant") {
-        text += " With evenly spaced commits there is no luck: a pass that is longer than the time between two commits \
-                 never fits, and a shorter one fits after one restart at most.";
+        text += " With evenly spaced commits, chance plays no role: a pass that takes longer than the time between two \
+                 commits never completes, and a shorter one completes after one restart at most.";
     }
     let rows = found.iter().map(row).collect();
     vec!["### Restart model".to_string(), text, table(&Table::of_texts(header, rows))]
@@ -67,7 +67,8 @@ fn predicted(expectation: Expectation) -> String {
     }
 }
 
-/// Bytes that a backup passed to write calls beyond its artifact: all of them where there is none.
+/// Discarded writes (logical): bytes that a backup passed to write calls in excess of the size of its artifact.
+/// Without an artifact, all of them.
 pub(super) fn discarded_bytes(backup: &Backup) -> Option<f64> {
     Some(backup.bytes_written?.saturating_sub(backup.artifact_bytes.unwrap_or(0)) as f64)
 }

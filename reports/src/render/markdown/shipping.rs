@@ -1,4 +1,4 @@
-//! Strategies that go on working after their first backup: what that costs, and whether it could be restored at any time.
+//! Strategies that keep running after their first backup: their cost, and whether live restores were correct.
 
 use super::text::table;
 use crate::record::{Check, LiveRestore, Trial};
@@ -8,16 +8,16 @@ const HOW: &str = "These strategies keep working after their first backup, until
                    processor during that time. **Replica**: size at the disaster. **Largest log**: largest \
                    write-ahead log or rollback journal beside the live database in the whole trial. **Live restores**: \
                    restores made while the application ran, each verified as if the disaster had happened at that \
-                   moment. **Behind**: how much time the worst of them lacked.";
+                   moment. **Data loss**: the largest data loss of these restores.";
 
-/// The section on shipping, where something shipped.
+/// The section on continuous and scheduled backups, where there are any.
 pub(super) fn blocks(trials: &[Trial]) -> Vec<String> {
     let shipping: Vec<&Trial> =
         trials.iter().filter(|trial| trial.resources.shipping_cpu_share.is_some()).collect();
     if shipping.is_empty() {
         return Vec::new();
     }
-    let header = ["Strategy", "Subject", "CPU", "Replica", "Largest log", "Live restores", "Behind"];
+    let header = ["Strategy", "Subject", "CPU", "Replica", "Largest log", "Live restores", "Data loss"];
     let row = |trial: &&Trial| {
         let artifact_bytes = trial.backup.as_ref().and_then(|backup| backup.artifact_bytes);
         let size = |bytes: Option<u64>| number::or_missing(bytes.map(|bytes| bytes as f64), number::bytes);
@@ -52,7 +52,7 @@ fn restored(live_restores: &[LiveRestore]) -> String {
         those.iter().all(|check| *check == Some(Check::Pass))
     };
     let right = live_restores.iter().filter(is_right).count();
-    format!("{right} of {} right", live_restores.len())
+    format!("{right} of {} correct", live_restores.len())
 }
 
 #[cfg(test)]
@@ -62,7 +62,7 @@ mod tests {
     use crate::record::Verdict::Restorable;
 
     #[test]
-    fn what_ships_has_a_row_with_what_it_costs_and_whether_it_was_good() {
+    fn continuous_replication_has_a_row_with_its_cost_and_its_live_restores() {
         let mut shipper = example::trial("shipper", Restorable);
         assert!(blocks(std::slice::from_ref(&shipper)).is_empty());
         shipper.resources.shipping_cpu_share = Some(0.012);
@@ -78,9 +78,9 @@ mod tests {
         shipper.live_restores.push(live);
         let plain = [example::trial("one-step", Restorable), shipper];
         insta::assert_snapshot!(blocks(&plain)[2], @"
-        | Strategy | Subject | CPU | Replica | Largest log | Live restores | Behind |
+        | Strategy | Subject | CPU | Replica | Largest log | Live restores | Data loss |
         | --- | --- | --- | --- | --- | --- | --- |
-        | shipper | embedded on sqlite (wal) | 1.2 % | 300 MiB | – | 1 of 2 right | 2.50 s |
+        | shipper | embedded on sqlite (wal) | 1.2 % | 300 MiB | – | 1 of 2 correct | 2.50 s |
         ");
     }
 }

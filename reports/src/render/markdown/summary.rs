@@ -1,4 +1,4 @@
-//! The top of the report: the answer, and what it is the answer to.
+//! The top of the report: the answer, and what was run.
 
 use super::best;
 use super::text::{code, paragraph, plain};
@@ -11,10 +11,10 @@ use crate::render::words::{counted, each_once, in_a_row, verdict};
 /// More names than this are counted instead of listed.
 const NAMES_SHOWN: usize = 6;
 
-/// Fewer repetitions say nothing of how much a result varies.
+/// Fewer repetitions do not show how much a result varies.
 pub(super) const REPETITIONS_MIN: usize = 3;
 
-/// What did not come back, the worst first.
+/// The unfavourable verdicts, the worst first.
 const IN_ORDER_OF_WEIGHT: [Verdict; 7] = [
     Verdict::Corrupt,
     Verdict::Lossy,
@@ -54,13 +54,14 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
     blocks
 }
 
-/// The answer: what restored and what never completed, the best, and what the noise forbids to conclude.
+/// The answer: which strategies restored the database, the best ones, and the limits of the numbers.
 fn answer(results: &Results) -> String {
     let sentences = [Some(restored(&results.trials)), best::in_a_sentence(results), Some(limits(results))];
     sentences.into_iter().flatten().map(|sentence| format!("- {sentence}")).collect::<Vec<_>>().join("\n")
 }
 
-/// How many came back, and what became of the others. Negative controls are not counted: they promise nothing.
+/// How many strategies restored the database, and how the others ended. Negative controls are not counted, because
+/// they promise nothing.
 fn restored(trials: &[Trial]) -> String {
     let all: Vec<&Trial> = trials.iter().collect();
     let conditions = Conditions::of(&all);
@@ -76,8 +77,7 @@ fn restored(trials: &[Trial]) -> String {
     } else {
         counted(groups.len(), "combination", "combinations") + " of strategy and conditions"
     };
-    let mut text =
-        format!("**{restored} of {tried} restored the database with all writes that were promised**");
+    let mut text = format!("**{restored} of {tried} restored the database with all promised writes**");
     for verdict in IN_ORDER_OF_WEIGHT {
         let those = of_verdict(verdict);
         if !those.is_empty() {
@@ -87,7 +87,7 @@ fn restored(trials: &[Trial]) -> String {
     text + "."
 }
 
-/// Names in a row; of many the first, and how many more there are.
+/// A list of names; of many, the first ones and the number of the others.
 fn names(all: &[String]) -> String {
     if all.len() <= NAMES_SHOWN {
         return in_a_row(all);
@@ -102,45 +102,45 @@ fn became(verdict: Verdict) -> &'static str {
         Verdict::Restorable => "restored the database",
         Verdict::Unavailable => "could not run on this machine (`unavailable`)",
         Verdict::Unverified => "proved nothing (inconclusive)",
-        Verdict::TimedOut => "never completed: the deadline came first (`timed_out`)",
-        Verdict::Stalled => "never completed (`stalled`)",
-        Verdict::Failed => "ended with an error (`failed`)",
-        Verdict::Lossy => "lost writes that were promised to be kept (`lossy`)",
+        Verdict::TimedOut => "did not complete before the deadline (`timed_out`)",
+        Verdict::Stalled => "stopped making progress (`stalled`)",
+        Verdict::Failed => "failed with an error (`failed`)",
+        Verdict::Lossy => "lost promised writes (`lossy`)",
         Verdict::Corrupt => "reported success and restored a wrong database (`corrupt`)",
     }
 }
 
-/// What may not be concluded: differences within the noise, rows of too few trials, verdicts that nothing challenged.
+/// What cannot be concluded: differences within the noise, rows with too few trials, verdicts without a challenge.
 fn limits(results: &Results) -> String {
     let groups = groups(&results.trials);
     let mut parts = vec![match noise(results) {
         Some(noise) => format!(
-            "the same plain copy took up to {} times as long at one moment as at another, so smaller differences in \
-             time mean nothing",
+            "the time of the same plain copy varied by a factor of up to {}, so smaller differences in time mean \
+             nothing",
             number::ratio(noise)
         ),
-        None => "how much times vary on this machine was not measured".to_owned(),
+        None => "the variation of times on this machine was not measured".to_owned(),
     }];
     let few = groups.iter().filter(|group| group.trials.len() < REPETITIONS_MIN).count();
     if few > 0 {
         let rows = match few {
-            1 => "1 row rests".to_owned(),
-            few if few == groups.len() => "all rows rest".to_owned(),
-            few => format!("{few} rows rest"),
+            1 => "1 row is based".to_owned(),
+            few if few == groups.len() => "all rows are based".to_owned(),
+            few => format!("{few} rows are based"),
         };
         parts.push(format!("{rows} on fewer than {REPETITIONS_MIN} trials"));
     }
     let lucky = groups.iter().filter(|group| group.is_right_by_luck()).count();
     if lucky > 0 {
         parts.push(format!(
-            "{} not challenged: nothing happened during the backup that a careless copy gets wrong",
+            "{} not challenged: nothing happened during the backup that makes an unsafe backup wrong",
             counted(lucky, "restorable verdict was", "restorable verdicts were")
         ));
     }
-    format!("**What these numbers cannot tell**: {}.", parts.join("; "))
+    format!("**Limits of these numbers**: {}.", parts.join("; "))
 }
 
-/// How the run stands to what was promised, in the words of its exit code, and what became of the controls.
+/// Whether the run ended as promised, in the wording of its exit code, and how the negative controls ended.
 fn outcome(results: &Results) -> String {
     let fell_short: Vec<&Trial> =
         results.trials.iter().filter(|trial| Outcome::of_trial(trial) == Outcome::FellShort).collect();
@@ -166,7 +166,7 @@ fn outcome(results: &Results) -> String {
     [Some(outcome), controls(&results.trials)].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// What became of the negative controls.
+/// The verdicts of the negative controls.
 fn controls(trials: &[Trial]) -> Option<String> {
     let verdicts: Vec<Verdict> =
         trials.iter().filter(|trial| trial.control).map(|trial| trial.verdict).collect();

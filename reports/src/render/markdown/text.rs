@@ -1,4 +1,4 @@
-//! Text of any content, made safe for Markdown.
+//! Makes any text safe for Markdown.
 
 use crate::printable;
 use crate::render::{
@@ -6,7 +6,7 @@ use crate::render::{
     table::{Cell, Table},
 };
 
-/// Free text on one line, shown as it is: nothing in it is markup.
+/// Free text on one line, escaped so that nothing in it is markup.
 pub(crate) fn plain(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     let mut characters = text.trim().chars().peekable();
@@ -15,7 +15,7 @@ pub(crate) fn plain(text: &str) -> String {
         let before_word = characters.peek().is_some_and(|next| next.is_alphanumeric());
         match character {
             '\\' | '|' | '`' | '*' | '[' | ']' | '#' | '~' | '$' => safe.extend(['\\', character]),
-            // Between letters it is no markup, and names such as step_pages stay readable in the source.
+            // Between letters it is not markup, and names such as step_pages stay readable in the source.
             '_' if !(inside_word && before_word) => safe.push_str("\\_"),
             '<' => safe.push_str("&lt;"),
             '&' => safe.push_str("&amp;"),
@@ -27,7 +27,7 @@ pub(crate) fn plain(text: &str) -> String {
     safe
 }
 
-/// Free text as a paragraph of its own: what would begin a list, a quotation or a rule does not.
+/// Free text as a separate paragraph, escaped so that it does not begin a list, a quotation or a rule.
 pub(super) fn paragraph(text: &str) -> String {
     let safe = plain(text);
     let digits = safe.chars().take_while(char::is_ascii_digit).count();
@@ -38,7 +38,7 @@ pub(super) fn paragraph(text: &str) -> String {
     }
 }
 
-/// Free text with a full stop at its end, whether it came with one or not.
+/// Free text with exactly one full stop at its end.
 pub(super) fn sentence(text: &str) -> String {
     let safe = plain(text);
     match safe.chars().last() {
@@ -60,7 +60,7 @@ pub(crate) fn code(text: &str) -> String {
     if one_line.is_empty() { String::new() } else { format!("{fence}{space}{one_line}{space}{fence}") }
 }
 
-/// Lines of code in a block of their own, indented to stand inside a list item where `indent` is not empty.
+/// A block of code, indented to be inside a list item where `indent` is not empty.
 pub(crate) fn code_block(text: &str, language: &str, indent: &str) -> String {
     let text = printable(text);
     let fence = "`".repeat(longest_run_of_backticks(&text).max(2) + 1);
@@ -68,7 +68,7 @@ pub(crate) fn code_block(text: &str, language: &str, indent: &str) -> String {
     format!("{indent}{fence}{language}\n{}\n{indent}{fence}", lines.join("\n"))
 }
 
-/// A table of free text. A heading of a section is a row of its own, in bold.
+/// A table of free text. The heading of a section is a separate row, in bold.
 pub(crate) fn table(table: &Table) -> String {
     let columns = &table.columns;
     let header: Vec<String> = columns.iter().map(|column| plain(&column.label)).collect();
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_paragraph_is_no_list_and_a_sentence_ends_once() {
+    fn a_paragraph_is_not_a_list_and_a_sentence_has_one_full_stop() {
         assert_eq!(paragraph("- a"), "\\- a");
         assert_eq!(paragraph("12. a"), "12\\. a");
         assert_eq!(paragraph("12 a"), "12 a");
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(sentence(" "), "–.");
     }
 
-    /// The cells of the tables in a text, as a reader of GitHub-flavoured Markdown shows them.
+    /// The cells of the tables in a text, as a parser of GitHub-flavoured Markdown finds them.
     fn cells_shown(text: &str) -> Vec<String> {
         let mut cells = Vec::new();
         for event in Parser::new_ext(text, Options::ENABLE_TABLES) {

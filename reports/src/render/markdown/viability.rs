@@ -1,16 +1,16 @@
-//! Where each strategy stops being viable, as far as the run shows it.
+//! The limits up to which each strategy worked in the run.
 
 use super::text::table;
 use crate::advise::{Axis, Point, Viability, viability};
 use crate::record::{Results, Trial};
 use crate::render::{conditions::Conditions, number, table::Table, words};
 
-/// Whether the run tries anything at several sizes or rates.
+/// Whether the run tests a strategy at several sizes or rates.
 pub(super) fn is_varied(results: &Results) -> bool {
     viability(results).iter().any(|one| one.points.len() > 1)
 }
 
-/// The section on viability, where the run varies size or rate.
+/// The section on limits, where the run varies size or rate.
 pub(super) fn blocks(results: &Results) -> Vec<String> {
     let found = viability(results);
     if !is_varied(results) {
@@ -18,9 +18,9 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
     }
     let mut blocks = vec![
         "## Limits found".to_string(),
-        "Up to where each strategy worked in this run. It works at a point when all trials there were restorable; \
-         inconclusive and unavailable trials count neither way. Nothing is extrapolated, and negative controls are \
-         left out."
+        "The limits up to which each strategy worked in this run. A strategy works at a size or rate when all its \
+         trials there were restorable; inconclusive and unavailable trials do not count. Nothing is extrapolated, \
+         and negative controls are left out."
             .to_string(),
     ];
     for axis in [Axis::Size, Axis::Rate] {
@@ -39,7 +39,7 @@ fn axis_table(axis: Axis, series: &[&Viability<'_>]) -> Table {
         Axis::Rate => "writes",
     };
     let conditions = Conditions::of(&firsts).without(own_label);
-    let header = ["Strategy", "Works up to", "Fails from", "Tried"];
+    let header = ["Strategy", "Works up to", "Fails from", "Tested"];
     let rows = series.iter().map(|one| {
         let mut row = vec![conditions.row_name(one.first)];
         let tried: Vec<String> = one.points.iter().map(|point| place(axis, point)).collect();
@@ -52,10 +52,10 @@ fn axis_table(axis: Axis, series: &[&Viability<'_>]) -> Table {
 fn viable_up_to(one: &Viability<'_>) -> String {
     match (one.viable_up_to(), one.largest_tried()) {
         (Some(good), largest) if largest == Some(good) => {
-            format!("{}, the largest tried", place(one.axis, &good))
+            format!("{}, the largest tested", place(one.axis, &good))
         }
         (Some(good), _) => place(one.axis, &good),
-        (None, _) if one.not_viable_from().is_some() => "none of the tried".to_string(),
+        (None, _) if one.not_viable_from().is_some() => "none of the tested values".to_string(),
         (None, _) => "no result".to_string(),
     }
 }
@@ -66,7 +66,7 @@ fn not_viable_from(one: &Viability<'_>) -> String {
     let mut parts = match (one.not_viable_from(), one.viable_up_to()) {
         (Some(bad), Some(good)) if bad.value < good.value => {
             vec![format!(
-                "{}, but works at a larger value: this alone does not decide",
+                "{}, but works at a larger value, so this is not the only cause",
                 in_full(one.axis, &bad)
             )]
         }
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_varies_the_rate_is_read_by_rate() {
+    fn a_run_that_varies_the_rate_has_limits_by_rate() {
         let mut trials = vec![example::trial("shell", Stalled), example::trial("shell", Restorable)];
         trials[1].workload.writes_per_second = Some(1.0);
         let text = blocks(&example::results(trials)).join("\n\n");

@@ -1,4 +1,5 @@
-//! The name of a strategy beside what is drawn of it: in one line where it is short, else with its detail below.
+//! The label of a strategy beside its mark or line: one line where it is short, else with its detail on a second
+//! line.
 
 use super::label::{Placed, Wanted};
 use super::svg::{Anchor, Svg};
@@ -14,7 +15,7 @@ pub(super) struct Caption {
 }
 
 impl Caption {
-    /// A label that is at most so wide.
+    /// A label with this maximum width.
     pub(super) fn new(name: &str, detail: &str, width_max: f64) -> Caption {
         let one = format!("{name} {detail}").trim().to_string();
         if text::width(&one, FONT) <= 0.65 * width_max {
@@ -26,18 +27,18 @@ impl Caption {
         }
     }
 
-    /// How high it is.
+    /// Its height.
     pub(super) fn height(&self) -> f64 {
         if self.second.is_empty() { 15.0 } else { 29.0 }
     }
 
-    /// The wish for a place beside a mark.
+    /// The request for a place beside a mark.
     pub(super) fn wanted(&self, at: (f64, f64), mark: f64, bubble: f64) -> Wanted {
         let width = text::width(&self.first, FONT).max(text::width(&self.second, SMALL));
         Wanted { at, mark, bubble, size: (width, self.height()) }
     }
 
-    /// Writes it at the place that was found, on the side that is next to its mark.
+    /// Writes the label at the place that was found, aligned to the side next to its mark.
     pub(super) fn write(&self, svg: &mut Svg, placed: &Placed, mark: (f64, f64)) {
         if let Some(end) = placed.leader {
             svg.line("leader", mark, end);
@@ -51,7 +52,7 @@ impl Caption {
         self.write_at(svg, anchor, (x, rect.y));
     }
 
-    /// Writes it with its upper edge at a place.
+    /// Writes the label with its upper edge at this position.
     pub(super) fn write_at(&self, svg: &mut Svg, anchor: Anchor, (x, top): (f64, f64)) {
         svg.text("label", anchor, (x, top + 12.0), &self.first);
         if !self.second.is_empty() {

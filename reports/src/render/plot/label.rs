@@ -1,4 +1,4 @@
-//! Finds places for labels beside their points: none overlaps another or leaves the frame.
+//! Finds places for labels beside their points, so that no label overlaps another or leaves the frame.
 
 use super::svg::Rect;
 
@@ -6,47 +6,47 @@ use super::svg::Rect;
 const AIR: f64 = 2.0;
 /// From this distance on, a line leads from the point to its label.
 const LEADER_FROM: f64 = 13.0;
-/// Directions in which a place is looked for.
+/// Number of directions in which a place is searched.
 const DIRECTIONS: usize = 24;
-/// How far from its point a label may be, from the edge of its mark on: what is near comes first.
+/// The distances of a label from the edge of its mark that are tried, the nearest first.
 const DISTANCES: [f64; 13] = [3.0, 9.0, 16.0, 24.0, 34.0, 46.0, 60.0, 76.0, 96.0, 120.0, 150.0, 190.0, 240.0];
 
-/// How often all choose: what others have left since may be better.
+/// Number of rounds. In later rounds a label can move to a better place that another label has left.
 const ROUNDS: usize = 3;
-/// What it costs to leave a label out: more than any place.
+/// The cost of leaving a label out: higher than that of any place.
 const UNPLACED: f64 = 1000.0;
 
-/// A point that wants a label.
+/// A point that needs a label.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted {
     /// The point.
     pub at: (f64, f64),
     /// Radius of its mark, which no label may cover.
     pub mark: f64,
-    /// Radius of its bubble, which a label may cover where there is no better place.
+    /// Radius of its bubble, which a label may cover if there is no better place.
     pub bubble: f64,
     /// Width and height of the label.
     pub size: (f64, f64),
 }
 
 impl Wanted {
-    /// Radius of all that is drawn of it.
+    /// Radius of mark and bubble together.
     fn edge(&self) -> f64 {
         self.mark.max(self.bubble)
     }
 }
 
-/// Where a label is.
+/// The place of a label.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Placed {
-    /// The label.
+    /// The rectangle of the label.
     pub rect: Rect,
-    /// The end at the label of a line that leads to it, where it is not beside its point.
+    /// Where the label is not next to its point: the end, at the label, of the line that connects them.
     pub leader: Option<(f64, f64)>,
 }
 
-/// A place for each label, in the order given; `None` where there is no room. Who chooses first decides how good the
-/// whole gets, so several orders are tried, and the best is taken.
+/// A place for each label, in the order given; `None` where there is no room. The result depends on which label is
+/// placed first, so several orders are tried, and the best result is used.
 pub(super) fn place(wanted: &[Wanted], frame: Rect) -> Vec<Option<Placed>> {
     let neighbours =
         |point: &Wanted| wanted.iter().filter(|other| distance(point.at, other.at) < 80.0).count() as f64;
@@ -75,7 +75,7 @@ pub(super) fn place(wanted: &[Wanted], frame: Rect) -> Vec<Option<Placed>> {
 fn place_in_order(order: &[usize], wanted: &[Wanted], frame: Rect) -> Vec<Option<Placed>> {
     let mut placed: Vec<Option<Placed>> = vec![None; wanted.len()];
     for index in (0..ROUNDS).flat_map(|_| order) {
-        // Its own old place is free again, so what had one keeps one.
+        // Its previous place becomes free, so a label that had a place always has one.
         placed[*index] = None;
         placed[*index] = best(*index, wanted, &placed, frame);
     }
@@ -102,7 +102,7 @@ fn best(index: usize, wanted: &[Wanted], placed: &[Option<Placed>], frame: Rect)
 }
 
 fn candidate(point: &Wanted, reach: f64, direction: usize) -> Placed {
-    // The first direction is to the right, where a reader expects a label.
+    // The first direction is to the right, where readers expect a label.
     let angle = direction as f64 / DIRECTIONS as f64 * std::f64::consts::TAU;
     let (dx, dy) = (angle.cos(), angle.sin());
     let (width, height) = point.size;
@@ -133,7 +133,7 @@ fn is_free(
     let clear_of_marks = || {
         wanted.iter().enumerate().all(|(other, point)| {
             let clear = if other == index { point.mark } else { point.mark + AIR };
-            // A line that begins under another mark cannot keep clear of it.
+            // A line that begins under another mark always touches it.
             let apart = distance(point.at, wanted[index].at) > 2.0 * point.mark + AIR;
             distance(nearest(rect, point.at), point.at) >= clear
                 && (!apart || own_line.is_none_or(|line| from_line(point.at, line) >= clear))
@@ -154,7 +154,7 @@ fn is_free(
     inside && clear_of_marks() && clear_of_labels()
 }
 
-/// Near is better than far, right of the point better than left of it, and beside bubbles better than over them.
+/// The cost of a place: low when it is near, right of the point, and not over bubbles.
 fn cost(index: usize, candidate: &Placed, wanted: &[Wanted]) -> f64 {
     let point = &wanted[index];
     let far = (distance(nearest(&candidate.rect, point.at), point.at) - point.edge()).max(0.0);
@@ -175,7 +175,7 @@ fn cost(index: usize, candidate: &Placed, wanted: &[Wanted]) -> f64 {
         + 12.0 * wanted.iter().filter(under_line).count() as f64
 }
 
-/// The point of a rectangle that is nearest to another point.
+/// The point of a rectangle that is nearest to a given point.
 fn nearest(rect: &Rect, (x, y): (f64, f64)) -> (f64, f64) {
     (x.clamp(rect.x, rect.right()), y.clamp(rect.y, rect.bottom()))
 }
@@ -190,7 +190,7 @@ fn overlap(a: &Rect, b: &Rect) -> bool {
 
 type Segment = ((f64, f64), (f64, f64));
 
-/// How far a point is from a line.
+/// The distance of a point from a line.
 fn from_line(point: (f64, f64), (a, b): Segment) -> f64 {
     let (dx, dy) = (b.0 - a.0, b.1 - a.1);
     let square = dx * dx + dy * dy;

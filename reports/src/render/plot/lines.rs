@@ -1,4 +1,4 @@
-//! Measured points and the lines of a model through them, on two logarithmic scales.
+//! Measured points and the curves of a model, on two logarithmic scales.
 
 use super::caption::Caption;
 use super::label::{self, Wanted};
@@ -10,12 +10,12 @@ use super::text;
 use crate::compare::Spread;
 use crate::record::Verdict;
 
-/// Room at the right for the names of lines.
+/// Space at the right for the names of lines.
 const RIGHT: f64 = 168.0;
 const HEIGHT_MIN: f64 = 250.0;
-/// Pieces that a curve is drawn of.
+/// Number of segments of a curve.
 const PIECES: usize = 160;
-/// A model is shown up to so many times the longest that was measured: what it says beyond leaves the plot.
+/// A curve is shown up to this multiple of the longest measured time; larger predictions are outside the plot.
 const REACH: f64 = 10.0;
 const HUES: usize = 6;
 
@@ -23,15 +23,15 @@ const HUES: usize = 6;
 pub(super) struct Line<'a> {
     pub name: String,
     pub detail: String,
-    /// Where and what was measured.
+    /// The measurements: position and spread.
     pub points: Vec<(f64, Spread)>,
-    /// Where it never finished.
+    /// The positions at which the backup never finished.
     pub never: Vec<f64>,
-    /// What the model says at a place; `None` where it says nothing, or never.
+    /// The prediction of the model at a position; `None` where there is none, or the backup never finishes.
     pub model: Box<dyn Fn(f64) -> Option<f64> + 'a>,
 }
 
-/// Lines on scales of their own.
+/// A panel of lines with its own scales.
 pub(super) struct Panel<'a> {
     pub heading: String,
     pub y_label: &'static str,
@@ -44,13 +44,13 @@ pub(super) struct Chart<'a> {
     pub subtitle: String,
     pub x_label: &'static str,
     pub x: Quantity,
-    /// How many times beyond the largest place that was measured the scale reaches.
+    /// The factor by which the scale extends beyond the largest measured position.
     pub beyond: f64,
     pub panels: Vec<Panel<'a>>,
 }
 
 impl Chart<'_> {
-    /// The chart as SVG; `None` without a point and without anything that never finished.
+    /// The chart as SVG; `None` without any measurement and without any backup that never finished.
     pub(super) fn draw(&self, id: &str) -> Option<String> {
         let drawn = |panel: &&Panel<'_>| panel.lines.iter().any(Line::is_measured);
         self.panels.iter().find(drawn)?;
@@ -100,7 +100,8 @@ impl Chart<'_> {
         LogScale::new(self.x, places.into_iter().chain(reach), (frame.x + 12.0, frame.right() - 12.0), false)
     }
 
-    /// Rows above the frame with a mark where something never finished; gives the frame below them.
+    /// Draws rows above the frame, with a mark at each position where a backup never finished. Returns the frame
+    /// below.
     fn never(&self, svg: &mut Svg, panel: &Panel<'_>, frame: Rect) -> Rect {
         let rows: Vec<&Line<'_>> = panel.lines.iter().filter(|line| !line.never.is_empty()).collect();
         if rows.is_empty() {
@@ -150,7 +151,7 @@ impl Chart<'_> {
 }
 
 impl Panel<'_> {
-    /// High enough for the names at the right.
+    /// The height: at least that of the names at the right.
     fn height(&self) -> f64 {
         HEIGHT_MIN.max(self.lines.len() as f64 * 34.0)
     }
@@ -174,7 +175,7 @@ impl Line<'_> {
         !self.points.is_empty() || !self.never.is_empty()
     }
 
-    /// Places from the smallest that was tried to the end of the scale, with what the model says there.
+    /// Positions from the smallest tested one to the end of the scale, with the prediction of the model for each.
     fn modelled(&self, x: &LogScale) -> Vec<(f64, f64)> {
         let (low, high) = x.range();
         let tried = self.points.iter().map(|(place, _)| *place).chain(self.never.iter().copied());
@@ -187,7 +188,7 @@ impl Line<'_> {
             .collect()
     }
 
-    /// Draws the model, dashed beyond what was measured, as far as it is in the frame; gives where it ends.
+    /// Draws the curve of the model inside the frame, dashed beyond the measured range. Returns its end.
     fn curve(&self, svg: &mut Svg, hue: &str, x: &LogScale, y: &LogScale) -> Option<(f64, f64)> {
         let inside = self.modelled(x).into_iter().take_while(|(_, value)| *value <= y.range().1);
         let curve: Vec<(f64, (f64, f64))> =
@@ -207,21 +208,21 @@ impl Line<'_> {
         curve.last().map(|(_, at)| *at)
     }
 
-    /// Draws what was measured: the median as a dot, the range as a line.
+    /// Draws the measurements: the median as a dot, the range as a line.
     fn marks(&self, svg: &mut Svg, hue: &str, x: &LogScale, y: &LogScale) {
         for (place, value) in &self.points {
             let (at, height) = (x.place(*place), y.place(value.median));
             if value.min < value.max {
                 svg.line(&format!("line thin {hue}"), (at, y.place(value.min)), (at, y.place(value.max)));
             }
-            // A line without length and with round ends: a dot in the colour of the line.
+            // A line with no length and round ends is a dot in the colour of the line.
             svg.line(&format!("measured {hue}"), (at, height), (at, height));
         }
     }
 }
 
-/// Writes the names beside the ends of the lines: in a column at the right, and of curves that leave the frame where
-/// they do so.
+/// Writes the names beside the ends of the lines: in a column at the right or, for a curve that leaves the frame
+/// earlier, at the point where it does.
 fn captions(
     svg: &mut Svg,
     panel: &Panel<'_>,
@@ -254,8 +255,8 @@ fn captions(
     }
 }
 
-/// Where things of given heights begin that want to begin at given places, in ascending order, so that none covers the
-/// next: each as near to its place as those after it leave room for, as long as there is room for all.
+/// The top positions of items with given wanted tops (in ascending order) and heights, so that no item covers the
+/// next. Each is as close to its wanted top as the items after it allow, as long as there is room for all.
 fn spread(wanted: &[(f64, f64)], frame: Rect) -> Vec<f64> {
     let mut tops: Vec<f64> = Vec::new();
     let mut free = f64::NEG_INFINITY;

@@ -1,4 +1,4 @@
-//! One shape a verdict: what a trial came to is seen without colours.
+//! One shape per verdict, so that verdicts can be distinguished without colours.
 
 use super::svg::{Anchor, Svg};
 use super::text;
@@ -28,7 +28,7 @@ pub(super) fn draw(svg: &mut Svg, verdict: Verdict, (x, y): (f64, f64)) {
     }
 }
 
-/// The class of what has the colour of a verdict.
+/// The class with the colour of a verdict.
 pub(super) fn colour(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Restorable => "good",
@@ -38,7 +38,7 @@ pub(super) fn colour(verdict: Verdict) -> &'static str {
     }
 }
 
-/// What a mark says, in words.
+/// The meaning of a mark in words.
 pub(super) fn words(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Restorable => "restored",
@@ -50,7 +50,7 @@ pub(super) fn words(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Draws marks with their words in a row from a place on, each kind of mark once.
+/// Draws the legend from this position on: each kind of mark once, with its meaning.
 pub(super) fn legend(svg: &mut Svg, verdicts: impl Iterator<Item = Verdict>, (mut x, y): (f64, f64)) {
     let mut sorted: Vec<Verdict> = verdicts.collect();
     sorted.sort();

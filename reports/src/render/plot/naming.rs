@@ -1,4 +1,4 @@
-//! What plots call systems and strategies, and which of them are drawn together.
+//! The names of systems and strategies in plots, and which of them are drawn together.
 
 use crate::compare::Group;
 use crate::record::Trial;
@@ -17,7 +17,7 @@ pub(super) fn systems<'a>(groups: &[Group<'a>]) -> Vec<Vec<Group<'a>>> {
     systems
 }
 
-/// System, size and rate, as far as all of its strategies share them.
+/// The system, with size and rate where all its strategies share them.
 pub(super) fn place(system: &[Group<'_>]) -> String {
     let first = system[0].first;
     let shared = |text: fn(&Trial) -> String| {
@@ -28,7 +28,7 @@ pub(super) fn place(system: &[Group<'_>]) -> String {
     [subject, shared(conditions::size), shared(writes)].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// The text with a capital at its beginning.
+/// The text with a capital first letter.
 pub(super) fn capitalised(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map_or(String::new(), |first| first.to_uppercase().chain(characters).collect())
@@ -39,13 +39,13 @@ pub(super) fn writes(trial: &Trial) -> String {
     conditions::rate(trial).replace(" /s", " writes/s")
 }
 
-/// The strategy, and what tells it from the others of its name in the same panel.
+/// The name of the strategy, and how it differs from others with the same name in the panel.
 pub(super) fn name(group: &Group<'_>, system: &[Group<'_>]) -> (String, String) {
     let trial = group.first;
     let others = || system.iter().map(|other| other.first);
     let twins: Vec<&Trial> =
         others().filter(|other| other.strategy == trial.strategy && other.variant == trial.variant).collect();
-    // What tells twins apart comes first: the end of a long detail is cut off.
+    // The difference comes first, because the end of a long detail is cut off.
     let difference = Conditions::of(&twins).difference(trial);
     let mut details = vec![difference.trim_start_matches(", ").to_string()];
     if !trial.variant.is_empty() {

@@ -1,25 +1,25 @@
-//! Scales: from a measured value to a place, and the ticks that a reader counts by.
+//! Scales: from a measured value to a position, and the ticks of an axis.
 
 use crate::render::number;
 
-/// Pixels between the place of 0 and the smallest value that a logarithmic scale shows.
+/// Pixels between the position of 0 and the smallest value that a logarithmic scale shows.
 const BREAK: f64 = 34.0;
-/// The most ticks that an axis has besides 0.
+/// The maximum number of ticks of an axis besides 0.
 const TICKS_MAX: usize = 7;
 
-/// What is on an axis: it decides at which values people expect ticks, and how they are written.
+/// The quantity on an axis. It decides at which values ticks are expected, and how they are written.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Quantity {
     /// Seconds.
     Time,
     /// Bytes.
     Size,
-    /// A second.
+    /// Per second.
     Rate,
 }
 
 impl Quantity {
-    /// The values that a scale can show besides 0. What is beyond is shown at the end of the scale.
+    /// The values that a scale can show besides 0. Values outside are shown at the end of the scale.
     fn range(self) -> (f64, f64) {
         match self {
             Quantity::Time => (1e-6, 3.2e9),
@@ -60,7 +60,7 @@ impl Quantity {
         }
     }
 
-    /// A value at a tick, which is a round one.
+    /// The label of a tick, which has a round value.
     pub(super) fn tick(self, value: f64) -> String {
         match self {
             Quantity::Time => short_time(value),
@@ -69,7 +69,7 @@ impl Quantity {
         }
     }
 
-    /// A value beside a point, in full.
+    /// The label of a value beside a point, with three digits.
     pub(super) fn value(self, value: f64) -> String {
         match self {
             Quantity::Time => number::seconds(value),
@@ -106,28 +106,28 @@ fn short_size(bytes: f64) -> String {
     format!("{} {}", (value * 10.0).round() / 10.0, units[unit])
 }
 
-/// A value with its place and its text.
+/// A tick: position and label.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Tick {
-    /// Where it is, in pixels.
+    /// Its position in pixels.
     pub at: f64,
-    /// What stands there.
+    /// Its label.
     pub label: String,
 }
 
-/// A logarithmic scale. 0 has a place of its own before a break of the axis, where the scale has one.
+/// A logarithmic scale. If it has a 0, that has a separate position before a break of the axis.
 #[derive(Clone, Debug)]
 pub(super) struct LogScale {
     quantity: Quantity,
     low: f64,
     high: f64,
-    /// The place of the end at which values are small, and of the other.
+    /// The positions of the ends with small and with large values.
     pixels: (f64, f64),
     zero: bool,
 }
 
 impl LogScale {
-    /// A scale that has room for these values between two places. It has a 0 where it is asked for, or is among the values.
+    /// A scale for these values between two positions. It has a 0 if requested, or if 0 is among the values.
     pub(super) fn new(
         quantity: Quantity,
         values: impl IntoIterator<Item = f64>,
@@ -151,12 +151,12 @@ impl LogScale {
                 Quantity::Rate => (1.0, 100.0),
             };
         }
-        // Air around the points, and never less than what two ticks need.
+        // Space around the points, at least as much as two ticks need.
         let air = 1.35_f64.max((12.0 / (high / low)).sqrt());
         LogScale { quantity, low: low / air, high: high * air, pixels, zero }
     }
 
-    /// The place of a value: of the nearest one that the scale shows, where it is beyond.
+    /// The position of a value. A value outside the scale has the position of the nearest end.
     pub(super) fn place(&self, value: f64) -> f64 {
         if value <= 0.0 && self.zero {
             return self.pixels.0;
@@ -166,7 +166,7 @@ impl LogScale {
         start + share.clamp(0.0, 1.0) * (self.pixels.1 - start)
     }
 
-    /// Where the smallest value besides 0 is.
+    /// The position of the smallest value besides 0.
     pub(super) fn start(&self) -> f64 {
         let direction = (self.pixels.1 - self.pixels.0).signum();
         if self.zero { self.pixels.0 + direction * BREAK } else { self.pixels.0 }
@@ -177,7 +177,7 @@ impl LogScale {
         self.zero.then(|| (self.pixels.0 + self.start()) / 2.0)
     }
 
-    /// The smallest and the largest value besides 0 that have a place.
+    /// The smallest and the largest value besides 0 that the scale shows.
     pub(super) fn range(&self) -> (f64, f64) {
         (self.low, self.high)
     }
@@ -196,7 +196,7 @@ impl LogScale {
     }
 }
 
-/// An even scale from 0 to a round value, of which only the two ends are written.
+/// A linear scale from 0 to the largest value. Only its two ends are labelled.
 #[derive(Clone, Debug)]
 pub(super) struct LinearScale {
     high: f64,
@@ -204,13 +204,13 @@ pub(super) struct LinearScale {
 }
 
 impl LinearScale {
-    /// A scale that has room for these values, from 0 on.
+    /// A scale from 0 to the largest of these values.
     pub(super) fn new(values: impl IntoIterator<Item = f64>, pixels: (f64, f64)) -> LinearScale {
         let high = values.into_iter().filter(|value| value.is_finite()).fold(0.0, f64::max).min(1e300);
         LinearScale { high: if high > 0.0 { high } else { 1.0 }, pixels }
     }
 
-    /// The place of a value: of the nearest end, where it is beyond.
+    /// The position of a value. A value outside the scale has the position of the nearest end.
     pub(super) fn place(&self, value: f64) -> f64 {
         let share = (value / self.high).clamp(0.0, 1.0);
         self.pixels.0 + share * (self.pixels.1 - self.pixels.0)
@@ -287,7 +287,7 @@ mod tests {
         }
 
         #[test]
-        fn zero_is_in_its_band_and_nothing_else_is(value in 1e-12..1e12f64, quantity in quantity()) {
+        fn only_zero_is_in_the_band_of_zero(value in 1e-12..1e12f64, quantity in quantity()) {
             let scale = LogScale::new(quantity, [0.0, value], (10.0, 400.0), false);
             prop_assert_eq!(scale.place(0.0), 10.0);
             prop_assert!(scale.place(value) >= 10.0 + BREAK);

@@ -1,4 +1,4 @@
-//! How times grow with the size of a database and with the rate of commits: measured, and by the model of `sizing`.
+//! How times grow with database size and commit rate: measurements, and predictions of the model in `sizing`.
 
 use super::lines::{Chart, Line, Panel};
 use super::naming::{self, name, systems};
@@ -8,7 +8,7 @@ use crate::record::{Results, Trial, Verdict};
 use crate::render::conditions;
 use crate::sizing::{self, Contender, Load, Model, Prediction, Range};
 
-/// A figure of a trial, and the same in a prediction.
+/// A figure: how it is read from a trial and from a prediction.
 struct Figure {
     label: &'static str,
     measured: fn(&Trial) -> Option<f64>,
@@ -26,7 +26,7 @@ const RECOVERY: Figure = Figure {
     predicted: |prediction| prediction.recovery,
 };
 
-/// What is along the axis.
+/// The variable on the horizontal axis.
 #[derive(Clone, Copy, PartialEq)]
 enum Along {
     Size,
@@ -34,7 +34,7 @@ enum Along {
 }
 
 impl Along {
-    /// Where a trial is on the axis; `None` for a closed loop, which has no rate.
+    /// The position of a trial on the axis; `None` for a closed loop, which has no rate.
     fn place(self, trial: &Trial) -> Option<f64> {
         match self {
             Along::Size => Some(trial.dataset.bytes as f64),
@@ -42,7 +42,7 @@ impl Along {
         }
     }
 
-    /// The load at a place of the axis, everything else as in a trial.
+    /// The load at a position on the axis, with everything else as in a trial.
     fn load(self, place: f64, trial: &Trial) -> Load {
         let (bytes, rate) = match self {
             Along::Size => (place, trial.workload.writes_per_second.unwrap_or(0.0)),
@@ -51,7 +51,7 @@ impl Along {
         Load { bytes, rate, interval_seconds: None }
     }
 
-    /// True when two trials differ in their place on the axis at most.
+    /// True when two trials differ at most in their position on the axis.
     fn same_line(self, a: &Trial, b: &Trial) -> bool {
         let same_elsewhere = match self {
             Along::Size => a.workload.writes_per_second == b.workload.writes_per_second,
@@ -64,7 +64,7 @@ impl Along {
     }
 }
 
-/// Backup and recovery time against the size; `None` where no strategy was tried at two sizes.
+/// Backup and recovery time against the size; `None` where no strategy was tested at two sizes.
 pub(super) fn by_size(results: &Results, id: &str) -> Option<String> {
     let model = sizing::fit(&[results]);
     let chart = Chart {
@@ -78,16 +78,16 @@ pub(super) fn by_size(results: &Results, id: &str) -> Option<String> {
     chart.draw(id)
 }
 
-/// Backup time against commits a second; `None` where no strategy was tried at two rates.
+/// Backup time against commits per second; `None` where no strategy was tested at two rates.
 pub(super) fn by_rate(results: &Results, id: &str) -> Option<String> {
     let model = sizing::fit(&[results]);
     let restarts = model.contenders.iter().any(|contender| contender.pass.is_some());
-    let law = " A backup that begins again with every commit takes (e^(rT) − 1) / r seconds on average: \
-               T is one undisturbed pass, r the commits a second.";
+    let law = " A backup that every commit restarts takes (e^(rT) − 1) / r seconds on average: \
+               T is the time of one undisturbed pass, r the commits per second.";
     let chart = Chart {
-        title: "How does backup time depend on commits a second?".to_string(),
+        title: "How does backup time depend on commits per second?".to_string(),
         subtitle: subtitle(results) + if restarts { law } else { "" },
-        x_label: "Commits a second",
+        x_label: "Commits per second",
         x: Quantity::Rate,
         beyond: 1.0,
         panels: panels(results, &model, Along::Rate, &[BACKUP])?,
@@ -95,7 +95,7 @@ pub(super) fn by_rate(results: &Results, id: &str) -> Option<String> {
     chart.draw(id)
 }
 
-/// Under which conditions, and what is drawn.
+/// The conditions, and what the dots and lines mean.
 fn subtitle(results: &Results) -> String {
     let all = groups(&results.trials);
     let place = match systems(&all).as_slice() {
@@ -137,7 +137,7 @@ fn panels<'a>(
     Some(panels)
 }
 
-/// The groups of each line, by their place. Negative controls are left out: nobody sizes them.
+/// The groups of each line, sorted by position. Negative controls are left out: they are not used in production.
 fn series<'a>(system: &[Group<'a>], along: Along) -> Vec<Vec<Group<'a>>> {
     let mut series: Vec<Vec<Group<'a>>> = Vec::new();
     for group in system.iter().filter(|group| !group.first.control) {

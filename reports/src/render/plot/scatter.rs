@@ -1,4 +1,4 @@
-//! A scatter plot: one mark a strategy on two logarithmic scales, with its name beside it.
+//! A scatter plot on two logarithmic scales: one mark per strategy, with its name beside it.
 
 use super::caption::Caption;
 use super::label::{self, Placed, Wanted};
@@ -9,29 +9,29 @@ use crate::compare::Spread;
 use crate::record::Verdict;
 
 pub(super) const LEFT: f64 = 72.0;
-/// Between the frame and the points that are farthest out.
+/// Space between the frame and the outermost points.
 const PADDING: f64 = 28.0;
 /// Radius of the largest bubble.
 const BUBBLE_RADIUS: f64 = 27.0;
-/// Radius of the ring where nobody measured how long writes were blocked.
+/// Radius of the ring where blocked time was not measured.
 const UNKNOWN_RADIUS: f64 = mark::RADIUS + 4.0;
 const FONT: f64 = 13.0;
 const LABEL_WIDTH: f64 = 200.0;
-/// Of labels that find no place otherwise.
+/// Maximum width of labels for which there is no place otherwise.
 const LABEL_WIDTH_CROWDED: f64 = 130.0;
 
-/// What an axis shows.
+/// An axis.
 pub(super) struct Axis {
     pub label: String,
     pub quantity: Quantity,
-    /// Whether 0 is shown even where nothing is there.
+    /// Whether 0 is shown even if no point is there.
     pub zero: bool,
 }
 
-/// A group of repetitions with a place in the plot.
+/// A group of repetitions with a position in the plot.
 pub(super) struct Point {
     pub name: String,
-    /// What tells it from others of its name; may be empty.
+    /// How it differs from others with the same name; may be empty.
     pub detail: String,
     pub x: Spread,
     pub y: Spread,
@@ -40,9 +40,9 @@ pub(super) struct Point {
     pub verdict: Verdict,
 }
 
-/// What has no place in the plot, and is named below it.
+/// A group that has no position in the plot, or did not restore, and is named below it.
 pub(super) struct Absent {
-    /// Why it has none: the beginning of the line that names it.
+    /// The reason: the beginning of the line that names it.
     pub why: &'static str,
     pub name: String,
     pub verdict: Verdict,
@@ -50,7 +50,7 @@ pub(super) struct Absent {
 
 /// The points of one system under test.
 pub(super) struct Panel {
-    /// Empty where there is one panel.
+    /// Empty where there is only one panel.
     pub heading: String,
     pub points: Vec<Point>,
     pub absent: Vec<Absent>,
@@ -88,7 +88,7 @@ impl Scatter {
         self.bubble_legend(svg, y)
     }
 
-    /// Bubbles of round size, and what they mean; nothing where there is no bubble.
+    /// Example bubbles with round values; nothing where there is no bubble.
     fn bubble_legend(&self, svg: &mut Svg, y: f64) -> f64 {
         let sizes = self.bubble_sizes();
         let has_unknown = self.points().any(|point| point.blocked.is_none());
@@ -114,7 +114,7 @@ impl Scatter {
         middle + largest + 6.0
     }
 
-    /// The two round times whose bubbles explain the others; none where no bubble is larger than a mark.
+    /// The round times of the example bubbles, at most two; none where no bubble is larger than a mark.
     fn bubble_sizes(&self) -> Vec<f64> {
         let round = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0, 36e3, 86_400.0];
         let visible = |seconds: f64| self.bubble(seconds) > mark::RADIUS;
@@ -129,7 +129,7 @@ impl Scatter {
         small.into_iter().chain(large).collect()
     }
 
-    /// The blocked time in seconds that the largest bubble stands for: a second at least, so that next to nothing looks so.
+    /// The blocked time of the largest bubble in seconds: at least 1 s, so that very short times look short.
     fn largest_bubble(&self) -> f64 {
         let blocked = self.points().filter_map(|point| point.blocked);
         blocked.filter(|seconds| seconds.is_finite()).fold(1.0, f64::max)
@@ -183,7 +183,7 @@ impl Scatter {
             return bottom;
         }
         let listed: Vec<String> = crowded.into_iter().map(|point| self.in_words(point)).collect();
-        paragraph(svg, &format!("No room for a name beside: {}", listed.join("; ")), MARGIN, bottom + 8.0)
+        paragraph(svg, &format!("No room for the labels of: {}", listed.join("; ")), MARGIN, bottom + 8.0)
     }
 
     fn mark(&self, svg: &mut Svg, point: &Point, at: (f64, f64), x: &LogScale, y: &LogScale) {
@@ -208,7 +208,7 @@ impl Scatter {
         });
     }
 
-    /// Writes the names beside the points. What there is no room for comes back.
+    /// Writes the names beside the points. Returns the points whose names do not fit.
     fn labels<'a>(
         &self,
         svg: &mut Svg,
@@ -283,7 +283,7 @@ fn full_name(point: &Point) -> String {
     if point.detail.is_empty() { point.name.clone() } else { format!("{}, {}", point.name, point.detail) }
 }
 
-/// Grid, ticks and the break between 0 and the rest.
+/// Draws grid, ticks, and the break between 0 and the rest of the axis.
 pub(super) fn grid(svg: &mut Svg, frame: Rect, x: &LogScale, y: &LogScale) {
     if let Some(at) = y.axis_break() {
         svg.rect("band", Rect { y: at, height: frame.bottom() - at, ..frame });
@@ -312,7 +312,7 @@ pub(super) fn grid(svg: &mut Svg, frame: Rect, x: &LogScale, y: &LogScale) {
     svg.line("axis", (frame.x, frame.bottom()), (frame.right(), frame.bottom()));
 }
 
-/// Names what has no place in the plot, one paragraph a reason.
+/// Names the groups below the plot, one paragraph per reason.
 fn absent(svg: &mut Svg, absent: &[Absent], top: f64) -> f64 {
     let mut y = top;
     let mut reasons: Vec<(&str, Verdict)> = Vec::new();
@@ -331,7 +331,7 @@ fn absent(svg: &mut Svg, absent: &[Absent], top: f64) -> f64 {
     y
 }
 
-/// Lines of text from a place on; gives where they end.
+/// Writes wrapped text from this position on. Returns the position of its last line.
 fn paragraph(svg: &mut Svg, words: &str, x: f64, top: f64) -> f64 {
     let mut y = top;
     for line in text::wrap(words, FONT, WIDTH - MARGIN - x) {

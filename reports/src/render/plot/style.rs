@@ -1,11 +1,12 @@
-//! Colours and fonts of all plots, as one style sheet that every plot carries.
+//! Colours and fonts of all plots, as one style sheet that is part of every plot.
 //!
-//! A colour is given twice: plainly, for programs that know no custom properties, and as a custom property, by which a
-//! page sets the colours of the plots that it embeds. No meaning is in a colour alone: shapes, dashes and words say it, too.
+//! Each colour is set twice: directly, for programs that do not support custom properties, and as a custom property,
+//! so that a page can set the colours of embedded plots. Colour alone never carries meaning: shapes, dashes and words
+//! show the same.
 
-/// A colour by its role, with its values on a light and on a dark ground.
+/// A colour by its role, with its values on a light and on a dark background.
 struct Colour {
-    /// The custom property is `--plot-` and this.
+    /// The custom property is `--plot-` followed by this name.
     name: &'static str,
     light: &'static str,
     dark: &'static str,
@@ -24,7 +25,7 @@ const COLOURS: [Colour; 10] = [
     Colour { name: "violet", light: "#7442b8", dark: "#b893f5" },
 ];
 
-/// A class, the property that it sets, and the colour that it sets it to.
+/// A class, a property, and the colour that it is set to.
 const RULES: [(&str, &str, &str); 28] = [
     (" .paper", "fill", "paper"),
     (" text", "fill", "ink"),
@@ -56,7 +57,7 @@ const RULES: [(&str, &str, &str); 28] = [
     (" .third", "stroke", "muted"),
 ];
 
-/// What is no colour.
+/// The rules that do not set colours.
 const SHAPES: &str = "\
 .plot{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif;max-width:100%;height:auto}\
 .plot text{font-size:13px}\
@@ -76,7 +77,7 @@ const SHAPES: &str = "\
 .plot .dashed{stroke-dasharray:5 4}\
 .plot .dotted{stroke-dasharray:1 4}";
 
-/// The style sheet that every plot carries.
+/// The style sheet that is part of every plot.
 pub(super) fn sheet() -> String {
     let rules = RULES.map(|(class, property, name)| {
         let light = colour(name).light;
@@ -85,7 +86,7 @@ pub(super) fn sheet() -> String {
     rules.concat() + SHAPES
 }
 
-/// What a plot in a file of its own carries besides: the reader's choice of a dark ground.
+/// Additional rules for a plot in a separate file: they follow the reader's choice of dark mode.
 pub(super) fn dark_mode() -> String {
     let properties =
         COLOURS.iter().map(|colour| format!("--plot-{}:{};", colour.name, colour.dark)).collect::<String>();
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_read_stands_out_from_paper_and_bands_in_both_modes() {
+    fn text_colours_have_enough_contrast_in_both_modes() {
         let read = |colour: &&Colour| !["paper", "grid", "band"].contains(&colour.name);
         for ground in [colour("paper"), colour("band")] {
             for colour in COLOURS.iter().filter(read) {

@@ -1,15 +1,15 @@
-//! Writes SVG elements: every text escaped, every number finite.
+//! Writes SVG elements. Every text is escaped, and every number is finite.
 
 use std::fmt::Write;
 
 use super::style;
 
-/// Width of every plot in its own units: small enough that 13 px text can be read when a phone scales it to 360 px.
+/// Width of every plot in its own units: small enough that 13 px text is readable when a phone scales it to 360 px.
 pub(super) const WIDTH: f64 = 640.0;
 /// Free space at the left and at the right.
 pub(super) const MARGIN: f64 = 16.0;
 
-/// An upright rectangle.
+/// An axis-aligned rectangle.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Rect {
     pub x: f64,
@@ -28,7 +28,7 @@ impl Rect {
     }
 }
 
-/// Which end of a text is at its place.
+/// Which part of a text is at its position.
 #[derive(Clone, Copy)]
 pub(super) enum Anchor {
     Start,
@@ -96,14 +96,14 @@ impl Svg {
         self.push(format_args!("<polygon{} points=\"{}\"/>", attribute(class), points.join(" ")));
     }
 
-    /// Elements that belong together, with a text that a pointer at rest over them shows.
+    /// A group of elements with a tooltip.
     pub(super) fn group(&mut self, tooltip: &str, content: impl FnOnce(&mut Svg)) {
         self.push(format_args!("<g><title>{}</title>", escape(tooltip)));
         content(self);
         self.push(format_args!("</g>"));
     }
 
-    /// The whole plot. `id` begins the ids in it, and has to be another for each plot of a page.
+    /// The complete plot. The ids in it begin with `id`, which must be different for each plot of a page.
     pub(super) fn finish(self, id: &str, title: &str, description: &str, height: f64) -> String {
         let (id, title, description) = (escape(id), escape(title), escape(description));
         let (width, height) = (number(WIDTH), number(height.ceil()));
@@ -123,7 +123,7 @@ impl Svg {
     }
 }
 
-/// A plot as a file of its own, which follows the reader's choice of a dark ground itself.
+/// A plot as a separate file, which follows the reader's choice of dark mode.
 pub(super) fn standalone(svg: &str) -> String {
     svg.replacen("</style>", &format!("{}</style>", style::dark_mode()), 1)
 }
@@ -132,7 +132,7 @@ fn attribute(class: &str) -> String {
     if class.is_empty() { String::new() } else { format!(" class=\"{class}\"") }
 }
 
-/// A coordinate with one place, which is less than a screen shows.
+/// A coordinate with one decimal place, which is more precise than a screen.
 fn number(value: f64) -> String {
     debug_assert!(value.is_finite(), "coordinates come from scales, which give finite ones");
     let text = format!("{value:.1}");
@@ -143,7 +143,7 @@ fn number(value: f64) -> String {
     }
 }
 
-/// Text as XML has it: white space as single spaces, and nothing that XML forbids.
+/// Text escaped for XML: white space becomes single spaces, and characters that XML forbids are removed.
 fn escape(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     let mut escaped = String::new();
@@ -182,7 +182,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_makes_well_formed_xml_and_comes_back(text in any::<String>(), words in "\\PC{0,20}") {
+        fn any_text_makes_well_formed_xml_and_can_be_read_back(text in any::<String>(), words in "\\PC{0,20}") {
             let mut svg = Svg::default();
             svg.group(&text, |svg| svg.text("label", Anchor::End, (1.0, 2.0), &words));
             let svg = svg.finish("p", &text, &text, 10.0);

@@ -1,4 +1,4 @@
-//! What holds of every plot, whatever was measured.
+//! Properties of every plot, whatever was measured.
 
 use proptest::prelude::*;
 use roxmltree::Document;
@@ -17,7 +17,7 @@ fn words(svg: &str) -> String {
     document.descendants().filter_map(|node| node.text()).collect::<Vec<_>>().join("\n")
 }
 
-/// What a browser needs to draw a plot, and a screen reader to read it.
+/// Checks what a browser needs to draw a plot, and a screen reader to read it.
 fn check(svg: &str, id: &str) -> Result<(), TestCaseError> {
     let document = Document::parse(svg).map_err(|error| TestCaseError::fail(error.to_string()))?;
     let root = document.root_element();
@@ -76,7 +76,7 @@ fn sample() -> impl Strategy<Value = Sample> {
     )
 }
 
-/// One strategy at two sizes and another that never finished at the larger one.
+/// One strategy at two sizes, and another one that never finished at the larger size.
 fn two_sizes() -> Results {
     let sized = |strategy: &str, mib: u64, verdict: Verdict| {
         let mut trial = example::trial(strategy, verdict);
@@ -108,7 +108,7 @@ fn a_small_plot() {
 }
 
 #[test]
-fn what_never_finished_is_named_and_ordinary_strategies_have_a_place() {
+fn unfinished_strategies_are_named_below_and_the_others_are_in_the_plot() {
     let results = example::all_verdicts();
     let svg = loss_against_recovery(&results, "a").unwrap();
     let words = words(&svg);
@@ -141,7 +141,7 @@ fn lines_are_dashed_where_nothing_was_measured_and_what_never_finished_has_a_row
 }
 
 #[test]
-fn the_restart_model_is_said_where_a_backup_restarts() {
+fn the_restart_model_is_explained_where_a_backup_restarts() {
     let trials = vec![at_rate(1.0, Verdict::Restorable), at_rate(20.0, Verdict::Stalled)];
     let svg = scaling_rate(&example::results(trials), "a").unwrap();
     assert!(words(&svg).contains("(e^(rT) \u{2212} 1) / r seconds on average"));
@@ -149,7 +149,7 @@ fn the_restart_model_is_said_where_a_backup_restarts() {
 }
 
 #[test]
-fn a_file_of_its_own_follows_the_choice_of_a_dark_ground_and_an_embedded_plot_its_page() {
+fn a_separate_file_follows_dark_mode_and_an_embedded_plot_follows_its_page() {
     let results = example::all_verdicts();
     assert!(files(&results).iter().all(|file| file.content.contains("prefers-color-scheme:dark")));
     assert!(plots(&results, "").iter().all(|plot| !plot.svg.contains("prefers-color-scheme")));
@@ -167,7 +167,7 @@ fn a_timeline_has_panels_for_what_was_sampled_only() {
     trial.samples = vec![sample.clone(), Sample { at_seconds: 2.0, acknowledged_writes: 29, ..sample }];
     trial.phases.push(PhaseStart { phase: "disaster".into(), at_seconds: 1.5 });
     let words = words(&timeline(&trial, "a").unwrap());
-    assert!(words.contains("Acknowledged writes a second") && words.contains("Size of the database's log"));
+    assert!(words.contains("Acknowledged writes per second") && words.contains("Size of the database's log"));
     assert!(words.contains("disaster"));
     assert!(!words.contains("Processor cores") && !words.contains("Write latency"));
 }
@@ -199,7 +199,7 @@ proptest! {
     }
 
     #[test]
-    fn names_of_the_users_are_text(name in "\\PC{1,30}") {
+    fn names_chosen_by_users_are_text(name in "\\PC{1,30}") {
         let mut trial = example::trial("any", Verdict::Restorable);
         trial.strategy = name.clone();
         let results = example::results(vec![trial]);

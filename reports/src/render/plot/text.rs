@@ -1,11 +1,11 @@
-//! How wide a text is, as far as that can be known without its font.
+//! Estimates the width of a text without knowing its font.
 
 use super::svg::{Anchor, MARGIN, Svg, WIDTH};
 
-/// Writes title and subtitle of a plot, in as many lines as they need; gives where the last line stands.
+/// Writes title and subtitle of a plot, in as many lines as they need. Returns the position of the last line.
 pub(super) fn head(svg: &mut Svg, title: &str, subtitle: &str) -> f64 {
     let mut y = 13.0;
-    // The title is bold, so it is wider than its size says.
+    // The title is bold, so it is wider than its font size suggests.
     for (words, class, font_size, height) in [(title, "title", 20.5, 23.0), (subtitle, "muted", 13.0, 19.0)] {
         y += 1.5;
         for line in wrap(words, font_size, WIDTH - 2.0 * MARGIN) {
@@ -16,7 +16,7 @@ pub(super) fn head(svg: &mut Svg, title: &str, subtitle: &str) -> f64 {
     y
 }
 
-/// The width of a text in the fonts that systems use for their surface, on the wide side.
+/// The width of a text in common system fonts, estimated generously.
 pub(super) fn width(text: &str, font_size: f64) -> f64 {
     text.chars().map(share_of_size).sum::<f64>() * font_size
 }
@@ -32,7 +32,7 @@ fn share_of_size(character: char) -> f64 {
     }
 }
 
-/// Lines of words that are at most so wide; a single word that is wider gets cut.
+/// Wraps words into lines of at most this width. A single word that is wider is cut.
 pub(super) fn wrap(text: &str, font_size: f64, width_max: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -48,7 +48,7 @@ pub(super) fn wrap(text: &str, font_size: f64, width_max: f64) -> Vec<String> {
     lines
 }
 
-/// The text, or its beginning and an ellipsis where it is wider.
+/// The text, or its beginning with an ellipsis where it is wider.
 pub(super) fn shorten(text: &str, font_size: f64, width_max: f64) -> String {
     if width(text, font_size) <= width_max {
         return text.to_string();

@@ -1,4 +1,4 @@
-//! A trial over time: its phases as bands, and below them one panel for each thing that was sampled.
+//! A trial over time: its phases as bands, with one panel for each sampled quantity.
 
 use super::naming;
 use super::scale::{LinearScale, LogScale, Quantity};
@@ -8,22 +8,22 @@ use super::text;
 use crate::record::{Sample, Trial};
 use crate::render::{conditions, number};
 
-/// Room at the right for the names of lines.
+/// Space at the right for the names of lines.
 const RIGHT: f64 = 98.0;
 const PANEL_HEIGHT: f64 = 66.0;
-/// More samples than this are shown by the largest of those that are next to each other.
+/// Where there are more samples than this, only the largest of neighbouring samples is shown.
 const POINTS_MAX: usize = 400;
 const LINES: [&str; 3] = ["line first", "line second dashed thin", "line third dotted"];
 
-/// Seconds and a value there; `None` where nothing was measured.
+/// Values over time in seconds; `None` where nothing was measured.
 type Course = Vec<(f64, Option<f64>)>;
 
-/// How a panel writes its values, and how they are spread.
+/// The scale of a panel, and the format of its values.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// From 0 on, with the text of the largest value.
+    /// Linear from 0 to the largest value, with the format of that value.
     Linear(fn(f64) -> String),
-    /// From none to all.
+    /// A share from 0 to 100 %.
     Share,
     /// Seconds on a logarithmic scale.
     Latency,
@@ -32,7 +32,7 @@ enum Kind {
 struct Panel {
     title: &'static str,
     kind: Kind,
-    /// The names of its lines; a line alone may have none.
+    /// The lines with their names; a single line may have an empty name.
     lines: Vec<(&'static str, Course)>,
 }
 
@@ -81,7 +81,7 @@ fn subtitle(trial: &Trial) -> String {
     )
 }
 
-/// The phases in their order with their ends, without those whose time is no number.
+/// The phases in order, with start and end. Phases without a finite start time are left out.
 fn spans(trial: &Trial) -> Vec<(&str, f64, f64)> {
     let finite = trial.phases.iter().filter(|phase| phase.at_seconds.is_finite());
     let mut starts: Vec<(&str, f64)> = finite.map(|phase| (phase.phase.as_str(), phase.at_seconds)).collect();
@@ -90,7 +90,7 @@ fn spans(trial: &Trial) -> Vec<(&str, f64, f64)> {
     starts.iter().zip(ends).map(|((name, start), end)| (*name, *start, end)).collect()
 }
 
-/// The row of the name of each phase: the first in which it does not run into the one before.
+/// Position and row of the name of each phase: the first row in which it does not overlap the previous name.
 fn phase_rows(trial: &Trial, time: &LinearScale) -> Vec<(f64, usize)> {
     let mut rows: Vec<f64> = Vec::new();
     let places = spans(trial).into_iter().map(|(name, start, _)| {
@@ -104,7 +104,8 @@ fn phase_rows(trial: &Trial, time: &LinearScale) -> Vec<(f64, usize)> {
     places.collect()
 }
 
-/// Every other phase is a band; each begins with a line at its name, the disaster with one that stands out.
+/// Draws the phases: every other phase is a band, and each begins with a line at its name. The line of the disaster
+/// is highlighted.
 fn phases(svg: &mut Svg, trial: &Trial, time: &LinearScale, (top, names_bottom, bottom): (f64, f64, f64)) {
     let spans = spans(trial);
     let places: Vec<(f64, f64)> =
@@ -168,7 +169,7 @@ fn panels(samples: &[Sample]) -> Vec<Panel> {
     };
     vec![
         Panel {
-            title: "Acknowledged writes a second",
+            title: "Acknowledged writes per second",
             kind: Kind::Linear(|rate| number::rate(rate).replace(" /s", "")),
             lines: vec![("", rates(samples, |sample| Some(sample.acknowledged_writes as f64)))],
         },
@@ -206,7 +207,7 @@ fn panels(samples: &[Sample]) -> Vec<Panel> {
             ],
         },
         Panel {
-            title: "Disk reads and writes a second",
+            title: "Disk reads and writes per second",
             kind: Kind::Linear(number::bytes),
             lines: vec![
                 (
@@ -236,7 +237,8 @@ fn sum(read: Option<u64>, written: Option<u64>) -> Option<f64> {
     Some(read? as f64 + written? as f64)
 }
 
-/// How much a counter grew a second, from sample to sample. One that fell counts other processes than before: unknown.
+/// The growth of a counter per second, from sample to sample. Where a counter fell, it covers other processes than
+/// before, so the rate is unknown.
 fn rates(samples: &[Sample], counter: impl Fn(&Sample) -> Option<f64>) -> Course {
     samples
         .windows(2)
@@ -252,7 +254,7 @@ fn rates(samples: &[Sample], counter: impl Fn(&Sample) -> Option<f64>) -> Course
 }
 
 impl Panel {
-    /// The panel with the lines that have a measurement, thinned; `None` where none has.
+    /// The panel with only the lines that have measurements, thinned; `None` where no line has any.
     fn measured(mut self) -> Option<Panel> {
         for (_, course) in &mut self.lines {
             *course = thinned(course);
@@ -315,7 +317,7 @@ fn tick(svg: &mut Svg, frame: Rect, y: f64, words: &str) {
     svg.text("muted small", Anchor::End, (frame.x - 8.0, y + 4.0), words);
 }
 
-/// Finite values only; where there are too many, the largest of each few next to each other.
+/// Finite values only. Where there are too many, the largest of each group of neighbouring values.
 fn thinned(course: &Course) -> Course {
     let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
     course

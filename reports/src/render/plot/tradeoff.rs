@@ -1,4 +1,4 @@
-//! What strategies cost, one against another: loss against recovery time, backup time against write latency.
+//! Trade-offs between strategies: data loss against recovery time, backup time against write latency.
 
 use super::naming::{name, place, systems};
 use super::scale::Quantity;
@@ -10,7 +10,7 @@ use crate::render::number;
 /// A figure of a trial that an axis shows; `None` where it was not measured.
 type Measurement = fn(&Trial) -> Option<f64>;
 
-/// Data loss against recovery time: the loss at the end of the backup, or at the disaster in records of old.
+/// Data loss against recovery time: the loss at backup completion, or at the disaster for older records.
 pub(super) fn loss_against_recovery(results: &Results, id: &str) -> Option<String> {
     let measured_at_completion = results.trials.iter().any(|trial| at_completion(trial).is_some());
     let (label, loss): (&str, Measurement) = if measured_at_completion {
@@ -32,7 +32,7 @@ fn at_completion(trial: &Trial) -> Option<f64> {
     trial.recovery_point.as_ref()?.lost_seconds_at_completion
 }
 
-/// Backup time against the longest that a write had to wait meanwhile.
+/// Backup time against max write latency during the backup.
 pub(super) fn backup_against_latency(results: &Results, id: &str) -> Option<String> {
     let latency = |trial: &Trial| Some(trial.impact.as_ref()?.during.as_ref()?.max_ms? / 1000.0);
     let scatter = Scatter {
@@ -79,7 +79,7 @@ fn panel(system: &[Group<'_>], titled: bool, x: Measurement, y: Measurement) -> 
     panel
 }
 
-/// Each contender at the largest size, and there at the highest rate, at which it was tried: other plots show the rest.
+/// Each contender at its largest tested size, and there at its highest tested rate. Other plots show the rest.
 fn largest(groups: Vec<Group<'_>>) -> Vec<Group<'_>> {
     let load = |group: &Group<'_>| {
         let rate = group.first.workload.writes_per_second.unwrap_or(f64::INFINITY);
@@ -99,7 +99,7 @@ fn largest(groups: Vec<Group<'_>>) -> Vec<Group<'_>> {
     kept
 }
 
-/// Why a group is named below the plot; `None` where its mark says all.
+/// Why a group is named below the plot; `None` where its mark is enough.
 fn why_absent(group: &Group<'_>, has_place: bool) -> Option<&'static str> {
     match group.verdict() {
         Verdict::Stalled | Verdict::TimedOut | Verdict::Failed => Some("Never finished"),
@@ -108,11 +108,11 @@ fn why_absent(group: &Group<'_>, has_place: bool) -> Option<&'static str> {
         Verdict::Lossy => Some("Lost writes that it promised to keep"),
         Verdict::Unverified => Some("Inconclusive"),
         Verdict::Unavailable => Some("Could not run here"),
-        Verdict::Restorable => Some("Restored, without a measurement to place it by"),
+        Verdict::Restorable => Some("Restored, but not measured on both axes"),
     }
 }
 
-/// What became of those that never finished: ` (stalled after 26.0 s)`, with how many of how many.
+/// How the unfinished backups of a group ended: ` (no progress after 26.0 s in 2 of 3 trials)`.
 fn how_it_ended(group: &Group<'_>) -> String {
     let verdict = group.verdict();
     let word = match verdict {
@@ -133,7 +133,7 @@ fn how_it_ended(group: &Group<'_>) -> String {
     format!(" ({word}{after}{share})")
 }
 
-/// Under which conditions, and what a mark is made of.
+/// The conditions, and what a mark represents.
 fn subtitle(results: &Results) -> String {
     let all = groups(&results.trials);
     let shown = largest(all.clone());

@@ -1,31 +1,31 @@
-//! Tables as text of a given width. Columns are dropped before a word is broken.
+//! Renders tables as text of a given width. Columns are dropped before a word is broken.
 
 use unicode_width::UnicodeWidthStr;
 
 use super::{Rank, Section, Table};
 use crate::printable;
 
-/// Between two columns.
+/// The gap between two columns.
 const GAP: &str = "  ";
 
-/// No column is made narrower than this while there are others to drop, unless its text is shorter.
+/// Columns are dropped before another column is made narrower than this, unless its text is shorter.
 const COMFORTABLE: usize = 11;
 
-/// Units stay with the number before them.
+/// Units, which stay on the same line as the number before them.
 const UNITS: [&str; 16] =
     ["B", "KiB", "MiB", "GiB", "TiB", "KB", "MB", "GB", "TB", "ms", "s", "min", "h", "days", "/s", "%"];
 
-/// A table as a terminal of some width shows it.
+/// A table that was fitted to the width of a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fitted {
     /// Lines, none of them longer than the width.
     pub text: String,
-    /// Labels of the columns that found no place.
+    /// Labels of the columns that did not fit.
     pub dropped: Vec<String>,
 }
 
-/// Drops details first, then lets cells take more lines, then drops the other columns; what cannot be dropped ends in an
-/// ellipsis when there is no place for it.
+/// Drops detail columns first, then wraps cells, then drops the other columns. Text in columns that cannot be dropped
+/// is cut with an ellipsis where it does not fit.
 pub(super) fn fit(table: &Table, width: usize) -> Fitted {
     let measures = measure(table);
     let mut shown: Vec<usize> = (0..table.columns.len()).collect();
@@ -39,7 +39,7 @@ pub(super) fn fit(table: &Table, width: usize) -> Fitted {
     Fitted { text: lines(table, &shown, &widths, width).join("\n"), dropped }
 }
 
-/// The widths that a column would like to have.
+/// The widths that a column needs.
 struct Measure {
     /// Every cell on one line.
     natural: usize,
@@ -55,7 +55,7 @@ impl Measure {
 
 fn measure(table: &Table) -> Vec<Measure> {
     let of_column = |(at, column): (usize, &super::Column)| {
-        // A header takes as many lines as it has words.
+        // A header may use one line per word.
         let mut measure = Measure { natural: 1, word: 1 };
         for word in words(&column.label) {
             measure.word = measure.word.max(word.width());
@@ -75,7 +75,7 @@ fn needed(shown: &[usize], of: impl Fn(&usize) -> usize) -> usize {
     shown.iter().map(of).sum::<usize>() + GAP.len() * shown.len().saturating_sub(1)
 }
 
-/// Takes the column of the highest rank away, as long as that is `lowest` or above; of equals, the last.
+/// Drops the column with the highest rank (the last one of equals), if that rank is `lowest` or higher.
 fn drop_last(table: &Table, shown: &mut Vec<usize>, lowest: Rank) -> bool {
     let candidate = shown.iter().enumerate().max_by_key(|(_, at)| table.columns[**at].rank);
     match candidate {
@@ -87,11 +87,11 @@ fn drop_last(table: &Table, shown: &mut Vec<usize>, lowest: Rank) -> bool {
     }
 }
 
-/// Shares the width out: each column has what it needs, if that is no more than its part of what is left.
+/// Distributes the width: each column gets what it needs, up to its share of the remaining width.
 fn share(shown: &[usize], measures: &[Measure], width: usize) -> Vec<usize> {
     let mut left = width.saturating_sub(GAP.len() * shown.len().saturating_sub(1));
     let mut order: Vec<usize> = (0..shown.len()).collect();
-    // The least that each may have is set aside first, so that no word of a later column has to be cut.
+    // The minimum width of each column is reserved first, so that no word of a later column must be cut.
     let least: Vec<usize> = shown.iter().map(|at| measures[*at].word).collect();
     let mut reserved: usize = least.iter().sum();
     order.sort_by_key(|place| measures[shown[*place]].natural);
@@ -125,7 +125,7 @@ fn lines(table: &Table, shown: &[usize], widths: &[usize], width: usize) -> Vec<
     lines
 }
 
-/// The lines of one row. The lines of a header end together, those of a row begin together.
+/// The lines of one row. The cells of a header are aligned at the bottom, those of a row at the top.
 fn row(texts: &[&str], right: &[bool], widths: &[usize], is_header: bool) -> Vec<String> {
     let cells = texts.iter().zip(widths);
     let cells: Vec<Vec<String>> = cells.map(|(text, width)| wrapped(&printable(text), *width)).collect();
@@ -142,7 +142,7 @@ fn row(texts: &[&str], right: &[bool], widths: &[usize], is_header: bool) -> Vec
     (0..height).map(line).collect()
 }
 
-/// A text on lines of at most `width`, broken between words; a word that is longer ends in an ellipsis.
+/// A text in lines of at most `width`, broken between words. A longer word is cut with an ellipsis.
 pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in words(text) {
@@ -160,7 +160,7 @@ pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// The words of a text, a unit with its number.
+/// The words of a text; a number and its unit are one word.
 fn words(text: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -241,7 +241,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_line_is_longer_than_the_width_and_no_word_is_broken_where_there_is_place(
+        fn no_line_exceeds_the_width_and_no_word_is_broken_that_fits(
             rows in prop::collection::vec(prop::collection::vec("([a-z0-9é=,-]{1,12} ?){1,5}", 4), 1..5),
             width in 10..120usize
         ) {

@@ -7,11 +7,11 @@ use model::verify::reader::Unreadable;
 use super::{Reader, optional, text, unexpected};
 use crate::mysql::connection::{literal, quoted};
 
-/// On MySQL there are no other databases than the tracker's.
+/// On MySQL, only the tracker's own schema is supported.
 pub(super) const TORRENTS: &str = TableNames::TRACKER.torrents;
 const METRICS: &str = TableNames::TRACKER.metrics;
 
-/// Everything of a schema that is no table: kind, name, the table that it belongs to, and what it is made of.
+/// All objects of a schema except tables: kind, name, the table that it belongs to, and its definition.
 const OTHER_OBJECTS: &str = "
     SELECT 'view', TABLE_NAME, TABLE_NAME, VIEW_DEFINITION
     FROM information_schema.VIEWS WHERE TABLE_SCHEMA = DATABASE()
@@ -26,7 +26,7 @@ const OTHER_OBJECTS: &str = "
     SELECT 'event', EVENT_NAME, '', EVENT_DEFINITION
     FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE()";
 
-/// Reads the schema and every table but `torrents`.
+/// Reads the schema and every table except `torrents`.
 pub(super) fn read_tables(reader: &mut Reader) -> Result<Tables, Unreadable> {
     let tables = base_tables(reader)?;
     let mut schema = other_objects(reader)?;
@@ -48,7 +48,7 @@ pub(super) fn read_tables(reader: &mut Reader) -> Result<Tables, Unreadable> {
     );
     let next_id = number(reader, &next_id, "the next id of torrents");
     let sequence = Some(next_id.map(|next_id| next_id.map(|next_id| next_id - 1)));
-    // Every row has its key, and the server lays its files out.
+    // Every row has a primary key, and the layout of files is up to the server.
     let (rowids, layout, unchecked) = Default::default();
     Ok(Tables { schema, digests, rowids, layout, metric, sequence, unchecked })
 }
@@ -60,7 +60,7 @@ pub(super) fn base_tables(reader: &mut Reader) -> Result<Vec<String>, Unreadable
     reader.rows(sql, "the list of tables", |row| text(row, 0))
 }
 
-/// The number in the first row that a query gives; `None` when there is no row, or a null.
+/// The number in the first row of a query; `None` if there is no row, or it is null.
 fn number(reader: &mut Reader, sql: &str, what: &str) -> Result<Option<i64>, Unreadable> {
     let numbers = reader.rows(sql, what, |row| optional::<i64>(row, 0))?;
     Ok(numbers.into_iter().next().flatten())
@@ -77,7 +77,7 @@ fn table_object(reader: &mut Reader, table: &str) -> Result<SchemaObject, Unread
     let what = format!("the schema of table {table}");
     let created = reader.rows(&format!("SHOW CREATE TABLE {}", quoted(table)), &what, |row| text(row, 1))?;
     let sql = created.into_iter().next();
-    let sql = sql.ok_or_else(|| unexpected(&what, &anyhow::anyhow!("the server said nothing")))?;
+    let sql = sql.ok_or_else(|| unexpected(&what, &anyhow::anyhow!("the server returned nothing")))?;
     Ok(SchemaObject {
         kind: "table".into(),
         name: table.into(),
@@ -86,9 +86,9 @@ fn table_object(reader: &mut Reader, table: &str) -> Result<SchemaObject, Unread
     })
 }
 
-/// The statement without the id that comes next, which is compared apart: writes raise it.
+/// The statement without the next id, which is compared separately, because writes increase it.
 fn without_next_id(sql: &str) -> String {
-    // Behind the columns, where no text of a user comes before it.
+    // The options follow the columns; no text of a user precedes the id there.
     let options = sql.rfind("\n)").unwrap_or(sql.len());
     let (columns, options) = sql.split_at(options);
     let Some((before, after)) = options.split_once(" AUTO_INCREMENT=") else {
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_next_id_is_no_part_of_the_schema() {
+    fn the_next_id_is_not_part_of_the_schema() {
         let sql =
             "CREATE TABLE `t` (\n  `id` int NOT NULL AUTO_INCREMENT,\n  PRIMARY KEY (`id`)\n) ENGINE=InnoDB";
         assert_eq!(

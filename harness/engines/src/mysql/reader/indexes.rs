@@ -9,13 +9,14 @@ use super::content::TORRENTS;
 use super::{Reader, optional, text};
 use crate::mysql::connection::quoted;
 
-/// The index that holds the rows themselves.
+/// The index that contains the rows themselves.
 const PRIMARY: &str = "PRIMARY";
 
-/// The columns of an index, quoted; `None` when it does not hold plain columns of all rows, or cannot be asked for.
+/// The columns of an index, quoted; `None` if it does not contain plain columns of all rows, or cannot be selected in a
+/// query.
 type Columns = Option<Vec<String>>;
 
-/// Reads every index that holds plain columns of all rows of its table.
+/// Reads every index that contains plain columns of all rows of its table.
 pub(super) fn read_indexes(reader: &mut Reader) -> Result<Vec<IndexEntries>, Unreadable> {
     let indexes = list_indexes(reader)?;
     let mut read = Vec::new();
@@ -31,7 +32,7 @@ pub(super) fn read_indexes(reader: &mut Reader) -> Result<Vec<IndexEntries>, Unr
         let selected = columns.iter().chain(key).map(String::as_str).collect::<Vec<_>>().join(", ");
         let select =
             |index: &str| format!("SELECT {selected} FROM {} FORCE INDEX ({})", quoted(table), quoted(index));
-        // The comparison of `torrents` with the dataset passes by these columns anyway.
+        // The comparison of `torrents` with the dataset reads these columns anyway.
         let passed_by = table == TORRENTS && *columns == [quoted("info_hash")];
         let rows = (!passed_by).then(|| reader.digest(&select(PRIMARY), &format!("table {table}")));
         let index_name = format!("{table}.{index}");

@@ -1,4 +1,4 @@
-//! Databases of MySQL servers, as the checks read them.
+//! How the checks read databases of MySQL servers.
 
 mod content;
 mod indexes;
@@ -17,15 +17,15 @@ use mysql_async::{Error as MysqlError, Row, Value};
 
 use crate::mysql::connection::{Address, Server, column, quoted, reason};
 
-/// What a connection is set to before it reads: it cannot write, and statistics are those of the moment.
+/// Settings of a connection before it reads: it cannot write, and gets current statistics.
 const SETUP: &str = "SET SESSION transaction_read_only = ON, information_schema_stats_expiry = 0";
-/// What the server says of a table or an index that is damaged: an incorrect key file, a table marked as crashed (two
+/// Error codes of the server for a damaged table or index: an incorrect key file, a table marked as crashed (two
 /// codes), a corrupted index, a missing tablespace, a corrupted table.
 const MALFORMED: [u16; 6] = [1034, 1194, 1195, 1712, 1812, 1877];
-/// Rows are counted in lots of this many.
+/// Rows are counted in batches of this many.
 const COUNT_EVERY: u64 = 4096;
 
-/// A database of a server that runs.
+/// A database of a running server.
 pub struct MysqlDatabase<'a>(pub &'a Address);
 
 impl MysqlDatabase<'_> {
@@ -40,7 +40,7 @@ impl MysqlDatabase<'_> {
 
 impl DatabaseReader for MysqlDatabase<'_> {
     fn look(&self, _integrity: &mut Findings) -> bool {
-        // What keeps the server from answering is for each check to say.
+        // If the server does not answer, each check reports why.
         true
     }
 
@@ -49,7 +49,7 @@ impl DatabaseReader for MysqlDatabase<'_> {
     }
 
     fn effort(&self, integrity: Integrity, _rows: u64) -> Effort {
-        // The server does not say how far it is.
+        // The server does not report its progress.
         match integrity {
             Integrity::Full => Effort { steps: 1, share_of_time: 0.3 },
             Integrity::Quick => Effort { steps: 1, share_of_time: 0.1 },
@@ -68,7 +68,7 @@ impl DatabaseReader for MysqlDatabase<'_> {
     }
 
     fn have_same_meaning(&self, one: &str, other: &str) -> bool {
-        // The server writes the text itself.
+        // The server generates the text itself.
         one == other
     }
 
@@ -77,7 +77,7 @@ impl DatabaseReader for MysqlDatabase<'_> {
     }
 
     fn has_exact_sequence(&self) -> bool {
-        // What was rolled back has used its ids up.
+        // Transactions that were rolled back have used ids as well.
         false
     }
 
@@ -110,7 +110,7 @@ impl DatabaseReader for MysqlDatabase<'_> {
     }
 }
 
-/// What the server says of one table: nothing when all is well.
+/// The server's messages about one table; empty when it is intact.
 fn check_table(reader: &mut Reader, table: &str, integrity: Integrity) -> Result<Vec<String>, Unreadable> {
     let how = match integrity {
         Integrity::Full => "EXTENDED",
@@ -122,17 +122,17 @@ fn check_table(reader: &mut Reader, table: &str, integrity: Integrity) -> Result
         Ok((text(row, 2)?, text(row, 3)?))
     })?;
     if lines.is_empty() {
-        return Err(Unreadable { reason: format!("{sql} said nothing"), malformed: false });
+        return Err(Unreadable { reason: format!("{sql} returned nothing"), malformed: false });
     }
     let wrong = lines.into_iter().filter(|line| *line != ("status".to_owned(), "OK".to_owned()));
     Ok(wrong.map(|(kind, message)| format!("CHECK TABLE {table}: {kind}: {message}")).collect())
 }
 
-/// A connection that reads.
+/// A read-only connection.
 struct Reader(Server);
 
 impl Reader {
-    /// What `read` makes of each row that a query gives.
+    /// Each row of a query, converted by `read`.
     fn rows<T>(
         &mut self,
         sql: &str,
@@ -143,7 +143,7 @@ impl Reader {
         rows.iter().map(|row| read(row).map_err(|error| unexpected(what, &error))).collect()
     }
 
-    /// The digest of the rows that a query gives.
+    /// The digest of the rows of a query.
     fn digest(&mut self, sql: &str, what: &str) -> Result<RowsDigest, Unreadable> {
         let mut digest = RowsDigest::default();
         let mut bytes = RowBytes::default();
@@ -166,14 +166,14 @@ fn text(row: &Row, index: usize) -> anyhow::Result<String> {
     column(row, index)
 }
 
-/// The column of a row whose value may be null.
+/// A column of a row that may be null.
 fn optional<T: FromValue>(row: &Row, index: usize) -> anyhow::Result<Option<T>> {
     column(row, index)
 }
 
-/// Says what was being read when the server reported an error.
+/// Adds to an error of the server what was being read.
 trait WhileReading<T> {
-    /// Names what was being read.
+    /// Adds `what` to the error.
     fn while_reading(self, what: &str) -> Result<T, Unreadable>;
 }
 
@@ -181,17 +181,17 @@ impl<T> WhileReading<T> for mysql_async::Result<T> {
     fn while_reading(self, what: &str) -> Result<T, Unreadable> {
         self.map_err(|error| {
             let malformed = matches!(&error, MysqlError::Server(error) if MALFORMED.contains(&error.code));
-            // A server that meets a damaged page ends itself, and one that is short of memory is ended: nothing that
-            // it says from here tells one from the other.
-            let broke_off = if error.is_fatal() { "the server broke off: " } else { "" };
+            // A server exits when it reads a damaged page, and is killed when memory runs out. The error of the
+            // connection does not show which of the two happened.
+            let broke_off = if error.is_fatal() { "the connection to the server was lost: " } else { "" };
             let reason = format!("{what}: {broke_off}{}", reason(&error));
             Unreadable { reason, malformed }
         })
     }
 }
 
-/// A column as the checks know it. Types that the tracker's schema does not have are nothing that a check would take
-/// for right: the schema is compared too.
+/// A column in the type that the checks use. Types that the tracker's schema does not have cannot lead to a pass,
+/// because the schema is compared too.
 fn value(row: &Row, index: usize) -> Field<'_> {
     match row.as_ref(index) {
         None | Some(Value::NULL) => Field::Null,

@@ -1,4 +1,4 @@
-//! The generated databases, as SQLite reads them.
+//! The generated databases, read with SQLite.
 
 use std::cell::Cell;
 use std::fs;
@@ -74,7 +74,7 @@ fn sizes_around_pages_levels_and_the_lock_byte_are_reached() {
 }
 
 #[test]
-fn the_content_is_what_the_origin_says() {
+fn the_content_matches_the_origin() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("database.sqlite");
     let spec = spec(3 * MIB + 17, 42);
@@ -105,7 +105,7 @@ fn the_content_is_what_the_origin_says() {
 }
 
 #[test]
-fn writes_go_on_where_the_dataset_ends() {
+fn writes_continue_after_the_last_id_of_the_dataset() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("database.sqlite");
     let generated = write(&spec(2 * MIB, 3), &path);
@@ -122,7 +122,7 @@ fn writes_go_on_where_the_dataset_ends() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_bytes_and_another_one_does_not() {
+fn the_bytes_depend_on_the_seed() {
     let directory = tempfile::tempdir().unwrap();
     let bytes = |name: &str, seed| {
         let path = directory.path().join(name);
@@ -140,7 +140,7 @@ fn the_bytes_are_those_of_this_format_version() {
     let path = directory.path().join("database.sqlite");
     write(&spec(MIB, 1), &path);
     let digest = xxhash_rust::xxh3::xxh3_64(&fs::read(path).unwrap());
-    // When this fails, cached datasets are no longer what the code says they are: raise FORMAT_VERSION.
+    // If this fails, cached datasets no longer match the code: increase FORMAT_VERSION.
     assert_eq!((FORMAT_VERSION, format!("{digest:016x}").as_str()), (1, "66bc9ea3b68334ea"));
 }
 
@@ -197,7 +197,7 @@ fn places_that_cannot_be_written_to_are_named() {
     for name in ["file", "journal", "log"] {
         let error = refused(&directory.path().join(name));
         assert!(matches!(error, Error::Input(_)), "{error}");
-        assert!(error.to_string().contains("is already there"), "{error}");
+        assert!(error.to_string().contains("already exists: choose another path"), "{error}");
     }
     assert_eq!(fs::read(&file).unwrap(), b"kept");
     let huge = generate(&spec(TARGET_BYTES_MAX, 1), &directory.path().join("huge"), &|| false, &mut |_| {});

@@ -1,11 +1,11 @@
 //! SQLite databases written page by page, without SQLite.
 //!
-//! Inserting rows with random keys, as info-hashes are, is some hundred times slower than the disk, and sorting
-//! them first needs room and time. Here the rows are a function of their id and of their key's rank, so every
-//! page of the file is a function of its number: any thread can write any page at any time.
+//! Inserting rows with random keys, such as info-hashes, is about a hundred times slower than the disk, and sorting
+//! them first needs space and time. Here the rows are a function of their id and of their key's rank, so every page of
+//! the file is a function of its number: any thread can write any page at any time.
 //!
-//! The result is what SQLite itself would call a database that was filled and never changed since: no free
-//! pages, journal mode `delete`, ids that continue after the highest one.
+//! To SQLite, the result looks like a database that was filled and not changed afterwards: no free pages, journal mode
+//! `delete`, and ids that continue after the highest one.
 
 mod page;
 mod record;
@@ -19,21 +19,21 @@ use page::{Kind, PageBuilder};
 pub(crate) use record::Record;
 use tree::Tree;
 
-/// Bytes of a page.
+/// The page size in bytes.
 pub(crate) const PAGE_BYTES: usize = 4096;
-/// Where SQLite locks a part of the file: the page there never holds data.
+/// The offset at which SQLite locks a part of the file: the page there never contains data.
 const LOCK_BYTE: u64 = 1 << 30;
 /// Bytes of the file's header, which precedes the content of page 1.
 const FILE_HEADER_BYTES: usize = 100;
-/// The SQLite that the file says wrote it: the first with the format used here would do as well.
+/// The version of SQLite in the header: any version since the format used here would do.
 const SQLITE_VERSION: u32 = 3_040_001;
-/// Page of the table `sqlite_sequence`, behind the schema's page.
+/// Page of the table `sqlite_sequence`, after the schema's page.
 const SEQUENCE_PAGE: u64 = 2;
 
-/// A database whose pages can be written in any order.
+/// A database with pages that can be written in any order.
 pub(crate) struct Database {
     tables: Vec<Table>,
-    /// Table and index of the first table, of the second, and so on: in the order of their pages.
+    /// Table and index of the first table, of the second, and so on, in the order of their pages.
     trees: Vec<Tree>,
     /// Number of pages, not counting the lock-byte page.
     used_pages: u64,
@@ -41,8 +41,8 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Lays out the tables in their order. The index of the largest table is given what room is left until
-    /// `target_bytes`, because the pages of an index with random keys are never full.
+    /// Lays out the tables in order. The index of the largest table gets the remaining space up to `target_bytes`,
+    /// because the pages of an index with random keys are never full.
     pub(crate) fn new(tables: Vec<Table>, target_bytes: u64) -> Database {
         Database::with_numbering(tables, target_bytes, Numbering::with_lock_byte(LOCK_BYTE))
     }
@@ -54,7 +54,7 @@ impl Database {
         Database { tables, trees, used_pages, numbering }
     }
 
-    /// The trees, and the number of their pages and those before them.
+    /// The trees, and the number of their pages plus the pages before them.
     fn lay_out(tables: &[Table], spare_pages: u64, numbering: Numbering) -> (Vec<Tree>, u64) {
         let largest = (0..tables.len()).max_by_key(|place| tables[*place].rows.count());
         let mut next_page = SEQUENCE_PAGE + 1;
@@ -139,7 +139,7 @@ impl Database {
         rows
     }
 
-    /// Without these rows, SQLite would give out ids again after the highest row was deleted.
+    /// Without these rows, SQLite would reuse ids after the highest row was deleted.
     fn write_sequence(&self, page: &mut [u8], record: &mut Record) {
         let mut builder = PageBuilder::leaf(page, 0, Kind::Table);
         for (place, table) in self.tables.iter().enumerate() {
@@ -157,12 +157,12 @@ impl Database {
         // Read and written with a rollback journal, no reserved bytes, and the three fixed payload fractions.
         header[18..24].copy_from_slice(&[1, 1, 0, 64, 32, 32]);
         let numbers = [
-            (24, 1),                                      // Number of changes.
-            (28, self.numbering.number(self.used_pages)), // Pages of the file, valid because of the number at 92.
-            (40, self.tables.len() as u32),               // Changes of the schema.
-            (44, 4), // Format of the schema: 0 and 1 take no bytes in a record.
-            (56, 1), // UTF-8.
-            (92, 1), // The number of changes that the number of pages belongs to.
+            (24, 1),                                      // Change counter.
+            (28, self.numbering.number(self.used_pages)), // Pages of the file, valid if 92 equals 24.
+            (40, self.tables.len() as u32),               // Schema cookie.
+            (44, 4),                                      // Schema format: 0 and 1 need no bytes in a record.
+            (56, 1),                                      // UTF-8.
+            (92, 1), // The change counter for which the number of pages is valid.
             (96, SQLITE_VERSION),
         ];
         for (place, number) in numbers {
@@ -171,7 +171,7 @@ impl Database {
     }
 }
 
-/// How the pages of a file are numbered, without the lock-byte page and with it.
+/// Converts page numbers between counting without the lock-byte page and with it.
 #[derive(Clone, Copy, Debug)]
 struct Numbering {
     lock_byte_page: u64,

@@ -3,7 +3,7 @@
 use super::PAGE_BYTES;
 use super::record::{Record, varint_bytes, write_varint};
 
-/// What a b-tree holds.
+/// The kind of a b-tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Rows in the order of their ids.
@@ -14,41 +14,41 @@ pub(crate) enum Kind {
 
 /// Bytes of a leaf page's header.
 const LEAF_HEADER_BYTES: usize = 8;
-/// Bytes of an interior page's header: the same, and the rightmost child.
+/// Bytes of an interior page's header: a leaf page's header and the rightmost child.
 const INTERIOR_HEADER_BYTES: usize = 12;
-/// Bytes that each cell takes besides its content: its place in the list of cells.
+/// Bytes of a cell's entry in the list of cells, in addition to its content.
 const POINTER_BYTES: usize = 2;
 /// Bytes of a page number.
 const CHILD_BYTES: usize = 4;
 
-/// Rows of records of `record_bytes` with ids up to `id_max` that a leaf page of a table holds.
+/// Maximum number of rows on a leaf page of a table, with records of `record_bytes` and ids up to `id_max`.
 pub(crate) fn table_leaf_capacity(record_bytes: usize, id_max: u64) -> u64 {
     let cell = varint_bytes(record_bytes as u64) + varint_bytes(id_max) + record_bytes;
     ((PAGE_BYTES - LEAF_HEADER_BYTES) / (POINTER_BYTES + cell)) as u64
 }
 
-/// Children that an interior page of a table holds.
+/// Maximum number of children of an interior page of a table.
 pub(crate) fn table_fanout(id_max: u64) -> u64 {
     let cell = CHILD_BYTES + varint_bytes(id_max);
     ((PAGE_BYTES - INTERIOR_HEADER_BYTES) / (POINTER_BYTES + cell)) as u64 + 1
 }
 
-/// Entries of `entry_bytes` that a leaf page of an index holds.
+/// Maximum number of entries of `entry_bytes` on a leaf page of an index.
 pub(crate) fn index_leaf_capacity(entry_bytes: usize) -> u64 {
     let cell = varint_bytes(entry_bytes as u64) + entry_bytes;
     ((PAGE_BYTES - LEAF_HEADER_BYTES) / (POINTER_BYTES + cell)) as u64
 }
 
-/// Children that an interior page of an index holds.
+/// Maximum number of children of an interior page of an index.
 pub(crate) fn index_fanout(entry_bytes: usize) -> u64 {
     let cell = CHILD_BYTES + varint_bytes(entry_bytes as u64) + entry_bytes;
     ((PAGE_BYTES - INTERIOR_HEADER_BYTES) / (POINTER_BYTES + cell)) as u64 + 1
 }
 
-/// Fills one page: cells are listed after the header and lie at the end of the page, the last one lowest.
+/// Fills one page: the list of cells follows the header, and the cells are at the end of the page, the last one first.
 pub(crate) struct PageBuilder<'page> {
     page: &'page mut [u8],
-    /// Where the page's header starts: after the file's header in page 1, at 0 in all others.
+    /// Offset of the page's header: after the file's header on page 1, 0 on all other pages.
     start: usize,
     header_bytes: usize,
     cells: usize,
@@ -93,14 +93,14 @@ impl<'page> PageBuilder<'page> {
         record.write(&mut cell[at..]);
     }
 
-    /// Appends a child page that holds ids up to `id_max`.
+    /// Appends a child page with ids up to `id_max`.
     pub(crate) fn push_table_child(&mut self, child: u32, id_max: u64) {
         let cell = self.cell(CHILD_BYTES + varint_bytes(id_max));
         cell[..CHILD_BYTES].copy_from_slice(&child.to_be_bytes());
         write_varint(&mut cell[CHILD_BYTES..], id_max);
     }
 
-    /// Appends a child page whose entries all lie before the entry `record`.
+    /// Appends a child page with entries that are all before the entry `record`.
     pub(crate) fn push_index_child(&mut self, child: u32, record: &Record) {
         let length = record.len();
         let cell = self.cell(CHILD_BYTES + varint_bytes(length as u64) + length);
@@ -109,14 +109,14 @@ impl<'page> PageBuilder<'page> {
         record.write(&mut cell[at..]);
     }
 
-    /// Writes what the header says of the cells.
+    /// Writes the number and position of the cells into the header.
     pub(crate) fn finish(self) {
         let header = &mut self.page[self.start..];
         header[3..5].copy_from_slice(&(self.cells as u16).to_be_bytes());
         header[5..7].copy_from_slice(&(self.content_start as u16).to_be_bytes());
     }
 
-    /// Room for the next cell.
+    /// Allocates the next cell.
     fn cell(&mut self, bytes: usize) -> &mut [u8] {
         let pointer = self.start + self.header_bytes + POINTER_BYTES * self.cells;
         let end = self.content_start;

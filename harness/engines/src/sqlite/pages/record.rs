@@ -24,7 +24,7 @@ impl Record {
     /// Writes the record to the start of `to`.
     pub(crate) fn write(&self, to: &mut [u8]) {
         let header = 1 + self.serial_types.len();
-        assert!(header < 128, "the header's length takes one byte");
+        assert!(header < 128, "the header's length must fit into one byte");
         to[0] = header as u8;
         to[1..header].copy_from_slice(&self.serial_types);
         to[header..header + self.body.len()].copy_from_slice(&self.body);
@@ -32,7 +32,7 @@ impl Record {
 }
 
 impl Columns for Record {
-    /// This is also what a row stores in place of its own id.
+    /// A row also stores a null in place of its own id.
     fn push_null(&mut self) {
         self.serial_types.push(0);
     }
@@ -70,7 +70,7 @@ pub(crate) fn entry_bytes(values: &[Value]) -> usize {
     record.len()
 }
 
-/// How many bytes of a record's body a whole number takes: 0 and 1 take none.
+/// Number of bytes of an integer in a record's body; none for 0 and 1.
 fn integer_bytes(value: i64) -> usize {
     let bits = 65 - (value ^ (value >> 63)).leading_zeros();
     match bits {
@@ -84,9 +84,9 @@ fn integer_bytes(value: i64) -> usize {
     }
 }
 
-/// How many bytes `value` takes as a varint. Values stay below 2^56, where the format is the usual one.
+/// Number of bytes of `value` as a varint. Values must be below 2^56; larger ones have a different format.
 pub(crate) fn varint_bytes(value: u64) -> usize {
-    assert!(value < 1 << 56, "{value} is no length, id or type");
+    assert!(value < 1 << 56, "{value} is not a length, id or type");
     (64 - (value | 1).leading_zeros()).div_ceil(7) as usize
 }
 
@@ -112,7 +112,7 @@ mod tests {
 
     use super::*;
 
-    /// What SQLite's page says of varints, written down the slow way.
+    /// A simple implementation of SQLite's description of varints.
     fn read_varint(bytes: &[u8]) -> (u64, usize) {
         let mut value = 0;
         for (place, byte) in bytes.iter().enumerate() {

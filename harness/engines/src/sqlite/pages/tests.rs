@@ -1,4 +1,4 @@
-//! SQLite itself is the judge of the pages.
+//! SQLite itself checks the pages.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A table of `count` rows whose texts are `width` bytes long and in no order, and whose numbers have all lengths.
+/// A table of `count` rows, with unordered texts of `width` bytes and numbers of all lengths.
 fn table(count: u64, width: usize) -> Vec<Vec<Value>> {
     let row = |n: u64| {
         let text = format!("{:0>width$}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40);
@@ -35,7 +35,7 @@ fn database(rows: &[Vec<Value>], target_bytes: u64) -> Database {
     Database::new(tables(rows), target_bytes)
 }
 
-/// The database as a file, its pages written from the last to the first.
+/// The database as a file, with the pages written from the last to the first.
 fn written(database: &Database) -> (TempDir, Connection) {
     let mut bytes = vec![0xff; database.bytes() as usize];
     let mut record = Record::default();
@@ -83,13 +83,13 @@ fn check_content(database: &Database, rows: Vec<Vec<Value>>, case: &str) {
     assert_eq!(connection.last_insert_rowid(), count + 1, "{case}");
     connection.execute("DELETE FROM many WHERE id > ?1 - 3", [count]).unwrap();
     connection.execute("INSERT INTO many (text) VALUES ('yyy')", []).unwrap();
-    assert_eq!(connection.last_insert_rowid(), count + 2, "ids are never given out again: {case}");
+    assert_eq!(connection.last_insert_rowid(), count + 2, "ids are never reused: {case}");
     assert_eq!(integrity(&connection), "ok", "after writes: {case}");
 }
 
 #[test]
 fn every_number_of_rows_around_the_boundaries_of_pages_and_levels_is_right() {
-    // Rows this long have four to a leaf and five children to a page above: 160 of them make four levels.
+    // With rows of this length, a leaf has four rows and an interior page five children: 160 rows need four levels.
     for count in 1..160 {
         check(count, 960, 0);
     }
@@ -99,14 +99,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
-    fn any_rows_in_any_room_are_right(count in 1..3_000u64, width in 10..970usize, loose in 0.0..3.0f64) {
+    fn any_rows_in_any_amount_of_space_are_right(count in 1..3_000u64, width in 10..970usize, loose in 0.0..3.0f64) {
         let packed = database(&table(count, width), 0).bytes();
         check(count, width, (packed as f64 * loose) as u64);
     }
 }
 
 #[test]
-fn the_largest_index_takes_the_room_that_is_left() {
+fn the_largest_index_uses_the_remaining_space() {
     let rows = table(2_000, 40);
     let packed = database(&rows, 0).pages();
     for more in 0..packed / 3 {
@@ -141,7 +141,7 @@ fn the_schema_and_the_header_are_those_that_sqlite_writes() {
 }
 
 #[test]
-fn no_page_lies_on_the_lock_byte() {
+fn no_page_is_on_the_lock_byte() {
     let numbering = Numbering::with_lock_byte(LOCK_BYTE);
     assert_eq!(numbering.number(262_144), 262_144);
     assert_eq!(numbering.number(262_145), 262_146);
@@ -150,8 +150,8 @@ fn no_page_lies_on_the_lock_byte() {
     }
 }
 
-/// Databases around the lock byte have more than 1 GiB, unless SQLite is told that the byte is elsewhere. It
-/// then is elsewhere for the whole process, so this test runs in a process of its own.
+/// Databases that reach the lock byte are larger than 1 GiB, unless SQLite is configured with another offset. That
+/// applies to the whole process, so this test runs in a separate process.
 #[test]
 fn databases_around_the_lock_byte_are_right() {
     let test = "dataset::sqlite_pages::tests::child_with_a_low_lock_byte";
@@ -164,10 +164,10 @@ fn databases_around_the_lock_byte_are_right() {
 }
 
 #[test]
-#[ignore = "run by databases_around_the_lock_byte_are_right in a process of its own"]
+#[ignore = "run by databases_around_the_lock_byte_are_right in a separate process"]
 fn child_with_a_low_lock_byte() {
     const LOW_LOCK_BYTE: u64 = 1 << 16;
-    // SAFETY: no database is open in this process, which is what moving the lock byte asks for.
+    // SAFETY: no database is open in this process, as required for moving the lock byte.
     let before = unsafe {
         rusqlite::ffi::sqlite3_test_control(rusqlite::ffi::SQLITE_TESTCTRL_PENDING_BYTE, LOW_LOCK_BYTE as u32)
     };

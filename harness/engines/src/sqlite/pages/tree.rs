@@ -1,5 +1,5 @@
-//! The shape of one b-tree. All of it follows from a few counts, so each page can be written on its own: no
-//! page waits for another, nothing is sorted, and nothing is kept in memory.
+//! The layout of one b-tree. It is determined by a few counts, so each page can be written independently: no page
+//! depends on another, nothing is sorted, and nothing is kept in memory.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::Numbering;
 use super::page::{Kind, PageBuilder, index_fanout, index_leaf_capacity, table_fanout, table_leaf_capacity};
 use super::record::{Record, entry_bytes, row_bytes};
 
-/// Items shared out evenly to groups in their order.
+/// Items that are distributed evenly over groups, in order.
 #[derive(Clone, Copy, Debug)]
 struct Spread {
     items: u64,
@@ -35,13 +35,13 @@ pub(crate) struct Tree {
     /// Number of the first page, not counting the lock-byte page.
     first_page: u64,
     numbering: Numbering,
-    /// From the leaves, which share out rows or entries, to the root; the others share out the pages below.
+    /// From the leaves, which contain rows or entries, to the root; the other levels contain the pages below them.
     levels: Vec<Spread>,
 }
 
 impl Tree {
-    /// The fewest pages for a table. Each leaf has room for as many of the longest rows as it has rows, so
-    /// that an average page has room for its rows to grow.
+    /// The minimum number of pages for a table. The number of rows per leaf is calculated for the longest rows, so that
+    /// rows on an average page have space to grow.
     pub(crate) fn table(rows: Arc<dyn Rows>, first_page: u64, numbering: Numbering) -> Tree {
         let count = rows.count();
         let leaves = count.div_ceil(table_leaf_capacity(rows.row_bytes_max(&row_bytes), count));
@@ -49,16 +49,16 @@ impl Tree {
         Tree { kind: Kind::Table, rows, first_page, numbering, levels }
     }
 
-    /// The fewest pages for the index of a table.
+    /// The minimum number of pages for the index of a table.
     pub(crate) fn index(rows: Arc<dyn Rows>, first_page: u64, numbering: Numbering) -> Tree {
         let capacity = index_leaf_capacity(rows.entry_bytes_max(&entry_bytes));
-        // A leaf and the entry that parts it from the next one, which lies in a page above.
+        // A leaf, and the entry that separates it from the next one, which is on a page above.
         let leaves = (rows.count() + 1).div_ceil(capacity + 1);
         let levels = index_levels(rows.as_ref(), leaves);
         Tree { kind: Kind::Index, rows, first_page, numbering, levels }
     }
 
-    /// The index in up to `spare_pages` more pages, as long as its leaves stay about half full.
+    /// The index with up to `spare_pages` more pages, as long as its leaves stay about half full.
     pub(crate) fn loosened(self, spare_pages: u64) -> Tree {
         let pages = self.pages() + spare_pages;
         let rows = self.rows.as_ref();
@@ -120,7 +120,7 @@ impl Tree {
         let mut builder = PageBuilder::leaf(page, 0, Kind::Index);
         for entry in self.levels[0].group(leaf) {
             record.clear();
-            // Before each leaf but the first, one entry is in a page above.
+            // Before each leaf except the first, one entry is on a page above.
             self.rows.entry(entry + leaf, record);
             builder.push_entry(record);
         }
@@ -154,7 +154,7 @@ impl Tree {
     }
 }
 
-/// The levels of an index with this many leaves. All entries that part two leaves lie in pages above them.
+/// The levels of an index with this many leaves. The entries that separate two leaves are on pages above them.
 fn index_levels(rows: &dyn Rows, leaves: u64) -> Vec<Spread> {
     levels(rows.count() + 1 - leaves, leaves, index_fanout(rows.entry_bytes_max(&entry_bytes)))
 }
@@ -162,7 +162,7 @@ fn index_levels(rows: &dyn Rows, leaves: u64) -> Vec<Spread> {
 fn levels(items: u64, leaves: u64, fanout: u64) -> Vec<Spread> {
     let mut levels = vec![Spread { items, groups: leaves }];
     let mut pages = leaves;
-    // Shared out evenly, no interior page is left with a single child, which SQLite takes for damage.
+    // With an even distribution, no interior page has only one child, which SQLite treats as damage.
     while pages > 1 {
         let groups = pages.div_ceil(fanout);
         levels.push(Spread { items: pages, groups });

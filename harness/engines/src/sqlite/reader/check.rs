@@ -13,14 +13,14 @@ use rusqlite::{Connection, ffi};
 use super::indexes::{self, Index};
 use super::{WhileReading, quoted};
 
-/// Messages that the engine's check may give before it stops looking. What is odd before a trial must not hide what is
-/// wrong after it, and garbage must not fill the memory.
+/// Number of messages after which the engine's check stops. It is so high that irregularities from before a trial do
+/// not hide damage after it, and limited so that a file full of garbage does not fill the memory.
 const MESSAGES_MAX: usize = 10_000;
-/// The same where it looks at one table: there SQLite takes no other number.
+/// The same for the check of a single table: SQLite accepts no other number there.
 const MESSAGES_MAX_OF_TABLE: usize = 100;
-/// The engine's steps are counted in lots of this many.
+/// The engine's steps are counted in batches of this many.
 const COUNT_EVERY: u64 = 10_000;
-/// Looks at everything; the other one looks up no rows in indexes, and needs no order.
+/// The full check. The quick one does not look up rows in indexes, and does not check their order.
 const FULL: &str = "integrity_check";
 const QUICK: &str = "quick_check";
 
@@ -30,7 +30,7 @@ pub(super) fn run(
     connection: &Connection,
     steps: &AtomicU64,
 ) -> Result<Condition, Unreadable> {
-    // SAFETY: `steps` outlives the query, and the handler is taken away before it goes.
+    // SAFETY: `steps` outlives the query, and the handler is removed before `steps` is dropped.
     unsafe {
         let steps = ptr::from_ref(steps).cast_mut().cast();
         ffi::sqlite3_progress_handler(connection.handle(), COUNT_EVERY as c_int, Some(count_steps), steps);
@@ -72,8 +72,8 @@ fn check(integrity: Integrity, connection: &Connection) -> Result<Condition, Unr
     Ok(condition)
 }
 
-/// Looks at the whole file. Where an expression of the schema cannot be computed, SQLite breaks the whole check off: then
-/// at one table after the other.
+/// Checks the whole file. If an expression of the schema cannot be computed, SQLite aborts the whole check; then each
+/// table is checked separately.
 fn look_at_all(pragma: &str, connection: &Connection, condition: &mut Condition) -> Result<(), Unreadable> {
     match messages(pragma, None, connection).while_reading(pragma) {
         Ok(messages) => {
@@ -115,7 +115,7 @@ fn enter(what: &str, messages: Vec<String>, most: usize, condition: &mut Conditi
     if messages.len() >= most {
         condition.unchecked(format!("{what}: SQLite stops after {most} messages"));
     }
-    // What is wrong with pages comes as one message of many lines.
+    // All problems with pages are reported as one message with many lines.
     let lines = messages.iter().flat_map(|message| message.lines());
     for line in lines.filter(|line| *line != "ok" && !line.starts_with("*** in database ")) {
         condition.wrong(format!("{what}: {line}"));

@@ -14,14 +14,14 @@ use super::virtual_tables::VIRTUAL;
 use super::{WhileReading, field, is_malformed, quoted, reason_of};
 
 const SEQUENCES: &str = "sqlite_sequence";
-/// Tables of SQLite's own: what refers to their rows goes by what they hold.
+/// SQLite's internal tables: nothing refers to their rows by rowid.
 const INTERNAL_PREFIX: &str = "sqlite_";
-/// Litestream keeps its position in tables of the database that it replicates: they are none of the content.
+/// Litestream stores its position in tables of the database that it replicates: they do not count as content.
 const BOOKKEEPING_PREFIX: &str = "_litestream_";
-/// Names of the number of a row, as long as no column is called so.
+/// Names of the rowid, unless a column has the same name.
 const ROWID_NAMES: [&str; 3] = ["rowid", "_rowid_", "oid"];
 
-/// Reads the schema and every table but that of the torrents.
+/// Reads the schema and every table except that of the torrents.
 pub(super) fn read_tables(
     database: &Path,
     connection: &Connection,
@@ -32,8 +32,8 @@ pub(super) fn read_tables(
     let schema = read_schema(connection, &header).while_reading("the schema")?;
     let (mut digests, mut rowids, mut unchecked) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
     for object in schema.iter().filter(|object| object.kind == "table" && object.name != names.torrents) {
-        // A virtual table has no rows of its own: where its module keeps them in the database, that is in ordinary
-        // tables, which are read; and the module need not be known here.
+        // A virtual table has no rows itself: if its module stores them in the database, they are in ordinary tables,
+        // which are read. So the module need not be available here.
         if object.sql.as_ref().is_some_and(|sql| sql.starts_with(VIRTUAL)) {
             continue;
         }
@@ -83,7 +83,7 @@ struct Columns {
     stored: Vec<String>,
     /// Those that are computed when they are read, quoted.
     computed: Vec<String>,
-    /// What the rows' numbers are called, where no column holds them and something can refer to them.
+    /// The name of the rowid, if it is not in a column and something can refer to it.
     rowid: Option<&'static str>,
 }
 
@@ -95,11 +95,11 @@ impl Columns {
         while let Some(row) = rows.next()? {
             let (name, hidden, key): (String, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
             key_columns += i64::from(key > 0);
-            // 2 stands for a generated column that is not stored.
+            // 2 means a generated column that is not stored.
             if hidden == 2 { &mut computed } else { &mut stored }.push(quoted(&name));
         }
-        // A key without an index of its own is the row's number, or the table has no numbers. What a virtual table
-        // keeps in a table, its own check holds against it.
+        // A key without a separate index is the rowid itself, or the table has no rowids. The tables of a virtual table
+        // are covered by its own check.
         let has_implicit: bool = connection.query_row(
             "SELECT t.type = 'table' AND NOT t.wr AND (?2 = 0 OR EXISTS (
                  SELECT 1 FROM pragma_index_list(?1) AS i WHERE i.origin = 'pk'))
@@ -116,7 +116,7 @@ impl Columns {
     }
 }
 
-/// A name of the rows' numbers that no column of the table has.
+/// A name of the rowid that is not the name of a column of the table.
 pub(super) fn rowid_name(connection: &Connection, table: &str) -> rusqlite::Result<Option<&'static str>> {
     let mut statement =
         connection.prepare_cached("SELECT 1 FROM pragma_table_xinfo(?1) WHERE name = ?2 COLLATE NOCASE")?;
@@ -128,7 +128,7 @@ pub(super) fn rowid_name(connection: &Connection, table: &str) -> rusqlite::Resu
     Ok(None)
 }
 
-/// The rows of a table, and the same with their numbers where these are content of their own.
+/// The rows of a table, and the same rows with their rowids if these count as content.
 type Rows = (RowsDigest, Option<RowsDigest>);
 
 /// Reads the rows of a table, and of its columns, that no write changes.
@@ -158,7 +158,8 @@ fn read_rows(
     if !computed.is_empty() {
         let all = [columns.as_slice(), &computed].concat();
         match digest_columns(connection, &select(&all), count, rowid.is_some()) {
-            // An expression may fail on a row that is older than it. What it is computed from is read all the same.
+            // An expression may fail for a row that is older than the expression. The columns that it uses are read
+            // anyway.
             Err(error) if !is_malformed(&error) => unchecked.push(format!(
                 "table {table}: its generated columns cannot be computed for every row ({})",
                 reason_of(&error)
@@ -169,12 +170,12 @@ fn read_rows(
     digest_columns(connection, &select(&columns), count, rowid.is_some())
 }
 
-/// The digest of the rows that a query gives.
+/// The digest of the rows of a query.
 pub(super) fn digest_rows(connection: &Connection, sql: &str) -> rusqlite::Result<RowsDigest> {
     digest_columns(connection, sql, usize::MAX, false).map(|(rows, _)| rows)
 }
 
-/// The digests of the first `count` columns that a query gives, and of one more where that is asked for.
+/// The digests of the first `count` columns of a query, and of one more column if `with_next` is set.
 fn digest_columns(
     connection: &Connection,
     sql: &str,

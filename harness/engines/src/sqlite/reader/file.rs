@@ -1,4 +1,4 @@
-//! The file of a database, and what lies beside it.
+//! The file of a database, and the files next to it.
 
 use std::path::Path;
 use std::{fs, io};
@@ -8,14 +8,14 @@ use model::verify::findings::Findings;
 use super::header::{HEADER_BYTES, Header};
 use super::journals;
 
-/// Looks at the file and beside it. Says whether there is a file to open.
+/// Checks the file and the files next to it. True if there is a file to open.
 pub(super) fn judge_file(database: &Path, integrity: &mut Findings) -> bool {
     for journal in journals(database) {
         match journal.metadata().map(|metadata| metadata.len()) {
             Ok(0) => {}
             Ok(bytes) => integrity.wrong(|| {
                 let name = journal.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                format!("{name} was left beside the database with {bytes} bytes")
+                format!("{name} was left next to the database, with {bytes} bytes")
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => integrity.cannot(format!("{}: {error}", journal.display())),
@@ -24,7 +24,7 @@ pub(super) fn judge_file(database: &Path, integrity: &mut Findings) -> bool {
     match judge_header(database, integrity) {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            integrity.wrong(|| "there is no database file".to_owned());
+            integrity.wrong(|| "no database file found at".to_owned());
             false
         }
         Err(error) => {
@@ -34,12 +34,12 @@ pub(super) fn judge_file(database: &Path, integrity: &mut Findings) -> bool {
     }
 }
 
-/// Holds the header's page size and page count against the length of the file. Bytes behind the last page are no damage:
-/// an application may have the file grow in large steps (`SQLITE_FCNTL_CHUNK_SIZE`).
+/// Compares the page size and page count in the header with the length of the file. Bytes after the last page are not
+/// damage: an application may let the file grow in large steps (`SQLITE_FCNTL_CHUNK_SIZE`).
 fn judge_header(database: &Path, integrity: &mut Findings) -> io::Result<()> {
     let bytes = fs::metadata(database)?.len();
     if bytes < HEADER_BYTES as u64 {
-        integrity.wrong(|| format!("the database file has {bytes} bytes: not even a header"));
+        integrity.wrong(|| format!("the database file has {bytes} bytes: too short for a header"));
         return Ok(());
     }
     let header = Header::read(database)?;
@@ -48,22 +48,22 @@ fn judge_header(database: &Path, integrity: &mut Findings) -> io::Result<()> {
         return Ok(());
     }
     let Some(page_bytes) = header.page_bytes() else {
-        integrity.wrong(|| "the header names a page size that there is not".to_owned());
+        integrity.wrong(|| "the header contains an invalid page size".to_owned());
         return Ok(());
     };
     match header.pages() {
         Some(pages) if bytes < pages * page_bytes => integrity.wrong(|| {
-            format!("the header counts {pages} pages of {page_bytes} bytes, and the file has {bytes} bytes")
+            format!("the header counts {pages} pages of {page_bytes} bytes, but the file has {bytes} bytes")
         }),
         None if bytes % page_bytes != 0 => integrity.wrong(|| {
-            format!("the file has {bytes} bytes: the last of its {page_bytes}-byte pages is cut off")
+            format!("the file has {bytes} bytes: the last of its {page_bytes}-byte pages is truncated")
         }),
         _ => {}
     }
     Ok(())
 }
 
-/// How many bytes longer than its header counts the file is; negative when it is shorter.
+/// How many bytes longer the file is than its header says; negative when it is shorter.
 pub(super) fn surplus_bytes(database: &Path) -> io::Result<i64> {
     let (bytes, header) = (fs::metadata(database)?.len(), Header::read(database)?);
     let counted = header.pages().zip(header.page_bytes()).map(|(pages, page_bytes)| pages * page_bytes);

@@ -1,4 +1,4 @@
-//! SQLite's indexes: which there are, what they hold, and by what they are ordered.
+//! SQLite's indexes: their list, their entries and their order.
 
 use model::verify::digest::{RowBytes, RowsDigest};
 use model::verify::integrity::IndexEntries;
@@ -13,30 +13,30 @@ use super::{WhileReading, field, quoted};
 pub(super) struct Index {
     pub(super) table: String,
     pub(super) name: String,
-    /// It is the table itself: the key of one WITHOUT ROWID.
+    /// True for the key of a table WITHOUT ROWID, which is the table itself.
     is_table: bool,
     is_partial: bool,
-    /// Names of the columns that it holds; `None` stands for an expression.
+    /// Names of its columns; `None` for an expression.
     columns: Vec<Option<String>>,
-    /// How each column is ordered, as far as its collation is known; UTF-16 is ordered by other bytes than those that are
-    /// read.
+    /// The order of each column; `None` if a collation is not available here, or with UTF-16, which is ordered by other
+    /// bytes than those that are read.
     order: Option<Vec<ColumnOrder>>,
-    /// A collation that it is ordered by and that is not known here.
+    /// A collation of its order that is not available here.
     pub(super) unknown_collation: Option<String>,
 }
 
 impl Index {
-    /// True when its entries can be read by themselves and held against the same columns of its table.
+    /// True when its entries can be read separately and compared with the same columns of its table.
     pub(super) fn is_comparable(&self) -> bool {
         !self.is_table && !self.is_partial && self.columns.iter().all(Option::is_some)
     }
 
-    /// True when only the engine can say whether it holds what it has to, in the right order.
+    /// True when only the engine can check that its entries are complete and in the right order.
     pub(super) fn needs_the_engine(&self) -> bool {
         !self.is_comparable() || self.order.is_none()
     }
 
-    /// What of it cannot be checked without its collation.
+    /// What cannot be checked without its collation.
     pub(super) fn unordered(&self) -> Option<String> {
         let collation = self.unknown_collation.as_ref()?;
         let Index { table, name, .. } = self;
@@ -90,7 +90,7 @@ fn read_columns(connection: &Connection, index: &mut Index) -> rusqlite::Result<
     let mut rows = statement.query([&index.name])?;
     while let Some(row) = rows.next()? {
         let (cid, name): (i64, Option<String>) = (row.get(0)?, row.get(1)?);
-        // Column -1 is the row's number, which no query can name where all its names are taken.
+        // Column -1 is the rowid, which a query cannot name if columns have all of its names.
         match (cid, rowid) {
             (-1, Some(rowid)) => index.columns.push(Some(rowid.to_owned())),
             (-1, None) => continue,
@@ -108,13 +108,13 @@ fn read_columns(connection: &Connection, index: &mut Index) -> rusqlite::Result<
     Ok(())
 }
 
-/// Reads every index that can be compared. `torrents` is the table whose hashes another pass reads.
+/// Reads every index that can be compared. `torrents` is the table with the hashes that another pass reads.
 pub(super) fn read(connection: &Connection, torrents: &str) -> Result<Vec<IndexEntries>, Unreadable> {
     let indexes = list(connection).while_reading("the list of indexes")?;
     let read = |Index { table, name, columns, order, .. }: Index| {
         let columns: Vec<String> = columns.into_iter().flatten().collect();
         let select = |how: &str| format!("SELECT {} FROM {} {how}", columns.join(", "), quoted(&table));
-        // The comparison of the torrents with the dataset passes by these columns anyway.
+        // The comparison of the torrents with the dataset reads these columns anyway.
         let passed_by = table == torrents && columns == [quoted("info_hash"), "rowid".to_owned()];
         let rows = (!passed_by).then(|| {
             let digest = digest_rows(connection, &select("NOT INDEXED"));
@@ -129,7 +129,7 @@ pub(super) fn read(connection: &Connection, torrents: &str) -> Result<Vec<IndexE
     Ok(indexes.into_iter().filter(Index::is_comparable).map(read).collect())
 }
 
-/// The digest of the entries that a query gives, which come in the order of the index.
+/// The digest of the entries of a query, which returns them in the order of the index.
 fn digest_entries(connection: &Connection, sql: &str, order: &mut Order) -> rusqlite::Result<RowsDigest> {
     let mut statement = connection.prepare(sql)?;
     let columns = statement.column_count();

@@ -1,4 +1,4 @@
-//! SQLite databases, as the checks read them.
+//! How the checks read SQLite databases.
 
 mod check;
 mod content;
@@ -32,18 +32,18 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 pub(super) use references::broken_references;
 
-/// What the engine's own check may keep in memory: it looks up every row in every index.
+/// Cache size of the engine's own check, which looks up every row in every index.
 const CHECK_CACHE_BYTES: u64 = 2 << 30;
-/// What a pass from one end of a table to the other needs.
+/// Cache size of a scan of a table.
 const SCAN_CACHE_BYTES: u64 = 16 << 20;
-/// Rows are counted in lots of this many.
+/// Rows are counted in batches of this many.
 const COUNT_EVERY: u64 = 4096;
 
-/// The file of a database that nobody else has open.
+/// The file of a database that no other process has open.
 pub struct SqliteFile<'a> {
     /// Where it is.
     pub path: &'a Path,
-    /// What the tables are called that the workload writes to.
+    /// Names of the tables that the workload writes to.
     pub names: TableNames,
 }
 
@@ -71,16 +71,16 @@ impl DatabaseReader for SqliteFile<'_> {
 
     fn require_settled(&self) -> anyhow::Result<()> {
         for journal in journals(self.path) {
-            // What is in it would be passed over.
+            // Its content would be ignored.
             if journal.metadata().is_ok_and(|metadata| metadata.len() > 0) {
-                return Err(anyhow!("{} was left beside the source", journal.display()));
+                return Err(anyhow!("{} was left next to the source", journal.display()));
             }
         }
         Ok(())
     }
 
     fn effort(&self, integrity: Integrity, rows: u64) -> Effort {
-        // Steps of the engine's virtual machine a row, as measured.
+        // Measured steps of the engine's virtual machine per row.
         match integrity {
             Integrity::Full => Effort { steps: rows * 15, share_of_time: 0.9 },
             Integrity::Quick => Effort { steps: rows * 7, share_of_time: 0.3 },
@@ -153,9 +153,9 @@ fn read_torrents(
     Ok(())
 }
 
-/// Says what was being read when the engine reported an error.
+/// Adds to an error of the engine what was being read.
 trait WhileReading<T> {
-    /// Names what was being read.
+    /// Adds `what` to the error.
     fn while_reading(self, what: &str) -> Result<T, Unreadable>;
 }
 
@@ -168,7 +168,7 @@ impl<T> WhileReading<T> for rusqlite::Result<T> {
     }
 }
 
-/// What the engine said, without the statement: the user did not write it.
+/// The engine's message without the statement, which the user did not write.
 fn reason_of(error: &rusqlite::Error) -> String {
     match error {
         rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
@@ -181,31 +181,31 @@ fn is_malformed(error: &rusqlite::Error) -> bool {
     matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
-/// Opens `database` read-only and immutable: no lock, no journal, no recovery, not one byte changed.
+/// Opens `database` read-only and immutable: no lock, no journal, no recovery, and no byte is changed.
 ///
-/// `cache_bytes` is the most that the engine may keep in memory apart from the mapped file.
+/// `cache_bytes` limits the memory that the engine uses in addition to the mapped file.
 fn open(database: &Path, cache_bytes: u64) -> rusqlite::Result<Connection> {
     let mut uri = String::from("file:");
     for &byte in database.as_os_str().as_bytes() {
         match byte {
             b'/' | b'.' | b'-' | b'_' => uri.push(char::from(byte)),
             byte if byte.is_ascii_alphanumeric() => uri.push(char::from(byte)),
-            byte => write!(uri, "%{byte:02x}").expect("a string takes everything"),
+            byte => write!(uri, "%{byte:02x}").expect("writing to a string cannot fail"),
         }
     }
     uri.push_str("?immutable=1");
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(uri, flags)?;
-    // The engine cuts this to its own maximum.
+    // The engine reduces this to its own maximum.
     connection.pragma_update(None, "mmap_size", i64::MAX)?;
     connection.pragma_update(None, "cache_size", -((cache_bytes / 1024) as i64))?;
     know_collations(&connection)?;
     Ok(connection)
 }
 
-/// Has a connection take any collation for known, as one that orders by bytes. Without it SQLite refuses to read what is
-/// ordered by a collation that only the application has, even where the order does not matter.
+/// Makes a connection accept any collation, as one that orders by bytes. Otherwise SQLite refuses to read tables and
+/// indexes with a collation that only the application has, even if the order does not matter.
 fn know_collations(connection: &Connection) -> rusqlite::Result<()> {
     // SAFETY: the handle is that of an open connection.
     let code = unsafe { ffi::sqlite3_collation_needed(connection.handle(), ptr::null_mut(), Some(stand_in)) };
@@ -216,9 +216,9 @@ fn know_collations(connection: &Connection) -> rusqlite::Result<()> {
     }
 }
 
-/// Called by the engine when it meets a collation that it does not have.
+/// Called by the engine when it needs a collation that it does not have.
 unsafe extern "C" fn stand_in(_: *mut c_void, handle: *mut ffi::sqlite3, _: c_int, name: *const c_char) {
-    // SAFETY: handle and name are the engine's own. When it refuses, the statement fails that needs the collation.
+    // SAFETY: the engine passes its own handle and name. On an error, the statement that needs the collation fails.
     unsafe {
         let order = Some(order_by_bytes as unsafe extern "C" fn(_, _, _, _, _) -> _);
         ffi::sqlite3_create_collation_v2(handle, name, ffi::SQLITE_UTF8, ptr::null_mut(), order, None);
@@ -234,21 +234,21 @@ unsafe extern "C" fn order_by_bytes(
 ) -> c_int {
     let text = |start: *const c_void, bytes: c_int| match bytes {
         0 => &[][..],
-        // SAFETY: the engine gives as many bytes as it says.
+        // SAFETY: the engine passes a pointer to this number of bytes.
         bytes => unsafe { slice::from_raw_parts(start.cast::<u8>(), bytes as usize) },
     };
     text(one, one_bytes).cmp(text(other, other_bytes)) as c_int
 }
 
-/// How many bytes longer than its header counts a database file is; negative when it is shorter.
+/// How many bytes longer a database file is than its header says; negative when it is shorter.
 ///
 /// # Errors
-/// When it has no header that can be read.
+/// When its header cannot be read.
 pub fn surplus_bytes(database: &Path) -> std::io::Result<i64> {
     file::surplus_bytes(database)
 }
 
-/// The files beside `database` in which SQLite keeps what is not in it yet.
+/// The files next to `database` in which SQLite keeps changes that are not in it yet.
 pub(super) fn journals(database: &Path) -> [PathBuf; 2] {
     ["-journal", "-wal"].map(|suffix| {
         let mut path = database.as_os_str().to_owned();

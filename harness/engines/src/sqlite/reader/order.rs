@@ -1,13 +1,13 @@
-//! Whether the entries of an index come in their order: <https://sqlite.org/datatype3.html#comparison_expressions>.
+//! Whether the entries of an index are in order: <https://sqlite.org/datatype3.html#comparison_expressions>.
 //!
-//! An index that holds all that it has to and is out of order finds some rows and not others. It is what is left when
-//! pages have changed places between two moments of which a copy is made.
+//! A complete index that is out of order finds some rows and misses others. This happens when a copy contains pages
+//! from two moments, between which entries moved from one page to another.
 
 use std::cmp::Ordering;
 
 use rusqlite::types::ValueRef;
 
-/// The collations that every SQLite has.
+/// SQLite's built-in collations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Collation {
     Binary,
@@ -16,7 +16,7 @@ pub(super) enum Collation {
 }
 
 impl Collation {
-    /// The one with this name; `None` for one that only the application has.
+    /// The collation with this name; `None` for one that only the application has.
     pub(super) fn named(name: &str) -> Option<Collation> {
         let known =
             [("BINARY", Collation::Binary), ("NOCASE", Collation::NoCase), ("RTRIM", Collation::RightTrim)];
@@ -31,7 +31,7 @@ impl Collation {
                     .iter()
                     .zip(other)
                     .map(|(one, other)| (one.to_ascii_lowercase(), other.to_ascii_lowercase()));
-                // SQLite looks no further than to a zero byte.
+                // SQLite stops comparing at a zero byte.
                 let decides = |(one, other): &(u8, u8)| *one == 0 || one != other;
                 let decided =
                     pairs.into_iter().find(decides).map_or(Ordering::Equal, |(one, other)| one.cmp(&other));
@@ -54,7 +54,7 @@ pub(super) struct ColumnOrder {
     pub(super) is_descending: bool,
 }
 
-/// A value that is kept until the next one is there.
+/// A value that is kept for the comparison with the next one.
 #[derive(Debug, Default)]
 enum Kept {
     #[default]
@@ -93,7 +93,7 @@ impl Kept {
             ValueRef::Text(_) => 2,
             ValueRef::Blob(_) => 3,
         };
-        // Two numbers that are the same once they are rounded count as equal.
+        // Numbers that are equal after rounding count as equal.
         let rounded = |one: f64, other: f64| one.partial_cmp(&other).unwrap_or(Ordering::Equal);
         match (self, next) {
             (Kept::Integer(one), ValueRef::Integer(other)) => one.cmp(&other),
@@ -117,12 +117,12 @@ impl Kept {
     }
 }
 
-/// Watches the entries of an index as they come.
+/// Checks the order of the entries of an index while they are read.
 pub(super) struct Order {
     columns: Vec<ColumnOrder>,
     /// The last entry; empty before the first one.
     last: Vec<Kept>,
-    /// Entries that come after one which is higher.
+    /// Number of entries that follow a higher one.
     pub(super) violations: u64,
 }
 
@@ -131,7 +131,7 @@ impl Order {
         Order { columns, last: Vec::new(), violations: 0 }
     }
 
-    /// Takes the next entry, whose columns `value` gives.
+    /// Checks the next entry; `value` returns its columns.
     pub(super) fn visit<'row>(
         &mut self,
         mut value: impl FnMut(usize) -> rusqlite::Result<ValueRef<'row>>,
@@ -180,7 +180,7 @@ mod tests {
     }
 
     proptest! {
-        /// SQLite's own order, whatever the values and the collations are.
+        /// The order is SQLite's own, for all values and collations.
         #[test]
         fn sqlite_agrees(
             rows in prop::collection::vec((value(), value()), 2..12),
@@ -206,7 +206,7 @@ mod tests {
             };
             let sorted = read(&format!("SELECT a, b FROM t ORDER BY {order}"));
             prop_assert_eq!(violations(&sorted, columns.clone()), 0);
-            // The other way round there are as many violations as there are neighbours that differ.
+            // In reverse order there is one violation for each pair of neighbours that differ.
             let reversed: Vec<_> = sorted.iter().rev().cloned().collect();
             let distinct: i64 = connection
                 .query_row(

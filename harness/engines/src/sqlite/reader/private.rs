@@ -1,7 +1,7 @@
-//! A connection whose writes reach nobody.
+//! A connection whose writes stay in memory.
 //!
-//! Some checks of SQLite are statements that ask for the right to write. The file is mapped privately: what such a
-//! statement wrote would be in memory alone, and not one byte of the file changes.
+//! Some of SQLite's checks are statements that need write access. The file is mapped privately: anything that such a
+//! statement wrote would only be in memory, and no byte of the file changes.
 
 use std::fs::File;
 use std::path::Path;
@@ -13,31 +13,31 @@ use rusqlite::{Connection, ffi};
 use super::header::HEADER_BYTES;
 use super::know_collations;
 
-/// Where the header says how the file is read and written: 2 is a write-ahead log, which memory cannot have.
+/// The position of the read and write versions in the header: 2 means a write-ahead log, which a database in memory
+/// cannot have.
 const FORMAT_VERSIONS: std::ops::Range<usize> = 18..20;
 const ROLLBACK_JOURNAL: u8 = 1;
 
-/// A database that is read from its file, and written to in memory.
+/// A database that is read from its file, and written only in memory.
 pub(super) struct PrivateDatabase {
-    // Dropped first: it reads the memory.
+    // Dropped before the memory, because it reads it.
     connection: Connection,
     _memory: MmapMut,
 }
 
 impl PrivateDatabase {
-    /// Opens a file that nobody writes to.
+    /// Opens a file that is not written to.
     pub(super) fn open(database: &Path) -> anyhow::Result<PrivateDatabase> {
         let file = File::open(database)?;
-        // SAFETY: nobody writes to the file while it is verified; if it is cut off all the same, this process of its own
-        // ends with a signal, which proves nothing.
+        // SAFETY: nothing writes to the file while it is verified. If it is truncated anyway, this separate process is
+        // ended by a signal, and the trial is unverified.
         let mut memory = unsafe { MmapOptions::new().no_reserve_swap().map_copy(&file) }
             .context("the file cannot be mapped")?;
-        ensure!(memory.len() >= HEADER_BYTES, "the file has not even a header");
+        ensure!(memory.len() >= HEADER_BYTES, "the file is too short for a header");
         memory[FORMAT_VERSIONS].fill(ROLLBACK_JOURNAL);
         let connection = Connection::open_in_memory()?;
         let bytes = memory.len() as i64;
-        // SAFETY: the memory outlives the connection, which is told by the missing flags neither to free it nor to let it
-        // grow.
+        // SAFETY: the memory outlives the connection. Without flags, the connection neither frees it nor lets it grow.
         let code = unsafe {
             ffi::sqlite3_deserialize(
                 connection.handle(),
@@ -48,7 +48,7 @@ impl PrivateDatabase {
                 0,
             )
         };
-        ensure!(code == ffi::SQLITE_OK, "SQLite does not read mapped memory (code {code})");
+        ensure!(code == ffi::SQLITE_OK, "SQLite cannot read mapped memory (code {code})");
         know_collations(&connection)?;
         Ok(PrivateDatabase { connection, _memory: memory })
     }

@@ -1,4 +1,4 @@
-//! Rows that refer to rows which are not there.
+//! Rows with foreign keys that refer to missing rows.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,7 +7,7 @@ use model::verify::reader::Unreadable;
 
 use super::{SCAN_CACHE_BYTES, WhileReading, open};
 
-/// A line for each pair of tables of which rows of one refer to rows that the other lacks.
+/// One line for each pair of tables in which rows of one refer to rows that are missing in the other.
 pub(crate) fn broken_references(database: &Path) -> Result<Vec<String>, Unreadable> {
     let what = "foreign_key_check";
     let connection = open(database, SCAN_CACHE_BYTES).while_reading(what)?;

@@ -1,12 +1,12 @@
-//! The tokens of a SQL statement, as far as they tell two statements apart that SQLite has accepted both.
+//! The tokens of a SQL statement, in enough detail to tell apart two statements that SQLite has accepted.
 //!
-//! A schema keeps the text of each statement, with its line breaks and comments, and a tool may change these: the shell's
-//! `.dump` adds a line break behind a comment. What SQLite makes of a statement follows from its tokens alone.
+//! A schema contains the text of each statement, with its line breaks and comments, and a tool may change these: the
+//! shell's `.dump` adds a line break after a comment. The meaning of a statement depends only on its tokens.
 
-/// The tokens of `sql`, without white space and comments. Names, literals and quotes are kept as they are written.
+/// The tokens of `sql`, without white space and comments. Names, literals and quotes are kept as written.
 ///
-/// An operator of several characters comes as several tokens: no statement that SQLite accepts is another one with white
-/// space inside an operator.
+/// An operator of several characters is returned as several tokens. That is no problem: white space inside an operator
+/// never turns a statement that SQLite accepts into another one that it accepts.
 pub(super) fn tokens(sql: &str) -> impl Iterator<Item = &str> {
     let mut rest = sql;
     std::iter::from_fn(move || {
@@ -21,12 +21,12 @@ pub(super) fn tokens(sql: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// True when SQLite makes the same of both.
+/// True when both mean the same to SQLite.
 pub(super) fn same_meaning(one: &str, other: &str) -> bool {
     tokens(one).eq(tokens(other))
 }
 
-/// The name or the text that a token stands for.
+/// The name or the text of a token, without quotes.
 pub(super) fn unquoted(token: &str) -> String {
     let inside = |quote: char, end: char| token.strip_prefix(quote).and_then(|rest| rest.strip_suffix(end));
     for quote in ['"', '\'', '`'] {
@@ -41,7 +41,7 @@ fn is_space(token: &str) -> bool {
     token.starts_with("--") || token.starts_with("/*") || token.starts_with(white)
 }
 
-/// What SQLite takes for white space.
+/// The characters that SQLite treats as white space.
 fn white(character: char) -> bool {
     matches!(character, ' ' | '\t'..='\r')
 }
@@ -50,13 +50,13 @@ fn is_word(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '_' | '$') || !character.is_ascii()
 }
 
-/// Bytes of the token, the comment or the white space at the beginning; `None` at the end.
+/// Length in bytes of the token, the comment or the white space at the beginning; `None` at the end.
 fn length(sql: &str) -> Option<usize> {
     let first = sql.chars().next()?;
     let until = |end: Option<usize>| end.unwrap_or(sql.len());
     Some(match first {
         _ if sql.starts_with("--") => until(sql.find('\n')),
-        // As in SQLite, this is no end: /*/
+        // As in SQLite, this does not end a comment: /*/
         _ if sql.starts_with("/*") => until(sql[2..].find("*/").map(|end| end + 4)),
         _ if white(first) => until(sql.find(|character| !white(character))),
         '\'' | '"' | '`' => quoted(sql, first),
@@ -67,7 +67,7 @@ fn length(sql: &str) -> Option<usize> {
     })
 }
 
-/// Bytes of what is quoted at the beginning. A doubled quote stands for one.
+/// Length in bytes of the quoted text at the beginning. A doubled quote means a single one.
 fn quoted(sql: &str, quote: char) -> usize {
     let mut end = 1;
     while let Some(next) = sql[end..].find(quote) {
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn white_space_and_comments_do_not_matter_and_everything_else_does() {
+    fn only_white_space_and_comments_do_not_matter() {
         let sql = "CREATE TABLE t (a DEFAULT 'x  y', \"b c\" CHECK (b>=1.5), [d e] COLLATE NOCASE)";
         for same in [
             "CREATE TABLE t(a DEFAULT 'x  y',\"b c\" CHECK(b >= 1.5),[d e]COLLATE NOCASE)",
@@ -155,7 +155,7 @@ mod tests {
             }
         }
 
-        /// SQLite itself: what has the same tokens gives the same value, or is refused as well.
+        /// Compared with SQLite itself: statements with the same tokens have the same value, or are both refused.
         #[test]
         fn sqlite_agrees(parts in prop::collection::vec((token(), space()), 1..6)) {
             let connection = Connection::open_in_memory().unwrap();

@@ -1,8 +1,8 @@
-//! The checks that virtual tables have of their own.
+//! The checks that virtual tables provide.
 //!
-//! A virtual table keeps what it knows in ordinary tables, which are compared like all others. That does not tell whether
-//! it agrees with the rows that it is about: a full-text index with `content = 'notes'` knows the rows of `notes` by
-//! their rowids, and a restore may have numbered these anew.
+//! A virtual table stores its data in ordinary tables, which are compared like all others. That does not show whether
+//! it matches the rows that it indexes: a full-text index with `content = 'notes'` refers to the rows of `notes` by
+//! their rowids, and a restore may have renumbered these.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use super::private::PrivateDatabase;
 use super::tokens::{tokens, unquoted};
 use super::{WhileReading, quoted, reason_of};
 
-/// What makes a virtual table, as SQLite writes it into the schema.
+/// The beginning of the statement that creates a virtual table, as SQLite writes it into the schema.
 pub(super) const VIRTUAL: &str = "CREATE VIRTUAL TABLE ";
 
 /// A virtual table of the schema.
@@ -62,7 +62,7 @@ impl VirtualTable {
     fn check(&self, connection: &Connection, condition: &mut Condition) {
         let (name, table) = (&self.name, quoted(&self.name));
         let checked = match self.module.as_str() {
-            // Rank 1 also holds an index against content that is kept elsewhere.
+            // With rank 1, an index is also compared with content in another table.
             "fts5" => {
                 ask(connection, &format!("INSERT INTO {table} ({table}, rank) VALUES ('integrity-check', 1)"))
             }
@@ -72,7 +72,7 @@ impl VirtualTable {
             "rtree" | "rtree_i32" => connection
                 .query_row("SELECT rtreecheck('main', ?1)", [name], |row| row.get::<_, String>(0))
                 .map(|said| (said != "ok").then_some(said)),
-            // Other modules of this SQLite keep nothing in the database.
+            // The other modules of this SQLite store nothing in the database.
             _ => Ok(None),
         };
         match checked {
@@ -89,7 +89,7 @@ impl VirtualTable {
     }
 }
 
-/// Asks for a check that fails where something is wrong: what it says then.
+/// Runs a check that fails when something is wrong. Returns what is wrong.
 fn ask(connection: &Connection, sql: &str) -> rusqlite::Result<Option<String>> {
     match connection.execute(sql, []) {
         Ok(_) => Ok(None),
@@ -115,7 +115,7 @@ fn list(connection: &Connection) -> rusqlite::Result<Vec<VirtualTable>> {
 fn parse(name: String, sql: &str) -> VirtualTable {
     let tokens: Vec<&str> = tokens(sql).collect();
     let is = |token: &str, word: &str| token.eq_ignore_ascii_case(word);
-    // The name of the table comes before, and may be called like this only in quotes.
+    // The name of the table comes before, and can only be this word in quotes.
     let using = tokens.iter().position(|token| is(token, "USING"));
     let module = using.and_then(|using| tokens.get(using + 1)).copied().unwrap_or_default();
     let mut options = tokens.windows(3).filter(|three| is(three[0], "content") && three[1] == "=");
@@ -129,7 +129,7 @@ fn parse(name: String, sql: &str) -> VirtualTable {
 mod tests {
     use super::*;
 
-    /// What the checks say of a database that these statements make.
+    /// The results of the checks for a database made by these statements.
     fn said(sql: &str) -> Vec<String> {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("virtual.db");
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_that_agrees_with_its_content_is_not_accused() {
+    fn an_index_that_matches_its_content_passes() {
         for sql in [
             "CREATE TABLE t (x)",
             "CREATE VIRTUAL TABLE s USING fts5(a); INSERT INTO s VALUES ('one two')",

@@ -1,4 +1,4 @@
-//! Ledgers written by hand, and what follows from them.
+//! Hand-written ledgers, and the results computed from them.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::*;
 
 const MS: u64 = 1_000_000;
 
-/// 10 writes a second, evenly spaced; the first is due at 0 and 100 ms (at once, and by schedule).
+/// 10 writes per second, evenly spaced; the first ones are due at 0 and 100 ms.
 fn load() -> Load {
     Load { rate: Rate::Open(10.0), arrivals: Arrivals::Constant, pattern: Pattern::Constant }
 }
@@ -26,7 +26,7 @@ fn ledger(directory: &Path, times: &[(u64, u64)]) -> Ledger {
     Ledger::open(directory, 1).unwrap()
 }
 
-/// The writes of a ledger until the kill, so many milliseconds after the epoch.
+/// The writes of a ledger until the kill, which is this many milliseconds after the epoch.
 fn writes_of<'a>(ledger: &'a Ledger, killed_ms: u64, stopped: &[Span]) -> Writes<'a> {
     Writes::new(ledger, load(), 1, 1000 * MS, (1000 + killed_ms) * MS, stopped)
 }
@@ -38,12 +38,12 @@ fn span(from_ms: u64, to_ms: u64) -> Span {
 #[test]
 fn a_blocked_application_cannot_hide() {
     let directory = tempfile::tempdir().unwrap();
-    // The write due at 200 ms is answered at 900 ms, and those due meanwhile follow at once.
+    // The write due at 200 ms is answered at 900 ms, and the writes that were due in between follow immediately.
     let times = [(0, 1), (100, 101), (200, 900), (900, 901), (901, 902)];
     let ledger = ledger(directory.path(), &times);
     let writes = writes_of(&ledger, 1000, &[]);
     let window = writes.window(span(150, 950)).unwrap();
-    // Due at 200 to 900 ms; those due from 500 ms on were never sent, and wait until the kill at 1000 ms.
+    // Writes are due at 200 to 900 ms; those due from 500 ms on were never sent, and wait until the kill at 1000 ms.
     assert_eq!(window.errors, 0);
     assert!((window.max_ms.unwrap() - 700.0).abs() < 1.0, "{window:?}");
     assert!(window.p50_ms.unwrap() > 400.0, "{window:?}");
@@ -73,7 +73,7 @@ fn an_outage_lasts_until_the_next_acknowledgement() {
 }
 
 #[test]
-fn a_stall_that_reaches_over_the_edge_of_the_window_counts_as_far_as_it_is_in_it() {
+fn only_the_part_of_a_stall_inside_the_window_counts() {
     let directory = tempfile::tempdir().unwrap();
     let ledger = ledger(directory.path(), &[(0, 1), (100, 101), (200, 380), (380, 381), (400, 401)]);
     let writes = writes_of(&ledger, 450, &[]);
@@ -82,7 +82,7 @@ fn a_stall_that_reaches_over_the_edge_of_the_window_counts_as_far_as_it_is_in_it
 }
 
 #[test]
-fn steady_writes_are_no_downtime() {
+fn steady_writes_cause_no_downtime() {
     let directory = tempfile::tempdir().unwrap();
     let ledger = ledger(directory.path(), &[(0, 1), (100, 101), (200, 201)]);
     let writes = writes_of(&ledger, 250, &[]);
@@ -92,7 +92,7 @@ fn steady_writes_are_no_downtime() {
 }
 
 #[test]
-fn a_writer_that_gives_up_waits_no_longer_and_an_outage_refuses_nothing() {
+fn a_writer_that_gives_up_stops_waiting_and_an_outage_refuses_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let mut writer = LedgerWriter::open(directory.path(), 0).unwrap();
     let mut schedule = Schedule::new(load(), 1, 0, 1);
@@ -116,7 +116,7 @@ fn a_writer_that_gives_up_waits_no_longer_and_an_outage_refuses_nothing() {
     assert_eq!(stopped.offered(span(50, 350)).refused_share, 0.0);
 }
 
-/// Enters what happened to a writer, in milliseconds after the epoch at 1 s.
+/// Records the events of a writer, in milliseconds after the epoch at 1 s.
 struct Story {
     writer: LedgerWriter,
     directory: tempfile::TempDir,
@@ -145,7 +145,7 @@ impl Story {
         self
     }
 
-    /// Entered by the writer that was started after an outage.
+    /// Recorded by the writer that was started after an outage.
     fn missed(mut self, due_ms: u64, entered_ms: u64) -> Story {
         self.writer.miss((1000 + due_ms) * MS, (1000 + entered_ms) * MS).unwrap();
         self
@@ -156,7 +156,7 @@ impl Story {
     }
 }
 
-/// Latencies in whole milliseconds: how many there are, their median and the worst; and the errors.
+/// The number of latencies, their median and maximum in whole milliseconds, and the number of errors.
 fn figures(window: &Window) -> (u64, f64, f64, u64) {
     let rounded = |ms: Option<f64>| ms.unwrap().round();
     (window.writes.unwrap(), rounded(window.p50_ms), rounded(window.max_ms), window.errors)
@@ -186,13 +186,13 @@ fn a_client_that_a_stopped_server_refuses_waits_and_one_that_a_running_server_re
     let story = story.refused(300, 300, 301).refused(400, 400, 401).acknowledged(500, 500, 510);
     let ledger = story.refused(600, 600, 650).ledger();
     let window = span(50, 660);
-    // The lock timeouts at 150 and 650 ms are errors; the connection that breaks at 250 ms costs two writes more.
+    // The lock timeouts at 150 and 650 ms are errors; the connection lost at 250 ms causes two more failed writes.
     let stopped = writes_of(&ledger, 660, &[span(250, 450)]);
     // 310, 210, 110 and 10 ms.
     assert_eq!(figures(&stopped.window(window).unwrap()), (4, 110.0, 310.0, 5));
     assert_eq!(stopped.downtimes(window), [span(250, 510)]);
     assert_eq!(stopped.offered(window).refused_share, 2.0 / 6.0);
-    // The same ledger without an outage: who gave up waited 100 ms.
+    // The same ledger without an outage: the writer that gave up waited 100 ms.
     let running = writes_of(&ledger, 660, &[]);
     assert_eq!(figures(&running.window(window).unwrap()), (2, 10.0, 100.0, 5));
     assert!(running.downtimes(window).is_empty());
@@ -212,11 +212,11 @@ fn in_a_closed_loop_the_write_after_an_outage_was_due_before_it() {
 }
 
 #[test]
-fn two_outages_count_once_where_they_meet_and_one_that_never_ended_lasts_until_it_was_given_up() {
+fn overlapping_outages_count_once_and_an_outage_without_end_lasts_until_it_was_given_up() {
     let story = Story::new().acknowledged(0, 0, 1).missed(100, 260).missed(200, 260);
     let ledger = story.acknowledged(300, 300, 301).unanswered(400, 400).ledger();
     let writes = writes_of(&ledger, 600, &[span(50, 150), span(200, 260), span(410, 550)]);
     assert_eq!(writes.downtimes(span(40, 600)), [span(50, 301), span(410, 550)]);
-    // What was never answered waited until the kill.
+    // A write that was never answered waited until the kill.
     assert_eq!(figures(&writes.window(span(350, 600)).unwrap()), (2, 100.0, 200.0, 0));
 }
