@@ -81,7 +81,7 @@ mod tests {
         let Err(error) = named("cold-cpoy") else { panic!("there is no such strategy") };
         insta::assert_snapshot!(
             error,
-            @"unknown strategy 'cold-cpoy' (did you mean 'cold-copy'?): there are cold-copy, external, hot-copy, litestream, maintenance-window, mydumper, mysql-binlog, mysql-clone, mysql-dump, selective, sidecar, snapshot, sqlite-cli-backup, sqlite-dump, sqlite-online-backup, sqlite-vacuum-into, sqlite3-rsync, xtrabackup"
+            @"unknown strategy 'cold-cpoy' (did you mean 'cold-copy'?): expected one of cold-copy, external, hot-copy, litestream, maintenance-window, mydumper, mysql-binlog, mysql-clone, mysql-dump, selective, sidecar, snapshot, sqlite-cli-backup, sqlite-dump, sqlite-online-backup, sqlite-vacuum-into, sqlite3-rsync, xtrabackup"
         );
     }
 }
