@@ -4,9 +4,10 @@ use crate::compare::{same_contender, same_load_shape};
 use crate::record::{Results, Trial, Verdict};
 use crate::render::conditions::Conditions;
 use crate::render::family::Family;
+use crate::render::number;
 
 use super::line::{Estimate, Line, Point};
-use super::{Contender, Model, TrialOutcome};
+use super::model::{Contender, Model, TrialOutcome};
 
 /// Shorter times cannot be distinguished from 0: blocked time counts from 0.1 s on. It is added before the logarithm
 /// is taken.
@@ -253,7 +254,7 @@ fn machines(runs: &[&Results]) -> Vec<String> {
     let mut machines: Vec<String> = Vec::new();
     for run in runs {
         let host = &run.run.host;
-        let memory = crate::render::number::bytes(host.memory_bytes as f64);
+        let memory = number::bytes(host.memory_bytes as f64);
         let machine = format!("{}, {} processors, {memory} memory, {}", host.cpu, host.cpus, host.filesystem);
         if !machines.contains(&machine) {
             machines.push(machine);
