@@ -5,8 +5,8 @@ use crate::record::{Results, Trial};
 use crate::render::number;
 use crate::render::table::Table;
 
+use super::contender::Contender;
 use super::fit::{FIGURES, bytes, copies, fit_groups, gather};
-use super::model::Contender;
 use super::range::Range;
 use super::text;
 

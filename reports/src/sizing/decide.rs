@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::model::{Contender, Model, TrialOutcome};
+use super::contender::{Contender, Model, TrialOutcome};
 use super::predict::{Load, Prediction, predict};
 use super::range::Range;
 

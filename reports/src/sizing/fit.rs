@@ -6,8 +6,8 @@ use crate::render::conditions::Conditions;
 use crate::render::family::Family;
 use crate::render::number;
 
+use super::contender::{Contender, Model, TrialOutcome};
 use super::line::{Estimate, Line, Point};
-use super::model::{Contender, Model, TrialOutcome};
 
 /// Shorter times cannot be distinguished from 0: blocked time counts from 0.1 s on. It is added before the logarithm
 /// is taken.

@@ -6,18 +6,18 @@
 //! the script of a page can evaluate it, too. The formulas and their limits are in `docs/sizing.md`.
 
 pub mod check;
+mod contender;
 pub mod decide;
 mod fit;
 mod line;
-mod model;
 mod predict;
 mod range;
 #[cfg(test)]
 mod tests;
 pub mod text;
 
+pub use contender::{Contender, Model, TrialOutcome};
 pub use fit::fit;
 pub use line::{Line, Point};
-pub use model::{Contender, Model, TrialOutcome};
 pub use predict::{Load, Prediction, predict};
 pub use range::Range;

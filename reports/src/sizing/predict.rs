@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
+use super::contender::Contender;
 use super::line::{Line, beyond};
-use super::model::Contender;
 use super::range::Range;
 use crate::advise::expected_seconds;
 

@@ -1,4 +1,4 @@
-//! The model: plain coefficients for each contender.
+//! The contenders of a model, with the coefficients of their lines.
 
 use serde::Serialize;
 
