@@ -154,14 +154,7 @@ fn restorable(strategy: &str) -> Trial {
         survives_disk_loss: Some(true),
         settings: BTreeMap::new(),
         variant: String::new(),
-        dataset: Dataset {
-            profile: "torrust-demo".into(),
-            target_bytes: 300 * MIB,
-            bytes: 300 * MIB,
-            rows: 2_900_000,
-            seed: 7,
-            remarks: Vec::new(),
-        },
+        dataset: dataset(),
         file_system: Some("ext4".into()),
         workload: workload(),
         fault: None,
@@ -182,38 +175,11 @@ fn restorable(strategy: &str) -> Trial {
             vs_copy: Some(0.8),
             ..Backup::default()
         }),
-        impact: Some(Impact {
-            reference: Some(window(2.5, 12.0)),
-            during: Some(window(8.0, 130.0)),
-            blocked_seconds: Some(0.0),
-            longest_blocked_seconds: Some(0.0),
-            downtime_seconds: Some(0.0),
-        }),
+        impact: Some(impact()),
         live_restores: Vec::new(),
         restore: Some(Restore { seconds: Some(1.1), recovery_seconds: Some(1.4), output: None }),
-        recovery_point: Some(RecoveryPoint {
-            acknowledged_writes: 100,
-            indeterminate_writes: 0,
-            lost_writes: 40,
-            lost_promised_writes: 0,
-            never_written: None,
-            lost_seconds: Some(2.0),
-            lost_writes_at_completion: Some(1),
-            lost_seconds_at_completion: Some(0.01),
-            staleness_at_completion_seconds: Some(0.01),
-        }),
-        verification: Some(Verification {
-            integrity: Some(Check::Pass),
-            prefix: Some(Check::Pass),
-            order: Some(Check::Pass),
-            transactions: Some(Check::Pass),
-            content: Some(Check::Pass),
-            loss: Some(Check::Pass),
-            configuration: None,
-            findings: Vec::new(),
-            remarks: Vec::new(),
-            seconds: 3.0,
-        }),
+        recovery_point: Some(recovery_point()),
+        verification: Some(passed()),
         resources: Resources {
             strategy: Usage { memory_bytes_max: Some(12 * MIB), ..Usage::default() },
             ..Resources::default()
@@ -221,6 +187,56 @@ fn restorable(strategy: &str) -> Trial {
         samples: Vec::new(),
         kept: None,
         leftover: None,
+    }
+}
+
+fn dataset() -> Dataset {
+    Dataset {
+        profile: "torrust-demo".into(),
+        target_bytes: 300 * MIB,
+        bytes: 300 * MIB,
+        rows: 2_900_000,
+        seed: 7,
+        remarks: Vec::new(),
+    }
+}
+
+fn impact() -> Impact {
+    Impact {
+        reference: Some(window(2.5, 12.0)),
+        during: Some(window(8.0, 130.0)),
+        blocked_seconds: Some(0.0),
+        longest_blocked_seconds: Some(0.0),
+        downtime_seconds: Some(0.0),
+    }
+}
+
+fn recovery_point() -> RecoveryPoint {
+    RecoveryPoint {
+        acknowledged_writes: 100,
+        indeterminate_writes: 0,
+        lost_writes: 40,
+        lost_promised_writes: 0,
+        never_written: None,
+        lost_seconds: Some(2.0),
+        lost_writes_at_completion: Some(1),
+        lost_seconds_at_completion: Some(0.01),
+        staleness_at_completion_seconds: Some(0.01),
+    }
+}
+
+fn passed() -> Verification {
+    Verification {
+        integrity: Some(Check::Pass),
+        prefix: Some(Check::Pass),
+        order: Some(Check::Pass),
+        transactions: Some(Check::Pass),
+        content: Some(Check::Pass),
+        loss: Some(Check::Pass),
+        configuration: None,
+        findings: Vec::new(),
+        remarks: Vec::new(),
+        seconds: 3.0,
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::machine;
-use crate::record::{Machine, Results, Run, Shard};
+use crate::record::{Machine, Results, Run, Shard, Trial};
 
 /// Why results are not the shards of one run, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -128,7 +128,7 @@ fn joined(all: Vec<Results>, plan: &Shard) -> Results {
 }
 
 /// The trials of a shard. Their evidence stays in the results directory of the shard.
-fn elsewhere(results: Results) -> impl Iterator<Item = crate::record::Trial> {
+fn elsewhere(results: Results) -> impl Iterator<Item = Trial> {
     let number = results.run.shard.map_or(0, |shard| shard.number);
     results.trials.into_iter().map(move |mut trial| {
         if let Some(kept) = trial.kept.as_mut().filter(|kept| kept.path.is_some()) {

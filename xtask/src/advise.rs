@@ -1,6 +1,6 @@
 //! `advise`: which strategies meet given objectives at a database size and write rate, based on measured runs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::Args;
@@ -19,9 +19,12 @@ use reports::record::Results;
 use reports::sizing::decide::{Objectives, decide};
 use reports::sizing::{Load, check, fit, text};
 
-use crate::arguments::{self, Place};
+use crate::arguments::engine::engine;
+use crate::arguments::place::Place;
+use crate::arguments::version::version;
+use crate::execute::execute;
 use crate::format::Format;
-use crate::{exit, show};
+use crate::{exit, results_file, show};
 
 /// The scenario to run when no results are given.
 const CALIBRATION: &str = "calibration";
@@ -50,7 +53,7 @@ pub struct Advise {
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     interval: Option<f64>,
     /// Only strategies for this engine
-    #[arg(long, value_parser = crate::arguments::engine)]
+    #[arg(long, value_parser = engine)]
     engine: Option<Engine>,
     /// Measured runs: a results.json or its directory (repeatable) [default: a calibration run on this machine, made
     /// once for each rate and kept in --dir]
@@ -82,7 +85,7 @@ pub fn advise(arguments: &Advise, cancel: &Cancel) -> Result<u8> {
     });
     let runs = match load {
         Some(load) if arguments.from.is_empty() => vec![calibrated(arguments, &load, cancel)?],
-        _ => arguments.from.iter().map(|from| loaded(from)).collect::<Result<Vec<Results>>>()?,
+        _ => arguments.from.iter().map(|from| results_file::load(from)).collect::<Result<Vec<Results>>>()?,
     };
     let runs: Vec<&Results> = runs.iter().collect();
     match load {
@@ -136,11 +139,6 @@ fn check_model(runs: &[&Results], arguments: &Advise) -> Result<u8> {
     Ok(exit::SUCCESS)
 }
 
-fn loaded(from: &Path) -> Result<Results> {
-    let file = if from.is_dir() { from.join(RESULTS) } else { from.to_owned() };
-    Results::load(&file).map_err(|error| Error::Input(error.to_string()))
-}
-
 /// The calibration run of this machine for a rate: started, continued, or only read when it is complete.
 fn calibrated(arguments: &Advise, load: &Load, cancel: &Cancel) -> Result<Results> {
     if arguments.engine == Some(Engine::Mysql) {
@@ -152,7 +150,7 @@ fn calibrated(arguments: &Advise, load: &Load, cancel: &Cancel) -> Result<Result
     let out = root.join(format!("{CALIBRATION}-{}", load.rate));
     let begun = out.join(RESULTS).exists();
     if begun {
-        let results = loaded(&out)?;
+        let results = results_file::load(&out)?;
         if !is_cut_short(&results) {
             eprintln!("using the calibration run in {}: remove it to measure again", out.display());
             return Ok(results);
@@ -169,20 +167,16 @@ fn calibrated(arguments: &Advise, load: &Load, cancel: &Cancel) -> Result<Result
         keep: Keep::None,
         keep_bytes: 0,
         command: format!("{} run {CALIBRATION} --rate {}", program::name(), load.rate),
-        harness_version: arguments::version(),
+        harness_version: version(),
     };
     let (rate, begins) = (load.rate, if begun { "continuing" } else { "making" });
     eprintln!(
         "no run was given with --from: {begins} the calibration run of this machine for {rate} writes a second, which \
          takes about five minutes"
     );
-    let progress = show::Progress::new();
-    let outcome = run::run(&request, cancel, &|event| progress.show(event));
-    progress.finish();
-    outcome.map(|finished| {
-        show::leftovers(&finished.leftovers);
-        finished.results
-    })
+    let finished = execute(&request, cancel)?;
+    show::leftovers(&finished.leftovers);
+    Ok(finished.results)
 }
 
 fn size(text: &str) -> Result<ByteSize, String> {

@@ -1,7 +1,12 @@
 //! The command line grammar.
 
+pub mod engine;
+pub mod output;
 mod own;
+pub mod place;
+pub mod quoting;
 mod select;
+pub mod version;
 
 use std::path::PathBuf;
 
@@ -15,12 +20,17 @@ use machine::file_system::FileSystem;
 use machine::{program, quantity};
 use strategies::registry::STRATEGIES;
 
+use output::Output;
+pub use own::{Check, Init, Publish};
+use place::Place;
+use quoting::quoted;
+pub use select::{DEFAULT_SCENARIO, Select};
+
+use crate::advise::Advise;
 use crate::compare::{Compare, Gate};
 use crate::format::Format;
 use crate::merge::ShardFlag;
 use crate::prove::Prove;
-pub use own::{Check, Init, Publish, engine};
-pub use select::{Select, quoted};
 
 /// Backup Drill: which backup strategy restores this database, how long does it take, what does it cost while
 /// the application runs, and how much data is lost?
@@ -59,20 +69,6 @@ impl Arguments {
     }
 }
 
-/// What to show besides results.
-#[derive(Args, Clone, Copy, Debug, Default)]
-pub struct Output {
-    /// Show results and errors only
-    #[arg(short, long, global = true, help_heading = "Output", conflicts_with_all = ["verbose", "no_progress"])]
-    pub quiet: bool,
-    /// Show each phase of a trial on a separate line
-    #[arg(short, long, global = true, help_heading = "Output")]
-    pub verbose: bool,
-    /// Show only the start and the end of each trial, no progress in between
-    #[arg(long, global = true, help_heading = "Output", conflicts_with = "verbose")]
-    pub no_progress: bool,
-}
-
 #[derive(Subcommand)]
 pub enum Command {
     /// Run a scenario and write results.json, report.md and report.html
@@ -84,7 +80,7 @@ pub enum Command {
     /// Show the trials of a run, and the disk space and time that it would need, without running it
     Plan(Plan),
     /// Show which strategies meet your objectives at a database size and write rate, based on measured runs
-    Advise(crate::advise::Advise),
+    Advise(Advise),
     /// List strategies with their promises and settings, scenarios, and dataset profiles
     List(List),
     /// Show what this machine can run, what is missing, and how to get it
@@ -121,29 +117,6 @@ pub enum Command {
         /// The command
         command: Option<String>,
     },
-}
-
-/// The scenario to run when none is named.
-pub const DEFAULT_SCENARIO: &str = "quick";
-
-#[derive(Args)]
-pub struct Place {
-    /// Directory for datasets, working copies and results: put it on the disk that you want to measure
-    /// [default: backup-drill, or target/drill in a checkout]
-    #[arg(long)]
-    dir: Option<PathBuf>,
-}
-
-impl Place {
-    /// The given directory, or the default one.
-    pub fn directory(&self) -> PathBuf {
-        self.dir.clone().unwrap_or_else(default_directory)
-    }
-}
-
-/// The directory for datasets, working copies and results without `--dir`.
-pub fn default_directory() -> PathBuf {
-    program::checkout().map_or_else(|| PathBuf::from("backup-drill"), |root| root.join("target/drill"))
 }
 
 /// What the checks and tests of this repository cover.
@@ -365,24 +338,6 @@ pub struct Clean {
 pub fn not_utf8() -> Option<Error> {
     let argument = std::env::args_os().find(|argument| argument.to_str().is_none())?;
     Some(Error::not_utf8(argument.as_ref()))
-}
-
-/// The package version, with the commit in a checkout.
-pub fn version() -> String {
-    let package = env!("CARGO_PKG_VERSION");
-    let Some(checkout) = program::checkout() else { return package.to_owned() };
-    let described = std::process::Command::new("git")
-        .arg("-C")
-        .arg(checkout)
-        .args(["describe", "--always", "--dirty"])
-        .stderr(std::process::Stdio::null())
-        .output();
-    match described {
-        Ok(output) if output.status.success() => {
-            format!("{package} ({})", String::from_utf8_lossy(&output.stdout).trim())
-        }
-        _ => package.to_owned(),
-    }
 }
 
 #[cfg(test)]

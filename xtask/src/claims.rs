@@ -1,22 +1,16 @@
 //! `claims`: checks common claims about backups against recorded runs.
 
-use std::path::PathBuf;
-
 use machine::error::{Error, Result};
-use reports::record::Results;
 
 use crate::arguments::Claims;
-use crate::exit;
+use crate::{exit, results_file};
 
 /// Writes the page with all claims and what these runs found.
 ///
 /// # Errors
 /// When a results file cannot be read, or the page cannot be written.
 pub fn show(arguments: &Claims) -> Result<u8> {
-    let load = |given: &PathBuf| {
-        Results::load(&crate::results_in(given)).map_err(|error| Error::Input(error.to_string()))
-    };
-    let runs = arguments.results.iter().map(load).collect::<Result<Vec<Results>>>()?;
+    let runs = arguments.results.iter().map(|given| results_file::load(given)).collect::<Result<Vec<_>>>()?;
     std::fs::write(&arguments.out, reports::claims::markdown(&runs))
         .map_err(|error| Error::Input(format!("cannot write {}: {error}", arguments.out.display())))?;
     println!("{}", arguments.out.display());
@@ -25,6 +19,8 @@ pub fn show(arguments: &Claims) -> Result<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn claims(results: Vec<PathBuf>, out: PathBuf) -> Result<String> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use harness::plan::Plan;
-use harness::run::{Finished, RESULTS};
+use harness::run::Finished;
 use machine::error::{Error, Result};
 use reports::compare::Outcome;
 use reports::gate::output::{self, Findings};
@@ -14,6 +14,7 @@ use reports::printable;
 use reports::record::Results;
 
 use crate::format::Format;
+use crate::{exit, results_file};
 
 #[derive(Args)]
 pub struct Compare {
@@ -81,7 +82,7 @@ pub struct Gate {
 /// # Errors
 /// When results cannot be read or compared.
 pub fn compare(arguments: &Compare) -> Result<u8> {
-    let baseline = load(&arguments.baseline)?;
+    let baseline = results_file::load(&arguments.baseline)?;
     let settings = arguments.judging.settings();
     let Some(candidate) = &arguments.candidate else {
         let found = gate::compare_pairs(&baseline, &settings).ok_or_else(|| {
@@ -92,7 +93,7 @@ pub fn compare(arguments: &Compare) -> Result<u8> {
         })?;
         return conclude(&arguments.judging, &baseline, &[found], Outcome::AsPromised);
     };
-    let candidate = load(candidate)?;
+    let candidate = results_file::load(candidate)?;
     let same = load_all(&arguments.judging.same)?;
     let found = gate::compare(&baseline, &candidate, &same, &settings).map_err(input)?;
     conclude(&arguments.judging, &candidate, &[found], Outcome::AsPromised)
@@ -102,14 +103,8 @@ fn input(error: impl std::fmt::Display) -> Error {
     Error::Input(error.to_string())
 }
 
-/// Loads a results file, given by its path or by its directory.
-pub fn load(path: &Path) -> Result<Results> {
-    let file = if path.is_dir() { path.join(RESULTS) } else { path.to_owned() };
-    Results::load(&file).map_err(input)
-}
-
 fn load_all(paths: &[PathBuf]) -> Result<Vec<Results>> {
-    paths.iter().map(|path| load(path)).collect()
+    paths.iter().map(|path| results_file::load(path)).collect()
 }
 
 /// The baseline of a run, read before the run begins.
@@ -127,7 +122,7 @@ impl Gate {
     pub fn prepare(&self, plan: &Plan) -> Result<Prepared<'_>> {
         let mut prepared = Prepared {
             gate: self,
-            baseline: self.baseline.as_deref().map(load).transpose()?,
+            baseline: self.baseline.as_deref().map(results_file::load).transpose()?,
             same: load_all(&self.judging.same)?,
         };
         let Some(baseline) = &mut prepared.baseline else {
@@ -227,7 +222,7 @@ fn conclude(
     write(judging.openmetrics.as_deref(), || output::openmetrics(&findings))?;
     append_to_summary(&findings)?;
     let compared = comparisons.iter().map(|comparison| judging.outcome(comparison.answer()));
-    Ok(crate::exit::of_outcome(compared.fold(outcome, Outcome::max)))
+    Ok(exit::of_outcome(compared.fold(outcome, Outcome::max)))
 }
 
 /// The outcome of a run, by its verdicts and thresholds.

@@ -16,6 +16,7 @@ use machine::workspace::Workspace;
 use strategies::registry::STRATEGIES;
 use strategies::strategy::Settings;
 
+use crate::exit;
 use crate::planned::Prospect;
 
 /// Prints the findings. The exit code says whether something is missing for a run of `plan`, the default plan.
@@ -119,7 +120,7 @@ fn show_default(plan: &Plan, root: &Path, forecast: &mut Forecast<'_>) -> Result
     let prospect = Prospect::of(plan, root, forecast)?;
     if let Some(cause) = prospect.refused {
         println!("  unavailable  {cause}");
-        return Ok(crate::exit::ENVIRONMENT);
+        return Ok(exit::ENVIRONMENT);
     }
     let others = prospect.trials.iter().filter(|(_, outlook)| *outlook != Outlook::Ready);
     for (trial, outlook) in others.clone() {
@@ -129,7 +130,7 @@ fn show_default(plan: &Plan, root: &Path, forecast: &mut Forecast<'_>) -> Result
         println!("  ready        all {} trials", plan.trials.len());
     }
     let lacks = prospect.unavailable().count() > 0;
-    Ok(if lacks { crate::exit::ENVIRONMENT } else { crate::exit::SUCCESS })
+    Ok(if lacks { exit::ENVIRONMENT } else { exit::SUCCESS })
 }
 
 /// Tests and prints what the file system supports: reflinks, and eviction from the page cache.

@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser};
 use harness::plan::Plan;
 use harness::scenario::{Overrides, Scenario};
 
+use crate::arguments::place::default_directory;
 use crate::arguments::{Arguments, Command};
 
 /// Linked files that do not exist yet. A test fails when one of them exists: remove its line then.
@@ -66,7 +67,7 @@ fn every_command_line_parses() {
 #[test]
 fn every_scenario_that_a_command_line_names_is_there() {
     let mut places = Vec::new();
-    let directory = crate::arguments::default_directory();
+    let directory = default_directory();
     for (path, text) in pages() {
         for words in commands(&text).iter().filter(|words| words.len() > 1) {
             let is_selected = matches!(words[0].as_str(), "run" | "plan") && !words[1].starts_with('-');
@@ -104,7 +105,7 @@ fn the_command_of_every_claim_selects_trials() {
         else {
             panic!("'{}' does not run a scenario", claim.command)
         };
-        let planned = crate::plan(&run.select).map(|plan| plan.trials.len());
+        let planned = run.select.plan().map(|plan| plan.trials.len());
         assert!(planned.is_ok_and(|trials| trials > 0), "{}", claim.command);
     }
 }

@@ -7,6 +7,7 @@ use clap_mangen::Man;
 use machine::error::{Error, Result};
 
 use crate::arguments::Arguments;
+use crate::exit;
 
 /// The name of the installed program.
 const PROGRAM: &str = "backup-drill";
@@ -42,5 +43,5 @@ pub fn man(command: Option<&str>) -> Result<u8> {
 /// A reader that closes the pipe early is not an error.
 fn print(text: &[u8]) -> Result<u8> {
     let _ = std::io::stdout().write_all(text);
-    Ok(crate::exit::SUCCESS)
+    Ok(exit::SUCCESS)
 }

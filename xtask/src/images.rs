@@ -8,6 +8,8 @@ use machine::event::Observer;
 use machine::process::{Cancel, Launcher};
 use machine::workspace::Workspace;
 
+use crate::exit;
+
 /// Gets images and prints their references, digests and versions.
 ///
 /// # Errors
@@ -21,7 +23,7 @@ pub fn show(kinds: &[Kind], directory: &Path, cancel: &Cancel, observer: Observe
         let image = images::obtain(*kind, None, &launcher, observer)?;
         println!("{:8} {}\n{}", kind.name(), image.reference, details(&image));
     }
-    Ok(crate::exit::SUCCESS)
+    Ok(exit::SUCCESS)
 }
 
 fn details(image: &Image) -> String {

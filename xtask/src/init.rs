@@ -11,7 +11,9 @@ use machine::error::{Error, Result};
 use machine::program;
 use serde_json::Value;
 
-use crate::arguments::{Init, quoted};
+use crate::arguments::Init;
+use crate::arguments::quoting::quoted;
+use crate::exit;
 use crate::script_check::command_setting;
 
 const HEAD: &str = include_str!("init/head.toml");
@@ -55,7 +57,7 @@ pub fn init(arguments: &Init) -> Result<u8> {
     let name = quoted(&file.to_string_lossy());
     println!("show what it would run:  {} plan {name}", program::name());
     println!("run it:                  {} run {name}", program::name());
-    Ok(crate::exit::SUCCESS)
+    Ok(exit::SUCCESS)
 }
 
 /// The text of the scenario in this directory.

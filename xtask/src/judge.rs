@@ -9,6 +9,7 @@ use reports::printable;
 use reports::record::{Check, Results, Trial, Verdict, Verification};
 
 use crate::arguments::Judge;
+use crate::{exit, results_file};
 
 /// Prints the recorded and the new verdicts. The exit code is that of a run with the new verdicts; when a trial cannot
 /// be judged again, its recorded verdict counts.
@@ -16,8 +17,8 @@ use crate::arguments::Judge;
 /// # Errors
 /// When the results or the evidence cannot be read, or no selected trial has evidence.
 pub fn judge(arguments: &Judge, cancel: &Cancel) -> Result<u8> {
-    let file = crate::results_file(arguments.results.as_ref(), &arguments.place);
-    let results = Results::load(&file).map_err(|error| Error::Input(error.to_string()))?;
+    let file = results_file::given_or_newest(arguments.results.as_ref(), &arguments.place);
+    let results = results_file::load(&file)?;
     let trials = selected(&results, arguments.trial.as_deref()).ok_or_else(|| {
         Error::Input(nothing_to_judge(&file.display().to_string(), arguments.trial.as_deref()))
     })?;
@@ -33,7 +34,7 @@ pub fn judge(arguments: &Judge, cancel: &Cancel) -> Result<u8> {
         let now = show(trial, judged.as_ref());
         outcome = outcome.max(Outcome::of_trial(&Trial { verdict: now, ..trial.clone() }));
     }
-    Ok(crate::exit::of_outcome(outcome))
+    Ok(exit::of_outcome(outcome))
 }
 
 /// The trials with this text in their id, or all trials with kept evidence; `None` when there is none.
@@ -95,7 +96,7 @@ fn checks(verification: &Verification) -> String {
         Some(Check::Fail) => Some(format!("{name} FAILED")),
         // Most strategies do not back up configuration files, and controls promise nothing.
         None if matches!(name, "loss" | "configuration") => None,
-        None => Some(format!("{name} could not be made")),
+        None => Some(format!("{name} could not be completed")),
     };
     checks.into_iter().filter_map(word).collect::<Vec<_>>().join(", ")
 }

@@ -9,6 +9,7 @@ use strategies::registry::STRATEGIES;
 use strategies::strategy::Settings;
 
 use crate::arguments::Listed;
+use crate::exit;
 use crate::format::Format;
 
 /// Prints strategies, scenarios and profiles, or one of these lists.
@@ -41,7 +42,7 @@ pub fn show(what: Option<Listed>, format: Format) -> Result<u8> {
             }
         }
     }
-    Ok(crate::exit::SUCCESS)
+    Ok(exit::SUCCESS)
 }
 
 fn table(what: Listed) -> Result<Table> {

@@ -7,6 +7,7 @@ mod compare;
 mod doctor;
 #[cfg(test)]
 mod documentation;
+mod execute;
 mod exit;
 mod format;
 mod generated;
@@ -19,6 +20,7 @@ mod needs;
 mod planned;
 mod prove;
 mod publish;
+mod results_file;
 mod script_check;
 mod setup;
 mod show;
@@ -26,12 +28,12 @@ mod test;
 #[cfg(test)]
 mod workflows;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use engines::sqlite::generate::generate;
 use harness::plan::Plan;
-use harness::run::{self, Finished, LATEST, RESULTS};
+use harness::run;
 use harness::scenario::{Overrides, Scenario};
 use machine::docker;
 use machine::error::{Error, Result};
@@ -40,9 +42,10 @@ use machine::workspace::Workspace;
 use model::dataset::DatasetSpec;
 use reports::record::Results;
 
-use arguments::{
-    Arguments, Clean, Command, DEFAULT_SCENARIO, Generate, Images, Place, Report, Run, Scope, Select,
-};
+use arguments::place::{Place, default_directory};
+use arguments::version::version;
+use arguments::{Arguments, Clean, Command, DEFAULT_SCENARIO, Generate, Images, Report, Run, Scope};
+use execute::execute;
 use setup::Consent;
 
 fn main() -> ExitCode {
@@ -72,7 +75,7 @@ fn dispatch(command: &Command) -> Result<u8> {
         Command::Run(run) => run_scenario(run),
         Command::Plan(arguments) => {
             let select = &arguments.select;
-            planned::show(&plan(select)?, &select.directory(), arguments.format, &cancel_on_signal()?)
+            planned::show(&select.plan()?, &select.directory(), arguments.format, &cancel_on_signal()?)
         }
         Command::List(list) => list::show(list.what, list.format),
         Command::Check(check) => script_check::check(check, &cancel_on_signal()?),
@@ -101,10 +104,6 @@ fn dispatch(command: &Command) -> Result<u8> {
     }
 }
 
-fn plan(select: &Select) -> Result<Plan> {
-    Plan::new(Scenario::load(&select.scenario, &select.directory())?, &select.overrides())
-}
-
 fn default_plan(place: &Place) -> Result<Plan> {
     Plan::new(Scenario::load(DEFAULT_SCENARIO, &place.directory())?, &Overrides::default())
 }
@@ -113,7 +112,7 @@ fn default_plan(place: &Place) -> Result<Plan> {
 fn set_up(scope: &Scope, consent: Consent, cancel: &Cancel) -> Result<u8> {
     setup::checkout()?;
     let progress = show::Progress::new();
-    let directory = arguments::default_directory();
+    let directory = default_directory();
     let outcome = setup::prepare(scope, consent, &directory, cancel, &|event| progress.show(event));
     progress.finish();
     outcome.map(|()| exit::SUCCESS)
@@ -123,7 +122,7 @@ fn run_scenario(arguments: &Run) -> Result<u8> {
     let request = request(arguments)?;
     let gate = arguments.gate.prepare(&request.plan)?;
     let cancel = cancel_on_signal()?;
-    let outcome = run_request(&request, &cancel);
+    let outcome = execute(&request, &cancel);
     match outcome {
         Ok(finished) => {
             show::results(&finished.results, &finished.directory);
@@ -144,7 +143,7 @@ fn run_scenario(arguments: &Run) -> Result<u8> {
 }
 
 fn request(arguments: &Run) -> Result<run::Request> {
-    let mut plan = plan(&arguments.select)?;
+    let mut plan = arguments.select.plan()?;
     let mut command = arguments.select.command_line();
     if let Some(shard) = arguments.shard {
         plan.keep_shard(shard.number, shard.of)?;
@@ -159,15 +158,8 @@ fn request(arguments: &Run) -> Result<run::Request> {
         keep: arguments.keep.into(),
         keep_bytes: arguments.keep_bytes.0,
         command,
-        harness_version: arguments::version(),
+        harness_version: version(),
     })
-}
-
-fn run_request(request: &run::Request, cancel: &Cancel) -> Result<Finished> {
-    let progress = show::Progress::new();
-    let outcome = run::run(request, cancel, &|event| progress.show(event));
-    progress.finish();
-    outcome
 }
 
 /// Repeats some trials of a finished run, with results in a new directory below that of the run.
@@ -178,7 +170,7 @@ fn measure_again(arguments: &Run, trials: &[String], directory: &Path, cancel: &
     request.out = places.find(|place| !place.exists());
     (request.is_newest, request.resume) = (false, false);
     eprintln!("measuring {} trial(s) again, to confirm the regressions", request.plan.trials.len());
-    Ok(run_request(&request, cancel)?.results)
+    Ok(execute(&request, cancel)?.results)
 }
 
 fn generate_dataset(arguments: &Generate) -> Result<u8> {
@@ -217,23 +209,12 @@ fn obtain_images(arguments: &Images) -> Result<u8> {
     outcome
 }
 
-/// The results file, given by its path or its directory, or that of the newest run.
-fn results_file(given: Option<&PathBuf>, place: &Place) -> PathBuf {
-    let given = given.cloned().unwrap_or_else(|| place.directory().join(LATEST));
-    results_in(&given)
-}
-
-/// The results file itself, or the one in the given directory.
-fn results_in(given: &Path) -> PathBuf {
-    if given.is_dir() { given.join(RESULTS) } else { given.to_owned() }
-}
-
 fn render_report(arguments: &Report) -> Result<u8> {
     if let Some(out) = arguments.out.as_ref().filter(|_| !arguments.merge.is_empty()) {
         return merge::merge(&arguments.merge, arguments.allow_different_machines, out);
     }
-    let file = results_file(arguments.results.as_ref(), &arguments.place);
-    let results = Results::load(&file).map_err(|error| Error::Input(error.to_string()))?;
+    let file = results_file::given_or_newest(arguments.results.as_ref(), &arguments.place);
+    let results = results_file::load(&file)?;
     if let Some(format) = arguments.format {
         show::comparison(&results, format);
         return Ok(exit::SUCCESS);

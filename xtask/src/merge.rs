@@ -1,9 +1,11 @@
 //! `run --shard` and `report --merge`: runs parts of a plan, and merges them into one run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use machine::error::{Error, Result};
 use reports::merge;
+
+use crate::{compare, exit, results_file};
 
 /// `K/N`: the K-th of N parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +38,8 @@ impl std::fmt::Display for ShardFlag {
 ///
 /// # Errors
 /// When they are not the shards of one run, or `out` cannot be written or already contains results.
-pub fn merge(shards: &[PathBuf], allow_different_machines: bool, out: &std::path::Path) -> Result<u8> {
-    let named = |path: &PathBuf| Ok((path.display().to_string(), crate::compare::load(path)?));
+pub fn merge(shards: &[PathBuf], allow_different_machines: bool, out: &Path) -> Result<u8> {
+    let named = |path: &PathBuf| Ok((path.display().to_string(), results_file::load(path)?));
     let shards: Vec<_> = shards.iter().map(named).collect::<Result<_>>()?;
     let merged =
         merge::merge(shards, allow_different_machines).map_err(|error| Error::Input(error.to_string()))?;
@@ -65,7 +67,7 @@ pub fn merge(shards: &[PathBuf], allow_different_machines: bool, out: &std::path
             results.run.planned_trials
         );
     }
-    Ok(crate::exit::of_outcome(crate::compare::outcome(results)))
+    Ok(exit::of_outcome(compare::outcome(results)))
 }
 
 #[cfg(test)]

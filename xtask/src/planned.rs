@@ -12,6 +12,7 @@ use reports::record::Verdict;
 use reports::render::number;
 use reports::render::table::{Cell, Column, Rank, Table};
 
+use crate::exit;
 use crate::format::Format;
 
 /// What a run of a plan can do on this machine.
@@ -72,7 +73,7 @@ pub fn show(plan: &Plan, directory: &Path, format: Format, cancel: &Cancel) -> R
     if let Some(cause) = prospect.refused {
         return Err(Error::Environment(cause));
     }
-    Ok(if lacking == 0 { crate::exit::SUCCESS } else { crate::exit::ENVIRONMENT })
+    Ok(if lacking == 0 { exit::SUCCESS } else { exit::ENVIRONMENT })
 }
 
 /// Prints everything that a person wants to know before a run. Ids are never truncated, because users select trials by
@@ -106,7 +107,7 @@ fn show_all(plan: &Plan, prospect: &Prospect<'_>, directory: &Path) {
     let lacking = prospect.unavailable().count();
     if prospect.refused.is_none() && lacking > 0 {
         let of = counted(plan.trials.len());
-        println!("unavailable here: {lacking} of {of} (exit code {})", crate::exit::ENVIRONMENT);
+        println!("unavailable here: {lacking} of {of} (exit code {})", exit::ENVIRONMENT);
     }
 }
 

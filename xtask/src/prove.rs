@@ -13,7 +13,10 @@ use reports::gate::{self, Comparison, Settings};
 use reports::printable;
 use reports::record::Results;
 
-use crate::arguments::{self, Place};
+use crate::arguments::place::Place;
+use crate::arguments::version::version;
+use crate::execute::execute;
+use crate::{exit, results_file};
 
 #[derive(Args)]
 pub struct Prove {
@@ -68,7 +71,7 @@ pub fn prove(arguments: &Prove, cancel: &Cancel) -> Result<u8> {
         return Err(Error::Input("nothing to measure: use --recorded RESULTS, --live COUNT, or both".into()));
     }
     let runs: Vec<Results> =
-        arguments.recorded.iter().map(|path| crate::compare::load(path)).collect::<Result<_>>()?;
+        arguments.recorded.iter().map(|path| results_file::load(path)).collect::<Result<_>>()?;
     if !runs.is_empty() {
         text += &recorded(arguments, &runs)?;
     }
@@ -80,7 +83,7 @@ pub fn prove(arguments: &Prove, cancel: &Cancel) -> Result<u8> {
         std::fs::write(file, &text)
             .map_err(|error| Error::Input(format!("cannot write {}: {error}", file.display())))?;
     }
-    Ok(crate::exit::SUCCESS)
+    Ok(exit::SUCCESS)
 }
 
 fn introduction(arguments: &ProveGate) -> String {
@@ -91,7 +94,7 @@ fn introduction(arguments: &ProveGate) -> String {
          regression is a false alarm. The other rows say how often the gate finds a backup that was slowed down. Each \
          comparison has {} pairs; the margin is {:.0} %, the significance level {:.0} %. The method is in \
          [gate.md](gate.md).\n",
-        arguments::version(),
+        version(),
         arguments.pairs,
         settings.margin * 100.0,
         settings.level * 100.0
@@ -203,9 +206,9 @@ fn run_live(arguments: &ProveGate, plan: Plan, cancel: &Cancel) -> Result<Result
         keep: harness::trial::Keep::None,
         keep_bytes: 0,
         command: format!("{} prove gate", machine::program::name()),
-        harness_version: arguments::version(),
+        harness_version: version(),
     };
-    Ok(crate::run_request(&request, cancel)?.results)
+    Ok(execute(&request, cancel)?.results)
 }
 
 /// Compares one pair of a run as if it were the only pair of the scenario, so that no correction for the metrics of
@@ -223,10 +226,11 @@ fn compare_pair(results: &Results, pair: &Pair, flagged: Option<&Comparison>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arguments::place::default_directory;
 
     #[test]
     fn the_scenario_has_a_pair_for_each_slowdown() {
-        let scenario = Scenario::load(SCENARIO, &arguments::default_directory());
+        let scenario = Scenario::load(SCENARIO, &default_directory());
         let plan = scenario.and_then(|scenario| Plan::new(scenario, &Overrides::default()));
         let plan = plan.unwrap_or_else(|error| panic!("{error}"));
         let slowdowns: Vec<f64> = plan.scenario.pairs.iter().map(slowdown).collect();

@@ -12,7 +12,9 @@ use reports::record::Results;
 use reports::render;
 use reports::render::published::{INDEX_FILES, Published, index_html, index_markdown};
 
-use crate::arguments::{Arguments, Command, Publish, default_directory};
+use crate::arguments::place::default_directory;
+use crate::arguments::{Arguments, Command, Publish};
+use crate::{exit, results_file};
 
 /// The report that the index links to: the first of these that a run has.
 const REPORTS: [&str; 2] = ["report.html", "report.md"];
@@ -22,8 +24,7 @@ const REPORTS: [&str; 2] = ["report.html", "report.md"];
 /// # Errors
 /// [`Error::Input`] when the results cannot be read, the name is taken, or files cannot be written.
 pub fn publish(arguments: &Publish) -> Result<u8> {
-    let file = if arguments.run.is_dir() { arguments.run.join(RESULTS) } else { arguments.run.clone() };
-    let mut results = load(&file)?;
+    let mut results = results_file::load(&arguments.run)?;
     // Evidence is not published.
     results.trials.iter_mut().for_each(|trial| trial.kept = None);
     let into = arguments.into.clone().unwrap_or_else(|| {
@@ -44,11 +45,7 @@ pub fn publish(arguments: &Publish) -> Result<u8> {
     write_index(&into)?;
     println!("{}", directory.display());
     INDEX_FILES.iter().for_each(|name| println!("{}", into.join(name).display()));
-    Ok(crate::exit::SUCCESS)
-}
-
-fn load(file: &Path) -> Result<Results> {
-    Results::load(file).map_err(|error| Error::Input(error.to_string()))
+    Ok(exit::SUCCESS)
 }
 
 fn cannot_write(path: &Path, error: &std::io::Error) -> Error {
@@ -90,7 +87,7 @@ fn published(into: &Path) -> Result<Vec<Published>> {
         .map_err(|error| Error::Input(format!("cannot read {}: {error}", into.display())))?;
     let mut runs = Vec::new();
     for directory in entries.flatten().map(|entry| entry.path()).filter(|path| path.join(RESULTS).is_file()) {
-        let results = load(&directory.join(RESULTS))?;
+        let results = results_file::load(&directory)?;
         let report = REPORTS.into_iter().find(|report| directory.join(report).is_file()).unwrap_or(RESULTS);
         runs.push(Published {
             directory: directory.file_name().unwrap_or_default().to_string_lossy().into_owned(),

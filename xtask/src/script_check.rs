@@ -17,7 +17,9 @@ use reports::render::REPORT;
 use reports::render::answer::answer;
 use reports::render::table::Table;
 
-use crate::arguments::Check;
+use crate::arguments::version::version;
+use crate::arguments::{Check, KEEP_BYTES};
+use crate::execute::execute;
 use crate::format::Format;
 use crate::{exit, show};
 
@@ -85,14 +87,11 @@ fn check_commands(backup: &str, restore: &str, arguments: &Check, cancel: &Cance
         is_newest: true,
         resume: false,
         keep: harness::trial::Keep::Failed,
-        keep_bytes: crate::arguments::KEEP_BYTES.0,
+        keep_bytes: KEEP_BYTES.0,
         command: arguments.command_line(),
-        harness_version: crate::arguments::version(),
+        harness_version: version(),
     };
-    let progress = show::Progress::new();
-    let outcome = run::run(&request, cancel, &|event| progress.show(event));
-    progress.finish();
-    let finished = outcome?;
+    let finished = execute(&request, cancel)?;
     let answer = answer(&finished.results);
     println!("{}\n", Format::Table.text(&answer.sentence));
     println!("{}", Format::Table.of(&answer.table));

@@ -17,7 +17,7 @@ use reports::record::{Kept, Results, Trial};
 use reports::render::comparison::raw;
 use reports::render::{PAGE, REPORT, number, words};
 
-use crate::arguments::Output;
+use crate::arguments::output::Output;
 use crate::format::Format;
 
 /// Shows progress: one changing line on a terminal, otherwise plain lines.

@@ -16,7 +16,9 @@ use nix::unistd::Pid;
 use strategies::registry::STRATEGIES;
 use strategies::strategy::{Settings, Strategy};
 
-use crate::arguments::{Scope, Test, default_directory};
+use crate::arguments::place::default_directory;
+use crate::arguments::{Scope, Test};
+use crate::{exit, setup};
 
 /// A command that must succeed.
 struct Step {
@@ -50,23 +52,23 @@ const RUNS: &[(&str, bool)] = &[
 /// # Errors
 /// When a step cannot be started; [`Error::Interrupted`].
 pub fn test(arguments: &Test, cancel: &Cancel) -> Result<u8> {
-    let checkout = crate::setup::checkout()?;
+    let checkout = setup::checkout()?;
     let untested = Untested::here(&arguments.scope, cancel)?;
     untested.show();
     if arguments.strict && untested.is_failure() {
         eprintln!("error: with --strict, everything must be tested, or be named with --except NAME");
-        return Ok(crate::exit::FELL_SHORT);
+        return Ok(exit::FELL_SHORT);
     }
     for step in steps(arguments.scope.without_docker)? {
         eprintln!("== {}: {}", step.name, step.words.join(" "));
         if let Some(status) = failure(&step, &checkout, arguments.scope.without_docker, cancel)? {
             eprintln!("error: {} failed ({status})", step.name);
-            return Ok(crate::exit::FELL_SHORT);
+            return Ok(exit::FELL_SHORT);
         }
     }
     println!("all checks and tests passed{}", if untested.is_empty() { ", for every strategy" } else { "" });
     untested.show();
-    Ok(crate::exit::SUCCESS)
+    Ok(exit::SUCCESS)
 }
 
 /// Runs a step. Returns its exit status when it failed.
@@ -134,7 +136,7 @@ fn steps(without_docker: bool) -> Result<Vec<Step>> {
 
 /// Checks that a shipped scenario can be planned, even when something is missing for its trials.
 fn plan(scenario: &str) -> Step {
-    let accepted = &[crate::exit::SUCCESS as i32, crate::exit::ENVIRONMENT as i32];
+    let accepted = &[exit::SUCCESS as i32, exit::ENVIRONMENT as i32];
     let step = Step::new("a plan", &["cargo", "xtask", "plan", scenario]);
     Step { accepted, is_quiet: true, ..step }
 }

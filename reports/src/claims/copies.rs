@@ -1,7 +1,8 @@
 //! Claims about copies of files, dumps, selective backups, and verification.
 
-use super::stepping::{elapsed, has_writes, median};
-use super::{Answer, DEMO_BYTES, Finding, target_size};
+use super::finding::{Answer, Finding};
+use super::load::{DEMO_BYTES, has_writes, target_size};
+use super::medians::{elapsed, median};
 use crate::record::{Check, Trial, Verdict};
 use crate::render::number;
 

@@ -1,6 +1,8 @@
 //! The claims, in the order of the page.
 
-use super::{Claim, copies, stepping};
+use super::claim::Claim;
+use super::finding::Finding;
+use super::{copies, stepping};
 
 const DEMO: &str = "https://github.com/torrust/torrust-tracker-deployer/blob/main/docs/research/backup-strategies/databases/\
                     sqlite/large-database-backup.md";
@@ -211,6 +213,23 @@ const fn open(name: &'static str, statement: &'static str) -> Claim {
                     report to the harness only. You can test a script of your own that does it.",
         command: "cargo xtask run external",
         concerns: |_| false,
-        judge: |_| super::Finding::not_tested("No trial can test this."),
+        judge: |_| Finding::not_tested("No trial can test this."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CLAIMS;
+
+    #[test]
+    fn every_claim_has_a_unique_name_a_source_and_a_command() {
+        for (at, claim) in CLAIMS.iter().enumerate() {
+            assert!(CLAIMS[..at].iter().all(|other| other.name != claim.name), "{}", claim.name);
+            assert!(claim.command.starts_with("cargo xtask run "), "{}", claim.name);
+            assert!(claim.link.is_empty() || claim.link.starts_with("https://"), "{}", claim.name);
+            for text in [claim.statement, claim.source, claim.criterion] {
+                assert!(!text.is_empty(), "{}", claim.name);
+            }
+        }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use super::{Assessed, assess};
+use super::assess::{Assessed, assess};
 use crate::record::{Results, Run};
-use crate::render::markdown::text::{code, code_block, plain, table};
+use crate::render::markdown::text::{code, code_block, plain};
 use crate::render::{number, table::Table};
 
 /// Trials beyond this number are counted and not named.
@@ -32,7 +32,7 @@ fn overview(assessed: &[Assessed<'_>]) -> String {
         let finding = &one.finding;
         [one.claim.name, finding.answer.text(), &finding.measured].map(str::to_string).to_vec()
     });
-    table(&Table::of_texts(["Claim", "Finding", "Measured"], rows.collect()))
+    Table::of_texts(["Claim", "Finding", "Measured"], rows.collect()).markdown()
 }
 
 fn runs_table(runs: &[Results]) -> String {
@@ -45,7 +45,7 @@ fn runs_table(runs: &[Results]) -> String {
         vec![run.id.clone(), started, number::count(trials as f64), machine, run.command.clone()]
     };
     let rows = runs.iter().map(|results| row(&results.run, results.trials.len())).collect();
-    table(&Table::of_texts(["Run", "Date", "Trials", "Machine", "Command"], rows))
+    Table::of_texts(["Run", "Date", "Trials", "Machine", "Command"], rows).markdown()
 }
 
 fn section(one: &Assessed<'_>) -> Vec<String> {

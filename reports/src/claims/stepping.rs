@@ -1,6 +1,8 @@
 //! Claims about SQLite backups that copy some pages per step, and about backups that do not restart.
 
-use super::{Answer, Finding, target_size};
+use super::finding::{Answer, Finding};
+use super::load::{DEMO_BYTES, has_writes, target_size};
+use super::medians::{elapsed, median};
 use crate::advise::expected_seconds;
 use crate::compare::Spread;
 use crate::record::{Trial, Verdict};
@@ -31,11 +33,6 @@ fn number_of(trial: &Trial, setting: &str) -> Option<i64> {
 
 fn in_mode(trial: &Trial, mode: &str) -> bool {
     trial.workload.journal_mode.as_deref() == Some(mode)
-}
-
-/// True when the trial has a workload; a closed loop is one.
-pub(super) fn has_writes(trial: &Trial) -> bool {
-    trial.workload.writes_per_second.is_none_or(|rate| rate > 0.0)
 }
 
 fn is_shell_backup(trial: &Trial) -> bool {
@@ -76,7 +73,7 @@ pub(super) fn is_pinned_in_steps_of_100(trial: &Trial) -> bool {
 }
 
 pub(super) fn is_shell_backup_of_demo(trial: &Trial) -> bool {
-    is_shell_backup(trial) && has_writes(trial) && trial.dataset.target_bytes >= super::DEMO_BYTES
+    is_shell_backup(trial) && has_writes(trial) && trial.dataset.target_bytes >= DEMO_BYTES
 }
 
 fn is_shell_backup_in_delete_mode(trial: &Trial) -> bool {
@@ -114,7 +111,7 @@ fn commits(trial: &Trial) -> f64 {
 }
 
 /// From the counter of the tool if there is one, else from the number of bytes written.
-fn began_again(trial: &Trial) -> bool {
+fn restarted(trial: &Trial) -> bool {
     let Some(backup) = &trial.backup else { return false };
     match (backup.restarts, backup.bytes_written) {
         (Some(restarts), _) => restarts > 0,
@@ -127,23 +124,14 @@ fn finished(trial: &Trial) -> bool {
     trial.backup.as_ref().is_some_and(|backup| backup.seconds.is_some())
 }
 
-pub(super) fn median(values: impl IntoIterator<Item = f64>, format: fn(f64) -> String) -> String {
-    number::or_missing(Spread::of(values).map(|spread| spread.median), format)
-}
-
-/// Seconds that each backup ran until it finished or was ended.
-pub(super) fn elapsed<'a>(trials: &'a [&Trial]) -> impl Iterator<Item = f64> + 'a {
-    trials.iter().filter_map(|trial| Some(trial.backup.as_ref()?.elapsed_seconds))
-}
-
 /// Every commit of another connection restarts the backup.
 pub(super) fn judge_restarts(trials: &[&Trial]) -> Finding {
     let disturbed: Vec<&&Trial> =
-        trials.iter().filter(|trial| began_again(trial) || commits(trial) > UNNOTICED_COMMITS).collect();
+        trials.iter().filter(|trial| restarted(trial) || commits(trial) > UNNOTICED_COMMITS).collect();
     if disturbed.is_empty() {
         return Finding::not_tested("No commit happened during any of these backups.");
     }
-    let again = disturbed.iter().filter(|trial| began_again(trial)).count();
+    let again = disturbed.iter().filter(|trial| restarted(trial)).count();
     let counted =
         disturbed.iter().filter_map(|trial| Some((trial.backup.as_ref()?.restarts?, trial.backup.as_ref()?)));
     let most = counted.max_by_key(|(restarts, _)| *restarts).map_or(String::new(), |(restarts, backup)| {
@@ -179,10 +167,10 @@ pub(super) fn judge_300_mb(trials: &[&Trial]) -> Finding {
         }
         comparable += 1;
         let holds = slow.iter().all(|trial| finished(trial))
-            && medium.iter().any(|trial| began_again(trial) && finished(trial))
+            && medium.iter().any(|trial| restarted(trial) && finished(trial))
             && !fast.iter().any(|trial| finished(trial));
         holding += usize::from(holds);
-        let again = medium.iter().filter(|trial| began_again(trial)).count();
+        let again = medium.iter().filter(|trial| restarted(trial)).count();
         texts.push(format!(
             "{size}, a pass of {}: at 1 /s {}; at 4 /s {}, and {again} restarted; at 20 /s {}",
             number::seconds(pass),

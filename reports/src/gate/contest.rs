@@ -4,8 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::Refusal;
 use crate::record::{Results, Trial};
+
+/// Why two runs cannot be compared, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(String);
 
 /// Trials of a baseline and of a candidate that differ only in what is compared, and by chance.
 pub(super) struct Contest<'a> {

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::comparison::{Answer, Change, Row};
 use super::contest::Contest;
 use super::metric::{Kind, METRICS, Metric, copy_seconds};
+use super::settings::{INTERVAL, Settings};
 use super::statistics::{Differences, holm, pairs_needed, sign_flip_floor};
-use super::{Answer, Change, INTERVAL, Row, Settings, verdicts};
+use super::verdicts;
 use crate::compare::Spread;
 use crate::record::Trial;
 use crate::render::number;
@@ -45,7 +47,7 @@ pub(super) fn judge(
             let Some(mut row) = metric_row(contest, metric) else { continue };
             if let Some((answer, because)) = without_chance(contest, metric) {
                 (row.answer, row.because) = (answer, because);
-            } else if let Some(why) = bare(contest, metric) {
+            } else if let Some(why) = without_copy_baseline(contest, metric) {
                 row.because = why;
             } else {
                 let floor = floors.get(&(contest.subject.clone(), metric.name)).copied().unwrap_or(0.0);
@@ -81,6 +83,26 @@ pub(super) fn judge(
 /// The name of the rows that compare verdicts.
 pub(super) const VERDICT: &str = "verdict";
 
+/// A row without values.
+fn undecided(contest: &Contest<'_>, metric: &'static str) -> Row {
+    let trials = contest.baseline.iter().chain(&contest.candidate);
+    Row {
+        subject: contest.subject.clone(),
+        metric,
+        unit: None,
+        baseline: None,
+        candidate: None,
+        candidate_values: None,
+        pairs: contest.pairs().count(),
+        change: None,
+        answer: Answer::Inconclusive,
+        because: String::new(),
+        pairs_needed: None,
+        is_statistical: false,
+        trials: trials.map(|trial| trial.id.clone()).collect(),
+    }
+}
+
 fn verdict_row(contest: &Contest<'_>) -> Row {
     let (answer, because) = verdicts::judge(contest);
     Row {
@@ -88,16 +110,16 @@ fn verdict_row(contest: &Contest<'_>) -> Row {
         candidate: verdicts::shown(&contest.candidate),
         answer,
         because,
-        ..Row::new(contest, VERDICT)
+        ..undecided(contest, VERDICT)
     }
 }
 
 /// The row that shows both sides; `None` where one of them was not measured.
 fn metric_row(contest: &Contest<'_>, metric: &Metric) -> Option<Row> {
     let median = |trials: &[&Trial]| Spread::of(trials.iter().filter_map(|trial| metric.value(trial)));
-    let is_bare = bare(contest, metric).is_some();
+    let is_incomparable = without_copy_baseline(contest, metric).is_some();
     let (baseline, candidate) = (median(&contest.baseline), median(&contest.candidate));
-    if !is_bare && (baseline.is_none() || candidate.is_none()) {
+    if !is_incomparable && (baseline.is_none() || candidate.is_none()) {
         return None;
     }
     let shown = |spread: Option<Spread>| Some(metric.unit.shown(metric.representative(spread?)));
@@ -107,14 +129,14 @@ fn metric_row(contest: &Contest<'_>, metric: &Metric) -> Option<Row> {
         candidate: shown(candidate),
         candidate_values: candidate,
         pairs: differences(contest, metric).pairs(),
-        ..Row::new(contest, metric.name)
+        ..undecided(contest, metric.name)
     })
 }
 
 /// Why a measured time cannot be compared: its copy baseline is missing.
-fn bare(contest: &Contest<'_>, metric: &Metric) -> Option<String> {
+fn without_copy_baseline(contest: &Contest<'_>, metric: &Metric) -> Option<String> {
     let trials = contest.baseline.iter().chain(&contest.candidate);
-    trials.copied().any(|trial| metric.is_bare(trial)).then(|| {
+    trials.copied().any(|trial| metric.lacks_copy_baseline(trial)).then(|| {
         "not compared: a copy baseline is missing, and absolute times depend on the machine; run both with a version \
          that records copy_seconds"
             .into()

@@ -159,7 +159,7 @@ impl Metric {
     }
 
     /// True for a measured time whose copy baseline is missing.
-    pub(super) fn is_bare(&self, trial: &Trial) -> bool {
+    pub(super) fn lacks_copy_baseline(&self, trial: &Trial) -> bool {
         matches!(self.kind, Kind::Time { .. })
             && (self.measured)(trial).is_some()
             && copy_seconds(trial).is_none()
@@ -209,9 +209,12 @@ mod tests {
     fn a_time_without_a_copy_baseline_is_not_compared() {
         let mut trial = example::trial("one-step", Restorable);
         trial.backup.as_mut().unwrap().copy_seconds = None;
-        let bare: Vec<&str> =
-            METRICS.iter().filter(|metric| metric.is_bare(&trial)).map(|metric| metric.name).collect();
-        assert_eq!(bare, ["backup time", "recovery time", "blocked time"]);
+        let lacking: Vec<&str> = METRICS
+            .iter()
+            .filter(|metric| metric.lacks_copy_baseline(&trial))
+            .map(|metric| metric.name)
+            .collect();
+        assert_eq!(lacking, ["backup time", "recovery time", "blocked time"]);
         assert_eq!(values(&trial)[..3], [None; 3]);
     }
 

@@ -1,6 +1,6 @@
 //! Compares verdicts without statistics: a database that cannot be restored is never explained by chance.
 
-use super::Answer;
+use super::comparison::Answer;
 use super::contest::Contest;
 use crate::compare::{Outcome, worst_verdict};
 use crate::record::{Trial, Verdict};

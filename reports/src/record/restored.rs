@@ -74,8 +74,8 @@ pub enum Check {
     Fail,
 }
 
-/// Results of the checks of a restored database. A check that could not be made, or that crashed, is null, and the
-/// findings give the reason.
+/// Results of the checks of a restored database. A check that could not be completed, or that crashed, is null, and
+/// the findings give the reason.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verification {
     /// The engine's own integrity checks pass, and there is no damage to files and no leftover journal.

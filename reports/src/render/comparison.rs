@@ -1,19 +1,18 @@
 //! The comparison of a run as tables, for people and for programs.
 
+mod blocks;
 pub(crate) mod measures;
 mod raw;
 
+pub(crate) use blocks::blocks;
 use measures::{Measure, backup, details, latency, loss, p99, verdict};
 pub use raw::raw;
 
-use super::conditions::{self, Conditions};
+use super::conditions::Conditions;
 use super::family::Family;
 use super::table::{Cell, Column, Rank, Table};
-use crate::compare::{Group, groups};
+use crate::compare::Group;
 use crate::record::{Results, Trial};
-
-/// A run with more rows than this gets one table for each dataset size, rate and subject.
-const ROWS_IN_ONE_TABLE: usize = 12;
 
 /// One table of a comparison.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,37 +30,6 @@ pub struct Block {
 pub fn comparison(results: &Results) -> Vec<Block> {
     let loss = loss(&results.trials);
     blocks(&results.trials).into_iter().map(|(title, rows)| block(title, &rows, loss)).collect()
-}
-
-/// The groups of each table, with its title.
-pub(crate) fn blocks(trials: &[Trial]) -> Vec<(String, Vec<Group<'_>>)> {
-    let mut groups = groups(trials);
-    groups.sort_by_key(|group| (block_order(group.first), Family::of(group)));
-    let split = groups.len() > ROWS_IN_ONE_TABLE;
-    if !split {
-        groups.sort_by_key(|group| Family::of(group));
-    }
-    let mut blocks: Vec<(String, Vec<Group<'_>>)> = groups
-        .chunk_by(|a, b| !split || block_order(a.first) == block_order(b.first))
-        .map(|rows| (title(rows[0].first), rows.to_vec()))
-        .collect();
-    if let [(title, _)] = blocks.as_mut_slice() {
-        title.clear();
-    }
-    blocks
-}
-
-/// How a block differs from the others.
-fn title(first: &Trial) -> String {
-    [conditions::size(first), conditions::rate(first), conditions::subject(first)].join(", ")
-}
-
-/// The key that blocks are split and ordered by: size, rate (a closed loop last), application, engine and journal
-/// mode.
-fn block_order(trial: &Trial) -> (u64, u64, String) {
-    // The bits of non-negative numbers have the same order as the numbers.
-    let rate = trial.workload.writes_per_second.map_or(u64::MAX, |rate| rate.max(0.0).to_bits());
-    (trial.dataset.target_bytes, rate, conditions::subject(trial))
 }
 
 fn block(title: String, groups: &[Group<'_>], loss: &'static Measure) -> Block {

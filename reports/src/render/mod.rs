@@ -4,6 +4,7 @@ pub mod answer;
 pub mod comparison;
 pub(crate) mod conditions;
 pub(crate) mod family;
+mod file;
 mod html;
 pub mod markdown;
 pub mod number;
@@ -12,6 +13,7 @@ pub mod published;
 pub mod table;
 pub mod words;
 
+pub use file::File;
 pub use html::html;
 pub use markdown::markdown;
 
@@ -25,14 +27,6 @@ pub const REPORT: &str = "report.md";
 pub const PAGE: &str = "report.html";
 /// The names of all files that [`files`] may give.
 pub const FILES: [&str; 6] = [REPORT, PAGE, plot::FILES[0], plot::FILES[1], plot::FILES[2], plot::FILES[3]];
-
-/// A file of a report.
-pub struct File {
-    /// Its name in the directory of the results.
-    pub name: &'static str,
-    /// Its content.
-    pub content: String,
-}
 
 /// All files of the report of a run. They belong in the same directory as its `results.json`.
 pub fn files(results: &Results) -> Vec<File> {

@@ -1,6 +1,7 @@
 //! Wording that all reports share.
 
 use crate::record::Verdict;
+use crate::render::number;
 
 /// A verdict for people. Records have [`Verdict::name`].
 pub fn verdict(verdict: Verdict) -> &'static str {
@@ -8,6 +9,15 @@ pub fn verdict(verdict: Verdict) -> &'static str {
         Verdict::Unverified => "inconclusive",
         Verdict::TimedOut => "timed out",
         other => other.name(),
+    }
+}
+
+/// Whether a backup survives the loss of the database's disk, in a word.
+pub(crate) fn survives_disk_loss(survives: Option<bool>) -> &'static str {
+    match survives {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "not known",
     }
 }
 
@@ -22,7 +32,7 @@ pub(crate) fn in_a_row(parts: &[String]) -> String {
 
 /// `1 strategy`, `3 strategies`.
 pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{} {}", super::number::count(count as f64), if count == 1 { one } else { many })
+    format!("{} {}", number::count(count as f64), if count == 1 { one } else { many })
 }
 
 /// Each text once, in the order of first appearance.

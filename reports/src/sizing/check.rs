@@ -5,8 +5,10 @@ use crate::record::{Results, Trial};
 use crate::render::number;
 use crate::render::table::Table;
 
-use super::contender::{FIGURES, bytes, copies, fit_groups, gather};
-use super::{Contender, Range, text};
+use super::contender::Contender;
+use super::fit::{FIGURES, bytes, copies, fit_groups, gather};
+use super::range::Range;
+use super::text;
 
 /// One figure of one strategy at one size that the model was not fitted to.
 #[derive(Clone, Debug, PartialEq)]

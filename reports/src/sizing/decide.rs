@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Contender, Load, Model, Prediction, Range, TrialOutcome, predict};
+use super::contender::{Contender, Model, TrialOutcome};
+use super::predict::{Load, Prediction, predict};
+use super::range::Range;
 
 /// The size of a generated file can differ from the requested size by a few pages.
 const SIZE_TOLERANCE: f64 = 1.01;

@@ -6,7 +6,7 @@
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use super::Range;
+use super::range::Range;
 
 /// Weight of the noise of all contenders in the noise of one, in degrees of freedom: three runs of one strategy are
 /// not enough to estimate its noise, and all strategies share a machine.

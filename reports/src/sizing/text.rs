@@ -3,8 +3,8 @@
 use crate::render::number::{self, MISSING};
 use crate::render::table::{Cell, Column, Rank, Table};
 
-use super::Range;
 use super::decide::{Advice, Caution, Exclusion, Judgement, Objective};
+use super::range::Range;
 
 /// The question in one sentence: `17.0 GiB of data, writes at 50 /s, a backup every 1 h; objectives: ...`.
 pub fn question(advice: &Advice<'_>) -> String {

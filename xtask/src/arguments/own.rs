@@ -9,7 +9,9 @@ use harness::plan::size_label;
 use machine::{program, quantity};
 use model::schedule::Rate;
 
-use super::{Place, quoted};
+use super::engine::engine;
+use super::place::Place;
+use super::quoting::quoted;
 
 const CHECK_HELP: &str = "\
 The commands run in the current directory, with these environment variables:
@@ -70,13 +72,6 @@ impl Check {
         let given = flags.into_iter().filter_map(|(flag, value)| Some(format!(" {flag} {}", value?)));
         format!("{} check{}", program::name(), given.collect::<String>())
     }
-}
-
-/// The engine of this name.
-pub fn engine(name: &str) -> Result<Engine, String> {
-    let names = Engine::ALL.map(Engine::name);
-    let known = Engine::ALL.into_iter().find(|engine| engine.name() == name);
-    known.ok_or_else(|| machine::error::unknown("engine", name, &names))
 }
 
 /// The scenario to write.

@@ -4,12 +4,17 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::Args;
-use harness::plan::{Filter, size_label};
-use harness::scenario::Overrides;
+use harness::plan::{Filter, Plan, size_label};
+use harness::scenario::{Overrides, Scenario};
+use machine::error::Result;
 use machine::{program, quantity};
 use model::schedule::Rate;
 
-use super::{DEFAULT_SCENARIO, Place};
+use super::place::Place;
+use super::quoting::quoted;
+
+/// The scenario to run when none is named.
+pub const DEFAULT_SCENARIO: &str = "quick";
 
 #[derive(Args)]
 pub struct Select {
@@ -62,6 +67,14 @@ impl Select {
         }
     }
 
+    /// The selected trials.
+    ///
+    /// # Errors
+    /// When the scenario cannot be read or planned.
+    pub fn plan(&self) -> Result<Plan> {
+        Plan::new(Scenario::load(&self.scenario, &self.directory())?, &self.overrides())
+    }
+
     pub fn directory(&self) -> PathBuf {
         self.place.directory()
     }
@@ -83,12 +96,6 @@ impl Select {
         words.extend(flags.into_iter().filter_map(|(flag, value)| Some(format!("{flag} {}", value?))));
         words.join(" ")
     }
-}
-
-/// A word, quoted for a shell where necessary.
-pub fn quoted(word: &str) -> String {
-    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./=,:".contains(character);
-    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]

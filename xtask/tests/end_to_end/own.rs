@@ -361,14 +361,13 @@ fn an_unusable_database_or_an_unsuitable_scenario_is_refused() {
 }
 
 #[test]
-fn silence_is_no_stall_and_beginning_again_and_again_is_one_wherever_it_writes() {
+fn silence_is_no_stall_and_restarting_again_and_again_is_one_wherever_it_writes() {
     let place = Place::new();
     let elsewhere =
         r#"set -e; place=$(mktemp -d -p .); sqlite3 "$DRILL_SOURCE" ".timeout 5000" ".backup '$place/copy'""#;
     let variants = [
         external("waits", &format!("sleep 4; {COPY}"), BACK, ""),
-        external("begins again", elsewhere, BACK, "")
-            .replace("[variants.", "expect = ['stalled']\n[variants."),
+        external("restarts", elsewhere, BACK, "").replace("[variants.", "expect = ['stalled']\n[variants."),
     ];
     let busy = "[dataset]\nsizes = ['64MiB']\n[workload]\nrates = [400]\n";
     let scenario = place.scenario(busy, &variants.concat());
@@ -379,8 +378,8 @@ fn silence_is_no_stall_and_beginning_again_and_again_is_one_wherever_it_writes()
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     let results = place.results();
     assert_restorable(trial(&results, "external:waits/"));
-    let begins_again = trial(&results, "external:begins again/");
-    assert!(begins_again.reason.contains("of its own output (trial.stall_"), "{}", begins_again.reason);
+    let restarts = trial(&results, "external:restarts/");
+    assert!(restarts.reason.contains("of its own output (trial.stall_"), "{}", restarts.reason);
     place.assert_clean();
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::measured;
+use super::measured::{Measured, measured};
 use crate::record::Results;
 
 #[derive(Serialize)]
@@ -21,7 +21,7 @@ fn rounded(value: f64) -> f64 {
 
 /// The medians of a run. Times are multiples of the plain copy, because each CI job may run on another machine.
 pub fn benchmark_json(results: &Results) -> String {
-    let entry = |one: &super::Measured<'_>| Entry {
+    let entry = |one: &Measured<'_>| Entry {
         name: format!("{} - {}", one.subject, one.metric.name),
         unit: one.metric.unit.name(),
         value: one.spread.median,

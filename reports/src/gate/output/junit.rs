@@ -2,7 +2,7 @@
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::Findings;
+use super::findings::Findings;
 use crate::compare::Outcome;
 use crate::gate::{Answer, Comparison, thresholds};
 use crate::record::Results;

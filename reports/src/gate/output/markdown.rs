@@ -1,8 +1,10 @@
 //! The summary that a CI service shows with a run.
 
-use super::{Findings, summary, table};
+use super::findings::Findings;
+use super::table::{summary, table};
 use crate::compare::Outcome;
 use crate::gate::{Answer, Comparison, thresholds};
+use crate::record::Trial;
 use crate::render::markdown::text::plain;
 use crate::render::table::Table;
 
@@ -15,7 +17,7 @@ pub fn markdown(findings: &Findings<'_>) -> String {
         results.trials.iter().filter(|trial| Outcome::of_trial(trial) != Outcome::AsPromised).collect();
     if !short.is_empty() {
         text += "\n### Trials with unexpected verdicts\n\n";
-        let row = |trial: &&crate::record::Trial| {
+        let row = |trial: &&Trial| {
             let reason = trial.reason.lines().next().unwrap_or_default();
             vec![trial.verdict.to_string(), trial.id.clone(), reason.to_owned()]
         };

@@ -1,6 +1,7 @@
 //! OpenMetrics text, for a push gateway or for a file that a collector reads.
 
-use super::{Findings, measured};
+use super::findings::Findings;
+use super::measured::measured;
 
 /// The medians of a run, its verdicts, and its comparisons.
 pub fn openmetrics(findings: &Findings<'_>) -> String {

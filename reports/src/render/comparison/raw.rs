@@ -2,19 +2,20 @@
 
 use serde_json::Value;
 
-use super::super::conditions;
-use super::super::family::Family;
-use super::super::table::{Cell, Column, Rank, Table};
+use super::blocks::blocks;
 use super::measures;
 use crate::compare::{Group, Outcome, Spread};
 use crate::record::{Results, Trial, Window};
+use crate::render::conditions;
+use crate::render::family::Family;
+use crate::render::table::{Cell, Column, Rank, Table};
 
 /// The rows of [`super::comparison`] as raw numbers, with keys that state the unit: each measurement is given as
 /// median, minimum and maximum over the repetitions.
 pub fn raw(results: &Results) -> Table {
     let columns = columns();
     let mut table = Table::new(columns.iter().map(|(key, _)| Column::text(key, key, Rank::Always)).collect());
-    for group in super::blocks(&results.trials).iter().flat_map(|(_, groups)| groups) {
+    for group in blocks(&results.trials).iter().flat_map(|(_, groups)| groups) {
         let cell = |value: Value| Cell { text: value.to_string(), value };
         table.push(columns.iter().map(|(_, value)| cell(value(group))).collect());
     }

@@ -260,17 +260,8 @@ fn row(group: &Group<'_>, shared: &Shared) -> Row {
         subject,
         text,
         cells: Vec::new(),
-        survives: survives(first),
+        survives: words::survives_disk_loss(first.survives_disk_loss),
         trials: group.trials.iter().map(|trial| (trial.id.clone(), trial::anchor(&trial.id))).collect(),
-    }
-}
-
-/// Whether the backup survives the loss of the database's disk, in a word.
-pub(super) fn survives(trial: &Trial) -> &'static str {
-    match trial.survives_disk_loss {
-        Some(true) => "yes",
-        Some(false) => "no",
-        None => "not known",
     }
 }
 

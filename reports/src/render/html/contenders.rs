@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::comparison::survives;
 use super::figures::{floor_seconds, lag_seconds, max_latency_ms};
 use super::label;
 use crate::compare::{Group, groups, same_contender, same_load_shape};
@@ -109,7 +108,7 @@ fn contender<'a>(group: &Group<'a>, measured: Measured<'a>) -> Contender<'a> {
         subject,
         engine: &first.engine,
         family: Family::of(group).key(),
-        survives: survives(first),
+        survives: words::survives_disk_loss(first.survives_disk_loss),
         measured: vec![measured],
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::record::{Trial, Window};
 use crate::render::family::Family;
+use crate::render::number;
 
 /// The quantity that a figure measures, which decides its units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -285,7 +286,7 @@ impl Unit {
             size if size < 0.9995 => format!("{value:.3}"),
             size if size < 9.995 => format!("{value:.2}"),
             size if size < 99.95 => format!("{value:.1}"),
-            _ => crate::render::number::count(value.round()),
+            _ => number::count(value.round()),
         }
     }
 }

@@ -16,8 +16,8 @@ use sha2::{Digest, Sha256};
 
 use self::comparison::Comparison;
 use self::trial::Section;
-use crate::compare::is_cut_short;
-use crate::record::Results;
+use crate::compare::{Spread, is_cut_short};
+use crate::record::{Calibration, Results, Verdict};
 use crate::render::plot::{self, Plot};
 use crate::render::{number, words};
 
@@ -84,7 +84,7 @@ fn in_a_script(data: &impl serde::Serialize) -> String {
 }
 
 fn counts(results: &Results) -> Vec<(&'static str, &'static str, usize)> {
-    let mut counts: Vec<(crate::record::Verdict, usize)> = Vec::new();
+    let mut counts: Vec<(Verdict, usize)> = Vec::new();
     for trial in &results.trials {
         match counts.iter_mut().find(|(verdict, _)| *verdict == trial.verdict) {
             Some((_, count)) => *count += 1,
@@ -100,8 +100,8 @@ fn calibration(results: &Results) -> Vec<[String; 5]> {
     let speed = |bytes_per_second: f64| {
         number::or_missing(Some(bytes_per_second), |speed| format!("{}/s", number::bytes(speed)))
     };
-    let row = |one: &crate::record::Calibration| {
-        let copies = crate::compare::Spread::of(one.copy_seconds.iter().copied());
+    let row = |one: &Calibration| {
+        let copies = Spread::of(one.copy_seconds.iter().copied());
         [
             number::bytes(one.dataset_bytes as f64),
             speed(one.dataset_bytes as f64 / one.sequential_read_seconds),

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use super::comparison::survives;
 use super::figures::{FIRST, MORE, Unit};
 use super::label;
 use crate::printable;
@@ -131,7 +130,7 @@ fn figures(trial: &Trial) -> Vec<(&'static str, String, &'static str)> {
     });
     let disk = (
         "Survives loss of the disk",
-        survives(trial).to_string(),
+        words::survives_disk_loss(trial.survives_disk_loss).to_string(),
         "Whether the backup can be kept on another disk than the database.",
     );
     measured.chain([disk]).collect()

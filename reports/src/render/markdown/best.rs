@@ -1,6 +1,6 @@
 //! The best strategies of a run by the criteria that operators choose by, as far as the noise allows a conclusion.
 
-use super::text::{plain, table};
+use super::text::plain;
 use crate::compare::{Group, noise};
 use crate::record::{Results, Trial, Verdict};
 use crate::render::comparison::{self, measures};
@@ -41,7 +41,7 @@ pub(super) fn by_place(results: &Results) -> Vec<String> {
         let cell = |measure| best(results, groups, measure).unwrap_or_else(|| number::MISSING.to_owned());
         std::iter::once(title.clone()).chain(criteria.iter().map(|(_, measure)| cell(measure))).collect()
     };
-    vec![table(&Table::of_texts(header, places.iter().map(row).collect()))]
+    vec![Table::of_texts(header, places.iter().map(row).collect()).markdown()]
 }
 
 /// The criteria that strategies are chosen by.

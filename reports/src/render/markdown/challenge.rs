@@ -1,6 +1,5 @@
 //! What happened during the backups, which decides how much a restorable backup proves.
 
-use super::text::table;
 use crate::compare::{Group, groups};
 use crate::record::{Challenge, Trial};
 use crate::render::{conditions::Conditions, number, table::Table};
@@ -29,7 +28,7 @@ pub(super) fn blocks(trials: &[Trial]) -> Vec<String> {
         row
     });
     let challenges = Table::of_texts(header, rows.collect());
-    vec!["## What happened during the backups".to_string(), HOW.to_string(), table(&challenges)]
+    vec!["## What happened during the backups".to_string(), HOW.to_string(), challenges.markdown()]
 }
 
 /// The challenges in the records of a group's trials.

@@ -238,7 +238,7 @@ fn checks_in_words(verification: Option<&Verification>) -> String {
     let outcomes = [
         (that(Some(Check::Fail)), "failed"),
         (that(Some(Check::Pass)), "passed"),
-        (that(None), "could not be made"),
+        (that(None), "could not be completed"),
     ];
     let filled = outcomes.iter().filter(|(names, _)| !names.is_empty());
     filled.map(|(names, what)| format!("{} {what}", names.join(", "))).collect::<Vec<_>>().join("; ")

@@ -1,6 +1,6 @@
 //! The machine, its best performance, and the overhead of the harness over a plain copy.
 
-use super::text::{plain, table};
+use super::text::plain;
 use crate::compare::Spread;
 use crate::record::{Calibration, Machine, Results, Trial};
 use crate::render::{conditions, number, table::Table};
@@ -30,7 +30,7 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
         blocks.push("This run has no calibration.".to_string());
     } else {
         blocks.push("Best performance of this machine, measured during this run:".to_string());
-        blocks.push(table(&calibration(&results.run.calibration)));
+        blocks.push(calibration(&results.run.calibration).markdown());
     }
     blocks.extend(plain_copy_check(results));
     blocks.extend(cold_source_check(results));

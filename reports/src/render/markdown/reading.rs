@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::summary;
-use super::text::{code_block, plain, table};
+use super::text::{code_block, plain};
 use crate::compare::groups;
 use crate::record::{Results, Trial};
 use crate::render::{number, table::Table};
@@ -42,7 +42,7 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
     ];
     let versions = versions(&results.trials);
     if !versions.is_empty() {
-        blocks.push(table(&versions));
+        blocks.push(versions.markdown());
     }
     blocks.extend([
         "## How to read this report".to_string(),

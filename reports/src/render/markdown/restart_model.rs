@@ -1,6 +1,5 @@
 //! The restart model compared with the observed backups.
 
-use super::text::table;
 use crate::advise::{Expectation, Restarting, restarting};
 use crate::record::{Backup, Results};
 use crate::render::{number, table::Table};
@@ -30,7 +29,7 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
                  commits never completes, and a shorter one completes after one restart at most.";
     }
     let rows = found.iter().map(row).collect();
-    vec!["### Restart model".to_string(), text, table(&Table::of_texts(header, rows))]
+    vec!["### Restart model".to_string(), text, Table::of_texts(header, rows).markdown()]
 }
 
 fn row(one: &Restarting<'_>) -> Vec<String> {

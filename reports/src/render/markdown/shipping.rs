@@ -1,6 +1,5 @@
 //! Strategies that keep running after their first backup: their cost, and whether live restores were correct.
 
-use super::text::table;
 use crate::record::{Check, LiveRestore, Trial};
 use crate::render::{conditions, number, table::Table};
 
@@ -34,7 +33,7 @@ pub(super) fn blocks(trials: &[Trial]) -> Vec<String> {
     };
     let rows = shipping.iter().map(row).collect();
     let comparison = Table::of_texts(header, rows);
-    vec!["## Continuous and scheduled backups".to_string(), HOW.to_string(), table(&comparison)]
+    vec!["## Continuous and scheduled backups".to_string(), HOW.to_string(), comparison.markdown()]
 }
 
 fn lost_seconds(live: &LiveRestore) -> f64 {

@@ -1,10 +1,7 @@
 //! Makes any text safe for Markdown.
 
 use crate::printable;
-use crate::render::{
-    number,
-    table::{Cell, Table},
-};
+use crate::render::number;
 
 /// Free text on one line, escaped so that nothing in it is markup.
 pub(crate) fn plain(text: &str) -> String {
@@ -48,7 +45,8 @@ pub(super) fn sentence(text: &str) -> String {
     }
 }
 
-fn is_break(character: char) -> bool {
+/// Whether a character may end a line.
+pub(crate) fn is_break(character: char) -> bool {
     character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')
 }
 
@@ -68,29 +66,6 @@ pub(crate) fn code_block(text: &str, language: &str, indent: &str) -> String {
     format!("{indent}{fence}{language}\n{}\n{indent}{fence}", lines.join("\n"))
 }
 
-/// A table of free text. The heading of a section is a separate row, in bold.
-pub(crate) fn table(table: &Table) -> String {
-    let columns = &table.columns;
-    let header: Vec<String> = columns.iter().map(|column| plain(&column.label)).collect();
-    let rule: Vec<String> =
-        columns.iter().map(|column| if column.is_number { "---:" } else { "---" }.to_string()).collect();
-    let mut lines = vec![line(&header), line(&rule)];
-    for section in &table.sections {
-        if !section.title.is_empty() {
-            let mut cells = vec![String::new(); columns.len()];
-            cells[0] = format!("**{}**", plain(&section.title));
-            lines.push(line(&cells));
-        }
-        let cells = |row: &Vec<Cell>| row.iter().map(|cell| plain(&cell.text)).collect::<Vec<_>>();
-        lines.extend(section.rows.iter().map(|row| line(&cells(row))));
-    }
-    lines.join("\n")
-}
-
-fn line(cells: &[String]) -> String {
-    format!("| {} |", cells.join(" | "))
-}
-
 fn longest_run_of_backticks(text: &str) -> usize {
     text.split(|character| character != '`').map(str::len).max().unwrap_or(0)
 }
@@ -98,10 +73,8 @@ fn longest_run_of_backticks(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use pulldown_cmark::{Event, Options, Parser, Tag};
 
-    use super::{code, code_block, paragraph, plain, sentence, table};
-    use crate::render::table::Table;
+    use super::{code, code_block, paragraph, plain, sentence};
 
     #[test]
     fn nothing_in_free_text_is_markup() {
@@ -121,35 +94,7 @@ mod tests {
         assert_eq!(sentence(" "), "–.");
     }
 
-    /// The cells of the tables in a text, as a parser of GitHub-flavoured Markdown finds them.
-    fn cells_shown(text: &str) -> Vec<String> {
-        let mut cells = Vec::new();
-        for event in Parser::new_ext(text, Options::ENABLE_TABLES) {
-            match event {
-                Event::Start(Tag::TableCell) => cells.push(String::new()),
-                Event::Text(text) => *cells.last_mut().unwrap() += &text,
-                Event::Start(Tag::Table(_) | Tag::TableHead | Tag::TableRow) | Event::End(_) => {}
-                markup => panic!("{markup:?} in {text}"),
-            }
-        }
-        cells
-    }
-
     proptest! {
-        #[test]
-        fn a_reader_sees_the_text_of_every_cell_as_it_is(
-            rows in prop::collection::vec(prop::collection::vec("(\\PC|[-|\\\\_*<&a\n\r` ])*", 3), 0..6)
-        ) {
-            let header = ["a", "b|", "c_"];
-            let text = table(&Table::of_texts(header, rows.clone()));
-            prop_assert_eq!(text.lines().count(), rows.len() + 2);
-            let one_line = |cell: &String| cell.replace(super::is_break, " ").trim().to_string();
-            let header = header.map(str::to_string);
-            let written: Vec<String> = header.iter().chain(rows.iter().flatten()).map(one_line).collect();
-            let shown: Vec<String> = cells_shown(&text).iter().map(one_line).collect();
-            prop_assert_eq!(shown, written);
-        }
-
         #[test]
         fn a_fence_is_longer_than_any_fence_inside(text in "[a`\n]*") {
             let block = code_block(&text, "", "");

@@ -1,6 +1,5 @@
 //! The limits up to which each strategy worked in the run.
 
-use super::text::table;
 use crate::advise::{Axis, Point, Viability, viability};
 use crate::record::{Results, Trial};
 use crate::render::{conditions::Conditions, number, table::Table, words};
@@ -26,7 +25,7 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
     for axis in [Axis::Size, Axis::Rate] {
         let series: Vec<&Viability<'_>> = found.iter().filter(|one| one.axis == axis).collect();
         if !series.is_empty() {
-            blocks.push(table(&axis_table(axis, &series)));
+            blocks.push(axis_table(axis, &series).markdown());
         }
     }
     blocks

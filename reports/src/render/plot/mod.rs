@@ -21,8 +21,8 @@ mod text;
 mod timeline;
 mod tradeoff;
 
-use super::File;
 use crate::record::{Results, Trial};
+use crate::render::file::File;
 
 /// The names of all files that [`files`] may give.
 pub const FILES: [&str; 4] =

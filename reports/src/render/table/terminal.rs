@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthStr;
 
-use super::{Rank, Section, Table};
+use super::data::{Column, Rank, Section, Table};
 use crate::printable;
 
 /// The gap between two columns.
@@ -24,19 +24,23 @@ pub struct Fitted {
     pub dropped: Vec<String>,
 }
 
-/// Drops detail columns first, then wraps cells, then drops the other columns. Text in columns that cannot be dropped
-/// is cut with an ellipsis where it does not fit.
-pub(super) fn fit(table: &Table, width: usize) -> Fitted {
-    let measures = measure(table);
-    let mut shown: Vec<usize> = (0..table.columns.len()).collect();
-    let natural = |at: &usize| measures[*at].natural;
-    let narrowed = |at: &usize| measures[*at].comfortable();
-    while needed(&shown, natural) > width && drop_last(table, &mut shown, Rank::Detail(0)) {}
-    while needed(&shown, narrowed) > width && drop_last(table, &mut shown, Rank::Main(0)) {}
-    let widths = share(&shown, &measures, width);
-    let dropped = (0..table.columns.len()).filter(|at| !shown.contains(at));
-    let dropped = dropped.map(|at| table.columns[at].label.clone()).collect();
-    Fitted { text: lines(table, &shown, &widths, width).join("\n"), dropped }
+impl Table {
+    /// Text with lines of at most `width` characters, for a terminal.
+    ///
+    /// Drops detail columns first, then wraps cells, then drops the other columns. Text in columns that cannot be
+    /// dropped is cut with an ellipsis where it does not fit.
+    pub fn fit(&self, width: usize) -> Fitted {
+        let measures = measure(self);
+        let mut shown: Vec<usize> = (0..self.columns.len()).collect();
+        let natural = |at: &usize| measures[*at].natural;
+        let narrowed = |at: &usize| measures[*at].comfortable();
+        while needed(&shown, natural) > width && drop_last(self, &mut shown, Rank::Detail(0)) {}
+        while needed(&shown, narrowed) > width && drop_last(self, &mut shown, Rank::Main(0)) {}
+        let widths = share(&shown, &measures, width);
+        let dropped = (0..self.columns.len()).filter(|at| !shown.contains(at));
+        let dropped = dropped.map(|at| self.columns[at].label.clone()).collect();
+        Fitted { text: lines(self, &shown, &widths, width).join("\n"), dropped }
+    }
 }
 
 /// The widths that a column needs.
@@ -54,7 +58,7 @@ impl Measure {
 }
 
 fn measure(table: &Table) -> Vec<Measure> {
-    let of_column = |(at, column): (usize, &super::Column)| {
+    let of_column = |(at, column): (usize, &Column)| {
         // A header may use one line per word.
         let mut measure = Measure { natural: 1, word: 1 };
         for word in words(&column.label) {
@@ -115,7 +119,7 @@ fn lines(table: &Table, shown: &[usize], widths: &[usize], width: usize) -> Vec<
     for (at, Section { title, rows }) in table.sections.iter().enumerate() {
         if !title.is_empty() {
             lines.extend((at > 0).then(String::new));
-            lines.extend(wrapped(&printable(title), width));
+            lines.extend(wrapped_lines(&printable(title), width));
         }
         for cells in rows {
             let texts: Vec<&str> = shown.iter().map(|at| cells[*at].text.as_str()).collect();
@@ -128,7 +132,8 @@ fn lines(table: &Table, shown: &[usize], widths: &[usize], width: usize) -> Vec<
 /// The lines of one row. The cells of a header are aligned at the bottom, those of a row at the top.
 fn row(texts: &[&str], right: &[bool], widths: &[usize], is_header: bool) -> Vec<String> {
     let cells = texts.iter().zip(widths);
-    let cells: Vec<Vec<String>> = cells.map(|(text, width)| wrapped(&printable(text), *width)).collect();
+    let cells: Vec<Vec<String>> =
+        cells.map(|(text, width)| wrapped_lines(&printable(text), *width)).collect();
     let height = cells.iter().map(Vec::len).max().unwrap_or(0);
     let line = |at: usize| {
         let parts = cells.iter().zip(widths).zip(right).map(|((cell, width), right)| {
@@ -142,8 +147,12 @@ fn row(texts: &[&str], right: &[bool], widths: &[usize], is_header: bool) -> Vec
     (0..height).map(line).collect()
 }
 
-/// A text in lines of at most `width`, broken between words. A longer word is cut with an ellipsis.
-pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
+/// A text in lines of at most this width, broken between words. A longer word is cut with an ellipsis.
+pub fn wrapped(text: &str, width: usize) -> String {
+    wrapped_lines(text, width).join("\n")
+}
+
+fn wrapped_lines(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in words(text) {
         let word = cut(&word, width);
