@@ -20,7 +20,7 @@ use machine::error::{Error, Result};
 use machine::measure::calibration::duplicate;
 use machine::process::{Account, Launcher};
 use machine::worker::{Job, Progress};
-use model::dataset::renamed::{TABLES, origin};
+use model::dataset::own_database::{TABLES, origin};
 use model::dataset::{Origin, TableNames, Torrent};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};

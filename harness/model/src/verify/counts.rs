@@ -11,8 +11,9 @@
 
 use std::collections::HashMap;
 
+use super::added::{added_by_hash, judge_unknown};
+use super::evidence::Evidence;
 use super::findings::Findings;
-use super::presence::{Evidence, added_by_hash, judge_unknown};
 use super::torrents::{Added, Torrents};
 use crate::dataset::Origin;
 use crate::ledger::{Entry, Ledger, Outcome, WriterLedger};

@@ -10,9 +10,9 @@ use super::condition::Condition;
 use super::content::Tables;
 use super::digest::RowBytes;
 use super::integrity::{IndexEntries, Integrity, examine};
+use super::reader::{DatabaseReader, Unreadable};
 use super::torrents::{self, Comparison, Limits, Torrents, Untouched, halves};
 use crate::dataset::Origin;
-use crate::verify::reader::{DatabaseReader, Unreadable};
 
 /// Interval of progress reports.
 const TELL_EVERY: Duration = Duration::from_millis(100);
