@@ -6,11 +6,11 @@
 
 mod create;
 mod host_process;
+mod log;
 mod network;
 mod script;
 mod spec;
 mod sweep;
-mod words;
 
 use std::time::{Duration, Instant};
 
@@ -139,7 +139,7 @@ impl Container {
                 }
                 Err(_) => {}
             }
-            if words::said_since(&said, self.started_at, text) {
+            if log::was_logged_since(&said, self.started_at, text) {
                 return Ok(());
             }
             if Instant::now() >= give_up {

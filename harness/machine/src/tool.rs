@@ -18,23 +18,9 @@ pub struct Tool {
     pub get: Get,
 }
 
-/// SQLite's command line.
-pub const SQLITE3: Tool = Tool {
-    command: "sqlite3",
-    version_argument: "--version",
-    get: Get::Packages { debian: &["sqlite3"], elsewhere: Some(("sqlite", "Alpine, Arch, Fedora")) },
-};
-
-/// The compressor.
-pub const ZSTD: Tool = Tool { command: "zstd", version_argument: "--version", get: Get::packages(&["zstd"]) };
-
 /// The copy command of the GNU core utilities.
 pub const CP: Tool =
     Tool { command: "cp", version_argument: "--version", get: Get::packages(&["coreutils"]) };
-
-/// The command of the btrfs file system.
-pub const BTRFS: Tool =
-    Tool { command: "btrfs", version_argument: "--version", get: Get::packages(&["btrfs-progs"]) };
 
 /// A program in the version that a variant uses.
 pub struct Program {

@@ -1,10 +1,44 @@
 //! Why a program cannot be started, in cases where the kernel's error does not tell the user enough.
 
-use std::io::{Error, ErrorKind};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::{FsFlags, statvfs};
+
+use crate::error::Error;
+
+/// Why a program could not be started.
+#[derive(Debug)]
+pub struct StartError {
+    program: PathBuf,
+    name: String,
+    error: io::Error,
+}
+
+impl StartError {
+    /// `name` is what messages call the program.
+    pub(super) fn new(program: PathBuf, name: String, error: io::Error) -> StartError {
+        StartError { program, name, error }
+    }
+
+    /// True when the program itself is the cause (missing or not executable), and not the state of the machine.
+    pub fn is_the_programs(&self) -> bool {
+        matches!(self.error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied)
+    }
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "cannot start '{}': {}", self.name, why_not_started(&self.program, &self.error))
+    }
+}
+
+impl From<StartError> for Error {
+    fn from(error: StartError) -> Error {
+        Error::Environment(error.to_string())
+    }
+}
 
 /// Where a command is on PATH.
 pub fn on_path(command: &str) -> Option<PathBuf> {
@@ -18,7 +52,7 @@ pub fn is_mounted_noexec(path: &Path) -> bool {
 }
 
 /// Explains the error of an attempt to start `program`, which is a path or a command on PATH.
-pub fn why_not_started(program: &Path, error: &Error) -> String {
+pub fn why_not_started(program: &Path, error: &io::Error) -> String {
     let is_path = program.components().count() > 1;
     let file = if is_path { Some(program.to_owned()) } else { on_path(&program.to_string_lossy()) };
     let Some(file) = file.filter(|file| file.is_file()) else { return error.to_string() };

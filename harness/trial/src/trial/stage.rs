@@ -12,7 +12,7 @@ use engines::sqlite::client::SqliteTarget;
 use engines::subject::{Backend, Subject, Tracker, TrackerDatabase, TrackerSetup};
 use machine::container::{Network, OwnNetwork};
 use machine::error::Result;
-use machine::file_system::{FileSystem, Mounted};
+use machine::file_system::{FileSystem, TemporaryFileSystem};
 use machine::measure::{extents, storage};
 use machine::process::Account;
 use rusqlite::Connection;
@@ -84,7 +84,7 @@ impl Drill<'_> {
     pub(super) fn make_directories(&mut self, file_system: FileSystem) -> Result<PathBuf> {
         if file_system != FileSystem::Disk {
             let bytes = self.plan.disk_bytes();
-            self.file_system = Some(Mounted::make(file_system, &self.launcher, DISK, bytes)?);
+            self.file_system = Some(TemporaryFileSystem::make(file_system, &self.launcher, DISK, bytes)?);
         }
         let plain = ["artifact", "restored", "scratch"].map(|name| self.place(name));
         for directory in plain.iter().chain([&self.ledger()]) {
