@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use reports::printable;
 
-pub use crate::get::Get;
+use crate::how_to_install::HowToInstall;
 use crate::process::{on_path, why_not_started};
 
 /// A command that must be on PATH.
@@ -15,12 +15,12 @@ pub struct Tool {
     /// The argument that makes it print its version.
     pub version_argument: &'static str,
     /// How to get it.
-    pub get: Get,
+    pub install: HowToInstall,
 }
 
 /// The copy command of the GNU core utilities.
 pub const CP: Tool =
-    Tool { command: "cp", version_argument: "--version", get: Get::packages(&["coreutils"]) };
+    Tool { command: "cp", version_argument: "--version", install: HowToInstall::packages(&["coreutils"]) };
 
 /// A program in the version that a variant uses.
 pub struct Program {
@@ -49,7 +49,7 @@ impl Tool {
     /// Why it cannot be run, and how to get one that works.
     pub fn version_at(&self, path: &Path) -> Result<String, String> {
         let refused = |cause: String| {
-            format!("'{} {}' cannot be run: {cause}: {}", path.display(), self.version_argument, self.get)
+            format!("'{} {}' cannot be run: {cause}: {}", path.display(), self.version_argument, self.install)
         };
         let output = Command::new(path).arg(self.version_argument).stdin(Stdio::null()).output();
         let output = output.map_err(|error| refused(why_not_started(path, &error)))?;
@@ -67,7 +67,7 @@ impl Tool {
     pub fn missing(&self) -> Option<String> {
         match self.path() {
             Some(path) => self.version_at(&path).err(),
-            None => Some(format!("the command '{}' is not on PATH: {}", self.command, self.get)),
+            None => Some(format!("the command '{}' is not on PATH: {}", self.command, self.install)),
         }
     }
 }

@@ -159,9 +159,10 @@ impl Message {
     }
 }
 
-/// The whole life of a worker that can do these jobs. Returns its exit code.
-pub fn main(jobs: &[JobEntry]) -> i32 {
-    match work(jobs) {
+/// The whole life of a worker that can do these jobs. Returns its exit code. `attributed` marks errors that the machine
+/// caused with [`Error::environment`], if their types do not show it here.
+pub fn main(jobs: &[JobEntry], attributed: fn(anyhow::Error) -> anyhow::Error) -> i32 {
+    match work(jobs).map_err(attributed) {
         Ok(answer) => {
             Message::Done(answer).send();
             0

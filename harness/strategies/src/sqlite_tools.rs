@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use machine::tool::{Get, Tool};
+use machine::how_to_install::HowToInstall;
+use machine::tool::Tool;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::halt::Halt;
@@ -15,11 +16,15 @@ use crate::strategy::{BackupContext, RestoreContext, spawn};
 pub const SQLITE3: Tool = Tool {
     command: "sqlite3",
     version_argument: "--version",
-    get: Get::Packages { debian: &["sqlite3"], elsewhere: Some(("sqlite", "Alpine, Arch, Fedora")) },
+    install: HowToInstall::Packages {
+        debian: &["sqlite3"],
+        elsewhere: Some(("sqlite", "Alpine, Arch, Fedora")),
+    },
 };
 
 /// The compressor.
-pub const ZSTD: Tool = Tool { command: "zstd", version_argument: "--version", get: Get::packages(&["zstd"]) };
+pub const ZSTD: Tool =
+    Tool { command: "zstd", version_argument: "--version", install: HowToInstall::packages(&["zstd"]) };
 
 /// How often a busy lock is retried. SQLite's own busy timeout soon retries only ten times a second: with writers in a
 /// closed loop in delete mode, which leave gaps of a millisecond between two commits, it got no lock within 10 s.

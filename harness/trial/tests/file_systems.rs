@@ -213,7 +213,7 @@ fn a_file_can_be_fragmented_where_blocks_can_be_shared() {
         let file = made.point().join("file");
         let content: Vec<u8> = (0..4u32 << 18).flat_map(u32::to_le_bytes).collect();
         std::fs::write(&file, &content).unwrap();
-        extents::break_up(&place.launcher(), &file, 200).unwrap();
+        extents::fragment(&place.launcher(), &file, 200).unwrap();
         let extents = extents::count(&file).unwrap();
         assert!((180..=260).contains(&extents), "{}: {extents}", kind.name());
         assert_eq!(std::fs::read(&file).unwrap(), content);

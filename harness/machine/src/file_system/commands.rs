@@ -6,33 +6,40 @@ use std::process::{Command, Output, Stdio};
 use anyhow::Context;
 
 use crate::error::Result;
-use crate::process::{Account, Group, Launcher};
-use crate::tool::{Get, Tool};
+use crate::how_to_install::HowToInstall;
+use crate::process::{Account, Launcher};
+use crate::tool::Tool;
 
 /// The command of the btrfs file system.
-pub const BTRFS: Tool =
-    Tool { command: "btrfs", version_argument: "--version", get: Get::packages(&["btrfs-progs"]) };
+pub const BTRFS: Tool = Tool {
+    command: "btrfs",
+    version_argument: "--version",
+    install: HowToInstall::packages(&["btrfs-progs"]),
+};
 
-pub(super) const MKFS_BTRFS: Tool =
-    Tool { command: "mkfs.btrfs", version_argument: "--version", get: Get::packages(&["btrfs-progs"]) };
+pub(super) const MKFS_BTRFS: Tool = Tool {
+    command: "mkfs.btrfs",
+    version_argument: "--version",
+    install: HowToInstall::packages(&["btrfs-progs"]),
+};
 pub(super) const MKFS_EXT4: Tool =
-    Tool { command: "mkfs.ext4", version_argument: "-V", get: Get::packages(&["e2fsprogs"]) };
+    Tool { command: "mkfs.ext4", version_argument: "-V", install: HowToInstall::packages(&["e2fsprogs"]) };
 pub(super) const MKFS_XFS: Tool =
-    Tool { command: "mkfs.xfs", version_argument: "-V", get: Get::packages(&["xfsprogs"]) };
+    Tool { command: "mkfs.xfs", version_argument: "-V", install: HowToInstall::packages(&["xfsprogs"]) };
 pub(super) const MOUNT: Tool = Tool {
     command: "mount",
     version_argument: "--version",
-    get: Get::Packages { debian: &["mount"], elsewhere: Some(("util-linux", "elsewhere")) },
+    install: HowToInstall::Packages { debian: &["mount"], elsewhere: Some(("util-linux", "elsewhere")) },
 };
 pub(super) const LOSETUP: Tool = Tool { command: "losetup", ..MOUNT };
 
 pub(super) static LVM: Tool =
-    Tool { command: "lvm", version_argument: "version", get: Get::packages(&["lvm2"]) };
+    Tool { command: "lvm", version_argument: "version", install: HowToInstall::packages(&["lvm2"]) };
 const OF_ZFS: Tool = Tool {
     command: "zfs",
     version_argument: "version",
     // Debian has it outside its main archive, and it does not work without a kernel module.
-    get: Get::Words(
+    install: HowToInstall::Instructions(
         "install the package 'zfsutils-linux' (Debian, Ubuntu) or 'zfs' (elsewhere), and the kernel module",
     ),
 };
@@ -57,12 +64,7 @@ pub(super) fn command(tool: &Tool, words: &[&str], paths: &[&Path]) -> Command {
 
 /// Runs a command, on the account of the preparation.
 pub(super) fn run(launcher: &Launcher, command: Command) -> Result<()> {
-    // Checked here, because most commands end before the first check of the wait.
-    launcher.cancel.check()?;
-    let child = launcher.spawn(Account::Preparation, command)?;
-    let ended = Group::new(vec![child]).wait(|_| launcher.cancel.check())?;
-    ended.result()?;
-    Ok(())
+    launcher.run(Account::Preparation, command)
 }
 
 /// Runs a command and returns what it printed. For cleaning up, which must not be interrupted.

@@ -102,7 +102,7 @@ impl Volume {
             Volume::Lvm { group, .. } => {
                 let free = ["vgs", "--noheadings", "--options", "vg_free_count", group];
                 let free = match quiet(LVM.command, &free) {
-                    Err(error) => return Some(format!("'lvm' cannot be run: {error}: {}", LVM.get)),
+                    Err(error) => return Some(format!("'lvm' cannot be run: {error}: {}", LVM.install)),
                     Ok(output) => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
                 };
                 (free.parse() == Ok(0u64)).then(|| {

@@ -80,6 +80,19 @@ impl Launcher {
         }
     }
 
+    /// Runs a command to its end.
+    ///
+    /// # Errors
+    /// [`Error::Environment`](crate::error::Error::Environment) when it cannot be started or fails, with its output as
+    /// far as that is piped; [`Error::Interrupted`](crate::error::Error::Interrupted).
+    pub fn run(&self, account: Account, command: Command) -> Result<()> {
+        // Checked here, because most commands end before the first check of the wait.
+        self.cancel.check()?;
+        let mut group = Group::new(vec![self.spawn(account, command)?]);
+        group.wait(|_| self.cancel.check())?.result()?;
+        Ok(())
+    }
+
     /// Starts a worker: this same program, which does one job in a separate process.
     ///
     /// # Errors

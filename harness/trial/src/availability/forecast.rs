@@ -10,7 +10,7 @@ use machine::docker;
 use machine::error::{Error, Result};
 use machine::file_system::{FileSystem, TemporaryFileSystem};
 use machine::process::{Cancel, Launcher};
-use machine::wheel::{Fetch, Shelf};
+use machine::program_cache::{Fetch, ProgramCache};
 use machine::workspace::{CACHE, WorkDirectory, Workspace};
 
 use super::{Needs, Supplier, supply};
@@ -138,8 +138,9 @@ impl Supplier for Forecast<'_> {
     fn program(&mut self, needs: &Needs<'_>) -> Result<()> {
         let fetched = RefCell::default();
         let cache = self.root.join(CACHE);
-        let shelf = Shelf { directory: &cache, scenario: needs.directory, fetch: Fetch::Noted(&fetched) };
-        let found = needs.strategy.program(needs.settings, &shelf);
+        let programs =
+            ProgramCache { directory: &cache, scenario: needs.directory, fetch: Fetch::Noted(&fetched) };
+        let found = needs.strategy.program(needs.settings, &programs);
         let fetched: Vec<String> = fetched.into_inner();
         if fetched.is_empty() {
             return found.map(|_| ());
