@@ -127,18 +127,6 @@ impl FileSystem {
         }
     }
 
-    /// Tries to create one in the launcher's work directory. Returns why that fails, and what to do about it.
-    ///
-    /// # Errors
-    /// [`Error::Interrupted`].
-    pub fn obstacle(self, launcher: &Launcher) -> Result<Option<String>> {
-        match TemporaryFileSystem::make(self, launcher, self.name(), BYTES_MIN) {
-            Ok(_) => Ok(None),
-            Err(Error::Environment(obstacle)) => Ok(Some(obstacle)),
-            Err(error) => Err(error),
-        }
-    }
-
     /// What is missing on this machine to create it.
     fn missing(self) -> Option<String> {
         if !geteuid().is_root() {

@@ -1,7 +1,7 @@
 //! Child processes: measured exactly, and always killed.
 //!
 //! Every child is the leader of its own process group, is killed when the harness dies (`PR_SET_PDEATHSIG`), and
-//! carries [`MARK`] in its environment, by which the next start finds processes that a killed harness left behind.
+//! carries a mark in its environment, by which the next start finds processes that a killed harness left behind.
 
 mod cancel;
 mod child;
@@ -19,7 +19,7 @@ pub use child::Child;
 pub use counters::{Account, Counters, Io, Roster, anonymous_bytes, anonymous_bytes_of_tree};
 pub use group::{Ended, Group, ProcessError};
 pub use launcher::Launcher;
-pub use marked::{MARK, kill_marked};
+pub use marked::kill_marked;
 pub use output::last_lines;
 pub use signals::{restore_sigchld, restore_sigpipe};
 pub use start::{StartError, is_mounted_noexec, on_path, why_not_started};

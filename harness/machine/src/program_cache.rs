@@ -36,8 +36,8 @@ pub fn pip_install(package: &str, version: &str, directory: &Path) -> Command {
 pub struct ProgramCache<'a> {
     /// The cache directory of the workspace.
     pub directory: &'a Path,
-    /// The directory of the scenario, to which paths of programs in the scenario are relative.
-    pub scenario: &'a Path,
+    /// The directory to which the paths of the user's own programs are relative.
+    pub relative_to: &'a Path,
     /// What to do about missing programs.
     pub fetch: Fetch<'a>,
 }
@@ -122,7 +122,7 @@ mod tests {
         let launcher = Launcher::new(directory.path(), &Cancel::default());
         let programs = ProgramCache {
             directory: directory.path(),
-            scenario: directory.path(),
+            relative_to: directory.path(),
             fetch: Fetch::Now { launcher: &launcher, observer: &|_| () },
         };
         let kept = directory.path().join("no-such-package-1.0/bin");

@@ -1,4 +1,4 @@
-//! Commands that strategies run, as operators run them: found on PATH, with their version in the record.
+//! Commands that are run as operators run them: found on PATH, with their version in the record.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -117,7 +117,7 @@ pub enum Failure {
     Input(String),
     /// The machine refuses something.
     Environment(String),
-    /// A bug, or what only who gave the job can judge: what SQLite or a server says.
+    /// A bug, or what only the sender of the job can judge: what a database reports.
     Bug(String),
 }
 

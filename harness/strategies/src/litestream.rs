@@ -114,7 +114,7 @@ impl Strategy for Litestream {
     fn program(&self, settings: &Settings, programs: &ProgramCache<'_>) -> Result<Option<Program>> {
         let LitestreamSettings { binary, version, .. } = settings_of(settings);
         let path = match (binary, version, LITESTREAM.path()) {
-            (Some(binary), ..) => programs.scenario.join(binary),
+            (Some(binary), ..) => programs.relative_to.join(binary),
             (None, None, Some(path)) => path,
             (None, version, _) => {
                 let version = version.as_deref().unwrap_or(DEFAULT_VERSION);

@@ -88,7 +88,7 @@ pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result
     let launcher = Launcher::new(work.path(), cancel);
     let programs = ProgramCache {
         directory: &workspace.cache(),
-        scenario: &plan.scenario.directory,
+        relative_to: &plan.scenario.directory,
         fetch: Fetch::Now { launcher: &launcher, observer },
     };
     let differences = conditions::program_differences(&archive.results, &left, &programs)?;

@@ -31,17 +31,18 @@ impl Place {
 
     /// A file system; `None` if it cannot be created, which `cargo xtask test` reports.
     fn make(&self, kind: FileSystem) -> Option<TemporaryFileSystem> {
-        kind.obstacle(&self.launcher()).unwrap().is_none().then(|| {
-            let made = TemporaryFileSystem::make(kind, &self.launcher(), "disk", BYTES).unwrap();
-            let mounted = mount_of(made.point()).unwrap().kind;
-            match kind {
-                FileSystem::Lvm => assert_eq!(mounted, "ext4"),
-                // The implementation in user space has another type name.
-                FileSystem::Zfs => assert!(mounted == "zfs" || mounted == "fuse.zfs", "{mounted}"),
-                _ => assert_eq!(mounted, kind.name()),
-            }
-            made
-        })
+        let made = match TemporaryFileSystem::make(kind, &self.launcher(), "disk", BYTES) {
+            Err(Error::Environment(_)) => return None,
+            made => made.unwrap(),
+        };
+        let mounted = mount_of(made.point()).unwrap().kind;
+        match kind {
+            FileSystem::Lvm => assert_eq!(mounted, "ext4"),
+            // The implementation in user space has another type name.
+            FileSystem::Zfs => assert!(mounted == "zfs" || mounted == "fuse.zfs", "{mounted}"),
+            _ => assert_eq!(mounted, kind.name()),
+        }
+        Some(made)
     }
 
     /// Number of notes about LVM groups, ZFS pools and snapshots.

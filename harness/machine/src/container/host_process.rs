@@ -58,3 +58,25 @@ impl HostProcess {
         (!self.has_ended(Duration::ZERO)).then_some(read)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_process_is_noticed_and_a_process_that_has_ended_cannot_be_mistaken() {
+        assert!(HostProcess::find(0, "").is_none() && HostProcess::find(i64::MAX, "").is_none());
+        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+        let pid = i64::from(child.id());
+        assert!(HostProcess::find(pid, "no such container").is_none(), "it is not in this control group");
+        let process = HostProcess::find(pid, "").unwrap();
+        assert!(!process.has_ended(Duration::from_millis(1)) && process.counters().is_some());
+        assert!(process.signal(Signal::SIGTERM));
+        assert!(process.has_ended(Duration::from_secs(60)) && process.counters().is_none());
+        child.wait().unwrap();
+        assert!(process.signal(Signal::SIGKILL), "nothing is left to signal");
+        assert!(process.has_ended(Duration::ZERO));
+    }
+}

@@ -79,7 +79,7 @@ fn run_cp(launcher: &Launcher, reflink: &str, from: &Path, to: &Path) -> Result<
 }
 
 /// Brings the machine into the state in which both the plain copy and the backup of a database are measured: nothing to
-/// write back, the page cache as set in the scenario, and free memory available.
+/// write back, the page cache in the given state, and free memory available.
 ///
 /// # Errors
 /// [`crate::error::Error::Interrupted`], or when the file cannot be read.

@@ -204,6 +204,10 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
     #[test]
@@ -230,6 +234,24 @@ mod tests {
         assert_eq!(read_through(directory.path(), &|| false).unwrap(), 8);
         assert_eq!(bytes(&directory.path().join("missing")), 0);
         assert!(allocated_bytes(&directory.path().join("missing")).is_err());
+    }
+
+    #[test]
+    fn only_a_link_that_is_given_is_followed_and_errors_are_the_systems() {
+        let place = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let (real, given) = (place.path().join("real"), place.path().join("given"));
+        std::fs::create_dir_all(real.join("b")).unwrap();
+        let names = [OsStr::new("a"), OsStr::new("b/file"), OsStr::from_bytes(b"not \xff UTF-8")];
+        names.iter().for_each(|name| std::fs::write(real.join(name), "123").unwrap());
+        symlink(place.path(), real.join("around")).unwrap();
+        symlink(real.join("a"), real.join("twin")).unwrap();
+        symlink(&real, &given).unwrap();
+        assert_eq!(files(&given), names.map(|name| given.join(name)));
+        assert_eq!(files(&real.join("twin")), [real.join("twin")]);
+        sync_tree(&given).unwrap();
+        assert!(allocated_bytes(&given).unwrap() < allocated_bytes(&real).unwrap());
+        let missing = sync_tree(&real.join("missing")).unwrap_err();
+        assert_eq!(missing.raw_os_error(), Some(libc::ENOENT));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid};
 
 /// Environment variable that every child carries; its value is the working directory of the run.
-pub const MARK: &str = "BACKUP_DRILL_WORK";
+pub(super) const MARK: &str = "BACKUP_DRILL_WORK";
 
 /// Kills every process that carries the mark of `work_directory` or of a directory in it. Returns their number.
 pub fn kill_marked(work_directory: &Path) -> usize {

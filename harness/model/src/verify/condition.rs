@@ -29,11 +29,6 @@ struct Irregularity {
 }
 
 impl Condition {
-    /// True when there are no irregularities and everything was checked.
-    pub fn is_clean(&self) -> bool {
-        self.wrong.is_empty() && self.unchecked.is_empty()
-    }
-
     /// Adds an irregularity. A restore may renumber pages and rows, so lines are compared without their numbers.
     pub fn wrong(&mut self, line: String) {
         let kind = without_numbers(&line);

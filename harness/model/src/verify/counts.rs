@@ -33,7 +33,7 @@ pub(super) fn replay(
     }
     let evidence = (0..ledger.writers()).map(|writer| {
         let entries = ledger.writer(writer);
-        (0..entries.len()).map(|index| counts.evidence(writer, index, entries.entry(index))).collect()
+        (0..entries.count()).map(|index| counts.evidence(writer, index, entries.entry(index))).collect()
     });
     let evidence = evidence.collect();
     counts.judge(prefix);

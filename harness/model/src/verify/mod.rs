@@ -48,17 +48,16 @@ use crate::dataset::Origin;
 use crate::ledger::Ledger;
 use crate::writes::Marks;
 use compare::{compare, judge_sequence};
-pub use condition::Condition;
+use condition::Condition;
+pub use content::ContentDigest;
 use content::Tables;
-pub use content::{ContentDigest, SchemaObject};
-pub use digest::{Digest, RowsDigest};
 use findings::Findings;
 pub use integrity::Integrity;
 use integrity::examine;
 use judge::{judge_order, judge_prefix, measure_loss};
 use presence::{Presence, replay};
 use reader::{DatabaseReader, Location, Unreadable};
-use reading::{Reading, Source, read_restored, read_source};
+use reading::{Reading, SourceReading, read_restored, read_source};
 pub use request::Request;
 use torrents::{Torrents, judge_never_completed, name_changed_rows};
 use transactions::judge_transactions;
@@ -104,7 +103,7 @@ pub fn content_digest(
     let names = origin.tables();
     let engine = database.reader(names);
     engine.require_settled()?;
-    let Source { tables, untouched, condition } =
+    let SourceReading { tables, untouched, condition } =
         read_source(engine.as_ref(), origin.torrents(), integrity, progress).map_err(describe)?;
     let Tables { schema, digests, rowids, layout, metric, sequence, unchecked: _ } =
         tables.map_err(describe)?;
@@ -277,7 +276,7 @@ impl Checks {
         }
         let presence =
             replay(ledger, &request.model, &torrents, origin, &mut self.prefix, &mut self.transactions)
-                .excuse(&request.never_written);
+                .without_never_written(&request.never_written);
         judge_prefix(&presence, &mut self.prefix);
         judge_order(&presence, &mut self.order);
         match reading.tables {

@@ -21,7 +21,7 @@ pub(super) struct Presence<'a> {
 
 impl Presence<'_> {
     /// Treats acknowledged writes that the application itself never wrote as indeterminate.
-    pub(super) fn excuse(mut self, never_written: &[(u32, u64)]) -> Self {
+    pub(super) fn without_never_written(mut self, never_written: &[(u32, u64)]) -> Self {
         self.never_written.extend(never_written);
         if self.model.marks == Marks::Counts {
             for (writer, evidence) in (0..).zip(&mut self.writers) {

@@ -64,7 +64,7 @@ impl<D> Request<D> {
 
     /// The most rows that the writes in the ledger can have changed, the probe's included.
     fn changed_rows_max(&self, ledger: &Ledger) -> u64 {
-        let writes: u64 = (0..ledger.writers()).map(|writer| ledger.writer(writer).len()).sum();
+        let writes: u64 = (0..ledger.writers()).map(|writer| ledger.writer(writer).count()).sum();
         // A plain write stamps its rows; any other write changes one slot and two accounts.
         writes * u64::from(self.model.rows_per_transaction.max(3)) + 1
     }

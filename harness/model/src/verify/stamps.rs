@@ -18,12 +18,12 @@ pub(super) fn replay(
     prefix: &mut Findings,
     transactions: &mut Findings,
 ) -> Vec<Vec<Evidence>> {
-    let mut rows = Rows::new(torrents, prefix);
+    let mut rows = StampedRows::new(torrents, prefix);
     let mut writers: Vec<Vec<Evidence>> = Vec::with_capacity(ledger.writers() as usize);
     for writer in 0..ledger.writers() {
         let ledger = ledger.writer(writer);
-        let mut writes = Vec::with_capacity(ledger.len() as usize);
-        for index in 0..ledger.len() {
+        let mut writes = Vec::with_capacity(ledger.count() as usize);
+        for index in 0..ledger.count() {
             let stamped = model.write(writer, index).stamped;
             let evidence = rows.evidence(&stamped, index, model, prefix);
             let is_there = matches!(evidence, Evidence::Held | Evidence::Torn);
@@ -45,16 +45,16 @@ pub(super) fn replay(
 }
 
 /// The rows that differ from the dataset, and those of them that a write explains.
-struct Rows<'a> {
+struct StampedRows<'a> {
     torrents: &'a Torrents,
     added: HashMap<&'a InfoHash, &'a Added>,
     explained: HashSet<u64>,
 }
 
-impl<'a> Rows<'a> {
-    fn new(torrents: &'a Torrents, prefix: &mut Findings) -> Rows<'a> {
+impl<'a> StampedRows<'a> {
+    fn new(torrents: &'a Torrents, prefix: &mut Findings) -> StampedRows<'a> {
         let added = added_by_hash(torrents, prefix);
-        Rows { torrents, added, explained: HashSet::with_capacity(torrents.slots.len()) }
+        StampedRows { torrents, added, explained: HashSet::with_capacity(torrents.slots.len()) }
     }
 
     fn evidence(&mut self, stamped: &[Key], index: u64, model: &Model, prefix: &mut Findings) -> Evidence {

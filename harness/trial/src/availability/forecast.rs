@@ -139,7 +139,7 @@ impl Supplier for Forecast<'_> {
         let fetched = RefCell::default();
         let cache = self.root.join(CACHE);
         let programs =
-            ProgramCache { directory: &cache, scenario: needs.directory, fetch: Fetch::Noted(&fetched) };
+            ProgramCache { directory: &cache, relative_to: needs.directory, fetch: Fetch::Noted(&fetched) };
         let found = needs.strategy.program(needs.settings, &programs);
         let fetched: Vec<String> = fetched.into_inner();
         if fetched.is_empty() {

@@ -26,7 +26,7 @@ impl Supplier for Drill<'_> {
     fn program(&mut self, needs: &Needs<'_>) -> Result<()> {
         let Site { cache: directory, observer, .. } = *self.site;
         let fetch = Fetch::Now { launcher: &self.launcher, observer };
-        let programs = ProgramCache { directory, scenario: needs.directory, fetch };
+        let programs = ProgramCache { directory, relative_to: needs.directory, fetch };
         self.program = needs.strategy.program(needs.settings, &programs)?;
         Ok(())
     }
