@@ -81,7 +81,7 @@ fn driven(source: &Path, place: &Path, spec: &DatasetSpec, model: &Model, second
     std::thread::sleep(Duration::from_secs_f64(seconds));
     subject.stop().unwrap();
     let used = launcher.roster().used(Account::Subject).unwrap();
-    (Ledger::open(place, 1).unwrap().writer(0).len(), used.cpu_seconds)
+    (Ledger::open(place, 1).unwrap().writer(0).count(), used.cpu_seconds)
 }
 
 /// CPU seconds of the same writes without pacing and ledger.

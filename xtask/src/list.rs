@@ -2,7 +2,7 @@
 
 use harness::scenario::Scenario;
 use machine::error::{Error, Result};
-use model::dataset::profile;
+use model::dataset::PROFILES;
 use reports::render::table::{Cell, Column, Rank, Table};
 use serde_json::{Value, json};
 use strategies::registry::STRATEGIES;
@@ -131,7 +131,7 @@ fn profiles() -> Table {
         Column::text("Dataset profile", "name", Rank::Always),
         Column::text("Description", "description", Rank::Always),
     ]);
-    for profile in profile::PROFILES {
+    for profile in PROFILES {
         table.push(vec![profile.name.into(), profile.description.into()]);
     }
     table

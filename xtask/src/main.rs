@@ -49,7 +49,7 @@ use execute::execute;
 use setup::Consent;
 
 fn main() -> ExitCode {
-    process::expect_children();
+    process::restore_sigchld();
     if let Some(refusal) = arguments::not_utf8() {
         return exit::code(Err(refusal));
     }
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
 
 fn dispatch(command: &Command) -> Result<u8> {
     if matches!(command, Command::Plan(_) | Command::List(_)) {
-        process::end_with_the_reader();
+        process::restore_sigpipe();
     }
     match command {
         Command::Run(run) => run_scenario(run),

@@ -3,8 +3,9 @@
 
 use engines::images::{self, Kind, Stock};
 use machine::file_system::FileSystem;
-use machine::tool::{Get, Tool};
-use machine::wheel::PIP;
+use machine::how_to_install::HowToInstall;
+use machine::program_cache::PIP;
+use machine::tool::Tool;
 use nix::unistd::geteuid;
 use strategies::registry::STRATEGIES;
 
@@ -18,21 +19,35 @@ pub struct Need {
     pub purposes: Vec<String>,
 }
 
-const CC: Tool =
-    Tool { command: "cc", version_argument: "--version", get: Get::packages(&["gcc", "libc6-dev"]) };
+const CC: Tool = Tool {
+    command: "cc",
+    version_argument: "--version",
+    install: HowToInstall::packages(&["gcc", "libc6-dev"]),
+};
 const RUSTFMT: Tool =
-    Tool { command: "rustfmt", version_argument: "--version", get: Get::Component("rustfmt") };
-const CLIPPY: Tool =
-    Tool { command: "cargo-clippy", version_argument: "--version", get: Get::Component("clippy") };
-const BATS: Tool = Tool { command: "bats", version_argument: "--version", get: Get::packages(&["bats"]) };
-const FLOCK: Tool =
-    Tool { command: "flock", version_argument: "--version", get: Get::packages(&["util-linux"]) };
+    Tool { command: "rustfmt", version_argument: "--version", install: HowToInstall::Component("rustfmt") };
+const CLIPPY: Tool = Tool {
+    command: "cargo-clippy",
+    version_argument: "--version",
+    install: HowToInstall::Component("clippy"),
+};
+const BATS: Tool =
+    Tool { command: "bats", version_argument: "--version", install: HowToInstall::packages(&["bats"]) };
+const FLOCK: Tool = Tool {
+    command: "flock",
+    version_argument: "--version",
+    install: HowToInstall::packages(&["util-linux"]),
+};
 /// Without it, the sidecar's test of access control lists skips itself.
 const SETFACL: Tool =
-    Tool { command: "setfacl", version_argument: "--version", get: Get::packages(&["acl"]) };
-const CHROMIUM: Tool =
-    Tool { command: "chromium", version_argument: "--version", get: Get::packages(&["chromium"]) };
-const TAR: Tool = Tool { command: "tar", version_argument: "--version", get: Get::packages(&["tar"]) };
+    Tool { command: "setfacl", version_argument: "--version", install: HowToInstall::packages(&["acl"]) };
+const CHROMIUM: Tool = Tool {
+    command: "chromium",
+    version_argument: "--version",
+    install: HowToInstall::packages(&["chromium"]),
+};
+const TAR: Tool =
+    Tool { command: "tar", version_argument: "--version", install: HowToInstall::packages(&["tar"]) };
 
 /// What is needed in addition to the tools that strategies, file systems and images declare.
 const OWN: &[(&Tool, &str)] = &[
@@ -52,7 +67,7 @@ const OWN: &[(&Tool, &str)] = &[
 const DOCKER: Tool = Tool {
     command: "docker",
     version_argument: "--version",
-    get: Get::Words(
+    install: HowToInstall::Instructions(
         "install Docker's command line (Debian, Ubuntu: the package 'docker.io' or 'docker-cli')",
     ),
 };
@@ -73,7 +88,7 @@ pub fn all(scope: &Scope) -> Vec<Need> {
         }
     }
     // Tools that no package contains: what needs them is reported as not tested.
-    wanted.retain(|(tool, _)| !matches!(tool.get, Get::Words(_)));
+    wanted.retain(|(tool, _)| !matches!(tool.install, HowToInstall::Instructions(_)));
     wanted.extend(OWN.iter().map(|(tool, purpose)| (*tool, (*purpose).to_owned())));
     if !scope.without_docker {
         wanted.push((&DOCKER, "tests of containers".to_owned()));

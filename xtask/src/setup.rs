@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use engines::images::{self, Kind, Stock};
 use machine::error::{Error, Result};
 use machine::event::{Event, Observer};
+use machine::how_to_install::HowToInstall;
 use machine::process::{Cancel, on_path};
-use machine::tool::Get;
 use machine::{docker, program};
 use nix::unistd::geteuid;
 
@@ -109,10 +109,10 @@ fn lacking(first: Option<String>, missing: &[Need], besides: &[String], line: Op
 fn command_line(missing: &[Need], is_root: bool) -> Option<String> {
     let (mut packages, mut components): (Vec<&str>, Vec<&str>) = Default::default();
     for need in missing {
-        match need.tool.get {
-            Get::Packages { debian, .. } => packages.extend(debian),
-            Get::Component(name) => components.push(name),
-            Get::Words(_) => {}
+        match need.tool.install {
+            HowToInstall::Packages { debian, .. } => packages.extend(debian),
+            HowToInstall::Component(name) => components.push(name),
+            HowToInstall::Instructions(_) => {}
         }
     }
     packages.sort_unstable();
@@ -169,20 +169,20 @@ mod tests {
     use super::*;
     use machine::tool::Tool;
 
-    fn need(get: Get) -> Need {
-        let tool = Tool { command: "no-such-command", version_argument: "--version", get };
+    fn need(install: HowToInstall) -> Need {
+        let tool = Tool { command: "no-such-command", version_argument: "--version", install };
         Need { tool: Box::leak(Box::new(tool)), purposes: vec!["a test".into(), "another".into()] }
     }
 
     #[test]
     fn one_command_installs_everything_that_has_a_package() {
         let missing = [
-            need(Get::packages(&["xfsprogs"])),
-            need(Get::packages(&["mmdebstrap", "uidmap"])),
-            need(Get::Packages { debian: &["sqlite3"], elsewhere: Some(("sqlite", "Arch")) }),
-            need(Get::packages(&["xfsprogs"])),
-            need(Get::Component("clippy")),
-            need(Get::Words("see its page")),
+            need(HowToInstall::packages(&["xfsprogs"])),
+            need(HowToInstall::packages(&["mmdebstrap", "uidmap"])),
+            need(HowToInstall::Packages { debian: &["sqlite3"], elsewhere: Some(("sqlite", "Arch")) }),
+            need(HowToInstall::packages(&["xfsprogs"])),
+            need(HowToInstall::Component("clippy")),
+            need(HowToInstall::Instructions("see its page")),
         ];
         let lines = [command_line(&missing, true), command_line(&missing, false)].map(Option::unwrap);
         insta::assert_snapshot!(lines.join("\n"), @r"
@@ -195,7 +195,8 @@ mod tests {
 
     #[test]
     fn everything_missing_is_in_one_message_with_the_command_that_installs_it() {
-        let missing = [need(Get::packages(&["bats"])), need(Get::Words("see its page"))];
+        let missing =
+            [need(HowToInstall::packages(&["bats"])), need(HowToInstall::Instructions("see its page"))];
         let line = command_line(&missing, true);
         let besides = ["the image mysql: it will be pulled".to_owned()];
         let error = lacking(Some("Docker is not running".into()), &missing, &besides, line.as_deref());

@@ -8,6 +8,7 @@ use std::{fmt, fs, io};
 
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
+use walkdir::WalkDir;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Their directory beside a database, to which a strategy restores them.
@@ -90,30 +91,32 @@ pub fn make(directory: &Path) -> io::Result<Listing> {
 /// When an entry cannot be read.
 pub fn list(directory: &Path) -> io::Result<Listing> {
     let mut listing = Listing::new();
-    if directory.symlink_metadata().is_ok() {
-        add(directory, Path::new(""), &mut listing)?;
+    if directory.symlink_metadata().is_err() {
+        return Ok(listing);
+    }
+    let os_error = |error: walkdir::Error| {
+        error.into_io_error().expect("there are no loops, because links are not followed")
+    };
+    for entry in WalkDir::new(directory).follow_root_links(false) {
+        let entry = entry.map_err(os_error)?;
+        let name = entry.path().strip_prefix(directory).expect("the walk only visits paths below");
+        let metadata = entry.metadata().map_err(os_error)?;
+        listing.insert(name.to_owned(), describe(entry.path(), &metadata)?);
     }
     Ok(listing)
 }
 
-fn add(path: &Path, name: &Path, listing: &mut Listing) -> io::Result<()> {
-    let metadata = path.symlink_metadata()?;
+fn describe(path: &Path, metadata: &fs::Metadata) -> io::Result<Entry> {
     let what = if metadata.is_symlink() {
         What::Link(fs::read_link(path)?)
     } else if metadata.is_dir() {
-        for entry in fs::read_dir(path)? {
-            let entry = entry?;
-            add(&entry.path(), &name.join(entry.file_name()), listing)?;
-        }
         What::Directory
     } else if metadata.is_file() {
         What::File { bytes: metadata.len(), digest: xxh3_64(&fs::read(path)?) }
     } else {
         What::Special
     };
-    let entry = Entry { what, mode: metadata.mode() & MODE, user: metadata.uid(), group: metadata.gid() };
-    listing.insert(name.to_owned(), entry);
-    Ok(())
+    Ok(Entry { what, mode: metadata.mode() & MODE, user: metadata.uid(), group: metadata.gid() })
 }
 
 /// The differences between two listings, one line each.

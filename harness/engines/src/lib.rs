@@ -8,6 +8,7 @@ pub mod cache;
 pub mod configuration;
 pub mod database;
 pub mod descriptors;
+pub mod error;
 pub mod images;
 pub mod kinds;
 pub mod mysql;

@@ -6,11 +6,11 @@
 
 mod create;
 mod host_process;
+mod log;
 mod network;
 mod script;
 mod spec;
 mod sweep;
-mod words;
 
 use std::time::{Duration, Instant};
 
@@ -61,8 +61,6 @@ pub struct Container {
 pub struct Exit {
     /// 0 means success.
     pub code: i64,
-    /// The kernel killed one of its processes because it was out of memory.
-    pub out_of_memory: bool,
     /// The last lines that it printed.
     pub output: String,
     /// The resources that it used: exact for [`Spec::shell`], otherwise the last reading, up to [`TICK`] before the
@@ -139,7 +137,7 @@ impl Container {
                 }
                 Err(_) => {}
             }
-            if words::said_since(&said, self.started_at, text) {
+            if log::was_logged_since(&said, self.started_at, text) {
                 return Ok(());
             }
             if Instant::now() >= give_up {
@@ -219,8 +217,7 @@ impl Container {
         };
         let state = state.map_err(|error| unknown(&reason(&error)))?;
         let code = state.exit_code.ok_or_else(|| unknown("there is no exit code"))?;
-        let out_of_memory = state.oom_killed.unwrap_or(false);
-        Ok(Exit { code, out_of_memory, output: self.last_lines(), counters })
+        Ok(Exit { code, output: self.last_lines(), counters })
     }
 
     /// The resources that it has used since its latest start; `None` when they were never read.

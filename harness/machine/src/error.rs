@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use nix::errno::Errno;
-use rusqlite::ErrorCode;
 
 /// Why a command failed. Each kind has its own exit code (see `xtask`), and `trial/blame.rs` defines what each means
 /// inside a trial.
@@ -28,6 +27,12 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    /// An error that the machine caused, although its type does not show that here: the error of a library that this
+    /// crate does not know, such as a database's. The message is that of the error, with its causes.
+    pub fn environment(error: &anyhow::Error) -> Error {
+        Error::Environment(told(error))
+    }
+
     /// The error for a path that is not UTF-8: paths are written to JSON, option files, labels and mounts, all of which
     /// are text.
     pub fn not_utf8(path: &Path) -> Error {
@@ -37,7 +42,8 @@ impl Error {
 
 impl From<anyhow::Error> for Error {
     /// Chooses the kind by the type of the root cause, whatever context was added: an error of the operating system is
-    /// [`Error::Environment`], an [`Error`] keeps its kind, and everything else is a bug.
+    /// [`Error::Environment`], an [`Error`] keeps its kind, and everything else is a bug. Who knows better about the
+    /// errors of a library marks them before with [`Error::environment`].
     fn from(error: anyhow::Error) -> Error {
         let message = told(&error);
         let kind = error.chain().find_map(|cause| match cause.downcast_ref::<Error>() {
@@ -63,20 +69,6 @@ fn told(error: &anyhow::Error) -> String {
 fn is_the_machines(cause: &(dyn std::error::Error + 'static)) -> bool {
     if let Some(error) = cause.downcast_ref::<std::io::Error>() {
         return error.raw_os_error().is_some_and(|number| refuses(Errno::from_raw(number)));
-    }
-    if let Some(rusqlite::Error::SqliteFailure(error, _)) = cause.downcast_ref() {
-        use ErrorCode::*;
-        return matches!(
-            error.code,
-            CannotOpen
-                | DatabaseBusy
-                | DatabaseLocked
-                | DiskFull
-                | OutOfMemory
-                | PermissionDenied
-                | ReadOnly
-                | SystemIoFailure
-        );
     }
     cause.downcast_ref().is_some_and(|number| refuses(*number))
 }
@@ -105,7 +97,7 @@ mod tests {
     #[test]
     fn what_an_error_is_depends_on_its_type_and_not_on_how_it_was_wrapped() {
         let full = || std::io::Error::from_raw_os_error(libc::ENOSPC);
-        let sqlite = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        let marked = || Error::environment(&anyhow!("disk full").context("cannot open the database"));
         let kind = |error: anyhow::Error| match Error::from(error) {
             Error::Bug(_) => "bug".to_owned(),
             Error::Interrupted => "interrupted".to_owned(),
@@ -116,7 +108,7 @@ mod tests {
             kind(full().into()),
             kind(anyhow::Error::from(full()).context("cannot write").context("no record")),
             kind(Errno::EMFILE.into()),
-            kind(anyhow::Error::from(sqlite(rusqlite::ffi::SQLITE_FULL)).context("cannot open the database")),
+            kind(anyhow::Error::from(marked()).context("cannot begin")),
             kind(Error::Input("no such size".into()).into()),
             kind(Err::<(), _>(Error::Environment("no Docker".into())).context("no server").unwrap_err()),
             kind(Err::<(), _>(Error::Interrupted).context("stopping").unwrap_err()),
@@ -124,17 +116,15 @@ mod tests {
             kind(anyhow!("a count is off")),
             kind(Errno::EBADF.into()),
             kind(std::io::Error::other("half a message").into()),
-            kind(sqlite(rusqlite::ffi::SQLITE_CORRUPT).into()),
         ];
         insta::assert_snapshot!(kinds.join("\n"), @"
         machine: No space left on device (os error 28)
         machine: no record: cannot write: No space left on device (os error 28)
         machine: EMFILE: Too many open files
-        machine: cannot open the database: Error code 13: database or disk is full
+        machine: cannot begin: cannot open the database: disk full
         user: no such size
         machine: no server: no Docker
         interrupted
-        bug
         bug
         bug
         bug

@@ -3,28 +3,30 @@
 //!
 //! With `mount -o loop`, the kernel releases the loop device after the last use of the mount, however that ends. So a
 //! killed run can leave only a mount, which is found by its path. LVM groups and ZFS pools are found by the notes about
-//! them (see `volume`).
+//! them (see `noted`).
 
+mod commands;
+mod mounts;
+mod noted;
 mod volume;
 
-use std::ffi::OsString;
 use std::fs::File;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use nix::errno::Errno;
-use nix::mount::{MntFlags, umount2};
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::process::{Account, Group, Launcher, TICK};
-use crate::tool::{BTRFS, CP, Get, Tool};
-use volume::{LVM, Noted, ZPOOL};
-pub use volume::{QUIET_LVM, Volume, VolumeSnapshot};
+use crate::process::Launcher;
+use crate::tool::{CP, Tool};
+pub use commands::{BTRFS, QUIET_LVM};
+use commands::{LOSETUP, LVM, MKFS_BTRFS, MKFS_EXT4, MKFS_XFS, MOUNT, ZPOOL, command, run};
+pub use mounts::{Mount, mount_of};
+use mounts::{mounts, unmount_all};
+use noted::{NotedResource, sweep_noted};
+pub use volume::{Volume, VolumeSnapshot};
+use volume::{make_logical_volume, make_pool};
 
 /// The file system for the data of a trial.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,23 +47,8 @@ pub enum FileSystem {
     Zfs,
 }
 
-const MKFS_BTRFS: Tool =
-    Tool { command: "mkfs.btrfs", version_argument: "--version", get: Get::packages(&["btrfs-progs"]) };
-const MKFS_EXT4: Tool =
-    Tool { command: "mkfs.ext4", version_argument: "-V", get: Get::packages(&["e2fsprogs"]) };
-const MKFS_XFS: Tool =
-    Tool { command: "mkfs.xfs", version_argument: "-V", get: Get::packages(&["xfsprogs"]) };
-const MOUNT: Tool = Tool {
-    command: "mount",
-    version_argument: "--version",
-    get: Get::Packages { debian: &["mount"], elsewhere: Some(("util-linux", "elsewhere")) },
-};
-const LOSETUP: Tool = Tool { command: "losetup", ..MOUNT };
-
 /// The minimum size of XFS is 300 MB; the image is sparse.
 const BYTES_MIN: u64 = 512 << 20;
-/// How long a mount may stay busy because of processes that were just killed.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 impl FileSystem {
     /// The file systems that the harness creates.
@@ -140,18 +127,6 @@ impl FileSystem {
         }
     }
 
-    /// Tries to create one in the launcher's work directory. Returns why that fails, and what to do about it.
-    ///
-    /// # Errors
-    /// [`Error::Interrupted`].
-    pub fn obstacle(self, launcher: &Launcher) -> Result<Option<String>> {
-        match Mounted::make(self, launcher, self.name(), BYTES_MIN) {
-            Ok(_) => Ok(None),
-            Err(Error::Environment(obstacle)) => Ok(Some(obstacle)),
-            Err(error) => Err(error),
-        }
-    }
-
     /// What is missing on this machine to create it.
     fn missing(self) -> Option<String> {
         if !geteuid().is_root() {
@@ -167,14 +142,14 @@ impl FileSystem {
 }
 
 /// A file system that the harness created. Dropping it unmounts and removes it.
-pub struct Mounted {
+pub struct TemporaryFileSystem {
     point: PathBuf,
     image: PathBuf,
     /// The LVM group or ZFS pool below it, which must be removed explicitly.
-    noted: Option<Noted>,
+    noted: Option<NotedResource>,
 }
 
-impl Mounted {
+impl TemporaryFileSystem {
     /// Where it is mounted.
     pub fn point(&self) -> &Path {
         &self.point
@@ -185,7 +160,12 @@ impl Mounted {
     ///
     /// # Errors
     /// [`Error::Environment`] with what is missing or what failed; [`Error::Interrupted`].
-    pub fn make(kind: FileSystem, launcher: &Launcher, name: &str, bytes: u64) -> Result<Mounted> {
+    pub fn make(
+        kind: FileSystem,
+        launcher: &Launcher,
+        name: &str,
+        bytes: u64,
+    ) -> Result<TemporaryFileSystem> {
         let refused = |cause: String| {
             Error::Environment(format!("cannot create a separate file system ({}): {cause}", kind.name()))
         };
@@ -197,7 +177,7 @@ impl Mounted {
         let directory = launcher.work_directory().canonicalize().context("there is no work directory")?;
         // Constructed before anything is created, so that dropping it cleans up after any error.
         let image = directory.join(format!("{name}.image"));
-        let mut mounted = Mounted { point: directory.join(name), image, noted: None };
+        let mut mounted = TemporaryFileSystem { point: directory.join(name), image, noted: None };
         let files = || {
             File::create_new(&mounted.image)?.set_len(bytes)?;
             std::fs::create_dir(&mounted.point)
@@ -212,13 +192,13 @@ impl Mounted {
 
     fn fill(&mut self, kind: FileSystem, maker: &Tool, launcher: &Launcher) -> Result<()> {
         if kind == FileSystem::Zfs {
-            self.noted = Some(volume::make_pool(launcher, &self.image, &self.point)?);
+            self.noted = Some(make_pool(launcher, &self.image, &self.point)?);
             return Ok(());
         }
         let mut device = self.image.clone();
         let mut options: &[&str] = &["-o", "loop"];
         if kind == FileSystem::Lvm {
-            let (noted, volume) = volume::make_logical_volume(launcher, &self.image)?;
+            let (noted, volume) = make_logical_volume(launcher, &self.image)?;
             (self.noted, device, options) = (Some(noted), volume, &[]);
         }
         let quietly: &[&str] = if kind.kind() == "ext4" { &["-q", "-F"] } else { &["-q"] };
@@ -235,11 +215,11 @@ impl Mounted {
     }
 }
 
-impl Drop for Mounted {
+impl Drop for TemporaryFileSystem {
     fn drop(&mut self) {
         // If this fails, the next start cleans up.
         let _ = sweep(&self.point);
-        let stays = self.noted.take().is_some_and(Noted::stays);
+        let stays = self.noted.take().is_some_and(NotedResource::stays);
         let _ = std::fs::remove_dir(&self.point);
         // The image is kept if the group or pool is, because a loop device is found by its image.
         if !stays {
@@ -248,56 +228,15 @@ impl Drop for Mounted {
     }
 }
 
-fn command(tool: &Tool, words: &[&str], paths: &[&Path]) -> Command {
-    let mut command = Command::new(tool.command);
-    let (name, value) = QUIET_LVM;
-    command
-        .env(name, value)
-        .args(words)
-        .args(paths)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    command
-}
-
-fn run(launcher: &Launcher, command: Command) -> Result<()> {
-    // Checked here, because most commands end before the first check of the wait.
-    launcher.cancel.check()?;
-    let child = launcher.spawn(Account::Preparation, command)?;
-    let ended = Group::new(vec![child]).wait(|_| launcher.cancel.check())?;
-    ended.result()?;
-    Ok(())
-}
-
 /// Unmounts everything that is mounted in a directory, the innermost first, then removes LVM groups, ZFS pools and
 /// snapshots with notes there. Returns the number of unmounted file systems.
 ///
 /// # Errors
 /// [`Error::Environment`] when something cannot be unmounted or removed.
 pub fn sweep(directory: &Path) -> Result<usize> {
-    let mut points: Vec<PathBuf> = mounts()?.into_iter().map(|mount| mount.point).collect();
-    points.retain(|point| point.starts_with(directory));
-    points.sort();
-    for point in points.iter().rev() {
-        unmount(point).map_err(|error| {
-            Error::Environment(format!("cannot unmount {}: {}", point.display(), error.desc()))
-        })?;
-    }
-    volume::sweep_noted(directory)?;
-    Ok(points.len())
-}
-
-fn unmount(point: &Path) -> nix::Result<()> {
-    let give_up = Instant::now() + PATIENCE;
-    loop {
-        match umount2(point, MntFlags::empty()) {
-            Err(Errno::EBUSY) if Instant::now() < give_up => std::thread::sleep(TICK),
-            // It is detached from the directory tree, and ends with its last user.
-            Err(Errno::EBUSY) => return umount2(point, MntFlags::MNT_DETACH),
-            other => return other,
-        }
-    }
+    let unmounted = unmount_all(directory)?;
+    sweep_noted(directory)?;
+    Ok(unmounted)
 }
 
 /// True if files in a directory can share blocks: tries it with `cp`, as a snapshot does.
@@ -311,85 +250,9 @@ pub fn reflinks_work(directory: &Path) -> std::io::Result<bool> {
     Ok(command(&CP, &["--reflink=always", "--"], &[&file, &copy]).status()?.success())
 }
 
-/// A mount of this machine.
-pub struct Mount {
-    /// The mount point.
-    pub point: PathBuf,
-    /// The directory of the file system that is mounted there: `/` for all of it.
-    pub root: PathBuf,
-    /// The type of the file system, as the kernel names it.
-    pub kind: String,
-    /// The source of the mount: usually a device.
-    pub source: String,
-}
-
-/// The mount that contains a file or directory: the one with the longest mount point above it.
-///
-/// # Errors
-/// When there is no such file or directory, or the table of mounts cannot be read.
-pub fn mount_of(path: &Path) -> Result<Mount> {
-    let path = path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?;
-    let above = mounts()?.into_iter().filter(|mount| path.starts_with(&mount.point));
-    // Of two at the same place, the later one hides the earlier one.
-    let mount = above.max_by_key(|mount| mount.point.as_os_str().len());
-    Ok(mount.context("nothing is mounted at /")?)
-}
-
-fn mounts() -> Result<Vec<Mount>> {
-    let table = std::fs::read("/proc/self/mountinfo").context("cannot read the table of mounts")?;
-    Ok(table.split(|byte| *byte == b'\n').filter_map(parse).collect())
-}
-
-/// Parses a line of proc_pid_mountinfo(5): the fourth word is the root and the fifth the mount point; type and source
-/// follow after a dash.
-fn parse(line: &[u8]) -> Option<Mount> {
-    let mut words = line.split(|byte| *byte == b' ');
-    let root = PathBuf::from(unescaped(words.nth(3)?));
-    let point = PathBuf::from(unescaped(words.next()?));
-    words.find(|word| *word == b"-")?;
-    let mut word = || Some(unescaped(words.next()?).to_string_lossy().into_owned());
-    Some(Mount { point, root, kind: word()?, source: word()? })
-}
-
-/// Decodes a word: the kernel writes blanks and backslashes as octal numbers.
-fn unescaped(mut word: &[u8]) -> OsString {
-    let mut plain = Vec::new();
-    while let [first, others @ ..] = word {
-        if let [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..] = word {
-            plain.push((a - b'0') * 64 + (b - b'0') * 8 + (c - b'0'));
-            word = after;
-        } else {
-            plain.push(*first);
-            word = others;
-        }
-    }
-    OsString::from_vec(plain)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_mount_is_read_from_the_kernels_table() {
-        let line =
-            b"36 35 98:0 /below /a\\040b/\\134c rw,noatime shared:1 master:2 - ext4 /dev/loop\\0110 rw,discard";
-        let mount = parse(line).unwrap();
-        assert_eq!(
-            (mount.point.as_path(), mount.root.as_path()),
-            (Path::new("/a b/\\c"), Path::new("/below"))
-        );
-        assert_eq!((mount.kind.as_str(), mount.source.as_str()), ("ext4", "/dev/loop\t0"));
-        assert_eq!(unescaped(b"/plain\\4/\\"), "/plain\\4/\\");
-        assert!(parse(b"").is_none() && parse(b"1 2 3:4 / /without rw ext4").is_none());
-    }
-
-    #[test]
-    fn every_path_is_on_a_mount() {
-        assert_eq!(mount_of(Path::new("/proc/self")).unwrap().kind, "proc");
-        assert!(mount_of(Path::new(env!("CARGO_MANIFEST_DIR"))).is_ok());
-        assert!(mount_of(Path::new("/no such place")).is_err());
-    }
 
     #[test]
     fn a_separate_file_system_needs_more_space_than_its_data() {

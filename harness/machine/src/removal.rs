@@ -6,11 +6,11 @@
 
 use std::fs::{self, Metadata, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
+use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 
 use crate::file_system;
 
@@ -149,14 +149,9 @@ fn owner(path: &Path) -> Option<u32> {
 
 /// True for a file with the immutable or the append-only flag.
 fn is_locked(path: &Path) -> bool {
-    let Ok(path) = std::ffi::CString::new(path.as_os_str().as_bytes()) else { return false };
-    // SAFETY: statx is plain old data, for which all zeros is a value.
-    let mut found: libc::statx = unsafe { std::mem::zeroed() };
-    // SAFETY: the path ends with a zero, and the structure is a live local.
-    let status =
-        unsafe { libc::statx(libc::AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW, 0, &mut found) };
-    let flags = (libc::STATX_ATTR_IMMUTABLE | libc::STATX_ATTR_APPEND) as u64;
-    status == 0 && found.stx_attributes & flags != 0
+    let locked = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
+    let found = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty());
+    found.is_ok_and(|found| found.stx_attributes.intersects(locked))
 }
 
 #[cfg(test)]

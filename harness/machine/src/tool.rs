@@ -1,11 +1,11 @@
-//! Commands that strategies run, as operators run them: found on PATH, with their version in the record.
+//! Commands that are run as operators run them: found on PATH, with their version in the record.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use reports::printable;
 
-pub use crate::get::Get;
+use crate::how_to_install::HowToInstall;
 use crate::process::{on_path, why_not_started};
 
 /// A command that must be on PATH.
@@ -15,26 +15,12 @@ pub struct Tool {
     /// The argument that makes it print its version.
     pub version_argument: &'static str,
     /// How to get it.
-    pub get: Get,
+    pub install: HowToInstall,
 }
-
-/// SQLite's command line.
-pub const SQLITE3: Tool = Tool {
-    command: "sqlite3",
-    version_argument: "--version",
-    get: Get::Packages { debian: &["sqlite3"], elsewhere: Some(("sqlite", "Alpine, Arch, Fedora")) },
-};
-
-/// The compressor.
-pub const ZSTD: Tool = Tool { command: "zstd", version_argument: "--version", get: Get::packages(&["zstd"]) };
 
 /// The copy command of the GNU core utilities.
 pub const CP: Tool =
-    Tool { command: "cp", version_argument: "--version", get: Get::packages(&["coreutils"]) };
-
-/// The command of the btrfs file system.
-pub const BTRFS: Tool =
-    Tool { command: "btrfs", version_argument: "--version", get: Get::packages(&["btrfs-progs"]) };
+    Tool { command: "cp", version_argument: "--version", install: HowToInstall::packages(&["coreutils"]) };
 
 /// A program in the version that a variant uses.
 pub struct Program {
@@ -63,7 +49,7 @@ impl Tool {
     /// Why it cannot be run, and how to get one that works.
     pub fn version_at(&self, path: &Path) -> Result<String, String> {
         let refused = |cause: String| {
-            format!("'{} {}' cannot be run: {cause}: {}", path.display(), self.version_argument, self.get)
+            format!("'{} {}' cannot be run: {cause}: {}", path.display(), self.version_argument, self.install)
         };
         let output = Command::new(path).arg(self.version_argument).stdin(Stdio::null()).output();
         let output = output.map_err(|error| refused(why_not_started(path, &error)))?;
@@ -81,7 +67,7 @@ impl Tool {
     pub fn missing(&self) -> Option<String> {
         match self.path() {
             Some(path) => self.version_at(&path).err(),
-            None => Some(format!("the command '{}' is not on PATH: {}", self.command, self.get)),
+            None => Some(format!("the command '{}' is not on PATH: {}", self.command, self.install)),
         }
     }
 }

@@ -117,7 +117,7 @@ pub enum Failure {
     Input(String),
     /// The machine refuses something.
     Environment(String),
-    /// A bug, or what only who gave the job can judge: what SQLite or a server says.
+    /// A bug, or what only the sender of the job can judge: what a database reports.
     Bug(String),
 }
 
@@ -159,9 +159,10 @@ impl Message {
     }
 }
 
-/// The whole life of a worker that can do these jobs. Returns its exit code.
-pub fn main(jobs: &[JobEntry]) -> i32 {
-    match work(jobs) {
+/// The whole life of a worker that can do these jobs. Returns its exit code. `attributed` marks errors that the machine
+/// caused with [`Error::environment`], if their types do not show it here.
+pub fn main(jobs: &[JobEntry], attributed: fn(anyhow::Error) -> anyhow::Error) -> i32 {
+    match work(jobs).map_err(attributed) {
         Ok(answer) => {
             Message::Done(answer).send();
             0

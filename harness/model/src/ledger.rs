@@ -76,7 +76,7 @@ impl LedgerWriter {
     pub fn open(directory: &Path, writer: u32) -> io::Result<LedgerWriter> {
         let path = path_of(directory, writer);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
-        let next = WriterLedger::open(&path)?.map_or(0, |ledger| ledger.len());
+        let next = WriterLedger::open(&path)?.map_or(0, |ledger| ledger.count());
         let chunk_index = next / CHUNK_ENTRIES;
         let chunk = map_chunk(&file, chunk_index)?;
         let mut writer = LedgerWriter { file, chunk, chunk_index, reserved: chunk_index, next };
@@ -196,7 +196,7 @@ impl Ledger {
     /// All writes, writer by writer, each with its writer and index.
     pub fn entries(&self) -> impl Iterator<Item = (u32, u64, Entry)> {
         self.writers.iter().enumerate().flat_map(|(writer, ledger)| {
-            (0..ledger.len()).map(move |index| (writer as u32, index, ledger.entry(index)))
+            (0..ledger.count()).map(move |index| (writer as u32, index, ledger.entry(index)))
         })
     }
 }
@@ -205,7 +205,7 @@ impl Ledger {
 #[derive(Default)]
 pub struct WriterLedger {
     map: Option<Mmap>,
-    len: u64,
+    count: u64,
 }
 
 impl WriterLedger {
@@ -220,9 +220,9 @@ impl WriterLedger {
         }
         // SAFETY: the file only ever grows, and its words are read atomically.
         let map = unsafe { Mmap::map(&file)? };
-        let mut ledger = WriterLedger { len: map.len() as u64 / ENTRY_BYTES, map: Some(map) };
+        let mut ledger = WriterLedger { count: map.len() as u64 / ENTRY_BYTES, map: Some(map) };
         // Entries are contiguous and the rest of the last chunk is zero.
-        let (mut low, mut high) = (0, ledger.len);
+        let (mut low, mut high) = (0, ledger.count);
         while low < high {
             let middle = (low + high) / 2;
             if ledger.word(middle, 0) == 0 {
@@ -231,18 +231,13 @@ impl WriterLedger {
                 low = middle + 1;
             }
         }
-        ledger.len = low;
+        ledger.count = low;
         Ok(Some(ledger))
     }
 
     /// Number of writes.
-    pub fn len(&self) -> u64 {
-        self.len
-    }
-
-    /// True when there are no writes.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
+    pub fn count(&self) -> u64 {
+        self.count
     }
 
     /// The write with this index.
@@ -250,7 +245,7 @@ impl WriterLedger {
     /// # Panics
     /// When there is no such write.
     pub fn entry(&self, index: u64) -> Entry {
-        assert!(index < self.len, "write {index} of {}", self.len);
+        assert!(index < self.count, "write {index} of {}", self.count);
         let outcome = match self.word(index, 3) {
             ACKNOWLEDGED => Outcome::Acknowledged(self.word(index, 2)),
             REFUSED => Outcome::Refused(self.word(index, 2)),
@@ -300,7 +295,7 @@ mod tests {
                 entry(40, None, Outcome::Refused(45)),
             ]
         );
-        assert!(ledger.writer(1).is_empty());
+        assert_eq!(ledger.writer(1).count(), 0);
     }
 
     #[test]
@@ -326,7 +321,7 @@ mod tests {
             writer.acknowledge(index + 2);
         }
         let ledger = Ledger::open(directory.path(), 4).unwrap();
-        assert_eq!(ledger.writer(3).len(), CHUNK_ENTRIES + 5);
+        assert_eq!(ledger.writer(3).count(), CHUNK_ENTRIES + 5);
         assert_eq!(ledger.writer(3).entry(CHUNK_ENTRIES + 4).due_ns, CHUNK_ENTRIES + 5);
     }
 }

@@ -26,8 +26,9 @@ use std::time::Duration;
 use engines::kinds::Engine;
 use engines::subject::Subject;
 use machine::error::Error;
+use machine::how_to_install::HowToInstall;
 use machine::process::{Account, Child, Counters, Group, kill_marked, last_lines, on_path};
-use machine::tool::{Get, Tool};
+use machine::tool::Tool;
 use serde::{Deserialize, Serialize};
 
 use crate::halt::Halt;
@@ -329,7 +330,7 @@ fn other_client(message: &str) -> Option<String> {
         ["option", "variable"].iter().any(|what| message.contains(&format!("{command}: unknown {what}")))
     };
     let command = CLIENTS.into_iter().find(|command| refuses(*command))?;
-    let client = Tool { command, version_argument: "--version", get: Get::Words("") };
+    let client = Tool { command, version_argument: "--version", install: HowToInstall::Instructions("") };
     let version = client.version().filter(|version| version.contains("MariaDB"))?;
     Some(format!(
         "'{command}' on PATH is MariaDB's ({version}) and lacks some of MySQL's options: write an option as \

@@ -1,7 +1,7 @@
 //! Why a strategy ended without success, and who is responsible. The type tells, never how an error was wrapped.
 
 use machine::error::Error;
-use machine::process::{Unstarted, Unsuccessful};
+use machine::process::{ProcessError, StartError};
 
 /// Why a strategy ended without success.
 #[derive(Debug)]
@@ -25,21 +25,21 @@ impl From<Error> for Halt {
     }
 }
 
-impl From<Unstarted> for Halt {
-    fn from(unstarted: Unstarted) -> Halt {
-        Halt::Error(unstarted.into())
+impl From<StartError> for Halt {
+    fn from(error: StartError) -> Halt {
+        Halt::Error(error.into())
     }
 }
 
-impl From<Unsuccessful> for Halt {
+impl From<ProcessError> for Halt {
     /// An error that a strategy's tool or worker reports is the strategy's failure, of whatever kind it is: its
     /// operator would see the same full disk or lock timeout. A worker that dies without a report is not the strategy's
     /// failure.
-    fn from(unsuccessful: Unsuccessful) -> Halt {
-        match unsuccessful {
-            Unsuccessful::Reported(failure) => Halt::Failed(failure.to_string()),
-            Unsuccessful::Ended(message) => Halt::Failed(message),
-            Unsuccessful::Killed(_) | Unsuccessful::Crashed(_) => Halt::Error(unsuccessful.into()),
+    fn from(error: ProcessError) -> Halt {
+        match error {
+            ProcessError::Reported(failure) => Halt::Failed(failure.to_string()),
+            ProcessError::Ended(message) => Halt::Failed(message),
+            ProcessError::Killed(_) | ProcessError::Crashed(_) => Halt::Error(error.into()),
         }
     }
 }
@@ -73,11 +73,11 @@ mod tests {
     #[test]
     fn a_reported_error_is_the_strategys_and_the_death_of_a_worker_is_not() {
         let said = || "database is locked".to_owned();
-        assert_eq!(blamed(Unsuccessful::Ended(said())), "strategy");
+        assert_eq!(blamed(ProcessError::Ended(said())), "strategy");
         for failure in [Failure::Bug(said()), Failure::Environment(said()), Failure::Input(said())] {
-            assert_eq!(blamed(Unsuccessful::Reported(failure)), "strategy");
+            assert_eq!(blamed(ProcessError::Reported(failure)), "strategy");
         }
-        assert_eq!(blamed(Unsuccessful::Killed("'copy' ended with signal: 9".into())), "machine");
-        assert_eq!(blamed(Unsuccessful::Crashed("'copy' ended with exit status: 101".into())), "harness");
+        assert_eq!(blamed(ProcessError::Killed("'copy' ended with signal: 9".into())), "machine");
+        assert_eq!(blamed(ProcessError::Crashed("'copy' ended with exit status: 101".into())), "harness");
     }
 }

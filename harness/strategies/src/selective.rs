@@ -10,12 +10,12 @@
 use engines::images;
 use engines::kinds::Engine;
 use engines::mysql::server::ARTIFACT;
-use machine::tool::{SQLITE3, Tool, ZSTD};
+use machine::tool::Tool;
 use serde::{Deserialize, Serialize};
 
 use crate::halt::Halt;
 use crate::mysql_tools::{options, pipeline};
-use crate::sqlite_tools::{dump, load};
+use crate::sqlite_tools::{SQLITE3, ZSTD, dump, load};
 use crate::strategy::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete,
 };

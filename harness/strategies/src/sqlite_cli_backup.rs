@@ -5,11 +5,12 @@
 
 use std::process::{Command, Stdio};
 
-use machine::tool::{CP, SQLITE3};
+use machine::tool::CP;
 use serde::{Deserialize, Serialize};
 
 use crate::files;
 use crate::halt::Halt;
+use crate::sqlite_tools::SQLITE3;
 use crate::strategy::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, spawn,
 };

@@ -3,11 +3,10 @@
 //! A dump that encounters an error ends with `ROLLBACK; -- due to errors`, and the command still succeeds: loading it
 //! gives an empty database.
 
-use machine::tool::{SQLITE3, ZSTD};
 use serde::{Deserialize, Serialize};
 
 use crate::halt::Halt;
-use crate::sqlite_tools::{dump, load};
+use crate::sqlite_tools::{SQLITE3, ZSTD, dump, load};
 use crate::strategy::{
     BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete,
 };

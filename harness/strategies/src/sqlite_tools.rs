@@ -5,11 +5,26 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use machine::tool::{SQLITE3, ZSTD};
+use machine::how_to_install::HowToInstall;
+use machine::tool::Tool;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::halt::Halt;
 use crate::strategy::{BackupContext, RestoreContext, spawn};
+
+/// SQLite's command line.
+pub const SQLITE3: Tool = Tool {
+    command: "sqlite3",
+    version_argument: "--version",
+    install: HowToInstall::Packages {
+        debian: &["sqlite3"],
+        elsewhere: Some(("sqlite", "Alpine, Arch, Fedora")),
+    },
+};
+
+/// The compressor.
+pub const ZSTD: Tool =
+    Tool { command: "zstd", version_argument: "--version", install: HowToInstall::packages(&["zstd"]) };
 
 /// How often a busy lock is retried. SQLite's own busy timeout soon retries only ten times a second: with writers in a
 /// closed loop in delete mode, which leave gaps of a millisecond between two commits, it got no lock within 10 s.

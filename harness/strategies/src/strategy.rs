@@ -11,8 +11,8 @@ use machine::container::{Container, Mount, Network, Spec};
 use machine::error::{Error, Result};
 use machine::measure::storage;
 use machine::process::{Account, Child, Counters};
+use machine::program_cache::ProgramCache;
 use machine::tool::{Program, Tool};
-use machine::wheel::Shelf;
 use machine::worker::Progress;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -99,7 +99,7 @@ pub trait Strategy: Sync {
     ///
     /// # Errors
     /// [`Error::Environment`] with what is missing and how to get it; [`Error::Interrupted`].
-    fn program(&self, _settings: &Settings, _shelf: &Shelf<'_>) -> Result<Option<Program>> {
+    fn program(&self, _settings: &Settings, _programs: &ProgramCache<'_>) -> Result<Option<Program>> {
         Ok(None)
     }
 

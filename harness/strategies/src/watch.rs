@@ -120,7 +120,7 @@ impl Watch {
     /// Runs the processes of one pipeline until all have succeeded.
     ///
     /// # Errors
-    /// The failure of a process ([`Unsuccessful`](machine::process::Unsuccessful)), or why the processes were stopped.
+    /// The failure of a process ([`ProcessError`](machine::process::ProcessError)), or why the processes were stopped.
     pub fn run(&mut self, children: Vec<Child>) -> Result<serde_json::Value, Halt> {
         let mut group = Group::new(children);
         let started = Instant::now();

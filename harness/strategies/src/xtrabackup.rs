@@ -2,7 +2,8 @@
 
 use std::process::{Command, Stdio};
 
-use machine::tool::{CP, Get, Tool};
+use machine::how_to_install::HowToInstall;
+use machine::tool::{CP, Tool};
 use serde::{Deserialize, Serialize};
 
 use crate::files;
@@ -16,7 +17,7 @@ pub struct Xtrabackup;
 const XTRABACKUP: Tool = Tool {
     command: "xtrabackup",
     version_argument: "--version",
-    get: Get::Words(
+    install: HowToInstall::Instructions(
         "install Percona XtraBackup of the server's own series (percona-xtrabackup-84 for MySQL 8.4) from Percona's \
          package repository",
     ),

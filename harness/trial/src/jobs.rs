@@ -2,6 +2,7 @@
 
 use engines::application::Application;
 use engines::database::{Digest, Unwritten, Verify};
+use engines::error::attributed;
 use engines::sqlite::inspection::Inspect;
 use engines::sqlite::own::{Adopt, CopyOnline};
 use machine::measure::memory::TouchMemory;
@@ -22,5 +23,5 @@ const JOBS: &[JobEntry] = &[
 
 /// The whole life of a worker. Returns its exit code.
 pub fn main() -> i32 {
-    worker::main(JOBS)
+    worker::main(JOBS, attributed)
 }

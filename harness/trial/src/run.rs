@@ -21,8 +21,8 @@ use machine::error::{Error, Result};
 use machine::event::{Event, Observer};
 use machine::measure::{calibration, storage};
 use machine::process::{Account, Cancel, Launcher, kill_marked};
+use machine::program_cache::{Fetch, ProgramCache};
 use machine::removal::{self, Leftover};
-use machine::wheel::{Fetch, Shelf};
 pub use machine::workspace::RESULTS;
 use machine::workspace::{Swept, Workspace};
 use model::dataset::{self, DatasetSpec};
@@ -86,12 +86,12 @@ pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result
     let left = archive.left(plan);
     let images = obtain_images(&left, &plan.scenario, &Launcher::new(work.path(), cancel), observer)?;
     let launcher = Launcher::new(work.path(), cancel);
-    let shelf = Shelf {
+    let programs = ProgramCache {
         directory: &workspace.cache(),
-        scenario: &plan.scenario.directory,
+        relative_to: &plan.scenario.directory,
         fetch: Fetch::Now { launcher: &launcher, observer },
     };
-    let differences = conditions::program_differences(&archive.results, &left, &shelf)?;
+    let differences = conditions::program_differences(&archive.results, &left, &programs)?;
     archive.enter_found(conditions::found(&left, &plan.scenario, &images), differences)?;
     let desk = Desk {
         workspace: &workspace,

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use machine::error::Error;
-use machine::file_system::{FileSystem, Mounted, Volume, VolumeSnapshot, mount_of, sweep};
+use machine::file_system::{FileSystem, TemporaryFileSystem, Volume, VolumeSnapshot, mount_of, sweep};
 use machine::measure::extents;
 use machine::process::{Cancel, Launcher};
 use tempfile::TempDir;
@@ -30,18 +30,19 @@ impl Place {
     }
 
     /// A file system; `None` if it cannot be created, which `cargo xtask test` reports.
-    fn make(&self, kind: FileSystem) -> Option<Mounted> {
-        kind.obstacle(&self.launcher()).unwrap().is_none().then(|| {
-            let made = Mounted::make(kind, &self.launcher(), "disk", BYTES).unwrap();
-            let mounted = mount_of(made.point()).unwrap().kind;
-            match kind {
-                FileSystem::Lvm => assert_eq!(mounted, "ext4"),
-                // The implementation in user space has another type name.
-                FileSystem::Zfs => assert!(mounted == "zfs" || mounted == "fuse.zfs", "{mounted}"),
-                _ => assert_eq!(mounted, kind.name()),
-            }
-            made
-        })
+    fn make(&self, kind: FileSystem) -> Option<TemporaryFileSystem> {
+        let made = match TemporaryFileSystem::make(kind, &self.launcher(), "disk", BYTES) {
+            Err(Error::Environment(_)) => return None,
+            made => made.unwrap(),
+        };
+        let mounted = mount_of(made.point()).unwrap().kind;
+        match kind {
+            FileSystem::Lvm => assert_eq!(mounted, "ext4"),
+            // The implementation in user space has another type name.
+            FileSystem::Zfs => assert!(mounted == "zfs" || mounted == "fuse.zfs", "{mounted}"),
+            _ => assert_eq!(mounted, kind.name()),
+        }
+        Some(made)
     }
 
     /// Number of notes about LVM groups, ZFS pools and snapshots.
@@ -147,7 +148,7 @@ fn a_snapshot_of_a_volume_that_was_never_dropped_is_swept() {
 }
 
 /// Takes a snapshot, changes the original, and checks the snapshot's content.
-fn snapshot_of(place: &Place, made: &Mounted) -> VolumeSnapshot {
+fn snapshot_of(place: &Place, made: &TemporaryFileSystem) -> VolumeSnapshot {
     let file = made.point().join("file");
     std::fs::write(&file, "before").unwrap();
     let volume = Volume::of(&mount_of(made.point()).unwrap()).unwrap();
@@ -182,7 +183,7 @@ fn an_interruption_leaves_nothing() {
         return;
     }
     place.cancel.cancel();
-    let made = Mounted::make(FileSystem::Btrfs, &place.launcher(), "disk", BYTES);
+    let made = TemporaryFileSystem::make(FileSystem::Btrfs, &place.launcher(), "disk", BYTES);
     assert!(matches!(made, Err(Error::Interrupted)));
     place.assert_clean();
 }
@@ -193,7 +194,8 @@ fn a_file_system_that_is_too_small_is_reported_and_leaves_nothing() {
     if place.make(FileSystem::Xfs).is_none() {
         return;
     }
-    let Err(Error::Environment(cause)) = Mounted::make(FileSystem::Xfs, &place.launcher(), "disk", 1 << 20)
+    let Err(Error::Environment(cause)) =
+        TemporaryFileSystem::make(FileSystem::Xfs, &place.launcher(), "disk", 1 << 20)
     else {
         panic!("an XFS of 1 MiB is impossible")
     };
@@ -212,7 +214,7 @@ fn a_file_can_be_fragmented_where_blocks_can_be_shared() {
         let file = made.point().join("file");
         let content: Vec<u8> = (0..4u32 << 18).flat_map(u32::to_le_bytes).collect();
         std::fs::write(&file, &content).unwrap();
-        extents::break_up(&place.launcher(), &file, 200).unwrap();
+        extents::fragment(&place.launcher(), &file, 200).unwrap();
         let extents = extents::count(&file).unwrap();
         assert!((180..=260).contains(&extents), "{}: {extents}", kind.name());
         assert_eq!(std::fs::read(&file).unwrap(), content);

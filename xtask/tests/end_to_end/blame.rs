@@ -1,10 +1,10 @@
 //! A strategy is not blamed for errors of the machine, of the scenario, or of the harness's own load.
 
 use machine::file_system::FileSystem;
-use machine::process::{Cancel, Launcher};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use reports::record::Verdict;
 
+use super::file_systems::can_make;
 use super::*;
 
 /// A file system in memory, mounted until this value is dropped.
@@ -25,14 +25,9 @@ impl Drop for Disk {
     }
 }
 
-/// Whether file systems can be mounted here; `cargo xtask test` lists what is skipped otherwise.
-fn can_mount(place: &Place) -> bool {
-    FileSystem::Btrfs.obstacle(&Launcher::new(place.path(), &Cancel::default())).unwrap().is_none()
-}
-
 /// Runs these commands on a small file system in memory. Returns the exit code and the only trial.
 fn run_on_a_small_disk(place: &Place, backup: &str, rate: &str) -> Option<(Option<i32>, Trial)> {
-    if !can_mount(place) {
+    if !can_make(FileSystem::Btrfs, place) {
         return None;
     }
     let disk = Disk::new(place, "size=120M");

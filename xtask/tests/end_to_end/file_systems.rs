@@ -2,7 +2,8 @@
 
 use std::process::Child;
 
-use machine::file_system::FileSystem;
+use machine::error::Error;
+use machine::file_system::{FileSystem, TemporaryFileSystem};
 use machine::process::{Cancel, Launcher};
 use nix::sys::signal::Signal;
 use reports::record::Verdict;
@@ -14,8 +15,19 @@ use super::*;
 /// A place for trials on this file system; `None` when it cannot be created, which `cargo xtask test` lists.
 pub fn place_for(kind: FileSystem) -> Option<Place> {
     let place = Place::new();
-    let obstacle = kind.obstacle(&Launcher::new(place.path(), &Cancel::default())).unwrap();
-    obstacle.is_none().then_some(place)
+    can_make(kind, &place).then_some(place)
+}
+
+/// Whether this file system can be created here; `cargo xtask test` lists what is skipped otherwise.
+pub fn can_make(kind: FileSystem, place: &Place) -> bool {
+    let launcher = Launcher::new(place.path(), &Cancel::default());
+    match TemporaryFileSystem::make(kind, &launcher, kind.name(), kind.disk_bytes(0)) {
+        Err(Error::Environment(_)) => false,
+        made => {
+            made.unwrap();
+            true
+        }
+    }
 }
 
 fn on(kind: FileSystem, subject: &str) -> String {

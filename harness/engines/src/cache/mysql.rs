@@ -9,6 +9,7 @@ use machine::error::Result;
 use model::dataset::{DatasetSpec, FORMAT_VERSION};
 use model::verify::ContentDigest;
 use serde::{Deserialize, Serialize};
+use walkdir::WalkDir;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{MANIFEST, directory_name, enter, load, partial_path, refused, remove, save, sync_directory};
@@ -186,14 +187,18 @@ fn make_durable(data: &Path) -> Result<()> {
 
 /// Visits everything below a directory. Symbolic links are not followed.
 fn walk(directory: &Path, visit: &mut dyn FnMut(&Path, &fs::Metadata) -> Result<()>) -> Result<()> {
-    let unreadable = |error| refused("read", directory, error);
-    for entry in fs::read_dir(directory).map_err(unreadable)? {
+    let unreadable = |error: walkdir::Error| {
+        let path = error.path().unwrap_or(directory).to_owned();
+        refused(
+            "read",
+            &path,
+            error.into_io_error().expect("there are no loops, because links are not followed"),
+        )
+    };
+    for entry in WalkDir::new(directory).min_depth(1) {
         let entry = entry.map_err(unreadable)?;
         let metadata = entry.metadata().map_err(unreadable)?;
-        visit(&entry.path(), &metadata)?;
-        if metadata.is_dir() {
-            walk(&entry.path(), visit)?;
-        }
+        visit(entry.path(), &metadata)?;
     }
     Ok(())
 }

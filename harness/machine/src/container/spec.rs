@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use nix::sys::signal::Signal;
 
-use super::OwnNetwork;
+use super::network::OwnNetwork;
 
 /// The description of a container to start. Set what differs from the defaults:
 /// `Spec { command, ..Spec::new(image, name) }`. It does not implement `Debug`: the environment may contain secrets.

@@ -1,179 +1,23 @@
-//! LVM groups, ZFS pools and snapshots of them: created for a trial, and removed afterwards.
-//!
-//! They outlive the process that created them, and are neither processes, mounts nor files. So before one is created, a
-//! note about it is written to the work directory, by which the next start finds it.
+//! LVM volumes and ZFS pools that are created for a trial, and snapshots of the volumes that a database is on.
 
-use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use anyhow::Context;
 use nix::sys::stat::{major, minor};
 use nix::unistd::geteuid;
-use serde::{Deserialize, Serialize};
 
-use super::{LOSETUP, MOUNT, Mount, PATIENCE, command, run, sweep};
+use super::commands::{LOSETUP, LVM, MOUNT, ZFS, ZPOOL, command, loop_devices, quiet, run};
+use super::mounts::{Mount, unmount_all};
+use super::noted::{NotedResource, Resource, unique};
 use crate::error::{Error, Result};
-use crate::measure::storage;
-use crate::process::{Launcher, TICK};
-use crate::tool::{Get, Tool};
-
-pub(super) static LVM: Tool =
-    Tool { command: "lvm", version_argument: "version", get: Get::packages(&["lvm2"]) };
-const OF_ZFS: Tool = Tool {
-    command: "zfs",
-    version_argument: "version",
-    // Debian has it outside its main archive, and it does not work without a kernel module.
-    get: Get::Words(
-        "install the package 'zfsutils-linux' (Debian, Ubuntu) or 'zfs' (elsewhere), and the kernel module",
-    ),
-};
-static ZFS: Tool = OF_ZFS;
-pub(super) static ZPOOL: Tool = Tool { command: "zpool", ..OF_ZFS };
-/// Keeps LVM from printing a warning for every open file that it inherits.
-pub const QUIET_LVM: (&str, &str) = ("LVM_SUPPRESS_FD_WARNINGS", "1");
-
-/// Extension of the files with notes.
-const NOTE: &str = "volume";
-
-/// Something that must be removed explicitly.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Thing {
-    /// A volume group, on a loop device over an image.
-    Group { name: String, image: PathBuf },
-    /// A logical volume, as `group/volume`.
-    LogicalVolume(String),
-    /// A pool.
-    Pool(String),
-    /// A snapshot of a ZFS file system, as `dataset@snapshot`, with its clones.
-    ZfsSnapshot(String),
-}
-
-impl Thing {
-    /// Removes it, if it exists.
-    fn remove(&self) -> Result<()> {
-        match self {
-            Thing::Group { name, image } => {
-                end(LVM.command, &["vgs", name], &["vgremove", "--force", "--yes", name])?;
-                detach(image)
-            }
-            Thing::LogicalVolume(name) => {
-                end(LVM.command, &["lvs", name], &["lvremove", "--force", "--yes", name])
-            }
-            Thing::Pool(name) => end(ZPOOL.command, &["list", name], &["destroy", "-f", name]),
-            Thing::ZfsSnapshot(name) => end(ZFS.command, &["list", name], &["destroy", "-R", name]),
-        }
-    }
-}
-
-/// Runs the command `remove` until the command `show` fails. Something that was just unmounted may stay busy for a
-/// moment.
-fn end(program: &str, show: &[&str], remove: &[&str]) -> Result<()> {
-    let give_up = Instant::now() + PATIENCE;
-    loop {
-        let shown = quiet(program, show).context("cannot look for a volume")?;
-        if !shown.status.success() {
-            return Ok(());
-        }
-        let removed = quiet(program, remove).context("cannot remove a volume")?;
-        if !removed.status.success() {
-            if Instant::now() >= give_up {
-                let said = String::from_utf8_lossy(&removed.stderr).trim().to_owned();
-                return Err(Error::Environment(format!("'{program} {}' failed: {said}", remove.join(" "))));
-            }
-            std::thread::sleep(TICK);
-        }
-    }
-}
-
-fn quiet(program: &str, arguments: &[&str]) -> std::io::Result<std::process::Output> {
-    let (name, value) = QUIET_LVM;
-    Command::new(program).args(arguments).env(name, value).stdin(Stdio::null()).output()
-}
-
-/// Releases the loop devices of an image.
-fn detach(image: &Path) -> Result<()> {
-    for device in loop_devices(image)? {
-        quiet(LOSETUP.command, &["--detach", &device]).context("cannot release a loop device")?;
-    }
-    Ok(())
-}
-
-fn loop_devices(image: &Path) -> Result<Vec<String>> {
-    let image = image.display().to_string();
-    let devices = quiet(LOSETUP.command, &["--noheadings", "--output", "NAME", "--associated", &image]);
-    let devices = devices.context("cannot look for a loop device")?.stdout;
-    Ok(String::from_utf8_lossy(&devices).lines().map(|device| device.trim().to_owned()).collect())
-}
-
-/// Something with a note. Both are removed when this is dropped.
-pub(super) struct Noted {
-    thing: Thing,
-    note: PathBuf,
-}
-
-impl Noted {
-    /// Writes the note. The thing does not exist yet.
-    fn new(thing: Thing, directory: &Path, name: Option<&OsStr>) -> Result<Noted> {
-        let note = directory.join(name.context("an image has a name")?).with_extension(NOTE);
-        let text = serde_json::to_vec(&thing).expect("names and paths are plain data");
-        std::fs::write(&note, text).with_context(|| format!("cannot write {}", note.display()))?;
-        Ok(Noted { thing, note })
-    }
-}
-
-impl Noted {
-    /// Removes the thing. True if that fails; its note then still exists.
-    pub(super) fn stays(self) -> bool {
-        let note = self.note.clone();
-        drop(self);
-        note.exists()
-    }
-}
-
-impl Drop for Noted {
-    fn drop(&mut self) {
-        // If this fails, the next start removes it.
-        if self.thing.remove().is_ok() {
-            let _ = std::fs::remove_file(&self.note);
-        }
-    }
-}
-
-/// Removes everything with a note in a directory.
-///
-/// # Errors
-/// When something cannot be removed.
-pub(super) fn sweep_noted(directory: &Path) -> Result<()> {
-    let notes = storage::files(directory);
-    let is_note = |file: &&PathBuf| file.extension().is_some_and(|end| end == NOTE);
-    let mut noted: Vec<(PathBuf, Thing)> = Vec::new();
-    for note in notes.iter().filter(is_note) {
-        // If a note is incomplete, nothing was created after it.
-        let thing = std::fs::read(note).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        noted.extend(thing.map(|thing| (note.clone(), thing)));
-    }
-    // Snapshots are removed before the groups and pools that contain them.
-    noted.sort_by_key(|(_, thing)| matches!(thing, Thing::Group { .. } | Thing::Pool(_)));
-    for (note, thing) in noted {
-        thing.remove()?;
-        std::fs::remove_file(&note).with_context(|| format!("cannot remove {}", note.display()))?;
-    }
-    Ok(())
-}
-
-/// A name that is unique on this machine: a hash of a path.
-fn unique(path: &Path) -> String {
-    format!("backup-drill-{:016x}", xxhash_rust::xxh3::xxh3_64(path.as_os_str().as_encoded_bytes()))
-}
+use crate::process::Launcher;
 
 /// Share of a volume group that a file system gets; the rest is for snapshots of it.
 const VOLUME_SHARE: &str = "60%VG";
 
 /// Creates a volume group on an image, and a volume in it. Returns what must be removed, and the device.
-pub(super) fn make_logical_volume(launcher: &Launcher, image: &Path) -> Result<(Noted, PathBuf)> {
+pub(super) fn make_logical_volume(launcher: &Launcher, image: &Path) -> Result<(NotedResource, PathBuf)> {
     // Opened, because the file can exist without the driver.
     if let Err(error) = std::fs::File::open("/dev/mapper/control") {
         let cause = format!(
@@ -182,8 +26,8 @@ pub(super) fn make_logical_volume(launcher: &Launcher, image: &Path) -> Result<(
         return Err(Error::Environment(cause));
     }
     let group = unique(image);
-    let thing = Thing::Group { name: group.clone(), image: image.to_owned() };
-    let noted = Noted::new(thing, launcher.work_directory(), image.file_stem())?;
+    let resource = Resource::Group { name: group.clone(), image: image.to_owned() };
+    let noted = NotedResource::new(resource, launcher.work_directory(), image.file_stem())?;
     run(launcher, command(&LOSETUP, &["--find", "--direct-io=on"], &[image]))?;
     let device = loop_devices(image)?.pop().context("a loop device that was just created is gone")?;
     run(launcher, command(&LVM, &["vgcreate", "--quiet", "--yes", &group, &device], &[]))?;
@@ -203,9 +47,10 @@ pub(super) fn make_logical_volume(launcher: &Launcher, image: &Path) -> Result<(
 }
 
 /// Creates a pool on an image, and mounts its file system. Returns what must be removed.
-pub(super) fn make_pool(launcher: &Launcher, image: &Path, point: &Path) -> Result<Noted> {
+pub(super) fn make_pool(launcher: &Launcher, image: &Path, point: &Path) -> Result<NotedResource> {
     let pool = unique(image);
-    let noted = Noted::new(Thing::Pool(pool.clone()), launcher.work_directory(), image.file_stem())?;
+    let noted =
+        NotedResource::new(Resource::Pool(pool.clone()), launcher.work_directory(), image.file_stem())?;
     let mountpoint = point.display().to_string();
     run(launcher, command(&ZPOOL, &["create", "-m", &mountpoint, &pool], &[image]))?;
     Ok(noted)
@@ -257,7 +102,7 @@ impl Volume {
             Volume::Lvm { group, .. } => {
                 let free = ["vgs", "--noheadings", "--options", "vg_free_count", group];
                 let free = match quiet(LVM.command, &free) {
-                    Err(error) => return Some(format!("'lvm' cannot be run: {error}: {}", LVM.get)),
+                    Err(error) => return Some(format!("'lvm' cannot be run: {error}: {}", LVM.install)),
                     Ok(output) => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
                 };
                 (free.parse() == Ok(0u64)).then(|| {
@@ -274,11 +119,11 @@ impl Volume {
     pub fn snapshot(&self, launcher: &Launcher) -> Result<VolumeSnapshot> {
         let directory = launcher.work_directory();
         let name = unique(&directory.join("kept"));
-        let thing = match self {
-            Volume::Lvm { group, .. } => Thing::LogicalVolume(format!("{group}/{name}")),
-            Volume::Zfs { dataset } => Thing::ZfsSnapshot(format!("{dataset}@{name}")),
+        let resource = match self {
+            Volume::Lvm { group, .. } => Resource::LogicalVolume(format!("{group}/{name}")),
+            Volume::Zfs { dataset } => Resource::ZfsSnapshot(format!("{dataset}@{name}")),
         };
-        let noted = Noted::new(thing, directory, Some("kept".as_ref()))?;
+        let noted = NotedResource::new(resource, directory, Some("kept".as_ref()))?;
         let point = directory.join("snapshot-of-the-volume");
         Ok(VolumeSnapshot { volume: self.clone(), name, point, noted: Some(noted) })
     }
@@ -296,7 +141,7 @@ pub struct VolumeSnapshot {
     volume: Volume,
     name: String,
     point: PathBuf,
-    noted: Option<Noted>,
+    noted: Option<NotedResource>,
 }
 
 impl VolumeSnapshot {
@@ -341,7 +186,7 @@ impl VolumeSnapshot {
 impl Drop for VolumeSnapshot {
     fn drop(&mut self) {
         // If this fails, the next start cleans up.
-        let _ = sweep(&self.point);
+        let _ = unmount_all(&self.point);
         self.noted.take();
         let _ = std::fs::remove_dir(&self.point);
     }
@@ -378,12 +223,5 @@ mod tests {
         let (made, noted) = command(Volume::Zfs { dataset: "tank/db".into() });
         assert_eq!(made, "zfs snapshot tank/db@NAME");
         assert_eq!(noted, r#"{"ZfsSnapshot":"tank/db@NAME"}"#);
-    }
-
-    #[test]
-    fn incomplete_notes_are_ignored() {
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("pool.volume"), r#"{"Pool":"ba"#).unwrap();
-        sweep_noted(directory.path()).unwrap();
     }
 }

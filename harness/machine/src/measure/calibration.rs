@@ -11,9 +11,10 @@ use reports::record::Calibration;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::memory::TouchMemory;
-use super::storage::{Cache, bytes, evict, read_through, settle, sync_tree};
+use super::storage::{Cache, bytes, evict, read_through, sync_file_system, sync_tree};
 use crate::error::Result;
-use crate::process::{Account, Group, Launcher};
+use crate::process::{Account, Launcher};
+use crate::tool::CP;
 
 const WRITE_BYTES_MAX: u64 = 1 << 30;
 const FSYNCS: usize = 50;
@@ -55,7 +56,7 @@ pub fn copy(launcher: &Launcher, from: &Path, to: &Path, cache: Cache) -> Result
     let directory = to.parent().expect("the path of a copy has a parent");
     prepare(launcher, from, cache)?;
     // The copy may be on another file system than the source.
-    settle(directory).context("cannot synchronise the disk")?;
+    sync_file_system(directory).context("cannot synchronise the disk")?;
     let started = Instant::now();
     // A reflink would not copy the bytes.
     run_cp(launcher, "--reflink=never", from, to)?;
@@ -72,21 +73,18 @@ pub fn duplicate(launcher: &Launcher, from: &Path, to: &Path) -> Result<()> {
 }
 
 fn run_cp(launcher: &Launcher, reflink: &str, from: &Path, to: &Path) -> Result<()> {
-    let mut command = Command::new("cp");
+    let mut command = Command::new(CP.command);
     command.args(["-a", reflink, "--"]).arg(from).arg(to).stdin(Stdio::null()).stderr(Stdio::piped());
-    let child = launcher.spawn(Account::Preparation, command)?;
-    let ended = Group::new(vec![child]).wait(|_| launcher.cancel.check())?;
-    ended.result()?;
-    Ok(())
+    launcher.run(Account::Preparation, command)
 }
 
 /// Brings the machine into the state in which both the plain copy and the backup of a database are measured: nothing to
-/// write back, the page cache as set in the scenario, and free memory available.
+/// write back, the page cache in the given state, and free memory available.
 ///
 /// # Errors
 /// [`crate::error::Error::Interrupted`], or when the file cannot be read.
 pub fn prepare(launcher: &Launcher, database: &Path, cache: Cache) -> Result<()> {
-    settle(database).context("cannot synchronise the disk")?;
+    sync_file_system(database).context("cannot synchronise the disk")?;
     match cache {
         Cache::Cold => evict(database),
         Cache::Warm => read_through(database, &|| launcher.cancel.is_cancelled()).map(|_| ()),

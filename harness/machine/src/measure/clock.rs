@@ -61,8 +61,8 @@ impl Span {
         (self.from_ns..self.to_ns).contains(&at_ns)
     }
 
-    /// True if a moment from `from_ns` to `to_ns`, both included, is in it.
-    pub fn meets(&self, from_ns: u64, to_ns: u64) -> bool {
+    /// True if it overlaps with the time from `from_ns` to `to_ns`, both included.
+    pub fn overlaps(&self, from_ns: u64, to_ns: u64) -> bool {
         from_ns < self.to_ns && to_ns >= self.from_ns
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::calibration::duplicate;
-use super::storage::opened;
+use super::storage::open_files;
 use crate::error::Result;
 use crate::process::Launcher;
 
@@ -39,7 +39,7 @@ const FIEMAP: libc::Ioctl = nix::request_code_readwrite!(b'f', 11, size_of::<Fie
 /// When the file system does not report them.
 pub fn count(path: &Path) -> io::Result<u64> {
     let mut extents = 0;
-    for file in opened(path) {
+    for file in open_files(path) {
         let file = file?;
         let mut map = Fiemap { length: u64::MAX, ..Fiemap::default() };
         // SAFETY: the kernel only writes to this structure, which declares no space for extents.
@@ -56,7 +56,7 @@ pub fn count(path: &Path) -> io::Result<u64> {
 ///
 /// # Errors
 /// When the file cannot be copied, read or written.
-pub fn break_up(launcher: &Launcher, path: &Path, extents: u64) -> Result<()> {
+pub fn fragment(launcher: &Launcher, path: &Path, extents: u64) -> Result<()> {
     let shared = path.with_extension("shared");
     duplicate(launcher, path, &shared)?;
     rewrite(path, extents).with_context(|| format!("cannot fragment {}", path.display()))?;
@@ -90,7 +90,7 @@ mod tests {
         let path = directory.path().join("file");
         let content: Vec<u8> = (0..1u32 << 18).flat_map(u32::to_le_bytes).collect();
         std::fs::write(&path, &content).unwrap();
-        break_up(&launcher, &path, 100).unwrap();
+        fragment(&launcher, &path, 100).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), content);
         assert!(count(directory.path()).unwrap() > 0);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);

@@ -1,16 +1,17 @@
 //! Files on the measured disk: durability, page cache, and disk space.
 
 use std::collections::HashSet;
-use std::fs::{DirEntry, File};
+use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::statvfs::statvfs;
+use rustix::fs::syncfs;
 use serde::{Deserialize, Serialize};
+use walkdir::{DirEntry, WalkDir};
 
 /// The block size of stat(2).
 const BLOCK_BYTES: u64 = 512;
@@ -18,22 +19,24 @@ const BLOCK_BYTES: u64 = 512;
 /// All files below a directory, in the order of their names, or the file itself. Files that cannot be read are left
 /// out: live databases create and remove files all the time.
 pub fn files(path: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(path) else {
-        return if path.is_file() { vec![path.to_owned()] } else { Vec::new() };
-    };
-    let mut entries: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    entries.sort();
-    // A symbolic link is not a file of the directory.
-    entries.retain(|entry| !entry.is_symlink());
-    entries.iter().flat_map(|entry| files(entry)).collect()
+    let entries = WalkDir::new(path).sort_by_file_name().into_iter().flatten();
+    // A symbolic link is not a file of the directory, but the path itself may be one.
+    let files =
+        entries.filter(|entry| entry.file_type().is_file() || entry.depth() == 0 && entry.path().is_file());
+    files.map(DirEntry::into_path).collect()
 }
 
 /// The same files, opened. Files that no longer exist are left out, too.
-pub fn opened(path: &Path) -> impl Iterator<Item = io::Result<File>> {
+pub fn open_files(path: &Path) -> impl Iterator<Item = io::Result<File>> {
     files(path)
         .into_iter()
         .map(File::open)
         .filter(|opened| !matches!(opened, Err(error) if error.kind() == io::ErrorKind::NotFound))
+}
+
+/// The error of the operating system in an error of a walk: its number shows who caused it.
+fn os_error(error: walkdir::Error) -> io::Error {
+    error.into_io_error().expect("there are no loops, because links are not followed")
 }
 
 /// Makes everything below a directory durable, including directory entries. Files may still be created and removed
@@ -44,26 +47,27 @@ pub fn opened(path: &Path) -> impl Iterator<Item = io::Result<File>> {
 /// When something cannot be synchronised.
 pub fn sync_tree(directory: &Path) -> io::Result<()> {
     match sync_each(directory) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => settle(directory),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => sync_file_system(directory),
         synced => synced,
     }
 }
 
 fn sync_each(directory: &Path) -> io::Result<()> {
-    for entry in std::fs::read_dir(directory)? {
-        match sync_entry(&entry?) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+    // The content of a directory comes before the directory.
+    for entry in WalkDir::new(directory).contents_first(true) {
+        let depth = entry.as_ref().map_or_else(walkdir::Error::depth, DirEntry::depth);
+        match entry.map_err(os_error).and_then(|entry| sync_entry(&entry)) {
+            Err(error) if depth > 0 && error.kind() == io::ErrorKind::NotFound => {}
             synced => synced?,
         }
     }
-    File::open(directory)?.sync_all()
+    Ok(())
 }
 
 fn sync_entry(entry: &DirEntry) -> io::Result<()> {
-    let kind = entry.file_type()?;
-    if kind.is_dir() {
-        sync_each(&entry.path())
-    } else if kind.is_file() {
+    let kind = entry.file_type();
+    // The directory itself may be given as a symbolic link.
+    if kind.is_file() || kind.is_dir() || entry.depth() == 0 {
         File::open(entry.path())?.sync_all()
     } else {
         Ok(())
@@ -81,21 +85,14 @@ pub fn bytes(path: &Path) -> u64 {
 /// # Errors
 /// When something below it cannot be read.
 pub fn allocated_bytes(path: &Path) -> io::Result<u64> {
-    let metadata = path.symlink_metadata()?;
+    let device = path.symlink_metadata()?.dev();
     let mut seen = HashSet::new();
     let mut bytes = 0;
-    let mut left = vec![(path.to_owned(), metadata.clone())];
-    while let Some((path, found)) = left.pop() {
-        // Other file systems that are mounted below use no space here.
-        if found.dev() != metadata.dev() || !seen.insert(found.ino()) {
-            continue;
-        }
-        bytes += found.blocks() * BLOCK_BYTES;
-        if found.is_dir() {
-            for entry in std::fs::read_dir(path)? {
-                let entry = entry?;
-                left.push((entry.path(), entry.path().symlink_metadata()?));
-            }
+    for entry in WalkDir::new(path).follow_root_links(false).same_file_system(true) {
+        let found = entry.and_then(|entry| entry.metadata()).map_err(os_error)?;
+        // The root of another file system that is mounted below uses no space here.
+        if found.dev() == device && seen.insert(found.ino()) {
+            bytes += found.blocks() * BLOCK_BYTES;
         }
     }
     Ok(bytes)
@@ -105,10 +102,8 @@ pub fn allocated_bytes(path: &Path) -> io::Result<u64> {
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn settle(path: &Path) -> io::Result<()> {
-    let file = File::open(path)?;
-    // SAFETY: a plain system call on a descriptor that is open.
-    if unsafe { libc::syncfs(file.as_raw_fd()) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+pub fn sync_file_system(path: &Path) -> io::Result<()> {
+    Ok(syncfs(File::open(path)?)?)
 }
 
 /// Evicts the pages of a file, or of all files below a directory, from the page cache.
@@ -116,7 +111,7 @@ pub fn settle(path: &Path) -> io::Result<()> {
 /// # Errors
 /// When one cannot be opened or synchronised: dirty pages would stay in the cache.
 pub fn evict(path: &Path) -> io::Result<()> {
-    for file in opened(path) {
+    for file in open_files(path) {
         let file = file?;
         file.sync_all()?;
         posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
@@ -132,7 +127,7 @@ pub fn evict(path: &Path) -> io::Result<()> {
 pub fn read_through(path: &Path, stop: &dyn Fn() -> bool) -> io::Result<u64> {
     let mut buffer = vec![0; 1 << 20];
     let mut total = 0;
-    for file in opened(path) {
+    for file in open_files(path) {
         let mut file = file?;
         loop {
             let bytes = io::Read::read(&mut file, &mut buffer)?;
@@ -155,7 +150,7 @@ pub fn read_through(path: &Path, stop: &dyn Fn() -> bool) -> io::Result<u64> {
 /// When one cannot be mapped.
 pub fn cached_share(path: &Path) -> io::Result<f64> {
     let (mut cached, mut all) = (0, 0);
-    for file in opened(path) {
+    for file in open_files(path) {
         let pages = page_residency(&file?)?;
         cached += pages.iter().filter(|page| **page & 1 == 1).count();
         all += pages.len();
@@ -209,6 +204,10 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
     #[test]
@@ -235,6 +234,24 @@ mod tests {
         assert_eq!(read_through(directory.path(), &|| false).unwrap(), 8);
         assert_eq!(bytes(&directory.path().join("missing")), 0);
         assert!(allocated_bytes(&directory.path().join("missing")).is_err());
+    }
+
+    #[test]
+    fn only_a_link_that_is_given_is_followed_and_errors_are_the_systems() {
+        let place = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let (real, given) = (place.path().join("real"), place.path().join("given"));
+        std::fs::create_dir_all(real.join("b")).unwrap();
+        let names = [OsStr::new("a"), OsStr::new("b/file"), OsStr::from_bytes(b"not \xff UTF-8")];
+        names.iter().for_each(|name| std::fs::write(real.join(name), "123").unwrap());
+        symlink(place.path(), real.join("around")).unwrap();
+        symlink(real.join("a"), real.join("twin")).unwrap();
+        symlink(&real, &given).unwrap();
+        assert_eq!(files(&given), names.map(|name| given.join(name)));
+        assert_eq!(files(&real.join("twin")), [real.join("twin")]);
+        sync_tree(&given).unwrap();
+        assert!(allocated_bytes(&given).unwrap() < allocated_bytes(&real).unwrap());
+        let missing = sync_tree(&real.join("missing")).unwrap_err();
+        assert_eq!(missing.raw_os_error(), Some(libc::ENOENT));
     }
 
     #[test]

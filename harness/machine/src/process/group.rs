@@ -6,17 +6,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::Pid;
+use nix::sys::wait::WaitStatus;
 
+use super::cancel::{Cancel, TICK};
+use super::child::Child;
+use super::counters::Counters;
 use super::output::{Output, keep, listen};
-use super::{Cancel, Child, Counters, TICK};
 use crate::error::{Error, Result};
-use crate::worker::{Failure, Message};
+use crate::worker::{Failure, Message, Progress};
 
-/// Checks without waiting whether a child has ended, and does not reap it.
-pub(super) const END_FLAGS: WaitPidFlag =
-    WaitPidFlag::WEXITED.union(WaitPidFlag::WNOWAIT).union(WaitPidFlag::WNOHANG);
 /// Maximum time for reading the output that a child printed before its end.
 const WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 /// When commands have ended and their pipes are silent for this long, their output is complete. The pipes may not
@@ -44,7 +42,7 @@ pub struct Ended {
 
 /// Why children failed. The variants are distinguished because different parties are responsible.
 #[derive(Debug)]
-pub enum Unsuccessful {
+pub enum ProcessError {
     /// A worker reported an error.
     Reported(Failure),
     /// A command failed: how it ended, and its output.
@@ -55,24 +53,24 @@ pub enum Unsuccessful {
     Crashed(String),
 }
 
-impl std::fmt::Display for Unsuccessful {
+impl std::fmt::Display for ProcessError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Unsuccessful::Reported(failure) => failure.fmt(f),
-            Unsuccessful::Ended(message) | Unsuccessful::Killed(message) | Unsuccessful::Crashed(message) => {
+            ProcessError::Reported(failure) => failure.fmt(f),
+            ProcessError::Ended(message) | ProcessError::Killed(message) | ProcessError::Crashed(message) => {
                 f.write_str(message)
             }
         }
     }
 }
 
-impl From<Unsuccessful> for Error {
+impl From<ProcessError> for Error {
     /// For children that the harness runs for its own purposes.
-    fn from(unsuccessful: Unsuccessful) -> Error {
-        match unsuccessful {
-            Unsuccessful::Reported(failure) => failure.into(),
-            Unsuccessful::Ended(message) | Unsuccessful::Killed(message) => Error::Environment(message),
-            Unsuccessful::Crashed(message) => Error::Bug(anyhow!(message)),
+    fn from(error: ProcessError) -> Error {
+        match error {
+            ProcessError::Reported(failure) => failure.into(),
+            ProcessError::Ended(message) | ProcessError::Killed(message) => Error::Environment(message),
+            ProcessError::Crashed(message) => Error::Bug(anyhow!(message)),
         }
     }
 }
@@ -84,11 +82,11 @@ impl Group {
         let (sender, receiver) = channel();
         let mut open = 0;
         for child in &mut children {
-            if let Some(stdout) = child.process.stdout.take() {
+            if let Some(stdout) = child.take_stdout() {
                 open += 1;
                 listen(stdout, child.is_worker, sender.clone());
             }
-            if let Some(stderr) = child.process.stderr.take() {
+            if let Some(stderr) = child.take_stderr() {
                 open += 1;
                 listen(stderr, false, sender.clone());
             }
@@ -103,7 +101,7 @@ impl Group {
     /// The error of `on_event`.
     pub fn wait<E>(
         &mut self,
-        mut on_event: impl FnMut(Option<crate::worker::Progress>) -> Result<(), E>,
+        mut on_event: impl FnMut(Option<Progress>) -> Result<(), E>,
     ) -> Result<Ended, E> {
         let mut answer = None;
         let mut heard = Instant::now();
@@ -222,8 +220,7 @@ impl Group {
             }
         }
         let child = &self.children[0];
-        let how = waitid(Id::Pid(Pid::from_raw(child.pid())), END_FLAGS);
-        let how = match how {
+        let how = match child.state() {
             Ok(WaitStatus::Exited(_, code)) => format!("exit status {code}"),
             Ok(WaitStatus::Signaled(_, signal, _)) => signal.to_string(),
             other => format!("{other:?}"),
@@ -247,9 +244,7 @@ impl Group {
         let mut sum = Counters::default();
         let (mut first, mut last) = (None, None);
         for child in &self.children {
-            let counters =
-                child.reaped.map(|(_, counters)| counters).or_else(|| Counters::of_tree(child.pid()));
-            let counters = counters.unwrap_or(Counters::UNKNOWN);
+            let counters = child.counters().unwrap_or(Counters::UNKNOWN);
             sum.add(&counters);
             first = first.or(counters.io);
             last = counters.io;
@@ -266,16 +261,16 @@ impl Ended {
     ///
     /// # Errors
     /// The first child that failed: its name, how it ended, and its output.
-    pub fn result(self) -> Result<serde_json::Value, Unsuccessful> {
-        let answer = self.answer.transpose().map_err(Unsuccessful::Reported)?;
+    pub fn result(self) -> Result<serde_json::Value, ProcessError> {
+        let answer = self.answer.transpose().map_err(ProcessError::Reported)?;
         for (name, status) in &self.children {
             if !status.success() {
                 let said = if self.output.is_empty() { String::new() } else { format!(": {}", self.output) };
                 let message = format!("'{name}' ended with {status}{said}");
                 return Err(match status.signal() {
-                    _ if !self.has_worker => Unsuccessful::Ended(message),
-                    Some(_) => Unsuccessful::Killed(message),
-                    None => Unsuccessful::Crashed(message),
+                    _ if !self.has_worker => ProcessError::Ended(message),
+                    Some(_) => ProcessError::Killed(message),
+                    None => ProcessError::Crashed(message),
                 });
             }
         }
@@ -296,10 +291,10 @@ mod tests {
         let ended = Ended { children, answer, output: "said".into(), has_worker };
         match ended.result() {
             Ok(value) => format!("success: {value}"),
-            Err(Unsuccessful::Reported(failure)) => format!("reported: {failure}"),
-            Err(Unsuccessful::Ended(message)) => format!("ended: {message}"),
-            Err(Unsuccessful::Killed(message)) => format!("killed: {message}"),
-            Err(Unsuccessful::Crashed(message)) => format!("crashed: {message}"),
+            Err(ProcessError::Reported(failure)) => format!("reported: {failure}"),
+            Err(ProcessError::Ended(message)) => format!("ended: {message}"),
+            Err(ProcessError::Killed(message)) => format!("killed: {message}"),
+            Err(ProcessError::Crashed(message)) => format!("crashed: {message}"),
         }
     }
 

@@ -1,15 +1,60 @@
 //! Why a program cannot be started, in cases where the kernel's error does not tell the user enough.
 
-use std::io::{Error, ErrorKind};
+use std::ffi::OsStr;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::{FsFlags, statvfs};
+use which::which_in_global;
 
-/// Where a command is on PATH.
+use crate::error::Error;
+
+/// Why a program could not be started.
+#[derive(Debug)]
+pub struct StartError {
+    program: PathBuf,
+    name: String,
+    error: io::Error,
+}
+
+impl StartError {
+    /// `name` is what messages call the program.
+    pub(super) fn new(program: PathBuf, name: String, error: io::Error) -> StartError {
+        StartError { program, name, error }
+    }
+
+    /// True when the program itself is the cause (missing or not executable), and not the state of the machine.
+    pub fn is_the_programs(&self) -> bool {
+        matches!(self.error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied)
+    }
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "cannot start '{}': {}", self.name, why_not_started(&self.program, &self.error))
+    }
+}
+
+impl From<StartError> for Error {
+    fn from(error: StartError) -> Error {
+        Error::Environment(error.to_string())
+    }
+}
+
+/// Where a command is on PATH: the file that is executed when it is started by its name, or else a file with its name
+/// that cannot be executed, so that [`why_not_started`] can explain that.
 pub fn on_path(command: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|directory| directory.join(command)).find(|file| file.is_file())
+    find(command, &std::env::var_os("PATH")?)
+}
+
+fn find(command: &str, directories: &OsStr) -> Option<PathBuf> {
+    let executable = which_in_global(command, Some(directories)).ok().and_then(|mut files| files.next());
+    executable.or_else(|| {
+        std::env::split_paths(directories)
+            .map(|directory| directory.join(command))
+            .find(|file| file.is_file())
+    })
 }
 
 /// True when the file system of `path` does not allow programs to be executed.
@@ -18,7 +63,7 @@ pub fn is_mounted_noexec(path: &Path) -> bool {
 }
 
 /// Explains the error of an attempt to start `program`, which is a path or a command on PATH.
-pub fn why_not_started(program: &Path, error: &Error) -> String {
+pub fn why_not_started(program: &Path, error: &io::Error) -> String {
     let is_path = program.components().count() > 1;
     let file = if is_path { Some(program.to_owned()) } else { on_path(&program.to_string_lossy()) };
     let Some(file) = file.filter(|file| file.is_file()) else { return error.to_string() };
@@ -42,6 +87,26 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+
+    #[test]
+    fn a_command_is_found_where_it_is_executed_from() {
+        let place = tempfile::tempdir().unwrap();
+        let make = |directory: &str, mode: u32| {
+            let file = place.path().join(directory).join("tool");
+            std::fs::create_dir(file.parent().unwrap()).unwrap();
+            std::fs::write(&file, "#!/bin/sh\n").unwrap();
+            std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+            file
+        };
+        let (plain, executable) = (make("a", 0o644), make("b", 0o755));
+        let found = |directories: &[&str]| {
+            let directories = directories.iter().map(|directory| place.path().join(directory));
+            find("tool", &std::env::join_paths(directories).unwrap())
+        };
+        assert_eq!(found(&["none", "a", "b"]), Some(executable));
+        assert_eq!(found(&["none", "a"]), Some(plain), "its error is to be explained");
+        assert_eq!(found(&["none"]), None);
+    }
 
     #[test]
     fn the_message_names_the_cause_in_the_file() {

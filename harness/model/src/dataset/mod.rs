@@ -1,21 +1,24 @@
 //! Generated databases: what is in them, as a function of a specification.
 //!
 //! [`origin()`] tells what a database holds without reading it, and [`shape`] what its tables are, for engines to write
-//! them. A database of the user's own takes the place of a generated one in [`renamed`].
+//! them. A database of the user's own takes the place of a generated one in [`own_database`].
 
 use machine::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::writes::InfoHash;
-use profile::Shape;
-
 mod hashes;
 mod heavy_tail;
+mod original_torrents;
+pub mod own_database;
 pub(crate) mod permutation;
 pub mod profile;
-pub mod renamed;
+mod registry;
 pub mod rows;
 mod torrust_demo;
+
+pub use original_torrents::{Origin, TableNames, Torrent};
+use profile::Shape;
+pub use registry::PROFILES;
 
 /// The smallest database that can be generated, in bytes: below it, the pages that every database has are larger than
 /// its content.
@@ -38,43 +41,6 @@ pub struct DatasetSpec {
     pub seed: u64,
 }
 
-/// One row of the table `torrents`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Torrent {
-    /// 40 hexadecimal digits.
-    pub info_hash: InfoHash,
-    /// Completed downloads.
-    pub completed: i64,
-}
-
-/// Names of the tables that the workload writes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TableNames {
-    /// The torrents.
-    pub torrents: &'static str,
-    /// The aggregate metrics of all torrents.
-    pub metrics: &'static str,
-}
-
-impl TableNames {
-    /// The tracker's names.
-    pub const TRACKER: TableNames = TableNames { torrents: "torrents", metrics: "torrent_aggregate_metrics" };
-}
-
-/// The torrents of a database as they were before any write.
-pub trait Origin: Send + Sync {
-    /// The tables that contain them.
-    fn tables(&self) -> TableNames {
-        TableNames::TRACKER
-    }
-
-    /// Number of torrents: their ids are 1 to this.
-    fn torrents(&self) -> u64;
-
-    /// The torrent with this id.
-    fn torrent(&self, id: u64) -> Torrent;
-}
-
 /// The size of a generated database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Generated {
@@ -92,8 +58,8 @@ pub struct Generated {
 ///
 /// [`Error::Input`] for a profile that does not exist and for a size out of bounds.
 pub fn origin(spec: &DatasetSpec) -> Result<Box<dyn Origin>> {
-    if spec.profile == renamed::PROFILE {
-        return Ok(renamed::origin(spec.seed));
+    if spec.profile == own_database::PROFILE {
+        return Ok(own_database::origin(spec.seed));
     }
     Ok(shape(spec)?.origin)
 }
@@ -104,7 +70,7 @@ pub fn origin(spec: &DatasetSpec) -> Result<Box<dyn Origin>> {
 ///
 /// As [`origin()`].
 pub fn shape(spec: &DatasetSpec) -> Result<Shape> {
-    let profile = profile::find(&spec.profile)?;
+    let profile = registry::find(&spec.profile)?;
     let size = spec.target_bytes;
     if !(TARGET_BYTES_MIN..=TARGET_BYTES_MAX).contains(&size) {
         return Err(Error::Input(format!(

@@ -6,10 +6,10 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::hashes::Hashes;
 use super::heavy_tail::HeavyTail;
+use super::original_torrents::{Origin, Torrent};
 use super::permutation::Permutation;
 use super::profile::{Profile, Shape};
 use super::rows::{Columns, FewRows, Rows, Table, Value};
-use super::{Origin, Torrent};
 
 /// The profile's line in the registry.
 pub(crate) const PROFILE: Profile = Profile {

@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::findings::Findings;
-use crate::verify::reader::Unreadable;
+use super::unreadable::Unreadable;
 
 /// The irregularities of a database, and what could not be checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Condition {
     /// By kind: the line, with `#` in place of every number.
-    wrong: BTreeMap<String, Oddity>,
+    wrong: BTreeMap<String, Irregularity>,
     /// What could not be checked, and why.
     unchecked: BTreeSet<String>,
 }
@@ -23,21 +23,16 @@ pub struct Condition {
 /// Lines of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Oddity {
+struct Irregularity {
     count: u64,
     first: String,
 }
 
 impl Condition {
-    /// True when there are no irregularities and everything was checked.
-    pub fn is_clean(&self) -> bool {
-        self.wrong.is_empty() && self.unchecked.is_empty()
-    }
-
     /// Adds an irregularity. A restore may renumber pages and rows, so lines are compared without their numbers.
     pub fn wrong(&mut self, line: String) {
         let kind = without_numbers(&line);
-        self.wrong.entry(kind).or_insert(Oddity { count: 0, first: line }).count += 1;
+        self.wrong.entry(kind).or_insert(Irregularity { count: 0, first: line }).count += 1;
     }
 
     /// Adds something that could not be checked.
@@ -56,31 +51,34 @@ impl Condition {
 
     /// Adds the results of another part of the examination.
     pub fn absorb(&mut self, other: Condition) {
-        for (kind, Oddity { count, first }) in other.wrong {
-            self.wrong.entry(kind).or_insert(Oddity { count: 0, first }).count += count;
+        for (kind, Irregularity { count, first }) in other.wrong {
+            self.wrong.entry(kind).or_insert(Irregularity { count: 0, first }).count += count;
         }
         self.unchecked.extend(other.unchecked);
     }
 
     /// One line for each irregularity, and for each check that could not be completed.
     pub fn lines(&self) -> impl Iterator<Item = String> {
-        self.wrong.values().map(Oddity::line).chain(self.unchecked.iter().cloned())
+        self.wrong.values().map(Irregularity::line).chain(self.unchecked.iter().cloned())
     }
 
     /// The same lines, for the user before the trials start.
     pub fn remarks(&self) -> impl Iterator<Item = String> {
-        let wrong = self.wrong.values().map(|oddity| format!("found before any trial: {}", oddity.line()));
+        let wrong = self
+            .wrong
+            .values()
+            .map(|irregularity| format!("found before any trial: {}", irregularity.line()));
         wrong.chain(self.unchecked.iter().map(|line| format!("not checked: {line}")))
     }
 
     /// Adds to `findings` the irregularities that were not there `before`.
     pub fn judge(&self, before: &Condition, findings: &mut Findings) {
-        for (kind, oddity) in &self.wrong {
-            let known = before.wrong.get(kind).map_or(0, |oddity| oddity.count);
-            if oddity.count > known {
+        for (kind, irregularity) in &self.wrong {
+            let known = before.wrong.get(kind).map_or(0, |irregularity| irregularity.count);
+            if irregularity.count > known {
                 findings.wrong(|| match known {
-                    0 => oddity.line(),
-                    known => format!("{}, but {known} before the trial", oddity.line()),
+                    0 => irregularity.line(),
+                    known => format!("{}, but {known} before the trial", irregularity.line()),
                 });
             }
         }
@@ -92,11 +90,11 @@ impl Condition {
     /// The irregularities that were there `before` and are not there any more.
     pub fn gone(&self, before: &Condition) -> Vec<String> {
         let gone = before.wrong.iter().filter(|(kind, _)| !self.wrong.contains_key(*kind));
-        gone.map(|(_, oddity)| oddity.line()).collect()
+        gone.map(|(_, irregularity)| irregularity.line()).collect()
     }
 }
 
-impl Oddity {
+impl Irregularity {
     fn line(&self) -> String {
         match self.count {
             1 => self.first.clone(),

@@ -11,8 +11,9 @@
 
 use std::collections::HashMap;
 
+use super::added::{added_by_hash, judge_unknown};
+use super::evidence::Evidence;
 use super::findings::Findings;
-use super::presence::{Evidence, added_by_hash, judge_unknown};
 use super::torrents::{Added, Torrents};
 use crate::dataset::Origin;
 use crate::ledger::{Entry, Ledger, Outcome, WriterLedger};
@@ -32,7 +33,7 @@ pub(super) fn replay(
     }
     let evidence = (0..ledger.writers()).map(|writer| {
         let entries = ledger.writer(writer);
-        (0..entries.len()).map(|index| counts.evidence(writer, index, entries.entry(index))).collect()
+        (0..entries.count()).map(|index| counts.evidence(writer, index, entries.entry(index))).collect()
     });
     let evidence = evidence.collect();
     counts.judge(prefix);

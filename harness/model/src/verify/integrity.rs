@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::condition::Condition;
 use super::content::Tables;
 use super::digest::RowsDigest;
-use crate::verify::reader::Unreadable;
+use super::unreadable::Unreadable;
 
 /// How thoroughly the engine checks a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,9 +3,10 @@
 use machine::measure::clock::seconds_between;
 use reports::record::RecoveryPoint;
 
-use super::Request;
+use super::evidence::{Evidence, is_in};
 use super::findings::Findings;
-use super::presence::{Evidence, Presence, is_in};
+use super::presence::Presence;
+use super::request::Request;
 use crate::ledger::Outcome;
 
 /// Check 2: for each writer, all writes up to one of them are present, and none after it.

@@ -16,22 +16,27 @@
 //!
 //! The result of a check that could not be completed is null, with the reason. It is never a pass.
 
+mod added;
+mod compare;
 pub mod condition;
 pub mod content;
 mod counts;
 pub mod digest;
+mod evidence;
 pub mod findings;
 pub mod integrity;
 mod judge;
 mod presence;
 pub mod reader;
 mod reading;
+mod request;
+mod stamps;
 mod torrents;
 mod transactions;
+mod unreadable;
 mod unwritten;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
 use machine::error::Result;
@@ -41,54 +46,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::dataset::Origin;
 use crate::ledger::Ledger;
-use crate::writes::{Marks, Model};
-pub use condition::Condition;
+use crate::writes::Marks;
+use compare::{compare, judge_sequence};
+use condition::Condition;
+pub use content::ContentDigest;
 use content::Tables;
-pub use content::{ContentDigest, SchemaObject};
-pub use digest::{Digest, RowsDigest};
 use findings::Findings;
 pub use integrity::Integrity;
 use integrity::examine;
+use judge::{judge_order, judge_prefix, measure_loss};
 use presence::{Presence, replay};
 use reader::{DatabaseReader, Location, Unreadable};
-use reading::{Reading, Source, read_restored, read_source};
-use torrents::{Limits, Torrents};
+use reading::{Reading, SourceReading, read_restored, read_source};
+pub use request::Request;
+use torrents::{Torrents, judge_never_completed, name_changed_rows};
+use transactions::judge_transactions;
 pub use unwritten::unwritten;
-
-/// A restored database, and what it is compared with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Request<D> {
-    /// The restored database.
-    pub database: D,
-    /// Directory of the trial's ledger.
-    pub ledger: PathBuf,
-    /// The model of the trial's writes.
-    pub model: Model,
-    /// The source's content before any write.
-    pub expected: ContentDigest,
-    /// How thoroughly the engine checks.
-    pub integrity: Integrity,
-    /// Writes acknowledged before this instant were promised to be kept, in nanoseconds of
-    /// [`now_ns`]; null when nothing was promised (a negative control).
-    pub keep_acknowledged_before_ns: Option<u64>,
-    /// Writes sent from this instant on must be absent (point-in-time recovery), in nanoseconds of [`now_ns`]; null
-    /// without such a limit.
-    pub lack_sent_after_ns: Option<u64>,
-    /// Torrents that were never completed should be left out: it is an error if they are present, not if they are
-    /// absent.
-    #[serde(default)]
-    pub without_never_completed: bool,
-    /// When the backup was complete, in nanoseconds of [`now_ns`]; null with continuous replication, where the restored
-    /// database contains later writes and does not show what a restore would have lacked at that moment.
-    pub backup_completed_ns: Option<u64>,
-    /// When the disaster happened, in nanoseconds of [`now_ns`].
-    pub disaster_ns: u64,
-    /// Acknowledged writes that were missing from the application's own database at the disaster, by writer and index:
-    /// see [`unwritten()`]. They count as indeterminate writes.
-    #[serde(default)]
-    pub never_written: Vec<(u32, u64)>,
-}
 
 /// The result of a verification.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -130,7 +103,7 @@ pub fn content_digest(
     let names = origin.tables();
     let engine = database.reader(names);
     engine.require_settled()?;
-    let Source { tables, untouched, condition } =
+    let SourceReading { tables, untouched, condition } =
         read_source(engine.as_ref(), origin.torrents(), integrity, progress).map_err(describe)?;
     let Tables { schema, digests, rowids, layout, metric, sequence, unchecked: _ } =
         tables.map_err(describe)?;
@@ -167,15 +140,12 @@ pub fn verify<D: Location>(
         let (dataset, model) = (origin.torrents(), request.model.torrents);
         return Err(anyhow!("the dataset has {dataset} torrents and the model {model}").into());
     }
-    let ledger = open_ledger(request)?;
+    let ledger = request.open_ledger()?;
     let mut checks = Checks::new();
     let (mut recovery_point, mut probed) = (None, None);
     let engine = request.database.reader(origin.tables());
     if engine.look(&mut checks.integrity) {
-        let limits = Limits {
-            changed_max: changed_rows_max(&ledger, &request.model),
-            without_never_completed: request.without_never_completed,
-        };
+        let limits = request.limits(&ledger);
         let reading = read_restored(engine.as_ref(), request.integrity, origin, limits, progress);
         checks.judge_integrity(&reading, &request.expected.condition);
         checks.judge_content(&reading, request, engine.as_ref(), origin);
@@ -188,18 +158,6 @@ pub fn verify<D: Location>(
     let mut verification = checks.conclude();
     verification.seconds = seconds_between(start_ns, now_ns());
     Ok(Report { verification, recovery_point, probed })
-}
-
-fn open_ledger<D>(request: &Request<D>) -> Result<Ledger> {
-    let ledger = Ledger::open(&request.ledger, request.model.writers);
-    Ok(ledger.with_context(|| format!("ledger {}", request.ledger.display()))?)
-}
-
-/// The most rows that the writes in the ledger can have changed, the probe's included.
-fn changed_rows_max(ledger: &Ledger, model: &Model) -> u64 {
-    let writes: u64 = (0..ledger.writers()).map(|writer| ledger.writer(writer).len()).sum();
-    // A plain write stamps its rows; any other write changes one slot and two accounts.
-    writes * u64::from(model.rows_per_transaction.max(3)) + 1
 }
 
 /// The six checks while they run.
@@ -279,15 +237,15 @@ impl Checks {
             Err(unreadable) => return self.content.cannot(&unreadable.reason),
         };
         if let Some(torrents) = torrents.filter(|_| request.without_never_completed) {
-            torrents::judge_never_completed(torrents, &request.model.probe_info_hash(), &mut self.content);
+            judge_never_completed(torrents, &request.model.probe_info_hash(), &mut self.content);
         }
         let untouched = torrents.map(|torrents| torrents.untouched.all);
         let (content, remarks) = (&mut self.content, &mut self.remarks);
-        let difference = content::compare(&expected, names, tables, untouched, engine, content, remarks);
+        let difference = compare(&expected, names, tables, untouched, engine, content, remarks);
         // A virtual table that no longer matches the rows has failed the integrity check.
         self.remarks.extend(difference.remark_on_rowids(!self.integrity.is_clean()));
         if difference.torrents
-            && let Err(unreadable) = torrents::name_changed_rows(engine, origin, &mut self.content)
+            && let Err(unreadable) = name_changed_rows(engine, origin, &mut self.content)
         {
             self.content.cannot(unreadable.reason);
         }
@@ -318,9 +276,9 @@ impl Checks {
         }
         let presence =
             replay(ledger, &request.model, &torrents, origin, &mut self.prefix, &mut self.transactions)
-                .excuse(&request.never_written);
-        judge::judge_prefix(&presence, &mut self.prefix);
-        judge::judge_order(&presence, &mut self.order);
+                .without_never_written(&request.never_written);
+        judge_prefix(&presence, &mut self.prefix);
+        judge_order(&presence, &mut self.order);
         match reading.tables {
             Ok(tables) => {
                 self.judge_metric(&presence, &torrents, request, tables.metric);
@@ -328,7 +286,7 @@ impl Checks {
             }
             Err(unreadable) => self.transactions.cannot(unreadable.reason),
         }
-        let point = judge::measure_loss(&presence, request, &mut self.loss);
+        let point = measure_loss(&presence, request, &mut self.loss);
         if point.acknowledged_writes == 0 {
             // Without an acknowledged write to compare the rows with, the checks prove nothing.
             self.no_writes("no write was acknowledged");
@@ -346,7 +304,7 @@ impl Checks {
         let (before, transactions) = (request.expected.metric, &mut self.transactions);
         match metric {
             Ok(metric) => {
-                transactions::judge_transactions(presence, torrents, before, metric, transactions);
+                judge_transactions(presence, torrents, before, metric, transactions);
             }
             Err(unreadable) => transactions.cannot(unreadable.reason),
         }
@@ -377,7 +335,7 @@ impl Checks {
             let stamped = presence.stamped();
             before + probe + stamped.start()..=before + probe + stamped.end()
         });
-        content::judge_sequence(sequence, torrents.id_max, due, &mut self.content);
+        judge_sequence(sequence, torrents.id_max, due, &mut self.content);
     }
 
     /// Adds the findings that were made while the torrents were read.

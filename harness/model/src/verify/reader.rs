@@ -8,23 +8,8 @@ use super::content::Tables;
 use super::digest::Field;
 use super::findings::Findings;
 use super::integrity::{IndexEntries, Integrity};
+pub use super::unreadable::Unreadable;
 use crate::dataset::TableNames;
-
-/// Why something could not be read.
-#[derive(Clone, Debug)]
-pub struct Unreadable {
-    /// What was read, and the error.
-    pub reason: String,
-    /// True if the engine calls the file malformed: this is damage, not a problem of the checker.
-    pub malformed: bool,
-}
-
-impl Unreadable {
-    /// The checker itself crashed.
-    pub fn crashed(what: &str) -> Unreadable {
-        Unreadable { reason: format!("{what}: the checker crashed"), malformed: false }
-    }
-}
 
 /// A database that can be read without being changed. Each call uses its own connection, so that calls can run
 /// concurrently.

@@ -10,9 +10,9 @@ use super::condition::Condition;
 use super::content::Tables;
 use super::digest::RowBytes;
 use super::integrity::{IndexEntries, Integrity, examine};
+use super::reader::{DatabaseReader, Unreadable};
 use super::torrents::{self, Comparison, Limits, Torrents, Untouched, halves};
 use crate::dataset::Origin;
-use crate::verify::reader::{DatabaseReader, Unreadable};
 
 /// Interval of progress reports.
 const TELL_EVERY: Duration = Duration::from_millis(100);
@@ -37,23 +37,23 @@ pub(super) fn read_restored(
     let (rows_read, steps) = (AtomicU64::new(0), AtomicU64::new(0));
     scope(|scope| {
         let (sender, receiver) = channel();
-        let work = Work { scope, sender };
+        let threads = ReadThreads { scope, sender };
         let steps = &steps;
-        let check = work.start("the engine's check", move || engine.check(integrity, steps));
-        let tables = work.start("the tables", || engine.tables());
-        let indexes = work.start("the indexes", || engine.indexes());
+        let check = threads.start("the engine's check", move || engine.check(integrity, steps));
+        let tables = threads.start("the tables", || engine.tables());
+        let indexes = threads.start("the indexes", || engine.indexes());
         let halves = halves(origin.torrents()).map(|ids| {
             let rows_read = &rows_read;
-            work.start("table torrents", move || compare_torrents(engine, origin, &ids, limits, rows_read))
+            threads.start("table torrents", move || compare_torrents(engine, origin, &ids, limits, rows_read))
         });
-        drop(work);
+        drop(threads);
         let rows = origin.torrents();
         let effort = engine.effort(integrity, rows);
         watch(&receiver, progress, || {
             let checked = share(steps, effort.steps);
             effort.share_of_time * checked + (1.0 - effort.share_of_time) * share(&rows_read, rows)
         });
-        let [first, second] = halves.map(Worker::finish);
+        let [first, second] = halves.map(ReadThread::finish);
         let torrents = first.and_then(|mut first| {
             first.absorb(second?);
             Ok(first)
@@ -79,7 +79,7 @@ pub(super) fn compare_torrents(
 }
 
 /// What was read from a source.
-pub(super) struct Source {
+pub(super) struct SourceReading {
     pub(super) tables: Result<Tables, Unreadable>,
     pub(super) untouched: Untouched,
     /// Its irregularities; those of indexes and from the engine's own checks only if these were requested.
@@ -93,24 +93,24 @@ pub(super) fn read_source(
     torrents: u64,
     integrity: Option<Integrity>,
     progress: &mut dyn FnMut(f64),
-) -> Result<Source, Unreadable> {
+) -> Result<SourceReading, Unreadable> {
     let (rows_read, steps) = (AtomicU64::new(0), AtomicU64::new(0));
     scope(|scope| {
         let (sender, receiver) = channel();
-        let work = Work { scope, sender };
-        let tables = work.start("the tables", || engine.tables());
+        let threads = ReadThreads { scope, sender };
+        let tables = threads.start("the tables", || engine.tables());
         let steps = &steps;
-        let check = work.start("the engine's check", move || match integrity {
+        let check = threads.start("the engine's check", move || match integrity {
             Some(integrity) => engine.check(integrity, steps),
             None => Ok(Condition::default()),
         });
-        let indexes = work.start("the indexes", move || match integrity {
+        let indexes = threads.start("the indexes", move || match integrity {
             Some(_) => engine.indexes(),
             None => Ok(Vec::new()),
         });
         let halves = halves(torrents).map(|ids| {
             let rows_read = &rows_read;
-            work.start("table torrents", move || {
+            threads.start("table torrents", move || {
                 let mut untouched = Untouched::default();
                 let mut bytes = RowBytes::default();
                 engine.torrents(&ids, rows_read, &mut |torrent| {
@@ -120,9 +120,9 @@ pub(super) fn read_source(
                 Ok(untouched)
             })
         });
-        drop(work);
+        drop(threads);
         watch(&receiver, progress, || share(&rows_read, torrents));
-        let [first, second] = halves.map(Worker::finish);
+        let [first, second] = halves.map(ReadThread::finish);
         let mut untouched = first?;
         untouched.absorb(second?);
         let (tables, check) = (tables.finish(), check.finish());
@@ -130,46 +130,46 @@ pub(super) fn read_source(
         let others =
             |indexes: Vec<IndexEntries>| indexes.into_iter().filter(|index| index.rows.is_some()).collect();
         let condition = examine(&check, &indexes.finish().map(others), &tables, None);
-        Ok(Source { tables, untouched, condition })
+        Ok(SourceReading { tables, untouched, condition })
     })
 }
 
-/// Starts workers.
-struct Work<'scope, 'env> {
+/// Starts threads that read.
+struct ReadThreads<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
-    /// Each worker owns a clone: when all clones are dropped, all workers have ended, even by a panic.
+    /// Each thread owns a clone: when all clones are dropped, all threads have ended, even by a panic.
     sender: Sender<()>,
 }
 
-struct Worker<'scope, T> {
+struct ReadThread<'scope, T> {
     what: &'static str,
     thread: ScopedJoinHandle<'scope, Result<T, Unreadable>>,
 }
 
-impl<'scope> Work<'scope, '_> {
+impl<'scope> ReadThreads<'scope, '_> {
     fn start<T: Send + 'scope>(
         &self,
         what: &'static str,
         job: impl FnOnce() -> Result<T, Unreadable> + Send + 'scope,
-    ) -> Worker<'scope, T> {
+    ) -> ReadThread<'scope, T> {
         let sender = self.sender.clone();
         let thread = self.scope.spawn(move || {
             let _sender = sender;
             job()
         });
-        Worker { what, thread }
+        ReadThread { what, thread }
     }
 }
 
-impl<T> Worker<'_, T> {
+impl<T> ReadThread<'_, T> {
     fn finish(self) -> Result<T, Unreadable> {
         self.thread.join().unwrap_or_else(|_| Err(Unreadable::crashed(self.what)))
     }
 }
 
-/// Reports the share done until all workers have ended.
-fn watch(workers: &Receiver<()>, progress: &mut dyn FnMut(f64), share: impl Fn() -> f64) {
-    while workers.recv_timeout(TELL_EVERY) == Err(RecvTimeoutError::Timeout) {
+/// Reports the share done until all threads have ended.
+fn watch(threads: &Receiver<()>, progress: &mut dyn FnMut(f64), share: impl Fn() -> f64) {
+    while threads.recv_timeout(TELL_EVERY) == Err(RecvTimeoutError::Timeout) {
         progress(share());
     }
     progress(1.0);

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::evidence::{is_in, is_undecided};
 use super::findings::Findings;
-use super::presence::{Presence, is_in, is_undecided};
+use super::presence::Presence;
 use super::torrents::Torrents;
 use crate::writes::Together;
 

@@ -5,12 +5,13 @@ use std::sync::atomic::AtomicU64;
 use anyhow::anyhow;
 use machine::error::Result;
 
+use super::evidence::Evidence;
 use super::findings::Findings;
-use super::presence::{Evidence, replay};
+use super::presence::replay;
 use super::reader::{DatabaseReader, Location, Unreadable};
 use super::reading::compare_torrents;
+use super::request::Request;
 use super::torrents::{Limits, Torrents, halves};
-use super::{Request, changed_rows_max, open_ledger};
 use crate::dataset::Origin;
 use crate::ledger::Outcome;
 
@@ -24,13 +25,9 @@ use crate::ledger::Outcome;
 /// # Errors
 /// When the ledger or the database cannot be read, or more rows have changed in it than all writes can change.
 pub fn unwritten<D: Location>(request: &Request<D>, origin: &dyn Origin) -> Result<Vec<(u32, u64)>> {
-    let ledger = open_ledger(request)?;
+    let ledger = request.open_ledger()?;
     let engine = request.database.reader(origin.tables());
-    let limits = Limits {
-        changed_max: changed_rows_max(&ledger, &request.model),
-        without_never_completed: request.without_never_completed,
-    };
-    let torrents = read_torrents(engine.as_ref(), origin, limits)
+    let torrents = read_torrents(engine.as_ref(), origin, request.limits(&ledger))
         .map_err(|unreadable| anyhow!("{}: {}", request.database, unreadable.reason))?;
     if torrents.overflowed {
         let database = &request.database;

@@ -8,9 +8,9 @@ use anyhow::Context;
 use engines::images::{self, Kind, Stock};
 use machine::docker;
 use machine::error::{Error, Result};
-use machine::file_system::{FileSystem, Mounted};
+use machine::file_system::{FileSystem, TemporaryFileSystem};
 use machine::process::{Cancel, Launcher};
-use machine::wheel::{Fetch, Shelf};
+use machine::program_cache::{Fetch, ProgramCache};
 use machine::workspace::{CACHE, WorkDirectory, Workspace};
 
 use super::{Needs, Supplier, supply};
@@ -45,7 +45,7 @@ pub struct Forecast<'a> {
 struct Made {
     /// The directory for live data on it.
     live: PathBuf,
-    _mounted: Mounted,
+    _mounted: TemporaryFileSystem,
 }
 
 impl<'a> Forecast<'a> {
@@ -121,7 +121,7 @@ impl<'a> Forecast<'a> {
         }
         let work = self.work.as_ref().context("it was just created")?;
         let launcher = Launcher::new(work.path(), self.cancel);
-        let mounted = Mounted::make(kind, &launcher, kind.name(), kind.disk_bytes(0))?;
+        let mounted = TemporaryFileSystem::make(kind, &launcher, kind.name(), kind.disk_bytes(0))?;
         let live = mounted.point().join("live");
         kind.create_directory(&launcher, &live)?;
         Ok(Made { live, _mounted: mounted })
@@ -138,8 +138,9 @@ impl Supplier for Forecast<'_> {
     fn program(&mut self, needs: &Needs<'_>) -> Result<()> {
         let fetched = RefCell::default();
         let cache = self.root.join(CACHE);
-        let shelf = Shelf { directory: &cache, scenario: needs.directory, fetch: Fetch::Noted(&fetched) };
-        let found = needs.strategy.program(needs.settings, &shelf);
+        let programs =
+            ProgramCache { directory: &cache, relative_to: needs.directory, fetch: Fetch::Noted(&fetched) };
+        let found = needs.strategy.program(needs.settings, &programs);
         let fetched: Vec<String> = fetched.into_inner();
         if fetched.is_empty() {
             return found.map(|_| ());

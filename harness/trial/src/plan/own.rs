@@ -4,7 +4,7 @@ use bytesize::ByteSize;
 use engines::kinds::{App, Engine};
 use engines::sqlite::own;
 use machine::error::{Error, Result};
-use model::dataset::{self, DatasetSpec, renamed};
+use model::dataset::{self, DatasetSpec, own_database};
 
 use crate::scenario::{DatasetSection, Scenario};
 
@@ -25,7 +25,7 @@ pub(super) fn adapt(scenario: &mut Scenario) -> Result<()> {
             scenario.name
         )));
     }
-    scenario.dataset = DatasetSection { profile: renamed::PROFILE.into(), sizes: vec![ByteSize(bytes)] };
+    scenario.dataset = DatasetSection { profile: own_database::PROFILE.into(), sizes: vec![ByteSize(bytes)] };
     // The verdicts that a scenario expects apply to generated datasets only.
     scenario.variants.iter_mut().for_each(|variant| variant.expect.clear());
     Ok(())

@@ -13,8 +13,8 @@ use engines::sqlite::own;
 use jiff::Timestamp;
 use machine::docker;
 use machine::error::{Error, Result};
+use machine::program_cache::ProgramCache;
 use machine::tool::Tool;
-use machine::wheel::Shelf;
 use reports::record::{Results, Verdict};
 use serde_json::Value;
 use strategies::registry;
@@ -206,7 +206,7 @@ pub(super) fn plan_differences(results: &Results, plan: &Plan) -> Vec<String> {
 pub(super) fn program_differences(
     results: &Results,
     left: &[&TrialPlan],
-    shelf: &Shelf<'_>,
+    programs: &ProgramCache<'_>,
 ) -> Result<Vec<String>> {
     let mut lines = BTreeSet::new();
     for planned in left {
@@ -216,7 +216,7 @@ pub(super) fn program_differences(
             ran && trial.strategy == planned.strategy && trial.settings == settings
         };
         let Some(trial) = results.trials.iter().find(is_same) else { continue };
-        let program = match registry::named(planned.strategy)?.program(&planned.settings, shelf) {
+        let program = match registry::named(planned.strategy)?.program(&planned.settings, programs) {
             Ok(Some(program)) => program,
             // A missing program does not prevent the run: the trial gets the verdict `unavailable`.
             Ok(None) | Err(Error::Environment(_)) => continue,

@@ -12,10 +12,10 @@
 //! | the user's request to stop | [`Error::Interrupted`] | ends the run, which can be resumed | 130 |
 //!
 //! The kind of an [`Error`] is chosen where it arises, or follows from the type of the underlying error (`From` in
-//! `error.rs`, of [`Unsuccessful`](machine::process::Unsuccessful) and [`Unstarted`](machine::process::Unstarted)). No
-//! conversion turns an [`Error`] into [`Halt::Failed`](strategies::halt::Halt): a strategy is blamed only for
-//! errors that were explicitly reported as its failure. A defect found in a restored database counts, whatever else
-//! happened (`verdict.rs`).
+//! `error.rs`, of [`ProcessError`](machine::process::ProcessError) and [`StartError`](machine::process::StartError);
+//! [`engines::error`] for databases). No conversion turns an [`Error`] into [`Halt::Failed`](strategies::halt::Halt): a
+//! strategy is blamed only for errors that were explicitly reported as its failure. A defect found in a restored
+//! database counts, whatever else happened (`verdict.rs`).
 
 use machine::error::{Error, Result};
 

@@ -4,7 +4,7 @@ use engines::configuration::Listing;
 use engines::mysql::connection::Secret;
 use engines::sqlite::log_watch::LogEvents;
 use engines::subject::Subject;
-use machine::file_system::Mounted;
+use machine::file_system::TemporaryFileSystem;
 use machine::measure::clock::Span;
 use machine::process::{Counters, Launcher, kill_marked};
 use machine::tool::Program;
@@ -60,7 +60,7 @@ pub(super) struct Drill<'a> {
     pub(super) seen: Option<Seen>,
     pub(super) harness_before: Counters,
     /// The last field, so that it is unmounted when nothing uses it any more.
-    pub(super) file_system: Option<Mounted>,
+    pub(super) file_system: Option<TemporaryFileSystem>,
 }
 
 impl Drop for Drill<'_> {

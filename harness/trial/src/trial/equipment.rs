@@ -7,7 +7,7 @@ use engines::subject::Subject;
 use machine::error::{Error, Result};
 use machine::file_system::FileSystem;
 use machine::process::Counters;
-use machine::wheel::{Fetch, Shelf};
+use machine::program_cache::{Fetch, ProgramCache};
 use strategies::strategy::{BackupContext, Strategy};
 use strategies::watch::Watch;
 
@@ -26,8 +26,8 @@ impl Supplier for Drill<'_> {
     fn program(&mut self, needs: &Needs<'_>) -> Result<()> {
         let Site { cache: directory, observer, .. } = *self.site;
         let fetch = Fetch::Now { launcher: &self.launcher, observer };
-        let shelf = Shelf { directory, scenario: needs.directory, fetch };
-        self.program = needs.strategy.program(needs.settings, &shelf)?;
+        let programs = ProgramCache { directory, relative_to: needs.directory, fetch };
+        self.program = needs.strategy.program(needs.settings, &programs)?;
         Ok(())
     }
 

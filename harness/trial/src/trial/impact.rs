@@ -107,20 +107,20 @@ impl<'a> Writes<'a> {
         for writer in 0..self.ledger.writers() {
             let entries = self.ledger.writer(writer);
             let mut free_ns = 0;
-            for index in 0..entries.len() {
+            for index in 0..entries.count() {
                 let mut entry = entries.entry(index);
                 let late = entry.sent_ns.is_some_and(|sent| sent > entry.due_ns.max(free_ns) + LATE_NS);
                 let answered_ns = match entry.outcome {
                     Outcome::Acknowledged(at) | Outcome::Refused(at) => at,
                     // A writer that has sent its next write had given up waiting.
-                    Outcome::Indeterminate if index + 1 < entries.len() => {
+                    Outcome::Indeterminate if index + 1 < entries.count() => {
                         let next = entries.entry(index + 1);
                         next.sent_ns.unwrap_or(next.due_ns).min(self.killed_ns)
                     }
                     Outcome::Indeterminate => self.killed_ns,
                 };
                 let closed = self.load.rate == Rate::Closed && index > 0;
-                if closed && self.outages.iter().any(|outage| outage.meets(free_ns, entry.due_ns)) {
+                if closed && self.outages.iter().any(|outage| outage.overlaps(free_ns, entry.due_ns)) {
                     // A closed loop has no schedule: without the outage, the write would have been due at the last
                     // answer.
                     entry.due_ns = entry.due_ns.min(free_ns);
@@ -134,7 +134,7 @@ impl<'a> Writes<'a> {
                     answered_ns
                 };
             }
-            for due_ns in self.never_sent(writer, entries.len()) {
+            for due_ns in self.never_sent(writer, entries.count()) {
                 let late = self.killed_ns > due_ns.max(free_ns) + LATE_NS;
                 let entry = Entry { due_ns, sent_ns: None, outcome: Outcome::Indeterminate };
                 visit(&Seen { entry, answered_ns: self.killed_ns, late, outage: None });
@@ -146,7 +146,7 @@ impl<'a> Writes<'a> {
     fn outage_of(&self, entry: &Entry, answered_ns: u64) -> Option<Span> {
         let outage = match (entry.outcome, entry.sent_ns) {
             (Outcome::Acknowledged(_), _) => None,
-            (_, Some(sent_ns)) => self.outages.iter().find(|outage| outage.meets(sent_ns, answered_ns)),
+            (_, Some(sent_ns)) => self.outages.iter().find(|outage| outage.overlaps(sent_ns, answered_ns)),
             // Recorded when the application was available again, shortly before or after it answered a read.
             (_, None) => self.outages.iter().rfind(|outage| outage.from_ns <= answered_ns),
         };

@@ -277,7 +277,7 @@ impl Answered {
     fn catch_up(&mut self, ledger: &Ledger) {
         for (writer, (next, count)) in self.seen.iter_mut().enumerate() {
             let entries = ledger.writer(writer as u32);
-            while *next < entries.len() {
+            while *next < entries.count() {
                 let entry = entries.entry(*next);
                 match entry.outcome {
                     Outcome::Acknowledged(at_ns) => {
@@ -285,7 +285,7 @@ impl Answered {
                         self.latencies.record(at_ns.saturating_sub(entry.due_ns));
                     }
                     // The newest write may still be answered.
-                    Outcome::Indeterminate if *next + 1 == entries.len() => break,
+                    Outcome::Indeterminate if *next + 1 == entries.count() => break,
                     Outcome::Refused(_) | Outcome::Indeterminate => {}
                 }
                 *next += 1;

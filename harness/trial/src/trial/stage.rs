@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use engines::application::{Application, Target, Task};
+use engines::error::attributed;
 use engines::images::Image;
 use engines::kinds::{App, Engine};
 use engines::mysql::server::{Server, ServerSetup};
@@ -12,7 +13,7 @@ use engines::sqlite::client::SqliteTarget;
 use engines::subject::{Backend, Subject, Tracker, TrackerDatabase, TrackerSetup};
 use machine::container::{Network, OwnNetwork};
 use machine::error::Result;
-use machine::file_system::{FileSystem, Mounted};
+use machine::file_system::{FileSystem, TemporaryFileSystem};
 use machine::measure::{extents, storage};
 use machine::process::Account;
 use rusqlite::Connection;
@@ -37,23 +38,28 @@ pub fn data(engine: Engine, place: &Path) -> PathBuf {
 /// Sets the journal mode of a SQLite file for a tracker, which does not change the mode of its database.
 pub fn set_journal_mode(deployment: Deployment, file: &Path) -> Result<()> {
     if let (App::Tracker, Some(mode)) = (deployment.app, deployment.journal_mode) {
-        let connection = Connection::open(file).context("cannot open the database")?;
-        connection.pragma_update(None, "journal_mode", mode.name()).context("cannot set the journal mode")?;
+        let set = || -> anyhow::Result<()> {
+            let connection = Connection::open(file).context("cannot open the database")?;
+            connection.pragma_update(None, "journal_mode", mode.name()).context("cannot set the journal mode")
+        };
+        set().map_err(attributed)?;
     }
     Ok(())
 }
 
 /// Lets SQLite recover a file after a SIGKILL: opening it rolls back the journal, or recovers the write-ahead log.
 pub fn recover(file: &Path) -> Result<()> {
-    let connection = Connection::open(file).context("cannot open the database that the disaster left")?;
-    let count = "SELECT count(*) FROM sqlite_schema";
-    let _: i64 = connection
-        .query_row(count, [], |row| row.get(0))
-        .context("cannot read the database that the disaster left")?;
-    connection
-        .pragma_update(None, "journal_mode", "delete")
-        .context("cannot checkpoint its write-ahead log")?;
-    Ok(())
+    let recover = || -> anyhow::Result<()> {
+        let connection = Connection::open(file).context("cannot open the database that the disaster left")?;
+        let count = "SELECT count(*) FROM sqlite_schema";
+        let _: i64 = connection
+            .query_row(count, [], |row| row.get(0))
+            .context("cannot read the database that the disaster left")?;
+        connection
+            .pragma_update(None, "journal_mode", "delete")
+            .context("cannot checkpoint its write-ahead log")
+    };
+    Ok(recover().map_err(attributed)?)
 }
 
 fn present(image: &Option<Image>) -> &Image {
@@ -84,7 +90,7 @@ impl Drill<'_> {
     pub(super) fn make_directories(&mut self, file_system: FileSystem) -> Result<PathBuf> {
         if file_system != FileSystem::Disk {
             let bytes = self.plan.disk_bytes();
-            self.file_system = Some(Mounted::make(file_system, &self.launcher, DISK, bytes)?);
+            self.file_system = Some(TemporaryFileSystem::make(file_system, &self.launcher, DISK, bytes)?);
         }
         let plain = ["artifact", "restored", "scratch"].map(|name| self.place(name));
         for directory in plain.iter().chain([&self.ledger()]) {
@@ -100,7 +106,7 @@ impl Drill<'_> {
     pub(super) fn break_up(&self, data: &Path) -> Result<()> {
         let Some(extents) = self.scenario.subject.extents else { return Ok(()) };
         let largest = storage::files(data).into_iter().max_by_key(|file| storage::bytes(file));
-        largest.map_or(Ok(()), |file| extents::break_up(&self.launcher, &file, extents))
+        largest.map_or(Ok(()), |file| extents::fragment(&self.launcher, &file, extents))
     }
 
     /// A subject that is not started yet, with its data in the directory `name`.

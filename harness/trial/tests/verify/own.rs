@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use engines::database::Database;
 use engines::sqlite::own::adopt;
-use model::dataset::renamed::origin;
+use model::dataset::own_database::origin;
 use model::verify::{ContentDigest, Integrity, Request, content_digest, verify};
 use model::writes::{Marks, Model};
 use reports::record::Check;

@@ -170,7 +170,7 @@ fn writes_that_are_missing_or_partially_applied_are_found() {
     let trial = Trial::new("composed", 2);
     trial.run(200);
     let model = &trial.model;
-    let newest = trial.ledger().writer(0).len() - 1;
+    let newest = trial.ledger().writer(0).count() - 1;
 
     trial.compose(|_, index| index <= newest / 2);
     let (found, findings) = failed(&trial);

