@@ -83,7 +83,8 @@ pub fn remove_file(path: &Path) -> Result<(), Leftover> {
     }
 }
 
-/// Removes everything that can be removed, and continues after errors.
+/// Removes everything that can be removed, and continues after errors. Not with walkdir, which lists a directory before
+/// its mode can be changed.
 fn clear(path: &Path, obstacles: &mut Vec<(PathBuf, io::Error)>) {
     let already = obstacles.len();
     let removed = match path.symlink_metadata() {

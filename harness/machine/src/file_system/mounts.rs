@@ -71,7 +71,8 @@ fn unescaped(mut word: &[u8]) -> OsString {
     OsString::from_vec(plain)
 }
 
-/// Unmounts everything that is mounted in a directory, the innermost first. Returns the number of unmounted file systems.
+/// Unmounts everything that is mounted in a directory, the innermost first. Returns the number of unmounted file
+/// systems.
 ///
 /// # Errors
 /// [`Error::Environment`] when something cannot be unmounted.

@@ -113,7 +113,8 @@ impl Launcher {
     /// Lets a worker do one job and waits for the result.
     ///
     /// # Errors
-    /// [`Error::Interrupted`](crate::error::Error::Interrupted), or the error that the worker reports; a crash of the worker is reported with its signal.
+    /// [`Error::Interrupted`](crate::error::Error::Interrupted), or the error that the worker reports; a crash of the
+    /// worker is reported with its signal.
     pub fn work<J: Job>(
         &self,
         account: Account,
