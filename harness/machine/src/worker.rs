@@ -160,7 +160,7 @@ impl Message {
 }
 
 /// The whole life of a worker that can do these jobs. Returns its exit code.
-pub fn main(jobs: &[JobEntry]) -> i32 {
+pub fn main<'a>(jobs: impl IntoIterator<Item = &'a JobEntry>) -> i32 {
     match work(jobs) {
         Ok(answer) => {
             Message::Done(answer).send();
@@ -173,12 +173,12 @@ pub fn main(jobs: &[JobEntry]) -> i32 {
     }
 }
 
-fn work(jobs: &[JobEntry]) -> anyhow::Result<Value> {
+fn work<'a>(jobs: impl IntoIterator<Item = &'a JobEntry>) -> anyhow::Result<Value> {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).context("cannot read the job")?;
     let envelope: Envelope<Value> =
         serde_json::from_str(&line).context("a worker is started by the harness, not by hand")?;
-    let entry = jobs.iter().find(|entry| entry.name == envelope.name);
+    let entry = jobs.into_iter().find(|entry| entry.name == envelope.name);
     let entry = entry.ok_or_else(|| anyhow!("this program has no job '{}'", envelope.name))?;
     (entry.run)(envelope.job, &mut |progress| Message::Progress(progress).send())
 }

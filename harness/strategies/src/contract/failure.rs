@@ -3,9 +3,21 @@
 use machine::error::Error;
 use machine::process::{Unstarted, Unsuccessful};
 
+use super::outcome::Measured;
+
+/// A backup or restore that ended without success. Any cause other than an error of the machine comes from the watch,
+/// which knows what was measured until then.
+#[derive(Debug)]
+pub struct StrategyFailure {
+    /// Why it ended.
+    pub cause: FailureCause,
+    /// What was measured until then.
+    pub measured: Box<Measured>,
+}
+
 /// Why a strategy ended without success.
 #[derive(Debug)]
-pub enum Halt {
+pub enum FailureCause {
     /// It made no more progress: for how long, and by which setting.
     Stalled(String),
     /// The deadline passed.
@@ -19,27 +31,33 @@ pub enum Halt {
     Error(Error),
 }
 
-impl From<Error> for Halt {
-    fn from(error: Error) -> Halt {
-        Halt::Error(error)
+impl From<Error> for StrategyFailure {
+    fn from(error: Error) -> StrategyFailure {
+        StrategyFailure { cause: error.into(), measured: Box::default() }
     }
 }
 
-impl From<Unstarted> for Halt {
-    fn from(unstarted: Unstarted) -> Halt {
-        Halt::Error(unstarted.into())
+impl From<Unstarted> for StrategyFailure {
+    fn from(unstarted: Unstarted) -> StrategyFailure {
+        Error::from(unstarted).into()
     }
 }
 
-impl From<Unsuccessful> for Halt {
+impl From<Error> for FailureCause {
+    fn from(error: Error) -> FailureCause {
+        FailureCause::Error(error)
+    }
+}
+
+impl From<Unsuccessful> for FailureCause {
     /// An error that a strategy's tool or worker reports is the strategy's failure, of whatever kind it is: its
     /// operator would see the same full disk or lock timeout. A worker that dies without a report is not the strategy's
     /// failure.
-    fn from(unsuccessful: Unsuccessful) -> Halt {
+    fn from(unsuccessful: Unsuccessful) -> FailureCause {
         match unsuccessful {
-            Unsuccessful::Reported(failure) => Halt::Failed(failure.to_string()),
-            Unsuccessful::Ended(message) => Halt::Failed(message),
-            Unsuccessful::Killed(_) | Unsuccessful::Crashed(_) => Halt::Error(unsuccessful.into()),
+            Unsuccessful::Reported(failure) => FailureCause::Failed(failure.to_string()),
+            Unsuccessful::Ended(message) => FailureCause::Failed(message),
+            Unsuccessful::Killed(_) | Unsuccessful::Crashed(_) => FailureCause::Error(unsuccessful.into()),
         }
     }
 }
@@ -51,12 +69,12 @@ mod tests {
     use super::*;
     use machine::worker::Failure;
 
-    fn blamed(halt: impl Into<Halt>) -> &'static str {
-        match halt.into() {
-            Halt::Failed(_) => "strategy",
-            Halt::Error(Error::Input(_)) => "user",
-            Halt::Error(Error::Environment(_)) => "machine",
-            Halt::Error(Error::Bug(_)) => "harness",
+    fn blamed(cause: impl Into<FailureCause>) -> &'static str {
+        match cause.into() {
+            FailureCause::Failed(_) => "strategy",
+            FailureCause::Error(Error::Input(_)) => "user",
+            FailureCause::Error(Error::Environment(_)) => "machine",
+            FailureCause::Error(Error::Bug(_)) => "harness",
             other => panic!("{other:?}"),
         }
     }

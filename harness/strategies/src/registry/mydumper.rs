@@ -3,78 +3,78 @@
 use engines::mysql::server::{ARTIFACT, RUN};
 use serde::{Deserialize, Serialize};
 
-use crate::halt::Halt;
-use crate::mysql_tools::pipeline;
-use crate::strategy::{
-    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete,
-    settings_of,
+use crate::contract::{
+    BackupContext, BackupResult, Card, Cost, Definition, Family, ImageKind, Keeps, OnEngine, Promise,
+    RestoreContext, RestoreResult, Strategy, StrategyEntry,
 };
+use crate::mysql_tools::pipeline;
 
-pub struct Mydumper;
+inventory::submit! { StrategyEntry::of::<Mydumper>() }
 
 #[derive(Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct MydumperSettings {
+struct Mydumper {
     threads: u32,
 }
 
-impl Default for MydumperSettings {
+impl Default for Mydumper {
     fn default() -> Self {
-        MydumperSettings { threads: 2 }
+        Mydumper { threads: 2 }
+    }
+}
+
+impl Definition for Mydumper {
+    const CARD: Card = Card {
+        name: "mydumper",
+        summary: "mydumper with several threads, restored with myloader",
+        family: Family::Logical,
+        on: &[OnEngine { engine: "mysql", tools: &[], image: Some(ImageKind::Tools) }],
+        settings: &[("threads", "threads of mydumper and of myloader")],
+        cost: Cost { backup: 3.0, restore: 40.0, artifact: 1.0 },
+    };
+
+    fn validate(&self) -> Result<(), String> {
+        if !(1..=64).contains(&self.threads) {
+            return Err("threads must be from 1 to 64".into());
+        }
+        Ok(())
     }
 }
 
 impl Strategy for Mydumper {
-    fn card(&self) -> Card {
-        Card {
-            name: "mydumper",
-            summary: "mydumper with several threads, restored with myloader",
-            engines: &["mysql"],
-            kind: Kind::Logical,
-            promise: Promise {
-                text: "consistent; keeps every write acknowledged before the backup began; blocks writers for a short \
-                       lock at the beginning",
-                keeps: Keeps::Earlier,
-            },
-            settings: &[("threads", "threads of mydumper and of myloader")],
-            tools: &[],
-            contained: true,
-            cost: Cost { backup: 3.0, restore: 40.0 },
+    fn promise(&self) -> Promise {
+        Promise {
+            text: "consistent; keeps every write acknowledged before the backup began; blocks writers for a short \
+                   lock at the beginning",
+            keeps: Keeps::Earlier,
         }
     }
 
-    fn complete(&self, given: &Settings) -> Result<Settings, String> {
-        let (settings, complete) = complete::<MydumperSettings>(given)?;
-        if !(1..=64).contains(&settings.threads) {
-            return Err("threads must be from 1 to 64".into());
-        }
-        Ok(complete)
-    }
-
-    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
-        let MydumperSettings { threads } = context.settings();
+    fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
+        let threads = self.threads;
         let server = context.subject.server_mut()?;
         let script = format!(
             "mydumper --defaults-file={RUN}/client.cnf --database {} --threads {threads} --compress=ZSTD \
              --outputdir {ARTIFACT}/dump",
             server.address().database
         );
-        let spec = pipeline("mydumper", context.tools, server, context.destination, &script)?;
+        let spec = pipeline("mydumper", &context.equipment, server, context.destination, &script)?;
         // The compressed size is unknown.
-        context.watch.expected_bytes = None;
-        context.watch.contain(spec)?;
-        context.watch.make_durable()
+        context.watch.expect_any_size();
+        context.watch.run_container(spec)?;
+        context.watch.complete_backup()
     }
 
-    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
-        let MydumperSettings { threads } = settings_of(context.settings);
+    fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
+        let threads = self.threads;
         let server = context.subject.server_mut()?;
         server.start()?;
         let script = format!(
             "myloader --defaults-file={RUN}/client.cnf --database {} --threads {threads} --directory {ARTIFACT}/dump",
             server.address().database
         );
-        let spec = pipeline("myloader", context.tools, server, context.artifact, &script)?;
-        context.watch.contain(spec)
+        let spec = pipeline("myloader", &context.equipment, server, context.artifact, &script)?;
+        context.watch.run_container(spec)?;
+        Ok(context.watch.measured())
     }
 }

@@ -16,19 +16,19 @@ use machine::process::Account;
 use machine::tool::CP;
 use serde::{Deserialize, Serialize};
 
-use crate::files;
-use crate::halt::Halt;
-use crate::mysql_tools::{clone_data, has_binary_log, options, pipeline};
-use crate::strategy::{
-    BackupContext, Card, Cost, Keeps, Kept, Kind, Moments, Promise, RestoreContext, Settings, Shipper,
-    Strategy, complete, settings_of,
+use crate::contract::{
+    Abilities, BackupContext, BackupResult, Card, Continuous, Cost, Definition, FailureCause, Family,
+    ImageKind, Keeps, Kept, Moments, OnEngine, PointInTime, Promise, Replication, RestoreContext,
+    RestoreResult, Strategy, StrategyEntry, StrategyFailure,
 };
+use crate::files;
+use crate::mysql_tools::{clone_data, has_binary_log, options, pipeline};
 
-pub struct MysqlBinlog;
+inventory::submit! { StrategyEntry::of::<MysqlBinlog>() }
 
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct BinlogSettings {
+struct MysqlBinlog {
     seconds_before_disaster: u32,
 }
 
@@ -40,91 +40,54 @@ const SECOND_NS: u64 = 1_000_000_000;
 /// The server id of this replica. No other replica may have the same.
 const SERVER_ID: u32 = 4_242;
 
+impl Definition for MysqlBinlog {
+    const CARD: Card = Card {
+        name: "mysql-binlog",
+        summary: "a clone, and continuous streaming of the binary log with mysqlbinlog --raw --stop-never",
+        family: Family::Continuous,
+        on: &[OnEngine { engine: "mysql", tools: &[CP], image: Some(ImageKind::Tools) }],
+        settings: &[(
+            "seconds_before_disaster",
+            "point-in-time recovery to the second this many seconds before the disaster; 0: to the last event",
+        )],
+        cost: Cost { backup: 1.5, restore: 3.0, artifact: 1.0 },
+    };
+}
+
 impl Strategy for MysqlBinlog {
-    fn card(&self) -> Card {
-        Card {
-            name: "mysql-binlog",
-            summary: "a clone, and continuous streaming of the binary log with mysqlbinlog --raw --stop-never",
-            engines: &["mysql"],
-            kind: Kind::Continuous,
-            promise: Promise {
-                text: "consistent; keeps every write acknowledged up to 1 s before the disaster; with point-in-time \
-                       recovery, every write up to that moment and none after it; does not block writers",
-                keeps: Keeps::AllBut { last: LAST },
-            },
-            settings: &[(
-                "seconds_before_disaster",
-                "point-in-time recovery to the second this many seconds before the disaster; 0: to the last event",
-            )],
-            tools: &[CP],
-            contained: true,
-            cost: Cost { backup: 1.5, restore: 3.0 },
+    fn promise(&self) -> Promise {
+        Promise {
+            text: "consistent; keeps every write acknowledged up to 1 s before the disaster; with point-in-time \
+                   recovery, every write up to that moment and none after it; does not block writers",
+            keeps: Keeps::AllBut { last: LAST },
         }
     }
 
-    fn complete(&self, given: &Settings) -> Result<Settings, String> {
-        complete::<BinlogSettings>(given).map(|(_, complete)| complete)
-    }
-
-    fn kept(&self, settings: &Settings, moments: &Moments) -> Kept {
-        match point_in_time(settings, moments) {
-            None => Kept {
-                acknowledged_before_ns: Some(moments.disaster_ns - LAST.as_nanos() as u64),
-                sent_after_ns: None,
-            },
-            Some(wall_second) => {
-                let at_ns = monotonic_ns(wall_second * SECOND_NS);
-                Kept {
-                    acknowledged_before_ns: Some(at_ns - CLOCKS_DIFFER_NS),
-                    sent_after_ns: Some(at_ns + CLOCKS_DIFFER_NS),
-                }
-            }
+    fn abilities(&self) -> Abilities<'_> {
+        let to_a_moment = self.seconds_before_disaster > 0;
+        Abilities {
+            continuous: Some(self),
+            point_in_time: to_a_moment.then_some(self as &dyn PointInTime),
+            ..Abilities::default()
         }
     }
 
-    fn arm(&self, context: &mut BackupContext<'_>) -> Result<Option<Box<dyn Shipper>>, Halt> {
-        let server = context.subject.server_mut()?;
-        if !has_binary_log(server)? {
-            return Err(Halt::Unavailable(
-                "the server has no binary log: remove 'skip_log_bin' or 'disable_log_bin' from subject.mysql_options"
-                    .into(),
-            ));
-        }
-        let logs = context.destination.join(LOGS);
-        std::fs::create_dir(&logs)
-            .map_err(|error| Error::Environment(format!("cannot make {}: {error}", logs.display())))?;
-        let options = options();
-        let script = format!(
-            "first=$(mysql {options} -N -e 'SHOW BINARY LOGS' | tail -n 1 | cut -f 1)\n\
-             mysqlbinlog {options} --read-from-remote-server --raw --stop-never --connection-server-id={SERVER_ID} \
-             --result-file={ARTIFACT}/{LOGS}/ \"$first\""
-        );
-        let spec = pipeline("mysqlbinlog", context.tools, server, context.destination, &script)?;
-        let container = Container::start(&context.watch.launcher, Account::Strategy, spec)?;
-        context.watch.wait_until(&mut || {
-            if container.is_running() {
-                Ok(files_of(&logs).iter().any(|file| file.metadata().is_ok_and(|file| file.len() > 0)))
-            } else {
-                Err(format!("mysqlbinlog ended: {}", container.last_words()))
-            }
-        })?;
-        Ok(Some(Box::new(container)))
-    }
-
-    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
+    fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
         clone_data(context)
     }
 
-    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+    fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
         files::restore(context)?;
         let server = context.subject.server_mut()?;
         if let Err(error) = server.start() {
             // If the server exited, it could not start on the restored data, which is the strategy's failure.
-            return Err(server.ended().map_or(error.into(), Halt::Failed));
+            return Err(server.ended().map_or(error.into(), |ended| context.watch.failed(ended)));
         }
         let options = options();
-        let stop = point_in_time(context.settings, &context.moments)
-            .map_or(String::new(), |second| format!("--stop-datetime='{}'", utc(second)));
+        let stop = match self.seconds_before_disaster {
+            0 => String::new(),
+            _ => format!("--stop-datetime='{}'", utc(self.second(&context.moments))),
+        };
         // The last event of the last file may be truncated: the events before it are applied all the same.
         let script = format!(
             "at=$(mysql {options} -N -e 'SELECT binlog_file, binlog_position FROM performance_schema.clone_status')\n\
@@ -135,8 +98,57 @@ impl Strategy for MysqlBinlog {
              {{ mysqlbinlog --start-position=$2 {stop} $files || echo 'the last event is not complete' >&2; }} \
              | mysql {options}"
         );
-        let spec = pipeline("mysqlbinlog", context.tools, server, context.artifact, &script)?;
-        context.watch.contain(spec)
+        let spec = pipeline("mysqlbinlog", &context.equipment, server, context.artifact, &script)?;
+        context.watch.run_container(spec)?;
+        Ok(context.watch.measured())
+    }
+}
+
+impl Continuous for MysqlBinlog {
+    fn start(&self, context: &mut BackupContext<'_>) -> Result<Box<dyn Replication>, StrategyFailure> {
+        let server = context.subject.server_mut()?;
+        if !has_binary_log(server)? {
+            return Err(context.watch.failure(FailureCause::Unavailable(
+                "the server has no binary log: remove 'skip_log_bin' or 'disable_log_bin' from subject.mysql_options"
+                    .into(),
+            )));
+        }
+        let logs = context.destination.join(LOGS);
+        std::fs::create_dir(&logs)
+            .map_err(|error| Error::Environment(format!("cannot make {}: {error}", logs.display())))?;
+        let options = options();
+        let script = format!(
+            "first=$(mysql {options} -N -e 'SHOW BINARY LOGS' | tail -n 1 | cut -f 1)\n\
+             mysqlbinlog {options} --read-from-remote-server --raw --stop-never --connection-server-id={SERVER_ID} \
+             --result-file={ARTIFACT}/{LOGS}/ \"$first\""
+        );
+        let spec = pipeline("mysqlbinlog", &context.equipment, server, context.destination, &script)?;
+        let container = Container::start(context.watch.launcher(), Account::Strategy, spec)?;
+        context.watch.wait_until(&mut || {
+            if container.is_running() {
+                Ok(files_of(&logs).iter().any(|file| file.metadata().is_ok_and(|file| file.len() > 0)))
+            } else {
+                Err(format!("mysqlbinlog ended: {}", container.last_words()))
+            }
+        })?;
+        Ok(Box::new(container))
+    }
+}
+
+impl PointInTime for MysqlBinlog {
+    fn kept(&self, moments: &Moments) -> Kept {
+        let at_ns = monotonic_ns(self.second(moments) * SECOND_NS);
+        Kept {
+            acknowledged_before_ns: Some(at_ns - CLOCKS_DIFFER_NS),
+            sent_after_ns: Some(at_ns + CLOCKS_DIFFER_NS),
+        }
+    }
+}
+
+impl MysqlBinlog {
+    /// The requested point in time, in seconds since 1970.
+    fn second(&self, moments: &Moments) -> u64 {
+        wall_ns(moments.disaster_ns) / SECOND_NS - u64::from(self.seconds_before_disaster)
     }
 }
 
@@ -144,13 +156,6 @@ const LOGS: &str = "binlog";
 
 fn files_of(directory: &std::path::Path) -> Vec<PathBuf> {
     std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
-}
-
-/// The requested point in time, in seconds since 1970.
-fn point_in_time(settings: &Settings, moments: &Moments) -> Option<u64> {
-    let BinlogSettings { seconds_before_disaster } = settings_of(settings);
-    let back = u64::from(seconds_before_disaster);
-    (back > 0).then(|| wall_ns(moments.disaster_ns) / SECOND_NS - back)
 }
 
 fn utc(second: u64) -> String {
@@ -165,12 +170,9 @@ mod tests {
     #[test]
     fn a_point_in_time_is_a_whole_second_and_nothing_sent_after_it_is_kept() {
         let moments = Moments { backup_began_ns: 1, disaster_ns: machine::measure::clock::now_ns() };
-        let (_, latest) = complete::<BinlogSettings>(&Settings::new()).unwrap();
-        assert_eq!(MysqlBinlog.kept(&latest, &moments).sent_after_ns, None);
-        let mut given = Settings::new();
-        given.insert("seconds_before_disaster".into(), 3.into());
-        let (_, earlier) = complete::<BinlogSettings>(&given).unwrap();
-        let kept = MysqlBinlog.kept(&earlier, &moments);
+        assert!(MysqlBinlog::default().abilities().point_in_time.is_none());
+        let earlier = MysqlBinlog { seconds_before_disaster: 3 };
+        let kept = earlier.abilities().point_in_time.unwrap().kept(&moments);
         let (before, after) = (kept.acknowledged_before_ns.unwrap(), kept.sent_after_ns.unwrap());
         assert_eq!(wall_ns((before + after) / 2) % SECOND_NS, 0);
         let back = moments.disaster_ns - before;

@@ -5,46 +5,43 @@
 use machine::tool::CP;
 use serde::{Deserialize, Serialize};
 
-use crate::files;
-use crate::halt::Halt;
-use crate::mysql_tools::clone_data;
-use crate::strategy::{
-    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete,
+use crate::contract::{
+    BackupContext, BackupResult, Card, Cost, Definition, Family, ImageKind, Keeps, OnEngine, Promise,
+    RestoreContext, RestoreResult, Strategy, StrategyEntry,
 };
+use crate::files;
+use crate::mysql_tools::clone_data;
 
-pub struct MysqlClone;
+inventory::submit! { StrategyEntry::of::<MysqlClone>() }
 
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct CloneSettings {}
+struct MysqlClone {}
+
+impl Definition for MysqlClone {
+    const CARD: Card = Card {
+        name: "mysql-clone",
+        summary: "CLONE LOCAL DATA DIRECTORY, made durable",
+        family: Family::Online,
+        on: &[OnEngine { engine: "mysql", tools: &[CP], image: Some(ImageKind::Tools) }],
+        settings: &[],
+        cost: Cost { backup: 1.5, restore: 1.0, artifact: 1.0 },
+    };
+}
 
 impl Strategy for MysqlClone {
-    fn card(&self) -> Card {
-        Card {
-            name: "mysql-clone",
-            summary: "CLONE LOCAL DATA DIRECTORY, made durable",
-            engines: &["mysql"],
-            kind: Kind::Online,
-            promise: Promise {
-                text: "consistent; keeps every write acknowledged before the backup began; does not block writers",
-                keeps: Keeps::Earlier,
-            },
-            settings: &[],
-            tools: &[CP],
-            contained: true,
-            cost: Cost { backup: 1.5, restore: 1.0 },
+    fn promise(&self) -> Promise {
+        Promise {
+            text: "consistent; keeps every write acknowledged before the backup began; does not block writers",
+            keeps: Keeps::Earlier,
         }
     }
 
-    fn complete(&self, given: &Settings) -> Result<Settings, String> {
-        complete::<CloneSettings>(given).map(|(_, complete)| complete)
-    }
-
-    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
+    fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
         clone_data(context)
     }
 
-    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+    fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
         files::restore(context)
     }
 }

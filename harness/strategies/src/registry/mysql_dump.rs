@@ -3,24 +3,24 @@
 use engines::mysql::server::ARTIFACT;
 use serde::{Deserialize, Serialize};
 
-use crate::halt::Halt;
-use crate::mysql_tools::{has_binary_log, options, pipeline};
-use crate::strategy::{
-    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete,
+use crate::contract::{
+    BackupContext, BackupResult, Card, Cost, Definition, Family, ImageKind, Keeps, OnEngine, Promise,
+    RestoreContext, RestoreResult, Strategy, StrategyEntry,
 };
+use crate::mysql_tools::{has_binary_log, options, pipeline};
 
-pub struct MysqlDump;
+inventory::submit! { StrategyEntry::of::<MysqlDump>() }
 
 #[derive(Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct DumpSettings {
+struct MysqlDump {
     consistency: Consistency,
     level: u32,
 }
 
-impl Default for DumpSettings {
+impl Default for MysqlDump {
     fn default() -> Self {
-        DumpSettings { consistency: Consistency::SingleTransaction, level: 3 }
+        MysqlDump { consistency: Consistency::SingleTransaction, level: 3 }
     }
 }
 
@@ -46,64 +46,64 @@ impl Consistency {
 
 const ARTIFACT_FILE: &str = "dump.sql.zst";
 
-impl Strategy for MysqlDump {
-    fn card(&self) -> Card {
-        Card {
-            name: "mysql-dump",
-            summary: "mysqldump | zstd, restored with mysql",
-            engines: &["mysql"],
-            kind: Kind::Logical,
-            promise: Promise {
-                text: "consistent; keeps every write acknowledged before the backup began; does not block writers",
-                keeps: Keeps::Earlier,
-            },
-            settings: &[
-                (
-                    "consistency",
-                    "\"single-transaction\"; \"lock-tables\": blocks writers; \"none\": each table at the moment when \
-                     it is dumped, which is not consistent",
-                ),
-                ("level", "compression level of zstd, from 1 to 19"),
-            ],
-            tools: &[],
-            contained: true,
-            cost: Cost { backup: 3.0, restore: 40.0 },
-        }
-    }
+impl Definition for MysqlDump {
+    const CARD: Card = Card {
+        name: "mysql-dump",
+        summary: "mysqldump | zstd, restored with mysql",
+        family: Family::Logical,
+        on: &[OnEngine { engine: "mysql", tools: &[], image: Some(ImageKind::Tools) }],
+        settings: &[
+            (
+                "consistency",
+                "\"single-transaction\"; \"lock-tables\": blocks writers; \"none\": each table at the moment when \
+                 it is dumped, which is not consistent",
+            ),
+            ("level", "compression level of zstd, from 1 to 19"),
+        ],
+        cost: Cost { backup: 3.0, restore: 40.0, artifact: 1.0 },
+    };
 
-    fn complete(&self, given: &Settings) -> Result<Settings, String> {
-        let (settings, complete) = complete::<DumpSettings>(given)?;
-        if !(1..=19).contains(&settings.level) {
+    fn validate(&self) -> Result<(), String> {
+        if !(1..=19).contains(&self.level) {
             return Err("level must be from 1 to 19".into());
         }
-        Ok(complete)
+        Ok(())
+    }
+}
+
+impl Strategy for MysqlDump {
+    fn promise(&self) -> Promise {
+        Promise {
+            text: "consistent; keeps every write acknowledged before the backup began; does not block writers",
+            keeps: Keeps::Earlier,
+        }
     }
 
-    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
-        let settings: DumpSettings = context.settings();
+    fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
         let server = context.subject.server_mut()?;
         let database = &server.address().database;
         let script = format!(
             "mysqldump {} {} --set-gtid-purged=OFF --routines --triggers --events {database} \
              | zstd --quiet -{} -o {ARTIFACT}/{ARTIFACT_FILE}",
             options(),
-            settings.consistency.arguments(has_binary_log(server)?),
-            settings.level,
+            self.consistency.arguments(has_binary_log(server)?),
+            self.level,
         );
-        let spec = pipeline("mysqldump", context.tools, server, context.destination, &script)?;
+        let spec = pipeline("mysqldump", &context.equipment, server, context.destination, &script)?;
         // The compressed size is unknown.
-        context.watch.expected_bytes = None;
-        context.watch.contain(spec)?;
-        context.watch.make_durable()
+        context.watch.expect_any_size();
+        context.watch.run_container(spec)?;
+        context.watch.complete_backup()
     }
 
-    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+    fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
         let server = context.subject.server_mut()?;
         server.start()?;
         let database = &server.address().database;
         let script =
             format!("zstd --quiet -d -c {ARTIFACT}/{ARTIFACT_FILE} | mysql {} {database}", options());
-        let spec = pipeline("mysql", context.tools, server, context.artifact, &script)?;
-        context.watch.contain(spec)
+        let spec = pipeline("mysql", &context.equipment, server, context.artifact, &script)?;
+        context.watch.run_container(spec)?;
+        Ok(context.watch.measured())
     }
 }

@@ -9,61 +9,61 @@ use machine::container::Mount;
 use machine::tool::CP;
 use serde::{Deserialize, Serialize};
 
-use crate::files;
-use crate::halt::Halt;
-use crate::strategy::{
-    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, contained,
+use crate::contract::{
+    BackupContext, BackupResult, Card, Cost, Definition, Family, ImageKind, Keeps, OnEngine, Promise,
+    RestoreContext, RestoreResult, Strategy, StrategyEntry,
 };
+use crate::files;
 
-pub struct Sqlite3Rsync;
+inventory::submit! { StrategyEntry::of::<Sqlite3Rsync>() }
 
 #[derive(Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct RsyncSettings {
+struct Sqlite3Rsync {
     synchronisations: u32,
 }
 
-impl Default for RsyncSettings {
+impl Default for Sqlite3Rsync {
     fn default() -> Self {
-        RsyncSettings { synchronisations: 2 }
+        Sqlite3Rsync { synchronisations: 2 }
     }
 }
 
 /// The path of the live database in the container.
 const LIVE: &str = "/live";
 
-impl Strategy for Sqlite3Rsync {
-    fn card(&self) -> Card {
-        Card {
-            name: "sqlite3-rsync",
-            summary: "sqlite3_rsync DATABASE REPLICA, several times: first everything, then the differences",
-            engines: &["sqlite"],
-            kind: Kind::Online,
-            promise: Promise {
-                text: "consistent; keeps every write acknowledged before the backup began; does not block writers in \
-                       WAL mode; in delete mode it blocks them, or fails",
-                keeps: Keeps::Earlier,
-            },
-            settings: &[(
-                "synchronisations",
-                "number of synchronisations, one after the other; the artifact is the replica after the last one",
-            )],
-            tools: &[CP],
-            contained: true,
-            cost: Cost { backup: 5.0, restore: 1.0 },
-        }
-    }
+impl Definition for Sqlite3Rsync {
+    const CARD: Card = Card {
+        name: "sqlite3-rsync",
+        summary: "sqlite3_rsync DATABASE REPLICA, several times: first everything, then the differences",
+        family: Family::Online,
+        on: &[OnEngine { engine: "sqlite", tools: &[CP], image: Some(ImageKind::Tools) }],
+        settings: &[(
+            "synchronisations",
+            "number of synchronisations, one after the other; the artifact is the replica after the last one",
+        )],
+        cost: Cost { backup: 5.0, restore: 1.0, artifact: 1.0 },
+    };
 
-    fn complete(&self, given: &Settings) -> Result<Settings, String> {
-        let (settings, complete) = complete::<RsyncSettings>(given)?;
-        if !(1..=100).contains(&settings.synchronisations) {
+    fn validate(&self) -> Result<(), String> {
+        if !(1..=100).contains(&self.synchronisations) {
             return Err("synchronisations must be from 1 to 100".into());
         }
-        Ok(complete)
+        Ok(())
+    }
+}
+
+impl Strategy for Sqlite3Rsync {
+    fn promise(&self) -> Promise {
+        Promise {
+            text: "consistent; keeps every write acknowledged before the backup began; does not block writers in \
+                   WAL mode; in delete mode it blocks them, or fails",
+            keeps: Keeps::Earlier,
+        }
     }
 
-    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
-        let RsyncSettings { synchronisations } = context.settings();
+    fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
+        let synchronisations = self.synchronisations;
         let target = context.target();
         let name = target.file_name().expect("a target has a name").to_string_lossy();
         // The output, which the record keeps, tells how much each synchronisation sent and how long it took.
@@ -74,15 +74,15 @@ impl Strategy for Sqlite3Rsync {
              time sqlite3_rsync -v '{LIVE}/{name}' '{ARTIFACT}/{name}'\n\
              done"
         );
-        let mut spec = contained("sqlite3_rsync", context.tools, context.destination, &script)?;
+        let mut spec = context.equipment.container("sqlite3_rsync", context.destination, &script)?;
         let live = context.subject.data().parent().expect("a database lies in a directory");
         // A reader of a database in WAL mode writes to the WAL index.
         spec.mounts.push(Mount { host: live.to_owned(), container: LIVE.into(), read_only: false });
-        context.watch.contain(spec)?;
-        context.watch.make_durable()
+        context.watch.run_container(spec)?;
+        context.watch.complete_backup()
     }
 
-    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+    fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
         files::restore(context)
     }
 }

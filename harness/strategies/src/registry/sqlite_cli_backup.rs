@@ -8,60 +8,55 @@ use std::process::{Command, Stdio};
 use machine::tool::{CP, SQLITE3};
 use serde::{Deserialize, Serialize};
 
-use crate::files;
-use crate::halt::Halt;
-use crate::strategy::{
-    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, spawn,
+use crate::contract::{
+    BackupContext, BackupResult, Card, Cost, Definition, Family, Keeps, OnEngine, Promise, RestoreContext,
+    RestoreResult, Strategy, StrategyEntry,
 };
-use crate::watch::Passes;
+use crate::files;
 
-pub struct SqliteCliBackup;
+inventory::submit! { StrategyEntry::of::<SqliteCliBackup>() }
 
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct CliBackupSettings {
+struct SqliteCliBackup {
     timeout_ms: u64,
 }
 
+impl Definition for SqliteCliBackup {
+    const CARD: Card = Card {
+        name: "sqlite-cli-backup",
+        summary: "sqlite3 DATABASE \".backup TARGET\"",
+        family: Family::Online,
+        on: &[OnEngine { engine: "sqlite", tools: &[SQLITE3, CP], image: None }],
+        settings: &[("timeout_ms", "'.timeout' in ms before '.backup'; 0: none, as most people run it")],
+        cost: Cost { backup: 1.5, restore: 1.0, artifact: 1.0 },
+    };
+}
+
 impl Strategy for SqliteCliBackup {
-    fn card(&self) -> Card {
-        Card {
-            name: "sqlite-cli-backup",
-            summary: "sqlite3 DATABASE \".backup TARGET\"",
-            engines: &["sqlite"],
-            kind: Kind::Online,
-            promise: Promise {
-                text: "consistent; keeps every write acknowledged before the backup began; does not block writers",
-                keeps: Keeps::Earlier,
-            },
-            settings: &[("timeout_ms", "'.timeout' in ms before '.backup'; 0: none, as most people run it")],
-            tools: &[SQLITE3, CP],
-            contained: false,
-            cost: Cost { backup: 1.5, restore: 1.0 },
+    fn promise(&self) -> Promise {
+        Promise {
+            text: "consistent; keeps every write acknowledged before the backup began; does not block writers",
+            keeps: Keeps::Earlier,
         }
     }
 
-    fn complete(&self, given: &Settings) -> Result<Settings, String> {
-        complete::<CliBackupSettings>(given).map(|(_, complete)| complete)
-    }
-
-    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
-        let settings: CliBackupSettings = context.settings();
+    fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
         let mut command = Command::new(SQLITE3.command);
         command.arg(context.subject.data());
-        if settings.timeout_ms > 0 {
-            command.arg(format!(".timeout {}", settings.timeout_ms));
+        if self.timeout_ms > 0 {
+            command.arg(format!(".timeout {}", self.timeout_ms));
         }
         let target = context.target().display().to_string().replace('\\', r"\\").replace('"', "\\\"");
         command.arg(format!(".backup \"{target}\""));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        context.watch.passes = Passes::FromBytesWritten;
-        let child = spawn(context.watch, command)?;
+        context.watch.expect_unreported_restarts();
+        let child = context.watch.spawn(command)?;
         context.watch.run(vec![child])?;
-        context.watch.make_durable()
+        context.watch.complete_backup()
     }
 
-    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+    fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
         files::restore(context)
     }
 }

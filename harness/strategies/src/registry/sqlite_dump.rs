@@ -6,67 +6,66 @@
 use machine::tool::{SQLITE3, ZSTD};
 use serde::{Deserialize, Serialize};
 
-use crate::halt::Halt;
-use crate::sqlite_tools::{dump, load};
-use crate::strategy::{
-    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete,
+use crate::contract::{
+    BackupContext, BackupResult, Card, Cost, Definition, Family, Keeps, OnEngine, Promise, RestoreContext,
+    RestoreResult, Strategy, StrategyEntry,
 };
+use crate::sqlite_tools::{dump, load};
 
-pub struct SqliteDump;
+inventory::submit! { StrategyEntry::of::<SqliteDump>() }
 
 #[derive(Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct DumpSettings {
+struct SqliteDump {
     level: u32,
     timeout_ms: u64,
 }
 
-impl Default for DumpSettings {
+impl Default for SqliteDump {
     fn default() -> Self {
-        DumpSettings { level: 3, timeout_ms: 10_000 }
+        SqliteDump { level: 3, timeout_ms: 10_000 }
     }
 }
 
 const ARTIFACT: &str = "dump.sql.zst";
 
-impl Strategy for SqliteDump {
-    fn card(&self) -> Card {
-        Card {
-            name: "sqlite-dump",
-            summary: "sqlite3 DATABASE .dump | zstd, restored with sqlite3",
-            engines: &["sqlite"],
-            kind: Kind::Logical,
-            promise: Promise {
-                text: "consistent; keeps every write acknowledged before the backup began; \
-                       does not block writers in WAL mode, blocks them in delete mode",
-                keeps: Keeps::Earlier,
-            },
-            settings: &[
-                ("level", "compression level of zstd, from 1 to 19"),
-                ("timeout_ms", "'.timeout' in ms before '.dump'; 0: none"),
-            ],
-            tools: &[SQLITE3, ZSTD],
-            contained: false,
-            cost: Cost { backup: 3.0, restore: 15.0 },
-        }
-    }
+impl Definition for SqliteDump {
+    const CARD: Card = Card {
+        name: "sqlite-dump",
+        summary: "sqlite3 DATABASE .dump | zstd, restored with sqlite3",
+        family: Family::Logical,
+        on: &[OnEngine { engine: "sqlite", tools: &[SQLITE3, ZSTD], image: None }],
+        settings: &[
+            ("level", "compression level of zstd, from 1 to 19"),
+            ("timeout_ms", "'.timeout' in ms before '.dump'; 0: none"),
+        ],
+        cost: Cost { backup: 3.0, restore: 15.0, artifact: 1.0 },
+    };
 
-    fn complete(&self, given: &Settings) -> Result<Settings, String> {
-        let (settings, complete) = complete::<DumpSettings>(given)?;
-        if !(1..=19).contains(&settings.level) {
+    fn validate(&self) -> Result<(), String> {
+        if !(1..=19).contains(&self.level) {
             return Err("level must be from 1 to 19".into());
         }
-        Ok(complete)
+        Ok(())
+    }
+}
+
+impl Strategy for SqliteDump {
+    fn promise(&self) -> Promise {
+        Promise {
+            text: "consistent; keeps every write acknowledged before the backup began; \
+                   does not block writers in WAL mode, blocks them in delete mode",
+            keeps: Keeps::Earlier,
+        }
     }
 
-    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
-        let settings: DumpSettings = context.settings();
-        let timeout = format!(".timeout {}", settings.timeout_ms);
-        let arguments: &[&str] = if settings.timeout_ms > 0 { &[&timeout, ".dump"] } else { &[".dump"] };
-        dump(context, arguments, settings.level, ARTIFACT)
+    fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
+        let timeout = format!(".timeout {}", self.timeout_ms);
+        let arguments: &[&str] = if self.timeout_ms > 0 { &[&timeout, ".dump"] } else { &[".dump"] };
+        dump(context, arguments, self.level, ARTIFACT)
     }
 
-    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+    fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
         load(context, ARTIFACT)
     }
 }

@@ -8,81 +8,79 @@ use std::time::Duration;
 
 use anyhow::Context;
 use machine::tool::CP;
-use machine::worker::Progress;
+use machine::worker::{Job, JobEntry, Progress};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
-use crate::files;
-use crate::halt::Halt;
-use crate::sqlite_tools::open_live;
-use crate::strategy::{
-    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, spawn_work,
+use crate::contract::{
+    BackupContext, BackupResult, Card, Cost, Definition, Family, Keeps, OnEngine, Promise, RestoreContext,
+    RestoreResult, Strategy, StrategyEntry,
 };
+use crate::files;
+use crate::sqlite_tools::open_live;
 
-pub struct SqliteVacuumInto;
+inventory::submit! { StrategyEntry::of::<SqliteVacuumInto>() }
 
 #[derive(Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct VacuumIntoSettings {
+struct SqliteVacuumInto {
     busy_timeout_ms: u64,
 }
 
-impl Default for VacuumIntoSettings {
+impl Default for SqliteVacuumInto {
     fn default() -> Self {
-        VacuumIntoSettings { busy_timeout_ms: 10_000 }
+        SqliteVacuumInto { busy_timeout_ms: 10_000 }
     }
 }
 
+/// The job of its worker: executes the statement.
 #[derive(Serialize, Deserialize)]
-struct Task {
+struct VacuumInto {
     source: PathBuf,
     target: PathBuf,
-    settings: VacuumIntoSettings,
+    busy_timeout_ms: u64,
+}
+
+impl Definition for SqliteVacuumInto {
+    const CARD: Card = Card {
+        name: "sqlite-vacuum-into",
+        summary: "VACUUM INTO: a compacted copy inside one read transaction",
+        family: Family::Online,
+        on: &[OnEngine { engine: "sqlite", tools: &[CP], image: None }],
+        settings: &[("busy_timeout_ms", "how long it waits for a lock")],
+        cost: Cost { backup: 2.0, restore: 1.0, artifact: 1.0 },
+    };
+
+    const JOBS: &'static [JobEntry] = &[JobEntry::of::<VacuumInto>()];
 }
 
 impl Strategy for SqliteVacuumInto {
-    fn card(&self) -> Card {
-        Card {
-            name: "sqlite-vacuum-into",
-            summary: "VACUUM INTO: a compacted copy inside one read transaction",
-            engines: &["sqlite"],
-            kind: Kind::Online,
-            promise: Promise {
-                text: "consistent; keeps every write acknowledged before the backup began; \
-                       does not block writers in WAL mode, blocks them in delete mode",
-                keeps: Keeps::Earlier,
-            },
-            settings: &[("busy_timeout_ms", "how long it waits for a lock")],
-            tools: &[CP],
-            contained: false,
-            cost: Cost { backup: 2.0, restore: 1.0 },
+    fn promise(&self) -> Promise {
+        Promise {
+            text: "consistent; keeps every write acknowledged before the backup began; \
+                   does not block writers in WAL mode, blocks them in delete mode",
+            keeps: Keeps::Earlier,
         }
     }
 
-    fn complete(&self, given: &Settings) -> Result<Settings, String> {
-        complete::<VacuumIntoSettings>(given).map(|(_, complete)| complete)
+    fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
+        let (source, target) = (context.subject.data().to_owned(), context.target());
+        context.watch.work(&VacuumInto { source, target, busy_timeout_ms: self.busy_timeout_ms })?;
+        context.watch.complete_backup()
     }
 
-    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
-        let task = json!(Task {
-            source: context.subject.data().to_owned(),
-            target: context.target(),
-            settings: context.settings(),
-        });
-        let child = spawn_work(context.watch, self.card().name, task)?;
-        context.watch.run(vec![child])?;
-        context.watch.make_durable()
-    }
-
-    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+    fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
         files::restore(context)
     }
+}
 
-    fn work(&self, task: Value, _report: &mut dyn FnMut(Progress)) -> anyhow::Result<Value> {
-        let Task { source, target, settings } = serde_json::from_value(task)?;
-        let source = open_live(&source, Duration::from_millis(settings.busy_timeout_ms))?;
-        let target = target.to_str().context("the path of the target is not UTF-8")?;
+impl Job for VacuumInto {
+    const NAME: &'static str = SqliteVacuumInto::CARD.name;
+    type Answer = ();
+
+    fn run(self, _report: &mut dyn FnMut(Progress)) -> anyhow::Result<()> {
+        let source = open_live(&self.source, Duration::from_millis(self.busy_timeout_ms))?;
+        let target = self.target.to_str().context("the path of the target is not UTF-8")?;
         source.execute("VACUUM INTO ?1", [target]).context("VACUUM INTO failed")?;
-        Ok(Value::Null)
+        Ok(())
     }
 }

@@ -139,10 +139,10 @@ impl Supplier for Forecast<'_> {
         let fetched = RefCell::default();
         let cache = self.root.join(CACHE);
         let shelf = Shelf { directory: &cache, scenario: needs.directory, fetch: Fetch::Noted(&fetched) };
-        let found = needs.strategy.program(needs.settings, &shelf);
+        let located = needs.strategy.abilities().program.map(|program| program.locate(&shelf));
         let fetched: Vec<String> = fetched.into_inner();
         if fetched.is_empty() {
-            return found.map(|_| ());
+            return located.transpose().map(|_| ());
         }
         self.to_get.extend(fetched);
         Ok(())
