@@ -4,6 +4,7 @@ pub mod abilities;
 pub mod configured;
 pub mod context;
 pub mod failure;
+pub mod measured;
 pub mod outcome;
 pub mod promise;
 pub mod replication;
@@ -13,7 +14,8 @@ pub use abilities::{Abilities, Continuous, OwnProgram, Placement, PointInTime, R
 pub use configured::{ConfiguredStrategy, StrategyEntry};
 pub use context::{BackupContext, Equipment, RestoreContext};
 pub use failure::{FailureCause, StrategyFailure};
-pub use outcome::{BackupOutcome, BackupResult, Measured, Passes, RestoreResult};
+pub use measured::{Measured, Passes};
+pub use outcome::{BackupOutcome, BackupResult, RestoreResult};
 pub use promise::{Keeps, Kept, Moments, Promise};
 pub use replication::Replication;
 pub use strategy::{Card, Cost, Definition, Family, ImageKind, OnEngine, Settings, Strategy};

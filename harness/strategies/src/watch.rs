@@ -22,7 +22,8 @@ use serde_json::Value;
 
 use crate::clock::Clock;
 use crate::contract::failure::{FailureCause, StrategyFailure};
-use crate::contract::outcome::{BackupOutcome, BackupResult, Measured, Passes, RestoreResult};
+use crate::contract::measured::{Measured, Passes};
+use crate::contract::outcome::{BackupOutcome, BackupResult, RestoreResult};
 use crate::convergence::{Convergence, Limits, Look};
 
 /// How often the files of a process that does not report its progress are inspected.

@@ -69,10 +69,12 @@ fn only_its_own_file_names_a_strategy() {
         if path.components().any(|part| part.as_os_str() == "images") {
             continue;
         }
-        let stem = path.file_stem().unwrap().to_string_lossy().replace('_', "-");
+        // A strategy's own files: one with its name, and those in a folder with its name.
+        let own = [path.file_stem(), path.parent().unwrap().file_name()];
+        let own = own.map(|name| name.unwrap().to_string_lossy().replace('_', "-"));
         for strategy in registry::all() {
             let name = strategy.card().name;
-            if stem != name && code.contains(&format!("\"{name}\"")) {
+            if !own.iter().any(|own| own == name) && code.contains(&format!("\"{name}\"")) {
                 places.push(format!("{} names {name}", path.display()));
             }
         }

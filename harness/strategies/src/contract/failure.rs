@@ -3,7 +3,7 @@
 use machine::error::Error;
 use machine::process::{Unstarted, Unsuccessful};
 
-use super::outcome::Measured;
+use super::measured::Measured;
 
 /// A backup or restore that ended without success. Any cause other than an error of the machine comes from the watch,
 /// which knows what was measured until then.
