@@ -18,7 +18,7 @@ use harness::plan::size_label;
 use machine::error::Error;
 use machine::file_system::FileSystem;
 use machine::{program, quantity};
-use strategies::registry::STRATEGIES;
+use strategies::registry;
 
 use output::Output;
 pub use own::{Check, Init, Publish};
@@ -137,7 +137,7 @@ impl Scope {
 }
 
 fn exception(name: &str) -> Result<String, String> {
-    let strategies = STRATEGIES.iter().map(|strategy| strategy.card().name);
+    let strategies = registry::all().iter().map(|strategy| strategy.card().name);
     let names: Vec<&str> = strategies.chain(FileSystem::MADE.map(FileSystem::name)).collect();
     let known = names.contains(&name).then(|| name.to_owned());
     known.ok_or_else(|| machine::error::unknown("strategy or file system", name, &names))

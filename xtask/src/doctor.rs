@@ -13,8 +13,7 @@ use machine::file_system::{FileSystem, reflinks_work};
 use machine::measure::{host, storage};
 use machine::process::Cancel;
 use machine::workspace::Workspace;
-use strategies::registry::STRATEGIES;
-use strategies::strategy::Settings;
+use strategies::registry;
 
 use crate::exit;
 use crate::planned::Prospect;
@@ -46,13 +45,12 @@ pub fn show(plan: &Plan, directory: &Path, cancel: &Cancel) -> Result<u8> {
 fn show_strategies(forecast: &mut Forecast<'_>) -> Result<()> {
     println!("\nstrategies");
     let mut groups: Vec<(Outlook, Vec<String>)> = Vec::new();
-    for strategy in STRATEGIES {
-        let (card, defaults) =
-            (strategy.card(), strategy.complete(&Settings::new()).expect("defaults are valid"));
-        let versions: Vec<String> = card.tools.iter().filter_map(|tool| tool.version()).collect();
+    for strategy in registry::all() {
+        let (card, defaults) = (strategy.card(), strategy.with_defaults());
+        let versions: Vec<String> = card.all_tools().iter().filter_map(|tool| tool.version()).collect();
         let mut ready = Vec::new();
-        for engine in Engine::ALL.into_iter().filter(|engine| card.engines.contains(&engine.name())) {
-            let needs = Needs::of_strategy(*strategy, &defaults, engine, FileSystem::Disk);
+        for engine in Engine::ALL.into_iter().filter(|engine| card.supports(*engine)) {
+            let needs = Needs::of_strategy(&defaults, engine, FileSystem::Disk);
             let outlook = forecast.of(&needs)?;
             if outlook == Outlook::Ready {
                 ready.push(engine.name());

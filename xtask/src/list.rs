@@ -5,8 +5,8 @@ use machine::error::{Error, Result};
 use model::dataset::PROFILES;
 use reports::render::table::{Cell, Column, Rank, Table};
 use serde_json::{Value, json};
-use strategies::registry::STRATEGIES;
-use strategies::strategy::Settings;
+use strategies::contract::StrategyEntry;
+use strategies::registry;
 
 use crate::arguments::Listed;
 use crate::exit;
@@ -64,16 +64,16 @@ fn strategies() -> Table {
     // JSON and CSV have the settings with their strategy; people get a separate table.
     let has_settings = Column::text("Settings", "settings", Rank::Detail(0));
     table.columns.push(has_settings);
-    for strategy in STRATEGIES {
+    for strategy in registry::all() {
         let card = strategy.card();
-        let rows = strategy_settings(*strategy);
+        let rows = strategy_settings(strategy);
         let object = |(name, default, meaning): &(&str, Value, &str)| json!({ "name": name, "default": default, "meaning": meaning });
         table.push(vec![
             card.name.into(),
-            card.kind.name().into(),
-            Cell { text: card.engines.join(", "), value: json!(card.engines) },
+            card.family.name().into(),
+            Cell { text: card.engines().join(", "), value: json!(card.engines()) },
             card.summary.into(),
-            card.promise.text.into(),
+            strategy.with_defaults().promise().text.into(),
             Cell {
                 text: rows.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join(", "),
                 value: rows.iter().map(object).collect(),
@@ -90,8 +90,8 @@ fn settings() -> Table {
         Column::text("Default", "default", Rank::Always),
         Column::text("Meaning", "meaning", Rank::Always),
     ]);
-    for strategy in STRATEGIES {
-        let rows = strategy_settings(*strategy);
+    for strategy in registry::all() {
+        let rows = strategy_settings(strategy);
         if !rows.is_empty() {
             table.begin_section(strategy.card().name);
         }
@@ -103,16 +103,10 @@ fn settings() -> Table {
 }
 
 /// Name, default and meaning of each setting of a strategy.
-fn strategy_settings(
-    strategy: &dyn strategies::strategy::Strategy,
-) -> Vec<(&'static str, Value, &'static str)> {
-    let defaults = strategy.complete(&Settings::new()).expect("defaults are valid");
-    strategy
-        .card()
-        .settings
-        .iter()
-        .map(|(name, meaning)| (*name, defaults[*name].clone(), *meaning))
-        .collect()
+fn strategy_settings(strategy: &'static StrategyEntry) -> Vec<(&'static str, Value, &'static str)> {
+    let defaults = strategy.with_defaults();
+    let settings = strategy.card().settings.iter();
+    settings.map(|(name, meaning)| (*name, defaults.settings()[*name].clone(), *meaning)).collect()
 }
 
 fn scenarios() -> Result<Table> {

@@ -7,7 +7,7 @@ use machine::how_to_install::HowToInstall;
 use machine::program_cache::PIP;
 use machine::tool::Tool;
 use nix::unistd::geteuid;
-use strategies::registry::STRATEGIES;
+use strategies::registry;
 
 use crate::arguments::Scope;
 
@@ -76,9 +76,9 @@ const DOCKER: Tool = Tool {
 /// tool that strategy or file system is reported as not tested.
 pub fn all(scope: &Scope) -> Vec<Need> {
     let mut wanted: Vec<(&'static Tool, String)> = Vec::new();
-    for strategy in STRATEGIES.iter().filter(|strategy| !scope.excepts(strategy.card().name)) {
+    for strategy in registry::all().iter().filter(|strategy| !scope.excepts(strategy.card().name)) {
         let card = strategy.card();
-        wanted.extend(card.tools.iter().map(|tool| (tool, card.name.to_owned())));
+        wanted.extend(card.all_tools().into_iter().map(|tool| (tool, card.name.to_owned())));
     }
     // Only root can mount them, whatever is installed.
     if geteuid().is_root() {

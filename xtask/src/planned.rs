@@ -140,7 +140,7 @@ fn table(plan: &Plan, prospect: &Prospect<'_>) -> Table {
         };
         table.push(vec![
             trial.id.as_str().into(),
-            trial.strategy.into(),
+            trial.strategy.name().into(),
             trial.variant.as_str().into(),
             trial.deployment.engine.name().into(),
             trial.deployment.app.name().into(),

@@ -13,8 +13,8 @@ use machine::file_system::FileSystem;
 use machine::process::{Cancel, TICK};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use strategies::registry::STRATEGIES;
-use strategies::strategy::{Settings, Strategy};
+use strategies::contract::StrategyEntry;
+use strategies::registry;
 
 use crate::arguments::place::default_directory;
 use crate::arguments::{Scope, Test};
@@ -164,8 +164,8 @@ impl Untested {
             let obstacle = forecast.file_system(kind)?;
             items.extend(obstacle.map(|why| (kind.name(), format!("trials on {}", kind.name()), why)));
         }
-        for strategy in STRATEGIES {
-            untested_strategy(*strategy, &mut forecast, &mut items)?;
+        for strategy in registry::all() {
+            untested_strategy(strategy, &mut forecast, &mut items)?;
         }
         Ok(Untested { items, excepted: scope.except.clone() })
     }
@@ -201,17 +201,16 @@ impl Untested {
 
 /// Adds the engines on which no trial of a strategy can run here, on any file system.
 fn untested_strategy(
-    strategy: &dyn Strategy,
+    strategy: &'static StrategyEntry,
     forecast: &mut Forecast<'_>,
     items: &mut Vec<(&'static str, String, String)>,
 ) -> Result<()> {
-    let (card, defaults) =
-        (strategy.card(), strategy.complete(&Settings::new()).expect("defaults are valid"));
-    for engine in Engine::ALL.into_iter().filter(|engine| card.engines.contains(&engine.name())) {
+    let (card, defaults) = (strategy.card(), strategy.with_defaults());
+    for engine in Engine::ALL.into_iter().filter(|engine| card.supports(*engine)) {
         let mut first = None;
         let mut is_tested = false;
         for file_system in std::iter::once(FileSystem::Disk).chain(FileSystem::MADE) {
-            let needs = Needs::of_strategy(strategy, &defaults, engine, file_system);
+            let needs = Needs::of_strategy(&defaults, engine, file_system);
             match forecast.of(&needs)? {
                 Outlook::Unavailable(why) => first = first.or(Some(why)),
                 Outlook::Ready | Outlook::ToGet(_) => {

@@ -117,7 +117,7 @@ pub enum Failure {
     Input(String),
     /// The machine refuses something.
     Environment(String),
-    /// A bug, or what only the sender of the job can judge: what a database reports.
+    /// A bug, or what only who gave the job can judge: what SQLite or a server says.
     Bug(String),
 }
 
@@ -161,7 +161,10 @@ impl Message {
 
 /// The whole life of a worker that can do these jobs. Returns its exit code. `attributed` marks errors that the machine
 /// caused with [`Error::environment`], if their types do not show it here.
-pub fn main(jobs: &[JobEntry], attributed: fn(anyhow::Error) -> anyhow::Error) -> i32 {
+pub fn main<'a>(
+    jobs: impl IntoIterator<Item = &'a JobEntry>,
+    attributed: fn(anyhow::Error) -> anyhow::Error,
+) -> i32 {
     match work(jobs).map_err(attributed) {
         Ok(answer) => {
             Message::Done(answer).send();
@@ -174,12 +177,12 @@ pub fn main(jobs: &[JobEntry], attributed: fn(anyhow::Error) -> anyhow::Error) -
     }
 }
 
-fn work(jobs: &[JobEntry]) -> anyhow::Result<Value> {
+fn work<'a>(jobs: impl IntoIterator<Item = &'a JobEntry>) -> anyhow::Result<Value> {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).context("cannot read the job")?;
     let envelope: Envelope<Value> =
         serde_json::from_str(&line).context("a worker is started by the harness, not by hand")?;
-    let entry = jobs.iter().find(|entry| entry.name == envelope.name);
+    let entry = jobs.into_iter().find(|entry| entry.name == envelope.name);
     let entry = entry.ok_or_else(|| anyhow!("this program has no job '{}'", envelope.name))?;
     (entry.run)(envelope.job, &mut |progress| Message::Progress(progress).send())
 }

@@ -5,8 +5,7 @@ use std::process::{Command, Stdio};
 
 use machine::tool::CP;
 
-use crate::halt::Halt;
-use crate::strategy::{RestoreContext, spawn};
+use crate::contract::{RestoreContext, RestoreResult, StrategyFailure};
 use crate::watch::Watch;
 
 /// A SQLite file with its WAL and journal, if they exist; or a data directory.
@@ -18,14 +17,19 @@ pub fn of_database(data: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Runs `cp` on files and directories, and makes the copies durable.
-pub fn copy(watch: &mut Watch, sources: &[PathBuf], directory: &Path) -> Result<(), Halt> {
+/// Runs `cp` on files and directories. The copies are not durable yet.
+pub fn copy(watch: &mut Watch, sources: &[PathBuf], directory: &Path) -> Result<(), StrategyFailure> {
     // Artifact and live database must not share extents: that would be a snapshot, not a copy.
     cp(watch, "--reflink=never", sources, directory)
 }
 
-/// Runs `cp` with the given `--reflink` option, and makes the copies durable.
-pub fn cp(watch: &mut Watch, reflink: &str, sources: &[PathBuf], directory: &Path) -> Result<(), Halt> {
+/// Runs `cp` with the given `--reflink` option.
+fn cp(
+    watch: &mut Watch,
+    reflink: &str,
+    sources: &[PathBuf],
+    directory: &Path,
+) -> Result<(), StrategyFailure> {
     let mut command = Command::new(CP.command);
     command
         .args(["-a", reflink, "--"])
@@ -33,25 +37,25 @@ pub fn cp(watch: &mut Watch, reflink: &str, sources: &[PathBuf], directory: &Pat
         .arg(directory)
         .stdin(Stdio::null())
         .stderr(Stdio::piped());
-    let child = spawn(watch, command)?;
-    watch.run(vec![child])?;
-    watch.make_durable()
+    let child = watch.spawn(command)?;
+    watch.run(vec![child])
 }
 
 /// Restores by copying the artifact's files.
-pub fn restore(context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+pub fn restore(context: &mut RestoreContext<'_>) -> RestoreResult {
     let artifact = context.artifact;
     restore_from(context, artifact, "--reflink=never")
 }
 
 /// Restores by running `cp` on the database in the given directory.
-pub fn restore_from(context: &mut RestoreContext<'_>, directory: &Path, reflink: &str) -> Result<(), Halt> {
+pub fn restore_from(context: &mut RestoreContext<'_>, directory: &Path, reflink: &str) -> RestoreResult {
     let data = context.subject.data();
     let name = data.file_name().expect("a database has a name");
     let place = data.parent().expect("a database lies in a directory").to_owned();
     let sources = of_database(&directory.join(name));
     if sources.is_empty() {
-        return Err(Halt::Failed("the artifact contains no database".into()));
+        return Err(context.watch.failed("the artifact contains no database".into()));
     }
-    cp(context.watch, reflink, &sources, &place)
+    cp(context.watch, reflink, &sources, &place)?;
+    context.watch.complete_restore()
 }

@@ -3,15 +3,13 @@
 use std::path::Path;
 
 use anyhow::anyhow;
-use engines::images::Image;
 use engines::mysql::connection as mysql;
 use engines::mysql::connection::{column, reason};
 use engines::mysql::server::{ARTIFACT, RUN, Server};
 use machine::container::Spec;
-use machine::error::Error;
+use machine::error::{Error, Result};
 
-use crate::halt::Halt;
-use crate::strategy::{BackupContext, contained};
+use crate::contract::{BackupContext, BackupResult, Equipment};
 
 /// The argument that gives a client the account, password and socket.
 pub fn options() -> String {
@@ -22,15 +20,15 @@ pub fn options() -> String {
 /// nothing else.
 ///
 /// # Errors
-/// When the tools image is missing.
+/// When the image of the tools is missing.
 pub fn pipeline(
     name: &'static str,
-    tools: Option<&Image>,
+    equipment: &Equipment<'_>,
     server: &Server,
     artifact: &Path,
     script: &str,
-) -> Result<Spec, Halt> {
-    let mut spec = contained(name, tools, artifact, script)?;
+) -> Result<Spec> {
+    let mut spec = equipment.container(name, artifact, script)?;
     spec.mounts.push(server.run_mount());
     Ok(spec)
 }
@@ -39,13 +37,13 @@ pub fn pipeline(
 ///
 /// # Errors
 /// When the server does not answer.
-pub fn has_binary_log(server: &Server) -> Result<bool, Halt> {
+pub fn has_binary_log(server: &Server) -> Result<bool> {
     let mut connection = mysql::Server::connect_without_database(server.address())?;
     let answer = connection.query("SELECT @@log_bin").map_err(|error| {
         Error::Environment(format!("cannot find out whether the server has a binary log: {}", reason(&error)))
     })?;
     let row = answer.first().ok_or_else(|| Error::Bug(anyhow!("MySQL gave no row for @@log_bin")))?;
-    column(row, 0).map_err(|error| Halt::Error(error.into()))
+    Ok(column(row, 0)?)
 }
 
 /// Makes the server copy its data directory into the artifact with `CLONE LOCAL DATA DIRECTORY`, after installing the
@@ -53,7 +51,7 @@ pub fn has_binary_log(server: &Server) -> Result<bool, Halt> {
 ///
 /// # Errors
 /// Why there is no copy.
-pub fn clone_data(context: &mut BackupContext<'_>) -> Result<(), Halt> {
+pub fn clone_data(context: &mut BackupContext<'_>) -> BackupResult {
     let target = context.target();
     let name = target.file_name().expect("a target has a name").to_string_lossy();
     let mysql = format!("mysql {}", options());
@@ -63,7 +61,7 @@ pub fn clone_data(context: &mut BackupContext<'_>) -> Result<(), Halt> {
          {mysql} -e \"CLONE LOCAL DATA DIRECTORY = '{ARTIFACT}/{name}'\""
     );
     let server = context.subject.server_mut()?;
-    let spec = pipeline("mysql", context.tools, server, context.destination, &script)?;
-    context.watch.contain(spec)?;
-    context.watch.make_durable()
+    let spec = pipeline("mysql", &context.equipment, server, context.destination, &script)?;
+    context.watch.run_container(spec)?;
+    context.watch.complete_backup()
 }

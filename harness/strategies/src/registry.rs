@@ -1,87 +1,92 @@
-//! All strategies.
+//! All strategies: one line for each. A strategy's file enters it in the list of all, so that nothing else names it.
+
+mod cold_copy;
+mod external;
+mod hot_copy;
+mod litestream;
+mod maintenance_window;
+mod mydumper;
+mod mysql_binlog;
+mod mysql_clone;
+mod mysql_dump;
+mod selective;
+mod sidecar;
+mod snapshot;
+mod sqlite3_rsync;
+mod sqlite_cli_backup;
+mod sqlite_dump;
+mod sqlite_online_backup;
+mod sqlite_vacuum_into;
+mod xtrabackup;
+
+use std::sync::LazyLock;
 
 use machine::error::{Error, Result, unknown};
-use machine::worker::{Job, Progress};
-use serde_json::Value;
+use machine::worker::JobEntry;
 
-use crate::strategy::{Strategy, Work};
-use crate::{
-    cold_copy, external, hot_copy, litestream, maintenance_window, mydumper, mysql_binlog, mysql_clone,
-    mysql_dump, selective, sidecar, snapshot, sqlite_cli_backup, sqlite_dump, sqlite_online_backup,
-    sqlite_vacuum_into, sqlite3_rsync, xtrabackup,
-};
+use crate::contract::StrategyEntry;
+
+static STRATEGIES: LazyLock<Vec<&StrategyEntry>> = LazyLock::new(|| {
+    let mut all: Vec<&StrategyEntry> = inventory::iter::<StrategyEntry>().collect();
+    all.sort_by_key(|strategy| strategy.card().name);
+    all
+});
 
 /// All strategies, in alphabetical order.
-pub const STRATEGIES: &[&dyn Strategy] = &[
-    &cold_copy::ColdCopy,
-    &external::External,
-    &hot_copy::HotCopy,
-    &litestream::Litestream,
-    &maintenance_window::MaintenanceWindow,
-    &mydumper::Mydumper,
-    &mysql_binlog::MysqlBinlog,
-    &mysql_clone::MysqlClone,
-    &mysql_dump::MysqlDump,
-    &selective::Selective,
-    &sidecar::Sidecar,
-    &snapshot::Snapshot,
-    &sqlite_cli_backup::SqliteCliBackup,
-    &sqlite_dump::SqliteDump,
-    &sqlite_online_backup::SqliteOnlineBackup,
-    &sqlite_vacuum_into::SqliteVacuumInto,
-    &sqlite3_rsync::Sqlite3Rsync,
-    &xtrabackup::Xtrabackup,
-];
+pub fn all() -> &'static [&'static StrategyEntry] {
+    &STRATEGIES
+}
 
 /// The strategy with this name.
 ///
 /// # Errors
 /// [`Error::Input`] with the known names.
-pub fn named(name: &str) -> Result<&'static dyn Strategy> {
-    let names: Vec<&str> = STRATEGIES.iter().map(|strategy| strategy.card().name).collect();
+pub fn named(name: &str) -> Result<&'static StrategyEntry> {
+    let names: Vec<&str> = all().iter().map(|strategy| strategy.card().name).collect();
     match names.iter().position(|known| *known == name) {
-        Some(index) => Ok(STRATEGIES[index]),
+        Some(index) => Ok(all()[index]),
         None => Err(Error::Input(unknown("strategy", name, &names))),
     }
 }
 
-impl Job for Work {
-    const NAME: &'static str = "strategy";
-    type Answer = Value;
-
-    fn title(&self) -> String {
-        self.strategy.clone()
-    }
-
-    fn run(self, report: &mut dyn FnMut(Progress)) -> anyhow::Result<Value> {
-        named(&self.strategy)?.work(self.task, report)
-    }
+/// The jobs of all strategies in worker processes.
+pub fn jobs() -> impl Iterator<Item = &'static JobEntry> {
+    all().iter().flat_map(|strategy| strategy.jobs())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
-    use crate::strategy::Settings;
 
     #[test]
-    fn the_registry_is_in_alphabetical_order_and_every_setting_is_documented() {
-        let names: Vec<&str> = STRATEGIES.iter().map(|strategy| strategy.card().name).collect();
-        assert!(names.is_sorted(), "{names:?}");
-        for strategy in STRATEGIES {
+    fn names_are_unique_and_every_setting_is_documented() {
+        let names: Vec<&str> = all().iter().map(|strategy| strategy.card().name).collect();
+        assert!(names.is_sorted_by(|one, next| one < next), "{names:?}");
+        for strategy in all() {
             let card = strategy.card();
-            let defaults = strategy.complete(&Settings::new()).unwrap();
+            let defaults = strategy.with_defaults();
             let mut documented: Vec<&str> = card.settings.iter().map(|(name, _)| *name).collect();
             documented.sort_unstable();
-            assert_eq!(defaults.keys().map(String::as_str).collect::<Vec<_>>(), documented, "{}", card.name);
+            let names: Vec<&str> = defaults.settings().keys().map(String::as_str).collect();
+            assert_eq!(names, documented, "{}", card.name);
+            assert!(card.engines().is_sorted() && !card.on.is_empty(), "{}", card.name);
         }
+    }
+
+    #[test]
+    fn every_file_is_in_the_list() {
+        let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/registry").read_dir().unwrap().flatten();
+        let count = files.filter(|file| file.path().is_file()).count();
+        assert_eq!(all().len(), count);
     }
 
     #[test]
     fn an_unknown_strategy_is_refused_with_the_nearest_name() {
         let Err(error) = named("cold-cpoy") else { panic!("there is no such strategy") };
-        insta::assert_snapshot!(
-            error,
-            @"unknown strategy 'cold-cpoy' (did you mean 'cold-copy'?): expected one of cold-copy, external, hot-copy, litestream, maintenance-window, mydumper, mysql-binlog, mysql-clone, mysql-dump, selective, sidecar, snapshot, sqlite-cli-backup, sqlite-dump, sqlite-online-backup, sqlite-vacuum-into, sqlite3-rsync, xtrabackup"
-        );
+        let names: Vec<&str> = all().iter().map(|strategy| strategy.card().name).collect();
+        let nearest = "unknown strategy 'cold-cpoy' (did you mean 'cold-copy'?)";
+        assert_eq!(error.to_string(), format!("{nearest}: expected one of {}", names.join(", ")));
     }
 }

@@ -3,16 +3,13 @@
 
 use std::path::Path;
 
-use anyhow::anyhow;
 use engines::configuration;
-use engines::images::Image;
 use engines::mysql::server::{RUN, Server};
 use machine::container::{Mount, Network, Spec};
-use machine::error::Error;
+use machine::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::halt::Halt;
-use crate::strategy::{BackupContext, RestoreContext};
+use crate::contract::{BackupContext, RestoreContext, RestoreResult};
 
 /// How the sidecar reads a SQLite database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,8 +54,8 @@ pub fn looping(
     sqlite_mode: SqliteMode,
     interval_seconds: u32,
     retention_days: u32,
-) -> Result<Spec, Halt> {
-    let mut spec = Spec::new(&image(context.tools)?.reference, NAME);
+) -> Result<Spec> {
+    let mut spec = Spec::new(&context.equipment.image()?.reference, NAME);
     set(&mut spec, "BACKUP_MODE", "loop");
     set(&mut spec, "BACKUP_INTERVAL", &interval_seconds.to_string());
     add_sources(&mut spec, context, sqlite_mode, retention_days)?;
@@ -69,9 +66,9 @@ pub fn looping(
 ///
 /// # Errors
 /// As [`looping`].
-pub fn single(context: &BackupContext<'_>, sqlite_mode: SqliteMode) -> Result<Spec, Halt> {
+pub fn single(context: &BackupContext<'_>, sqlite_mode: SqliteMode) -> Result<Spec> {
     let script = format!("{SCRIPTS}/backup.sh");
-    let mut spec = Spec::shell(&image(context.tools)?.reference, NAME, &script);
+    let mut spec = Spec::shell(&context.equipment.image()?.reference, NAME, &script);
     set(&mut spec, "BACKUP_MODE", "single");
     add_sources(&mut spec, context, sqlite_mode, RETENTION_DAYS)?;
     Ok(spec)
@@ -81,11 +78,11 @@ pub fn single(context: &BackupContext<'_>, sqlite_mode: SqliteMode) -> Result<Sp
 ///
 /// # Errors
 /// Why it could not be restored.
-pub fn restore(context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+pub fn restore(context: &mut RestoreContext<'_>) -> RestoreResult {
     let data = context.subject.data();
     let place = data.parent().expect("a database lies in a directory").to_owned();
     let file = data.file_name().expect("a database has a name").to_string_lossy().into_owned();
-    let image = &image(context.tools)?.reference;
+    let image = &context.equipment.image()?.reference;
     let restore = |what: &str| format!("{SCRIPTS}/restore.sh {what} --config-to {DATA}");
     let is_file = context.subject.server().is_none();
     let mut spec = if is_file {
@@ -102,13 +99,9 @@ pub fn restore(context: &mut RestoreContext<'_>) -> Result<(), Halt> {
     mount(&mut spec, &place, DATA, false);
     // A dump is decompressed into TMPDIR before it is loaded: this keeps it on the disk of the trial.
     set(&mut spec, "TMPDIR", DATA);
-    context.watch.contain(spec)?;
+    context.watch.run_container(spec)?;
     // A server makes its own data durable.
-    if is_file { context.watch.make_durable() } else { Ok(()) }
-}
-
-fn image(tools: Option<&Image>) -> Result<&Image, Halt> {
-    tools.ok_or_else(|| Error::Bug(anyhow!("a trial was started without the sidecar image")).into())
+    if is_file { context.watch.complete_restore() } else { Ok(context.watch.measured()) }
 }
 
 fn add_sources(
@@ -116,7 +109,7 @@ fn add_sources(
     context: &BackupContext<'_>,
     sqlite_mode: SqliteMode,
     retention_days: u32,
-) -> Result<(), Halt> {
+) -> Result<()> {
     let data = context.subject.data();
     let live = data.parent().expect("a database lies in a directory");
     spec.network = Network::None;
@@ -141,7 +134,7 @@ fn add_sources(
 }
 
 /// Adds the connection to a MySQL server, through its socket.
-fn add_server(spec: &mut Spec, server: &Server) -> Result<(), Halt> {
+fn add_server(spec: &mut Spec, server: &Server) -> Result<()> {
     let password_file = server.password_file()?;
     let address = server.address();
     spec.mounts.push(server.run_mount());

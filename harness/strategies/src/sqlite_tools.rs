@@ -9,8 +9,7 @@ use machine::how_to_install::HowToInstall;
 use machine::tool::Tool;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::halt::Halt;
-use crate::strategy::{BackupContext, RestoreContext, spawn};
+use crate::contract::{BackupContext, BackupResult, RestoreContext, RestoreResult};
 
 /// SQLite's command line.
 pub const SQLITE3: Tool = Tool {
@@ -59,37 +58,37 @@ fn patience(timeout: Duration) -> impl FnMut(i32) -> bool + Send + 'static {
 ///
 /// # Errors
 /// Why the dump failed.
-pub fn dump(context: &mut BackupContext<'_>, arguments: &[&str], level: u32, file: &str) -> Result<(), Halt> {
+pub fn dump(context: &mut BackupContext<'_>, arguments: &[&str], level: u32, file: &str) -> BackupResult {
     let mut dump = Command::new(SQLITE3.command);
     dump.arg(context.subject.data()).args(arguments);
     dump.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut dump = spawn(context.watch, dump)?;
+    let mut dump = context.watch.spawn(dump)?;
     let mut compress = Command::new(ZSTD.command);
     compress.args(["--quiet", &format!("-{level}"), "-o"]).arg(context.destination.join(file));
     compress.stdin(dump.take_stdout().expect("standard output is piped")).stderr(Stdio::piped());
-    let compress = spawn(context.watch, compress)?;
+    let compress = context.watch.spawn(compress)?;
     // The compressed size is unknown.
-    context.watch.expected_bytes = None;
+    context.watch.expect_any_size();
     context.watch.run(vec![dump, compress])?;
-    context.watch.make_durable()
+    context.watch.complete_backup()
 }
 
 /// Runs `zstd -dc FILE | sqlite3 -bail DATABASE` on a file of the artifact, and makes the database durable.
 ///
 /// # Errors
 /// Why the load failed.
-pub fn load(context: &mut RestoreContext<'_>, file: &str) -> Result<(), Halt> {
+pub fn load(context: &mut RestoreContext<'_>, file: &str) -> RestoreResult {
     let mut decompress = Command::new(ZSTD.command);
     decompress.args(["--quiet", "-d", "-c"]).arg(context.artifact.join(file));
     decompress.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut decompress = spawn(context.watch, decompress)?;
+    let mut decompress = context.watch.spawn(decompress)?;
     let mut load = Command::new(SQLITE3.command);
     load.arg("-bail").arg(context.subject.data());
     load.stdin(decompress.take_stdout().expect("standard output is piped"));
     load.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let load = spawn(context.watch, load)?;
+    let load = context.watch.spawn(load)?;
     context.watch.run(vec![decompress, load])?;
-    context.watch.make_durable()
+    context.watch.complete_restore()
 }
 
 #[cfg(test)]

@@ -4,22 +4,27 @@
 
 use std::collections::HashSet;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use anyhow::Context;
 use machine::container::{Container, Spec};
 use machine::error::Error;
-use machine::measure::clock::now_ns;
 use machine::measure::storage::{bytes, sync_tree};
 use machine::process::{
-    Account, Child, Counters, Ended, Group, Launcher, TICK, bytes_written, files_in, open_for_writing,
+    Account, Child, Counters, Group, Launcher, TICK, bytes_written, files_in, open_for_writing,
 };
-use machine::worker::Progress;
+use machine::worker::{Job, Progress};
+use serde_json::Value;
 
+use crate::clock::Clock;
+use crate::contract::failure::{FailureCause, StrategyFailure};
+use crate::contract::measured::{Measured, Passes};
+use crate::contract::outcome::{BackupOutcome, BackupResult, RestoreResult};
 use crate::convergence::{Convergence, Limits, Look};
-use crate::halt::Halt;
 
 /// How often the files of a process that does not report its progress are inspected.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -43,124 +48,177 @@ impl Remaining {
     }
 }
 
-/// How the duration of a pass is known, for strategies that restart after every commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Passes {
-    /// The strategy has no passes, or its worker reports their duration.
-    Reported,
-    /// Computed from the rate at which the processes write. This does not count pages that are overwritten in the
-    /// process's own cache before they reach the file (2 MB for SQLite), so the result is slightly too long when
-    /// restarts come that quickly.
-    FromBytesWritten,
+/// What is watched: one operation of a strategy.
+pub struct Operation {
+    /// Where its result is built. Growth of this directory is progress.
+    pub directory: PathBuf,
+    /// The live data, whose growth is not progress; `None` for a restore.
+    pub live: Option<PathBuf>,
+    /// Final size of the result in bytes, for tools that do not report their progress; `None` when unknown: then any
+    /// growth counts as progress.
+    pub expected_bytes: Option<u64>,
+    /// How long it may take.
+    pub deadline: Duration,
+    /// How long it may run without progress; without limits it never counts as stalled.
+    pub limits: Option<Limits>,
 }
 
 /// Runs the processes of one operation of a strategy.
 pub struct Watch {
-    /// Starts processes.
-    pub launcher: Launcher,
-    /// The remaining share, for progress displays.
-    pub remaining: Remaining,
-    /// How [`Watch::pass_seconds`] is known.
-    pub passes: Passes,
-    /// Final size of the artifact in bytes, for tools that do not report their progress; `None` when unknown: then any
-    /// growth counts as progress.
-    pub expected_bytes: Option<u64>,
-    /// The last progress that a worker process reported.
-    pub progress: Option<Progress>,
-    /// Resources used by the processes that have ended.
-    pub counters: Counters,
-    /// True when `counters` already includes the replication process: the strategy knows which part of its time counts.
-    pub counts_shipper: bool,
-    /// The last output of the processes.
-    pub output: String,
-    /// When the result was durable, by the common clock; `None` until then.
-    pub durable_ns: Option<u64>,
-    /// When the measured operation began, by the common clock, if it had to wait first; `None`: it began with the call.
-    pub began_ns: Option<u64>,
-    /// The live data, whose growth is not progress of the backup.
-    pub live: Option<PathBuf>,
-    directory: PathBuf,
+    launcher: Launcher,
+    clock: Arc<dyn Clock>,
+    operation: Operation,
+    began_ns: u64,
     /// The places that grow while the operation makes progress, and their size in bytes before it began.
     growing: Vec<PathBuf>,
     bytes_before: u64,
-    began: Instant,
-    deadline: Duration,
-    running_seconds: f64,
     convergence: Convergence,
     looked: Duration,
+    remaining: Remaining,
+    restarts_unreported: bool,
+    /// The last progress that a worker process reported.
+    progress: Option<Progress>,
+    /// Resources used by the processes that have ended.
+    counters: Counters,
+    /// For how long they ran.
+    running: Duration,
+    /// The last output of the processes.
+    output: String,
 }
 
 impl Watch {
-    /// Watches an operation that builds its result in `directory`, from now on. Without `limits` it never counts as
-    /// stalled.
-    pub fn new(launcher: &Launcher, directory: &Path, deadline: Duration, limits: Option<Limits>) -> Watch {
+    /// Watches an operation from now on.
+    pub fn new(launcher: &Launcher, operation: Operation, clock: Arc<dyn Clock>) -> Watch {
         Watch {
             launcher: launcher.clone(),
+            began_ns: clock.now_ns(),
+            clock,
+            growing: vec![operation.directory.clone()],
+            bytes_before: 0,
+            convergence: Convergence::new(operation.limits.clone(), Duration::ZERO),
+            operation,
+            looked: Duration::ZERO,
             remaining: Remaining::default(),
-            passes: Passes::Reported,
-            expected_bytes: None,
+            restarts_unreported: false,
             progress: None,
             counters: Counters::default(),
-            counts_shipper: false,
+            running: Duration::ZERO,
             output: String::new(),
-            durable_ns: None,
-            began_ns: None,
-            live: None,
-            directory: directory.to_owned(),
-            growing: vec![directory.to_owned()],
-            bytes_before: 0,
-            began: Instant::now(),
-            deadline,
-            running_seconds: 0.0,
-            convergence: Convergence::new(limits, Duration::ZERO),
-            looked: Duration::ZERO,
         }
+    }
+
+    /// Starts processes.
+    pub fn launcher(&self) -> &Launcher {
+        &self.launcher
+    }
+
+    /// The time now, in nanoseconds of the common clock.
+    pub fn now_ns(&self) -> u64 {
+        self.clock.now_ns()
+    }
+
+    /// The remaining share, for progress displays.
+    pub fn remaining(&self) -> Remaining {
+        self.remaining.clone()
+    }
+
+    /// The greatest progress so far, from 0 to 1; `None` when unknown.
+    pub fn furthest(&self) -> Option<f64> {
+        let is_known = self.progress.is_some() || self.operation.expected_bytes.is_some();
+        is_known.then_some(1.0 - self.convergence.low())
+    }
+
+    /// The final size of the result is not known, for example because it is compressed: any growth is progress.
+    pub fn expect_any_size(&mut self) {
+        self.operation.expected_bytes = None;
+    }
+
+    /// The processes restart after a commit and do not report it. The time of a pass is computed from the rate at which
+    /// they write. This does not count pages that are overwritten in a process's own cache before they reach the file
+    /// (2 MB for SQLite), so the result is slightly too long when restarts come that quickly.
+    pub fn expect_unreported_restarts(&mut self) {
+        self.restarts_unreported = true;
+    }
+
+    /// Begins another part of the operation: from now on, growth of these places counts as progress, towards
+    /// `expected_bytes` more if that is known.
+    pub fn begin_part(&mut self, places: Vec<PathBuf>, expected_bytes: Option<u64>) {
+        self.bytes_before = places.iter().map(|place| bytes(place)).sum();
+        self.growing = places;
+        self.operation.expected_bytes = expected_bytes;
+        self.convergence.begin_anew(self.elapsed());
+    }
+
+    /// Starts one process of a pipeline. Its resources are counted as the strategy's.
+    ///
+    /// # Errors
+    /// When it cannot be started, although its tool is on PATH.
+    pub fn spawn(&self, command: Command) -> Result<Child, StrategyFailure> {
+        Ok(self.launcher.spawn(Account::Strategy, command)?)
     }
 
     /// Runs the processes of one pipeline until all have succeeded.
     ///
     /// # Errors
     /// The failure of a process ([`ProcessError`](machine::process::ProcessError)), or why the processes were stopped.
-    pub fn run(&mut self, children: Vec<Child>) -> Result<serde_json::Value, Halt> {
-        let mut group = Group::new(children);
-        let started = Instant::now();
-        let outcome = group.wait(|progress| self.observe(progress));
-        self.running_seconds += started.elapsed().as_secs_f64();
-        self.counters.add(&group.counters());
-        self.output = group.output();
-        let ended: Ended = outcome?;
-        Ok(ended.result()?)
+    pub fn run(&mut self, children: Vec<Child>) -> Result<(), StrategyFailure> {
+        self.finish(children).map(|_| ())
     }
 
-    /// Runs a tools container until it has succeeded.
+    /// Lets a worker do one of the strategy's jobs.
     ///
     /// # Errors
-    /// [`Halt::Failed`] when it exits with an error, otherwise why it was stopped.
-    pub fn contain(&mut self, spec: Spec) -> Result<(), Halt> {
+    /// As [`Watch::run`].
+    pub fn work<J: Job>(&mut self, job: &J) -> Result<J::Answer, StrategyFailure> {
+        let (child, _stdin) = self.launcher.worker(Account::Strategy, job)?;
+        let answer = serde_json::from_value(self.finish(vec![child])?);
+        let answer = answer.context("a worker's answer does not have the type that its job requires");
+        Ok(answer.map_err(Error::from)?)
+    }
+
+    fn finish(&mut self, children: Vec<Child>) -> Result<Value, StrategyFailure> {
+        let mut group = Group::new(children);
+        let started_ns = self.now_ns();
+        let outcome = group.wait(|progress| self.observe(progress));
+        self.running += self.since(started_ns);
+        self.counters.add(&group.counters());
+        self.output = group.output();
+        let ended = outcome.map_err(|cause| self.failure(cause))?;
+        ended.result().map_err(|unsuccessful| self.failure(unsuccessful.into()))
+    }
+
+    /// Runs a container until it has succeeded.
+    ///
+    /// # Errors
+    /// [`FailureCause::Failed`] when it exits with an error, otherwise why it was stopped.
+    pub fn run_container(&mut self, spec: Spec) -> Result<(), StrategyFailure> {
         let name = spec.name;
-        let started = Instant::now();
+        let started_ns = self.now_ns();
         let mut container = Container::start(&self.launcher, Account::Strategy, spec)?;
         let outcome = container.wait(&mut || self.observe(None));
-        self.running_seconds += started.elapsed().as_secs_f64();
-        if outcome.is_err() {
-            self.counters.add(&container.counters().unwrap_or(Counters::UNKNOWN));
-            self.output = container.last_lines();
-        }
-        let exit = outcome?;
-        self.counters.add(&exit.counters.unwrap_or(Counters::UNKNOWN));
-        self.output.clone_from(&exit.output);
+        self.running += self.since(started_ns);
+        let (used, output) = match &outcome {
+            Ok(exit) => (exit.counters, exit.output.clone()),
+            Err(_) => (container.counters(), container.last_lines()),
+        };
+        self.counters.add(&used.unwrap_or(Counters::UNKNOWN));
+        self.output = output;
+        let exit = outcome.map_err(|cause| self.failure(cause))?;
         if exit.code == 0 {
             return Ok(());
         }
-        Err(Halt::Failed(format!("'{name}' ended with exit status {}: {}", exit.code, exit.output)))
+        Err(self.failed(format!("'{name}' ended with exit status {}: {}", exit.code, exit.output)))
     }
 
     /// Waits until `condition` holds.
     ///
     /// # Errors
-    /// [`Halt::Failed`] with the condition's error, or why the wait was stopped.
-    pub fn wait_until(&mut self, condition: &mut dyn FnMut() -> Result<bool, String>) -> Result<(), Halt> {
-        while !condition().map_err(Halt::Failed)? {
+    /// [`FailureCause::Failed`] with the condition's error, or why the wait was stopped.
+    pub fn wait_until(
+        &mut self,
+        condition: &mut dyn FnMut() -> Result<bool, String>,
+    ) -> Result<(), StrategyFailure> {
+        while !condition().map_err(|message| self.failed(message))? {
             self.pause(TICK)?;
         }
         Ok(())
@@ -170,73 +228,106 @@ impl Watch {
     ///
     /// # Errors
     /// Why the operation must be stopped.
-    pub fn pause(&mut self, moment: Duration) -> Result<(), Halt> {
-        self.observe(None)?;
-        std::thread::sleep(moment);
+    pub fn pause(&mut self, moment: Duration) -> Result<(), StrategyFailure> {
+        self.observe(None).map_err(|cause| self.failure(cause))?;
+        self.clock.sleep(moment);
         Ok(())
     }
 
-    /// Begins another part of the operation: from now on, growth of these places counts as progress, towards
-    /// `expected_bytes` more if that is known.
-    pub fn watch_anew(&mut self, places: Vec<PathBuf>, expected_bytes: Option<u64>) {
-        self.bytes_before = places.iter().map(|place| bytes(place)).sum();
-        self.growing = places;
-        self.expected_bytes = expected_bytes;
-        self.convergence.begin_anew(self.began.elapsed());
-    }
-
-    /// Records the resources of a process that this watch did not start, and the time for which it was watched.
-    pub fn account(&mut self, used: Counters, running: Duration) {
-        self.counters = used;
-        self.counts_shipper = true;
-        self.running_seconds = running.as_secs_f64();
-    }
-
-    /// Makes the result durable (fsync) and records when that was complete.
+    /// Makes the result durable (fsync). Returns when that was complete, in nanoseconds of the common clock.
     ///
     /// # Errors
-    /// [`Halt::Failed`] when the disk is full, [`Halt::Error`] for any other I/O error.
-    pub fn make_durable(&mut self) -> Result<(), Halt> {
-        sync_tree(&self.directory).map_err(|error| {
-            let message = format!("cannot make {} durable: {error}", self.directory.display());
+    /// [`FailureCause::Failed`] when the disk is full, [`FailureCause::Error`] for any other I/O error.
+    pub fn make_durable(&self) -> Result<u64, StrategyFailure> {
+        let directory = &self.operation.directory;
+        sync_tree(directory).map_err(|error| {
+            let message = format!("cannot make {} durable: {error}", directory.display());
             match error.kind() {
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Halt::Failed(message),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => self.failed(message),
                 _ => Error::Environment(message).into(),
             }
         })?;
-        self.durable_ns = Some(now_ns());
-        Ok(())
+        Ok(self.now_ns())
     }
 
-    /// Appends to the recorded output.
-    pub fn note_output(&mut self, more: &str) {
-        if !self.output.is_empty() && !more.is_empty() {
-            self.output.push('\n');
+    /// Makes the artifact durable: the backup is complete then.
+    ///
+    /// # Errors
+    /// As [`Watch::make_durable`].
+    pub fn complete_backup(&self) -> BackupResult {
+        let durable_ns = self.make_durable()?;
+        Ok(BackupOutcome { durable_ns, measured: self.measured() })
+    }
+
+    /// Makes the restored files durable: the restore is complete then. A server makes its own data durable.
+    ///
+    /// # Errors
+    /// As [`Watch::make_durable`].
+    pub fn complete_restore(&self) -> RestoreResult {
+        self.make_durable()?;
+        Ok(self.measured())
+    }
+
+    /// What was measured so far.
+    pub fn measured(&self) -> Measured {
+        Measured {
+            began_ns: None,
+            counters: self.counters,
+            replication: None,
+            output: self.output.clone(),
+            furthest: self.furthest(),
+            passes: self.passes(&self.counters, self.running),
         }
-        self.output.push_str(more);
     }
 
-    /// The greatest progress so far, from 0 to 1; `None` when unknown.
-    pub fn furthest(&self) -> Option<f64> {
-        (self.progress.is_some() || self.expected_bytes.is_some()).then_some(1.0 - self.convergence.low())
+    /// What was measured so far of an operation that is a part of continuous replication: the resources that it has
+    /// used, and for how long.
+    pub fn measured_of_replication(&self, used: Counters, running: Duration) -> Measured {
+        Measured { replication: Some(used), passes: self.passes(&used, running), ..self.measured() }
     }
 
-    /// The time of one undisturbed pass, if the strategy works in passes.
-    pub fn pass_seconds(&self) -> Option<f64> {
-        match self.passes {
-            Passes::Reported => self.progress.and_then(|progress| progress.pass_seconds),
-            Passes::FromBytesWritten => {
-                let expected = self.expected_bytes? as f64;
-                let written = self.counters.io?.bytes_written as f64;
-                // Less than one pass says little about the time of one.
-                (written >= expected).then(|| self.running_seconds * expected / written)
-            }
+    fn passes(&self, used: &Counters, running: Duration) -> Passes {
+        let copied = self.progress.filter(|progress| progress.pages_copied > 0);
+        Passes {
+            restarts: copied.map(|progress| progress.restarts),
+            pages_copied: copied.map(|progress| progress.pages_copied),
+            seconds: if self.restarts_unreported {
+                self.pass_seconds(used, running)
+            } else {
+                self.progress.and_then(|progress| progress.pass_seconds)
+            },
+            unreported: self.restarts_unreported,
         }
     }
 
-    fn observe(&mut self, progress: Option<Progress>) -> Result<(), Halt> {
+    fn pass_seconds(&self, used: &Counters, running: Duration) -> Option<f64> {
+        let expected = self.operation.expected_bytes? as f64;
+        let written = used.io?.bytes_written as f64;
+        // Less than one pass says little about the time of one.
+        (written >= expected).then(|| running.as_secs_f64() * expected / written)
+    }
+
+    /// The operation ended without success, for this cause.
+    pub fn failure(&self, cause: FailureCause) -> StrategyFailure {
+        StrategyFailure { cause, measured: Box::new(self.measured()) }
+    }
+
+    /// The strategy failed, with this message.
+    pub fn failed(&self, message: String) -> StrategyFailure {
+        self.failure(FailureCause::Failed(message))
+    }
+
+    fn since(&self, from_ns: u64) -> Duration {
+        Duration::from_nanos(self.now_ns().saturating_sub(from_ns))
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.since(self.began_ns)
+    }
+
+    fn observe(&mut self, progress: Option<Progress>) -> Result<(), FailureCause> {
         self.launcher.cancel.check()?;
-        let now = self.began.elapsed();
+        let now = self.elapsed();
         if let Some(progress) = progress {
             self.progress = Some(progress);
             self.remaining.set(progress.remaining);
@@ -244,20 +335,21 @@ impl Watch {
         } else if self.progress.is_none() {
             self.observe_files(now);
         }
-        if now >= self.deadline {
-            return Err(Halt::TimedOut);
+        if now >= self.operation.deadline {
+            return Err(FailureCause::TimedOut);
         }
-        self.convergence.stall(now).map_or(Ok(()), |reason| Err(Halt::Stalled(reason)))
+        self.convergence.stall(now).map_or(Ok(()), |reason| Err(FailureCause::Stalled(reason)))
     }
 
     /// Inspects how the files have grown, for processes that do not report their progress.
     fn observe_files(&mut self, now: Duration) {
+        let expected_bytes = self.operation.expected_bytes;
         let all: u64 = self.growing.iter().map(|place| bytes(place)).sum();
         let grown = all.saturating_sub(self.bytes_before);
-        if let Some(expected) = self.expected_bytes {
+        if let Some(expected) = expected_bytes {
             self.remaining.set(1.0 - (grown as f64 / expected as f64).min(1.0));
         }
-        self.convergence.grow(now, grown, self.expected_bytes);
+        self.convergence.grow(now, grown, expected_bytes);
         if self.convergence.asks_for_a_look() && now >= self.looked + LOOK_EVERY {
             self.looked = now;
             let look = self.look();
@@ -269,7 +361,7 @@ impl Watch {
         let processes = self.launcher.roster().running(Account::Strategy);
         let placed: Vec<_> = self.growing.iter().flat_map(|place| files_in(place)).collect();
         let mut elsewhere = open_for_writing(&processes);
-        let live = self.live.iter().flat_map(|live| files_in(live));
+        let live = self.operation.live.iter().flat_map(|live| files_in(live));
         let known: HashSet<_> = live.chain(placed.iter().copied()).map(|file| file.identity).collect();
         elsewhere.retain(|file| !known.contains(&file.identity));
         Look { placed, elsewhere, bytes_written: bytes_written(&processes) }
@@ -277,56 +369,4 @@ impl Watch {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::process::Stdio;
-
-    use super::*;
-    use crate::convergence::Limit;
-    use machine::process::Cancel;
-
-    const HOUR: Duration = Duration::from_secs(3600);
-
-    #[test]
-    fn the_output_of_a_command_that_stalled_is_kept() {
-        let directory = tempfile::tempdir().unwrap();
-        let launcher = Launcher::new(directory.path(), &Cancel::default());
-        let limit = |after| Limit { after, setting: "as the test has it".into() };
-        let limits = Limits { no_gain: limit(HOUR), quiet: limit(Duration::from_secs(1)), database_bytes: 1 };
-        let mut watch = Watch::new(&launcher, directory.path(), HOUR, Some(limits));
-        let mut command = std::process::Command::new("sh");
-        command.args(["-c", "echo waiting for a lock; exec sleep 600"]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let child = launcher.spawn(Account::Strategy, command).unwrap();
-        assert!(matches!(watch.run(vec![child]), Err(Halt::Stalled(_))));
-        assert_eq!(watch.output, "waiting for a lock");
-    }
-
-    #[test]
-    fn the_deadline_stops_an_operation_that_still_makes_progress() {
-        let launcher = Launcher::new(Path::new("nowhere"), &Cancel::default());
-        let mut watch = Watch::new(&launcher, Path::new("nowhere"), Duration::ZERO, None);
-        let progress = Progress { remaining: 0.5, ..Progress::default() };
-        assert!(matches!(watch.observe(Some(progress)), Err(Halt::TimedOut)));
-    }
-
-    #[test]
-    fn files_that_existed_before_do_not_count_as_progress() {
-        let directory = tempfile::tempdir().unwrap();
-        let launcher = Launcher::new(Path::new("nowhere"), &Cancel::default());
-        let mut watch = Watch::new(&launcher, directory.path(), HOUR, None);
-        std::fs::write(directory.path().join("earlier"), [0; 900]).unwrap();
-        watch.watch_anew(vec![directory.path().to_owned()], Some(1000));
-        std::fs::write(directory.path().join("later"), [0; 250]).unwrap();
-        assert!(watch.observe(None).is_ok());
-        assert_eq!(watch.furthest(), Some(0.25));
-    }
-
-    #[test]
-    fn an_interruption_is_not_the_strategys_fault() {
-        let cancel = Cancel::default();
-        let launcher = Launcher::new(Path::new("nowhere"), &cancel);
-        let mut watch = Watch::new(&launcher, Path::new("nowhere"), HOUR, None);
-        cancel.cancel();
-        assert!(matches!(watch.observe(None), Err(Halt::Error(Error::Interrupted))));
-    }
-}
+mod tests;

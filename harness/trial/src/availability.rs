@@ -10,8 +10,7 @@ use engines::images::Kind;
 use engines::kinds::{App, Engine};
 use machine::error::{Error, Result};
 use machine::file_system::FileSystem;
-use strategies::registry;
-use strategies::strategy::{Settings, Strategy};
+use strategies::contract::ConfiguredStrategy;
 
 use crate::plan::TrialPlan;
 use crate::scenario::{ImagesSection, Scenario};
@@ -20,9 +19,7 @@ pub use forecast::{Forecast, Outlook};
 /// The properties of a trial that decide what it needs.
 pub struct Needs<'a> {
     /// Its strategy.
-    pub strategy: &'a dyn Strategy,
-    /// Complete settings.
-    pub settings: &'a Settings,
+    pub strategy: &'a ConfiguredStrategy,
     /// The engine.
     pub engine: Engine,
     /// The application.
@@ -41,8 +38,7 @@ impl<'a> Needs<'a> {
     /// The needs of a planned trial.
     pub fn of_trial(trial: &'a TrialPlan, scenario: &'a Scenario) -> Needs<'a> {
         Needs {
-            strategy: registry::named(trial.strategy).expect("a planned strategy is known"),
-            settings: &trial.settings,
+            strategy: &trial.strategy,
             engine: trial.deployment.engine,
             app: trial.deployment.app,
             file_system: trial.deployment.file_system,
@@ -54,14 +50,13 @@ impl<'a> Needs<'a> {
 
     /// The needs of a strategy alone: with the embedded application on a generated database.
     pub fn of_strategy(
-        strategy: &'a dyn Strategy,
-        settings: &'a Settings,
+        strategy: &'a ConfiguredStrategy,
         engine: Engine,
         file_system: FileSystem,
     ) -> Needs<'a> {
         let (app, images) = (App::Embedded, ImagesSection::default());
         let directory = Path::new(".");
-        Needs { strategy, settings, engine, app, file_system, own_database: false, directory, images }
+        Needs { strategy, engine, app, file_system, own_database: false, directory, images }
     }
 
     /// The images of the system under test, with the references that the scenario names. A run does not begin without
@@ -91,15 +86,15 @@ pub(crate) trait Supplier {
 /// [`Error::Environment`] with the first thing that is missing, and how to get it: the trial is then `unavailable`.
 /// Other errors do not concern the machine.
 pub(crate) fn supply(needs: &Needs<'_>, supplier: &mut dyn Supplier) -> Result<()> {
-    let Needs { strategy, settings, engine, .. } = *needs;
-    if let Some(missing) = strategy.missing(settings, engine) {
+    let Needs { strategy, engine, .. } = *needs;
+    if let Some(missing) = strategy.missing(engine) {
         return Err(Error::Environment(missing));
     }
-    if strategy.leaves_out_never_completed() && needs.own_database {
+    if strategy.abilities().leaves_out_never_completed && needs.own_database {
         let reason = "it supports only the tracker's tables, not those of your own database";
         return Err(Error::Environment(reason.into()));
     }
-    let of_strategy = strategy.image(engine).map(|kind| (kind, None));
+    let of_strategy = strategy.card().image(engine).map(|kind| (kind, None));
     for (kind, named) in needs.subject_images().into_iter().chain(of_strategy) {
         supplier.image(kind, named).map_err(|error| match error {
             Error::Environment(cause) => {
@@ -110,7 +105,7 @@ pub(crate) fn supply(needs: &Needs<'_>, supplier: &mut dyn Supplier) -> Result<(
     }
     supplier.program(needs)?;
     let live = supplier.live_directory(needs.file_system)?;
-    match strategy.obstacle(engine, &live, settings) {
+    match strategy.obstacle(engine, &live) {
         Some(obstacle) => Err(Error::Environment(obstacle)),
         None => Ok(()),
     }

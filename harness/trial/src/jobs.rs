@@ -7,8 +7,9 @@ use engines::sqlite::inspection::Inspect;
 use engines::sqlite::own::{Adopt, CopyOnline};
 use machine::measure::memory::TouchMemory;
 use machine::worker::{self, JobEntry};
-use strategies::strategy::Work;
+use strategies::registry;
 
+/// Those of the harness; strategies have their own.
 const JOBS: &[JobEntry] = &[
     JobEntry::of::<Adopt>(),
     JobEntry::of::<Application>(),
@@ -18,10 +19,9 @@ const JOBS: &[JobEntry] = &[
     JobEntry::of::<TouchMemory>(),
     JobEntry::of::<Unwritten>(),
     JobEntry::of::<Verify>(),
-    JobEntry::of::<Work>(),
 ];
 
 /// The whole life of a worker. Returns its exit code.
 pub fn main() -> i32 {
-    worker::main(JOBS, attributed)
+    worker::main(JOBS.iter().chain(registry::jobs()), attributed)
 }

@@ -13,7 +13,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytesize::ByteSize;
-use engines::images;
 use engines::kinds::{App, Engine};
 use machine::error::{Error, Result};
 use machine::measure::storage::free_bytes;
@@ -23,8 +22,8 @@ use model::schedule::{Load, Rate};
 use model::verify::Integrity;
 use model::writes::{Marks, Model};
 use reports::record::{Shard, Verdict};
+use strategies::contract::{ConfiguredStrategy, ImageKind, Settings};
 use strategies::registry;
-use strategies::strategy::{Settings, Strategy};
 
 use crate::scenario::{Overrides, Scenario};
 pub use deployment::Deployment;
@@ -48,10 +47,8 @@ pub struct Plan {
 pub struct TrialPlan {
     /// Unique in the plan, and the same each time that the scenario is planned.
     pub id: String,
-    /// Name in the registry.
-    pub strategy: &'static str,
-    /// All settings, with defaults filled in.
-    pub settings: Settings,
+    /// The strategy with its settings.
+    pub strategy: ConfiguredStrategy,
     /// The variant's name, or the settings that the scenario names, as text.
     pub variant: String,
     /// Verdicts that the scenario expects; empty: those that follow from the strategy's promise.
@@ -166,15 +163,15 @@ fn copy_seconds(bytes: u64) -> f64 {
 
 impl TrialPlan {
     /// The image of its strategy's containers.
-    pub fn image(&self) -> Option<images::Kind> {
-        registry::named(self.strategy).expect("a planned strategy is known").image(self.deployment.engine)
+    pub fn image(&self) -> Option<ImageKind> {
+        self.strategy.card().image(self.deployment.engine)
     }
 
     /// Peak disk space of the trial: the live database, the artifact, the restored database, the databases that are
     /// restored while the application runs, and the overhead of the file system that contains them.
     pub fn disk_bytes(&self) -> u64 {
-        let strategy = registry::named(self.strategy).expect("a planned strategy is known");
-        let databases = 2.0 + f64::from(strategy.live_restores(&self.settings)) + strategy.artifact_copies();
+        let live_restores = f64::from(self.strategy.abilities().live_restores);
+        let databases = 2.0 + live_restores + self.strategy.card().cost.artifact;
         // A margin for journals and logs.
         let data_bytes = (self.dataset_bytes as f64 * (databases + 0.2)) as u64 + (64 << 20);
         let ledger_bytes = u64::from(self.model.writers) * RESERVED_BYTES;
@@ -185,7 +182,7 @@ impl TrialPlan {
     pub fn seconds(&self, scenario: &Scenario) -> f64 {
         let times = &scenario.trial;
         let copy = copy_seconds(self.dataset_bytes);
-        let cost = registry::named(self.strategy).expect("a planned strategy is known").card().cost;
+        let cost = self.strategy.card().cost;
         let begin = ASSUMED_OVERHEAD_SECONDS + copy + times.reference_seconds;
         if self.expected.iter().any(|verdict| matches!(verdict, Verdict::Stalled | Verdict::TimedOut)) {
             // A stall is detected after one stall time without progress; some progress before that is allowed for.
@@ -238,31 +235,30 @@ fn plan_block(
         };
         for (number, variant) in scenario.variants.iter().enumerate() {
             let found = registry::named(&variant.strategy)?;
-            if !deployment.is_for(variant, found) {
+            if !deployment.is_for(variant, found.card()) {
                 continue;
             }
             used[number] = true;
             let place =
                 |message| Error::Input(format!("variant {} ({}): {message}", number + 1, variant.strategy));
-            if variant.versions.is_some() && !has_versions(found) {
+            if variant.versions.is_some() && !found.card().has_setting("version") {
                 return Err(place("this strategy does not support `versions`; remove the key".to_owned()));
             }
             for form in variant.forms().map_err(place)? {
-                let settings = found.complete(&form.settings).map_err(place)?;
-                found.check(&settings, &scenario.directory).map_err(place)?;
-                let thresholds = thresholds::of(scenario, variant, found.promise(&settings));
+                let strategy = found.configure(&form.settings).map_err(place)?;
+                strategy.check(&scenario.directory).map_err(place)?;
+                let thresholds = thresholds::of(scenario, variant, strategy.promise());
                 let label = match form.label(",") {
                     label if label.is_empty() => label,
                     label => format!(":{label}"),
                 };
-                let strategy = found.card().name;
+                let name = strategy.name();
                 let size = size_label(size);
                 let rate_label =
                     rate.writes_per_second().map_or_else(|| "closed".to_owned(), |rate| rate.to_string());
                 trials.push(TrialPlan {
-                    id: format!("{strategy}{label}/{}/{size}/{rate_label}/{repetition}", deployment.label()),
+                    id: format!("{name}{label}/{}/{size}/{rate_label}/{repetition}", deployment.label()),
                     strategy,
-                    settings,
                     variant: form.label(", "),
                     expected: variant.expect.clone(),
                     thresholds,
@@ -280,7 +276,7 @@ fn plan_block(
         None => Ok(()),
         Some(number) => {
             let variant = &scenario.variants[number];
-            let engines = registry::named(&variant.strategy)?.card().engines.join(" and ");
+            let engines = registry::named(&variant.strategy)?.card().engines().join(" and ");
             Err(Error::Input(format!(
                 "variant {} ({}) matches no subject in this scenario: the strategy supports {engines}; check the \
                  engines, apps, journal modes and file systems of the scenario and of the variant",
@@ -289,10 +285,6 @@ fn plan_block(
             )))
         }
     }
-}
-
-fn has_versions(strategy: &dyn Strategy) -> bool {
-    strategy.complete(&Settings::new()).is_ok_and(|defaults| defaults.contains_key("version"))
 }
 
 /// The model of the writes of a repetition.
@@ -401,7 +393,7 @@ mod tests {
         let trial = plan.trials.iter().find(|trial| trial.id.contains("sqlite")).unwrap();
         assert_eq!(trial.id, "sqlite-online-backup:in steps/wal/1MiB/10/1");
         assert_eq!(trial.variant, "in steps");
-        assert_eq!(trial.settings["step_pages"], 100);
+        assert_eq!(trial.strategy.settings()["step_pages"], 100);
     }
 
     #[test]
@@ -423,8 +415,10 @@ mod tests {
             Err(Error::Input(message)) => message,
             _ => panic!("'{to}' was accepted"),
         };
+        let unknown = refused("cold-copy", "cold-cpoy");
         let messages = [
-            refused("cold-copy", "cold-cpoy"),
+            // Without the list of all strategies.
+            unknown.split(": expected one of").next().unwrap().to_owned(),
             refused("step_pages = 100", "step_pages = 0"),
             refused("step_pages = 100", "steps = 1"),
             refused("rates = [10]", "rates = []"),
@@ -447,8 +441,10 @@ mod tests {
         let text = SMALL.replace("strategy = \"cold-copy\"", variant);
         let overrides = Overrides { only: vec!["litestream".into()], ..Overrides::default() };
         let planned = plan(&text, &overrides).unwrap();
-        let settings =
-            planned.trials.iter().map(|trial| (trial.variant.as_str(), &trial.settings["version"]));
+        let settings = planned
+            .trials
+            .iter()
+            .map(|trial| (trial.variant.as_str(), &trial.strategy.settings()["version"]));
         let settings: Vec<_> = settings.take(2).collect();
         assert_eq!(settings, [("version=0.3.13", &"0.3.13".into()), ("version=0.5.17", &"0.5.17".into())]);
         let both = text.replace("versions", "settings = { version = \"0.5.5\" }\n        versions");

@@ -18,6 +18,7 @@ mod verdict;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -35,15 +36,13 @@ use machine::measure::{calibration, extents, storage};
 use machine::process::{Account, Cancel, Counters};
 use machine::removal;
 use model::verify::ContentDigest;
-use strategies::convergence::Limits;
-use strategies::halt::Halt;
-use strategies::registry;
-use strategies::strategy::{Moments, RestoreContext};
-use strategies::watch::Watch;
+use strategies::clock::SystemClock;
+use strategies::contract::{FailureCause, Measured, Moments, RestoreContext, RestoreResult, StrategyFailure};
+use strategies::watch::{Operation, Watch};
 
 use crate::plan::{self, TrialPlan};
 use crate::scenario::Scenario;
-use drill::{BackupOutcome, Drill, RestoreOutcome};
+use drill::{BackupPhase, Drill, RestorePhase};
 pub use keep::{Concluded, Keep, Keeper};
 
 /// A dataset that is ready for trials, on one engine.
@@ -118,8 +117,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// Errors that end the run, as decided in [`blame`]: never a failure of the strategy, or an error of the machine that
 /// affects only this trial.
 pub fn run<'a>(plan: &'a TrialPlan, scenario: &'a Scenario, site: &'a Site<'a>) -> Result<Concluded<'a>> {
-    let strategy = registry::named(plan.strategy)?;
-    let mut drill = Drill::new(plan, scenario, site, strategy, random_password()?);
+    let mut drill = Drill::new(plan, scenario, site, random_password()?);
     if let Some(missing) = drill.missing()? {
         return Ok(Concluded { record: drill.unavailable(&missing), drill: None });
     }
@@ -161,7 +159,7 @@ impl Drill<'_> {
         calibration::duplicate(&self.launcher, &self.site.source.database, subject.data())?;
         self.break_up(subject.data())?;
         stage::set_journal_mode(self.plan.deployment, subject.data())?;
-        if self.strategy.takes_configuration() {
+        if self.plan.strategy.abilities().takes_configuration {
             let beside = self.place("live").join(configuration::DIRECTORY);
             self.configuration =
                 Some(configuration::make(&beside).context("cannot make configuration files")?);
@@ -202,31 +200,32 @@ impl Drill<'_> {
     }
 
     fn has_artifact(&self) -> bool {
-        self.backup.as_ref().is_some_and(|backup| backup.halt.is_none())
+        self.backup.as_ref().is_some_and(|backup| backup.failure.is_none())
     }
 
     /// True when the backup can begin.
     fn arm(&mut self, subject: &mut Subject) -> Result<bool> {
         let from_ns = self.board.enter("arm");
-        let mut watch = self.watch(self.place("artifact"), None);
-        let armed = self.with_backup_context(subject, &mut watch, |strategy, context| strategy.arm(context));
-        match armed {
-            Ok(shipper) => {
-                self.shipper = shipper;
+        let plan = self.plan;
+        let Some(continuous) = plan.strategy.abilities().continuous else { return Ok(true) };
+        let mut watch = self.watch(self.operation(self.place("artifact")));
+        match self.with_backup_context(subject, &mut watch, |context| continuous.start(context)) {
+            Ok(replication) => {
+                self.replication = Some(replication);
                 Ok(true)
             }
-            Err(Halt::Error(error)) => Err(error),
-            Err(halt) => {
-                if let Halt::Failed(message) = &halt {
+            Err(StrategyFailure { cause: FailureCause::Error(error), .. }) => Err(error),
+            Err(StrategyFailure { cause, mut measured }) => {
+                if let FailureCause::Failed(message) = &cause {
                     // The reason in the record is shortened; the output keeps the whole message.
-                    watch.note_output(message);
+                    measured.append_output(message);
                 }
                 let span = Span { from_ns, to_ns: now_ns() };
-                self.backup = Some(BackupOutcome {
+                self.backup = Some(BackupPhase {
                     span,
                     durable_ns: None,
-                    halt: Some(halt),
-                    watch,
+                    failure: Some(cause),
+                    measured: *measured,
                     artifact_bytes: None,
                     grows_on: false,
                     copying: None,
@@ -237,62 +236,78 @@ impl Drill<'_> {
         }
     }
 
-    fn watch(&self, directory: PathBuf, limits: Option<Limits>) -> Watch {
+    /// An operation of the strategy that builds something of unknown size, within the deadline of the scenario.
+    fn operation(&self, directory: PathBuf) -> Operation {
         let deadline = Duration::from_secs_f64(self.scenario.trial.deadline_seconds);
-        Watch::new(&self.launcher, &directory, deadline, limits)
+        Operation { directory, live: None, expected_bytes: None, deadline, limits: None }
+    }
+
+    fn watch(&self, operation: Operation) -> Watch {
+        Watch::new(&self.launcher, operation, Arc::new(SystemClock))
     }
 
     /// True when there is an artifact.
     fn backup(&mut self, subject: &mut Subject) -> Result<bool> {
         self.cached_share = storage::cached_share(subject.data()).ok();
         let copy_seconds = self.copy_seconds.expect("a settled trial has its copy");
-        let limits = plan::limits(self.scenario, copy_seconds, self.site.source.bytes);
         let from_ns = self.board.enter("backup");
-        let mut watch = self.watch(self.place("artifact"), Some(limits));
-        watch.live = Some(self.place("live"));
-        watch.expected_bytes = Some(self.site.source.bytes);
-        self.board.follow(Some(watch.remaining.clone()));
-        let before = self.shipped();
-        let data = subject.data().to_owned();
-        let (outcome, log_events) = log_watch::beside(&data, || {
-            self.with_backup_context(subject, &mut watch, |strategy, context| strategy.backup(context))
+        let mut watch = self.watch(Operation {
+            live: Some(self.place("live")),
+            expected_bytes: Some(self.site.source.bytes),
+            limits: Some(plan::limits(self.scenario, copy_seconds, self.site.source.bytes)),
+            ..self.operation(self.place("artifact"))
         });
-        let (halt, to_ns) = (outcome.err(), now_ns());
+        self.board.follow(Some(watch.remaining()));
+        let before = self.replication_counters();
+        let (data, plan) = (subject.data().to_owned(), self.plan);
+        let (outcome, log_events) = log_watch::beside(&data, || {
+            self.with_backup_context(subject, &mut watch, |context| plan.strategy.backup(context))
+        });
+        let to_ns = now_ns();
         self.board.follow(None);
-        if self.shipper.is_some() && !watch.counts_shipper {
-            let used = before.zip(self.shipped()).map(|(before, after)| after.since(&before));
-            watch.counters.add(&used.unwrap_or(Counters::UNKNOWN));
-        }
-        if let Some(Halt::Error(error)) = halt {
-            return Err(error);
-        }
-        let succeeded = halt.is_none();
+        let (durable_ns, mut measured, failure) = match outcome {
+            Ok(outcome) => (Some(outcome.durable_ns), outcome.measured, None),
+            Err(StrategyFailure { cause: FailureCause::Error(error), .. }) => return Err(error),
+            Err(failure) => (None, *failure.measured, Some(failure.cause)),
+        };
+        self.add_replication(&mut measured, before);
         self.note_life(subject);
-        let span = Span { from_ns: watch.began_ns.unwrap_or(from_ns), to_ns };
+        let span = Span { from_ns: measured.began_ns.unwrap_or(from_ns), to_ns };
         let has_log = self.plan.deployment.journal_mode == Some(JournalMode::Wal);
-        self.backup = Some(BackupOutcome {
+        let succeeded = failure.is_none();
+        self.backup = Some(BackupPhase {
             span,
-            durable_ns: watch.durable_ns.filter(|_| succeeded),
-            halt,
-            watch,
+            durable_ns,
+            failure,
+            measured,
             artifact_bytes: self.artifact_bytes().filter(|_| succeeded),
-            grows_on: self.shipper.is_some(),
+            grows_on: self.replication.is_some(),
             copying: succeeded.then(|| challenge::copying(&self.place("artifact"), span)),
             log_events: has_log.then_some(log_events),
         });
         Ok(succeeded)
     }
 
+    /// Adds the resources that continuous replication used for a backup: all since the reading `before` the backup was
+    /// called, unless the strategy returned the part that counts.
+    fn add_replication(&self, measured: &mut Measured, before: Option<Counters>) {
+        if self.replication.is_some() {
+            let since_call = || Some(self.replication_counters()?.since(&before?));
+            let used = measured.replication.or_else(since_call);
+            measured.counters.add(&used.unwrap_or(Counters::UNKNOWN));
+        }
+    }
+
     fn disaster(&mut self, subject: &mut Subject) -> Result<()> {
         // What cannot be removed is reported when the directory of the trial is removed.
         let _ = removal::remove(&self.place("scratch"));
         if let Some((ended, backup)) =
-            self.shipper.as_ref().and_then(|shipper| shipper.ended()).zip(self.backup.as_mut())
+            self.replication.as_ref().and_then(|replication| replication.ended()).zip(self.backup.as_mut())
         {
-            backup.halt.get_or_insert(Halt::Failed(ended));
+            backup.failure.get_or_insert(FailureCause::Failed(ended));
         }
-        if let Some(shipper) = &mut self.shipper {
-            shipper.note();
+        if let Some(replication) = &mut self.replication {
+            replication.note();
         }
         subject.note();
         self.disaster_ns = self.board.enter("disaster");
@@ -300,14 +315,14 @@ impl Drill<'_> {
         self.launcher.kill_all(Account::Subject);
         self.launcher.kill_all(Account::Strategy);
         subject.kill();
-        if let Some(mut shipper) = self.shipper.take() {
-            shipper.kill();
+        if let Some(mut replication) = self.replication.take() {
+            replication.kill();
             if let Some(backup) = &mut self.backup {
-                backup.watch.note_output(&shipper.last_lines());
+                backup.measured.append_output(&replication.last_lines());
             }
         }
         let artifact_bytes = self.artifact_bytes();
-        if let Some(backup) = self.backup.as_mut().filter(|backup| backup.halt.is_none()) {
+        if let Some(backup) = self.backup.as_mut().filter(|backup| backup.failure.is_none()) {
             // Continuous replication adds to the artifact after the backup phase.
             backup.artifact_bytes = artifact_bytes;
         }
@@ -320,43 +335,35 @@ impl Drill<'_> {
     /// Size of the artifact; `None` where something in it can only be read by another user.
     fn artifact_bytes(&self) -> Option<u64> {
         let artifact = self.place("artifact");
-        storage::allocated_bytes(&artifact).ok().map(|_| self.strategy.artifact_bytes(&artifact))
+        storage::allocated_bytes(&artifact).ok().map(|_| self.plan.strategy.artifact_bytes(&artifact))
     }
 
     /// True when there is something to serve.
     fn restore(&mut self, restored: &mut Subject) -> Result<bool> {
         let started = self.board.enter("restore");
-        let (restoring, output) = self.restore_into(restored, self.place("restored"), self.moments());
-        let halt = restoring.err();
-        if let Some(Halt::Error(error)) = halt {
-            return Err(error);
-        }
-        let succeeded = halt.is_none();
+        let (measured, failure) = match self.restore_into(restored, self.place("restored"), self.moments()) {
+            Ok(measured) => (measured, None),
+            Err(StrategyFailure { cause: FailureCause::Error(error), .. }) => return Err(error),
+            Err(failure) => (*failure.measured, Some(failure.cause)),
+        };
+        let succeeded = failure.is_none();
         let seconds = seconds_between(started, now_ns());
-        self.restore = Some(RestoreOutcome { seconds, halt, output, served: None });
+        self.restore = Some(RestorePhase { seconds, failure, output: measured.output, served: None });
         Ok(succeeded)
     }
 
-    /// Lets the strategy restore its artifact. Returns the result and the last output of its commands.
-    fn restore_into(
-        &self,
-        restored: &mut Subject,
-        place: PathBuf,
-        moments: Moments,
-    ) -> (Result<(), Halt>, String) {
-        let mut watch = self.watch(place, None);
+    /// Lets the strategy restore its artifact.
+    fn restore_into(&self, restored: &mut Subject, place: PathBuf, moments: Moments) -> RestoreResult {
+        let mut watch = self.watch(self.operation(place));
         let mut context = RestoreContext {
             artifact: &self.place("artifact"),
             subject: restored,
-            settings: &self.plan.settings,
-            scenario_directory: &self.scenario.directory,
+            engine: self.plan.deployment.engine,
             moments,
+            equipment: self.equipment(),
             watch: &mut watch,
-            tools: self.tools(),
-            program: self.program.as_ref(),
         };
-        let outcome = self.strategy.restore(&mut context);
-        (outcome, watch.output)
+        self.plan.strategy.restore(&mut context)
     }
 
     fn serve(&mut self, restored: &mut Subject) -> Result<()> {
@@ -393,6 +400,6 @@ impl Drill<'_> {
         if let Some(live) = live {
             live.kill();
         }
-        self.shipper = None;
+        self.replication = None;
     }
 }

@@ -90,7 +90,9 @@ fn an_option_that_no_server_of_a_trial_can_have() {
 
 #[test]
 fn an_unknown_strategy() {
-    insta::assert_snapshot!(refused_scenario(SMALL, "[[variants]]\nstrategy = \"cold-cp\"\n"));
+    let said = refused_scenario(SMALL, "[[variants]]\nstrategy = \"cold-cp\"\n");
+    // Without the list of all strategies.
+    insta::assert_snapshot!(said.split(": expected one of").next().unwrap());
 }
 
 #[test]

@@ -9,8 +9,8 @@ use harness::availability::{Forecast, Needs, Outlook};
 use machine::file_system::FileSystem;
 use machine::process::Cancel;
 use reports::record::{Check, Verdict};
-use strategies::registry::STRATEGIES;
-use strategies::strategy::{Kind, Strategy};
+use strategies::contract::{Family, StrategyEntry};
+use strategies::registry;
 
 use super::*;
 
@@ -18,13 +18,12 @@ use super::*;
 pub fn variants_for(engine: &str) -> (String, usize) {
     let mut variants = String::new();
     let mut count = 0;
-    for strategy in STRATEGIES {
+    for strategy in registry::all() {
         let card = strategy.card();
         let on = if engine == "mysql" { Engine::Mysql } else { Engine::Sqlite };
-        let in_a_container = strategy.image(on).is_some();
+        let in_a_container = card.image(on).is_some();
         // `external` has separate tests.
-        if !card.engines.contains(&engine) || card.name == "external" || (without_docker() && in_a_container)
-        {
+        if !card.supports(on) || card.name == "external" || (without_docker() && in_a_container) {
             continue;
         }
         count += 1;
@@ -40,8 +39,8 @@ pub fn variants_for(engine: &str) -> (String, usize) {
     (variants, count)
 }
 
-fn strategy_of(trial: &Trial) -> &'static dyn Strategy {
-    *STRATEGIES.iter().find(|strategy| strategy.card().name == trial.strategy).unwrap()
+fn strategy_of(trial: &Trial) -> &'static StrategyEntry {
+    registry::named(&trial.strategy).map_err(|error| error.to_string()).unwrap()
 }
 
 /// The smallest size of an artifact: a selection of the rows is small.
@@ -54,8 +53,9 @@ fn lacks_something(trial: &Trial) -> bool {
     let strategy = strategy_of(trial);
     let engine = Engine::ALL.into_iter().find(|engine| engine.name() == trial.engine).unwrap();
     let settings = trial.settings.clone().into_iter().collect();
+    let strategy = strategy.configure(&settings).unwrap();
     let (root, cancel) = (Path::new(env!("CARGO_TARGET_TMPDIR")), Cancel::default());
-    let needs = Needs::of_strategy(strategy, &settings, engine, FileSystem::Disk);
+    let needs = Needs::of_strategy(&strategy, engine, FileSystem::Disk);
     let outlook = Forecast::new(root, &cancel).of(&needs);
     matches!(outlook.unwrap_or_else(|error| panic!("{error}")), Outlook::Unavailable(_))
 }
@@ -75,7 +75,8 @@ pub fn assert_restored(trial: &Trial) {
     assert_eq!(trial.verdict, Verdict::Restorable, "{}: {}", trial.id, trial.reason);
     let verification = trial.verification.as_ref().unwrap();
     assert_eq!(verification.loss, Some(Check::Pass), "{}", trial.id);
-    let configuration = strategy_of(trial).takes_configuration().then_some(Check::Pass);
+    let configuration =
+        strategy_of(trial).with_defaults().abilities().takes_configuration.then_some(Check::Pass);
     assert_eq!(verification.configuration, configuration, "{}: {:?}", trial.id, verification.findings);
     let backup = trial.backup.as_ref().unwrap();
     assert!(backup.seconds.is_some() && backup.vs_copy.is_some(), "{}", trial.id);
@@ -103,7 +104,7 @@ fn every_sqlite_strategy_restores_in_both_journal_modes_or_says_why_not() {
         }
         assert_restorable(trial);
         if !lacks_something(trial) {
-            let is_written = strategy_of(trial).card().kind != Kind::Snapshot;
+            let is_written = strategy_of(trial).card().family != Family::Snapshot;
             assert!(
                 !is_written || trial.backup.as_ref().unwrap().bytes_written > Some(least_bytes(trial)),
                 "{}",
@@ -111,7 +112,7 @@ fn every_sqlite_strategy_restores_in_both_journal_modes_or_says_why_not() {
             );
             // The tail was written after every backup had ended.
             let lost = trial.recovery_point.as_ref().unwrap().lost_writes;
-            assert!(lost > 0 || strategy_of(trial).card().kind == Kind::Continuous, "{}", trial.id);
+            assert!(lost > 0 || strategy_of(trial).card().family == Family::Continuous, "{}", trial.id);
             assert_figures_agree(trial);
         }
     }
@@ -120,20 +121,20 @@ fn every_sqlite_strategy_restores_in_both_journal_modes_or_says_why_not() {
     place.assert_clean();
 }
 
-/// Asserts that downtime, loss and survival in the record fit the kind of the strategy.
+/// Asserts that downtime, loss and survival in the record fit the family of the strategy.
 fn assert_figures_agree(trial: &Trial) {
-    let kind = strategy_of(trial).card().kind;
+    let family = strategy_of(trial).card().family;
     let (impact, point) = (trial.impact.as_ref().unwrap(), trial.recovery_point.as_ref().unwrap());
-    assert_eq!(impact.downtime_seconds > Some(0.0), kind == Kind::Cold, "{}: {impact:?}", trial.id);
+    assert_eq!(impact.downtime_seconds > Some(0.0), family == Family::Cold, "{}: {impact:?}", trial.id);
     // When no write was due during a short backup, blocked time is unknown.
     let is_blocked = impact.blocked_seconds.is_none_or(|blocked| Some(blocked) >= impact.downtime_seconds);
     assert!(is_blocked, "{}: {impact:?}", trial.id);
     let floor = point.lost_writes_at_completion;
     // A sidecar makes more backups until the disaster.
-    let goes_on = kind == Kind::Continuous || trial.strategy == "sidecar";
+    let goes_on = family == Family::Continuous || trial.strategy == "sidecar";
     assert_eq!(floor.is_none(), goes_on, "{}: {point:?}", trial.id);
     assert!(floor.is_none_or(|floor| floor <= point.lost_writes), "{}: {point:?}", trial.id);
-    assert_eq!(trial.survives_disk_loss, Some(kind != Kind::Snapshot), "{}", trial.id);
+    assert_eq!(trial.survives_disk_loss, Some(family != Family::Snapshot), "{}", trial.id);
     let in_all = trial.resources.strategy.bytes_written;
     assert!(trial.backup.as_ref().unwrap().bytes_written_to_disk <= in_all, "{}: {in_all:?}", trial.id);
     let tail = trial.samples.iter().filter(|sample| sample.phase == "tail");

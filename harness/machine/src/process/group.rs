@@ -138,6 +138,7 @@ impl Group {
         };
         if outcome.is_err() {
             self.children.iter().for_each(Child::kill);
+            self.read_rest();
         }
         let children = self.children.iter_mut().map(|child| {
             let (status, _) = child.reap();
@@ -146,6 +147,19 @@ impl Group {
         let children = children.collect();
         let ended = Ended { children, answer, output: self.output(), has_worker };
         outcome.map(|()| ended)
+    }
+
+    /// Keeps what the children printed before they were killed. A background process may hold their pipes open.
+    fn read_rest(&mut self) {
+        let give_up = Instant::now() + WORDS_TIMEOUT;
+        while let Some(left) = give_up.checked_duration_since(Instant::now()).filter(|_| self.open > 0) {
+            match self.receiver.recv_timeout(left) {
+                Ok(Output::Line(line)) => keep(&mut self.lines, line),
+                Ok(Output::Closed) => self.open -= 1,
+                Ok(Output::Message(_)) => {}
+                Err(_) => break,
+            }
+        }
     }
 
     /// Waits until a worker reports that it is ready.

@@ -8,7 +8,7 @@ use anyhow::Context;
 use engines::images::{self, Kind, Stock};
 use machine::docker;
 use machine::error::{Error, Result};
-use machine::file_system::{FileSystem, TemporaryFileSystem};
+use machine::file_system::{FileSystem, Mounted};
 use machine::process::{Cancel, Launcher};
 use machine::program_cache::{Fetch, ProgramCache};
 use machine::workspace::{CACHE, WorkDirectory, Workspace};
@@ -45,7 +45,7 @@ pub struct Forecast<'a> {
 struct Made {
     /// The directory for live data on it.
     live: PathBuf,
-    _mounted: TemporaryFileSystem,
+    _mounted: Mounted,
 }
 
 impl<'a> Forecast<'a> {
@@ -121,7 +121,7 @@ impl<'a> Forecast<'a> {
         }
         let work = self.work.as_ref().context("it was just created")?;
         let launcher = Launcher::new(work.path(), self.cancel);
-        let mounted = TemporaryFileSystem::make(kind, &launcher, kind.name(), kind.disk_bytes(0))?;
+        let mounted = Mounted::make(kind, &launcher, kind.name(), kind.disk_bytes(0))?;
         let live = mounted.point().join("live");
         kind.create_directory(&launcher, &live)?;
         Ok(Made { live, _mounted: mounted })
@@ -140,10 +140,10 @@ impl Supplier for Forecast<'_> {
         let cache = self.root.join(CACHE);
         let programs =
             ProgramCache { directory: &cache, relative_to: needs.directory, fetch: Fetch::Noted(&fetched) };
-        let found = needs.strategy.program(needs.settings, &programs);
+        let located = needs.strategy.abilities().program.map(|program| program.locate(&programs));
         let fetched: Vec<String> = fetched.into_inner();
         if fetched.is_empty() {
-            return found.map(|_| ());
+            return located.transpose().map(|_| ());
         }
         self.to_get.extend(fetched);
         Ok(())

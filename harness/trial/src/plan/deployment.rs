@@ -3,7 +3,7 @@
 use engines::kinds::{App, Engine};
 use engines::sqlite::client::JournalMode;
 use machine::file_system::FileSystem;
-use strategies::strategy::Strategy;
+use strategies::contract::Card;
 
 use crate::scenario::{SubjectSection, Variant};
 
@@ -48,8 +48,8 @@ impl Deployment {
         words.join("-")
     }
 
-    pub(super) fn is_for(self, variant: &Variant, strategy: &dyn Strategy) -> bool {
-        strategy.card().engines.contains(&self.engine.name())
+    pub(super) fn is_for(self, variant: &Variant, card: &Card) -> bool {
+        card.supports(self.engine)
             && variant.engines.as_ref().is_none_or(|engines| engines.contains(&self.engine))
             && variant.apps.as_ref().is_none_or(|apps| apps.contains(&self.app))
             && variant.file_systems.as_ref().is_none_or(|those| those.contains(&self.file_system))

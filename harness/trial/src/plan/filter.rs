@@ -9,7 +9,7 @@ use machine::error::{Error, Result, unknown};
 use machine::file_system::FileSystem;
 use machine::quantity;
 use model::schedule::Rate;
-use strategies::registry::STRATEGIES;
+use strategies::registry;
 
 use super::TrialPlan;
 use crate::scenario::Overrides;
@@ -88,7 +88,7 @@ fn condition(text: &str) -> Result<Condition, String> {
         }
         "size" => Value::Size(quantity::size(value)?),
         "strategy" => {
-            let all = STRATEGIES.iter().map(|strategy| strategy.card().name);
+            let all = registry::all().iter().map(|strategy| strategy.card().name);
             Value::Strategy(one_of("strategy", value, all.map(|name| (name, name)).collect::<Vec<_>>())?)
         }
         other => return Err(unknown("property of a trial", other, &NAMES)),
@@ -117,7 +117,7 @@ impl Value {
     fn is_of(&self, trial: &TrialPlan) -> bool {
         let deployment = &trial.deployment;
         match self {
-            Value::Strategy(name) => trial.strategy == *name,
+            Value::Strategy(name) => trial.strategy.name() == *name,
             Value::Engine(engine) => deployment.engine == *engine,
             Value::App(app) => deployment.app == *app,
             Value::Mode(mode) => deployment.journal_mode == Some(*mode),

@@ -196,7 +196,7 @@ mod tests {
             "strategy = \"cold-copy\"\nthresholds = { blocked_seconds = \"< 60\" }\n[[variants]]\nstrategy = \"hot-copy\"",
         );
         let thresholds = |plan: &Plan, strategy: &str| {
-            let trial = plan.trials.iter().find(|trial| trial.strategy == strategy).unwrap();
+            let trial = plan.trials.iter().find(|trial| trial.strategy.name() == strategy).unwrap();
             trial.thresholds.iter().map(|(name, limit)| format!("{name} {limit}")).collect::<Vec<_>>()
         };
         let planned = plan(&own).unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use machine::error::unknown;
 use reports::gate::thresholds::{MEASUREMENTS, Mistake, Threshold};
-use strategies::strategy::Promise;
+use strategies::contract::Promise;
 
 use crate::scenario::{Scenario, Variant};
 

@@ -49,7 +49,7 @@ mod tests {
         let planned = &plan.trials[0];
         results.trials.truncate(1);
         results.trials[0].id.clone_from(&planned.id);
-        results.trials[0].settings = crate::plan::settings_map(&planned.settings);
+        results.trials[0].settings = crate::plan::settings_map(planned.strategy.settings());
         results.trials[0].expected.clear();
         results.run.planned_trials = 1;
         results.run.conditions = conditions::declared(&plan.scenario).unwrap();

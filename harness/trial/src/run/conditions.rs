@@ -17,7 +17,6 @@ use machine::program_cache::ProgramCache;
 use machine::tool::Tool;
 use reports::record::{Results, Verdict};
 use serde_json::Value;
-use strategies::registry;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::plan::{Plan, TrialPlan, settings_map};
@@ -126,9 +125,8 @@ fn identity_of(file: &Path) -> Option<String> {
 
 fn tools_of(trials: &[&TrialPlan]) -> BTreeMap<&'static str, &'static Tool> {
     let of = |trial: &&TrialPlan| {
-        let strategy = registry::named(trial.strategy).expect("a planned strategy is known");
         let file_system = trial.deployment.file_system;
-        let tools = strategy.tools(trial.deployment.engine).iter();
+        let tools = trial.strategy.card().tools(trial.deployment.engine).iter();
         tools.chain(file_system.maker()).chain(file_system.manager()).collect::<Vec<_>>()
     };
     trials.iter().flat_map(of).map(|tool| (tool.command, tool)).collect()
@@ -138,7 +136,7 @@ fn tools_of(trials: &[&TrialPlan]) -> BTreeMap<&'static str, &'static Tool> {
 fn words_of(trials: &[&TrialPlan]) -> BTreeSet<String> {
     let mut words = BTreeSet::new();
     for trial in trials {
-        trial.settings.values().for_each(|value| words_in(value, &mut words));
+        trial.strategy.settings().values().for_each(|value| words_in(value, &mut words));
     }
     words
 }
@@ -185,7 +183,7 @@ pub(super) fn plan_differences(results: &Results, plan: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
     for trial in &results.trials {
         let Some(planned) = plan.trials.iter().find(|planned| planned.id == trial.id) else { continue };
-        let now = settings_map(&planned.settings);
+        let now = settings_map(planned.strategy.settings());
         let of_trial = |line| format!("settings of '{}': {line}", trial.id);
         lines.extend(differences(&trial.settings, &now).into_iter().map(of_trial));
         if trial.expected != planned.expected {
@@ -210,16 +208,17 @@ pub(super) fn program_differences(
 ) -> Result<Vec<String>> {
     let mut lines = BTreeSet::new();
     for planned in left {
-        let settings = settings_map(&planned.settings);
+        let settings = settings_map(planned.strategy.settings());
         let is_same = |trial: &&reports::record::Trial| {
             let ran = trial.verdict != Verdict::Unavailable;
-            ran && trial.strategy == planned.strategy && trial.settings == settings
+            ran && trial.strategy == planned.strategy.name() && trial.settings == settings
         };
         let Some(trial) = results.trials.iter().find(is_same) else { continue };
-        let program = match registry::named(planned.strategy)?.program(&planned.settings, programs) {
-            Ok(Some(program)) => program,
+        let Some(program) = planned.strategy.abilities().program else { continue };
+        let program = match program.locate(programs) {
+            Ok(program) => program,
             // A missing program does not prevent the run: the trial gets the verdict `unavailable`.
-            Ok(None) | Err(Error::Environment(_)) => continue,
+            Err(Error::Environment(_)) => continue,
             Err(error) => return Err(error),
         };
         if let Some(then) = trial.versions.get(program.name).filter(|then| **then != program.version) {

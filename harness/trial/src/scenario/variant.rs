@@ -8,7 +8,7 @@ use machine::file_system::FileSystem;
 use reports::record::Verdict;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use strategies::strategy::Settings;
+use strategies::contract::Settings;
 
 /// A strategy with its settings.
 #[derive(Clone, Debug, Serialize, Deserialize)]

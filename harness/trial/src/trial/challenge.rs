@@ -8,9 +8,9 @@ use engines::sqlite::log_watch::LogEvents;
 use machine::measure::clock::{Span, monotonic_ns_of};
 use machine::measure::storage;
 use reports::record;
-use strategies::strategy::Kind;
+use strategies::contract::Family;
 
-use super::drill::{BackupOutcome, Drill};
+use super::drill::{BackupPhase, Drill};
 use crate::trial::impact::Writes;
 
 /// The part of a backup in which its artifact was made: from the creation of its first file to the last change of any
@@ -33,7 +33,7 @@ impl Drill<'_> {
     /// during all of that time, so that nothing could disturb it.
     pub(super) fn challenge(
         &self,
-        backup: &BackupOutcome,
+        backup: &BackupPhase,
         writes: &Writes<'_>,
         outages: &[Span],
     ) -> Option<record::Challenge> {
@@ -59,12 +59,13 @@ impl Drill<'_> {
             growth_bytes: log.map(|events| events.growth_bytes(span)),
             challenged: false,
         };
-        challenge.challenged = match (self.strategy.card().kind, self.plan.deployment.journal_mode) {
+        challenge.challenged = match (self.plan.strategy.card().family, self.plan.deployment.journal_mode) {
             // Strategies that copy files are disturbed only by changes to the copied bytes; commits only append to the
             // log.
-            (Kind::Cold | Kind::Control | Kind::External | Kind::Snapshot, Some(JournalMode::Wal)) => {
-                challenge.checkpoints > Some(0) || challenge.log_resets > Some(0)
-            }
+            (
+                Family::Cold | Family::Control | Family::External | Family::Snapshot,
+                Some(JournalMode::Wal),
+            ) => challenge.checkpoints > Some(0) || challenge.log_resets > Some(0),
             _ => challenge.writes > 0,
         };
         Some(challenge)

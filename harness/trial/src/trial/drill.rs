@@ -9,9 +9,7 @@ use machine::measure::clock::Span;
 use machine::process::{Counters, Launcher, kill_marked};
 use machine::tool::Program;
 use model::verify;
-use strategies::halt::Halt;
-use strategies::strategy::{Moments, Shipper, Strategy};
-use strategies::watch::Watch;
+use strategies::contract::{FailureCause, Measured, Moments, Replication};
 
 use super::evidence::Seen;
 use super::live_restores::LiveRestore;
@@ -25,7 +23,6 @@ pub(super) struct Drill<'a> {
     pub(super) plan: &'a TrialPlan,
     pub(super) scenario: &'a Scenario,
     pub(super) site: &'a Site<'a>,
-    pub(super) strategy: &'static dyn Strategy,
     /// The password of every database server of the trial.
     pub(super) password: Secret,
     pub(super) launcher: Launcher,
@@ -45,12 +42,12 @@ pub(super) struct Drill<'a> {
     pub(super) survives_disk_loss: Option<bool>,
     /// The configuration files before the backup, if the strategy backs them up.
     pub(super) configuration: Option<Listing>,
-    pub(super) shipper: Option<Box<dyn Shipper>>,
+    pub(super) replication: Option<Box<dyn Replication>>,
     pub(super) shipping_cpu_share: Option<f64>,
-    pub(super) backup: Option<BackupOutcome>,
+    pub(super) backup: Option<BackupPhase>,
     pub(super) live_restores: Vec<LiveRestore>,
     pub(super) disaster_ns: u64,
-    pub(super) restore: Option<RestoreOutcome>,
+    pub(super) restore: Option<RestorePhase>,
     /// Acknowledged writes that the application itself never wrote to the database; `None` if this was not checked.
     pub(super) never_written: Option<Vec<(u32, u64)>>,
     pub(super) verified: Option<verify::Report>,
@@ -71,13 +68,14 @@ impl Drop for Drill<'_> {
     }
 }
 
-/// The outcome of the backup.
-pub(super) struct BackupOutcome {
+/// What came of the backup phase.
+pub(super) struct BackupPhase {
     pub(super) span: Span,
     /// When the artifact was durable.
     pub(super) durable_ns: Option<u64>,
-    pub(super) halt: Option<Halt>,
-    pub(super) watch: Watch,
+    /// Why it ended without an artifact.
+    pub(super) failure: Option<FailureCause>,
+    pub(super) measured: Measured,
     pub(super) artifact_bytes: Option<u64>,
     /// Continuous replication adds to the artifact until the disaster, so that a restore uses more than the artifact
     /// contained at the end of the backup phase.
@@ -88,10 +86,11 @@ pub(super) struct BackupOutcome {
     pub(super) log_events: Option<LogEvents>,
 }
 
-/// The outcome of the restore.
-pub(super) struct RestoreOutcome {
+/// What came of the restore phase.
+pub(super) struct RestorePhase {
     pub(super) seconds: f64,
-    pub(super) halt: Option<Halt>,
+    /// Why it ended without restored data.
+    pub(super) failure: Option<FailureCause>,
     /// The last output of the strategy's commands.
     pub(super) output: String,
     /// The recovery time in seconds, or why the restored subject did not respond; `None` before the serve phase.
@@ -103,7 +102,6 @@ impl<'a> Drill<'a> {
         plan: &'a TrialPlan,
         scenario: &'a Scenario,
         site: &'a Site<'a>,
-        strategy: &'static dyn Strategy,
         password: Secret,
     ) -> Drill<'a> {
         let board = std::sync::Arc::new(Board::start());
@@ -112,7 +110,6 @@ impl<'a> Drill<'a> {
             plan,
             scenario,
             site,
-            strategy,
             password,
             launcher: Launcher::new(site.directory, site.cancel),
             board,
@@ -126,7 +123,7 @@ impl<'a> Drill<'a> {
             program: None,
             survives_disk_loss: None,
             configuration: None,
-            shipper: None,
+            replication: None,
             shipping_cpu_share: None,
             backup: None,
             live_restores: Vec::new(),

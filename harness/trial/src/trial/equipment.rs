@@ -8,7 +8,7 @@ use machine::error::{Error, Result};
 use machine::file_system::FileSystem;
 use machine::process::Counters;
 use machine::program_cache::{Fetch, ProgramCache};
-use strategies::strategy::{BackupContext, Strategy};
+use strategies::contract::{BackupContext, Equipment, Replication};
 use strategies::watch::Watch;
 
 use super::{Drill, Site};
@@ -27,7 +27,8 @@ impl Supplier for Drill<'_> {
         let Site { cache: directory, observer, .. } = *self.site;
         let fetch = Fetch::Now { launcher: &self.launcher, observer };
         let programs = ProgramCache { directory, relative_to: needs.directory, fetch };
-        self.program = needs.strategy.program(needs.settings, &programs)?;
+        let program = needs.strategy.abilities().program;
+        self.program = program.map(|program| program.locate(&programs)).transpose()?;
         Ok(())
     }
 
@@ -41,8 +42,7 @@ impl<'a> Drill<'a> {
     pub(super) fn missing(&mut self) -> Result<Option<String>> {
         let supplied = supply(&Needs::of_trial(self.plan, self.scenario), self);
         let engine = self.plan.deployment.engine;
-        self.survives_disk_loss =
-            self.strategy.survives_disk_loss(engine, &self.place("live"), &self.plan.settings);
+        self.survives_disk_loss = self.plan.strategy.survives_disk_loss(engine, &self.place("live"));
         match supplied {
             Ok(()) => Ok(None),
             Err(Error::Environment(missing)) => Ok(Some(missing)),
@@ -50,8 +50,17 @@ impl<'a> Drill<'a> {
         }
     }
 
+    /// What was obtained for the strategy.
+    pub(super) fn equipment(&self) -> Equipment<'_> {
+        Equipment {
+            scenario_directory: &self.scenario.directory,
+            image: self.strategy_image(),
+            program: self.program.as_ref(),
+        }
+    }
+
     /// The image of the strategy's containers.
-    pub(super) fn tools(&self) -> Option<&'a Image> {
+    pub(super) fn strategy_image(&self) -> Option<&'a Image> {
         self.site.images.tools.get(&self.plan.image()?)?.as_ref().ok()
     }
 
@@ -59,26 +68,25 @@ impl<'a> Drill<'a> {
         &mut self,
         subject: &mut Subject,
         watch: &mut Watch,
-        call: impl FnOnce(&dyn Strategy, &mut BackupContext<'_>) -> T,
+        call: impl FnOnce(&mut BackupContext<'_>) -> T,
     ) -> T {
+        let mut replication = self.replication.take();
         let mut context = BackupContext {
             subject,
+            engine: self.plan.deployment.engine,
+            database_bytes: self.site.source.bytes,
             destination: &self.place("artifact"),
-            settings: &self.plan.settings,
-            scenario_directory: &self.scenario.directory,
+            equipment: self.equipment(),
             watch,
-            tools: self.tools(),
-            program: self.program.as_ref(),
-            shipper: match &mut self.shipper {
-                Some(shipper) => Some(shipper.as_mut()),
-                None => None,
-            },
+            replication: replication.as_mut().map(|replication| replication.as_mut() as &mut dyn Replication),
         };
-        call(self.strategy, &mut context)
+        let outcome = call(&mut context);
+        self.replication = replication;
+        outcome
     }
 
     /// Resources that continuous replication has used so far.
-    pub(super) fn shipped(&self) -> Option<Counters> {
-        self.shipper.as_ref()?.counters()
+    pub(super) fn replication_counters(&self) -> Option<Counters> {
+        self.replication.as_ref()?.counters()
     }
 }

@@ -81,7 +81,7 @@ impl Drill<'_> {
 
     pub(super) fn request(&self, database: Database, moments: &Moments) -> verify::Request<Database> {
         let backup = self.backup.as_ref().expect("a restore follows a backup");
-        let kept = self.strategy.kept(&self.plan.settings, moments);
+        let kept = self.plan.strategy.kept(moments);
         verify::Request {
             database,
             ledger: self.ledger(),
@@ -90,7 +90,7 @@ impl Drill<'_> {
             integrity: self.scenario.trial.integrity,
             keep_acknowledged_before_ns: kept.acknowledged_before_ns,
             lack_sent_after_ns: kept.sent_after_ns,
-            without_never_completed: self.strategy.leaves_out_never_completed(),
+            without_never_completed: self.plan.strategy.abilities().leaves_out_never_completed,
             never_written: self.never_written.clone().unwrap_or_default(),
             backup_completed_ns: (!backup.grows_on).then(|| backup.durable_ns.unwrap_or(backup.span.to_ns)),
             disaster_ns: moments.disaster_ns,

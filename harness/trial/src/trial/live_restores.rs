@@ -10,7 +10,7 @@ use machine::measure::clock::{now_ns, seconds_between};
 use machine::process::Account;
 use model::verify;
 use reports::record;
-use strategies::halt::Halt;
+use strategies::contract::FailureCause;
 
 use super::{Drill, Moments};
 
@@ -46,8 +46,8 @@ impl Drill<'_> {
     /// The workload alone, interrupted by as many restores as the variant asks for.
     pub(super) fn tail(&mut self, subject: &Subject) -> Result<()> {
         let from_ns = self.board.enter("tail");
-        let before = self.shipped();
-        let restores = self.strategy.live_restores(&self.plan.settings);
+        let before = self.replication_counters();
+        let restores = self.plan.strategy.abilities().live_restores;
         let pause_seconds = self.scenario.trial.tail_seconds / f64::from(restores + 1);
         for number in 1..=restores {
             self.wait(subject, pause_seconds)?;
@@ -56,7 +56,7 @@ impl Drill<'_> {
             }
         }
         self.wait(subject, pause_seconds)?;
-        let after = before.zip(self.shipped());
+        let after = before.zip(self.replication_counters());
         self.shipping_cpu_share = after
             .map(|(before, after)| after.since(&before).cpu_seconds / seconds_between(from_ns, now_ns()));
         Ok(())
@@ -70,21 +70,21 @@ impl Drill<'_> {
         let mut restored = self.stage(&name)?;
         let (at_ns, began) = (now_ns(), Instant::now());
         let moments = Moments { disaster_ns: at_ns, ..self.moments() };
-        match self.restore_into(&mut restored, place, moments).0 {
-            Ok(()) => {
+        match self.restore_into(&mut restored, place, moments) {
+            Ok(_) => {
                 let seconds = began.elapsed().as_secs_f64();
                 self.live_restores.push(LiveRestore { subject: restored, at_ns, seconds, report: None });
                 Ok(true)
             }
-            Err(Halt::Error(error)) => Err(error),
-            Err(halt) => {
-                let halt = match halt {
-                    Halt::Failed(message) => {
-                        Halt::Failed(format!("restore {number} while the application ran: {message}"))
+            Err(failure) => {
+                let cause = match failure.cause {
+                    FailureCause::Error(error) => return Err(error),
+                    FailureCause::Failed(message) => {
+                        FailureCause::Failed(format!("restore {number} while the application ran: {message}"))
                     }
                     other => other,
                 };
-                self.backup.as_mut().expect("a tail follows a backup").halt = Some(halt);
+                self.backup.as_mut().expect("a tail follows a backup").failure = Some(cause);
                 Ok(false)
             }
         }

@@ -14,11 +14,10 @@ use machine::process::{Account, Counters, Io};
 use model::ledger::{Ledger, Outcome};
 use reports::printable;
 use reports::record::{self, Trial, Usage};
-use strategies::halt::Halt;
-use strategies::watch::Passes;
+use strategies::contract::FailureCause;
 
 use super::brief::in_brief;
-use super::drill::{BackupOutcome, own_counters};
+use super::drill::{BackupPhase, own_counters};
 use super::evidence::Seen;
 use super::{Drill, blame, verdict};
 use crate::plan::settings_map;
@@ -47,8 +46,8 @@ impl Drill<'_> {
         };
         let served = seen.served(self.verified.as_ref());
         let judged = verdict::Evidence {
-            backup: self.backup.as_ref().and_then(|backup| backup.halt.as_ref()),
-            restore: self.restore.as_ref().and_then(|restore| restore.halt.as_ref()),
+            backup: self.backup.as_ref().and_then(|backup| backup.failure.as_ref()),
+            restore: self.restore.as_ref().and_then(|restore| restore.failure.as_ref()),
             verified: self.verified.as_ref(),
             live: self.live_reports(),
             verifier_error: self.verifier_error.as_deref(),
@@ -67,7 +66,7 @@ impl Drill<'_> {
         trial.live_restores = self.live_records();
         trial.restore = self.restore.as_ref().map(|restore| {
             let recovery_seconds = served.as_ref().and_then(|served| served.as_ref().ok().copied());
-            let seconds = restore.halt.is_none().then_some(restore.seconds);
+            let seconds = restore.failure.is_none().then_some(restore.seconds);
             record::Restore { seconds, recovery_seconds, output: self.output(&restore.output) }
         });
         trial.recovery_point = self.verified.as_ref().and_then(|report| report.recovery_point.clone());
@@ -101,7 +100,7 @@ impl Drill<'_> {
         record::Verification { findings, remarks, ..verification.clone() }
     }
 
-    fn impact(&self, writes: &Writes<'_>, backup: &BackupOutcome) -> record::Impact {
+    fn impact(&self, writes: &Writes<'_>, backup: &BackupPhase) -> record::Impact {
         let during = writes.window(backup.span);
         let (downtimes, blocked) = (writes.downtimes(backup.span), writes.blocked(backup.span));
         let sum = |spans: &[Span]| spans.iter().map(Span::seconds).fold(0.0, |sum, one| sum + one);
@@ -116,19 +115,20 @@ impl Drill<'_> {
         }
     }
 
-    fn backup_record(&self, backup: &BackupOutcome, impact: &record::Impact) -> record::Backup {
-        let watch = &backup.watch;
+    fn backup_record(&self, backup: &BackupPhase, impact: &record::Impact) -> record::Backup {
+        let measured = &backup.measured;
+        let (passes, io) = (measured.passes, measured.counters.io);
         let seconds = backup.durable_ns.map(|at| seconds_between(backup.span.from_ns, at));
         let commits_per_second = impact.during.as_ref().map(|window| window.writes_per_second);
-        let pass_seconds = watch.pass_seconds();
-        let unfinished = matches!(backup.halt, Some(Halt::Stalled(_) | Halt::TimedOut));
+        let pass_seconds = passes.seconds;
+        let unfinished = matches!(backup.failure, Some(FailureCause::Stalled(_) | FailureCause::TimedOut));
         let law = pass_seconds.zip(commits_per_second).filter(|_| self.plan.load.is_poisson());
         // A backup that restarts, or that has stalled, gets no closer to completion with time.
-        let steady = matches!(backup.halt, Some(Halt::TimedOut)) && watch.passes == Passes::Reported;
+        let steady = matches!(backup.failure, Some(FailureCause::TimedOut)) && !passes.unreported;
         let eta_seconds = match law {
             Some((pass, rate)) => reports::advise::expected_seconds(pass, rate),
-            None => watch
-                .furthest()
+            None => measured
+                .furthest
                 .filter(|furthest| *furthest > 0.0 && steady && pass_seconds.is_none())
                 .map(|furthest| backup.span.seconds() / furthest),
         };
@@ -136,25 +136,19 @@ impl Drill<'_> {
             seconds,
             elapsed_seconds: backup.span.seconds(),
             artifact_bytes: backup.artifact_bytes,
-            bytes_read: watch.counters.io.map(|io| io.bytes_read),
-            bytes_read_from_disk: watch.counters.io.map(|io| io.disk_bytes_read),
-            bytes_written: watch.counters.io.map(|io| io.bytes_written),
-            bytes_written_to_disk: watch.counters.io.map(|io| io.disk_bytes_written),
-            restarts: watch
-                .progress
-                .filter(|progress| progress.pages_copied > 0)
-                .map(|progress| progress.restarts),
-            pages_copied: watch
-                .progress
-                .filter(|progress| progress.pages_copied > 0)
-                .map(|progress| progress.pages_copied),
-            progress: if seconds.is_some() { Some(1.0) } else { watch.furthest() },
+            bytes_read: io.map(|io| io.bytes_read),
+            bytes_read_from_disk: io.map(|io| io.disk_bytes_read),
+            bytes_written: io.map(|io| io.bytes_written),
+            bytes_written_to_disk: io.map(|io| io.disk_bytes_written),
+            restarts: passes.restarts,
+            pages_copied: passes.pages_copied,
+            progress: if seconds.is_some() { Some(1.0) } else { measured.furthest },
             pass_seconds,
             commits_per_second,
             eta_seconds: eta_seconds.filter(|_| unfinished),
             copy_seconds: self.copy_seconds,
             vs_copy: self.copy_seconds.zip(seconds).map(|(copy, seconds)| copy / seconds),
-            output: self.output(&watch.output),
+            output: self.output(&measured.output),
             challenge: None,
         }
     }
@@ -191,7 +185,7 @@ impl Drill<'_> {
 
     /// The versions of all software that takes part.
     fn versions(&self) -> BTreeMap<String, String> {
-        let engine_tools = self.strategy.tools(self.plan.deployment.engine).iter();
+        let engine_tools = self.plan.strategy.card().tools(self.plan.deployment.engine).iter();
         let file_system = self.plan.deployment.file_system;
         let tools = engine_tools.chain(file_system.maker()).chain(file_system.manager());
         let mut versions: BTreeMap<String, String> =
@@ -205,7 +199,7 @@ impl Drill<'_> {
         let used = [
             images.mysql.as_ref().filter(|_| deployment.engine == Engine::Mysql),
             images.tracker.as_ref().filter(|_| deployment.app == App::Tracker),
-            self.tools(),
+            self.strategy_image(),
         ];
         for image in used.into_iter().flatten() {
             versions.insert(format!("image {}", image.reference), image.id.clone());
@@ -226,19 +220,19 @@ impl Drill<'_> {
     /// A record with everything that is known without a measurement.
     fn blank(&self, verdict: record::Verdict, reason: String) -> Trial {
         let (plan, scenario) = (self.plan, self.scenario);
-        let promise = self.strategy.promise(&plan.settings);
+        let promise = plan.strategy.promise();
         let is_tracker = plan.deployment.app == App::Tracker;
         let opens_the_file = plan.deployment.engine == Engine::Sqlite && !is_tracker;
         Trial {
             id: plan.id.clone(),
             engine: plan.deployment.engine.name().into(),
             app: plan.deployment.app.name().into(),
-            strategy: plan.strategy.into(),
-            kind: Some(self.strategy.card().kind.name().into()),
+            strategy: plan.strategy.name().into(),
+            kind: Some(plan.strategy.card().family.name().into()),
             control: promise.is_none(),
             promise: promise.text.into(),
             survives_disk_loss: self.survives_disk_loss,
-            settings: settings_map(&plan.settings),
+            settings: settings_map(plan.strategy.settings()),
             variant: plan.variant.clone(),
             dataset: record::Dataset {
                 profile: plan.dataset.profile.clone(),

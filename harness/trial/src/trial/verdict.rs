@@ -2,7 +2,7 @@
 
 use model::verify;
 use reports::record::{Check, Verdict};
-use strategies::halt::Halt;
+use strategies::contract::FailureCause;
 
 use super::brief::in_brief;
 use crate::trial::impact::{LATE_SHARE_MAX, Offered};
@@ -20,9 +20,9 @@ pub struct Evidence<'a> {
     /// Share of the writes that may be refused.
     pub errors_allowed: f64,
     /// Why the backup ended without an artifact.
-    pub backup: Option<&'a Halt>,
+    pub backup: Option<&'a FailureCause>,
     /// Why the restore ended without a data directory.
-    pub restore: Option<&'a Halt>,
+    pub restore: Option<&'a FailureCause>,
     /// Recovery time, or why the restored subject did not respond; `None` if it was not started.
     pub served: Option<&'a Result<f64, String>>,
     /// The verifier's report.
@@ -37,11 +37,12 @@ impl Evidence<'_> {
     /// The verdict and its reason. A defect that was found counts even in a trial that could not have proved the
     /// database right.
     pub fn verdict(&self) -> (Verdict, String) {
-        let halt = self.backup.map(|halt| ("backup", halt)).or(self.restore.map(|halt| ("restore", halt)));
-        if let Some((_, Halt::Unavailable(missing))) = halt {
+        let failure =
+            self.backup.map(|cause| ("backup", cause)).or(self.restore.map(|cause| ("restore", cause)));
+        if let Some((_, FailureCause::Unavailable(missing))) = failure {
             return (Verdict::Unavailable, missing.clone());
         }
-        if let Some((phase, Halt::Failed(message))) = halt {
+        if let Some((phase, FailureCause::Failed(message))) = failure {
             return (Verdict::Failed, format!("{phase}: {}", in_brief(message)));
         }
         let wrong = self.wrong();
@@ -51,8 +52,10 @@ impl Evidence<'_> {
         if let Some(reason) = self.proved_nothing() {
             return (Verdict::Unverified, reason);
         }
-        match halt {
-            Some((phase, Halt::Stalled(reason))) => return (Verdict::Stalled, format!("{phase}: {reason}")),
+        match failure {
+            Some((phase, FailureCause::Stalled(reason))) => {
+                return (Verdict::Stalled, format!("{phase}: {reason}"));
+            }
             Some((phase, _)) => return (Verdict::TimedOut, format!("{phase}: not complete at the deadline")),
             None => {}
         }
@@ -335,14 +338,14 @@ mod tests {
     fn what_the_machine_refuses_proves_nothing_and_takes_nothing_back() {
         let machine = "in the phase 'settle': no space left";
         assert_eq!(verdict(|_, evidence| evidence.obstacle = Some(machine)), Verdict::Unverified);
-        let verdict_of = |prefix, backup: Option<&Halt>| {
+        let verdict_of = |prefix, backup: Option<&FailureCause>| {
             let mut report = right();
             report.verification.prefix = Some(prefix);
             Evidence { obstacle: Some(machine), verified: Some(&report), backup, ..bare() }.verdict()
         };
         assert_eq!(verdict_of(Check::Pass, None), (Verdict::Unverified, machine.to_owned()));
         assert_eq!(verdict_of(Check::Fail, None).0, Verdict::Corrupt);
-        let failed = Halt::Failed("database is locked".into());
+        let failed = FailureCause::Failed("database is locked".into());
         assert_eq!(verdict_of(Check::Pass, Some(&failed)).0, Verdict::Failed);
     }
 
@@ -355,11 +358,11 @@ mod tests {
 
     #[test]
     fn a_backup_that_ended_early_says_how() {
-        let stalled = Halt::Stalled("no progress for 5.0 s (trial.stall_seconds_min = 5)".into());
-        let failed = Halt::Failed("database is locked".into());
-        assert_eq!(verdict(|_, evidence| evidence.backup = Some(&Halt::TimedOut)), Verdict::TimedOut);
-        let ended = |halt| {
-            let evidence = Evidence { backup: Some(halt), ..bare() };
+        let stalled = FailureCause::Stalled("no progress for 5.0 s (trial.stall_seconds_min = 5)".into());
+        let failed = FailureCause::Failed("database is locked".into());
+        assert_eq!(verdict(|_, evidence| evidence.backup = Some(&FailureCause::TimedOut)), Verdict::TimedOut);
+        let ended = |cause| {
+            let evidence = Evidence { backup: Some(cause), ..bare() };
             let (verdict, reason) = evidence.verdict();
             format!("{verdict}: {reason}")
         };

@@ -7,24 +7,21 @@
 //!
 //! A count may be below 0 here, because writes of the workload move completions between torrents. Such rows are kept.
 
-use engines::images;
-use engines::kinds::Engine;
 use engines::mysql::server::ARTIFACT;
-use machine::tool::Tool;
 use serde::{Deserialize, Serialize};
 
-use crate::halt::Halt;
+use crate::contract::{
+    Abilities, BackupContext, BackupResult, Card, Cost, Definition, Family, ImageKind, Keeps, OnEngine,
+    Promise, RestoreContext, RestoreResult, Strategy, StrategyEntry,
+};
 use crate::mysql_tools::{options, pipeline};
 use crate::sqlite_tools::{SQLITE3, ZSTD, dump, load};
-use crate::strategy::{
-    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete,
-};
 
-pub struct Selective;
+inventory::submit! { StrategyEntry::of::<Selective>() }
 
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct SelectiveSettings {}
+struct Selective {}
 
 const ARTIFACT_FILE: &str = "selected.sql.zst";
 /// Compression level of zstd: its default.
@@ -57,45 +54,34 @@ SELECT CONCAT('INSERT INTO torrents VALUES (', QUOTE(id), ',', QUOTE(info_hash),
     FROM torrents WHERE completed <> 0;
 SELECT 'COMMIT;';";
 
+impl Definition for Selective {
+    const CARD: Card = Card {
+        name: "selective",
+        summary: "SQL dump of everything except the torrents that were never completed, and a load of it",
+        family: Family::Logical,
+        on: &[
+            OnEngine { engine: "mysql", tools: &[], image: Some(ImageKind::Tools) },
+            OnEngine { engine: "sqlite", tools: &[SQLITE3, ZSTD], image: None },
+        ],
+        settings: &[],
+        cost: Cost { backup: 2.0, restore: 2.0, artifact: 1.0 },
+    };
+}
+
 impl Strategy for Selective {
-    fn card(&self) -> Card {
-        Card {
-            name: "selective",
-            summary: "SQL dump of everything except the torrents that were never completed, and a load of it",
-            engines: &["mysql", "sqlite"],
-            kind: Kind::Logical,
-            promise: Promise {
-                text: "consistent; leaves out the torrents that were never completed and nothing else; keeps every \
-                       other write acknowledged before the backup began; blocks writers only in SQLite's delete mode",
-                keeps: Keeps::Earlier,
-            },
-            settings: &[],
-            tools: &[SQLITE3, ZSTD],
-            contained: true,
-            cost: Cost { backup: 2.0, restore: 2.0 },
+    fn promise(&self) -> Promise {
+        Promise {
+            text: "consistent; leaves out the torrents that were never completed and nothing else; keeps every \
+                   other write acknowledged before the backup began; blocks writers only in SQLite's delete mode",
+            keeps: Keeps::Earlier,
         }
     }
 
-    fn complete(&self, given: &Settings) -> Result<Settings, String> {
-        complete::<SelectiveSettings>(given).map(|(_, complete)| complete)
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities { leaves_out_never_completed: true, ..Abilities::default() }
     }
 
-    fn tools(&self, engine: Engine) -> &'static [Tool] {
-        match engine {
-            Engine::Sqlite => self.card().tools,
-            Engine::Mysql => &[],
-        }
-    }
-
-    fn image(&self, engine: Engine) -> Option<images::Kind> {
-        (engine == Engine::Mysql).then_some(images::Kind::Tools)
-    }
-
-    fn leaves_out_never_completed(&self) -> bool {
-        true
-    }
-
-    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
+    fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
         let Some(server) = context.subject.server() else {
             return dump(context, SQLITE, LEVEL, ARTIFACT_FILE);
         };
@@ -107,14 +93,14 @@ impl Strategy for Selective {
              mysql {options} --batch --raw --skip-column-names --quick {database} <<'END'{MYSQL}\nEND\n\
              }} | zstd --quiet -{LEVEL} -o {ARTIFACT}/{ARTIFACT_FILE}"
         );
-        let spec = pipeline("mysql", context.tools, server, context.destination, &script)?;
+        let spec = pipeline("mysql", &context.equipment, server, context.destination, &script)?;
         // The compressed size is unknown.
-        context.watch.expected_bytes = None;
-        context.watch.contain(spec)?;
-        context.watch.make_durable()
+        context.watch.expect_any_size();
+        context.watch.run_container(spec)?;
+        context.watch.complete_backup()
     }
 
-    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+    fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
         if context.subject.server().is_none() {
             return load(context, ARTIFACT_FILE);
         }
@@ -123,7 +109,8 @@ impl Strategy for Selective {
         let database = &server.address().database;
         let script =
             format!("zstd --quiet -d -c {ARTIFACT}/{ARTIFACT_FILE} | mysql {} {database}", options());
-        let spec = pipeline("mysql", context.tools, server, context.artifact, &script)?;
-        context.watch.contain(spec)
+        let spec = pipeline("mysql", &context.equipment, server, context.artifact, &script)?;
+        context.watch.run_container(spec)?;
+        Ok(context.watch.measured())
     }
 }

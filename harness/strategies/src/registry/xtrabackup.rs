@@ -6,13 +6,11 @@ use machine::how_to_install::HowToInstall;
 use machine::tool::{CP, Tool};
 use serde::{Deserialize, Serialize};
 
-use crate::files;
-use crate::halt::Halt;
-use crate::strategy::{
-    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, spawn,
+use crate::contract::{
+    BackupContext, BackupResult, Card, Cost, Definition, Family, Keeps, OnEngine, Promise, RestoreContext,
+    RestoreResult, Strategy, StrategyEntry,
 };
-
-pub struct Xtrabackup;
+use crate::files;
 
 const XTRABACKUP: Tool = Tool {
     command: "xtrabackup",
@@ -23,33 +21,32 @@ const XTRABACKUP: Tool = Tool {
     ),
 };
 
+inventory::submit! { StrategyEntry::of::<Xtrabackup>() }
+
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct XtrabackupSettings {}
+struct Xtrabackup {}
+
+impl Definition for Xtrabackup {
+    const CARD: Card = Card {
+        name: "xtrabackup",
+        summary: "xtrabackup --backup, then --prepare and a copy back",
+        family: Family::Online,
+        on: &[OnEngine { engine: "mysql", tools: &[CP, XTRABACKUP], image: None }],
+        settings: &[],
+        cost: Cost { backup: 1.5, restore: 2.0, artifact: 1.0 },
+    };
+}
 
 impl Strategy for Xtrabackup {
-    fn card(&self) -> Card {
-        Card {
-            name: "xtrabackup",
-            summary: "xtrabackup --backup, then --prepare and a copy back",
-            engines: &["mysql"],
-            kind: Kind::Online,
-            promise: Promise {
-                text: "consistent; keeps every write acknowledged before the backup began; does not block writers",
-                keeps: Keeps::Earlier,
-            },
-            settings: &[],
-            tools: &[CP, XTRABACKUP],
-            contained: false,
-            cost: Cost { backup: 1.5, restore: 2.0 },
+    fn promise(&self) -> Promise {
+        Promise {
+            text: "consistent; keeps every write acknowledged before the backup began; does not block writers",
+            keeps: Keeps::Earlier,
         }
     }
 
-    fn complete(&self, given: &Settings) -> Result<Settings, String> {
-        complete::<XtrabackupSettings>(given).map(|(_, complete)| complete)
-    }
-
-    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
+    fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
         let target = context.target();
         let server = context.subject.server_mut()?;
         let mut command = Command::new(XTRABACKUP.command);
@@ -59,19 +56,19 @@ impl Strategy for Xtrabackup {
         command.arg(format!("--datadir={}", server.data_directory().display()));
         command.arg(format!("--target-dir={}", target.display()));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let child = spawn(context.watch, command)?;
+        let child = context.watch.spawn(command)?;
         context.watch.run(vec![child])?;
-        context.watch.make_durable()
+        context.watch.complete_backup()
     }
 
-    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+    fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
         files::restore(context)?;
         let mut command = Command::new(XTRABACKUP.command);
         command.args(["--no-defaults", "--prepare"]);
         command.arg(format!("--target-dir={}", context.subject.data().display()));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let child = spawn(context.watch, command)?;
+        let child = context.watch.spawn(command)?;
         context.watch.run(vec![child])?;
-        context.watch.make_durable()
+        context.watch.complete_restore()
     }
 }

@@ -3,9 +3,21 @@
 use machine::error::Error;
 use machine::process::{ProcessError, StartError};
 
+use super::measured::Measured;
+
+/// A backup or restore that ended without success. Any cause other than an error of the machine comes from the watch,
+/// which knows what was measured until then.
+#[derive(Debug)]
+pub struct StrategyFailure {
+    /// Why it ended.
+    pub cause: FailureCause,
+    /// What was measured until then.
+    pub measured: Box<Measured>,
+}
+
 /// Why a strategy ended without success.
 #[derive(Debug)]
-pub enum Halt {
+pub enum FailureCause {
     /// It made no more progress: for how long, and by which setting.
     Stalled(String),
     /// The deadline passed.
@@ -19,27 +31,33 @@ pub enum Halt {
     Error(Error),
 }
 
-impl From<Error> for Halt {
-    fn from(error: Error) -> Halt {
-        Halt::Error(error)
+impl From<Error> for StrategyFailure {
+    fn from(error: Error) -> StrategyFailure {
+        StrategyFailure { cause: error.into(), measured: Box::default() }
     }
 }
 
-impl From<StartError> for Halt {
-    fn from(error: StartError) -> Halt {
-        Halt::Error(error.into())
+impl From<StartError> for StrategyFailure {
+    fn from(unstarted: StartError) -> StrategyFailure {
+        Error::from(unstarted).into()
     }
 }
 
-impl From<ProcessError> for Halt {
+impl From<Error> for FailureCause {
+    fn from(error: Error) -> FailureCause {
+        FailureCause::Error(error)
+    }
+}
+
+impl From<ProcessError> for FailureCause {
     /// An error that a strategy's tool or worker reports is the strategy's failure, of whatever kind it is: its
     /// operator would see the same full disk or lock timeout. A worker that dies without a report is not the strategy's
     /// failure.
-    fn from(error: ProcessError) -> Halt {
-        match error {
-            ProcessError::Reported(failure) => Halt::Failed(failure.to_string()),
-            ProcessError::Ended(message) => Halt::Failed(message),
-            ProcessError::Killed(_) | ProcessError::Crashed(_) => Halt::Error(error.into()),
+    fn from(unsuccessful: ProcessError) -> FailureCause {
+        match unsuccessful {
+            ProcessError::Reported(failure) => FailureCause::Failed(failure.to_string()),
+            ProcessError::Ended(message) => FailureCause::Failed(message),
+            ProcessError::Killed(_) | ProcessError::Crashed(_) => FailureCause::Error(unsuccessful.into()),
         }
     }
 }
@@ -51,12 +69,12 @@ mod tests {
     use super::*;
     use machine::worker::Failure;
 
-    fn blamed(halt: impl Into<Halt>) -> &'static str {
-        match halt.into() {
-            Halt::Failed(_) => "strategy",
-            Halt::Error(Error::Input(_)) => "user",
-            Halt::Error(Error::Environment(_)) => "machine",
-            Halt::Error(Error::Bug(_)) => "harness",
+    fn blamed(cause: impl Into<FailureCause>) -> &'static str {
+        match cause.into() {
+            FailureCause::Failed(_) => "strategy",
+            FailureCause::Error(Error::Input(_)) => "user",
+            FailureCause::Error(Error::Environment(_)) => "machine",
+            FailureCause::Error(Error::Bug(_)) => "harness",
             other => panic!("{other:?}"),
         }
     }

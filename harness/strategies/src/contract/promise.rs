@@ -16,6 +16,16 @@ impl Promise {
     pub fn is_none(&self) -> bool {
         matches!(self.keeps, Keeps::Nothing)
     }
+
+    /// The writes that a database restored to the last possible moment must contain, in a trial with these moments.
+    pub fn kept(&self, moments: &Moments) -> Kept {
+        let acknowledged_before_ns = match self.keeps {
+            Keeps::Nothing => None,
+            Keeps::Earlier => Some(moments.backup_began_ns),
+            Keeps::AllBut { last } => Some(moments.disaster_ns.saturating_sub(last.as_nanos() as u64)),
+        };
+        Kept { acknowledged_before_ns, sent_after_ns: None }
+    }
 }
 
 /// Which acknowledged writes a strategy promises to keep.

@@ -17,32 +17,31 @@
 //! must run until the disaster, which kills it. The progress of a backup is the growth of its destination.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use engines::kinds::Engine;
 use engines::subject::Subject;
 use machine::error::Error;
 use machine::how_to_install::HowToInstall;
-use machine::process::{Account, Child, Counters, Group, kill_marked, last_lines, on_path};
+use machine::process::{Account, StartError, kill_marked, on_path};
 use machine::tool::Tool;
 use serde::{Deserialize, Serialize};
 
-use crate::halt::Halt;
-use crate::strategy::{
-    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Shipper, Strategy, complete,
-    settings_of,
+use crate::contract::{
+    Abilities, BackupContext, BackupResult, Card, Continuous, Cost, Definition, FailureCause, Family, Keeps,
+    OnEngine, Promise, Replication, RestoreContext, RestoreResult, Strategy, StrategyEntry, StrategyFailure,
+    UserCommands,
 };
+use crate::replication_program::{NotStarted, ReplicationProgram};
 use crate::watch::Watch;
 
-pub struct External;
+inventory::submit! { StrategyEntry::of::<External>() }
 
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct ExternalSettings {
+struct External {
     arm: Option<UserCommand>,
     backup: Option<UserCommand>,
     promise: Declared,
@@ -80,56 +79,43 @@ enum RestoreInto {
     DataDirectory,
 }
 
-const EARLIER: Promise = Promise {
-    text: "as the scenario declares: consistent; keeps every write acknowledged before the backup began",
-    keeps: Keeps::Earlier,
-};
+impl Definition for External {
+    const CARD: Card = Card {
+        name: "external",
+        summary: "your own commands",
+        family: Family::External,
+        on: &[
+            OnEngine { engine: "mysql", tools: &[], image: None },
+            OnEngine { engine: "sqlite", tools: &[], image: None },
+        ],
+        settings: &[
+            (
+                "backup",
+                "required: the command that backs up DRILL_SOURCE into DRILL_DESTINATION; a list of words, or a \
+                 line for the shell",
+            ),
+            ("restore", "required: the command that restores DRILL_ARTIFACT to DRILL_TARGET"),
+            (
+                "arm",
+                "a command for continuous replication: started before the backup, and killed by the disaster",
+            ),
+            (
+                "promise",
+                "what is checked: \"earlier\": every write acknowledged before the backup began is kept; \
+                 { all_but_seconds = 2.0 }: every write acknowledged up to 2.0 s before the disaster is kept; \
+                 \"nothing\": a negative control",
+            ),
+            (
+                "restore_into",
+                "MySQL: \"server\": a fresh running server; \"data_directory\": an empty directory, on which a \
+                 server is then started",
+            ),
+        ],
+        cost: Cost { backup: 3.0, restore: 15.0, artifact: 1.0 },
+    };
 
-impl Strategy for External {
-    fn card(&self) -> Card {
-        Card {
-            name: "external",
-            summary: "your own commands",
-            engines: &["mysql", "sqlite"],
-            kind: Kind::External,
-            promise: EARLIER,
-            settings: &[
-                (
-                    "backup",
-                    "required: the command that backs up DRILL_SOURCE into DRILL_DESTINATION; a list of words, or a \
-                     line for the shell",
-                ),
-                ("restore", "required: the command that restores DRILL_ARTIFACT to DRILL_TARGET"),
-                (
-                    "arm",
-                    "a command for continuous replication: started before the backup, and killed by the disaster",
-                ),
-                (
-                    "promise",
-                    "what is checked: \"earlier\": every write acknowledged before the backup began is kept; \
-                     { all_but_seconds = 2.0 }: every write acknowledged up to 2.0 s before the disaster is kept; \
-                     \"nothing\": a negative control",
-                ),
-                (
-                    "restore_into",
-                    "MySQL: \"server\": a fresh running server; \"data_directory\": an empty directory, on which a \
-                     server is then started",
-                ),
-            ],
-            tools: &[],
-            contained: false,
-            cost: Cost { backup: 3.0, restore: 15.0 },
-        }
-    }
-
-    fn survives_disk_loss(&self, _engine: Engine, _live: &Path, _settings: &Settings) -> Option<bool> {
-        // Its commands may link files instead of copying them.
-        None
-    }
-
-    fn complete(&self, given: &Settings) -> Result<Settings, String> {
-        let (settings, complete) = complete::<ExternalSettings>(given)?;
-        for (name, command) in settings.commands() {
+    fn validate(&self) -> Result<(), String> {
+        for (name, command) in self.commands() {
             if command.program().is_some_and(str::is_empty) {
                 return Err(format!("{name} is empty: it must name a program"));
             }
@@ -139,22 +125,77 @@ impl Strategy for External {
                 ));
             }
         }
-        match settings.promise {
+        match self.promise {
             Declared::AllButSeconds(seconds) if !(0.0..=86_400.0).contains(&seconds) => {
                 Err("all_but_seconds must be from 0 to 86400".into())
             }
-            _ => Ok(complete),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Strategy for External {
+    fn promise(&self) -> Promise {
+        match self.promise {
+            Declared::Nothing => Promise { text: "nothing", keeps: Keeps::Nothing },
+            Declared::Earlier => Promise {
+                text: "as the scenario declares: consistent; keeps every write acknowledged before the backup began",
+                keeps: Keeps::Earlier,
+            },
+            Declared::AllButSeconds(seconds) => Promise {
+                text: "as the scenario declares: consistent; keeps every write acknowledged until all_but_seconds \
+                       before the disaster",
+                keeps: Keeps::AllBut { last: Duration::from_secs_f64(seconds) },
+            },
         }
     }
 
-    fn check(&self, settings: &Settings, directory: &Path) -> Result<(), String> {
-        let settings: ExternalSettings = settings_of(settings);
-        for (name, command) in [("backup", &settings.backup), ("restore", &settings.restore)] {
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities {
+            continuous: self.arm.as_ref().map(|arm| arm as &dyn Continuous),
+            user_commands: Some(self),
+            ..Abilities::default()
+        }
+    }
+
+    fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
+        let backup = self.backup.as_ref().expect("its presence was checked");
+        let mut command = backup.command(context.equipment.scenario_directory);
+        command.envs(environment(context)?);
+        // The final size of the artifact is unknown.
+        context.watch.expect_any_size();
+        run(context.watch, command)?;
+        context.watch.complete_backup()
+    }
+
+    fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
+        // The disaster also ends processes that the backup left in the background.
+        kill_marked(context.watch.launcher().work_directory());
+        let into_server = context.subject.server().is_some() && self.restore_into == RestoreInto::Server;
+        let restore = self.restore.as_ref().expect("its presence was checked");
+        let mut command = restore.command(context.equipment.scenario_directory);
+        command.env("DRILL_ARTIFACT", context.artifact);
+        if into_server {
+            context.subject.server_mut()?.start()?;
+            command.envs(connection(context.subject)?);
+        } else {
+            command.env("DRILL_TARGET", context.subject.data());
+        }
+        command.env("DRILL_ENGINE", context.engine.name());
+        run(context.watch, command)?;
+        // A server that runs makes its own data durable.
+        if into_server { Ok(context.watch.measured()) } else { context.watch.complete_restore() }
+    }
+}
+
+impl UserCommands for External {
+    fn check(&self, directory: &Path) -> Result<(), String> {
+        for (name, command) in [("backup", &self.backup), ("restore", &self.restore)] {
             if command.is_none() {
                 return Err(format!("settings.{name} is required: give a command"));
             }
         }
-        for (name, command) in settings.commands() {
+        for (name, command) in self.commands() {
             let Some(program) = command.program().filter(|program| is_path(program)) else { continue };
             let file = directory.join(program);
             let metadata = file.metadata().map_err(|error| {
@@ -169,71 +210,14 @@ impl Strategy for External {
         Ok(())
     }
 
-    fn missing(&self, settings: &Settings, _engine: Engine) -> Option<String> {
-        let settings: ExternalSettings = settings_of(settings);
-        let mut programs = settings.commands().filter_map(|(_, command)| command.program());
+    fn missing(&self) -> Option<String> {
+        let mut programs = self.commands().filter_map(|(_, command)| command.program());
         let missing = programs.find(|program| !is_path(program) && on_path(program).is_none())?;
         Some(format!("the scenario's command '{missing}' is not on PATH"))
     }
-
-    fn promise(&self, settings: &Settings) -> Promise {
-        match settings_of::<ExternalSettings>(settings).promise {
-            Declared::Nothing => Promise { text: "nothing", keeps: Keeps::Nothing },
-            Declared::Earlier => EARLIER,
-            Declared::AllButSeconds(seconds) => Promise {
-                text: "as the scenario declares: consistent; keeps every write acknowledged until all_but_seconds \
-                       before the disaster",
-                keeps: Keeps::AllBut { last: Duration::from_secs_f64(seconds) },
-            },
-        }
-    }
-
-    fn arm(&self, context: &mut BackupContext<'_>) -> Result<Option<Box<dyn Shipper>>, Halt> {
-        let settings: ExternalSettings = context.settings();
-        let Some(command) = settings.arm else {
-            return Ok(None);
-        };
-        // It runs for the whole trial, and nothing would read a pipe for that long.
-        let log = context.watch.launcher.work_directory().join("arm.log");
-        let refused = |error| Error::Environment(format!("cannot write {}: {error}", log.display()));
-        let mut command = command.backup(context)?;
-        command.stdout(File::create(&log).map_err(refused)?);
-        command.stderr(File::options().append(true).open(&log).map_err(refused)?);
-        let group = Group::new(vec![start(context.watch, command)?]);
-        Ok(Some(Box::new(Armed { group, log })))
-    }
-
-    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
-        let settings: ExternalSettings = context.settings();
-        let command = settings.backup.expect("its presence was checked").backup(context)?;
-        // The final size of the artifact is unknown.
-        context.watch.expected_bytes = None;
-        run(context.watch, command)?;
-        context.watch.make_durable()
-    }
-
-    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
-        // The disaster also ends processes that the backup left in the background.
-        kill_marked(context.watch.launcher.work_directory());
-        let settings: ExternalSettings = settings_of(context.settings);
-        let into_server = context.subject.server().is_some() && settings.restore_into == RestoreInto::Server;
-        let mut command =
-            settings.restore.expect("its presence was checked").command(context.scenario_directory);
-        command.env("DRILL_ARTIFACT", context.artifact);
-        if into_server {
-            context.subject.server_mut()?.start()?;
-            command.envs(connection(context.subject)?);
-        } else {
-            command.env("DRILL_TARGET", context.subject.data());
-        }
-        command.env("DRILL_ENGINE", engine(context.subject));
-        run(context.watch, command)?;
-        // A server that runs makes its own data durable.
-        if into_server { Ok(()) } else { context.watch.make_durable() }
-    }
 }
 
-impl ExternalSettings {
+impl External {
     /// The commands that are set.
     fn commands(&self) -> impl Iterator<Item = (&'static str, &UserCommand)> {
         let commands = [("arm", &self.arm), ("backup", &self.backup), ("restore", &self.restore)];
@@ -273,15 +257,23 @@ impl UserCommand {
         command.current_dir(directory).stdin(Stdio::null());
         command
     }
+}
 
-    /// A command that runs while the application is running.
-    fn backup(&self, context: &BackupContext<'_>) -> Result<Command, Halt> {
-        let mut command = self.command(context.scenario_directory);
-        command.env("DRILL_SOURCE", context.subject.data());
-        command.env("DRILL_DESTINATION", context.destination);
-        command.env("DRILL_ENGINE", engine(context.subject));
-        command.envs(connection(context.subject)?);
-        Ok(command)
+impl Continuous for UserCommand {
+    fn start(&self, context: &mut BackupContext<'_>) -> Result<Box<dyn Replication>, StrategyFailure> {
+        let (command, directory) = (self.clone(), context.equipment.scenario_directory.to_owned());
+        let environment = environment(context)?;
+        let exited = "the 'arm' command exited before the disaster".to_owned();
+        let started = ReplicationProgram::start(context.watch.launcher(), exited, move || {
+            let mut command = command.command(&directory);
+            command.envs(environment.clone());
+            command
+        });
+        match started {
+            Ok(program) => Ok(Box::new(program)),
+            Err(NotStarted::Program(unstarted)) => Err(not_started(context.watch, unstarted)),
+            Err(error) => Err(Error::from(error).into()),
+        }
     }
 }
 
@@ -289,12 +281,19 @@ fn is_path(program: &str) -> bool {
     program.contains('/')
 }
 
-fn engine(subject: &Subject) -> &'static str {
-    if subject.server().is_some() { "mysql" } else { "sqlite" }
+/// What a command receives that runs while the application is running.
+fn environment(context: &BackupContext<'_>) -> machine::error::Result<Vec<(&'static str, OsString)>> {
+    let mut environment = vec![
+        ("DRILL_SOURCE", context.subject.data().into()),
+        ("DRILL_DESTINATION", context.destination.into()),
+        ("DRILL_ENGINE", context.engine.name().into()),
+    ];
+    environment.extend(connection(context.subject)?);
+    Ok(environment)
 }
 
 /// How to connect to the running server; empty for a SQLite file.
-fn connection(subject: &Subject) -> Result<Vec<(&'static str, OsString)>, Halt> {
+fn connection(subject: &Subject) -> machine::error::Result<Vec<(&'static str, OsString)>> {
     let Some(server) = subject.server() else {
         return Ok(Vec::new());
     };
@@ -308,17 +307,23 @@ fn connection(subject: &Subject) -> Result<Vec<(&'static str, OsString)>, Halt> 
     ])
 }
 
-fn run(watch: &mut Watch, mut command: Command) -> Result<(), Halt> {
+fn run(watch: &mut Watch, mut command: Command) -> Result<(), StrategyFailure> {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = start(watch, command)?;
-    match watch.run(vec![child]) {
-        Ok(_) => Ok(()),
-        Err(Halt::Failed(message)) => {
-            let hint = other_client(&message).map_or(String::new(), |hint| format!("; {hint}"));
-            Err(Halt::Failed(message + &hint))
+    let spawned = watch.launcher().spawn(Account::Strategy, command);
+    let child = spawned.map_err(|unstarted| not_started(watch, unstarted))?;
+    watch.run(vec![child]).map_err(|mut failure| {
+        if let FailureCause::Failed(message) = &mut failure.cause
+            && let Some(hint) = other_client(message)
+        {
+            message.push_str(&format!("; {hint}"));
         }
-        Err(halt) => Err(halt),
-    }
+        failure
+    })
+}
+
+/// If a command of the user cannot be executed, the strategy has failed.
+fn not_started(watch: &Watch, unstarted: StartError) -> StrategyFailure {
+    if unstarted.is_the_programs() { watch.failed(unstarted.to_string()) } else { unstarted.into() }
 }
 
 /// MySQL clients that have the same names in MariaDB's packages, where they lack some of MySQL's options.
@@ -338,69 +343,30 @@ fn other_client(message: &str) -> Option<String> {
     ))
 }
 
-/// Starts a command that the user supplied. If the command itself cannot be executed, the strategy has failed.
-fn start(watch: &Watch, command: Command) -> Result<Child, Halt> {
-    watch.launcher.spawn(Account::Strategy, command).map_err(|unstarted| {
-        if unstarted.is_the_programs() { Halt::Failed(unstarted.to_string()) } else { unstarted.into() }
-    })
-}
-
-/// The armed command while it runs.
-struct Armed {
-    group: Group,
-    log: PathBuf,
-}
-
-impl Shipper for Armed {
-    fn ended(&self) -> Option<String> {
-        self.group.has_ended().then(|| match self.last_lines() {
-            said if said.is_empty() => {
-                "the 'arm' command exited before the disaster without any output".into()
-            }
-            said => format!("the 'arm' command exited before the disaster; last output:\n{said}"),
-        })
-    }
-
-    fn counters(&self) -> Option<Counters> {
-        Some(self.group.counters())
-    }
-
-    fn kill(&mut self) {
-        self.group.kill();
-    }
-
-    fn last_lines(&self) -> String {
-        last_lines(&self.log)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::strategy::Moments;
+    use crate::contract::Moments;
+    use crate::contract::configured::parse;
 
-    fn given(value: serde_json::Value) -> Settings {
-        value.as_object().unwrap().clone()
-    }
-
-    fn complete(value: serde_json::Value) -> Result<Settings, String> {
-        External.complete(&given(value))
+    fn external(value: serde_json::Value) -> Result<External, String> {
+        parse(value.as_object().unwrap())
     }
 
     #[test]
     fn invalid_commands_and_promises_are_refused() {
         let messages = [
-            complete(json!({ "backup": 7 })),
-            complete(json!({ "backup": [] })),
-            complete(json!({ "restore": ["sh", 7] })),
-            complete(json!({ "arm": [""] })),
-            complete(json!({ "backup": ["cp", "$DRILL_SOURCE", "copy"] })),
-            complete(json!({ "promise": "everything" })),
-            complete(json!({ "promise": { "all_but_seconds": -1.0 } })),
+            external(json!({ "backup": 7 })),
+            external(json!({ "backup": [] })),
+            external(json!({ "restore": ["sh", 7] })),
+            external(json!({ "arm": [""] })),
+            external(json!({ "backup": ["cp", "$DRILL_SOURCE", "copy"] })),
+            external(json!({ "promise": "everything" })),
+            external(json!({ "promise": { "all_but_seconds": -1.0 } })),
         ];
-        let messages: Vec<String> = messages.into_iter().map(Result::unwrap_err).collect();
+        let messages: Vec<String> = messages.into_iter().map(|refused| refused.err().unwrap()).collect();
         insta::assert_snapshot!(messages.join("\n"), @r"
         a command is a list of words (a program and its arguments) or a line for the shell
         backup is empty: it must name a program
@@ -414,14 +380,14 @@ mod tests {
 
     #[test]
     fn a_shell_that_is_given_its_line_expands_variables() {
-        assert!(complete(json!({ "backup": ["bash", "-c", "cp $DRILL_SOURCE $DRILL_DESTINATION"] })).is_ok());
+        assert!(external(json!({ "backup": ["bash", "-c", "cp $DRILL_SOURCE $DRILL_DESTINATION"] })).is_ok());
     }
 
     #[test]
     fn a_missing_program_is_reported_before_anything_happens() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("notes"), "").unwrap();
-        let check = |value| External.check(&complete(value).unwrap(), directory.path()).unwrap_err();
+        let check = |value| external(value).unwrap().check(directory.path()).unwrap_err();
         let messages = [
             check(json!({ "restore": "true" })),
             check(json!({ "backup": ["./backup.sh"], "restore": "true" })),
@@ -433,10 +399,10 @@ mod tests {
         settings.restore: ./notes is not executable: try 'chmod +x ./notes'
         ");
         let elsewhere = json!({ "backup": ["no-such-command-anywhere", "x"], "restore": "true" });
-        let settings = complete(elsewhere).unwrap();
-        External.check(&settings, directory.path()).unwrap();
+        let elsewhere = external(elsewhere).unwrap();
+        elsewhere.check(directory.path()).unwrap();
         insta::assert_snapshot!(
-            External.missing(&settings, Engine::Sqlite).unwrap(),
+            elsewhere.missing().unwrap(),
             @"the scenario's command 'no-such-command-anywhere' is not on PATH"
         );
     }
@@ -445,9 +411,8 @@ mod tests {
     fn it_promises_what_the_scenario_declares() {
         let moments = Moments { backup_began_ns: 5, disaster_ns: 9_000_000_000 };
         let held = |promise: serde_json::Value| {
-            let settings = complete(json!({ "promise": promise })).unwrap();
-            let promise = External.promise(&settings);
-            (External.kept(&settings, &moments).acknowledged_before_ns, promise.is_none())
+            let promise = external(json!({ "promise": promise })).unwrap().promise();
+            (promise.kept(&moments).acknowledged_before_ns, promise.is_none())
         };
         assert_eq!(held(json!("earlier")), (Some(5), false));
         assert_eq!(held(json!({ "all_but_seconds": 2 })), (Some(7_000_000_000), false));

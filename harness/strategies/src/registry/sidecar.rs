@@ -6,30 +6,27 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use engines::kinds::Engine;
 use jiff::Timestamp;
 use machine::container::Container;
-use machine::error::Error;
-use machine::measure::clock::now_ns;
+use machine::error::{Error, Result};
 use machine::measure::storage;
 use machine::process::{Account, Counters};
 use serde::{Deserialize, Serialize};
 
-use crate::halt::Halt;
-use crate::sidecar_container::{RETENTION_DAYS, SQLITE_MODE, SqliteMode, kinds, looping, restore};
-use crate::strategy::{
-    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Shipper, Strategy, complete,
-    images,
+use crate::contract::{
+    Abilities, BackupContext, BackupOutcome, BackupResult, Card, Continuous, Cost, Definition, FailureCause,
+    Family, ImageKind, Keeps, Measured, OnEngine, Promise, Replication, RestoreContext, RestoreResult,
+    Retention, Strategy, StrategyEntry, StrategyFailure,
 };
-use crate::watch::Passes;
+use crate::sidecar_container::{RETENTION_DAYS, SQLITE_MODE, SqliteMode, kinds, looping, restore};
 
-pub struct Sidecar;
+inventory::submit! { StrategyEntry::of::<Sidecar>() }
 
 #[derive(Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct SidecarSettings {
+struct Sidecar {
     aged_backups: u32,
     cycles: u32,
     interval_seconds: u32,
@@ -37,9 +34,9 @@ struct SidecarSettings {
     sqlite_mode: SqliteMode,
 }
 
-impl Default for SidecarSettings {
+impl Default for Sidecar {
     fn default() -> Self {
-        SidecarSettings {
+        Sidecar {
             aged_backups: 0,
             cycles: 1,
             interval_seconds: 5,
@@ -57,65 +54,94 @@ const FAILURE: &str = "last-failure";
 const POLL: Duration = Duration::from_millis(10);
 const DAY: Duration = Duration::from_secs(86_400);
 
-impl Strategy for Sidecar {
-    fn card(&self) -> Card {
-        Card {
-            name: "sidecar",
-            summary: "a container beside the application that backs it up at an interval, with its configuration \
-                      files, and removes old backups",
-            engines: &["mysql", "sqlite"],
-            kind: Kind::Online,
-            promise: Promise {
-                text: "consistent, with the configuration files; keeps every write acknowledged before the last \
-                       complete backup began; blocks writers only while dumping SQLite in delete mode",
-                keeps: Keeps::Earlier,
-            },
-            settings: &[
-                (
-                    "aged_backups",
-                    "number of backups older than the retention time that exist beforehand, plus a newer one: only the \
-                     old ones must be removed",
-                ),
-                ("cycles", "number of complete backups, started after the call, that the backup waits for"),
-                ("interval_seconds", "from the start of one backup to the start of the next"),
-                ("retention_days", "older backups are removed"),
-                SQLITE_MODE,
-            ],
-            tools: &[],
-            contained: true,
-            cost: Cost { backup: 6.0, restore: 15.0 },
-        }
-    }
+impl Definition for Sidecar {
+    const CARD: Card = Card {
+        name: "sidecar",
+        summary: "a container beside the application that backs it up at an interval, with its configuration \
+                  files, and removes old backups",
+        family: Family::Online,
+        on: &[
+            OnEngine { engine: "mysql", tools: &[], image: Some(ImageKind::Sidecar) },
+            OnEngine { engine: "sqlite", tools: &[], image: Some(ImageKind::Sidecar) },
+        ],
+        settings: &[
+            (
+                "aged_backups",
+                "number of backups older than the retention time that exist beforehand, plus a newer one: only the \
+                 old ones must be removed",
+            ),
+            ("cycles", "number of complete backups, started after the call, that the backup waits for"),
+            ("interval_seconds", "from the start of one backup to the start of the next"),
+            ("retention_days", "older backups are removed"),
+            SQLITE_MODE,
+        ],
+        cost: Cost { backup: 6.0, restore: 15.0, artifact: 1.0 },
+    };
 
-    fn image(&self, _engine: Engine) -> Option<images::Kind> {
-        Some(images::Kind::Sidecar)
-    }
-
-    fn takes_configuration(&self) -> bool {
-        true
-    }
-
-    fn complete(&self, given: &Settings) -> Result<Settings, String> {
-        let (settings, complete) = complete::<SidecarSettings>(given)?;
+    fn validate(&self) -> Result<(), String> {
         let limits = [
-            ("aged_backups", settings.aged_backups, 0, 1000),
-            ("cycles", settings.cycles, 1, 1000),
-            ("interval_seconds", settings.interval_seconds, 1, 86_400),
-            ("retention_days", settings.retention_days, 1, 3650),
+            ("aged_backups", self.aged_backups, 0, 1000),
+            ("cycles", self.cycles, 1, 1000),
+            ("interval_seconds", self.interval_seconds, 1, 86_400),
+            ("retention_days", self.retention_days, 1, 3650),
         ];
         match limits.iter().find(|(_, value, least, most)| value < least || value > most) {
             Some((name, _, least, most)) => Err(format!("{name} must be from {least} to {most}")),
-            None => Ok(complete),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Strategy for Sidecar {
+    fn promise(&self) -> Promise {
+        Promise {
+            text: "consistent, with the configuration files; keeps every write acknowledged before the last \
+                   complete backup began; blocks writers only while dumping SQLite in delete mode",
+            keeps: Keeps::Earlier,
         }
     }
 
-    fn arm(&self, context: &mut BackupContext<'_>) -> Result<Option<Box<dyn Shipper>>, Halt> {
-        let settings: SidecarSettings = context.settings();
-        make_aged(context.destination, kinds(context)[0], &settings)?;
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities {
+            continuous: Some(self),
+            retention: Some(self),
+            takes_configuration: true,
+            ..Abilities::default()
+        }
+    }
+
+    fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
+        let replication: &dyn Replication = context.take_replication()?;
+        let copies = kinds(context)[0] == "sqlite" && self.sqlite_mode == SqliteMode::Backup;
+        if copies {
+            context.watch.expect_unreported_restarts();
+        }
+        // The compressed size of a dump is unknown.
+        let copied_bytes = copies.then_some(context.database_bytes);
+        let mut outcome = Cycle::awaited(context, replication, copied_bytes).follow(context, replication)?;
+        for _ in 1..self.cycles {
+            outcome = Cycle::awaited(context, replication, copied_bytes).follow(context, replication)?;
+        }
+        match check_aged(context.destination, self) {
+            Ok(()) => Ok(outcome),
+            Err(message) => Err(StrategyFailure {
+                cause: FailureCause::Failed(message),
+                measured: Box::new(outcome.measured),
+            }),
+        }
+    }
+
+    fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
+        restore(context)
+    }
+}
+
+impl Continuous for Sidecar {
+    fn start(&self, context: &mut BackupContext<'_>) -> Result<Box<dyn Replication>, StrategyFailure> {
+        make_aged(context.destination, kinds(context)[0], self)?;
         let aged = artifacts(context.destination);
-        let spec =
-            looping(context, settings.sqlite_mode, settings.interval_seconds, settings.retention_days)?;
-        let container = Container::start(&context.watch.launcher, Account::Strategy, spec)?;
+        let spec = looping(context, self.sqlite_mode, self.interval_seconds, self.retention_days)?;
+        let container = Container::start(context.watch.launcher(), Account::Strategy, spec)?;
         // Wait until the first cycle is running or has finished, so that it does not count as one started after the
         // call.
         let destination = context.destination;
@@ -126,39 +152,16 @@ impl Strategy for Sidecar {
             let begun = destination.join(WORK).exists() || destination.join(FAILURE).exists();
             Ok(begun || artifacts(destination) != aged)
         })?;
-        Ok(Some(Box::new(container)))
+        Ok(Box::new(container))
     }
+}
 
-    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
-        let settings: SidecarSettings = context.settings();
-        let copies = kinds(context)[0] == "sqlite" && settings.sqlite_mode == SqliteMode::Backup;
-        if copies {
-            context.watch.passes = Passes::FromBytesWritten;
-        }
-        // The compressed size of a dump is unknown.
-        let copied_bytes = context.watch.expected_bytes.filter(|_| copies);
-        let shipper: &dyn Shipper = context.shipper.take().expect("it was armed");
-        for _ in 0..settings.cycles {
-            let mut cycle = Cycle::awaited(context, shipper, copied_bytes);
-            let outcome = cycle.follow(context, shipper);
-            // Also after a failure.
-            let used = shipper.counters().unwrap_or(Counters::UNKNOWN).since(&cycle.counters);
-            context.watch.account(used, cycle.since.elapsed());
-            outcome?;
-        }
-        check_aged(context.destination, &settings)
-    }
-
-    /// The newest backup, without older ones that are kept.
-    fn artifact_bytes(&self, artifact: &Path) -> u64 {
+impl Retention for Sidecar {
+    fn newest_bytes(&self, artifact: &Path) -> u64 {
         let all = artifacts(artifact);
         let newest = |kind: &str| all.iter().rfind(|path| is_of(path, kind));
         let newest = ["config", "mysql", "sqlite"].into_iter().filter_map(newest);
         newest.map(|path| storage::bytes(path)).sum()
-    }
-
-    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
-        restore(context)
     }
 }
 
@@ -170,56 +173,82 @@ struct Cycle {
     after_another: bool,
     /// The last moment at which it had certainly not begun.
     idle_ns: u64,
-    /// The artifacts that existed when it began; `None` until then.
-    before: Option<BTreeSet<PathBuf>>,
+    /// When it began, at the earliest; `None` until then.
+    began_ns: Option<u64>,
+    /// The artifacts that existed when it began.
+    before: BTreeSet<PathBuf>,
     /// From when its resources are counted: its beginning, or until then the beginning of the wait for it.
-    since: Instant,
+    since_ns: u64,
     /// Resources that the sidecar had used until then.
     counters: Counters,
 }
 
 impl Cycle {
-    fn awaited(context: &mut BackupContext<'_>, shipper: &dyn Shipper, copied_bytes: Option<u64>) -> Cycle {
+    fn awaited(
+        context: &mut BackupContext<'_>,
+        replication: &dyn Replication,
+        copied_bytes: Option<u64>,
+    ) -> Cycle {
         anew(context, copied_bytes);
+        let now_ns = context.watch.now_ns();
         Cycle {
             copied_bytes,
             after_another: true,
-            idle_ns: now_ns(),
-            before: None,
-            since: Instant::now(),
-            counters: shipper.counters().unwrap_or(Counters::UNKNOWN),
+            idle_ns: now_ns,
+            began_ns: None,
+            before: BTreeSet::new(),
+            since_ns: now_ns,
+            counters: used_by(replication),
         }
     }
 
-    /// Waits for the beginning and the end of the cycle. Waiting for the interval to pass is not a stall; an earlier
-    /// cycle that does not end is one.
-    fn follow(&mut self, context: &mut BackupContext<'_>, shipper: &dyn Shipper) -> Result<(), Halt> {
+    /// Waits for the beginning and the end of the cycle.
+    fn follow(mut self, context: &mut BackupContext<'_>, replication: &dyn Replication) -> BackupResult {
+        let ended = self.wait(context, replication);
+        // Also after a failure.
+        let used = used_by(replication).since(&self.counters);
+        let running = Duration::from_nanos(context.watch.now_ns() - self.since_ns);
+        let measured =
+            Measured { began_ns: self.began_ns, ..context.watch.measured_of_replication(used, running) };
+        match ended {
+            Ok(durable_ns) => Ok(BackupOutcome { durable_ns, measured }),
+            Err(failure) => Err(StrategyFailure { measured: Box::new(measured), ..failure }),
+        }
+    }
+
+    /// Returns when its artifacts were durable: it makes them durable before it ends. Waiting for the interval to pass
+    /// is not a stall; an earlier cycle that does not end is one.
+    fn wait(
+        &mut self,
+        context: &mut BackupContext<'_>,
+        replication: &dyn Replication,
+    ) -> Result<u64, StrategyFailure> {
         let (work, failure) = (context.destination.join(WORK), context.destination.join(FAILURE));
         let mut copied_bytes = self.copied_bytes;
         loop {
-            let looked_ns = now_ns();
+            let looked_ns = context.watch.now_ns();
             let works = work.exists();
-            if let Some(ended) = shipper.ended() {
-                return Err(Halt::Failed(ended));
+            if let Some(ended) = replication.ended() {
+                return Err(context.watch.failed(ended));
             }
             if !works && failure.exists() {
-                return Err(Halt::Failed(format!("a cycle of the sidecar failed: {}", shipper.last_lines())));
+                let said = replication.last_lines();
+                return Err(context.watch.failed(format!("a cycle of the sidecar failed: {said}")));
             }
-            match (works, &self.before) {
-                (false, Some(before)) => {
-                    // The cycle makes its artifacts durable before it ends.
-                    context.watch.durable_ns = Some(looked_ns);
-                    return left_all(context, before);
+            match (works, self.began_ns) {
+                (false, Some(_)) => {
+                    let complete = left_all(context, &self.before);
+                    return complete.map(|()| looked_ns).map_err(|message| context.watch.failed(message));
                 }
                 (false, None) => {
                     (self.after_another, self.idle_ns) = (false, looked_ns);
                     anew(context, None);
                 }
                 (true, None) if !self.after_another => {
-                    self.before = Some(artifacts(context.destination));
-                    self.since = Instant::now();
-                    self.counters = shipper.counters().unwrap_or(Counters::UNKNOWN);
-                    context.watch.began_ns = Some(self.idle_ns);
+                    self.before = artifacts(context.destination);
+                    self.since_ns = context.watch.now_ns();
+                    self.counters = used_by(replication);
+                    self.began_ns = Some(self.idle_ns);
                     copied_bytes = self.copied_bytes;
                     anew(context, copied_bytes);
                 }
@@ -235,17 +264,21 @@ impl Cycle {
     }
 }
 
+fn used_by(replication: &dyn Replication) -> Counters {
+    replication.counters().unwrap_or(Counters::UNKNOWN)
+}
+
 /// Watches another part of a cycle, whose files are created among the artifacts.
 fn anew(context: &mut BackupContext<'_>, expected_bytes: Option<u64>) {
-    context.watch.watch_anew(vec![context.destination.to_owned()], expected_bytes);
+    context.watch.begin_part(vec![context.destination.to_owned()], expected_bytes);
 }
 
 /// Checks that a finished cycle is complete: it has left an artifact of each kind.
-fn left_all(context: &BackupContext<'_>, before: &BTreeSet<PathBuf>) -> Result<(), Halt> {
+fn left_all(context: &BackupContext<'_>, before: &BTreeSet<PathBuf>) -> Result<(), String> {
     let now = artifacts(context.destination);
     for kind in kinds(context) {
         if !now.difference(before).any(|path| is_of(path, kind)) {
-            return Err(Halt::Failed(format!("a cycle of the sidecar ended without a {kind} artifact")));
+            return Err(format!("a cycle of the sidecar ended without a {kind} artifact"));
         }
     }
     Ok(())
@@ -264,7 +297,7 @@ fn is_of(path: &Path, kind: &str) -> bool {
 }
 
 /// Creates backups that look old by name and time. Their content is never read.
-fn make_aged(destination: &Path, kind: &str, settings: &SidecarSettings) -> Result<(), Halt> {
+fn make_aged(destination: &Path, kind: &str, settings: &Sidecar) -> Result<()> {
     let ending = if kind == "mysql" { "sql" } else { "tar" };
     let kept = DAY * settings.retention_days;
     let expired = (1..=settings.aged_backups).map(|days| kept + DAY * days);
@@ -279,7 +312,7 @@ fn make_aged(destination: &Path, kind: &str, settings: &SidecarSettings) -> Resu
 }
 
 /// Fails when a backup beyond the retention time still exists, or when the newer one was removed.
-fn check_aged(destination: &Path, settings: &SidecarSettings) -> Result<(), Halt> {
+fn check_aged(destination: &Path, settings: &Sidecar) -> Result<(), String> {
     if settings.aged_backups == 0 {
         return Ok(());
     }
@@ -290,12 +323,10 @@ fn check_aged(destination: &Path, settings: &SidecarSettings) -> Result<(), Halt
         .collect();
     let expired = ages.iter().filter(|age| **age > kept).count();
     if expired > 0 {
-        return Err(Halt::Failed(format!(
-            "{expired} backups older than the retention time were not removed"
-        )));
+        return Err(format!("{expired} backups older than the retention time were not removed"));
     }
     if !ages.iter().any(|age| *age > kept / 4) {
-        return Err(Halt::Failed("a backup newer than the retention time was removed".into()));
+        return Err("a backup newer than the retention time was removed".into());
     }
     Ok(())
 }
@@ -303,9 +334,12 @@ fn check_aged(destination: &Path, settings: &SidecarSettings) -> Result<(), Halt
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::Settings;
+    use crate::contract::configured::parse;
 
     fn refused(name: &str, value: u32) -> String {
-        Sidecar.complete(&Settings::from_iter([(name.to_owned(), value.into())])).unwrap_err()
+        let settings = Settings::from_iter([(name.to_owned(), value.into())]);
+        parse::<Sidecar>(&settings).err().unwrap()
     }
 
     #[test]
@@ -331,19 +365,15 @@ mod tests {
         for (name, bytes) in files {
             std::fs::write(directory.path().join(name), vec![0; bytes]).unwrap();
         }
-        assert_eq!(Sidecar.artifact_bytes(directory.path()), 110);
+        assert_eq!(Sidecar::default().newest_bytes(directory.path()), 110);
     }
 
     #[test]
     fn a_retention_that_removes_too_little_or_too_much_is_reported() {
         let directory = tempfile::tempdir().unwrap();
         let at = directory.path();
-        let settings = SidecarSettings { aged_backups: 3, retention_days: 2, ..SidecarSettings::default() };
-        let checked = || match check_aged(at, &settings) {
-            Ok(()) => String::new(),
-            Err(Halt::Failed(message)) => message,
-            Err(other) => panic!("{other:?}"),
-        };
+        let settings = Sidecar { aged_backups: 3, retention_days: 2, ..Sidecar::default() };
+        let checked = || check_aged(at, &settings).err().unwrap_or_default();
         make_aged(at, "sqlite", &settings).unwrap();
         assert_eq!(artifacts(at).len(), 4);
         assert_eq!(checked(), "3 backups older than the retention time were not removed");

@@ -11,11 +11,11 @@ use machine::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::strategy::{Kept, Moments, Settings};
+use crate::contract::{Kept, Moments, Settings};
 
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct LitestreamSettings {
+pub(super) struct Litestream {
     pub(super) binary: Option<PathBuf>,
     pub(super) version: Option<String>,
     pub(super) config: Settings,
@@ -31,16 +31,16 @@ pub(super) const DEFAULT_VERSION: &str = "0.5.17";
 /// Litestream's default for both intervals: how often it looks for changes, and how often it replicates them.
 pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 /// How late it may be on a busy machine.
-pub(super) const MARGIN: Duration = Duration::from_secs(1);
+const MARGIN: Duration = Duration::from_secs(1);
 /// A write reaches the replica within the sum of these, as long as nothing else is slow.
 const INTERVALS: [&str; 2] = ["monitor-interval", "sync-interval"];
 /// Litestream's times have a resolution of 1 ms, on the clock of this machine.
 const CLOCKS_DIFFER_NS: u64 = 5_000_000;
 
-impl LitestreamSettings {
+impl Litestream {
     /// # Errors
     /// Which setting is invalid.
-    pub(super) fn validate(&self) -> Result<(), String> {
+    pub(super) fn check_values(&self) -> Result<(), String> {
         if self.binary.is_some() && self.version.is_some() {
             return Err("binary and version both choose the program: give only one".into());
         }
@@ -88,20 +88,18 @@ impl LitestreamSettings {
         [&self.replica, &self.database, &self.config].into_iter().find_map(|entry| entry.get(key))
     }
 
-    /// The writes that a restored database must and must not contain.
-    pub(super) fn kept(&self, moments: &Moments) -> Kept {
-        let lag_ns = self.lag().as_nanos() as u64;
-        let at_ns = self.point_in_time_ns(moments);
+    /// The writes that a database restored to a moment of the common clock must and must not contain.
+    pub(super) fn kept_at(&self, at_ns: u64) -> Kept {
         Kept {
-            acknowledged_before_ns: Some(at_ns.unwrap_or(moments.disaster_ns).saturating_sub(lag_ns)),
-            sent_after_ns: at_ns.map(|at_ns| at_ns + CLOCKS_DIFFER_NS),
+            acknowledged_before_ns: Some(at_ns.saturating_sub(self.lag().as_nanos() as u64)),
+            sent_after_ns: Some(at_ns + CLOCKS_DIFFER_NS),
         }
     }
 
     /// The requested point in time, by the common clock.
-    pub(super) fn point_in_time_ns(&self, moments: &Moments) -> Option<u64> {
-        let back = Duration::from_secs_f64(self.seconds_before_disaster).as_nanos() as u64;
-        (back > 0).then(|| moments.disaster_ns.saturating_sub(back))
+    pub(super) fn point_in_time_ns(&self, moments: &Moments) -> u64 {
+        let back = Duration::from_secs_f64(self.seconds_before_disaster);
+        moments.disaster_ns.saturating_sub(back.as_nanos() as u64)
     }
 
     /// Writes the configuration file, as JSON, which is valid YAML.
@@ -127,27 +125,25 @@ impl LitestreamSettings {
 mod tests {
     use super::*;
 
-    fn settings(toml: &str) -> LitestreamSettings {
+    fn settings(toml: &str) -> Litestream {
         toml::from_str(toml).unwrap()
     }
 
     #[test]
-    fn the_promise_depends_on_the_intervals_and_the_requested_point_in_time() {
+    fn what_is_kept_depends_on_the_intervals_and_the_requested_point_in_time() {
         let moments = Moments { backup_began_ns: 1, disaster_ns: 100_000_000_000 };
         let quick = "database.monitor-interval = '50ms'\nreplica.sync-interval = '150ms'\n";
+        assert_eq!(settings(quick).lag(), Duration::from_millis(1200));
+        let earlier = settings(&format!("seconds_before_disaster = 2.5\n{quick}"));
         assert_eq!(
-            settings(quick).kept(&moments),
-            Kept { acknowledged_before_ns: Some(98_800_000_000), sent_after_ns: None }
-        );
-        assert_eq!(
-            settings(&format!("seconds_before_disaster = 2.5\n{quick}")).kept(&moments),
+            earlier.kept_at(earlier.point_in_time_ns(&moments)),
             Kept { acknowledged_before_ns: Some(96_300_000_000), sent_after_ns: Some(97_505_000_000) }
         );
     }
 
     #[test]
     fn invalid_settings_are_refused() {
-        let refused = |toml| settings(toml).validate().unwrap_err();
+        let refused = |toml| settings(toml).check_values().unwrap_err();
         let messages = [
             refused("binary = '/bin/litestream'\nversion = '0.5.17'"),
             refused("version = '../0.5.17'"),

@@ -9,95 +9,97 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use machine::tool::CP;
-use machine::worker::Progress;
+use machine::worker::{Job, JobEntry, Progress};
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
-use crate::files;
-use crate::halt::Halt;
-use crate::sqlite_tools::open_live;
-use crate::strategy::{
-    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, spawn_work,
+use crate::contract::{
+    BackupContext, BackupResult, Card, Cost, Definition, Family, Keeps, OnEngine, Promise, RestoreContext,
+    RestoreResult, Strategy, StrategyEntry,
 };
+use crate::files;
+use crate::sqlite_tools::open_live;
 
-pub struct SqliteOnlineBackup;
+inventory::submit! { StrategyEntry::of::<SqliteOnlineBackup>() }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct OnlineBackupSettings {
+struct SqliteOnlineBackup {
     busy_timeout_ms: u64,
     pause_ms: u64,
     pinned: bool,
     step_pages: i32,
 }
 
-impl Default for OnlineBackupSettings {
+impl Default for SqliteOnlineBackup {
     fn default() -> Self {
-        OnlineBackupSettings { busy_timeout_ms: 10_000, pause_ms: 0, pinned: false, step_pages: 100 }
+        SqliteOnlineBackup { busy_timeout_ms: 10_000, pause_ms: 0, pinned: false, step_pages: 100 }
     }
 }
 
+/// The job of its worker: calls the backup API.
 #[derive(Serialize, Deserialize)]
-struct Task {
+struct CopyPages {
     source: PathBuf,
     target: PathBuf,
-    settings: OnlineBackupSettings,
+    settings: SqliteOnlineBackup,
+}
+
+impl Definition for SqliteOnlineBackup {
+    const CARD: Card = Card {
+        name: "sqlite-online-backup",
+        summary: "SQLite's backup API, a number of pages a step",
+        family: Family::Online,
+        on: &[OnEngine { engine: "sqlite", tools: &[CP], image: None }],
+        settings: &[
+            ("busy_timeout_ms", "how long a step waits for a lock"),
+            ("pause_ms", "pause between two steps"),
+            (
+                "pinned",
+                "hold one read transaction across all steps, so that a commit does not restart the backup",
+            ),
+            ("step_pages", "pages a step; -1: all in one step"),
+        ],
+        cost: Cost { backup: 1.5, restore: 1.0, artifact: 1.0 },
+    };
+
+    const JOBS: &'static [JobEntry] = &[JobEntry::of::<CopyPages>()];
+
+    fn validate(&self) -> Result<(), String> {
+        if self.step_pages == 0 || self.step_pages < -1 {
+            return Err("step_pages must be at least 1, or -1 for all pages in one step".into());
+        }
+        Ok(())
+    }
 }
 
 impl Strategy for SqliteOnlineBackup {
-    fn card(&self) -> Card {
-        Card {
-            name: "sqlite-online-backup",
-            summary: "SQLite's backup API, a number of pages a step",
-            engines: &["sqlite"],
-            kind: Kind::Online,
-            promise: Promise {
-                text: "consistent; keeps every write acknowledged before the backup began; \
-                       does not block writers in WAL mode; in delete mode each step blocks them",
-                keeps: Keeps::Earlier,
-            },
-            settings: &[
-                ("busy_timeout_ms", "how long a step waits for a lock"),
-                ("pause_ms", "pause between two steps"),
-                (
-                    "pinned",
-                    "hold one read transaction across all steps, so that a commit does not restart the backup",
-                ),
-                ("step_pages", "pages a step; -1: all in one step"),
-            ],
-            tools: &[CP],
-            contained: false,
-            cost: Cost { backup: 1.5, restore: 1.0 },
+    fn promise(&self) -> Promise {
+        Promise {
+            text: "consistent; keeps every write acknowledged before the backup began; \
+                   does not block writers in WAL mode; in delete mode each step blocks them",
+            keeps: Keeps::Earlier,
         }
     }
 
-    fn complete(&self, given: &Settings) -> Result<Settings, String> {
-        let (settings, complete) = complete::<OnlineBackupSettings>(given)?;
-        if settings.step_pages == 0 || settings.step_pages < -1 {
-            return Err("step_pages must be at least 1, or -1 for all pages in one step".into());
-        }
-        Ok(complete)
+    fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
+        let (source, target) = (context.subject.data().to_owned(), context.target());
+        context.watch.work(&CopyPages { source, target, settings: self.clone() })?;
+        context.watch.complete_backup()
     }
 
-    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
-        let task = json!(Task {
-            source: context.subject.data().to_owned(),
-            target: context.target(),
-            settings: context.settings(),
-        });
-        let child = spawn_work(context.watch, self.card().name, task)?;
-        context.watch.run(vec![child])?;
-        context.watch.make_durable()
-    }
-
-    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+    fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
         files::restore(context)
     }
+}
 
-    fn work(&self, task: Value, report: &mut dyn FnMut(Progress)) -> anyhow::Result<Value> {
-        let Task { source, target, settings } = serde_json::from_value(task)?;
+impl Job for CopyPages {
+    const NAME: &'static str = SqliteOnlineBackup::CARD.name;
+    type Answer = ();
+
+    fn run(self, report: &mut dyn FnMut(Progress)) -> anyhow::Result<()> {
+        let CopyPages { source, target, settings } = self;
         let source = open_live(&source, Duration::from_millis(settings.busy_timeout_ms))?;
         let mut target = Connection::open(&target).context("cannot create the target")?;
         if settings.pinned {
@@ -106,15 +108,15 @@ impl Strategy for SqliteOnlineBackup {
                 .context("cannot begin a read transaction")?;
         }
         let backup = Backup::new(&source, &mut target)?;
-        let mut account = Account::new(&settings);
+        let mut counter = StepCounter::new(&settings);
         loop {
             let started = Instant::now();
             let result = backup.step(settings.step_pages)?;
             match result {
                 StepResult::Done | StepResult::More => {
                     let progress = backup.progress();
-                    account.note(progress.remaining, progress.pagecount, started.elapsed());
-                    account.report(report, result == StepResult::Done);
+                    counter.note(progress.remaining, progress.pagecount, started.elapsed());
+                    counter.report(report, result == StepResult::Done);
                 }
                 StepResult::Busy | StepResult::Locked => {
                     bail!("database is locked (no lock within {} ms)", settings.busy_timeout_ms)
@@ -122,7 +124,7 @@ impl Strategy for SqliteOnlineBackup {
                 other => bail!("the backup API returned {other:?}"),
             }
             if result == StepResult::Done {
-                return Ok(Value::Null);
+                return Ok(());
             }
             std::thread::sleep(Duration::from_millis(settings.pause_ms));
         }
@@ -132,7 +134,7 @@ impl Strategy for SqliteOnlineBackup {
 const REPORT_EVERY: Duration = Duration::from_millis(50);
 
 /// Counts the steps, their pages and the restarts.
-struct Account {
+struct StepCounter {
     pause: Duration,
     restarting: bool,
     remaining: i32,
@@ -146,9 +148,9 @@ struct Account {
     reported: Option<Instant>,
 }
 
-impl Account {
-    fn new(settings: &OnlineBackupSettings) -> Account {
-        Account {
+impl StepCounter {
+    fn new(settings: &SqliteOnlineBackup) -> StepCounter {
+        StepCounter {
             pause: Duration::from_millis(settings.pause_ms),
             restarting: settings.step_pages > 0 && !settings.pinned,
             remaining: i32::MAX,
@@ -199,11 +201,11 @@ mod tests {
 
     #[test]
     fn a_step_after_which_not_fewer_pages_remain_is_a_restart() {
-        let mut account = Account::new(&OnlineBackupSettings::default());
+        let mut counter = StepCounter::new(&SqliteOnlineBackup::default());
         for remaining in [900, 800, 900, 900, 800, 750] {
-            account.note(remaining, 1000, Duration::from_millis(1));
+            counter.note(remaining, 1000, Duration::from_millis(1));
         }
         // The last step copies fewer pages.
-        assert_eq!((account.restarts, account.pages_copied, account.low), (2, 550, 750));
+        assert_eq!((counter.restarts, counter.pages_copied, counter.low), (2, 550, 750));
     }
 }

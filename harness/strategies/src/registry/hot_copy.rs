@@ -11,78 +11,85 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use machine::measure::storage;
 use machine::tool::CP;
-use machine::worker::Progress;
+use machine::worker::{Job, JobEntry, Progress};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
-use crate::files;
-use crate::halt::Halt;
-use crate::strategy::{
-    BackupContext, Card, Cost, Keeps, Kind, Promise, RestoreContext, Settings, Strategy, complete, spawn_work,
+use crate::contract::{
+    BackupContext, BackupResult, Card, Cost, Definition, Family, Keeps, OnEngine, Promise, RestoreContext,
+    RestoreResult, Strategy, StrategyEntry,
 };
+use crate::files;
 
-pub struct HotCopy;
+inventory::submit! { StrategyEntry::of::<HotCopy>() }
 
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct HotCopySettings {
+struct HotCopy {
     seconds_min: f64,
 }
 
+/// The job of its worker: copies files one after the other.
 #[derive(Serialize, Deserialize)]
-struct Task {
+struct CopyFiles {
     /// Files, and directories with their contents.
     sources: Vec<PathBuf>,
     directory: PathBuf,
     seconds_min: f64,
 }
 
-impl Strategy for HotCopy {
-    fn card(&self) -> Card {
-        Card {
-            name: "hot-copy",
-            summary: "copy the live files one after the other while they are being written to (unsafe on purpose)",
-            engines: &["mysql", "sqlite"],
-            kind: Kind::Control,
-            promise: Promise { text: "nothing", keeps: Keeps::Nothing },
-            settings: &[("seconds_min", "minimum duration of the copy: a quick copy is often right by luck")],
-            tools: &[CP],
-            contained: false,
-            cost: Cost { backup: 1.0, restore: 1.0 },
-        }
-    }
+impl Definition for HotCopy {
+    const CARD: Card = Card {
+        name: "hot-copy",
+        summary: "copy the live files one after the other while they are being written to (unsafe on purpose)",
+        family: Family::Control,
+        on: &[
+            OnEngine { engine: "mysql", tools: &[CP], image: None },
+            OnEngine { engine: "sqlite", tools: &[CP], image: None },
+        ],
+        settings: &[("seconds_min", "minimum duration of the copy: a quick copy is often right by luck")],
+        cost: Cost { backup: 1.0, restore: 1.0, artifact: 1.0 },
+    };
 
-    fn complete(&self, given: &Settings) -> Result<Settings, String> {
-        let (settings, complete) = complete::<HotCopySettings>(given)?;
-        if !(0.0..=86_400.0).contains(&settings.seconds_min) {
+    const JOBS: &'static [JobEntry] = &[JobEntry::of::<CopyFiles>()];
+
+    fn validate(&self) -> Result<(), String> {
+        if !(0.0..=86_400.0).contains(&self.seconds_min) {
             return Err("seconds_min must be from 0 to 86400".into());
         }
-        Ok(complete)
+        Ok(())
+    }
+}
+
+impl Strategy for HotCopy {
+    fn promise(&self) -> Promise {
+        Promise { text: "nothing", keeps: Keeps::Nothing }
     }
 
-    fn backup(&self, context: &mut BackupContext<'_>) -> Result<(), Halt> {
-        let settings: HotCopySettings = context.settings();
-        let task = json!(Task {
+    fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
+        let copy = CopyFiles {
             sources: files::of_database(context.subject.data()),
             directory: context.destination.to_owned(),
-            seconds_min: settings.seconds_min,
-        });
-        let child = spawn_work(context.watch, self.card().name, task)?;
-        context.watch.run(vec![child])?;
-        context.watch.make_durable()
+            seconds_min: self.seconds_min,
+        };
+        context.watch.work(&copy)?;
+        context.watch.complete_backup()
     }
 
-    fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt> {
+    fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
         files::restore(context)
     }
+}
 
-    fn work(&self, task: Value, report: &mut dyn FnMut(Progress)) -> anyhow::Result<Value> {
-        let task: Task = serde_json::from_value(task)?;
+impl Job for CopyFiles {
+    const NAME: &'static str = HotCopy::CARD.name;
+    type Answer = ();
+
+    fn run(self, report: &mut dyn FnMut(Progress)) -> anyhow::Result<()> {
         let mut copied = Vec::new();
-        for source in &task.sources {
+        for source in &self.sources {
             let parent = source.parent().context("a database lies in a directory")?;
             for file in storage::files(source) {
-                let target = task.directory.join(file.strip_prefix(parent)?);
+                let target = self.directory.join(file.strip_prefix(parent)?);
                 copied.push((file, target));
             }
         }
@@ -105,10 +112,10 @@ impl Strategy for HotCopy {
                 done += bytes as u64;
                 let share = (done as f64 / total as f64).min(1.0);
                 report(Progress { remaining: 1.0 - share, ..Progress::default() });
-                let due = Duration::from_secs_f64(task.seconds_min * share);
+                let due = Duration::from_secs_f64(self.seconds_min * share);
                 std::thread::sleep(due.saturating_sub(started.elapsed()));
             }
         }
-        Ok(Value::Null)
+        Ok(())
     }
 }

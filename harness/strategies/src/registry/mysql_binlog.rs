@@ -1,0 +1,186 @@
+//! `mysql-binlog`: a base backup, and continuous streaming of the binary log.
+//!
+//! `mysqlbinlog --read-from-remote-server --raw --stop-never` follows the server, starting before the base backup. The
+//! base is made with `CLONE LOCAL DATA DIRECTORY`. A server that runs on it knows the binary log position of the clone,
+//! and the streamed files are applied from there: up to their last complete event, or up to a point in time. See the
+//! manual, "Point-in-Time (Incremental) Recovery".
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use engines::mysql::server::ARTIFACT;
+use machine::container::Container;
+use machine::error::Error;
+use machine::measure::clock::{monotonic_ns, wall_ns};
+use machine::process::Account;
+use machine::tool::CP;
+use serde::{Deserialize, Serialize};
+
+use crate::contract::{
+    Abilities, BackupContext, BackupResult, Card, Continuous, Cost, Definition, FailureCause, Family,
+    ImageKind, Keeps, Kept, Moments, OnEngine, PointInTime, Promise, Replication, RestoreContext,
+    RestoreResult, Strategy, StrategyEntry, StrategyFailure,
+};
+use crate::files;
+use crate::mysql_tools::{clone_data, has_binary_log, options, pipeline};
+
+inventory::submit! { StrategyEntry::of::<MysqlBinlog>() }
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct MysqlBinlog {
+    seconds_before_disaster: u32,
+}
+
+/// When the server is killed, the writes acknowledged within this time may not have been streamed yet.
+const LAST: Duration = Duration::from_secs(1);
+/// The server uses another clock than the ledger; both are on the same machine.
+const CLOCKS_DIFFER_NS: u64 = 5_000_000;
+const SECOND_NS: u64 = 1_000_000_000;
+/// The server id of this replica. No other replica may have the same.
+const SERVER_ID: u32 = 4_242;
+
+impl Definition for MysqlBinlog {
+    const CARD: Card = Card {
+        name: "mysql-binlog",
+        summary: "a clone, and continuous streaming of the binary log with mysqlbinlog --raw --stop-never",
+        family: Family::Continuous,
+        on: &[OnEngine { engine: "mysql", tools: &[CP], image: Some(ImageKind::Tools) }],
+        settings: &[(
+            "seconds_before_disaster",
+            "point-in-time recovery to the second this many seconds before the disaster; 0: to the last event",
+        )],
+        cost: Cost { backup: 1.5, restore: 3.0, artifact: 1.0 },
+    };
+}
+
+impl Strategy for MysqlBinlog {
+    fn promise(&self) -> Promise {
+        Promise {
+            text: "consistent; keeps every write acknowledged up to 1 s before the disaster; with point-in-time \
+                   recovery, every write up to that moment and none after it; does not block writers",
+            keeps: Keeps::AllBut { last: LAST },
+        }
+    }
+
+    fn abilities(&self) -> Abilities<'_> {
+        let to_a_moment = self.seconds_before_disaster > 0;
+        Abilities {
+            continuous: Some(self),
+            point_in_time: to_a_moment.then_some(self as &dyn PointInTime),
+            ..Abilities::default()
+        }
+    }
+
+    fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
+        clone_data(context)
+    }
+
+    fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
+        files::restore(context)?;
+        let server = context.subject.server_mut()?;
+        if let Err(error) = server.start() {
+            // If the server exited, it could not start on the restored data, which is the strategy's failure.
+            return Err(server.ended().map_or(error.into(), |ended| context.watch.failed(ended)));
+        }
+        let options = options();
+        let stop = match self.seconds_before_disaster {
+            0 => String::new(),
+            _ => format!("--stop-datetime='{}'", utc(self.second(&context.moments))),
+        };
+        // The last event of the last file may be truncated: the events before it are applied all the same.
+        let script = format!(
+            "at=$(mysql {options} -N -e 'SELECT binlog_file, binlog_position FROM performance_schema.clone_status')\n\
+             set -- $at\n\
+             cd {ARTIFACT}/{LOGS}\n\
+             files=$(ls | sort | awk -v first=\"$1\" '$0 >= first')\n\
+             [ -n \"$files\" ] || {{ echo \"the log file $1, where the base ends, was not streamed\" >&2; exit 1; }}\n\
+             {{ mysqlbinlog --start-position=$2 {stop} $files || echo 'the last event is not complete' >&2; }} \
+             | mysql {options}"
+        );
+        let spec = pipeline("mysqlbinlog", &context.equipment, server, context.artifact, &script)?;
+        context.watch.run_container(spec)?;
+        Ok(context.watch.measured())
+    }
+}
+
+impl Continuous for MysqlBinlog {
+    fn start(&self, context: &mut BackupContext<'_>) -> Result<Box<dyn Replication>, StrategyFailure> {
+        let server = context.subject.server_mut()?;
+        if !has_binary_log(server)? {
+            return Err(context.watch.failure(FailureCause::Unavailable(
+                "the server has no binary log: remove 'skip_log_bin' or 'disable_log_bin' from subject.mysql_options"
+                    .into(),
+            )));
+        }
+        let logs = context.destination.join(LOGS);
+        std::fs::create_dir(&logs)
+            .map_err(|error| Error::Environment(format!("cannot make {}: {error}", logs.display())))?;
+        let options = options();
+        let script = format!(
+            "first=$(mysql {options} -N -e 'SHOW BINARY LOGS' | tail -n 1 | cut -f 1)\n\
+             mysqlbinlog {options} --read-from-remote-server --raw --stop-never --connection-server-id={SERVER_ID} \
+             --result-file={ARTIFACT}/{LOGS}/ \"$first\""
+        );
+        let spec = pipeline("mysqlbinlog", &context.equipment, server, context.destination, &script)?;
+        let container = Container::start(context.watch.launcher(), Account::Strategy, spec)?;
+        context.watch.wait_until(&mut || {
+            if container.is_running() {
+                Ok(files_of(&logs).iter().any(|file| file.metadata().is_ok_and(|file| file.len() > 0)))
+            } else {
+                Err(format!("mysqlbinlog ended: {}", container.last_words()))
+            }
+        })?;
+        Ok(Box::new(container))
+    }
+}
+
+impl PointInTime for MysqlBinlog {
+    fn kept(&self, moments: &Moments) -> Kept {
+        let at_ns = monotonic_ns(self.second(moments) * SECOND_NS);
+        Kept {
+            acknowledged_before_ns: Some(at_ns - CLOCKS_DIFFER_NS),
+            sent_after_ns: Some(at_ns + CLOCKS_DIFFER_NS),
+        }
+    }
+}
+
+impl MysqlBinlog {
+    /// The requested point in time, in seconds since 1970.
+    fn second(&self, moments: &Moments) -> u64 {
+        wall_ns(moments.disaster_ns) / SECOND_NS - u64::from(self.seconds_before_disaster)
+    }
+}
+
+const LOGS: &str = "binlog";
+
+fn files_of(directory: &std::path::Path) -> Vec<PathBuf> {
+    std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+fn utc(second: u64) -> String {
+    let time = jiff::Timestamp::from_second(second as i64).expect("the clock is in range");
+    time.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_in_time_is_a_whole_second_and_nothing_sent_after_it_is_kept() {
+        let moments = Moments { backup_began_ns: 1, disaster_ns: machine::measure::clock::now_ns() };
+        assert!(MysqlBinlog::default().abilities().point_in_time.is_none());
+        let earlier = MysqlBinlog { seconds_before_disaster: 3 };
+        let kept = earlier.abilities().point_in_time.unwrap().kept(&moments);
+        let (before, after) = (kept.acknowledged_before_ns.unwrap(), kept.sent_after_ns.unwrap());
+        assert_eq!(wall_ns((before + after) / 2) % SECOND_NS, 0);
+        let back = moments.disaster_ns - before;
+        assert!((3 * SECOND_NS..5 * SECOND_NS).contains(&back), "{back}");
+    }
+
+    #[test]
+    fn a_second_is_written_as_mysql_reads_it() {
+        assert_eq!(utc(1_700_000_000), "2023-11-14 22:13:20");
+    }
+}
