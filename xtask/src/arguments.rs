@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use engines::images::Kind;
+use engines::images::ImageKind;
+use engines::registry;
 use harness::plan::size_label;
 use machine::error::Error;
 use machine::file_system::FileSystem;
@@ -19,7 +20,7 @@ use crate::compare::{Compare, Gate};
 use crate::format::Format;
 use crate::merge::ShardFlag;
 use crate::prove::Prove;
-pub use own::{Check, Init, Publish, engine};
+pub use own::{Check, Init, Publish};
 pub use select::{Select, quoted};
 
 /// Backup Drill: which backup strategy restores this database, how long does it take, what does it cost while
@@ -249,22 +250,16 @@ impl Run {
 #[derive(Args)]
 pub struct Images {
     /// Only these images [default: all]
-    #[arg(value_parser = kind)]
-    kinds: Vec<Kind>,
+    #[arg(value_parser = registry::image_named)]
+    kinds: Vec<&'static ImageKind>,
     #[command(flatten)]
     pub place: Place,
 }
 
 impl Images {
-    pub fn kinds(&self) -> Vec<Kind> {
-        if self.kinds.is_empty() { Kind::ALL.to_vec() } else { self.kinds.clone() }
+    pub fn kinds(&self) -> Vec<&'static ImageKind> {
+        if self.kinds.is_empty() { registry::images() } else { self.kinds.clone() }
     }
-}
-
-fn kind(name: &str) -> Result<Kind, String> {
-    let names = Kind::ALL.map(Kind::name);
-    let known = Kind::ALL.into_iter().find(|kind| kind.name() == name);
-    known.ok_or_else(|| machine::error::unknown("image", name, &names))
 }
 
 #[derive(Args)]

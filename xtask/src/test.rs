@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use engines::kinds::Engine;
+use engines::registry::ENGINES;
 use harness::availability::{Forecast, Needs, Outlook};
 use harness::scenario::Scenario;
 use machine::error::{Error, Result};
@@ -205,7 +205,7 @@ fn untested_strategy(
 ) -> Result<()> {
     let (card, defaults) =
         (strategy.card(), strategy.complete(&Settings::new()).expect("defaults are valid"));
-    for engine in Engine::ALL.into_iter().filter(|engine| card.engines.contains(&engine.name())) {
+    for engine in ENGINES.iter().copied().filter(|engine| card.engines.contains(&engine.name())) {
         let mut first = None;
         let mut is_tested = false;
         for file_system in std::iter::once(FileSystem::Disk).chain(FileSystem::MADE) {

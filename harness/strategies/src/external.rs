@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use engines::kinds::Engine;
+use engines::engine::Engine;
 use engines::subject::Subject;
 use machine::error::Error;
 use machine::process::{Account, Child, Counters, Group, kill_marked, last_lines, on_path};
@@ -121,7 +121,12 @@ impl Strategy for External {
         }
     }
 
-    fn survives_disk_loss(&self, _engine: Engine, _live: &Path, _settings: &Settings) -> Option<bool> {
+    fn survives_disk_loss(
+        &self,
+        _engine: &'static dyn Engine,
+        _live: &Path,
+        _settings: &Settings,
+    ) -> Option<bool> {
         // Its commands may link files instead of copying them.
         None
     }
@@ -168,7 +173,7 @@ impl Strategy for External {
         Ok(())
     }
 
-    fn missing(&self, settings: &Settings, _engine: Engine) -> Option<String> {
+    fn missing(&self, settings: &Settings, _engine: &'static dyn Engine) -> Option<String> {
         let settings: ExternalSettings = settings_of(settings);
         let mut programs = settings.commands().filter_map(|(_, command)| command.program());
         let missing = programs.find(|program| !is_path(program) && on_path(program).is_none())?;
@@ -225,7 +230,7 @@ impl Strategy for External {
         } else {
             command.env("DRILL_TARGET", context.subject.data());
         }
-        command.env("DRILL_ENGINE", engine(context.subject));
+        command.env("DRILL_ENGINE", context.subject.engine().name());
         run(context.watch, command)?;
         // A server that runs makes its own data durable.
         if into_server { Ok(()) } else { context.watch.make_durable() }
@@ -278,7 +283,7 @@ impl UserCommand {
         let mut command = self.command(context.scenario_directory);
         command.env("DRILL_SOURCE", context.subject.data());
         command.env("DRILL_DESTINATION", context.destination);
-        command.env("DRILL_ENGINE", engine(context.subject));
+        command.env("DRILL_ENGINE", context.subject.engine().name());
         command.envs(connection(context.subject)?);
         Ok(command)
     }
@@ -286,10 +291,6 @@ impl UserCommand {
 
 fn is_path(program: &str) -> bool {
     program.contains('/')
-}
-
-fn engine(subject: &Subject) -> &'static str {
-    if subject.server().is_some() { "mysql" } else { "sqlite" }
 }
 
 /// How to connect to the running server; empty for a SQLite file.
@@ -435,7 +436,7 @@ mod tests {
         let settings = complete(elsewhere).unwrap();
         External.check(&settings, directory.path()).unwrap();
         insta::assert_snapshot!(
-            External.missing(&settings, Engine::Sqlite).unwrap(),
+            External.missing(&settings, engines::registry::DEFAULT).unwrap(),
             @"the scenario's command 'no-such-command-anywhere' is not on PATH"
         );
     }

@@ -2,7 +2,7 @@
 //!
 //! The same steps as `sidecar/maintenance-window.sh`, which does this for containers.
 
-use engines::kinds::Engine;
+use engines::engine::Engine;
 use serde::{Deserialize, Serialize};
 
 use crate::halt::Halt;
@@ -39,8 +39,8 @@ impl Strategy for MaintenanceWindow {
         }
     }
 
-    fn image(&self, _engine: Engine) -> Option<images::Kind> {
-        Some(images::Kind::Sidecar)
+    fn image(&self, _engine: &'static dyn Engine) -> Option<&'static images::ImageKind> {
+        Some(&images::SIDECAR)
     }
 
     fn takes_configuration(&self) -> bool {

@@ -7,8 +7,8 @@
 //!
 //! A count may be below 0 here, because writes of the workload move completions between torrents. Such rows are kept.
 
+use engines::engine::Engine;
 use engines::images;
-use engines::kinds::Engine;
 use engines::mysql::server::ARTIFACT;
 use machine::tool::{SQLITE3, Tool, ZSTD};
 use serde::{Deserialize, Serialize};
@@ -80,15 +80,12 @@ impl Strategy for Selective {
         complete::<SelectiveSettings>(given).map(|(_, complete)| complete)
     }
 
-    fn tools(&self, engine: Engine) -> &'static [Tool] {
-        match engine {
-            Engine::Sqlite => self.card().tools,
-            Engine::Mysql => &[],
-        }
+    fn tools(&self, engine: &'static dyn Engine) -> &'static [Tool] {
+        if engine.files().is_some() { self.card().tools } else { &[] }
     }
 
-    fn image(&self, engine: Engine) -> Option<images::Kind> {
-        (engine == Engine::Mysql).then_some(images::Kind::Tools)
+    fn image(&self, engine: &'static dyn Engine) -> Option<&'static images::ImageKind> {
+        engine.files().is_none().then_some(&images::TOOLS)
     }
 
     fn leaves_out_never_completed(&self) -> bool {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use engines::kinds::Engine;
+use engines::engine::Engine;
 use jiff::Timestamp;
 use machine::container::Container;
 use machine::error::Error;
@@ -87,8 +87,8 @@ impl Strategy for Sidecar {
         }
     }
 
-    fn image(&self, _engine: Engine) -> Option<images::Kind> {
-        Some(images::Kind::Sidecar)
+    fn image(&self, _engine: &'static dyn Engine) -> Option<&'static images::ImageKind> {
+        Some(&images::SIDECAR)
     }
 
     fn takes_configuration(&self) -> bool {

@@ -14,8 +14,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use engines::kinds::Engine;
-use engines::mysql::connection::{Address, Server};
+use engines::engine::Engine;
+use engines::mysql::connection::{Address, Connection};
 use machine::error::{Error, Result};
 use machine::file_system::{Mount, QUIET_LVM, Volume, mount_of, reflinks_work};
 use machine::tool::{BTRFS, CP};
@@ -195,7 +195,12 @@ impl Strategy for Snapshot {
         }
     }
 
-    fn survives_disk_loss(&self, engine: Engine, live: &Path, settings: &Settings) -> Option<bool> {
+    fn survives_disk_loss(
+        &self,
+        engine: &'static dyn Engine,
+        live: &Path,
+        settings: &Settings,
+    ) -> Option<bool> {
         let settings: SnapshotSettings = settings_of(settings);
         match settings.mechanism {
             Mechanism::Reflink | Mechanism::Subvolume => Some(false),
@@ -204,7 +209,7 @@ impl Strategy for Snapshot {
         }
     }
 
-    fn obstacle(&self, engine: Engine, directory: &Path, settings: &Settings) -> Option<String> {
+    fn obstacle(&self, engine: &'static dyn Engine, directory: &Path, settings: &Settings) -> Option<String> {
         way(engine, directory, &settings_of(settings)).err()
     }
 
@@ -212,9 +217,10 @@ impl Strategy for Snapshot {
         let settings: SnapshotSettings = context.settings();
         let data = context.subject.data().to_owned();
         let directory = data.parent().expect("a database lies in a directory");
-        let (engine, guard) = match context.subject.server() {
-            Some(server) => (Engine::Mysql, settings.lock.guard(server.address())),
-            None => (Engine::Sqlite, settings.hold.guard(settings.busy_timeout_ms)),
+        let engine = context.subject.engine();
+        let guard = match context.subject.server() {
+            Some(server) => settings.lock.guard(server.address()),
+            None => settings.hold.guard(settings.busy_timeout_ms),
         };
         let target = context.destination.join(SNAPSHOT);
         let make = |watch: &mut Watch, task| {
@@ -266,7 +272,7 @@ impl Strategy for Snapshot {
                 connection.execute_batch("ROLLBACK").context("cannot end the held transaction")?;
             }
             Guard::Lock { server, lock, unlock } => {
-                let mut server = Server::connect(server)?;
+                let mut server = Connection::connect(server)?;
                 server.execute(lock).with_context(|| format!("MySQL rejected {lock}"))?;
                 job.make()?;
                 server.execute(unlock).with_context(|| format!("MySQL rejected {unlock}"))?;
@@ -364,7 +370,7 @@ fn run(command: &mut Command) -> anyhow::Result<()> {
 }
 
 /// The mechanism to use, or why none is available.
-fn way(engine: Engine, directory: &Path, settings: &SnapshotSettings) -> Result<Way, String> {
+fn way(engine: &dyn Engine, directory: &Path, settings: &SnapshotSettings) -> Result<Way, String> {
     let mount = mount_of(directory).map_err(|error| error.to_string())?;
     let is_asked = |mechanism| settings.mechanism == Mechanism::Auto || settings.mechanism == mechanism;
     let mut why = Vec::new();
@@ -428,8 +434,8 @@ fn no_subvolume(mount: &Mount, directory: &Path) -> Option<String> {
 }
 
 /// Why reflinks of a database in a directory cannot keep the promise; `None` if they can.
-fn no_reflinks(engine: Engine, directory: &Path, settings: &SnapshotSettings) -> Option<String> {
-    if engine == Engine::Mysql {
+fn no_reflinks(engine: &dyn Engine, directory: &Path, settings: &SnapshotSettings) -> Option<String> {
+    if engine.files().is_none() {
         return Some(
             "reflinks are made file by file and cannot capture a data directory at one moment".into(),
         );
@@ -446,6 +452,8 @@ fn no_reflinks(engine: Engine, directory: &Path, settings: &SnapshotSettings) ->
 
 #[cfg(test)]
 mod tests {
+    use engines::registry;
+
     use super::*;
 
     fn settings(given: &[(&str, &str)]) -> Result<Settings, String> {
@@ -469,7 +477,11 @@ mod tests {
     #[test]
     fn snapshots_that_share_blocks_with_the_database_do_not_survive_loss_of_the_disk() {
         let survives = |given: &[(&str, &str)]| {
-            Snapshot.survives_disk_loss(Engine::Sqlite, Path::new("/proc"), &settings(given).unwrap())
+            Snapshot.survives_disk_loss(
+                registry::named("sqlite").unwrap(),
+                Path::new("/proc"),
+                &settings(given).unwrap(),
+            )
         };
         assert_eq!(survives(&[("mechanism", "subvolume")]), Some(false));
         assert_eq!(survives(&[("mechanism", "reflink")]), Some(false));
@@ -490,7 +502,11 @@ mod tests {
             @"unknown variant `reading`, expected one of `nothing`, `read`, `write`"
         );
         let obstacle = |given: &[(&str, &str)]| {
-            Snapshot.obstacle(Engine::Mysql, Path::new("/proc"), &settings(given).unwrap())
+            Snapshot.obstacle(
+                registry::named("mysql").unwrap(),
+                Path::new("/proc"),
+                &settings(given).unwrap(),
+            )
         };
         insta::assert_snapshot!(
             obstacle(&[]).unwrap(),

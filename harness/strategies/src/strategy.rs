@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
+use engines::engine::Engine;
 pub use engines::images::{self, Image};
-use engines::kinds::Engine;
 use engines::mysql::server::ARTIFACT;
 use engines::subject::Subject;
 use machine::container::{Container, Mount, Network, Spec};
@@ -31,8 +31,8 @@ pub trait Strategy: Sync {
     fn card(&self) -> Card;
 
     /// The image of its containers; `None` when it runs no containers on this engine.
-    fn image(&self, _engine: Engine) -> Option<images::Kind> {
-        self.card().contained.then_some(images::Kind::Tools)
+    fn image(&self, _engine: &'static dyn Engine) -> Option<&'static images::ImageKind> {
+        self.card().contained.then_some(&images::TOOLS)
     }
 
     /// True when it also backs up configuration files: each of its trials then has some beside the database, and
@@ -57,12 +57,12 @@ pub trait Strategy: Sync {
     }
 
     /// The commands from its card that it needs on this engine.
-    fn tools(&self, _engine: Engine) -> &'static [Tool] {
+    fn tools(&self, _engine: &'static dyn Engine) -> &'static [Tool] {
         self.card().tools
     }
 
     /// What is missing on this machine to run it with these settings, and how to get it.
-    fn missing(&self, _settings: &Settings, engine: Engine) -> Option<String> {
+    fn missing(&self, _settings: &Settings, engine: &'static dyn Engine) -> Option<String> {
         self.tools(engine).iter().find_map(Tool::missing)
     }
 
@@ -85,7 +85,12 @@ pub trait Strategy: Sync {
 
     /// Whether its backup can be on another disk than the live data in this directory, so that it survives the loss of
     /// that disk; `None` when this is unknown.
-    fn survives_disk_loss(&self, _engine: Engine, _live: &Path, _settings: &Settings) -> Option<bool> {
+    fn survives_disk_loss(
+        &self,
+        _engine: &'static dyn Engine,
+        _live: &Path,
+        _settings: &Settings,
+    ) -> Option<bool> {
         Some(true)
     }
 
@@ -125,7 +130,12 @@ pub trait Strategy: Sync {
     fn restore(&self, context: &mut RestoreContext<'_>) -> Result<(), Halt>;
 
     /// Why it cannot run on data placed in this directory, and what to do about it. The data need not exist yet.
-    fn obstacle(&self, _engine: Engine, _directory: &Path, _settings: &Settings) -> Option<String> {
+    fn obstacle(
+        &self,
+        _engine: &'static dyn Engine,
+        _directory: &Path,
+        _settings: &Settings,
+    ) -> Option<String> {
         None
     }
 

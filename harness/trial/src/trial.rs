@@ -21,12 +21,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use engines::application::Task;
+use engines::applications::App;
+use engines::applications::embedded::ApplicationTask;
 use engines::configuration;
-use engines::images::{Image, Kind};
-use engines::mysql::server::random_password;
-use engines::sqlite::client::JournalMode;
-use engines::sqlite::log_watch;
+use engines::engine::Engine;
+use engines::images::{Image, ImageKind};
+use engines::log_events;
+use engines::secret::Secret;
+use engines::source::Source;
 use engines::subject::Subject;
 use machine::error::{Error, Result};
 use machine::event::Observer;
@@ -34,7 +36,6 @@ use machine::measure::clock::{Span, now_ns, seconds_between};
 use machine::measure::{calibration, extents, storage};
 use machine::process::{Account, Cancel, Counters};
 use machine::removal;
-use model::verify::ContentDigest;
 use strategies::convergence::Limits;
 use strategies::halt::Halt;
 use strategies::registry;
@@ -46,30 +47,21 @@ use crate::scenario::Scenario;
 use drill::{BackupOutcome, Drill, RestoreOutcome};
 pub use keep::{Concluded, Keep, Keeper};
 
-/// A dataset that is ready for trials, on one engine.
-pub struct Source {
-    /// The database, which is never written to: a file or a data directory.
-    pub database: PathBuf,
-    /// Its size.
-    pub bytes: u64,
-    /// Rows of all its tables.
-    pub rows: u64,
-    /// Digest of the rows that no workload changes.
-    pub content: ContentDigest,
-    /// Irregularities of the database, and what cannot be checked in it.
-    pub remarks: Vec<String>,
-}
-
 /// The images of a run, as far as its trials need them.
 #[derive(Default)]
 pub struct Images {
-    /// The MySQL server.
-    pub mysql: Option<Image>,
-    /// The tracker.
-    pub tracker: Option<Image>,
+    /// The images of subjects: servers of engines, and applications.
+    pub subjects: HashMap<&'static ImageKind, Image>,
     /// The images of strategies' containers, or why an image is not available. A missing image only affects the
     /// strategies that need it.
-    pub tools: HashMap<Kind, Result<Image, String>>,
+    pub tools: HashMap<&'static ImageKind, Result<Image, String>>,
+}
+
+impl Images {
+    /// The image of an engine's server; `None` for an engine without one.
+    pub fn of(&self, engine: &dyn Engine) -> Option<&Image> {
+        self.subjects.get(engine.image()?)
+    }
 }
 
 /// The environment that a trial runs in.
@@ -119,7 +111,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// affects only this trial.
 pub fn run<'a>(plan: &'a TrialPlan, scenario: &'a Scenario, site: &'a Site<'a>) -> Result<Concluded<'a>> {
     let strategy = registry::named(plan.strategy)?;
-    let mut drill = Drill::new(plan, scenario, site, strategy, random_password()?);
+    let mut drill = Drill::new(plan, scenario, site, strategy, Secret::random()?);
     if let Some(missing) = drill.missing()? {
         return Ok(Concluded { record: drill.unavailable(&missing), drill: None });
     }
@@ -160,7 +152,10 @@ impl Drill<'_> {
     fn provision(&mut self, subject: &mut Subject) -> Result<()> {
         calibration::duplicate(&self.launcher, &self.site.source.database, subject.data())?;
         self.break_up(subject.data())?;
-        stage::set_journal_mode(self.plan.deployment, subject.data())?;
+        if let (App::Tracker, Some(mode)) = (self.plan.deployment.app, self.plan.deployment.mode) {
+            // A tracker does not change the mode of its database.
+            self.plan.deployment.engine.set_mode(subject.data(), mode)?;
+        }
         if self.strategy.takes_configuration() {
             let beside = self.place("live").join(configuration::DIRECTORY);
             self.configuration =
@@ -168,7 +163,7 @@ impl Drill<'_> {
         }
         subject.start_services()?;
         self.epoch_ns = now_ns() + LEAD_NS;
-        subject.begin(Task::Work {
+        subject.begin(ApplicationTask::Work {
             load: self.plan.load,
             ledger_directory: self.ledger(),
             epoch_ns: self.epoch_ns,
@@ -253,8 +248,9 @@ impl Drill<'_> {
         watch.expected_bytes = Some(self.site.source.bytes);
         self.board.follow(Some(watch.remaining.clone()));
         let before = self.shipped();
-        let data = subject.data().to_owned();
-        let (outcome, log_events) = log_watch::beside(&data, || {
+        let (data, deployment) = (subject.data().to_owned(), self.plan.deployment);
+        let watch_log = |stop: &_| deployment.engine.watch_log(deployment.mode, &data, stop);
+        let (outcome, log_events) = log_events::beside(watch_log, || {
             self.with_backup_context(subject, &mut watch, |strategy, context| strategy.backup(context))
         });
         let (halt, to_ns) = (outcome.err(), now_ns());
@@ -269,7 +265,6 @@ impl Drill<'_> {
         let succeeded = halt.is_none();
         self.note_life(subject);
         let span = Span { from_ns: watch.began_ns.unwrap_or(from_ns), to_ns };
-        let has_log = self.plan.deployment.journal_mode == Some(JournalMode::Wal);
         self.backup = Some(BackupOutcome {
             span,
             durable_ns: watch.durable_ns.filter(|_| succeeded),
@@ -278,7 +273,7 @@ impl Drill<'_> {
             artifact_bytes: self.artifact_bytes().filter(|_| succeeded),
             grows_on: self.shipper.is_some(),
             copying: succeeded.then(|| challenge::copying(&self.place("artifact"), span)),
-            log_events: has_log.then_some(log_events),
+            log_events,
         });
         Ok(succeeded)
     }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::Args;
-use engines::kinds::Engine;
+use engines::engine::Engine;
+use engines::registry;
 use harness::plan::size_label;
 use machine::{program, quantity};
 use model::schedule::Rate;
@@ -39,8 +40,8 @@ pub struct Check {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["size", "engine"])]
     pub database: Option<PathBuf>,
     /// Engine of the generated database (mysql needs Docker) [default: sqlite]
-    #[arg(long, value_parser = engine)]
-    pub engine: Option<Engine>,
+    #[arg(long, value_parser = registry::named)]
+    pub engine: Option<&'static dyn Engine>,
     /// Size of the generated database [default: 64MiB]
     #[arg(long, value_parser = quantity::size)]
     pub size: Option<ByteSize>,
@@ -72,13 +73,6 @@ impl Check {
     }
 }
 
-/// The engine of this name.
-pub fn engine(name: &str) -> Result<Engine, String> {
-    let names = Engine::ALL.map(Engine::name);
-    let known = Engine::ALL.into_iter().find(|engine| engine.name() == name);
-    known.ok_or_else(|| machine::error::unknown("engine", name, &names))
-}
-
 /// The scenario to write.
 #[derive(Args)]
 pub struct Init {
@@ -95,8 +89,8 @@ pub struct Init {
     #[arg(long, value_name = "COMMAND", requires = "backup")]
     pub restore: Option<String>,
     /// Engine of the generated databases [default: sqlite]
-    #[arg(long, value_parser = engine)]
-    pub engine: Option<Engine>,
+    #[arg(long, value_parser = registry::named)]
+    pub engine: Option<&'static dyn Engine>,
 }
 
 /// The run to publish.

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::Args;
-use harness::plan::{Filter, size_label};
-use harness::scenario::Overrides;
+use harness::plan::size_label;
+use harness::scenario::{Filter, Overrides};
 use machine::{program, quantity};
 use model::schedule::Rate;
 

@@ -4,7 +4,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use engines::kinds::Engine;
+use engines::registry;
 use harness::availability::{Forecast, Needs, Outlook};
 use machine::file_system::FileSystem;
 use machine::process::Cancel;
@@ -20,8 +20,7 @@ pub fn variants_for(engine: &str) -> (String, usize) {
     let mut count = 0;
     for strategy in STRATEGIES {
         let card = strategy.card();
-        let on = if engine == "mysql" { Engine::Mysql } else { Engine::Sqlite };
-        let in_a_container = strategy.image(on).is_some();
+        let in_a_container = strategy.image(registry::named(engine).unwrap()).is_some();
         // `external` has separate tests.
         if !card.engines.contains(&engine) || card.name == "external" || (without_docker() && in_a_container)
         {
@@ -52,7 +51,7 @@ fn least_bytes(trial: &Trial) -> u64 {
 /// Whether this machine lacks a tool, or this disk a feature, that the trial needs.
 fn lacks_something(trial: &Trial) -> bool {
     let strategy = strategy_of(trial);
-    let engine = Engine::ALL.into_iter().find(|engine| engine.name() == trial.engine).unwrap();
+    let engine = registry::named(&trial.engine).unwrap();
     let settings = trial.settings.clone().into_iter().collect();
     let (root, cancel) = (Path::new(env!("CARGO_TARGET_TMPDIR")), Cancel::default());
     let needs = Needs::of_strategy(strategy, &settings, engine, FileSystem::Disk);
