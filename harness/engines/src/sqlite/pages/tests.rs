@@ -154,9 +154,10 @@ fn no_page_is_on_the_lock_byte() {
 /// applies to the whole process, so this test runs in a separate process.
 #[test]
 fn databases_around_the_lock_byte_are_right() {
-    let test = "dataset::sqlite_pages::tests::child_with_a_low_lock_byte";
+    let (_, module) = module_path!().split_once("::").unwrap();
+    let test = format!("{module}::child_with_a_low_lock_byte");
     let child = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--ignored", "--nocapture"])
+        .args(["--exact", &test, "--ignored", "--nocapture"])
         .output()
         .unwrap();
     let output = String::from_utf8_lossy(&child.stdout);
