@@ -1,8 +1,10 @@
 //! All engines.
 
+use std::fmt;
+
 use machine::error::unknown;
 use machine::worker::JobEntry;
-use serde::de::Error as _;
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 
 use crate::applications::embedded::Application;
@@ -33,9 +35,24 @@ pub fn named(name: &str) -> Result<&'static dyn Engine, String> {
     })
 }
 
+/// Looks up a name while it is read, so that an error has its place.
+struct NameVisitor<T>(fn(&str) -> Result<T, String>);
+
+impl<T> Visitor<'_> for NameVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<T, E> {
+        (self.0)(name).map_err(E::custom)
+    }
+}
+
 impl<'de> Deserialize<'de> for &'static dyn Engine {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<&'static dyn Engine, D::Error> {
-        named(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+        deserializer.deserialize_str(NameVisitor(named))
     }
 }
 
@@ -63,7 +80,7 @@ pub fn mode_named(name: &str) -> Result<Mode, String> {
 
 impl<'de> Deserialize<'de> for Mode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Mode, D::Error> {
-        mode_named(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+        deserializer.deserialize_str(NameVisitor(mode_named))
     }
 }
 

@@ -116,7 +116,7 @@ impl<'de> Visitor<'de> for SectionVisitor {
                 "apps" => section.apps = map.next_value()?,
                 "journal_modes" => section.modes = map.next_value()?,
                 "file_systems" => section.file_systems = map.next_value()?,
-                "extents" => section.extents = Some(map.next_value()?),
+                "extents" => section.extents = map.next_value()?,
                 "announces" => section.announces = map.next_value()?,
                 "images" => section.images = map.next_value()?,
                 "cache" => section.cache = map.next_value()?,
@@ -207,9 +207,57 @@ impl<'de> Visitor<'de> for ImagesVisitor {
         let mut section = ImagesSection::default();
         let known: Vec<&str> = section.0.keys().copied().collect();
         while let Some(key) = map.next_key_seed(Key(&known))? {
-            let reference = map.next_value()?;
-            *section.0.get_mut(key.as_str()).expect("the key is known") = Some(reference);
+            *section.0.get_mut(key.as_str()).expect("the key is known") = map.next_value()?;
         }
         Ok(section)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        toml::from_str::<SubjectSection>(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn errors_have_the_place_of_what_is_wrong() {
+        let errors = [
+            ("engines = [\"sqlite\", \"sqlit\"]", "line 1, column 22", "unknown engine 'sqlit'"),
+            ("journal_modes = [\"off\"]", "line 1, column 18", "unknown journal mode 'off'"),
+            ("synchronous = \"fast\"", "line 1, column 15", "unknown variant `fast`, expected one of `off`"),
+            ("[mysql_options]\nskip = true\nlog_bin = [1]", "line 3, column 11", "option must be a string"),
+            ("[images]\ntools = \"x\"", "line 2, column 1", "unknown field `tools`, expected one of `"),
+            ("port = 1\nsync_binlgo = 3", "line 2, column 1", "unknown field `sync_binlgo`"),
+            ("port = 70000", "line 1, column 8", "integer `70000`, expected u16"),
+        ];
+        for (text, place, cause) in errors {
+            let error = error(text);
+            assert!(error.contains(&format!("at {place}")) && error.contains(cause), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_with_every_key_of_every_engine() {
+        let text = "sync_binlog = 7\nsynchronous = \"off\"\nimages = { mysql = \"mine:1\" }\n\
+                    mysql_options = { long_query_time = 0.5, log_bin = false }";
+        let section: SubjectSection = toml::from_str(text).unwrap();
+        let written = serde_json::to_value(&section).unwrap();
+        for (key, value) in [
+            ("/sync_binlog", Value::from(7)),
+            ("/synchronous", "off".into()),
+            ("/busy_timeout_ms", 5000.into()),
+            ("/port", Value::Null),
+            ("/images/mysql", "mine:1".into()),
+            ("/images/tracker", Value::Null),
+            ("/mysql_options/long_query_time", 0.5.into()),
+            ("/mysql_options/log_bin", false.into()),
+            ("/journal_modes/0", "wal".into()),
+        ] {
+            assert_eq!(written.pointer(key), Some(&value), "{key}");
+        }
+        let read: SubjectSection = serde_json::from_value(written.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), written);
     }
 }
