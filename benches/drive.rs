@@ -9,11 +9,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use engines::application::{Application, Target, Task};
+use engines::applications::embedded::ApplicationTask;
+use engines::sqlite::Sqlite;
 use engines::sqlite::client as sqlite;
-use engines::sqlite::client::{JournalMode, SqliteTarget, Synchronous};
 use engines::sqlite::generate::generate;
-use engines::subject::{Backend, Subject};
+use engines::sqlite::live_file::LiveFile;
+use engines::sqlite::modes::WAL;
+use engines::sqlite::settings::{SqliteSettings, Synchronous};
+use engines::subject::Subject;
 use machine::measure::clock::now_ns;
 use machine::process::{Account, Cancel, Launcher};
 use model::dataset::{self, DatasetSpec};
@@ -64,20 +67,11 @@ fn driven(source: &Path, place: &Path, spec: &DatasetSpec, model: &Model, second
     std::fs::copy(source, &database).unwrap();
     let launcher = Launcher::new(place, &Cancel::default());
     let load = Load { rate: Rate::Open(RATE), arrivals: Arrivals::Poisson, pattern: Pattern::Constant };
-    let application = Application {
-        target: Target::Sqlite(SqliteTarget {
-            database: database.clone(),
-            journal_mode: JournalMode::Wal,
-            synchronous: Synchronous::Off,
-            busy_timeout_ms: 5000,
-            wal_autocheckpoint: 1000,
-        }),
-        dataset: spec.clone(),
-        model: model.clone(),
-        task: Task::Serve,
-    };
-    let mut subject = Subject::new(&launcher, Backend::File(database), None, application);
-    subject.begin(Task::Work { load, ledger_directory: place.to_owned(), epoch_ns: now_ns() }).unwrap();
+    let settings = SqliteSettings { synchronous: Synchronous::Off, ..SqliteSettings::default() };
+    let file = Box::new(LiveFile::new(database, WAL, &settings));
+    let mut subject = Subject::new(&launcher, &Sqlite, file, None, spec.clone(), model.clone());
+    let task = ApplicationTask::Work { load, ledger_directory: place.to_owned(), epoch_ns: now_ns() };
+    subject.begin(task).unwrap();
     std::thread::sleep(Duration::from_secs_f64(seconds));
     subject.stop().unwrap();
     let used = launcher.roster().used(Account::Subject).unwrap();

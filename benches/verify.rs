@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use engines::database::Database;
+use engines::sqlite::database::of_file;
 use model::dataset::{Origin, Torrent};
 use model::ledger::{Ledger, LedgerWriter};
 use model::verify::{Integrity, Request, content_digest, verify};
@@ -90,7 +90,7 @@ fn write(database: &Path, ledger: &Path) {
 fn read_rows(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().unwrap();
     let database = database(directory.path());
-    let source = Database::Sqlite(database.clone());
+    let source = of_file(&database);
     let expected = content_digest(&source, &Dataset, None, &mut |_| {}).unwrap();
     let mut group = criterion.benchmark_group("rows");
     group.sample_size(10).throughput(Throughput::Elements(TORRENTS));

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::Args;
-use engines::kinds::Engine;
+use engines::engine::Engine;
+use engines::registry;
 use harness::plan::Plan;
 use harness::run::{self, RESULTS};
 use harness::scenario::{Overrides, Scenario};
@@ -19,7 +20,6 @@ use reports::record::Results;
 use reports::sizing::decide::{Objectives, decide};
 use reports::sizing::{Load, check, fit, text};
 
-use crate::arguments::engine::engine;
 use crate::arguments::place::Place;
 use crate::arguments::version::version;
 use crate::execute::execute;
@@ -53,8 +53,8 @@ pub struct Advise {
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     interval: Option<f64>,
     /// Only strategies for this engine
-    #[arg(long, value_parser = engine)]
-    engine: Option<Engine>,
+    #[arg(long, value_parser = registry::named)]
+    engine: Option<&'static dyn Engine>,
     /// Measured runs: a results.json or its directory (repeatable) [default: a calibration run on this machine, made
     /// once for each rate and kept in --dir]
     #[arg(long, value_name = "RESULTS")]
@@ -102,7 +102,7 @@ fn answer(arguments: &Advise, load: &Load, runs: &[&Results]) -> u8 {
         survive_disk_loss: arguments.survive_disk_loss,
     };
     let model = fit(runs);
-    let advice = decide(&model, load, &objectives, arguments.engine.map(Engine::name));
+    let advice = decide(&model, load, &objectives, arguments.engine.map(|engine| engine.name()));
     match arguments.format {
         Format::Json | Format::Csv => println!("{}", arguments.format.of(&text::raw(&advice))),
         Format::Table | Format::Markdown => {
@@ -141,10 +141,13 @@ fn check_model(runs: &[&Results], arguments: &Advise) -> Result<u8> {
 
 /// The calibration run of this machine for a rate: started, continued, or only read when it is complete.
 fn calibrated(arguments: &Advise, load: &Load, cancel: &Cancel) -> Result<Results> {
-    if arguments.engine == Some(Engine::Mysql) {
-        return Err(Error::Input(
-            "the calibration run covers SQLite only: name a run on MySQL with --from RESULTS".into(),
-        ));
+    let covered = registry::DEFAULT;
+    if let Some(engine) = arguments.engine.filter(|engine| *engine != covered) {
+        return Err(Error::Input(format!(
+            "the calibration run covers {} only: name a run on {} with --from RESULTS",
+            covered.title(),
+            engine.title()
+        )));
     }
     let root = arguments.place.directory();
     let out = root.join(format!("{CALIBRATION}-{}", load.rate));

@@ -1,6 +1,5 @@
 //! The command line grammar.
 
-pub mod engine;
 pub mod output;
 mod own;
 pub mod place;
@@ -13,7 +12,7 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use engines::images::Kind;
+use engines::images::ImageKind;
 use harness::plan::size_label;
 use machine::error::Error;
 use machine::file_system::FileSystem;
@@ -222,22 +221,16 @@ impl Run {
 #[derive(Args)]
 pub struct Images {
     /// Only these images [default: all]
-    #[arg(value_parser = kind)]
-    kinds: Vec<Kind>,
+    #[arg(value_parser = engines::registry::image_named)]
+    kinds: Vec<&'static ImageKind>,
     #[command(flatten)]
     pub place: Place,
 }
 
 impl Images {
-    pub fn kinds(&self) -> Vec<Kind> {
-        if self.kinds.is_empty() { Kind::ALL.to_vec() } else { self.kinds.clone() }
+    pub fn kinds(&self) -> Vec<&'static ImageKind> {
+        if self.kinds.is_empty() { engines::registry::images() } else { self.kinds.clone() }
     }
-}
-
-fn kind(name: &str) -> Result<Kind, String> {
-    let names = Kind::ALL.map(Kind::name);
-    let known = Kind::ALL.into_iter().find(|kind| kind.name() == name);
-    known.ok_or_else(|| machine::error::unknown("image", name, &names))
 }
 
 #[derive(Args)]

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use bytesize::ByteSize;
-use engines::images::{self, Kind, Stock};
-use engines::kinds::Engine;
+use engines::images::{self, ImageKind, Stock};
+use engines::registry::ENGINES;
 use harness::availability::{Forecast, Needs, Outlook};
 use harness::plan::Plan;
 use machine::docker;
@@ -49,7 +49,7 @@ fn show_strategies(forecast: &mut Forecast<'_>) -> Result<()> {
         let (card, defaults) = (strategy.card(), strategy.with_defaults());
         let versions: Vec<String> = card.all_tools().iter().filter_map(|tool| tool.version()).collect();
         let mut ready = Vec::new();
-        for engine in Engine::ALL.into_iter().filter(|engine| card.supports(*engine)) {
+        for engine in ENGINES.iter().copied().filter(|engine| card.supports(*engine)) {
             let needs = Needs::of_strategy(&defaults, engine, FileSystem::Disk);
             let outlook = forecast.of(&needs)?;
             if outlook == Outlook::Ready {
@@ -92,8 +92,8 @@ fn show_containers(forecast: &mut Forecast<'_>) {
         Ok(version) => println!("  ready        Docker {version}"),
         Err(error) => return println!("  unavailable  {error}"),
     }
-    for kind in Kind::ALL {
-        let name = format!("image {}", kind.name());
+    for kind in engines::registry::images() {
+        let name = format!("image {}", kind.name);
         let outlook = match forecast.look_for(kind, None) {
             Ok(None) => {
                 println!("  ready        {name}{}", details(kind));
@@ -106,7 +106,7 @@ fn show_containers(forecast: &mut Forecast<'_>) {
     }
 }
 
-fn details(kind: Kind) -> String {
+fn details(kind: &ImageKind) -> String {
     let Ok(Stock::Here(image)) = images::look(kind, None) else { return String::new() };
     let version = image.version(kind).map(|version| format!(" ({version})")).unwrap_or_default();
     format!(": {}{version}", image.reference)

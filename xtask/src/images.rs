@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use engines::images::{self, Image, Kind};
+use engines::images::{self, Image, ImageKind};
 use machine::error::Result;
 use machine::event::Observer;
 use machine::process::{Cancel, Launcher};
@@ -14,14 +14,19 @@ use crate::exit;
 ///
 /// # Errors
 /// When an image cannot be pulled or built.
-pub fn show(kinds: &[Kind], directory: &Path, cancel: &Cancel, observer: Observer<'_>) -> Result<u8> {
+pub fn show(
+    kinds: &[&'static ImageKind],
+    directory: &Path,
+    cancel: &Cancel,
+    observer: Observer<'_>,
+) -> Result<u8> {
     let workspace = Workspace::open(directory)?;
     workspace.sweep()?;
     let work = workspace.work_directory("images")?;
     let launcher = Launcher::new(work.path(), cancel);
     for kind in kinds {
-        let image = images::obtain(*kind, None, &launcher, observer)?;
-        println!("{:8} {}\n{}", kind.name(), image.reference, details(&image));
+        let image = images::obtain(kind, None, &launcher, observer)?;
+        println!("{:8} {}\n{}", kind.name, image.reference, details(&image));
     }
     Ok(exit::SUCCESS)
 }

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use engines::kinds::Engine;
+use engines::engine::Template;
+use engines::registry;
 use harness::plan::Plan;
 use harness::scenario::{Overrides, Scenario};
 use machine::error::{Error, Result};
@@ -18,13 +19,9 @@ use crate::script_check::command_setting;
 
 const HEAD: &str = include_str!("init/head.toml");
 const DATABASE: &str = include_str!("init/database.toml");
-const SQLITE: &str = include_str!("init/sqlite.toml");
-const MYSQL: &str = include_str!("init/mysql.toml");
 const SIZES: &str = include_str!("init/sizes.toml");
 const LOAD: &str = include_str!("init/load.toml");
 const COMMANDS: &str = include_str!("init/commands.toml");
-const SQLITE_VARIANTS: &str = include_str!("init/sqlite_variants.toml");
-const MYSQL_VARIANTS: &str = include_str!("init/mysql_variants.toml");
 
 /// Checks that the scenario can be planned, writes it, and prints the next commands.
 ///
@@ -62,11 +59,7 @@ pub fn init(arguments: &Init) -> Result<u8> {
 
 /// The text of the scenario in this directory.
 fn text(arguments: &Init, directory: &Path) -> Result<String> {
-    let engine = arguments.engine.unwrap_or(Engine::Sqlite);
-    let (subject, variants) = match engine {
-        Engine::Sqlite => (SQLITE, SQLITE_VARIANTS),
-        Engine::Mysql => (MYSQL, MYSQL_VARIANTS),
-    };
+    let Template { subject, variants } = *arguments.engine.unwrap_or(registry::DEFAULT).template();
     let has_commands = arguments.backup.is_some();
     let variants = if has_commands { COMMANDS } else { variants };
     let (database, sizes) = if arguments.database.is_some() { (DATABASE, "") } else { ("", SIZES) };

@@ -31,7 +31,7 @@ mod workflows;
 use std::path::Path;
 use std::process::ExitCode;
 
-use engines::sqlite::generate::generate;
+use engines::registry;
 use harness::plan::Plan;
 use harness::run;
 use harness::scenario::{Overrides, Scenario};
@@ -181,7 +181,8 @@ fn generate_dataset(arguments: &Generate) -> Result<u8> {
     };
     let cancel = cancel_on_signal()?;
     let progress = show::Progress::new();
-    let outcome = generate(&spec, &arguments.file, &|| cancel.is_cancelled(), &mut |bytes| {
+    let (_, files) = registry::of_files();
+    let outcome = files.generate(&spec, &arguments.file, &|| cancel.is_cancelled(), &mut |bytes| {
         progress.show(machine::event::Event::Generating {
             profile: &spec.profile,
             target_bytes: spec.target_bytes,

@@ -1,7 +1,7 @@
 //! What the checks and tests of this repository need on a machine: commands, the packages that contain them, and what
 //! each is needed for.
 
-use engines::images::{self, Kind, Stock};
+use engines::images::{self, ImageKind, Stock, TOOLS};
 use machine::file_system::FileSystem;
 use machine::how_to_install::HowToInstall;
 use machine::program_cache::PIP;
@@ -94,7 +94,7 @@ pub fn all(scope: &Scope) -> Vec<Need> {
         wanted.push((&DOCKER, "tests of containers".to_owned()));
     }
     for kind in images_to_build(scope) {
-        let purpose = format!("building the {} image", kind.name());
+        let purpose = format!("building the {} image", kind.name);
         wanted.extend(images::tools(kind).into_iter().map(|tool| (tool, purpose.clone())));
     }
     let mut needs: Vec<Need> = Vec::new();
@@ -114,9 +114,9 @@ pub fn missing(scope: &Scope) -> Vec<Need> {
 }
 
 /// Images that tests or trials may build: those that are missing, and the tools image, which a test always builds.
-fn images_to_build(scope: &Scope) -> Vec<Kind> {
+fn images_to_build(scope: &Scope) -> Vec<&'static ImageKind> {
     let is_here = |kind| matches!(images::look(kind, None), Ok(Stock::Here(_)));
-    let kinds = Kind::ALL.into_iter().filter(|kind| *kind == Kind::Tools || !is_here(*kind));
+    let kinds = engines::registry::images().into_iter().filter(|kind| **kind == TOOLS || !is_here(kind));
     kinds.filter(|_| !scope.without_docker).collect()
 }
 

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use engines::sqlite::inspection::{Inspect, Inspection};
-use engines::sqlite::own;
+use engines::files::Inspection;
+use engines::registry;
 use harness::plan::Plan;
 use harness::run;
 use harness::scenario::{Overrides, Scenario};
 use machine::error::{Error, Result};
-use machine::process::{Account, Cancel, Launcher};
+use machine::process::{Cancel, Launcher};
 use machine::workspace::Workspace;
 use reports::compare::Outcome;
 use reports::printable;
@@ -46,7 +46,8 @@ pub fn scenario(backup: &str, restore: &str, arguments: &Check) -> Scenario {
     }
     if let Some(database) = &arguments.database {
         // So that writers and locks behave as in the user's application.
-        scenario.subject.journal_modes = vec![own::journal_mode(database)];
+        let (_, files) = registry::of_files();
+        scenario.subject.modes = vec![files.mode(database)];
     }
     for variant in &mut scenario.variants {
         for (name, command) in [("backup", backup), ("restore", restore)] {
@@ -119,7 +120,8 @@ const LIMITS: &str = "This inspection cannot tell which writes are missing, whet
 
 fn check_file(file: &Path, arguments: &Check, cancel: &Cancel) -> Result<u8> {
     let unreadable = |error| Error::Input(format!("cannot read {}: {error}", file.display()));
-    if let Some(why) = own::foreign(file).map_err(unreadable)? {
+    let (_, files) = registry::of_files();
+    if let Some(why) = files.foreign(file).map_err(unreadable)? {
         println!("{} cannot be restored: {why}.", file.display());
         return Ok(exit::FELL_SHORT);
     }
@@ -128,15 +130,14 @@ fn check_file(file: &Path, arguments: &Check, cancel: &Cancel) -> Result<u8> {
     let work = workspace.work_directory("check")?;
     let launcher = Launcher::new(work.path(), cancel);
     let copy = |file: &Path, name: &str| -> Result<PathBuf> {
-        own::bytes(file)?;
+        files.bytes(file)?;
         let to = work.path().join(name);
-        own::copy(&launcher, file, &to)?;
+        files.copy(&launcher, file, &to)?;
         Ok(to)
     };
     let backup = copy(file, "backup.sqlite")?;
     let live = arguments.database.as_deref().map(|live| copy(live, "live.sqlite")).transpose()?;
-    let job = Inspect { backup, live };
-    let inspection: Inspection = match launcher.work(Account::Preparation, &job, &mut |_| {}) {
+    let inspection = match files.inspect(&launcher, &backup, live.as_deref()) {
         Ok(inspection) => inspection,
         Err(Error::Bug(cause)) => {
             let cause = printable(&cause.to_string());

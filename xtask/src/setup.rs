@@ -4,7 +4,8 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use engines::images::{self, Kind, Stock};
+use engines::images::{self, Stock};
+use engines::registry;
 use machine::error::{Error, Result};
 use machine::event::{Event, Observer};
 use machine::how_to_install::HowToInstall;
@@ -74,7 +75,7 @@ pub fn prepare(
     }
     besides.into_iter().for_each(|line| observer(Event::Note(line)));
     if !scope.without_docker {
-        crate::images::show(&Kind::ALL, directory, cancel, observer)?;
+        crate::images::show(&registry::images(), directory, cancel, observer)?;
     }
     Ok(())
 }
@@ -83,11 +84,11 @@ pub fn prepare(
 fn besides(with_images: bool) -> Vec<String> {
     let rights = (!geteuid().is_root())
         .then(|| "root rights: without them, trials on other file systems are NOT TESTED".to_owned());
-    let kinds = Kind::ALL.into_iter().filter(|_| with_images);
+    let kinds = registry::images().into_iter().filter(|_| with_images);
     let images = kinds.filter_map(|kind| match images::look(kind, None) {
         Ok(Stock::Here(_)) => None,
-        Ok(Stock::Obtainable(how)) => Some(format!("the image {}: it will be {how}", kind.name())),
-        Err(error) => Some(format!("the image {}: {error}", kind.name())),
+        Ok(Stock::Obtainable(how)) => Some(format!("the image {}: it will be {how}", kind.name)),
+        Err(error) => Some(format!("the image {}: {error}", kind.name)),
     });
     rights.into_iter().chain(images).collect()
 }

@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use engines::kinds::Engine;
+use engines::registry::ENGINES;
 use harness::availability::{Forecast, Needs, Outlook};
 use harness::scenario::Scenario;
 use machine::error::{Error, Result};
@@ -206,7 +206,7 @@ fn untested_strategy(
     items: &mut Vec<(&'static str, String, String)>,
 ) -> Result<()> {
     let (card, defaults) = (strategy.card(), strategy.with_defaults());
-    for engine in Engine::ALL.into_iter().filter(|engine| card.supports(*engine)) {
+    for engine in ENGINES.iter().copied().filter(|engine| card.supports(*engine)) {
         let mut first = None;
         let mut is_tested = false;
         for file_system in std::iter::once(FileSystem::Disk).chain(FileSystem::MADE) {

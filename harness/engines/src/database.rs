@@ -1,42 +1,59 @@
 //! Where databases are, and what the verifier does with them in a process of its own.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::sync::Arc;
 
 use machine::worker::{Job, Progress};
 use model::dataset::{DatasetSpec, TableNames, origin};
 use model::verify::reader::{DatabaseReader, Location};
 use model::verify::{ContentDigest, Integrity, Report, Request, content_digest, unwritten, verify};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
-use crate::mysql::connection::Address;
-use crate::mysql::reader::MysqlDatabase;
-use crate::sqlite::reader::SqliteFile;
+use crate::access::Access;
+use crate::engine::Engine;
 
-/// Where a database is. Nothing writes to it while it is read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Database {
-    /// A SQLite file. No other process has it open, and it was closed cleanly.
-    Sqlite(PathBuf),
-    /// A database of a running MySQL server.
-    Mysql(Address),
+/// Where a database is, for another process. Nothing writes to it while it is read.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// Its engine.
+    pub engine: &'static dyn Engine,
+    /// How the engine reaches it.
+    pub access: Arc<dyn Access>,
 }
 
-impl std::fmt::Display for Database {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Database::Sqlite(path) => path.display().fmt(f),
-            Database::Mysql(address) => address.fmt(f),
-        }
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.access.fmt(f)
     }
 }
 
 impl Location for Database {
     fn reader(&self, names: TableNames) -> Box<dyn DatabaseReader + '_> {
-        match self {
-            Database::Sqlite(path) => Box::new(SqliteFile { path, names }),
-            Database::Mysql(address) => Box::new(MysqlDatabase(address)),
-        }
+        self.access.reader(names)
+    }
+}
+
+/// A [`Database`] in serialised form.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Database", deny_unknown_fields)]
+struct Plain {
+    engine: &'static dyn Engine,
+    access: Value,
+}
+
+impl Serialize for Database {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Plain { engine: self.engine, access: self.access.value() }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Database {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Database, D::Error> {
+        let Plain { engine, access } = Plain::deserialize(deserializer)?;
+        let access = engine.access(access).map_err(D::Error::custom)?;
+        Ok(Database { engine, access })
     }
 }
 

@@ -3,15 +3,28 @@
 //!
 //! Nothing here knows a strategy or a trial.
 
-pub mod application;
-pub mod cache;
+pub mod access;
+pub mod applications;
+mod cache;
+pub mod client;
 pub mod configuration;
 pub mod database;
-pub mod descriptors;
+mod descriptors;
+mod disk;
+pub mod engine;
 pub mod error;
+pub mod files;
 pub mod images;
-pub mod kinds;
+pub mod instance;
+pub mod log_events;
+pub mod mode;
 pub mod mysql;
+mod ports;
+mod random;
+pub mod registry;
+pub mod secret;
+pub mod settings;
+pub mod source;
 pub mod sqlite;
 pub mod subject;
-pub mod tracker;
+pub mod subject_section;

@@ -18,4 +18,4 @@ pub use measured::{Measured, Passes};
 pub use outcome::{BackupOutcome, BackupResult, RestoreResult};
 pub use promise::{Keeps, Kept, Moments, Promise};
 pub use replication::Replication;
-pub use strategy::{Card, Cost, Definition, Family, ImageKind, OnEngine, Settings, Strategy};
+pub use strategy::{Card, Cost, Definition, Family, OnEngine, Settings, Strategy};

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use anyhow::anyhow;
-use engines::mysql::connection as mysql;
-use engines::mysql::connection::{column, reason};
+use engines::mysql::connection::{Connection, column, reason};
 use engines::mysql::server::{ARTIFACT, RUN, Server};
 use machine::container::Spec;
 use machine::error::{Error, Result};
@@ -38,7 +37,7 @@ pub fn pipeline(
 /// # Errors
 /// When the server does not answer.
 pub fn has_binary_log(server: &Server) -> Result<bool> {
-    let mut connection = mysql::Server::connect_without_database(server.address())?;
+    let mut connection = Connection::connect_without_database(server.address())?;
     let answer = connection.query("SELECT @@log_bin").map_err(|error| {
         Error::Environment(format!("cannot find out whether the server has a binary log: {}", reason(&error)))
     })?;

@@ -71,7 +71,9 @@ mod tests {
             documented.sort_unstable();
             let names: Vec<&str> = defaults.settings().keys().map(String::as_str).collect();
             assert_eq!(names, documented, "{}", card.name);
-            assert!(card.engines().is_sorted() && !card.on.is_empty(), "{}", card.name);
+            let engines = card.engines();
+            assert!(engines.is_sorted() && !engines.is_empty(), "{}", card.name);
+            assert!(engines.iter().all(|engine| engines::registry::named(engine).is_ok()), "{engines:?}");
         }
     }
 

@@ -1,27 +1,14 @@
 //! All jobs that a worker process can do.
 
-use engines::application::Application;
-use engines::database::{Digest, Unwritten, Verify};
 use engines::error::attributed;
-use engines::sqlite::inspection::Inspect;
-use engines::sqlite::own::{Adopt, CopyOnline};
 use machine::measure::memory::TouchMemory;
 use machine::worker::{self, JobEntry};
-use strategies::registry;
 
-/// Those of the harness; strategies have their own.
-const JOBS: &[JobEntry] = &[
-    JobEntry::of::<Adopt>(),
-    JobEntry::of::<Application>(),
-    JobEntry::of::<CopyOnline>(),
-    JobEntry::of::<Digest>(),
-    JobEntry::of::<Inspect>(),
-    JobEntry::of::<TouchMemory>(),
-    JobEntry::of::<Unwritten>(),
-    JobEntry::of::<Verify>(),
-];
+/// Those that are neither an engine's nor a strategy's.
+const JOBS: &[JobEntry] = &[JobEntry::of::<TouchMemory>()];
 
 /// The whole life of a worker. Returns its exit code.
 pub fn main() -> i32 {
-    worker::main(JOBS.iter().chain(registry::jobs()), attributed)
+    let jobs = JOBS.iter().chain(engines::registry::jobs()).chain(strategies::registry::jobs());
+    worker::main(jobs, attributed)
 }

@@ -7,29 +7,29 @@ mod own;
 mod pairs;
 mod shard;
 mod thresholds;
+mod trial_plan;
 mod validate;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytesize::ByteSize;
-use engines::kinds::{App, Engine};
+use engines::applications::App;
+use engines::engine::Engine;
 use machine::error::{Error, Result};
 use machine::measure::storage::free_bytes;
-use model::dataset::DatasetSpec;
-use model::ledger::RESERVED_BYTES;
+use model::dataset::{self, DatasetSpec};
 use model::schedule::{Load, Rate};
-use model::verify::Integrity;
 use model::writes::{Marks, Model};
-use reports::record::{Shard, Verdict};
-use strategies::contract::{ConfiguredStrategy, ImageKind, Settings};
+use reports::record::Shard;
+use strategies::contract::Settings;
 use strategies::registry;
 
 use crate::scenario::{Overrides, Scenario};
 pub use deployment::Deployment;
-pub use filter::Filter;
 pub use limits::limits;
-use limits::stall_seconds;
+use trial_plan::copy_seconds;
+pub use trial_plan::{ASSUMED_COPY_BYTES_PER_SECOND, TrialPlan};
 use validate::validate;
 
 /// All trials of a run.
@@ -41,40 +41,6 @@ pub struct Plan {
     /// Which part of the scenario's plan this is; `None` for the whole plan.
     pub shard: Option<Shard>,
 }
-
-/// One trial.
-#[derive(Clone, Debug)]
-pub struct TrialPlan {
-    /// Unique in the plan, and the same each time that the scenario is planned.
-    pub id: String,
-    /// The strategy with its settings.
-    pub strategy: ConfiguredStrategy,
-    /// The variant's name, or the settings that the scenario names, as text.
-    pub variant: String,
-    /// Verdicts that the scenario expects; empty: those that follow from the strategy's promise.
-    pub expected: Vec<Verdict>,
-    /// Limits on its measurements, as written in the scenario.
-    pub thresholds: BTreeMap<String, String>,
-    /// The database.
-    pub dataset: DatasetSpec,
-    /// Expected size of the database: exact for SQLite, estimated for MySQL.
-    pub dataset_bytes: u64,
-    /// The system under test.
-    pub deployment: Deployment,
-    /// The offered load.
-    pub load: Load,
-    /// Which writes are made.
-    pub model: Model,
-    /// Counts from 1.
-    pub repetition: u32,
-}
-
-/// Speed that plans assume for a plain durable copy.
-pub const ASSUMED_COPY_BYTES_PER_SECOND: f64 = 200e6;
-/// Speeds that plans assume for the verification: with a full integrity check, and with a quick one.
-const ASSUMED_VERIFY_BYTES_PER_SECOND: (f64, f64) = (60e6, 300e6);
-/// Time that plans assume for starting and stopping processes in a trial.
-const ASSUMED_OVERHEAD_SECONDS: f64 = 1.0;
 
 impl Plan {
     /// Plans a scenario.
@@ -111,8 +77,8 @@ impl Plan {
     }
 
     /// The datasets that the trials use, with the size of each on its engine.
-    pub fn datasets(&self) -> Vec<(Engine, DatasetSpec, u64)> {
-        let mut datasets: Vec<(Engine, DatasetSpec, u64)> = Vec::new();
+    pub fn datasets(&self) -> Vec<(&'static dyn Engine, DatasetSpec, u64)> {
+        let mut datasets: Vec<(&'static dyn Engine, DatasetSpec, u64)> = Vec::new();
         for trial in &self.trials {
             let engine = trial.deployment.engine;
             if !datasets.iter().any(|(on, known, _)| (*on, known) == (engine, &trial.dataset)) {
@@ -157,54 +123,6 @@ impl Plan {
     }
 }
 
-fn copy_seconds(bytes: u64) -> f64 {
-    bytes as f64 / ASSUMED_COPY_BYTES_PER_SECOND
-}
-
-impl TrialPlan {
-    /// The image of its strategy's containers.
-    pub fn image(&self) -> Option<ImageKind> {
-        self.strategy.card().image(self.deployment.engine)
-    }
-
-    /// Peak disk space of the trial: the live database, the artifact, the restored database, the databases that are
-    /// restored while the application runs, and the overhead of the file system that contains them.
-    pub fn disk_bytes(&self) -> u64 {
-        let live_restores = f64::from(self.strategy.abilities().live_restores);
-        let databases = 2.0 + live_restores + self.strategy.card().cost.artifact;
-        // A margin for journals and logs.
-        let data_bytes = (self.dataset_bytes as f64 * (databases + 0.2)) as u64 + (64 << 20);
-        let ledger_bytes = u64::from(self.model.writers) * RESERVED_BYTES;
-        self.deployment.file_system.disk_bytes(data_bytes) + ledger_bytes
-    }
-
-    /// Estimated duration of the trial in seconds.
-    pub fn seconds(&self, scenario: &Scenario) -> f64 {
-        let times = &scenario.trial;
-        let copy = copy_seconds(self.dataset_bytes);
-        let cost = self.strategy.card().cost;
-        let begin = ASSUMED_OVERHEAD_SECONDS + copy + times.reference_seconds;
-        if self.expected.iter().any(|verdict| matches!(verdict, Verdict::Stalled | Verdict::TimedOut)) {
-            // A stall is detected after one stall time without progress; some progress before that is allowed for.
-            return begin + (2.0 * stall_seconds(scenario, copy)).min(times.deadline_seconds);
-        }
-        let (backup, restore) = (copy * cost.backup, copy * cost.restore);
-        if backup >= times.deadline_seconds {
-            // The backup is not completed, so that nothing is restored.
-            return begin + times.deadline_seconds;
-        }
-        let verify = match times.integrity {
-            Integrity::Full => ASSUMED_VERIFY_BYTES_PER_SECOND.0,
-            Integrity::Quick => ASSUMED_VERIFY_BYTES_PER_SECOND.1,
-        };
-        let verify = self.dataset_bytes as f64 / verify;
-        if restore >= times.deadline_seconds {
-            return begin + backup + times.tail_seconds + times.deadline_seconds;
-        }
-        begin + backup + times.tail_seconds + restore + verify
-    }
-}
-
 /// Plans the trials of one repetition, size and rate.
 fn plan_block(
     scenario: &Scenario,
@@ -216,7 +134,7 @@ fn plan_block(
     let workload = &scenario.workload;
     let dataset =
         DatasetSpec { profile: scenario.dataset.profile.clone(), target_bytes: size.0, seed: scenario.seed };
-    let (sqlite_bytes, torrents) = own::predicted(scenario, &dataset)?;
+    let torrents = dataset::origin(&dataset)?.torrents();
     let deployments = Deployment::all(&scenario.subject);
     let mut used = vec![false; scenario.variants.len()];
     for deployment in &deployments {
@@ -229,10 +147,7 @@ fn plan_block(
                 model.writers, model.rows_per_transaction
             )));
         }
-        let dataset_bytes = match deployment.engine {
-            Engine::Sqlite => sqlite_bytes,
-            Engine::Mysql => engines::mysql::dataset::predicted(&dataset)?.bytes,
-        };
+        let dataset_bytes = own::predicted_bytes(scenario, deployment.engine, &dataset)?;
         for (number, variant) in scenario.variants.iter().enumerate() {
             let found = registry::named(&variant.strategy)?;
             if !deployment.is_for(variant, found.card()) {
@@ -320,6 +235,7 @@ pub fn settings_map(settings: &Settings) -> BTreeMap<String, serde_json::Value> 
 
 #[cfg(test)]
 mod tests {
+    use super::trial_plan::ASSUMED_OVERHEAD_SECONDS;
     use super::*;
 
     fn plan(text: &str, overrides: &Overrides) -> Result<Plan> {

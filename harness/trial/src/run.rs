@@ -9,30 +9,25 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use engines::cache::{self, CachedDataset, Maker};
-use engines::database::{Database, Digest};
-use engines::images::{self, Kind};
-use engines::kinds::{App, Engine};
-use engines::mysql::options::ServerArguments;
-use engines::mysql::server::{Server, ServerSetup, random_password};
-use engines::sqlite::own::{self, Adopt};
-use machine::container::Network;
+use engines::engine::Engine;
+use engines::images::{self, ImageKind};
+use engines::registry;
+use engines::source::{Preparation, Source};
 use machine::error::{Error, Result};
 use machine::event::{Event, Observer};
 use machine::measure::{calibration, storage};
-use machine::process::{Account, Cancel, Launcher, kill_marked};
+use machine::process::{Cancel, Launcher, kill_marked};
 use machine::program_cache::{Fetch, ProgramCache};
 use machine::removal::{self, Leftover};
 pub use machine::workspace::RESULTS;
 use machine::workspace::{Swept, Workspace};
-use model::dataset::{self, DatasetSpec};
-use model::verify::{ContentDigest, Integrity};
+use model::dataset::DatasetSpec;
 use reports::printable;
 use reports::record::{Calibration, Results};
 
 use crate::plan::{Plan, TrialPlan};
 use crate::scenario::Scenario;
-use crate::trial::{self, Images, Keep, Keeper, Site, Source};
+use crate::trial::{self, Images, Keep, Keeper, Site};
 use archive::Archive;
 pub use changed::changes_since;
 
@@ -132,16 +127,20 @@ pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result
     Ok(Finished { results: archive.results, directory: archive.directory, leftovers })
 }
 
-type Sources = Vec<(Engine, DatasetSpec, Source)>;
+type Sources = Vec<(&'static dyn Engine, DatasetSpec, Source)>;
 
-fn source_of<'a>(sources: &'a Sources, engine: Engine, spec: &DatasetSpec) -> Option<&'a Source> {
+fn source_of<'a>(
+    sources: &'a Sources,
+    engine: &'static dyn Engine,
+    spec: &DatasetSpec,
+) -> Option<&'a Source> {
     let found = sources.iter().find(|(on, known, _)| (*on, known) == (engine, spec));
     found.map(|(_, _, source)| source)
 }
 
 /// Disk space that these trials need one after the other, with the datasets that are not prepared yet.
 fn needed(trials: &[&TrialPlan], sources: &Sources) -> u64 {
-    let mut datasets: Vec<(Engine, &DatasetSpec, u64)> = Vec::new();
+    let mut datasets: Vec<(&'static dyn Engine, &DatasetSpec, u64)> = Vec::new();
     for trial in trials {
         let (engine, spec) = (trial.deployment.engine, &trial.dataset);
         let is_counted = datasets.iter().any(|(on, known, _)| (*on, *known) == (engine, spec));
@@ -168,13 +167,10 @@ fn tell_swept(swept: &Swept, observer: Observer<'_>) {
     }
 }
 
-/// Bytes of the plan's datasets that are already in the cache. MySQL datasets are not counted: the server that made
-/// them is known only after its image was obtained.
+/// Bytes of the plan's datasets that are in the cache for certain: some engines know only later.
 pub fn cached_bytes(plan: &Plan, directory: &Path) -> u64 {
     let datasets = plan.datasets();
-    let cached = datasets
-        .iter()
-        .filter(|(engine, spec, _)| *engine == Engine::Sqlite && cache::is_cached(directory, spec));
+    let cached = datasets.iter().filter(|(engine, spec, _)| engine.is_cached(directory, spec));
     cached.map(|(_, _, bytes)| bytes).sum()
 }
 
@@ -186,19 +182,17 @@ fn obtain_images(
     launcher: &Launcher,
     observer: Observer<'_>,
 ) -> Result<Images> {
-    let named = &scenario.subject.images;
     let any = |wanted: &dyn Fn(&TrialPlan) -> bool| trials.iter().any(|trial| wanted(trial));
-    let obtain = |kind, named: &Option<String>| images::obtain(kind, named.as_deref(), launcher, observer);
+    let obtain = |kind: &'static ImageKind, named| images::obtain(kind, named, launcher, observer);
     let mut images = Images::default();
-    if any(&|trial| trial.deployment.engine == Engine::Mysql) {
-        images.mysql = Some(obtain(Kind::Mysql, &named.mysql)?);
+    for kind in registry::subject_images() {
+        if any(&|trial| trial.deployment.images().any(|used| used == kind)) {
+            images.subjects.insert(kind, obtain(kind, scenario.subject.images.named(kind))?);
+        }
     }
-    if any(&|trial| trial.deployment.app == App::Tracker) {
-        images.tracker = Some(obtain(Kind::Tracker, &named.tracker)?);
-    }
-    for kind in Kind::ALL {
+    for kind in registry::images() {
         if any(&|trial| trial.image() == Some(kind)) {
-            let obtained = match obtain(kind, &None) {
+            let obtained = match obtain(kind, None) {
                 Ok(image) => Ok(image),
                 Err(Error::Environment(cause)) => Err(cause),
                 Err(error) => return Err(error),
@@ -272,111 +266,28 @@ impl Desk<'_> {
     }
 
     /// Obtains a dataset, and runs the calibration with it.
-    fn prepare(&self, engine: Engine, spec: &DatasetSpec) -> Result<(Source, Calibration)> {
-        let source = match (engine, &self.scenario.database) {
-            (_, Some(file)) => self.own(file, spec)?,
-            (Engine::Sqlite, None) => self.sqlite(spec)?,
-            (Engine::Mysql, None) => self.mysql(spec)?,
+    fn prepare(&self, engine: &'static dyn Engine, spec: &DatasetSpec) -> Result<(Source, Calibration)> {
+        let launcher = Launcher::new(self.work, self.cancel);
+        let preparation = Preparation {
+            launcher: &launcher,
+            cache: &self.workspace.cache(),
+            settings: &self.scenario.subject.settings,
+            image: self.images.of(engine),
+            observer: self.observer,
+        };
+        let source = match (&self.scenario.database, engine.files()) {
+            (Some(file), Some(files)) => {
+                let source = files.adopt(file, spec, self.scenario.trial.integrity, &preparation)?;
+                for remark in &source.remarks {
+                    (self.observer)(Event::Note(format!("{}: {remark}", file.display())));
+                }
+                source
+            }
+            _ => engine.prepare(spec, &preparation)?,
         };
         (self.observer)(Event::Preparing("calibrating: measuring disk speed".into()));
-        let calibration = calibration::measure(&self.launcher(), &source.database, self.work)?;
+        let calibration = calibration::measure(&launcher, &source.database, self.work)?;
         self.cancel.check()?;
         Ok((source, calibration))
     }
-
-    fn launcher(&self) -> Launcher {
-        Launcher::new(self.work, self.cancel)
-    }
-
-    /// Generates a database or finds it in the cache, and computes its digest.
-    fn sqlite(&self, spec: &DatasetSpec) -> Result<Source> {
-        let CachedDataset { database, rows, bytes, .. } =
-            cache::obtain(&self.workspace.cache(), spec, &|| self.cancel.is_cancelled(), &mut |bytes| {
-                (self.observer)(generating(spec, bytes))
-            })?;
-        let content = self.digest(&database, spec, None)?;
-        Ok(Source { database, bytes, rows, content, remarks: Vec::new() })
-    }
-
-    fn digest(
-        &self,
-        database: &Path,
-        spec: &DatasetSpec,
-        integrity: Option<Integrity>,
-    ) -> Result<ContentDigest> {
-        (self.observer)(Event::Preparing("computing the digest of the dataset".into()));
-        let database = Database::Sqlite(database.to_owned());
-        let job = Digest { database, dataset: spec.clone(), integrity };
-        self.launcher().work(Account::Preparation, &job, &mut |_| {})
-    }
-
-    /// Copies the user's own database, adds the tables that the workload writes to, and computes its digest.
-    fn own(&self, file: &Path, spec: &DatasetSpec) -> Result<Source> {
-        (self.observer)(Event::Preparing(format!("copying {} and checking the copy", file.display())));
-        let database = self.work.join("own.sqlite");
-        let of_copy = own::copy(&self.launcher(), file, &database)?;
-        let job = Adopt { copy: database.clone(), seed: spec.seed };
-        let adopted = self.launcher().work(Account::Preparation, &job, &mut |_| {});
-        let integrity = Some(self.scenario.trial.integrity);
-        let examined = adopted.and_then(|remarks| Ok((remarks, self.digest(&database, spec, integrity)?)));
-        let (mut remarks, content) = examined.map_err(|error| match error {
-            Error::Input(cause) => Error::Input(format!("cannot use {}: {cause}", file.display())),
-            other => other,
-        })?;
-        remarks.extend(of_copy);
-        remarks.extend(content.remarks());
-        for remark in &remarks {
-            (self.observer)(Event::Note(format!("{}: {remark}", file.display())));
-        }
-        let origin = dataset::origin(spec)?;
-        let is_rows_of = |table: &str| table != origin.tables().torrents && !table.starts_with("sqlite_");
-        let others = content.tables.iter().filter(|(table, _)| is_rows_of(table));
-        let rows = origin.torrents() + others.map(|(_, digest)| digest.rows).sum::<u64>();
-        let bytes = storage::bytes(&database);
-        Ok(Source { database, bytes, rows, content, remarks })
-    }
-
-    /// Loads a database with a separate server, or finds its data directory in the cache.
-    fn mysql(&self, spec: &DatasetSpec) -> Result<Source> {
-        let image =
-            self.images.mysql.as_ref().expect("the subject's image is obtained before datasets are prepared");
-        let cancelled = || self.cancel.is_cancelled();
-        let ServerArguments { making, .. } = self.scenario.subject.server_arguments();
-        let maker = Maker { server: image.id.clone(), arguments: making.clone() };
-        let cached = cache::obtain_mysql(&self.workspace.cache(), spec, &maker, &cancelled, &mut |data| {
-            let setup = ServerSetup {
-                image: image.reference.clone(),
-                data_directory: data.to_owned(),
-                run_directory: self.work.join("run-loading"),
-                artifact: self.work.to_owned(),
-                arguments: ServerArguments {
-                    making: making.clone(),
-                    running: engines::mysql::dataset::LOADING_OPTIONS.map(str::to_owned).into(),
-                },
-                password: random_password()?,
-                port: None,
-                network: Network::Bridge,
-                account: Account::Preparation,
-            };
-            (self.observer)(Event::Preparing("starting a MySQL server to load the dataset".into()));
-            let mut server = Server::new(&self.launcher(), setup)?;
-            server.start()?;
-            let loaded = engines::mysql::dataset::load(server.address(), spec, &cancelled, &mut |bytes| {
-                (self.observer)(generating(spec, bytes));
-            })?;
-            server.stop()?;
-            Ok(loaded)
-        })?;
-        Ok(Source {
-            database: cached.data_directory,
-            bytes: cached.bytes,
-            rows: cached.rows,
-            content: cached.content,
-            remarks: Vec::new(),
-        })
-    }
-}
-
-fn generating(spec: &DatasetSpec, bytes: u64) -> Event<'_> {
-    Event::Generating { profile: &spec.profile, target_bytes: spec.target_bytes, bytes }
 }

@@ -4,6 +4,7 @@
 //! (`engines`, `apps`, `journal_modes`, `file_systems`, `sizes`, `rates`), and the variants to test. The plan is their
 //! Cartesian product.
 
+mod filter;
 mod shipped;
 mod variant;
 
@@ -11,19 +12,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
-use engines::kinds::{App, Engine};
-use engines::mysql::options::{self, option_name};
-pub use engines::mysql::options::{OptionValue, ServerArguments};
-use engines::sqlite::client::{JournalMode, Synchronous};
-use engines::tracker::Announces;
-use machine::file_system::FileSystem;
-use machine::measure::storage::Cache;
+use engines::subject_section::SubjectSection;
 use machine::quantity;
 use model::schedule::{Arrivals, Pattern, Rate};
 use model::verify::Integrity;
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Filter;
+pub use filter::{Condition, Filter, Value};
 pub use variant::{Form, Variant};
 
 /// A scenario file.
@@ -36,7 +31,7 @@ pub struct Scenario {
     /// The directory of the file: relative paths in the scenario are resolved against it.
     #[serde(skip)]
     pub directory: PathBuf,
-    /// The user's own SQLite file, used instead of generated datasets; a relative path is resolved against the
+    /// The user's own database file, used instead of generated datasets; a relative path is resolved against the
     /// directory.
     #[serde(default, skip_serializing)]
     pub database: Option<PathBuf>,
@@ -78,100 +73,6 @@ pub struct Pair {
     pub a: String,
     /// The variant that is compared with it.
     pub b: String,
-}
-
-/// The system under test.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SubjectSection {
-    /// Database engines: one set of trials each.
-    pub engines: Vec<Engine>,
-    /// What writes: one set of trials each.
-    pub apps: Vec<App>,
-    /// SQLite journal modes: one set of trials each.
-    pub journal_modes: Vec<JournalMode>,
-    /// Where the data is stored: one set of trials each.
-    pub file_systems: Vec<FileSystem>,
-    /// Number of extents into which the largest file of the live database is fragmented; not fragmented when absent.
-    pub extents: Option<u64>,
-    /// SQLite's `synchronous`, where the harness itself opens the file.
-    pub synchronous: Synchronous,
-    /// How long a write waits for a lock before it is refused, where the harness itself opens the SQLite file.
-    pub busy_timeout_ms: u64,
-    /// Pages in the write-ahead log after which a commit runs a checkpoint, where the harness itself opens the SQLite
-    /// file: a lower number means more checkpoints during a backup; 0: never.
-    pub wal_autocheckpoint: u32,
-    /// MySQL: number of commits after which the binary log is synced to disk; 0: never.
-    pub sync_binlog: u32,
-    /// MySQL: 1: the redo log is synced at each commit; 2: written at each commit; 0: written once a second.
-    pub innodb_flush_log_at_trx_commit: u32,
-    /// Any other option of mysqld.
-    pub mysql_options: BTreeMap<String, OptionValue>,
-    /// The protocol of announces to the tracker.
-    pub announces: Announces,
-    /// Images to use instead of the default ones.
-    pub images: ImagesSection,
-    /// Port of the MySQL server on 127.0.0.1; any free one when absent.
-    pub port: Option<u16>,
-    /// State of the page cache when the backup begins.
-    pub cache: Cache,
-}
-
-impl Default for SubjectSection {
-    fn default() -> Self {
-        SubjectSection {
-            engines: vec![Engine::Sqlite],
-            apps: vec![App::Embedded],
-            journal_modes: vec![JournalMode::Wal],
-            file_systems: vec![FileSystem::Disk],
-            extents: None,
-            synchronous: Synchronous::default(),
-            busy_timeout_ms: 5000,
-            wal_autocheckpoint: 1000,
-            sync_binlog: 1,
-            innodb_flush_log_at_trx_commit: 1,
-            mysql_options: BTreeMap::new(),
-            announces: Announces::default(),
-            images: ImagesSection::default(),
-            port: None,
-            cache: Cache::default(),
-        }
-    }
-}
-
-impl SubjectSection {
-    /// All options that a MySQL server is started with, in addition to those that the harness sets.
-    pub fn server_options(&self) -> BTreeMap<String, OptionValue> {
-        let durability = [
-            ("sync_binlog", self.sync_binlog),
-            ("innodb_flush_log_at_trx_commit", self.innodb_flush_log_at_trx_commit),
-        ];
-        let durability =
-            durability.map(|(name, value)| (name.to_owned(), OptionValue::Integer(value.into())));
-        let given = self.mysql_options.iter().map(|(name, value)| (option_name(name), value.clone()));
-        durability.into_iter().chain(given).collect()
-    }
-
-    /// The same as arguments.
-    pub fn server_arguments(&self) -> ServerArguments {
-        ServerArguments::new(&self.server_options())
-    }
-
-    /// # Errors
-    /// The option that a trial's server cannot be started with, and why.
-    pub fn check_server_options(&self) -> Result<(), String> {
-        options::check(&self.server_options())
-    }
-}
-
-/// Images to use instead of the default ones.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ImagesSection {
-    /// The MySQL server.
-    pub mysql: Option<String>,
-    /// The tracker.
-    pub tracker: Option<String>,
 }
 
 /// The databases.
@@ -287,7 +188,7 @@ pub struct Overrides {
     pub repetitions: Option<u32>,
     /// Another deadline, in seconds.
     pub deadline_seconds: Option<f64>,
-    /// The user's own SQLite file instead of the scenario's databases.
+    /// The user's own database file instead of the scenario's databases.
     pub database: Option<PathBuf>,
 }
 
@@ -338,7 +239,8 @@ mod tests {
     fn a_small_scenario_has_the_defaults() {
         let scenario = Scenario::parse("small", SMALL).unwrap();
         assert_eq!(scenario.workload.rates, [Rate::Open(10.0), Rate::Closed]);
-        assert_eq!(scenario.subject.journal_modes, [JournalMode::Wal]);
+        let modes: Vec<&str> = scenario.subject.modes.iter().map(|mode| mode.name).collect();
+        assert_eq!(modes, ["wal"]);
         assert_eq!(scenario.dataset.profile, "torrust-demo");
     }
 

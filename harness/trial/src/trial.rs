@@ -22,12 +22,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use engines::application::Task;
+use engines::applications::App;
+use engines::applications::embedded::ApplicationTask;
 use engines::configuration;
-use engines::images::{Image, Kind};
-use engines::mysql::server::random_password;
-use engines::sqlite::client::JournalMode;
-use engines::sqlite::log_watch;
+use engines::engine::Engine;
+use engines::images::{Image, ImageKind};
+use engines::log_events;
+use engines::secret::Secret;
+use engines::source::Source;
 use engines::subject::Subject;
 use machine::error::{Error, Result};
 use machine::event::Observer;
@@ -35,7 +37,6 @@ use machine::measure::clock::{Span, now_ns, seconds_between};
 use machine::measure::{calibration, extents, storage};
 use machine::process::{Account, Cancel, Counters};
 use machine::removal;
-use model::verify::ContentDigest;
 use strategies::clock::SystemClock;
 use strategies::contract::{FailureCause, Measured, Moments, RestoreContext, RestoreResult, StrategyFailure};
 use strategies::watch::{Operation, Watch};
@@ -45,30 +46,21 @@ use crate::scenario::Scenario;
 use drill::{BackupPhase, Drill, RestorePhase};
 pub use keep::{Concluded, Keep, Keeper};
 
-/// A dataset that is ready for trials, on one engine.
-pub struct Source {
-    /// The database, which is never written to: a file or a data directory.
-    pub database: PathBuf,
-    /// Its size.
-    pub bytes: u64,
-    /// Rows of all its tables.
-    pub rows: u64,
-    /// Digest of the rows that no workload changes.
-    pub content: ContentDigest,
-    /// Irregularities of the database, and what cannot be checked in it.
-    pub remarks: Vec<String>,
-}
-
 /// The images of a run, as far as its trials need them.
 #[derive(Default)]
 pub struct Images {
-    /// The MySQL server.
-    pub mysql: Option<Image>,
-    /// The tracker.
-    pub tracker: Option<Image>,
+    /// The images of subjects: servers of engines, and applications.
+    pub subjects: HashMap<&'static ImageKind, Image>,
     /// The images of strategies' containers, or why an image is not available. A missing image only affects the
     /// strategies that need it.
-    pub tools: HashMap<Kind, Result<Image, String>>,
+    pub tools: HashMap<&'static ImageKind, Result<Image, String>>,
+}
+
+impl Images {
+    /// The image of an engine's server; `None` for an engine without one.
+    pub fn of(&self, engine: &dyn Engine) -> Option<&Image> {
+        self.subjects.get(engine.image()?)
+    }
 }
 
 /// The environment that a trial runs in.
@@ -117,7 +109,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// Errors that end the run, as decided in [`blame`]: never a failure of the strategy, or an error of the machine that
 /// affects only this trial.
 pub fn run<'a>(plan: &'a TrialPlan, scenario: &'a Scenario, site: &'a Site<'a>) -> Result<Concluded<'a>> {
-    let mut drill = Drill::new(plan, scenario, site, random_password()?);
+    let mut drill = Drill::new(plan, scenario, site, Secret::random()?);
     if let Some(missing) = drill.missing()? {
         return Ok(Concluded { record: drill.unavailable(&missing), drill: None });
     }
@@ -158,7 +150,10 @@ impl Drill<'_> {
     fn provision(&mut self, subject: &mut Subject) -> Result<()> {
         calibration::duplicate(&self.launcher, &self.site.source.database, subject.data())?;
         self.break_up(subject.data())?;
-        stage::set_journal_mode(self.plan.deployment, subject.data())?;
+        if let (App::Tracker, Some(mode)) = (self.plan.deployment.app, self.plan.deployment.mode) {
+            // A tracker does not change the mode of its database.
+            self.plan.deployment.engine.set_mode(subject.data(), mode)?;
+        }
         if self.plan.strategy.abilities().takes_configuration {
             let beside = self.place("live").join(configuration::DIRECTORY);
             self.configuration =
@@ -166,7 +161,7 @@ impl Drill<'_> {
         }
         subject.start_services()?;
         self.epoch_ns = now_ns() + LEAD_NS;
-        subject.begin(Task::Work {
+        subject.begin(ApplicationTask::Work {
             load: self.plan.load,
             ledger_directory: self.ledger(),
             epoch_ns: self.epoch_ns,
@@ -260,7 +255,8 @@ impl Drill<'_> {
         self.board.follow(Some(watch.remaining()));
         let before = self.replication_counters();
         let (data, plan) = (subject.data().to_owned(), self.plan);
-        let (outcome, log_events) = log_watch::beside(&data, || {
+        let watch_log = |stop: &_| plan.deployment.engine.watch_log(plan.deployment.mode, &data, stop);
+        let (outcome, log_events) = log_events::beside(watch_log, || {
             self.with_backup_context(subject, &mut watch, |context| plan.strategy.backup(context))
         });
         let to_ns = now_ns();
@@ -273,7 +269,6 @@ impl Drill<'_> {
         self.add_replication(&mut measured, before);
         self.note_life(subject);
         let span = Span { from_ns: measured.began_ns.unwrap_or(from_ns), to_ns };
-        let has_log = self.plan.deployment.journal_mode == Some(JournalMode::Wal);
         let succeeded = failure.is_none();
         self.backup = Some(BackupPhase {
             span,
@@ -283,7 +278,7 @@ impl Drill<'_> {
             artifact_bytes: self.artifact_bytes().filter(|_| succeeded),
             grows_on: self.replication.is_some(),
             copying: succeeded.then(|| challenge::copying(&self.place("artifact"), span)),
-            log_events: has_log.then_some(log_events),
+            log_events,
         });
         Ok(succeeded)
     }
@@ -358,7 +353,6 @@ impl Drill<'_> {
         let mut context = RestoreContext {
             artifact: &self.place("artifact"),
             subject: restored,
-            engine: self.plan.deployment.engine,
             moments,
             equipment: self.equipment(),
             watch: &mut watch,

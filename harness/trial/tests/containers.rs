@@ -9,7 +9,8 @@ use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use engines::images::{self, Kind};
+use engines::images;
+use engines::mysql::MYSQL;
 use machine::container::{Container, LABEL, Mount, Network, OwnNetwork, Port, Protocol, Spec, sweep};
 use machine::error::{Error, Result};
 use machine::process::{Account, Cancel, Launcher};
@@ -41,7 +42,7 @@ impl Place {
 
     fn tools(&self) -> String {
         static TOOLS: OnceLock<String> = OnceLock::new();
-        let obtain = || images::obtain(Kind::Tools, None, &self.launcher, &|_| ());
+        let obtain = || images::obtain(&images::TOOLS, None, &self.launcher, &|_| ());
         TOOLS.get_or_init(|| obtain().unwrap_or_else(|error| panic!("{error}")).reference).clone()
     }
 
@@ -249,7 +250,7 @@ fn an_image_that_cannot_be_pulled_is_named_with_the_cause() {
     let Some(place) = Place::new() else { return };
     // Nothing listens on this port.
     let named = format!("127.0.0.1:{}/mysql:8.4", free_port());
-    let message = error_of(images::obtain(Kind::Mysql, Some(&named), &place.launcher, &|_| ()));
+    let message = error_of(images::obtain(MYSQL.image, Some(&named), &place.launcher, &|_| ()));
     assert!(message.contains(&format!("'{named}' cannot be pulled")), "{message}");
     assert!(message.contains("connection refused"), "{message}");
 }

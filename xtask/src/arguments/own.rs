@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::Args;
-use engines::kinds::Engine;
+use engines::engine::Engine;
+use engines::registry;
 use harness::plan::size_label;
 use machine::{program, quantity};
 use model::schedule::Rate;
 
-use super::engine::engine;
 use super::place::Place;
 use super::quoting::quoted;
 
@@ -41,8 +41,8 @@ pub struct Check {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["size", "engine"])]
     pub database: Option<PathBuf>,
     /// Engine of the generated database (mysql needs Docker) [default: sqlite]
-    #[arg(long, value_parser = engine)]
-    pub engine: Option<Engine>,
+    #[arg(long, value_parser = registry::named)]
+    pub engine: Option<&'static dyn Engine>,
     /// Size of the generated database [default: 64MiB]
     #[arg(long, value_parser = quantity::size)]
     pub size: Option<ByteSize>,
@@ -90,8 +90,8 @@ pub struct Init {
     #[arg(long, value_name = "COMMAND", requires = "backup")]
     pub restore: Option<String>,
     /// Engine of the generated databases [default: sqlite]
-    #[arg(long, value_parser = engine)]
-    pub engine: Option<Engine>,
+    #[arg(long, value_parser = registry::named)]
+    pub engine: Option<&'static dyn Engine>,
 }
 
 /// The run to publish.

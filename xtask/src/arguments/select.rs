@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::Args;
-use harness::plan::{Filter, Plan, size_label};
-use harness::scenario::{Overrides, Scenario};
+use harness::plan::{Plan, size_label};
+use harness::scenario::{Filter, Overrides, Scenario};
 use machine::error::Result;
 use machine::{program, quantity};
 use model::schedule::Rate;

@@ -4,7 +4,6 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use engines::kinds::Engine;
 use harness::availability::{Forecast, Needs, Outlook};
 use machine::file_system::FileSystem;
 use machine::process::Cancel;
@@ -16,11 +15,11 @@ use super::*;
 
 /// A variant of every strategy for an engine.
 pub fn variants_for(engine: &str) -> (String, usize) {
+    let on = engines::registry::named(engine).unwrap();
     let mut variants = String::new();
     let mut count = 0;
     for strategy in registry::all() {
         let card = strategy.card();
-        let on = if engine == "mysql" { Engine::Mysql } else { Engine::Sqlite };
         let in_a_container = card.image(on).is_some();
         // `external` has separate tests.
         if !card.supports(on) || card.name == "external" || (without_docker() && in_a_container) {
@@ -51,7 +50,7 @@ fn least_bytes(trial: &Trial) -> u64 {
 /// Whether this machine lacks a tool, or this disk a feature, that the trial needs.
 fn lacks_something(trial: &Trial) -> bool {
     let strategy = strategy_of(trial);
-    let engine = Engine::ALL.into_iter().find(|engine| engine.name() == trial.engine).unwrap();
+    let engine = engines::registry::named(&trial.engine).unwrap();
     let settings = trial.settings.clone().into_iter().collect();
     let strategy = strategy.configure(&settings).unwrap();
     let (root, cancel) = (Path::new(env!("CARGO_TARGET_TMPDIR")), Cancel::default());

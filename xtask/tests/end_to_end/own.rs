@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::SystemTime;
 
-use engines::images::{self, Kind};
+use engines::images::{self, TOOLS};
 use machine::process::{Cancel, Launcher};
 use reports::record::{Check, Verdict};
 use rusqlite::Connection;
@@ -203,7 +203,7 @@ fn commands_of_the_users_own_reach_a_mysql_server() {
     }
     let place = Place::new();
     let launcher = Launcher::new(place.path(), &Cancel::default());
-    let tools = images::obtain(Kind::Tools, None, &launcher, &|_| {}).unwrap().reference;
+    let tools = images::obtain(&TOOLS, None, &launcher, &|_| {}).unwrap().reference;
     let client = format!(
         "docker run --rm --interactive --network host --volume \"$DRILL_MYSQL_DEFAULTS_FILE:/options.cnf:ro\" {tools}"
     );

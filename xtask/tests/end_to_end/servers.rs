@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use engines::images::{self, Kind};
+use engines::images::{self, TOOLS};
 use machine::process::{Cancel, Launcher, on_path};
 use reports::record::Verdict;
 
@@ -67,7 +67,7 @@ fn options_that_a_data_directory_keeps_are_those_of_every_server_of_a_trial() {
 /// A directory for PATH with MySQL's own clients, which run in the tools image.
 fn clients(place: &Place) -> PathBuf {
     let launcher = Launcher::new(place.path(), &Cancel::default());
-    let image = images::obtain(Kind::Tools, None, &launcher, &|_| ()).unwrap().reference;
+    let image = images::obtain(&TOOLS, None, &launcher, &|_| ()).unwrap().reference;
     let here = place.path().canonicalize().unwrap();
     let directory = here.join("clients");
     std::fs::create_dir(&directory).unwrap();

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use engines::images::{self, Kind};
+use engines::images::{self, SIDECAR};
 use machine::container::{Container, Mount, Network, Spec};
 use machine::error::Error;
 use machine::process::{Account, Cancel, Launcher};
@@ -110,7 +110,7 @@ fn a_backup_refuses_to_run_at_the_same_time_as_another() {
     }
     let place = Place::new();
     let launcher = Launcher::new(place.path(), &Cancel::default());
-    let image = images::obtain(Kind::Sidecar, None, &launcher, &|_| ()).unwrap();
+    let image = images::obtain(&SIDECAR, None, &launcher, &|_| ()).unwrap();
     let backups = place.path().join("backups");
     std::fs::create_dir(&backups).unwrap();
     std::fs::write(backups.join("paths"), "/etc/hostname\n").unwrap();

@@ -4,6 +4,7 @@ mod floors;
 
 use std::path::{Path, PathBuf};
 
+use engines::registry::ENGINES;
 use strategies::registry;
 
 const LINES_MAX: usize = 500;
@@ -80,6 +81,23 @@ fn only_its_own_file_names_a_strategy() {
         }
     }
     complain("strategies are named outside their own files", &places);
+}
+
+#[test]
+fn only_engines_and_strategies_know_which_engines_there_are() {
+    let mut places = Vec::new();
+    for (path, text) in sources("harness/trial/src").into_iter().chain(sources("xtask/src")) {
+        if path.ends_with("tests.rs") {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let named = ENGINES.iter().map(|engine| engine.name());
+        let named = named.flat_map(|name| [format!("\"{name}\""), format!("engines::{name}")]);
+        let asked = [".server()", ".server_mut()"].map(str::to_owned);
+        let found = named.chain(asked).filter(|word| code.contains(word));
+        places.extend(found.map(|word| format!("{}: {word}", path.display())));
+    }
+    complain("engines are named, or asked for what only one of them has", &places);
 }
 
 #[test]

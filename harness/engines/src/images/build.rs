@@ -246,15 +246,15 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tools_image::RECIPE;
     use super::*;
-    use crate::images::Kind;
 
     #[test]
     fn a_label_can_contain_any_version_text() {
         let versions = [("mysqld".to_owned(), r#"Ver 9 ("x" \ $HOME)"#.to_owned())];
         let expected =
             [r#"CMD ["mysqld"]"#, r#"LABEL "backup-drill.version.mysqld"="Ver 9 (\"x\" \\ \$HOME)""#];
-        assert_eq!(changes(&Recipe::of(Kind::Mysql), &versions), expected);
+        assert_eq!(changes(&Recipe { command: &["mysqld"], ..RECIPE }, &versions), expected);
     }
 
     #[test]
@@ -265,7 +265,7 @@ mod tests {
         let docker = machine::docker::connect().unwrap_or_else(|error| panic!("{error}"));
         let directory = tempfile::tempdir().unwrap();
         let launcher = Launcher::new(directory.path(), &machine::process::Cancel::default());
-        let recipe = Recipe { command: &["interrupted"], programs: &[], ..Recipe::of(Kind::Tools) };
+        let recipe = Recipe { command: &["interrupted"], programs: &[], ..RECIPE };
         let watched = launcher.clone();
         let canceller = std::thread::spawn(move || {
             // As soon as the build has started a process.
@@ -284,9 +284,9 @@ mod tests {
 
     #[test]
     fn a_program_that_does_not_start_ends_the_build() {
-        let lines = hooks(&Recipe::of(Kind::Tools));
+        let lines = hooks(&RECIPE);
         let asked =
             lines.iter().filter(|line| line.starts_with("said=$(chroot \"$1\" ") && line.contains(" && "));
-        assert_eq!(asked.count(), Recipe::of(Kind::Tools).versions.len(), "{lines:?}");
+        assert_eq!(asked.count(), RECIPE.versions.len(), "{lines:?}");
     }
 }

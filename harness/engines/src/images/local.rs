@@ -8,34 +8,37 @@ use machine::docker::{block_on, failed, is_absent};
 use machine::error::{Error, Result};
 use machine::process::{Account, Launcher};
 
-use super::recipe::{Kind, Recipe};
-use super::{Image, build};
+use super::build;
+use super::image::Image;
+use super::kind::{ImageKind, MainProgram};
 
 /// As [`look`], and starts the programs of images without version labels to get their versions.
 pub(super) fn find(
     docker: &Docker,
-    kind: Kind,
+    kind: &ImageKind,
     named: Option<&str>,
     launcher: &Launcher,
 ) -> Result<Option<Image>> {
     let Some(mut image) = look(docker, kind, named)? else { return Ok(None) };
-    if image.versions.is_empty() && kind == Kind::Mysql {
-        image.versions.insert("mysqld".to_owned(), ask_mysqld(&image, launcher)?);
+    if let Some(program) = kind.program.as_ref().filter(|_| image.versions.is_empty())
+        && let Some(argument) = program.version_argument
+    {
+        image.versions.insert(program.name.to_owned(), version_of(program, argument, &image, launcher)?);
     }
     Ok(Some(image))
 }
 
 /// The named image, or else the official one, or else the one that the harness builds.
-pub(super) fn look(docker: &Docker, kind: Kind, named: Option<&str>) -> Result<Option<Image>> {
+pub(super) fn look(docker: &Docker, kind: &ImageKind, named: Option<&str>) -> Result<Option<Image>> {
     if let Some(named) = named {
         return inspect(docker, named);
     }
-    if let Some(official) = kind.official()
+    if let Some(official) = kind.official
         && let Some(image) = inspect(docker, official)?
     {
         return Ok(Some(image));
     }
-    inspect(docker, &Recipe::of(kind).reference())
+    inspect(docker, &kind.recipe.reference())
 }
 
 pub(super) fn inspect(docker: &Docker, reference: &str) -> Result<Option<Image>> {
@@ -52,19 +55,20 @@ pub(super) fn inspect(docker: &Docker, reference: &str) -> Result<Option<Image>>
     Ok(Some(Image { reference: reference.to_owned(), id: inspected.id.unwrap_or_default(), versions }))
 }
 
-fn ask_mysqld(image: &Image, launcher: &Launcher) -> Result<String> {
+fn version_of(program: &MainProgram, argument: &str, image: &Image, launcher: &Launcher) -> Result<String> {
+    let MainProgram { name, title, .. } = *program;
     let spec = Spec {
-        entrypoint: Some("mysqld".to_owned()),
-        command: vec!["--version".to_owned()],
+        entrypoint: Some(name.to_owned()),
+        command: vec![argument.to_owned()],
         network: Network::None,
-        ..Spec::new(&image.reference, "MySQL server")
+        ..Spec::new(&image.reference, title)
     };
     let mut container = Container::start(launcher, Account::Preparation, spec)?;
     let exit = container.wait::<Error>(&mut || launcher.cancel.check())?;
     if exit.code != 0 {
         let reference = &image.reference;
         return Err(Error::Environment(format!(
-            "the image '{reference}' has no working MySQL server: {}",
+            "the image '{reference}' has no working {title}: {}",
             container.last_words()
         )));
     }

@@ -4,12 +4,13 @@
 //! recipe: a changed recipe makes another image.
 
 mod build;
+mod image;
+mod kind;
 mod local;
 mod pull;
-mod recipe;
+pub(crate) mod recipe;
 mod sidecar;
-
-use std::collections::BTreeMap;
+mod tools_image;
 
 use machine::docker::connect;
 use machine::error::{Error, Result};
@@ -18,35 +19,24 @@ use machine::process::Launcher;
 use machine::program;
 use machine::tool::Tool;
 
-pub use recipe::Kind;
-use recipe::Recipe;
-
-/// An image that is present on this machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Image {
-    /// Its reference: repository and tag.
-    pub reference: String,
-    /// Its id for the record: `sha256:` and the digest of its content.
-    pub id: String,
-    /// Version of each relevant program in it, as the program prints it; empty when unknown.
-    pub versions: BTreeMap<String, String>,
-}
-
-impl Image {
-    /// Version of the image's main program; `None` when unknown, and for images with several programs.
-    pub fn version(&self, kind: Kind) -> Option<&str> {
-        self.versions.get(kind.program()?).map(String::as_str)
-    }
-}
+pub use image::Image;
+pub use kind::{ImageKind, MainProgram};
+pub use sidecar::SIDECAR;
+pub use tools_image::TOOLS;
 
 /// Gets an image: the named one, the official one, or the harness's own, whichever is present. Otherwise it is pulled,
 /// or built if it cannot be pulled.
 ///
 /// # Errors
 /// [`Error::Environment`] with every cause when it can be neither pulled nor built; [`Error::Interrupted`].
-pub fn obtain(kind: Kind, named: Option<&str>, launcher: &Launcher, observer: Observer<'_>) -> Result<Image> {
-    if kind == Kind::Sidecar {
-        let tools = obtain(Kind::Tools, None, launcher, observer)?;
+pub fn obtain(
+    kind: &ImageKind,
+    named: Option<&str>,
+    launcher: &Launcher,
+    observer: Observer<'_>,
+) -> Result<Image> {
+    if *kind == SIDECAR {
+        let tools = obtain(&TOOLS, None, launcher, observer)?;
         return sidecar::obtain(&connect()?, &tools, launcher, observer);
     }
     let docker = connect()?;
@@ -54,7 +44,7 @@ pub fn obtain(kind: Kind, named: Option<&str>, launcher: &Launcher, observer: Ob
         return Ok(image);
     }
     let mut causes = Vec::new();
-    if let Some(reference) = named.or(kind.official()) {
+    if let Some(reference) = named.or(kind.official) {
         match pull::pull(&docker, reference, launcher, observer) {
             Ok(()) => {}
             Err(Error::Environment(cause)) if named.is_none() => {
@@ -73,11 +63,11 @@ pub fn obtain(kind: Kind, named: Option<&str>, launcher: &Launcher, observer: Ob
     if let Some(image) = local::find(&docker, kind, named, launcher)? {
         return Ok(image);
     }
-    match build::build(&docker, &Recipe::of(kind), launcher, observer) {
+    match build::build(&docker, &kind.recipe, launcher, observer) {
         Ok(()) => {}
         Err(Error::Environment(cause)) => {
             causes.push(cause);
-            let (name, causes) = (kind.name(), causes.join("\n  "));
+            let (name, causes) = (kind.name, causes.join("\n  "));
             return Err(Error::Environment(format!("cannot get the image '{name}':\n  {causes}")));
         }
         Err(error) => return Err(error),
@@ -99,9 +89,9 @@ pub enum Stock {
 /// # Errors
 /// [`Error::Environment`] when Docker cannot be reached, or when the image can be neither pulled nor built, with what
 /// is missing.
-pub fn look(kind: Kind, named: Option<&str>) -> Result<Stock> {
+pub fn look(kind: &ImageKind, named: Option<&str>) -> Result<Stock> {
     let docker = connect()?;
-    if kind == Kind::Sidecar {
+    if *kind == SIDECAR {
         return look_for_sidecar(&docker);
     }
     if let Some(image) = local::look(&docker, kind, named)? {
@@ -110,10 +100,10 @@ pub fn look(kind: Kind, named: Option<&str>) -> Result<Stock> {
     if let Some(named) = named {
         return Ok(Stock::Obtainable(format!("pulled as {named}")));
     }
-    let recipe = Recipe::of(kind);
+    let recipe = &kind.recipe;
     let missing: Vec<String> = recipe.tools().iter().filter_map(|tool| tool.missing()).collect();
-    let built = format!("built as {} ('{} images {}')", recipe.reference(), program::name(), kind.name());
-    match (kind.official(), missing.is_empty()) {
+    let built = format!("built as {} ('{} images {}')", recipe.reference(), program::name(), kind.name);
+    match (kind.official, missing.is_empty()) {
         (Some(official), true) => Ok(Stock::Obtainable(format!("pulled as {official}, or {built}"))),
         (None, true) => Ok(Stock::Obtainable(built)),
         (Some(official), false) => {
@@ -124,7 +114,7 @@ pub fn look(kind: Kind, named: Option<&str>) -> Result<Stock> {
 }
 
 fn look_for_sidecar(docker: &bollard::Docker) -> Result<Stock> {
-    let how = match look(Kind::Tools, None)? {
+    let how = match look(&TOOLS, None)? {
         Stock::Here(tools) => match sidecar::look(docker, &tools)? {
             Some(image) => return Ok(Stock::Here(image)),
             None => String::new(),
@@ -135,6 +125,6 @@ fn look_for_sidecar(docker: &bollard::Docker) -> Result<Stock> {
 }
 
 /// The commands that are needed to build an image.
-pub fn tools(kind: Kind) -> Vec<&'static Tool> {
-    Recipe::of(kind).tools()
+pub fn tools(kind: &ImageKind) -> Vec<&'static Tool> {
+    kind.recipe.tools()
 }

@@ -15,7 +15,13 @@ use machine::process::{Launcher, TICK};
 use tokio_tar::{Builder, Header};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Image, local};
+use super::image::Image;
+use super::kind::ImageKind;
+use super::{local, tools_image};
+
+/// The container that backs up an application at an interval. Building it needs what building the tools image needs.
+pub static SIDECAR: ImageKind =
+    ImageKind { name: "sidecar", official: None, program: None, recipe: tools_image::RECIPE };
 
 /// The repository of its reference.
 pub(super) const REPOSITORY: &str = "backup-drill/sidecar";
@@ -202,7 +208,7 @@ mod tests {
         }
         let directory = tempfile::tempdir().unwrap();
         let launcher = Launcher::new(directory.path(), &machine::process::Cancel::default());
-        let tools = super::super::obtain(super::super::Kind::Tools, None, &launcher, &|_| ());
+        let tools = crate::images::obtain(&tools_image::TOOLS, None, &launcher, &|_| ());
         let tools = tools.unwrap_or_else(|error| panic!("{error}"));
         let files: &Files =
             &[FILES[0], ("none.sh", &[]), ("tests/wrong.bats", b"@test \"wrong\" {\n    false\n}\n")];

@@ -1,4 +1,4 @@
-//! Writes to MySQL, with the tracker's schema and its statement, one transaction per write.
+//! Writes to a server, with the tracker's schema and its statement, one transaction per write.
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -9,8 +9,8 @@ use model::writes::{InfoHash, Key, Model, Together, stamp};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error as MysqlError, Statement};
 
-use crate::application::{Answer, Client, Session};
-use crate::mysql::connection::{Address, Server};
+use super::connection::{Address, Connection};
+use crate::client::{Answer, Client, Session};
 
 /// The tracker's own statement: inserts a torrent, or sets its completed downloads.
 const UPSERT: &str = "INSERT INTO torrents (info_hash, completed) VALUES (?, ?) \
@@ -26,8 +26,10 @@ const READ: &str = "SELECT completed FROM torrents WHERE info_hash = ?";
 /// The tracker commits after each statement, so it never holds the gap locks of an upsert while it waits for other
 /// locks. Transactions with several upserts would: with four writers at full speed, 17 % of the writes ended in a
 /// deadlock, and none at this isolation level.
-const SETUP: &str = "SET SESSION autocommit = 0, transaction_isolation = 'READ-COMMITTED', \
-                     innodb_lock_wait_timeout = 5, lock_wait_timeout = 5";
+const SETUP: [&str; 2] = [
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    "SET SESSION autocommit = 0, innodb_lock_wait_timeout = 5, lock_wait_timeout = 5",
+];
 /// A write without an answer after this time is indeterminate.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -45,12 +47,17 @@ pub fn connect<'a>(
     model: &'a Model,
     origin: &'a dyn Origin,
 ) -> anyhow::Result<Box<dyn Client + 'a>> {
-    Ok(Box::new(MysqlClient { address, model, origin, connection: Connection::open(address)?.into() }))
+    Ok(Box::new(ServerClient {
+        address,
+        model,
+        origin,
+        connection: PreparedConnection::open(address)?.into(),
+    }))
 }
 
 /// A connection with its prepared statements. Each is prepared once, because a session keeps its connection.
-struct Connection {
-    server: Server,
+struct PreparedConnection {
+    server: Connection,
     statements: Statements,
 }
 
@@ -62,10 +69,12 @@ struct Statements {
     read: Statement,
 }
 
-impl Connection {
-    fn open(address: &Address) -> anyhow::Result<Connection> {
-        let mut server = Server::connect(address)?;
-        server.execute(SETUP).context("cannot set up a connection to MySQL")?;
+impl PreparedConnection {
+    fn open(address: &Address) -> anyhow::Result<PreparedConnection> {
+        let mut server = Connection::connect(address)?;
+        for sql in SETUP {
+            server.execute(sql).context("cannot set up a connection to the server")?;
+        }
         let statements = server.run(async |connection: &mut Conn| {
             Ok::<_, MysqlError>(Statements {
                 upsert: connection.prep(UPSERT).await?,
@@ -74,26 +83,26 @@ impl Connection {
                 read: connection.prep(READ).await?,
             })
         });
-        Ok(Connection { server, statements: statements.context("cannot prepare the statements")? })
+        Ok(PreparedConnection { server, statements: statements.context("cannot prepare the statements")? })
     }
 }
 
-struct MysqlClient<'a> {
+struct ServerClient<'a> {
     address: &'a Address,
     model: &'a Model,
     origin: &'a dyn Origin,
-    connection: Mutex<Connection>,
+    connection: Mutex<PreparedConnection>,
 }
 
-impl MysqlClient<'_> {
-    fn connection(&self) -> MutexGuard<'_, Connection> {
+impl ServerClient<'_> {
+    fn connection(&self) -> MutexGuard<'_, PreparedConnection> {
         self.connection.lock().expect("no thread panics while it holds this lock")
     }
 }
 
-impl Client for MysqlClient<'_> {
+impl Client for ServerClient<'_> {
     fn read(&self, info_hash: &InfoHash) -> anyhow::Result<()> {
-        let Connection { server, statements } = &mut *self.connection();
+        let PreparedConnection { server, statements } = &mut *self.connection();
         let read = statements.read.clone();
         let completed: Option<i64> = server.run(async |connection: &mut Conn| {
             let completed = connection.exec_first(&read, (&info_hash[..],)).await?;
@@ -106,7 +115,7 @@ impl Client for MysqlClient<'_> {
 
     fn probe(&self) -> anyhow::Result<()> {
         let info_hash = self.model.probe_info_hash();
-        let Connection { server, statements } = &mut *self.connection();
+        let PreparedConnection { server, statements } = &mut *self.connection();
         let upsert = statements.upsert.clone();
         server.run(async |connection: &mut Conn| {
             connection.exec_drop(&upsert, (&info_hash[..], stamp(0))).await?;
@@ -116,8 +125,8 @@ impl Client for MysqlClient<'_> {
     }
 
     fn session(&self) -> anyhow::Result<Box<dyn Session + '_>> {
-        let connection = Some(Connection::open(self.address)?);
-        Ok(Box::new(MysqlSession {
+        let connection = Some(PreparedConnection::open(self.address)?);
+        Ok(Box::new(ServerSession {
             address: self.address,
             model: self.model,
             origin: self.origin,
@@ -131,17 +140,17 @@ impl Client for MysqlClient<'_> {
 }
 
 /// Errors are ignored: a server that has ended has already closed the connection.
-fn close(connection: Option<Connection>) -> anyhow::Result<()> {
+fn close(connection: Option<PreparedConnection>) -> anyhow::Result<()> {
     let _ = connection.map(|connection| connection.server.close());
     Ok(())
 }
 
-struct MysqlSession<'a> {
+struct ServerSession<'a> {
     address: &'a Address,
     model: &'a Model,
     origin: &'a dyn Origin,
     /// `None` after the connection was lost: the next write tries to connect again.
-    connection: Option<Connection>,
+    connection: Option<PreparedConnection>,
 }
 
 /// The stage of a write at which it ended.
@@ -151,13 +160,14 @@ enum Stage {
     Committing,
 }
 
-impl Session for MysqlSession<'_> {
+impl Session for ServerSession<'_> {
     fn write(&mut self, writer: u32, index: u64) -> Answer {
-        let Some(mut connection) = self.connection.take().or_else(|| Connection::open(self.address).ok())
+        let Some(mut connection) =
+            self.connection.take().or_else(|| PreparedConnection::open(self.address).ok())
         else {
             return Answer::Refused;
         };
-        let Connection { server, statements } = &mut connection;
+        let PreparedConnection { server, statements } = &mut connection;
         let (model, origin) = (self.model, self.origin);
         let mut stage = Stage::Changing;
         let ended = server.run(async |connection: &mut Conn| {
@@ -185,7 +195,7 @@ impl Session for MysqlSession<'_> {
 }
 
 /// Rolls back the transaction, if there is one. True if the connection can be used again.
-fn rolls_back(server: &mut Server) -> bool {
+fn rolls_back(server: &mut Connection) -> bool {
     let ended = server.run(async |connection: &mut Conn| {
         tokio::time::timeout(ANSWER_TIMEOUT, connection.query_drop("ROLLBACK")).await
     });

@@ -1,4 +1,4 @@
-//! Connections to MySQL servers.
+//! Connections to servers.
 
 use std::future::Future;
 use std::time::Duration;
@@ -9,6 +9,8 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error as MysqlError, OptsBuilder, Row};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Runtime};
+
+use crate::secret::Secret;
 
 /// A server on this machine that does not answer within this time counts as gone.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -21,9 +23,13 @@ const PACKET_BYTES: usize = 64 << 20;
 /// Idle time in seconds after which the server closes a connection: the server's default.
 const WAIT_TIMEOUT_SECONDS: usize = 28_800;
 
-/// How to connect to a database of a MySQL server on the loopback interface.
+/// How to connect to a database of a server on the loopback interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {
+    /// The name of its engine.
+    pub engine: String,
+    /// What messages call it.
+    pub title: String,
     /// TCP port on 127.0.0.1.
     pub port: u16,
     /// Account.
@@ -34,20 +40,9 @@ pub struct Address {
     pub database: String,
 }
 
-/// A text that must not appear in logs or messages.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(pub String);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("(secret)")
-    }
-}
-
 impl std::fmt::Display for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "database {} of the MySQL server on port {}", self.database, self.port)
+        write!(f, "database {} of the {} server on port {}", self.database, self.title, self.port)
     }
 }
 
@@ -55,31 +50,31 @@ impl std::fmt::Display for Address {
 ///
 /// It has its own runtime: the kernel wakes the waiting thread directly when the answer arrives, without another thread
 /// in between.
-pub struct Server {
+pub struct Connection {
     // Declared before the runtime, because its socket belongs to the runtime. Outside the runtime, dropping a
     // connection closes it without a quit message, so a drop never blocks.
     connection: Conn,
     runtime: Runtime,
 }
 
-impl Server {
+impl Connection {
     /// Connects to the address's database.
     ///
     /// # Errors
     /// [`Error::Environment`] when no server answers, or it rejects the account, its password or the database.
-    pub fn connect(address: &Address) -> Result<Server> {
-        Server::open(address, Some(&address.database))
+    pub fn connect(address: &Address) -> Result<Connection> {
+        Connection::open(address, Some(&address.database))
     }
 
     /// Connects without choosing a database.
     ///
     /// # Errors
-    /// As [`connect`](Server::connect).
-    pub fn connect_without_database(address: &Address) -> Result<Server> {
-        Server::open(address, None)
+    /// As [`connect`](Connection::connect).
+    pub fn connect_without_database(address: &Address) -> Result<Connection> {
+        Connection::open(address, None)
     }
 
-    fn open(address: &Address, database: Option<&str>) -> Result<Server> {
+    fn open(address: &Address, database: Option<&str>) -> Result<Connection> {
         let options = OptsBuilder::default()
             .ip_or_hostname("127.0.0.1")
             .tcp_port(address.port)
@@ -96,7 +91,7 @@ impl Server {
         let connected =
             runtime.block_on(async { tokio::time::timeout(CONNECT_TIMEOUT, Conn::new(options)).await });
         match connected {
-            Ok(Ok(connection)) => Ok(Server { connection, runtime }),
+            Ok(Ok(connection)) => Ok(Connection { connection, runtime }),
             Ok(Err(error)) => Err(refusal(address, &error)),
             Err(_) => {
                 Err(unreachable(address, &format!("no response within {} s", CONNECT_TIMEOUT.as_secs())))
@@ -146,31 +141,32 @@ impl Server {
     /// # Errors
     /// When the server is gone.
     pub fn close(self) -> Result<()> {
-        let Server { connection, runtime } = self;
-        runtime.block_on(connection.disconnect()).context("cannot close a connection to MySQL")?;
+        let Connection { connection, runtime } = self;
+        runtime.block_on(connection.disconnect()).context("cannot close a connection to the server")?;
         Ok(())
     }
 }
 
 fn refusal(address: &Address, error: &MysqlError) -> Error {
-    let Address { port, user, .. } = address;
+    let Address { engine, title, port, user, .. } = address;
     match error {
         MysqlError::Server(refused) if refused.code == ACCESS_DENIED => {
-            Error::Environment(format!("the MySQL server on port {port} rejected the password of '{user}'"))
+            Error::Environment(format!("the {title} server on port {port} rejected the password of '{user}'"))
         }
         MysqlError::Server(refused) if refused.code == TOO_MANY_CONNECTIONS => Error::Environment(format!(
-            "all connections of the MySQL server on port {port} are in use: allow more with max_connections in \
-             subject.mysql_options, or choose fewer workload.writers"
+            "all connections of the {title} server on port {port} are in use: allow more with max_connections in \
+             subject.{engine}_options, or choose fewer workload.writers"
         )),
         MysqlError::Server(refused) => {
-            Error::Environment(format!("the MySQL server on port {port} rejected '{user}': {refused}"))
+            Error::Environment(format!("the {title} server on port {port} rejected '{user}': {refused}"))
         }
         lost => unreachable(address, &reason(lost)),
     }
 }
 
 fn unreachable(address: &Address, why: &str) -> Error {
-    Error::Environment(format!("no MySQL server answers on port {}: {why}", address.port))
+    let Address { title, port, .. } = address;
+    Error::Environment(format!("no {title} server answers on port {port}: {why}"))
 }
 
 /// The message of an error, without the names of the layers that passed it on.
@@ -198,8 +194,8 @@ pub fn literal(text: &str) -> String {
 /// # Errors
 /// When there is no such column, or its value has another type.
 pub fn column<T: mysql_async::prelude::FromValue>(row: &Row, index: usize) -> anyhow::Result<T> {
-    let value = row.get_opt(index).ok_or_else(|| anyhow!("MySQL returned no column {index}"))?;
-    value.map_err(|_| anyhow!("MySQL returned an unexpected value in column {index}"))
+    let value = row.get_opt(index).ok_or_else(|| anyhow!("the server returned no column {index}"))?;
+    value.map_err(|_| anyhow!("the server returned an unexpected value in column {index}"))
 }
 
 #[cfg(test)]
@@ -213,8 +209,15 @@ mod tests {
         let port = socket.local_addr().unwrap().port();
         drop(socket);
         let password = Secret("hush".into());
-        let address = Address { port, user: "torrust".into(), password, database: "torrust".into() };
-        let error = Server::connect(&address).err().unwrap();
+        let address = Address {
+            engine: "mysql".into(),
+            title: "MySQL".into(),
+            port,
+            user: "torrust".into(),
+            password,
+            database: "torrust".into(),
+        };
+        let error = Connection::connect(&address).err().unwrap();
         assert!(matches!(error, Error::Environment(_)), "{error:?}");
         let message = error.to_string();
         assert!(message.starts_with(&format!("no MySQL server answers on port {port}: ")), "{message}");

@@ -1,4 +1,4 @@
-//! Loads a dataset into a MySQL server: the rows of the SQLite database of the same specification, in the schema that
+//! Loads a dataset into a server: the rows of the SQLite database of the same specification, in the schema that
 //! the tracker creates in MySQL.
 
 use std::pin::{Pin, pin};
@@ -18,23 +18,9 @@ use model::verify::{self, ContentDigest};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, InfileData};
 
-use crate::database::Database;
-use crate::mysql::connection::{Address, Server, literal, quoted};
-
-/// Options of a server that loads a dataset, in addition to its data directory.
-///
-/// Only the last three affect the resulting files: after a slow shutdown, the next start has no work left and finds no
-/// list of pages to read ahead; and transactions of the load are not counted among those that a replica would need.
-pub const LOADING_OPTIONS: [&str; 8] = [
-    "--local-infile=ON",
-    "--disable-log-bin",
-    "--innodb-buffer-pool-size=1G",
-    "--innodb-doublewrite=OFF",
-    "--innodb-ddl-buffer-size=128M",
-    "--innodb-fast-shutdown=0",
-    "--innodb-buffer-pool-dump-at-shutdown=OFF",
-    "--gtid-mode=OFF",
-];
+use super::access::ServerAccess;
+use super::connection::{Address, Connection, column, literal, quoted};
+use super::flavour::Flavour;
 
 /// Rows of one LOAD DATA statement, so that the server's undo log stays small.
 const ROWS_PER_STATEMENT: u64 = 500_000;
@@ -59,7 +45,7 @@ pub struct Loaded {
 }
 
 /// Creates the database of `address` and fills it with the rows of `spec`. The server must run with
-/// [`LOADING_OPTIONS`], and the account needs all privileges. After a clean shutdown of the server, its data directory
+/// [`Flavour::loading_arguments`], and the account needs all privileges. After a clean shutdown of the server, its data directory
 /// is the dataset.
 ///
 /// `cancel` is called about 20 times a second, and `progress` is called with the estimated number of bytes written to
@@ -70,6 +56,7 @@ pub struct Loaded {
 /// [`Error::Input`] for an invalid specification, [`Error::Environment`] when the server does not answer, and
 /// [`Error::Interrupted`] after `cancel` returned true. In each case the data directory cannot be used any more.
 pub fn load(
+    flavour: &'static Flavour,
     address: &Address,
     spec: &DatasetSpec,
     cancel: &dyn Fn() -> bool,
@@ -77,19 +64,20 @@ pub fn load(
 ) -> Result<Loaded> {
     let Shape { tables, origin } = shape(spec)?;
     let Generated { bytes, rows, torrents } = predicted(spec)?;
-    let mut server = Server::connect_without_database(address)?;
+    let mut server = Connection::connect_without_database(address)?;
     let database = quoted(&address.database);
-    // If the server is killed without its redo log, it does not start again, so an incomplete dataset is never used.
-    for sql in [
+    let (before, after) = flavour.loading_statements;
+    let first = [
         &format!("CREATE DATABASE IF NOT EXISTS {database}"),
         &format!("USE {database}"),
         "SET SESSION unique_checks = 0",
-        "ALTER INSTANCE DISABLE INNODB REDO_LOG",
-    ] {
-        server.execute(sql).with_context(|| format!("MySQL rejected {sql}"))?;
+    ];
+    for sql in first.iter().chain(before) {
+        server.execute(sql).with_context(|| format!("{} rejected {sql}", flavour.title))?;
     }
     let loaded = Arc::new(AtomicU64::new(0));
     let mut load = Load {
+        title: flavour.title,
         server: &mut server,
         cancel,
         tell: &mut |keys| {
@@ -108,8 +96,8 @@ pub fn load(
         load.run(&format!("ANALYZE TABLE {name}"), done as f64 / rows as f64)?;
         done += table.rows.count();
     }
-    load.run("ALTER INSTANCE ENABLE INNODB REDO_LOG", 1.0)?;
-    let source = Database::Mysql(address.clone());
+    after.iter().try_for_each(|sql| load.run(sql, 1.0))?;
+    let source = ServerAccess { flavour, address: address.clone() };
     let content = verify::content_digest(&source, origin.as_ref(), None, &mut |_| {})?;
     Ok(Loaded { rows, torrents, content })
 }
@@ -170,7 +158,9 @@ impl Columns for Widths {
 
 /// Runs long statements, with progress reports and checks for a request to stop.
 struct Load<'a> {
-    server: &'a mut Server,
+    /// What messages call the server.
+    title: &'static str,
+    server: &'a mut Connection,
     cancel: &'a dyn Fn() -> bool,
     /// Called with the share of the unique keys that are built.
     tell: &'a mut dyn FnMut(f64),
@@ -196,12 +186,12 @@ impl Load<'_> {
             next = end;
         }
         let found = self.server.query(&format!("SELECT COUNT(*) FROM {name}"));
-        let found: u64 = crate::mysql::connection::column(
-            found.with_context(|| format!("cannot count {name}"))?.first().context("no count")?,
-            0,
-        )?;
+        let found: u64 =
+            column(found.with_context(|| format!("cannot count {name}"))?.first().context("no count")?, 0)?;
         if found != count {
-            return Err(anyhow::anyhow!("MySQL loaded {found} of {count} rows of table {name}").into());
+            return Err(
+                anyhow::anyhow!("{} loaded {found} of {count} rows of table {name}", self.title).into()
+            );
         }
         Ok(())
     }
@@ -219,7 +209,7 @@ impl Load<'_> {
             }
         });
         match ended {
-            Some(ended) => Ok(ended.with_context(|| format!("MySQL rejected {sql}"))?),
+            Some(ended) => Ok(ended.with_context(|| format!("{} rejected {sql}", self.title))?),
             None => Err(Error::Interrupted),
         }
     }

@@ -1,10 +1,10 @@
-//! A MySQL server in a container. Its data directory is on a mount that the harness can copy, lose and restore.
+//! A server in a container. Its data directory is on a mount that the harness can copy, lose and restore.
 
 use std::fs;
 use std::io::Write;
-use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,8 +13,14 @@ use machine::error::{Error, Result};
 use machine::process::{Account, Launcher};
 use nix::unistd::getuid;
 
-use crate::mysql::connection::{Address, Secret};
-use crate::mysql::options::ServerArguments;
+use super::access::ServerAccess;
+use super::connection::Address;
+use super::flavour::Flavour;
+use super::options::ServerArguments;
+use crate::access::Access;
+use crate::instance::{Instance, TrackerDatabase};
+use crate::ports::free_port;
+use crate::secret::Secret;
 
 /// The directory with the connection files (socket, option file), in the server's and every tools container.
 pub const RUN: &str = "/run/drill";
@@ -30,11 +36,10 @@ const START_TIMEOUT: Duration = Duration::from_secs(600);
 /// Long enough to write all dirty pages first.
 const STOP_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Ports below this are left to well-known services.
-const PORT_MIN: u16 = 10_000;
-
 /// The configuration of a server.
 pub struct ServerSetup {
+    /// Which server it is.
+    pub flavour: &'static Flavour,
     /// The image.
     pub image: String,
     /// Its data directory: initialised at the first start if it is empty.
@@ -43,7 +48,7 @@ pub struct ServerSetup {
     pub run_directory: PathBuf,
     /// The directory of the artifact: the server itself writes clones there.
     pub artifact: PathBuf,
-    /// Arguments of mysqld in addition to the harness's own.
+    /// Arguments in addition to the harness's own.
     pub arguments: ServerArguments,
     /// Password of the clients' account. The servers of one trial share it, because a full dump restores the accounts
     /// of one server into another.
@@ -56,7 +61,7 @@ pub struct ServerSetup {
     pub account: Account,
 }
 
-/// A MySQL server.
+/// A server.
 pub struct Server {
     launcher: Launcher,
     setup: ServerSetup,
@@ -75,6 +80,8 @@ impl Server {
     /// When its run directory cannot be written, or no port is free.
     pub fn new(launcher: &Launcher, setup: ServerSetup) -> Result<Server> {
         let address = Address {
+            engine: setup.flavour.engine.into(),
+            title: setup.flavour.title.into(),
             port: setup.port.map_or_else(free_port, Ok)?,
             user: USER.into(),
             password: setup.password.clone(),
@@ -150,33 +157,28 @@ impl Server {
     /// Creates the data directory of a fresh server.
     fn initialise(&self) -> Result<()> {
         fs::create_dir_all(&self.setup.data_directory).context("cannot create the data directory")?;
-        let mut command = self.base_command();
+        let (program, arguments) = self.setup.flavour.initialise;
+        let mut command = base_command();
         command.extend(self.setup.arguments.making.iter().cloned());
-        command.push("--initialize-insecure".into());
-        let spec = Spec { command, ports: Vec::new(), network: Network::None, ..self.spec() };
+        command.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        let entrypoint = Some(program.to_owned());
+        let spec = Spec { entrypoint, command, ports: Vec::new(), network: Network::None, ..self.spec() };
         let mut container = Container::start(&self.launcher, self.setup.account, spec)?;
         let exit = container.wait(&mut || self.launcher.cancel.check())?;
         if exit.code == 0 {
             return Ok(());
         }
-        Err(Error::Environment(format!("mysqld cannot initialise a data directory: {}", exit.output)))
-    }
-
-    fn base_command(&self) -> Vec<String> {
-        // mysqld runs as root only with this option.
-        let user = getuid().is_root().then(|| "--user=root".to_owned());
-        // Must be the first option. Without it, the image's own configuration files would apply, too.
-        let first = ["--no-defaults".to_owned()].into_iter().chain(user);
-        first.chain([format!("--datadir={DATA}"), "--secure-file-priv=NULL".to_owned()]).collect()
+        Err(Error::Environment(format!("{program} cannot initialise a data directory: {}", exit.output)))
     }
 
     fn spec(&self) -> Spec {
-        let mut command = self.base_command();
+        let flavour = self.setup.flavour;
+        let mut command = base_command();
+        command.extend(flavour.arguments.iter().map(|argument| (*argument).to_owned()));
         command.extend([
             format!("--socket={RUN}/mysqld.sock"),
             format!("--pid-file={RUN}/mysqld.pid"),
             format!("--init-file={RUN}/init.sql"),
-            "--mysqlx=OFF".to_owned(),
             // No account uses host names, and a lookup takes seconds if no name server answers.
             "--skip-name-resolve".to_owned(),
         ]);
@@ -188,7 +190,7 @@ impl Server {
             read_only: false,
         };
         Spec {
-            entrypoint: Some("mysqld".into()),
+            entrypoint: Some(flavour.program.into()),
             command,
             mounts: vec![
                 mount(&self.setup.data_directory, DATA),
@@ -197,36 +199,7 @@ impl Server {
             ],
             ports: vec![Port { host: self.address.port, container: 3306, protocol: Protocol::Tcp }],
             network: self.setup.network.clone(),
-            ..Spec::new(&self.setup.image, "MySQL server")
-        }
-    }
-
-    /// Shuts it down cleanly; does nothing if it is not running.
-    ///
-    /// # Errors
-    /// When it does not stop in time.
-    pub fn stop(&mut self) -> Result<()> {
-        self.ready = false;
-        if !std::mem::take(&mut self.started) {
-            return Ok(());
-        }
-        self.container.as_mut().map_or(Ok(()), |container| container.stop(STOP_TIMEOUT))
-    }
-
-    /// Reads the resources that it has used, shortly before its end: afterwards they cannot be read any more.
-    pub fn note(&mut self) {
-        if let Some(container) = &mut self.container {
-            container.note();
-        }
-    }
-
-    /// Kills it with SIGKILL.
-    pub fn kill(&mut self) {
-        self.ready = false;
-        if std::mem::take(&mut self.started)
-            && let Some(container) = &mut self.container
-        {
-            container.kill();
+            ..Spec::new(&self.setup.image, flavour.container)
         }
     }
 
@@ -234,7 +207,7 @@ impl Server {
     pub fn ended(&self) -> Option<String> {
         let container =
             self.container.as_ref().filter(|container| self.started && !container.is_running())?;
-        Some(format!("the MySQL server ended: {}", container.last_words()))
+        Some(format!("the {} server ended: {}", self.setup.flavour.title, container.last_words()))
     }
 
     /// How to connect to it.
@@ -278,46 +251,79 @@ impl Server {
     }
 }
 
+impl Instance for Server {
+    fn start(&mut self) -> Result<()> {
+        Server::start(self)
+    }
+
+    fn ended(&self) -> Option<String> {
+        Server::ended(self)
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        self.ready = false;
+        if !std::mem::take(&mut self.started) {
+            return Ok(());
+        }
+        self.container.as_mut().map_or(Ok(()), |container| container.stop(STOP_TIMEOUT))
+    }
+
+    fn note(&mut self) {
+        if let Some(container) = &mut self.container {
+            container.note();
+        }
+    }
+
+    fn kill(&mut self) {
+        self.ready = false;
+        if std::mem::take(&mut self.started)
+            && let Some(container) = &mut self.container
+        {
+            container.kill();
+        }
+    }
+
+    fn is_in_application(&self) -> bool {
+        false
+    }
+
+    fn recover(&mut self) -> Result<()> {
+        self.start()
+    }
+
+    fn data(&self) -> &Path {
+        &self.setup.data_directory
+    }
+
+    fn access(&self) -> Arc<dyn Access> {
+        Arc::new(ServerAccess { flavour: self.setup.flavour, address: self.address.clone() })
+    }
+
+    /// # Panics
+    /// When it does not share a network with the tracker.
+    fn for_tracker(&self) -> TrackerDatabase {
+        let Network::Joined(network, alias) = &self.setup.network else {
+            unreachable!("a tracker and its server share a network")
+        };
+        let (host, Address { user, password, database, .. }) = (network.host_name(alias), &self.address);
+        let path = format!("mysql://{user}:{}@{host}:3306/{database}", password.0);
+        TrackerDatabase { driver: "mysql", path, directory: None }
+    }
+}
+
+/// The first arguments of each program that works on a data directory.
+fn base_command() -> Vec<String> {
+    // A server runs as root only with this option.
+    let user = getuid().is_root().then(|| "--user=root".to_owned());
+    // Must be the first option. Without it, the image's own configuration files would apply, too.
+    let first = ["--no-defaults".to_owned()].into_iter().chain(user);
+    first.chain([format!("--datadir={DATA}")]).collect()
+}
+
 fn is_empty(directory: &Path) -> Result<bool> {
     match fs::read_dir(directory) {
         Ok(mut entries) => Ok(entries.next().is_none()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
         Err(error) => Err(anyhow::Error::from(error).context("cannot read the data directory").into()),
     }
-}
-
-/// A port on the loopback interface that is free now, for TCP and UDP. A container binds it later, and again after a
-/// restart; therefore it is outside the range from which the kernel assigns ports to connections.
-///
-/// # Errors
-/// When no port is free.
-pub fn free_port() -> Result<u16> {
-    let own = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
-    let first_of_kernel: u16 =
-        own.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(32_768);
-    let ports = first_of_kernel.max(PORT_MIN + 1) - PORT_MIN;
-    for _ in 0..1000 {
-        let port = PORT_MIN + u16::from_le_bytes(random()?) % ports;
-        let place = ("127.0.0.1", port);
-        if TcpListener::bind(place).is_ok() && UdpSocket::bind(place).is_ok() {
-            return Ok(port);
-        }
-    }
-    Err(Error::Environment(format!("no port from {PORT_MIN} to {first_of_kernel} is free on 127.0.0.1")))
-}
-
-fn random<const BYTES: usize>() -> Result<[u8; BYTES]> {
-    let mut bytes = [0; BYTES];
-    fs::File::open("/dev/urandom")
-        .and_then(|mut source| std::io::Read::read_exact(&mut source, &mut bytes))
-        .context("cannot read random numbers")?;
-    Ok(bytes)
-}
-
-/// A random password of 128 bits, for the servers of one trial.
-///
-/// # Errors
-/// When there is no source of random numbers.
-pub fn random_password() -> Result<Secret> {
-    Ok(Secret(format!("{:032x}", u128::from_le_bytes(random()?))))
 }

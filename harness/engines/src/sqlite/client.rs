@@ -1,78 +1,14 @@
 //! Writes to SQLite, with the tracker's schema and its statement, one transaction per write.
 
-use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
 
 use anyhow::Context;
 use model::dataset::{Origin, TableNames};
 use model::writes::{InfoHash, Key, Model, Together, stamp};
-use rusqlite::{Connection, OpenFlags, Params, params};
-use serde::{Deserialize, Serialize};
+use rusqlite::{Connection, Params, params};
 
-use crate::application::{Answer, Client, Session};
-
-/// SQLite's journal modes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum JournalMode {
-    /// Write-ahead log.
-    Wal,
-    /// Rollback journal, deleted at each commit: SQLite's default, which the tracker does not change.
-    Delete,
-}
-
-impl JournalMode {
-    /// The name in SQL and in records.
-    pub fn name(self) -> &'static str {
-        match self {
-            JournalMode::Wal => "wal",
-            JournalMode::Delete => "delete",
-        }
-    }
-}
-
-/// SQLite's `synchronous` setting.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Synchronous {
-    /// Never waits for the disk.
-    Off,
-    /// In WAL mode, waits for the disk only at checkpoints.
-    Normal,
-    /// Waits for the disk at each commit.
-    #[default]
-    Full,
-    /// As `full`, and also waits for the directory of a rollback journal.
-    Extra,
-}
-
-impl Synchronous {
-    /// The name in SQL and in records.
-    pub fn name(self) -> &'static str {
-        match self {
-            Synchronous::Off => "off",
-            Synchronous::Normal => "normal",
-            Synchronous::Full => "full",
-            Synchronous::Extra => "extra",
-        }
-    }
-}
-
-/// A SQLite file and how it is written to.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct SqliteTarget {
-    /// The live database.
-    pub database: PathBuf,
-    /// Journal mode to set.
-    pub journal_mode: JournalMode,
-    /// `synchronous` of each connection.
-    pub synchronous: Synchronous,
-    /// How long a write waits for a lock before it is refused.
-    pub busy_timeout_ms: u64,
-    /// Pages in the write-ahead log after which a commit runs a checkpoint; 0: never.
-    pub wal_autocheckpoint: u32,
-}
+use super::live_file::LiveFile;
+use crate::client::{Answer, Client, Session};
 
 /// The statements of the writes.
 pub struct Statements {
@@ -105,7 +41,7 @@ impl Statements {
 /// # Errors
 /// When it cannot be opened, or its journal mode cannot be set.
 pub fn connect<'a>(
-    target: &'a SqliteTarget,
+    target: &'a LiveFile,
     model: &'a Model,
     origin: &'a dyn Origin,
 ) -> anyhow::Result<Box<dyn Client + 'a>> {
@@ -114,25 +50,12 @@ pub fn connect<'a>(
 }
 
 struct SqliteClient<'a> {
-    target: &'a SqliteTarget,
+    target: &'a LiveFile,
     model: &'a Model,
     origin: &'a dyn Origin,
     statements: Statements,
     /// Closed after all sessions: the last connection to close checkpoints the write-ahead log into the database.
     connection: Mutex<Connection>,
-}
-
-impl SqliteTarget {
-    fn open(&self) -> anyhow::Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.database, flags)
-            .with_context(|| format!("cannot open {}", self.database.display()))?;
-        connection.busy_timeout(Duration::from_millis(self.busy_timeout_ms))?;
-        connection.pragma_update(None, "journal_mode", self.journal_mode.name())?;
-        connection.pragma_update(None, "synchronous", self.synchronous.name())?;
-        connection.pragma_update(None, "wal_autocheckpoint", self.wal_autocheckpoint)?;
-        Ok(connection)
-    }
 }
 
 impl SqliteClient<'_> {

@@ -4,7 +4,7 @@ use machine::error::Result;
 use model::dataset::profile::Shape;
 use model::dataset::{DatasetSpec, Generated, shape};
 
-use super::pages::Database;
+use super::pages::DatabasePages;
 
 /// What [`generate`](super::generate::generate()) would write: its size.
 ///
@@ -16,9 +16,9 @@ pub fn predicted(spec: &DatasetSpec) -> Result<Generated> {
 }
 
 /// The pages of the database with this specification, and its size.
-pub(crate) fn plan(spec: &DatasetSpec) -> Result<(Database, Generated)> {
+pub(crate) fn plan(spec: &DatasetSpec) -> Result<(DatabasePages, Generated)> {
     let Shape { tables, origin } = shape(spec)?;
-    let database = Database::new(tables, spec.target_bytes);
+    let database = DatabasePages::new(tables, spec.target_bytes);
     let generated = Generated { bytes: database.bytes(), rows: database.rows(), torrents: origin.torrents() };
     Ok((database, generated))
 }

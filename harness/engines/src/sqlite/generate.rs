@@ -1,7 +1,6 @@
 //! Writes a generated database to a file: on all cores, bypassing the page cache, and durably. On an error, no file is
 //! left.
 
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -10,14 +9,13 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 use std::{io, thread};
 
-use bytesize::ByteSize;
 use machine::error::{Error, Result};
 use memmap2::MmapMut;
 use model::dataset::{DatasetSpec, Generated};
-use nix::sys::statvfs::statvfs;
 
+use crate::disk::{partial_path, refused, require_room, sync_directory, with_suffix};
 use crate::sqlite::dataset::plan;
-use crate::sqlite::pages::{Database, PAGE_BYTES, Record};
+use crate::sqlite::pages::{DatabasePages, PAGE_BYTES, Record};
 
 /// Pages that a thread writes at once: 4 MiB are enough to keep a disk busy, and need little memory.
 const CHUNK_PAGES: u64 = 1024;
@@ -60,36 +58,9 @@ pub fn generate(
     Ok(generated)
 }
 
-/// The path of the database until it is complete.
-pub(crate) fn partial_path(path: &Path) -> PathBuf {
-    with_suffix(path, ".partial")
-}
-
 /// The files that SQLite would treat as part of the database at `path`.
 pub(crate) fn companions(path: &Path) -> impl Iterator<Item = PathBuf> {
     COMPANIONS.iter().map(move |suffix| with_suffix(path, suffix))
-}
-
-/// Makes the names in a directory durable.
-pub(crate) fn sync_directory(directory: &Path) -> Result<()> {
-    let synced = File::open(directory).and_then(|directory| directory.sync_all());
-    synced.map_err(|error| refused("write", directory, error))
-}
-
-/// The message for the user about an error of the operating system.
-pub(crate) fn refused(action: &str, place: &Path, error: io::Error) -> Error {
-    let place = place.display();
-    let cure = match error.kind() {
-        io::ErrorKind::NotFound => "create the directory first",
-        io::ErrorKind::NotADirectory => "choose a path below a directory",
-        io::ErrorKind::PermissionDenied => "choose a place that you may write to, or change its permissions",
-        io::ErrorKind::ReadOnlyFilesystem => "choose a place on a file system that can be written to",
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "free some space or choose another place"
-        }
-        _ => "check the disk and its file system, or choose another place",
-    };
-    Error::Environment(format!("cannot {action} {place}: {error}; {cure}"))
 }
 
 /// Also refuses companion files: a stale journal would be rolled back into the new database when it is first opened.
@@ -103,34 +74,11 @@ fn refuse_occupied(path: &Path) -> Result<()> {
     }
 }
 
-/// Refuses a directory without enough free space for this many bytes.
-pub(crate) fn require_room(directory: &Path, bytes: u64) -> Result<()> {
-    let stat = statvfs(directory).map_err(|error| refused("use", directory, error.into()))?;
-    let free = stat.blocks_available() * stat.fragment_size();
-    // A file system that reports no blocks does not count them, so its free space is unknown.
-    if stat.blocks() > 0 && free < bytes {
-        return Err(Error::Environment(format!(
-            "{} has {} free, but the dataset needs {}: free some space, choose another place or a smaller dataset",
-            directory.display(),
-            ByteSize(free),
-            ByteSize(bytes)
-        )));
-    }
-    Ok(())
-}
-
 fn directory_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     }
-}
-
-/// The path with this suffix.
-pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
 }
 
 /// A file that is removed unless it is renamed.
@@ -181,7 +129,7 @@ impl Unwritten {
 
 /// Writes all pages: worker threads each take the next chunk, and this thread reports progress.
 fn write(
-    database: &Database,
+    database: &DatabasePages,
     file: &File,
     cancel: &dyn Fn() -> bool,
     progress: &mut dyn FnMut(u64),
@@ -234,7 +182,7 @@ fn watch(
 
 /// The state that the writers share.
 struct Work<'work> {
-    database: &'work Database,
+    database: &'work DatabasePages,
     file: &'work File,
     next_chunk: AtomicU64,
     stop: AtomicBool,

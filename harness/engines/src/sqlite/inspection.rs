@@ -15,41 +15,14 @@ use model::verify::digest::RowsDigest;
 use model::verify::findings::Findings;
 use model::verify::integrity::{Integrity, judge_indexes};
 use model::verify::reader::{DatabaseReader, Unreadable};
-use reports::record::Check;
 use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
 
-use crate::sqlite::reader::{SqliteFile, broken_references, journals};
+use super::reader::{SqliteFile, broken_references, journals};
+use crate::files::{Inspected, Inspection};
 
 /// The database has no tables that a workload writes to.
 const NO_NAMES: TableNames = TableNames { torrents: "", metrics: "" };
-
-/// What was found in a backup.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Inspection {
-    /// The checks, in the order in which they were run.
-    pub checks: Vec<Inspected>,
-    /// Number of tables.
-    pub tables: u64,
-    /// Number of rows in all tables.
-    pub rows: u64,
-    /// Differences from the live database, one line each; null when no live database was given, or one of the two could
-    /// not be read. A database that was written to after the backup always differs.
-    pub differences: Option<Vec<String>>,
-}
-
-/// One check of a backup.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Inspected {
-    /// What was checked.
-    pub name: String,
-    /// The result; null when the check could not be completed.
-    pub result: Option<Check>,
-    /// What is wrong, or why the check could not be completed.
-    pub lines: Vec<String>,
-}
 
 /// What was read from one file.
 struct Read {
@@ -218,6 +191,8 @@ fn difference_of_rows(table: &str, backup: RowsDigest, live: RowsDigest) -> Opti
 
 #[cfg(test)]
 mod tests {
+    use reports::record::Check;
+
     use super::*;
 
     fn database(directory: &Path, name: &str, sql: &str) -> std::path::PathBuf {

@@ -11,38 +11,17 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use machine::measure::clock::{Span, monotonic_ns_of, now_ns};
-use machine::process::StopOnDrop;
+use machine::measure::clock::{monotonic_ns_of, now_ns};
+
+use crate::log_events::LogEvents;
 
 /// Shorter than the copy of a small database, at a cost of about 20 us each time.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// The header of a log: it contains the checkpoint number and the salts, which change with each reset.
 const HEADER_BYTES: usize = 32;
 
-/// The observed events, in nanoseconds of the common clock.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LogEvents {
-    /// When the database file was written to.
-    pub checkpoints_ns: Vec<u64>,
-    /// When the log was truncated, or restarted from its first byte.
-    pub resets_ns: Vec<u64>,
-    /// Total size of the database file and its log, each time that it had changed.
-    pub bytes: Vec<(u64, u64)>,
-}
-
-/// Watches the database while `work` runs.
-pub fn beside<T>(database: &Path, work: impl FnOnce() -> T) -> (T, LogEvents) {
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let watcher = scope.spawn(|| watch(database, &stop));
-        let stopping = StopOnDrop(&stop);
-        let done = work();
-        drop(stopping);
-        (done, watcher.join().expect("the watcher does not panic"))
-    })
-}
-
-fn watch(database: &Path, stop: &AtomicBool) -> LogEvents {
+/// Watches a database until `stop` is true.
+pub(super) fn watch(database: &Path, stop: &AtomicBool) -> LogEvents {
     let mut name = database.as_os_str().to_owned();
     name.push("-wal");
     let log = PathBuf::from(name);
@@ -52,7 +31,7 @@ fn watch(database: &Path, stop: &AtomicBool) -> LogEvents {
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(LOOK_EVERY);
         let now = look(database, &log);
-        events.note(now_ns(), &before, &now);
+        note(&mut events, now_ns(), &before, &now);
         before = now;
     }
     events
@@ -79,26 +58,17 @@ fn look(database: &Path, log: &Path) -> Seen {
     Seen { modified: modified(database), header, log_modified: modified(log), bytes }
 }
 
-impl LogEvents {
-    /// The maximum growth of the two files within a span, compared with its beginning.
-    pub fn growth_bytes(&self, span: Span) -> u64 {
-        let at_first = self.bytes.iter().rfind(|(at, _)| *at <= span.from_ns).or(self.bytes.first());
-        let within = self.bytes.iter().filter(|(at, _)| span.contains(*at)).map(|(_, bytes)| *bytes);
-        let first = at_first.map_or(0, |(_, bytes)| *bytes);
-        within.max().map_or(0, |most| most.saturating_sub(first))
+/// Adds what happened between two looks at a database.
+fn note(events: &mut LogEvents, at_ns: u64, before: &Seen, now: &Seen) {
+    if before.modified != now.modified {
+        events.checkpoints_ns.push(now.modified.and_then(monotonic_ns_of).unwrap_or(at_ns));
     }
-
-    fn note(&mut self, at_ns: u64, before: &Seen, now: &Seen) {
-        if before.modified != now.modified {
-            self.checkpoints_ns.push(now.modified.and_then(monotonic_ns_of).unwrap_or(at_ns));
-        }
-        if before.bytes != now.bytes {
-            self.bytes.push((at_ns, now.bytes));
-        }
-        // If the log starts in an empty file, the reset was already counted when the file was emptied.
-        if before.header.is_some() && before.header != now.header {
-            self.resets_ns.push(now.log_modified.and_then(monotonic_ns_of).unwrap_or(at_ns));
-        }
+    if before.bytes != now.bytes {
+        events.bytes.push((at_ns, now.bytes));
+    }
+    // If the log starts in an empty file, the reset was already counted when the file was emptied.
+    if before.header.is_some() && before.header != now.header {
+        events.resets_ns.push(now.log_modified.and_then(monotonic_ns_of).unwrap_or(at_ns));
     }
 }
 
@@ -107,6 +77,7 @@ mod tests {
     use rusqlite::Connection;
 
     use super::*;
+    use crate::log_events::beside;
 
     fn open(path: &Path) -> Connection {
         let connection = Connection::open(path).unwrap();
@@ -134,7 +105,7 @@ mod tests {
             std::thread::sleep(Duration::from_millis(20));
             step();
             let now = look(&path, &log);
-            events.note(1, &before, &now);
+            note(&mut events, 1, &before, &now);
             before = now;
             format!("{what}: {} {}", events.checkpoints_ns.len(), events.resets_ns.len())
         };
@@ -156,14 +127,6 @@ mod tests {
     }
 
     #[test]
-    fn growth_is_compared_with_the_beginning_of_the_span() {
-        let events =
-            LogEvents { bytes: vec![(10, 100), (20, 150), (30, 400), (40, 120)], ..Default::default() };
-        let growth = |from_ns, to_ns| events.growth_bytes(Span { from_ns, to_ns });
-        assert_eq!([growth(15, 25), growth(20, 50), growth(31, 50), growth(50, 60)], [50, 250, 0, 0]);
-    }
-
-    #[test]
     fn events_during_the_work_are_observed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("database.sqlite");
@@ -172,14 +135,15 @@ mod tests {
         /// Longer than the tick of any kernel.
         const TICK_NS: u64 = 20_000_000;
         let began_ns = now_ns();
-        let ((), events) = beside(&path, || {
+        let work = || {
             // Often enough to be observed even on a busy machine.
             for x in 0..200 {
                 connection.execute("INSERT INTO t VALUES (?1)", [x]).unwrap();
                 checkpoint(&connection, "TRUNCATE");
                 std::thread::sleep(LOOK_EVERY);
             }
-        });
+        };
+        let ((), events) = beside(|stop| watch(&path, stop), work);
         assert!(!events.checkpoints_ns.is_empty() && !events.resets_ns.is_empty());
         assert!(events.bytes.len() > 1, "the log was truncated");
         assert!(events.checkpoints_ns.iter().all(|at| (began_ns - TICK_NS..now_ns()).contains(at)));

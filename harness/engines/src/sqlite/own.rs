@@ -26,10 +26,11 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
 
+use super::modes::{DELETE, WAL};
+use super::reader::surplus_bytes;
+use crate::disk::with_suffix;
 use crate::error::attributed;
-use crate::sqlite::client::JournalMode;
-use crate::sqlite::generate::with_suffix;
-use crate::sqlite::reader::surplus_bytes;
+use crate::mode::Mode;
 
 /// Approximate size of the added tables. Indexes that are filled in random order have partly empty pages.
 const ADDED_BYTES: u64 = 6 << 20;
@@ -158,8 +159,8 @@ impl Job for Adopt {
 }
 
 /// The journal mode in the header of a SQLite file. Whether the file is a database is checked when it is copied.
-pub fn journal_mode(file: &Path) -> JournalMode {
-    if is_in_wal_mode(file) { JournalMode::Wal } else { JournalMode::Delete }
+pub fn journal_mode(file: &Path) -> Mode {
+    if is_in_wal_mode(file) { WAL } else { DELETE }
 }
 
 /// True when the header of a SQLite file says that it is in WAL mode.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use engines::kinds::Engine;
+use engines::engine::Engine;
 use machine::error::Result;
 use machine::program_cache::ProgramCache;
 use machine::tool::Program;
@@ -78,11 +78,11 @@ pub trait UserCommands {
 /// A dependence on the file system of the live data.
 pub trait Placement {
     /// Why it cannot run on data placed in this directory, and what to do about it. The data need not exist yet.
-    fn obstacle(&self, engine: Engine, directory: &Path) -> Option<String>;
+    fn obstacle(&self, engine: &dyn Engine, directory: &Path) -> Option<String>;
 
     /// Whether the backup of data in this directory can be on another disk, so that it survives the loss of that disk;
     /// `None` when this is unknown.
-    fn survives_disk_loss(&self, engine: Engine, directory: &Path) -> Option<bool>;
+    fn survives_disk_loss(&self, engine: &dyn Engine, directory: &Path) -> Option<bool>;
 }
 
 /// An artifact that holds older backups beside the newest one.

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
-use engines::kinds::Engine;
+use engines::engine::Engine;
 use machine::measure::storage;
 use machine::tool::Tool;
 use machine::worker::JobEntry;
@@ -120,19 +120,19 @@ impl ConfiguredStrategy {
     }
 
     /// The command that is missing on this machine to run it on this engine, and how to get it.
-    pub fn missing(&self, engine: Engine) -> Option<String> {
+    pub fn missing(&self, engine: &dyn Engine) -> Option<String> {
         let missing = self.card().tools(engine).iter().find_map(Tool::missing);
         missing.or_else(|| self.abilities().user_commands?.missing())
     }
 
     /// Why it cannot run on data placed in this directory, and what to do about it. The data need not exist yet.
-    pub fn obstacle(&self, engine: Engine, directory: &Path) -> Option<String> {
+    pub fn obstacle(&self, engine: &dyn Engine, directory: &Path) -> Option<String> {
         self.abilities().placement?.obstacle(engine, directory)
     }
 
     /// Whether its backup can be on another disk than the live data in this directory, so that it survives the loss of
     /// that disk; `None` when this is unknown.
-    pub fn survives_disk_loss(&self, engine: Engine, live: &Path) -> Option<bool> {
+    pub fn survives_disk_loss(&self, engine: &dyn Engine, live: &Path) -> Option<bool> {
         let abilities = self.abilities();
         match abilities.placement {
             Some(placement) => placement.survives_disk_loss(engine, live),

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use engines::images::Image;
-use engines::kinds::Engine;
 use engines::mysql::server::ARTIFACT;
 use engines::subject::Subject;
 use machine::container::{Mount, Network, Spec};
@@ -19,8 +18,6 @@ use crate::watch::Watch;
 pub struct BackupContext<'a> {
     /// The live application.
     pub subject: &'a mut Subject,
-    /// The engine of its database.
-    pub engine: Engine,
     /// Size of the database in bytes, before the workload began.
     pub database_bytes: u64,
     /// A directory for the artifact. It is empty, except for what continuous replication has written.
@@ -56,8 +53,6 @@ pub struct RestoreContext<'a> {
     pub artifact: &'a Path,
     /// The subject that will run on the restored data, which does not exist yet.
     pub subject: &'a mut Subject,
-    /// The engine of its database.
-    pub engine: Engine,
     /// When things happened.
     pub moments: Moments,
     /// What was obtained for it before the trial.

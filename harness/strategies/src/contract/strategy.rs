@@ -1,7 +1,7 @@
 //! What every strategy is and does.
 
-pub use engines::images::Kind as ImageKind;
-use engines::kinds::Engine;
+use engines::engine::Engine;
+use engines::images::ImageKind;
 use machine::tool::Tool;
 use machine::worker::JobEntry;
 use serde::Serialize;
@@ -80,7 +80,7 @@ pub struct OnEngine {
     /// Commands that must be on PATH.
     pub tools: &'static [Tool],
     /// The image of its containers; `None` when it runs none.
-    pub image: Option<ImageKind>,
+    pub image: Option<&'static ImageKind>,
 }
 
 impl Card {
@@ -90,21 +90,21 @@ impl Card {
     }
 
     /// True when it supports this engine.
-    pub fn supports(&self, engine: Engine) -> bool {
+    pub fn supports(&self, engine: &dyn Engine) -> bool {
         self.on_engine(engine).is_some()
     }
 
     /// Commands that must be on PATH on this engine.
-    pub fn tools(&self, engine: Engine) -> &'static [Tool] {
+    pub fn tools(&self, engine: &dyn Engine) -> &'static [Tool] {
         self.on_engine(engine).map_or(&[], |on| on.tools)
     }
 
     /// The image of its containers on this engine; `None` when it runs none.
-    pub fn image(&self, engine: Engine) -> Option<ImageKind> {
+    pub fn image(&self, engine: &dyn Engine) -> Option<&'static ImageKind> {
         self.on_engine(engine)?.image
     }
 
-    fn on_engine(&self, engine: Engine) -> Option<&'static OnEngine> {
+    fn on_engine(&self, engine: &dyn Engine) -> Option<&'static OnEngine> {
         self.on.iter().find(|on| on.engine == engine.name())
     }
 

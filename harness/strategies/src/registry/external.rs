@@ -181,7 +181,7 @@ impl Strategy for External {
         } else {
             command.env("DRILL_TARGET", context.subject.data());
         }
-        command.env("DRILL_ENGINE", context.engine.name());
+        command.env("DRILL_ENGINE", context.subject.engine().name());
         run(context.watch, command)?;
         // A server that runs makes its own data durable.
         if into_server { Ok(context.watch.measured()) } else { context.watch.complete_restore() }
@@ -286,7 +286,7 @@ fn environment(context: &BackupContext<'_>) -> machine::error::Result<Vec<(&'sta
     let mut environment = vec![
         ("DRILL_SOURCE", context.subject.data().into()),
         ("DRILL_DESTINATION", context.destination.into()),
-        ("DRILL_ENGINE", context.engine.name().into()),
+        ("DRILL_ENGINE", context.subject.engine().name().into()),
     ];
     environment.extend(connection(context.subject)?);
     Ok(environment)

@@ -2,11 +2,12 @@
 //!
 //! The same steps as `sidecar/maintenance-window.sh`, which does this for containers.
 
+use engines::images::SIDECAR;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{
-    Abilities, BackupContext, BackupResult, Card, Cost, Definition, Family, ImageKind, Keeps, OnEngine,
-    Promise, RestoreContext, RestoreResult, Strategy, StrategyEntry, StrategyFailure,
+    Abilities, BackupContext, BackupResult, Card, Cost, Definition, Family, Keeps, OnEngine, Promise,
+    RestoreContext, RestoreResult, Strategy, StrategyEntry, StrategyFailure,
 };
 use crate::sidecar_container::{SQLITE_MODE, SqliteMode, restore, single};
 
@@ -25,8 +26,8 @@ impl Definition for MaintenanceWindow {
                   running, because the dump needs it",
         family: Family::Cold,
         on: &[
-            OnEngine { engine: "mysql", tools: &[], image: Some(ImageKind::Sidecar) },
-            OnEngine { engine: "sqlite", tools: &[], image: Some(ImageKind::Sidecar) },
+            OnEngine { engine: "mysql", tools: &[], image: Some(&SIDECAR) },
+            OnEngine { engine: "sqlite", tools: &[], image: Some(&SIDECAR) },
         ],
         settings: &[SQLITE_MODE],
         cost: Cost { backup: 3.0, restore: 15.0, artifact: 1.0 },

@@ -1,11 +1,12 @@
 //! `mydumper`: a logical dump by several threads, loaded back with `myloader` into a fresh server.
 
+use engines::images::TOOLS;
 use engines::mysql::server::{ARTIFACT, RUN};
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{
-    BackupContext, BackupResult, Card, Cost, Definition, Family, ImageKind, Keeps, OnEngine, Promise,
-    RestoreContext, RestoreResult, Strategy, StrategyEntry,
+    BackupContext, BackupResult, Card, Cost, Definition, Family, Keeps, OnEngine, Promise, RestoreContext,
+    RestoreResult, Strategy, StrategyEntry,
 };
 use crate::mysql_tools::pipeline;
 
@@ -28,7 +29,7 @@ impl Definition for Mydumper {
         name: "mydumper",
         summary: "mydumper with several threads, restored with myloader",
         family: Family::Logical,
-        on: &[OnEngine { engine: "mysql", tools: &[], image: Some(ImageKind::Tools) }],
+        on: &[OnEngine { engine: "mysql", tools: &[], image: Some(&TOOLS) }],
         settings: &[("threads", "threads of mydumper and of myloader")],
         cost: Cost { backup: 3.0, restore: 40.0, artifact: 1.0 },
     };

@@ -8,6 +8,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use engines::images::TOOLS;
 use engines::mysql::server::ARTIFACT;
 use machine::container::Container;
 use machine::error::Error;
@@ -17,9 +18,9 @@ use machine::tool::CP;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{
-    Abilities, BackupContext, BackupResult, Card, Continuous, Cost, Definition, FailureCause, Family,
-    ImageKind, Keeps, Kept, Moments, OnEngine, PointInTime, Promise, Replication, RestoreContext,
-    RestoreResult, Strategy, StrategyEntry, StrategyFailure,
+    Abilities, BackupContext, BackupResult, Card, Continuous, Cost, Definition, FailureCause, Family, Keeps,
+    Kept, Moments, OnEngine, PointInTime, Promise, Replication, RestoreContext, RestoreResult, Strategy,
+    StrategyEntry, StrategyFailure,
 };
 use crate::files;
 use crate::mysql_tools::{clone_data, has_binary_log, options, pipeline};
@@ -45,7 +46,7 @@ impl Definition for MysqlBinlog {
         name: "mysql-binlog",
         summary: "a clone, and continuous streaming of the binary log with mysqlbinlog --raw --stop-never",
         family: Family::Continuous,
-        on: &[OnEngine { engine: "mysql", tools: &[CP], image: Some(ImageKind::Tools) }],
+        on: &[OnEngine { engine: "mysql", tools: &[CP], image: Some(&TOOLS) }],
         settings: &[(
             "seconds_before_disaster",
             "point-in-time recovery to the second this many seconds before the disaster; 0: to the last event",

@@ -2,12 +2,13 @@
 //!
 //! The copy is of the moment at which the statement ends. See the manual, "The Clone Plugin".
 
+use engines::images::TOOLS;
 use machine::tool::CP;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{
-    BackupContext, BackupResult, Card, Cost, Definition, Family, ImageKind, Keeps, OnEngine, Promise,
-    RestoreContext, RestoreResult, Strategy, StrategyEntry,
+    BackupContext, BackupResult, Card, Cost, Definition, Family, Keeps, OnEngine, Promise, RestoreContext,
+    RestoreResult, Strategy, StrategyEntry,
 };
 use crate::files;
 use crate::mysql_tools::clone_data;
@@ -23,7 +24,7 @@ impl Definition for MysqlClone {
         name: "mysql-clone",
         summary: "CLONE LOCAL DATA DIRECTORY, made durable",
         family: Family::Online,
-        on: &[OnEngine { engine: "mysql", tools: &[CP], image: Some(ImageKind::Tools) }],
+        on: &[OnEngine { engine: "mysql", tools: &[CP], image: Some(&TOOLS) }],
         settings: &[],
         cost: Cost { backup: 1.5, restore: 1.0, artifact: 1.0 },
     };

@@ -1,11 +1,12 @@
 //! `mysql-dump`: `mysqldump | zstd`, loaded back with `zstd -dc | mysql` into a fresh server.
 
+use engines::images::TOOLS;
 use engines::mysql::server::ARTIFACT;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{
-    BackupContext, BackupResult, Card, Cost, Definition, Family, ImageKind, Keeps, OnEngine, Promise,
-    RestoreContext, RestoreResult, Strategy, StrategyEntry,
+    BackupContext, BackupResult, Card, Cost, Definition, Family, Keeps, OnEngine, Promise, RestoreContext,
+    RestoreResult, Strategy, StrategyEntry,
 };
 use crate::mysql_tools::{has_binary_log, options, pipeline};
 
@@ -51,7 +52,7 @@ impl Definition for MysqlDump {
         name: "mysql-dump",
         summary: "mysqldump | zstd, restored with mysql",
         family: Family::Logical,
-        on: &[OnEngine { engine: "mysql", tools: &[], image: Some(ImageKind::Tools) }],
+        on: &[OnEngine { engine: "mysql", tools: &[], image: Some(&TOOLS) }],
         settings: &[
             (
                 "consistency",

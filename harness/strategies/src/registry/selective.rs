@@ -7,12 +7,13 @@
 //!
 //! A count may be below 0 here, because writes of the workload move completions between torrents. Such rows are kept.
 
+use engines::images::TOOLS;
 use engines::mysql::server::ARTIFACT;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{
-    Abilities, BackupContext, BackupResult, Card, Cost, Definition, Family, ImageKind, Keeps, OnEngine,
-    Promise, RestoreContext, RestoreResult, Strategy, StrategyEntry,
+    Abilities, BackupContext, BackupResult, Card, Cost, Definition, Family, Keeps, OnEngine, Promise,
+    RestoreContext, RestoreResult, Strategy, StrategyEntry,
 };
 use crate::mysql_tools::{options, pipeline};
 use crate::sqlite_tools::{SQLITE3, ZSTD, dump, load};
@@ -60,7 +61,7 @@ impl Definition for Selective {
         summary: "SQL dump of everything except the torrents that were never completed, and a load of it",
         family: Family::Logical,
         on: &[
-            OnEngine { engine: "mysql", tools: &[], image: Some(ImageKind::Tools) },
+            OnEngine { engine: "mysql", tools: &[], image: Some(&TOOLS) },
             OnEngine { engine: "sqlite", tools: &[SQLITE3, ZSTD], image: None },
         ],
         settings: &[],

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use engines::images::SIDECAR;
 use jiff::Timestamp;
 use machine::container::Container;
 use machine::error::{Error, Result};
@@ -17,8 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::{
     Abilities, BackupContext, BackupOutcome, BackupResult, Card, Continuous, Cost, Definition, FailureCause,
-    Family, ImageKind, Keeps, Measured, OnEngine, Promise, Replication, RestoreContext, RestoreResult,
-    Retention, Strategy, StrategyEntry, StrategyFailure,
+    Family, Keeps, Measured, OnEngine, Promise, Replication, RestoreContext, RestoreResult, Retention,
+    Strategy, StrategyEntry, StrategyFailure,
 };
 use crate::sidecar_container::{RETENTION_DAYS, SQLITE_MODE, SqliteMode, kinds, looping, restore};
 
@@ -61,8 +62,8 @@ impl Definition for Sidecar {
                   files, and removes old backups",
         family: Family::Online,
         on: &[
-            OnEngine { engine: "mysql", tools: &[], image: Some(ImageKind::Sidecar) },
-            OnEngine { engine: "sqlite", tools: &[], image: Some(ImageKind::Sidecar) },
+            OnEngine { engine: "mysql", tools: &[], image: Some(&SIDECAR) },
+            OnEngine { engine: "sqlite", tools: &[], image: Some(&SIDECAR) },
         ],
         settings: &[
             (

@@ -15,7 +15,7 @@ mod settings;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use engines::kinds::Engine;
+use engines::engine::Engine;
 use machine::error::{Error, Result};
 use machine::file_system::{Volume, mount_of};
 use machine::tool::CP;
@@ -102,7 +102,7 @@ impl Strategy for Snapshot {
             Some(server) => self.lock.guard(server.address()),
             None => self.hold.guard(self.busy_timeout_ms),
         };
-        let usable = usable(context.engine, directory, self);
+        let usable = usable(context.subject.engine(), directory, self);
         let target = context.destination.join(SNAPSHOT);
         let capture = match usable.map_err(|reason| context.watch.failed(reason))? {
             UsableMechanism::Subvolume => Capture::Subvolume,
@@ -120,11 +120,11 @@ impl Strategy for Snapshot {
 }
 
 impl Placement for Snapshot {
-    fn obstacle(&self, engine: Engine, directory: &Path) -> Option<String> {
+    fn obstacle(&self, engine: &dyn Engine, directory: &Path) -> Option<String> {
         usable(engine, directory, self).err()
     }
 
-    fn survives_disk_loss(&self, engine: Engine, directory: &Path) -> Option<bool> {
+    fn survives_disk_loss(&self, engine: &dyn Engine, directory: &Path) -> Option<bool> {
         match self.mechanism {
             Mechanism::Reflink | Mechanism::Subvolume => Some(false),
             Mechanism::Lvm | Mechanism::Zfs => Some(true),
@@ -178,6 +178,8 @@ fn place_in(snapshot: &Path, data: &Path) -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use engines::registry;
+
     use super::*;
     use crate::contract::configured::parse;
 
@@ -199,7 +201,8 @@ mod tests {
     #[test]
     fn snapshots_that_share_blocks_with_the_database_do_not_survive_loss_of_the_disk() {
         let survives = |given: &[(&str, &str)]| {
-            snapshot(given).unwrap().survives_disk_loss(Engine::Sqlite, Path::new("/proc"))
+            let engine = registry::named("sqlite").unwrap();
+            snapshot(given).unwrap().survives_disk_loss(engine, Path::new("/proc"))
         };
         assert_eq!(survives(&[("mechanism", "subvolume")]), Some(false));
         assert_eq!(survives(&[("mechanism", "reflink")]), Some(false));
@@ -219,8 +222,8 @@ mod tests {
             snapshot(&[("hold", "reading")]).err().unwrap(),
             @"unknown variant `reading`, expected one of `nothing`, `read`, `write`"
         );
-        let obstacle =
-            |given: &[(&str, &str)]| snapshot(given).unwrap().obstacle(Engine::Mysql, Path::new("/proc"));
+        let mysql = registry::named("mysql").unwrap();
+        let obstacle = |given: &[(&str, &str)]| snapshot(given).unwrap().obstacle(mysql, Path::new("/proc"));
         insta::assert_snapshot!(
             obstacle(&[]).unwrap(),
             @r#"the data is on proc: it has no subvolumes, it is not ZFS, reflinks are made file by file and cannot capture a data directory at one moment, it is not on a logical volume (LVM); set file_systems = ["btrfs"] in [subject] of the scenario, or choose another disk with --dir"#

@@ -4,14 +4,15 @@
 //! one transaction and does not wait for locks, so in delete mode it blocks writers, or fails at once. See
 //! <https://sqlite.org/rsync.html>.
 
+use engines::images::TOOLS;
 use engines::mysql::server::ARTIFACT;
 use machine::container::Mount;
 use machine::tool::CP;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{
-    BackupContext, BackupResult, Card, Cost, Definition, Family, ImageKind, Keeps, OnEngine, Promise,
-    RestoreContext, RestoreResult, Strategy, StrategyEntry,
+    BackupContext, BackupResult, Card, Cost, Definition, Family, Keeps, OnEngine, Promise, RestoreContext,
+    RestoreResult, Strategy, StrategyEntry,
 };
 use crate::files;
 
@@ -37,7 +38,7 @@ impl Definition for Sqlite3Rsync {
         name: "sqlite3-rsync",
         summary: "sqlite3_rsync DATABASE REPLICA, several times: first everything, then the differences",
         family: Family::Online,
-        on: &[OnEngine { engine: "sqlite", tools: &[CP], image: Some(ImageKind::Tools) }],
+        on: &[OnEngine { engine: "sqlite", tools: &[CP], image: Some(&TOOLS) }],
         settings: &[(
             "synchronisations",
             "number of synchronisations, one after the other; the artifact is the replica after the last one",

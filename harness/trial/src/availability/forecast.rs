@@ -5,15 +5,15 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use engines::images::{self, Kind, Stock};
+use engines::images::{self, ImageKind, Stock};
 use machine::docker;
 use machine::error::{Error, Result};
-use machine::file_system::{FileSystem, Mounted};
+use machine::file_system::{FileSystem, TemporaryFileSystem};
 use machine::process::{Cancel, Launcher};
 use machine::program_cache::{Fetch, ProgramCache};
 use machine::workspace::{CACHE, WorkDirectory, Workspace};
 
-use super::{Needs, Supplier, supply};
+use super::needs::{Needs, Supplier, supply};
 
 /// The forecast for a trial.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,18 +34,21 @@ pub struct Forecast<'a> {
     docker: Option<Result<(), String>>,
     /// What would be fetched, pulled or built for the needs that are being checked.
     to_get: Vec<String>,
-    images: HashMap<(Kind, Option<String>), Result<Option<String>, String>>,
+    images: HashMap<(&'static ImageKind, Option<String>), Prospect>,
     /// The file systems that were requested. Declared before `work`, so that they are unmounted before their directory
     /// is removed.
     file_systems: Vec<(FileSystem, Result<Made, String>)>,
     work: Option<WorkDirectory>,
 }
 
+/// How an image would be pulled or built, `None` when it is present; or why it can be neither.
+type Prospect = Result<Option<String>, String>;
+
 /// A file system that was created for a trial.
 struct Made {
     /// The directory for live data on it.
     live: PathBuf,
-    _mounted: Mounted,
+    _mounted: TemporaryFileSystem,
 }
 
 impl<'a> Forecast<'a> {
@@ -99,7 +102,7 @@ impl<'a> Forecast<'a> {
     ///
     /// # Errors
     /// [`Error::Environment`] when it can be neither pulled nor built.
-    pub fn look_for(&mut self, kind: Kind, named: Option<&str>) -> Result<Option<String>> {
+    pub fn look_for(&mut self, kind: &'static ImageKind, named: Option<&str>) -> Result<Option<String>> {
         let docker = self
             .docker
             .get_or_insert_with(|| docker::server_version().map(|_| ()).map_err(|error| error.to_string()));
@@ -121,7 +124,7 @@ impl<'a> Forecast<'a> {
         }
         let work = self.work.as_ref().context("it was just created")?;
         let launcher = Launcher::new(work.path(), self.cancel);
-        let mounted = Mounted::make(kind, &launcher, kind.name(), kind.disk_bytes(0))?;
+        let mounted = TemporaryFileSystem::make(kind, &launcher, kind.name(), kind.disk_bytes(0))?;
         let live = mounted.point().join("live");
         kind.create_directory(&launcher, &live)?;
         Ok(Made { live, _mounted: mounted })
@@ -129,9 +132,9 @@ impl<'a> Forecast<'a> {
 }
 
 impl Supplier for Forecast<'_> {
-    fn image(&mut self, kind: Kind, named: Option<&str>) -> Result<()> {
+    fn image(&mut self, kind: &'static ImageKind, named: Option<&str>) -> Result<()> {
         let how = self.look_for(kind, named)?;
-        self.to_get.extend(how.map(|how| format!("the {} image would be {how}", kind.name())));
+        self.to_get.extend(how.map(|how| format!("the {} image would be {how}", kind.name)));
         Ok(())
     }
 

@@ -1,21 +1,24 @@
 //! Where a trial runs: an application on an engine, on a file system.
 
-use engines::kinds::{App, Engine};
-use engines::sqlite::client::JournalMode;
+use engines::applications::App;
+use engines::engine::Engine;
+use engines::images::ImageKind;
+use engines::mode::Mode;
+use engines::subject_section::SubjectSection;
 use machine::file_system::FileSystem;
 use strategies::contract::Card;
 
-use crate::scenario::{SubjectSection, Variant};
+use crate::scenario::Variant;
 
 /// An application on an engine, on a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deployment {
     /// The engine.
-    pub engine: Engine,
+    pub engine: &'static dyn Engine,
     /// The application.
     pub app: App,
-    /// SQLite's journal mode; `None` for MySQL.
-    pub journal_mode: Option<JournalMode>,
+    /// The mode of the engine; `None` for an engine that has none.
+    pub mode: Option<Mode>,
     /// Where its data is stored.
     pub file_system: FileSystem,
 }
@@ -26,12 +29,8 @@ impl Deployment {
         let mut all = Vec::new();
         for &app in &subject.apps {
             for &engine in &subject.engines {
-                let modes = match engine {
-                    Engine::Sqlite => subject.journal_modes.iter().map(|mode| Some(*mode)).collect(),
-                    Engine::Mysql => vec![None],
-                };
-                for journal_mode in modes {
-                    let on = |&file_system| Deployment { engine, app, journal_mode, file_system };
+                for mode in subject.modes_of(engine) {
+                    let on = |&file_system| Deployment { engine, app, mode, file_system };
                     all.extend(subject.file_systems.iter().map(on));
                 }
             }
@@ -39,10 +38,15 @@ impl Deployment {
         all
     }
 
+    /// The images of its containers.
+    pub fn images(self) -> impl Iterator<Item = &'static ImageKind> {
+        self.engine.image().into_iter().chain(self.app.image())
+    }
+
     /// One word: `wal`, `mysql`, `tracker-wal`, `tracker-mysql-btrfs`.
     pub(super) fn label(self) -> String {
         let tracker = (self.app == App::Tracker).then(|| self.app.name());
-        let engine = self.journal_mode.map_or(self.engine.name(), JournalMode::name);
+        let engine = self.mode.map_or(self.engine.name(), |mode| mode.name);
         let file_system = self.file_system.maker().map(|_| self.file_system.name());
         let words: Vec<&str> = tracker.into_iter().chain([engine]).chain(file_system).collect();
         words.join("-")
@@ -53,8 +57,6 @@ impl Deployment {
             && variant.engines.as_ref().is_none_or(|engines| engines.contains(&self.engine))
             && variant.apps.as_ref().is_none_or(|apps| apps.contains(&self.app))
             && variant.file_systems.as_ref().is_none_or(|those| those.contains(&self.file_system))
-            && self
-                .journal_mode
-                .is_none_or(|mode| variant.journal_modes.as_ref().is_none_or(|modes| modes.contains(&mode)))
+            && self.mode.is_none_or(|mode| variant.modes.as_ref().is_none_or(|modes| modes.contains(&mode)))
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use reports::gate;
 
-use super::TrialPlan;
+use super::trial_plan::TrialPlan;
 use crate::scenario::Pair;
 
 impl TrialPlan {

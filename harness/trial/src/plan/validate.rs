@@ -44,7 +44,7 @@ pub(super) fn validate(scenario: &Scenario) -> Result<(), String> {
         ("workload.rates", workload.rates.len()),
         ("subject.engines", scenario.subject.engines.len()),
         ("subject.apps", scenario.subject.apps.len()),
-        ("subject.journal_modes", scenario.subject.journal_modes.len()),
+        ("subject.journal_modes", scenario.subject.modes.len()),
         ("subject.file_systems", scenario.subject.file_systems.len()),
         ("variants", scenario.variants.len()),
     ];
@@ -68,6 +68,6 @@ pub(super) fn validate(scenario: &Scenario) -> Result<(), String> {
                 .into(),
         );
     }
-    scenario.subject.check_server_options()?;
+    scenario.subject.settings.check()?;
     workload.pattern.validate().map_err(|message| format!("workload.pattern: {message}"))
 }

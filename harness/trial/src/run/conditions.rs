@@ -9,7 +9,6 @@ use std::fs::Metadata;
 use std::path::Path;
 
 use anyhow::Context;
-use engines::sqlite::own;
 use jiff::Timestamp;
 use machine::docker;
 use machine::error::{Error, Result};
@@ -55,7 +54,8 @@ pub(super) fn declared(scenario: &Scenario) -> Result<Conditions> {
     let values = serde_json::to_value(scenario).context("a scenario is plain data")?;
     flatten("", &values, &mut conditions);
     if let Some(file) = &scenario.database {
-        let bytes = own::bytes(file)?;
+        let (_, files) = engines::registry::of_files();
+        let bytes = files.bytes(file)?;
         let modified = file.metadata().and_then(|metadata| metadata.modified());
         let modified = modified.context("cannot read when the database was changed")?;
         let modified = Timestamp::try_from(modified).context("a file has a time")?;
@@ -86,11 +86,9 @@ fn flatten(place: &str, value: &Value, conditions: &mut Conditions) {
 pub(super) fn found(trials: &[&TrialPlan], scenario: &Scenario, images: &Images) -> Conditions {
     let mut conditions = Conditions::new();
     let mut enter = |name: String, value: String| conditions.insert(format!("{VERSION}{name}"), value.into());
-    let tools = images.tools.iter().filter_map(|(kind, image)| Some((kind.name(), image.as_ref().ok()?)));
-    let named = [("mysql", &images.mysql), ("tracker", &images.tracker)];
-    let named = named.into_iter().filter_map(|(name, image)| Some((name, image.as_ref()?)));
-    for (kind, image) in named.chain(tools) {
-        enter(format!("image {kind}"), format!("{} {}", image.reference, image.id));
+    let tools = images.tools.iter().filter_map(|(kind, image)| Some((kind, image.as_ref().ok()?)));
+    for (kind, image) in images.subjects.iter().chain(tools) {
+        enter(format!("image {}", kind.name), format!("{} {}", image.reference, image.id));
         if let Ok(version) = docker::server_version() {
             enter("docker".into(), version);
         }

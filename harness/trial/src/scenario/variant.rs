@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use engines::kinds::{App, Engine};
-use engines::sqlite::client::JournalMode;
+use engines::applications::App;
+use engines::engine::Engine;
+use engines::mode::Mode;
 use machine::file_system::FileSystem;
 use reports::record::Verdict;
 use serde::{Deserialize, Serialize};
@@ -24,11 +25,12 @@ pub struct Variant {
     /// Values of the setting `version`, one trial each: compares versions of a tool.
     pub versions: Option<Vec<String>>,
     /// Only on these engines; on all engines of the subject that the strategy supports when absent.
-    pub engines: Option<Vec<Engine>>,
+    pub engines: Option<Vec<&'static dyn Engine>>,
     /// Only with these applications; with all of the subject's when absent.
     pub apps: Option<Vec<App>>,
-    /// Only in these journal modes; in all of the subject's when absent. Ignored for MySQL.
-    pub journal_modes: Option<Vec<JournalMode>>,
+    /// Only in these modes; in all of the subject's when absent. Ignored for engines without modes.
+    #[serde(rename = "journal_modes")]
+    pub modes: Option<Vec<Mode>>,
     /// Only on these file systems; on all of the subject's when absent.
     pub file_systems: Option<Vec<FileSystem>>,
     /// Verdicts that this scenario expects, where they differ from those that follow from the strategy's promise.

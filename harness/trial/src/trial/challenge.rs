@@ -3,8 +3,7 @@
 use std::fs::Metadata;
 use std::path::Path;
 
-use engines::sqlite::client::JournalMode;
-use engines::sqlite::log_watch::LogEvents;
+use engines::log_events::LogEvents;
 use machine::measure::clock::{Span, monotonic_ns_of};
 use machine::measure::storage;
 use reports::record;
@@ -59,13 +58,13 @@ impl Drill<'_> {
             growth_bytes: log.map(|events| events.growth_bytes(span)),
             challenged: false,
         };
-        challenge.challenged = match (self.plan.strategy.card().family, self.plan.deployment.journal_mode) {
+        let has_log = self.plan.deployment.mode.is_some_and(|mode| mode.has_log);
+        challenge.challenged = match (self.plan.strategy.card().family, has_log) {
             // Strategies that copy files are disturbed only by changes to the copied bytes; commits only append to the
             // log.
-            (
-                Family::Cold | Family::Control | Family::External | Family::Snapshot,
-                Some(JournalMode::Wal),
-            ) => challenge.checkpoints > Some(0) || challenge.log_resets > Some(0),
+            (Family::Cold | Family::Control | Family::External | Family::Snapshot, true) => {
+                challenge.checkpoints > Some(0) || challenge.log_resets > Some(0)
+            }
             _ => challenge.writes > 0,
         };
         Some(challenge)

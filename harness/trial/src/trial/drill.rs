@@ -1,8 +1,8 @@
 //! A trial in progress: the results of its phases so far, which later phases and the record use.
 
 use engines::configuration::Listing;
-use engines::mysql::connection::Secret;
-use engines::sqlite::log_watch::LogEvents;
+use engines::log_events::LogEvents;
+use engines::secret::Secret;
 use engines::subject::Subject;
 use machine::file_system::TemporaryFileSystem;
 use machine::measure::clock::Span;
@@ -11,9 +11,9 @@ use machine::tool::Program;
 use model::verify;
 use strategies::contract::{FailureCause, Measured, Moments, Replication};
 
+use super::Site;
 use super::evidence::Seen;
 use super::live_restores::LiveRestore;
-use super::{Site, stage};
 use crate::plan::TrialPlan;
 use crate::scenario::Scenario;
 use crate::trial::sampler::{Board, Sampled};
@@ -141,7 +141,7 @@ impl<'a> Drill<'a> {
     pub(super) fn sampled(&self) -> Sampled {
         Sampled {
             launcher: self.launcher.clone(),
-            database: stage::data(self.plan.deployment.engine, &self.place("live")),
+            database: self.plan.deployment.engine.data(&self.place("live")),
             ledger_directory: self.ledger(),
             writers: self.plan.model.writers,
             destination: self.place("artifact"),

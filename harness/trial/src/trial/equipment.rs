@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use engines::images::{Image, Kind};
+use engines::images::{Image, ImageKind};
 use engines::subject::Subject;
 use machine::error::{Error, Result};
 use machine::file_system::FileSystem;
@@ -15,8 +15,8 @@ use super::{Drill, Site};
 use crate::availability::{Needs, Supplier, supply};
 
 impl Supplier for Drill<'_> {
-    fn image(&mut self, kind: Kind, _named: Option<&str>) -> Result<()> {
-        match self.site.images.tools.get(&kind) {
+    fn image(&mut self, kind: &'static ImageKind, _named: Option<&str>) -> Result<()> {
+        match self.site.images.tools.get(kind) {
             Some(Err(cause)) => Err(Error::Environment(cause.clone())),
             // A run does not start without the images of its subjects.
             _ => Ok(()),
@@ -61,7 +61,7 @@ impl<'a> Drill<'a> {
 
     /// The image of the strategy's containers.
     pub(super) fn strategy_image(&self) -> Option<&'a Image> {
-        self.site.images.tools.get(&self.plan.image()?)?.as_ref().ok()
+        self.site.images.tools.get(self.plan.image()?)?.as_ref().ok()
     }
 
     pub(super) fn with_backup_context<T>(
@@ -73,7 +73,6 @@ impl<'a> Drill<'a> {
         let mut replication = self.replication.take();
         let mut context = BackupContext {
             subject,
-            engine: self.plan.deployment.engine,
             database_bytes: self.site.source.bytes,
             destination: &self.place("artifact"),
             equipment: self.equipment(),

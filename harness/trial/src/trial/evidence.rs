@@ -7,14 +7,14 @@
 use std::path::Path;
 
 use anyhow::Context;
+use engines::applications::App;
 use engines::configuration::Listing;
-use engines::database::Database;
-use engines::kinds::{App, Engine};
-use engines::mysql::options::ServerArguments;
+use engines::engine::Engine;
 use machine::error::{Error, Result};
 use model::dataset::DatasetSpec;
 use model::verify;
 use reports::record::{Trial, Verdict};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -43,11 +43,11 @@ pub(super) struct Case {
     pub(super) verdict: Verdict,
     pub(super) reason: String,
     /// The engine that reads the data.
-    pub(super) engine: Engine,
+    pub(super) engine: &'static dyn Engine,
     /// The specification of the dataset.
     pub(super) dataset: DatasetSpec,
-    /// The MySQL server that ran on the restored data.
-    pub(super) server: Option<ServerCase>,
+    /// What the engine needs besides the data, such as the server that ran on it.
+    pub(super) server: Option<Value>,
     /// What can only be observed while the trial runs.
     pub(super) seen: Seen,
     /// The configuration files before the backup, if the strategy backs them up.
@@ -56,16 +56,6 @@ pub(super) struct Case {
     pub(super) restored: Option<Held>,
     /// The databases that were restored while the application ran, in order.
     pub(super) live: Vec<Held>,
-}
-
-/// A MySQL server that can be started again.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ServerCase {
-    /// Id of its image.
-    pub(super) image: String,
-    /// Its arguments, without those that the harness always sets.
-    pub(super) arguments: ServerArguments,
 }
 
 /// What was observed during the trial, in the terms of [`Evidence`].
@@ -122,7 +112,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn new(place: &str, request: &verify::Request<Database>) -> Held {
+    pub(super) fn new(place: &str, request: &verify::Request<()>) -> Held {
         let mut request = serde_json::to_value(request).expect("a request is plain data");
         let fields = request.as_object_mut().expect("a request has fields");
         PLACES.iter().for_each(|name| {
@@ -132,7 +122,11 @@ impl Held {
     }
 
     /// The request, for a database and a ledger at these paths.
-    pub(super) fn request(&self, database: Database, ledger: &Path) -> Result<verify::Request<Database>> {
+    pub(super) fn request<D: Serialize + DeserializeOwned>(
+        &self,
+        database: D,
+        ledger: &Path,
+    ) -> Result<verify::Request<D>> {
         let mut request = self.request.clone();
         if let Some(fields) = request.as_object_mut() {
             let places = [serde_json::to_value(database), serde_json::to_value(ledger)];
@@ -177,7 +171,7 @@ impl Case {
             .map_err(|error| refused(format!("it cannot be read by this version: {error}")))?;
         for held in case.restored.iter().chain(&case.live) {
             // Reports a request of another version before anything is copied.
-            held.request(Database::Sqlite("".into()), Path::new(""))
+            held.request((), Path::new(""))
                 .map_err(|error| refused(format!("its request cannot be read by this version: {error}")))?;
         }
         Ok(case)
@@ -196,13 +190,8 @@ impl Drill<'_> {
         // Otherwise it is not known which writes the application itself lost.
         let examined = app == App::Embedded || self.never_written.is_some();
         let is_served = self.restore.as_ref().is_some_and(|restore| restore.served.is_some());
-        let server = (engine == Engine::Mysql).then(|| ServerCase {
-            image: self.site.images.mysql.as_ref().map(|image| image.id.clone()).unwrap_or_default(),
-            arguments: self.scenario.subject.server_arguments(),
-        });
-        let hold = |place: &str, moments: &Moments| {
-            Held::new(place, &self.request(Database::Sqlite("".into()), moments))
-        };
+        let server = engine.kept(&self.scenario.subject.settings, self.site.images.of(engine));
+        let hold = |place: &str, moments: &Moments| Held::new(place, &self.request((), moments));
         let judged = is_served && examined;
         let live = self.live_restores.iter().zip(1..).map(|(live, number)| {
             hold(&super::live_restores::place_of(number), &live.moments(self.moments()))

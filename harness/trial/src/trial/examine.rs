@@ -3,16 +3,16 @@
 use std::path::Path;
 
 use anyhow::Context;
+use engines::applications::App;
 use engines::configuration::{self, Listing};
-use engines::database::{Database, Unwritten, Verify};
-use engines::kinds::{App, Engine};
+use engines::database::{Unwritten, Verify};
 use engines::subject::Subject;
 use machine::error::{Error, Result};
 use machine::process::Account;
 use model::verify;
 use reports::record::Check;
 
-use super::{Drill, Moments, stage};
+use super::{Drill, Moments};
 
 /// Compares restored configuration files with the files before the backup.
 pub(super) fn hold_configuration(
@@ -49,7 +49,7 @@ impl Drill<'_> {
     }
 
     fn verify_database(&mut self, restored: &mut Subject) -> Result<()> {
-        if let Some(ended) = restored.ended_service().filter(|_| restored.server().is_some()) {
+        if let Some(ended) = restored.ended_engine() {
             // An engine that does not run on the restored data has found it damaged.
             self.verified = Some(verify::refused_by_the_engine(&ended));
             return Ok(());
@@ -72,14 +72,15 @@ impl Drill<'_> {
             // If the verifier crashes, the trial is unverified; the run continues.
             Err(error) => self.verifier_error = Some(error.to_string()),
         }
-        if let Some(ended) = restored.ended_service() {
-            // MySQL exits when it reads a damaged page.
+        if let Some(ended) = restored.ended_engine() {
+            // A server exits when it reads a damaged page.
             self.verified = Some(verify::refused_by_the_engine(&ended));
         }
         Ok(())
     }
 
-    pub(super) fn request(&self, database: Database, moments: &Moments) -> verify::Request<Database> {
+    /// What the verifier is asked about a database that was restored in a trial with these moments.
+    pub(super) fn request<D>(&self, database: D, moments: &Moments) -> verify::Request<D> {
         let backup = self.backup.as_ref().expect("a restore follows a backup");
         let kept = self.plan.strategy.kept(moments);
         verify::Request {
@@ -104,10 +105,7 @@ impl Drill<'_> {
             return Ok(None);
         }
         let mut lost = self.stage("lost")?;
-        match self.plan.deployment.engine {
-            Engine::Sqlite => stage::recover(lost.data())?,
-            Engine::Mysql => lost.server_mut()?.start()?,
-        }
+        lost.recover()?;
         let request = self.request(lost.location(), &self.moments());
         let request = verify::Request { without_never_completed: false, ..request };
         let job = Unwritten { request, dataset: self.plan.dataset.clone() };

@@ -6,20 +6,16 @@ use std::path::{Path, PathBuf};
 use bytesize::ByteSize;
 use engines::configuration;
 use engines::database::{Database, Verify};
-use engines::kinds::Engine;
-use engines::mysql::server::{Server, ServerSetup, random_password};
-use machine::container::Network;
 use machine::error::{Error, Result};
 use machine::measure::{calibration, storage};
 use machine::process::{Account, Launcher};
-use model::dataset::DatasetSpec;
 use model::verify::{self, Report};
 use reports::record::{Trial, Verdict, Verification};
 
 use super::evidence::{Case, Held, LEDGER};
+use super::examine;
 use super::live_restores::name_of;
 use super::verdict::Evidence;
-use super::{examine, stage};
 
 /// The new verdict on a trial.
 pub struct Judgement {
@@ -76,31 +72,31 @@ impl Bench<'_> {
     /// The verifier's report on a copy of a restored database, or the error with which the verifier failed.
     fn verify(&self, held: &Held) -> Result<Result<Report, String>> {
         let copy = self.copy(&held.place)?;
-        let dataset = self.case.dataset.clone();
-        let data = stage::data(self.case.engine, &copy);
-        match self.case.engine {
-            Engine::Sqlite => self.ask(held, Database::Sqlite(data), dataset),
-            Engine::Mysql => {
-                let mut server = self.server(data)?;
-                let started = server.start();
-                let report = match (started, server.ended()) {
-                    (Err(Error::Interrupted), _) => return Err(Error::Interrupted),
-                    // As in the trial itself: an engine that does not run on the restored data has found it damaged.
-                    (_, Some(ended)) => Ok(verify::refused_by_the_engine(&ended)),
-                    (Err(error), None) => return Err(error),
-                    (Ok(()), None) => {
-                        let found = self.ask(held, Database::Mysql(server.address().clone()), dataset)?;
-                        server.ended().map_or(found, |ended| Ok(verify::refused_by_the_engine(&ended)))
-                    }
-                };
-                Ok(report)
+        let engine = self.case.engine;
+        let kept = self.case.server.as_ref();
+        let mut database =
+            engine.reopen(self.launcher, engine.data(&copy), kept).map_err(|error| match error {
+                Error::Input(cause) => {
+                    Error::Input(format!("the evidence in {} {cause}", self.directory.display()))
+                }
+                other => other,
+            })?;
+        let started = database.start();
+        match (started, database.ended()) {
+            (Err(Error::Interrupted), _) => Err(Error::Interrupted),
+            // As in the trial itself: an engine that does not run on the restored data has found it damaged.
+            (_, Some(ended)) => Ok(Ok(verify::refused_by_the_engine(&ended))),
+            (Err(error), None) => Err(error),
+            (Ok(()), None) => {
+                let found = self.ask(held, Database { engine, access: database.access() })?;
+                Ok(database.ended().map_or(found, |ended| Ok(verify::refused_by_the_engine(&ended))))
             }
         }
     }
 
-    fn ask(&self, held: &Held, database: Database, dataset: DatasetSpec) -> Result<Result<Report, String>> {
+    fn ask(&self, held: &Held, database: Database) -> Result<Result<Report, String>> {
         let request = held.request(database, &self.directory.join(LEDGER))?;
-        let job = Verify { request, dataset };
+        let job = Verify { request, dataset: self.case.dataset.clone() };
         match self.launcher.work(Account::Harness, &job, &mut |_| {}) {
             Ok(report) => Ok(Ok(report)),
             Err(Error::Interrupted) => Err(Error::Interrupted),
@@ -126,27 +122,6 @@ impl Bench<'_> {
         }
         calibration::duplicate(self.launcher, &from, &to)?;
         Ok(to)
-    }
-
-    fn server(&self, data: PathBuf) -> Result<Server> {
-        let server = self.case.server.as_ref().ok_or_else(|| {
-            Error::Input(format!(
-                "the evidence in {} does not name the MySQL server that it needs",
-                self.directory.display()
-            ))
-        })?;
-        let setup = ServerSetup {
-            image: server.image.clone(),
-            data_directory: data,
-            run_directory: self.launcher.work_directory().join("run-judge"),
-            artifact: self.launcher.work_directory().to_owned(),
-            arguments: server.arguments.clone(),
-            password: random_password()?,
-            port: None,
-            network: Network::Bridge,
-            account: Account::Harness,
-        };
-        Server::new(self.launcher, setup)
     }
 
     /// The verdict on these reports and the other evidence of the trial.

@@ -117,12 +117,9 @@ impl Drill<'_> {
             Keep::All => true,
             Keep::None => false,
         };
-        if let Ok(server) = restored.server_mut()
-            && is_served
-            && may_be_kept
-        {
+        if is_served && may_be_kept {
             // A server that does not shut down cleanly is killed like all others.
-            let _ = server.stop();
+            let _ = restored.shut_down();
         }
     }
 

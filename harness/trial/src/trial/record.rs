@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context;
-use engines::kinds::{App, Engine};
-use engines::mysql::options::OptionValue;
-use engines::sqlite::client::JournalMode;
+use engines::applications::App;
 use machine::error::{Error, Result};
 use machine::file_system::{FileSystem, mount_of};
 use machine::measure::clock::{Span, seconds_between};
@@ -193,15 +191,9 @@ impl Drill<'_> {
         versions
             .extend(self.program.iter().map(|program| (program.name.to_owned(), program.version.clone())));
         let (deployment, images) = (self.plan.deployment, self.site.images);
-        if deployment.engine == Engine::Sqlite {
-            versions.insert("sqlite (library)".into(), rusqlite::version().into());
-        }
-        let used = [
-            images.mysql.as_ref().filter(|_| deployment.engine == Engine::Mysql),
-            images.tracker.as_ref().filter(|_| deployment.app == App::Tracker),
-            self.strategy_image(),
-        ];
-        for image in used.into_iter().flatten() {
+        versions.extend(deployment.engine.versions());
+        let of_subject = deployment.images().filter_map(|kind| images.subjects.get(kind));
+        for image in of_subject.chain(self.strategy_image()) {
             versions.insert(format!("image {}", image.reference), image.id.clone());
             versions.extend(image.versions.clone());
         }
@@ -221,12 +213,31 @@ impl Drill<'_> {
     fn blank(&self, verdict: record::Verdict, reason: String) -> Trial {
         let (plan, scenario) = (self.plan, self.scenario);
         let promise = plan.strategy.promise();
-        let is_tracker = plan.deployment.app == App::Tracker;
-        let opens_the_file = plan.deployment.engine == Engine::Sqlite && !is_tracker;
+        let deployment = plan.deployment;
+        let is_tracker = deployment.app == App::Tracker;
+        let mut workload = record::Workload {
+            writes_per_second: plan.load.rate.writes_per_second(),
+            offered_writes_per_second: None,
+            pattern: plan.load.pattern.name().into(),
+            arrivals: plan.load.arrivals_name().into(),
+            writers: plan.model.writers,
+            rows_per_transaction: plan.model.rows_per_transaction,
+            multi_row_share: plan.model.multi_row_share,
+            journal_mode: deployment.mode.map(|mode| mode.name.into()),
+            synchronous: None,
+            busy_timeout_ms: None,
+            wal_autocheckpoint: None,
+            announces: is_tracker.then(|| scenario.subject.announces.name().into()),
+            server_options: BTreeMap::new(),
+            cache: scenario.subject.cache.name().into(),
+            cached_share: self.cached_share,
+            extents: self.extents,
+        };
+        deployment.engine.record(&scenario.subject.settings, deployment.mode, deployment.app, &mut workload);
         Trial {
             id: plan.id.clone(),
-            engine: plan.deployment.engine.name().into(),
-            app: plan.deployment.app.name().into(),
+            engine: deployment.engine.name().into(),
+            app: deployment.app.name().into(),
             strategy: plan.strategy.name().into(),
             kind: Some(plan.strategy.card().family.name().into()),
             control: promise.is_none(),
@@ -243,29 +254,7 @@ impl Drill<'_> {
                 remarks: self.site.source.remarks.iter().map(|remark| self.text(remark)).collect(),
             },
             file_system: self.file_system_name(),
-            workload: record::Workload {
-                writes_per_second: plan.load.rate.writes_per_second(),
-                offered_writes_per_second: None,
-                pattern: plan.load.pattern.name().into(),
-                arrivals: plan.load.arrivals_name().into(),
-                writers: plan.model.writers,
-                rows_per_transaction: plan.model.rows_per_transaction,
-                multi_row_share: plan.model.multi_row_share,
-                journal_mode: plan.deployment.journal_mode.map(|mode| mode.name().into()),
-                synchronous: opens_the_file.then(|| scenario.subject.synchronous.name().into()),
-                busy_timeout_ms: opens_the_file.then_some(scenario.subject.busy_timeout_ms),
-                wal_autocheckpoint: (opens_the_file
-                    && plan.deployment.journal_mode == Some(JournalMode::Wal))
-                .then_some(scenario.subject.wal_autocheckpoint),
-                announces: is_tracker.then(|| scenario.subject.announces.name().into()),
-                server_options: match plan.deployment.engine {
-                    Engine::Sqlite => BTreeMap::new(),
-                    Engine::Mysql => texts(&scenario.subject.server_options()),
-                },
-                cache: scenario.subject.cache.name().into(),
-                cached_share: self.cached_share,
-                extents: self.extents,
-            },
+            workload,
             fault: None,
             repetition: plan.repetition,
             verdict,
@@ -286,10 +275,6 @@ impl Drill<'_> {
             leftover: None,
         }
     }
-}
-
-fn texts(options: &BTreeMap<String, OptionValue>) -> BTreeMap<String, String> {
-    options.iter().map(|(name, value)| (name.clone(), value.to_string())).collect()
 }
 
 fn usage(counters: Counters) -> Usage {

@@ -4,67 +4,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use engines::application::{Application, Target, Task};
-use engines::error::attributed;
-use engines::images::Image;
-use engines::kinds::{App, Engine};
-use engines::mysql::server::{Server, ServerSetup};
-use engines::sqlite::client::SqliteTarget;
-use engines::subject::{Backend, Subject, Tracker, TrackerDatabase, TrackerSetup};
+use engines::applications::App;
+use engines::applications::tracker::image::TRACKER;
+use engines::applications::tracker::service::{Tracker, TrackerSetup};
+use engines::engine::Provision;
+use engines::instance::Instance;
+use engines::subject::Subject;
 use machine::container::{Network, OwnNetwork};
 use machine::error::Result;
 use machine::file_system::{FileSystem, TemporaryFileSystem};
 use machine::measure::{extents, storage};
 use machine::process::Account;
-use rusqlite::Connection;
 
 use super::Drill;
 use crate::plan::Deployment;
 
 /// The directory of the trial in which its own file system is mounted.
 const DISK: &str = "disk";
-/// Names of the containers on the network that they share.
-const SERVER_ALIAS: &str = "mysql";
-const TRACKER_ALIAS: &str = "tracker";
-
-/// Where an engine's data is in a directory of the trial: a file, or a data directory.
-pub fn data(engine: Engine, place: &Path) -> PathBuf {
-    match engine {
-        Engine::Sqlite => place.join("database.sqlite"),
-        Engine::Mysql => place.join("mysql"),
-    }
-}
-
-/// Sets the journal mode of a SQLite file for a tracker, which does not change the mode of its database.
-pub fn set_journal_mode(deployment: Deployment, file: &Path) -> Result<()> {
-    if let (App::Tracker, Some(mode)) = (deployment.app, deployment.journal_mode) {
-        let set = || -> anyhow::Result<()> {
-            let connection = Connection::open(file).context("cannot open the database")?;
-            connection.pragma_update(None, "journal_mode", mode.name()).context("cannot set the journal mode")
-        };
-        set().map_err(attributed)?;
-    }
-    Ok(())
-}
-
-/// Lets SQLite recover a file after a SIGKILL: opening it rolls back the journal, or recovers the write-ahead log.
-pub fn recover(file: &Path) -> Result<()> {
-    let recover = || -> anyhow::Result<()> {
-        let connection = Connection::open(file).context("cannot open the database that the disaster left")?;
-        let count = "SELECT count(*) FROM sqlite_schema";
-        let _: i64 = connection
-            .query_row(count, [], |row| row.get(0))
-            .context("cannot read the database that the disaster left")?;
-        connection
-            .pragma_update(None, "journal_mode", "delete")
-            .context("cannot checkpoint its write-ahead log")
-    };
-    Ok(recover().map_err(attributed)?)
-}
-
-fn present(image: &Option<Image>) -> &Image {
-    image.as_ref().expect("a run obtains the images of its subjects first")
-}
 
 impl Drill<'_> {
     /// The root of the trial's own file system, or else the directory of the trial.
@@ -111,80 +67,47 @@ impl Drill<'_> {
 
     /// A subject that is not started yet, with its data in the directory `name`.
     pub(super) fn stage(&self, name: &str) -> Result<Subject> {
-        let place = self.place(name);
         let run_directory = self.site.directory.join(format!("run-{name}"));
-        let deployment = self.plan.deployment;
-        let network = match (deployment.engine, deployment.app) {
-            (Engine::Mysql, App::Tracker) => {
-                Network::Joined(Arc::new(OwnNetwork::create(&self.launcher)?), SERVER_ALIAS.into())
+        let Deployment { engine, app, mode, .. } = self.plan.deployment;
+        let network = match (engine.image(), app) {
+            (Some(_), App::Tracker) => {
+                Network::Joined(Arc::new(OwnNetwork::create(&self.launcher)?), engine.name().into())
             }
             _ => Network::Bridge,
         };
-        let data = data(deployment.engine, &place);
-        let database = match deployment.engine {
-            Engine::Sqlite => Backend::File(data),
-            Engine::Mysql => {
-                let setup = ServerSetup {
-                    image: present(&self.site.images.mysql).reference.clone(),
-                    data_directory: data,
-                    run_directory: run_directory.clone(),
-                    artifact: self.place("artifact"),
-                    arguments: self.scenario.subject.server_arguments(),
-                    password: self.password.clone(),
-                    // The user may want to connect to the live server; the others may run at the same time.
-                    port: self.scenario.subject.port.filter(|_| name == "live"),
-                    network: network.clone(),
-                    account: Account::Subject,
-                };
-                Backend::Server(Box::new(Server::new(&self.launcher, setup)?))
-            }
-        };
-        let tracker = match deployment.app {
+        let database = engine.provision(Provision {
+            launcher: &self.launcher,
+            settings: &self.scenario.subject.settings,
+            mode,
+            image: self.site.images.of(engine),
+            data: engine.data(&self.place(name)),
+            run_directory: run_directory.clone(),
+            artifact: self.place("artifact"),
+            password: self.password.clone(),
+            is_live: name == "live",
+            network: network.clone(),
+            account: Account::Subject,
+        })?;
+        let tracker = match app {
             App::Embedded => None,
-            App::Tracker => Some(self.tracker(&database, run_directory, network)?),
+            App::Tracker => Some(self.tracker(&*database, run_directory, network)?),
         };
-        let application = self.application(&database, tracker.as_ref());
-        Ok(Subject::new(&self.launcher, database, tracker, application))
+        let (dataset, model) = (self.plan.dataset.clone(), self.plan.model.clone());
+        Ok(Subject::new(&self.launcher, engine, database, tracker, dataset, model))
     }
 
-    fn tracker(&self, database: &Backend, run_directory: PathBuf, network: Network) -> Result<Tracker> {
+    fn tracker(&self, database: &dyn Instance, run_directory: PathBuf, network: Network) -> Result<Tracker> {
+        let image = self.site.images.subjects.get(&TRACKER);
         let setup = TrackerSetup {
-            image: present(&self.site.images.tracker).reference.clone(),
+            image: image.expect("a run obtains the images of its subjects first").reference.clone(),
             run_directory,
-            database: match (database, &network) {
-                (Backend::Server(server), Network::Joined(network, alias)) => {
-                    TrackerDatabase::Mysql(server.address().clone(), network.host_name(alias))
-                }
-                (Backend::Server(_), _) => unreachable!("a tracker and its server share a network"),
-                (Backend::File(file), _) => TrackerDatabase::Sqlite(file.clone()),
-            },
+            database: database.for_tracker(),
             announces: self.scenario.subject.announces,
             network: match network {
-                Network::Joined(network, _) => Network::Joined(network, TRACKER_ALIAS.into()),
+                Network::Joined(network, _) => Network::Joined(network, App::Tracker.name().into()),
                 other => other,
             },
         };
         Tracker::new(&self.launcher, setup)
-    }
-
-    fn application(&self, database: &Backend, tracker: Option<&Tracker>) -> Application {
-        let subject = &self.scenario.subject;
-        let target = match (tracker, database) {
-            (Some(tracker), _) => Target::Tracker(tracker.target().clone()),
-            (None, Backend::Server(server)) => Target::Mysql(server.address().clone()),
-            (None, Backend::File(file)) => Target::Sqlite(SqliteTarget {
-                database: file.clone(),
-                journal_mode: self.plan.deployment.journal_mode.expect("SQLite has a journal mode"),
-                synchronous: subject.synchronous,
-                busy_timeout_ms: subject.busy_timeout_ms,
-                wal_autocheckpoint: subject.wal_autocheckpoint,
-            }),
-        };
-        Application {
-            target,
-            dataset: self.plan.dataset.clone(),
-            model: self.plan.model.clone(),
-            task: Task::Serve,
-        }
     }
 }

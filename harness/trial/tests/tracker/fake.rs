@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use aquatic_http_protocol::{common as http, request as http_request, response as http_response};
 use aquatic_udp_protocol as udp;
-use engines::tracker::Announces;
+use engines::applications::tracker::announces::Announces;
 
 /// A fault of one announcement.
 #[derive(Clone, Copy, Debug, PartialEq)]

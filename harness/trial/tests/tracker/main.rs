@@ -2,8 +2,8 @@
 
 mod fake;
 
-use engines::application::{Answer, Client};
-use engines::tracker::{Announces, TrackerTarget, connect};
+use engines::applications::tracker::announces::{Announces, TrackerTarget, connect};
+use engines::client::{Answer, Client};
 use model::dataset::{self, DatasetSpec, Origin};
 use model::writes::{Marks, Model};
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use engines::database::Database;
+use engines::sqlite::database::of_file;
 use model::dataset::{Origin, Torrent};
 use model::ledger::{Ledger, LedgerWriter, Outcome};
 use model::verify::{ContentDigest, Integrity, Report, Request, content_digest, verify};
@@ -163,8 +164,7 @@ impl Trial {
         let dataset = TinyDataset { seed, torrents };
         let database = directory.path().join("live.sqlite");
         build(&database, &dataset, shape.layout, shape.more_tables);
-        let expected =
-            content_digest(&Database::Sqlite(database.clone()), &dataset, None, &mut |_| {}).unwrap();
+        let expected = content_digest(&of_file(&database), &dataset, None, &mut |_| {}).unwrap();
         let connections = (0..writers).map(|_| connect(&database, shape.journal_mode)).collect();
         let ledgers = (0..writers).map(|writer| LedgerWriter::open(directory.path(), writer).unwrap());
         Trial {
@@ -357,7 +357,7 @@ impl Trial {
     /// The request of a verification.
     pub fn request(&self, database: &Path, integrity: Integrity, keep_ns: Option<u64>) -> Request<Database> {
         Request {
-            database: Database::Sqlite(database.to_owned()),
+            database: of_file(database),
             ledger: self.directory.path().to_owned(),
             model: self.model.clone(),
             expected: self.expected.clone(),

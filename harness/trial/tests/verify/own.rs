@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use engines::database::Database;
+use engines::sqlite::database::of_file;
 use engines::sqlite::own::adopt;
 use model::dataset::own_database::origin;
 use model::verify::{ContentDigest, Integrity, Request, content_digest, verify};
@@ -83,7 +83,7 @@ impl Own {
 
     /// An adopted database that is examined with this thoroughness.
     pub fn adopted(directory: TempDir, file: PathBuf, integrity: Integrity) -> Own {
-        let source = Database::Sqlite(file);
+        let source = of_file(&file);
         let expected = content_digest(&source, origin(5).as_ref(), Some(integrity), &mut |_| {}).unwrap();
         Own { directory, expected, integrity }
     }
@@ -106,7 +106,7 @@ impl Own {
             torrents: origin(5).torrents(),
         };
         let request = Request {
-            database: Database::Sqlite(copy.to_owned()),
+            database: of_file(copy),
             ledger: self.directory.path().to_owned(),
             model,
             expected: self.expected.clone(),

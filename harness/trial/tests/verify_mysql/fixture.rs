@@ -4,13 +4,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 
-use engines::application::{Answer, Client, Session};
+use engines::client::{Answer, Client, Session};
 use engines::database::Database;
-use engines::mysql::client as mysql;
-use engines::mysql::connection::{Address, Server, column};
+use engines::images;
+use engines::mysql::access::ServerAccess;
+use engines::mysql::connection::{Address, Connection, column};
 use engines::mysql::dataset::{Loaded, load};
 use engines::mysql::options::ServerArguments;
-use engines::{images, subject};
+use engines::mysql::server::{Server, ServerSetup};
+use engines::mysql::{MYSQL, client as mysql};
+use engines::secret::Secret;
 use machine::container::Network;
 use machine::measure::clock::now_ns;
 use machine::process::{Account, Cancel, Launcher, StopOnDrop};
@@ -28,7 +31,7 @@ pub fn without_docker() -> bool {
 
 /// A server for all trials that run at the same time. It is removed with the last of them.
 struct Shared {
-    server: subject::Server,
+    server: Server,
     _directory: TempDir,
 }
 
@@ -47,19 +50,20 @@ impl Shared {
         // In the build directory, because the temporary directory may be in memory.
         let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let launcher = Launcher::new(directory.path(), &Cancel::default());
-        let image = images::obtain(images::Kind::Mysql, None, &launcher, &|_| {}).unwrap();
-        let setup = subject::ServerSetup {
+        let image = images::obtain(MYSQL.image, None, &launcher, &|_| {}).unwrap();
+        let setup = ServerSetup {
+            flavour: MYSQL.flavour,
             image: image.reference,
             data_directory: directory.path().join("data"),
             run_directory: directory.path().join("run"),
             artifact: directory.path().to_owned(),
             arguments: ServerArguments { running: vec!["--local-infile=ON".into()], ..Default::default() },
-            password: subject::random_password().unwrap(),
+            password: Secret::random().unwrap(),
             port: None,
             network: Network::Bridge,
             account: Account::Subject,
         };
-        let mut server = subject::Server::new(&launcher, setup).unwrap();
+        let mut server = Server::new(&launcher, setup).unwrap();
         server.start().unwrap();
         Shared { server, _directory: directory }
     }
@@ -79,7 +83,7 @@ pub struct Trial {
 
 impl Drop for Trial {
     fn drop(&mut self) {
-        if let Ok(mut server) = Server::connect(&self.address) {
+        if let Ok(mut server) = Connection::connect(&self.address) {
             let _ = server.execute(&format!("DROP DATABASE {}", self.address.database));
         }
     }
@@ -181,8 +185,8 @@ impl Trial {
         }
     }
 
-    pub fn server(&self) -> Server {
-        Server::connect(&self.address).unwrap()
+    pub fn server(&self) -> Connection {
+        Connection::connect(&self.address).unwrap()
     }
 
     /// The number that a query returns.
@@ -198,7 +202,7 @@ impl Trial {
     pub fn verify_at(&self, address: &Address, integrity: Integrity) -> Report {
         let now_ns = now_ns();
         let request = Request {
-            database: Database::Mysql(address.clone()),
+            database: database_at(address),
             ledger: self.directory.path().to_owned(),
             model: self.model.clone(),
             expected: self.loaded.content.clone(),
@@ -241,10 +245,16 @@ pub fn write(session: &mut dyn Session, ledger: &mut LedgerWriter, writer: u32) 
     answer
 }
 
+/// The database, as the verifier opens it.
+pub fn database_at(address: &Address) -> Database {
+    let access = ServerAccess { flavour: MYSQL.flavour, address: address.clone() };
+    Database { engine: &MYSQL, access: Arc::new(access) }
+}
+
 fn fill(address: &Address, spec: &DatasetSpec) -> Loaded {
-    let mut server = Server::connect_without_database(address).unwrap();
+    let mut server = Connection::connect_without_database(address).unwrap();
     server.execute(&format!("DROP DATABASE IF EXISTS {}", address.database)).unwrap();
-    load(address, spec, &|| false, &mut |_| {}).unwrap()
+    load(MYSQL.flavour, address, spec, &|| false, &mut |_| {}).unwrap()
 }
 
 /// All checks by name.

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use engines::database::Database;
+use engines::mysql::MYSQL;
 use engines::mysql::dataset::{load, predicted};
 use machine::error::Error;
 use model::dataset::DatasetSpec;
@@ -10,7 +10,7 @@ use model::ledger::Outcome;
 use model::verify::{Integrity, content_digest};
 use model::writes::info_hash;
 
-use crate::fixture::{Trial, checks, without_docker};
+use crate::fixture::{Trial, checks, database_at, without_docker};
 
 #[test]
 fn a_database_right_after_its_writes_is_right() {
@@ -38,7 +38,7 @@ fn the_rows_are_the_datasets_and_the_schema_is_the_trackers() {
     let tables = ["whitelist", "keys", "torrents", "torrent_aggregate_metrics"];
     let rows: i64 = tables.iter().map(|table| trial.number(&format!("SELECT COUNT(*) FROM `{table}`"))).sum();
     assert_eq!(rows as u64, trial.loaded.rows);
-    let source = Database::Mysql(trial.address.clone());
+    let source = database_at(&trial.address);
     let mut told = 0.0;
     let digest = content_digest(&source, trial.origin.as_ref(), None, &mut |done| told = done).unwrap();
     assert_eq!((&digest, told), (&trial.loaded.content, 1.0));
@@ -165,7 +165,7 @@ fn a_load_can_be_stopped() {
     let spec = DatasetSpec { profile: "torrust-demo".into(), target_bytes: 64 << 20, seed: 1 };
     let mut told = 0;
     let stop = Cell::new(false);
-    let stopped = load(&trial.address, &spec, &|| stop.get(), &mut |bytes| {
+    let stopped = load(MYSQL.flavour, &trial.address, &spec, &|| stop.get(), &mut |bytes| {
         told = bytes;
         stop.set(bytes > 0);
     });

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use engines::application::Answer;
+use engines::client::Answer;
 use engines::mysql::connection::column;
 use model::ledger::Outcome;
 

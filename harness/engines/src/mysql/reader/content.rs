@@ -1,13 +1,13 @@
-//! MySQL's schema and small tables.
+//! The schema and the small tables.
 
 use model::dataset::TableNames;
 use model::verify::content::{METRIC, SchemaObject, Tables};
 use model::verify::reader::Unreadable;
 
-use super::{Reader, optional, text, unexpected};
+use super::rows::{Reader, optional, text, unexpected};
 use crate::mysql::connection::{literal, quoted};
 
-/// On MySQL, only the tracker's own schema is supported.
+/// On a server, only the tracker's own schema is supported.
 pub(super) const TORRENTS: &str = TableNames::TRACKER.torrents;
 const METRICS: &str = TableNames::TRACKER.metrics;
 

@@ -1,4 +1,4 @@
-//! The entries of MySQL's indexes, and the rows that they belong to.
+//! The entries of indexes, and the rows that they belong to.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use model::verify::integrity::IndexEntries;
 use model::verify::reader::Unreadable;
 
 use super::content::TORRENTS;
-use super::{Reader, optional, text};
+use super::rows::{Reader, optional, text};
 use crate::mysql::connection::quoted;
 
 /// The index that contains the rows themselves.
@@ -44,12 +44,13 @@ pub(super) fn read_indexes(reader: &mut Reader) -> Result<Vec<IndexEntries>, Unr
 
 /// All indexes by table and name.
 fn list_indexes(reader: &mut Reader) -> Result<BTreeMap<(String, String), Columns>, Unreadable> {
-    let sql = "
-        SELECT TABLE_NAME, INDEX_NAME, COLUMN_NAME,
-               SUB_PART IS NULL AND IS_VISIBLE = 'YES' AND INDEX_TYPE = 'BTREE'
-        FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE()
-        ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX";
-    let parts = reader.rows(sql, "the list of indexes", |row| {
+    let sql = format!(
+        "SELECT TABLE_NAME, INDEX_NAME, COLUMN_NAME, SUB_PART IS NULL AND {} AND INDEX_TYPE = 'BTREE'
+         FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE()
+         ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX",
+        reader.flavour.usable_index
+    );
+    let parts = reader.rows(&sql, "the list of indexes", |row| {
         let is_plain = optional::<i64>(row, 3)? == Some(1);
         // An expression has no name.
         let column = optional::<String>(row, 2)?.filter(|_| is_plain);

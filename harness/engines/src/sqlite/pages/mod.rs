@@ -7,6 +7,7 @@
 //! To SQLite, the result looks like a database that was filled and not changed afterwards: no free pages, journal mode
 //! `delete`, and ids that continue after the highest one.
 
+mod numbering;
 mod page;
 mod record;
 mod tree;
@@ -15,12 +16,12 @@ use std::sync::Arc;
 
 use model::dataset::rows::{Columns, Table, Value};
 
-use page::{Kind, PageBuilder};
+use numbering::Numbering;
+pub(crate) use page::PAGE_BYTES;
+use page::{PageBuilder, TreeKind};
 pub(crate) use record::Record;
 use tree::Tree;
 
-/// The page size in bytes.
-pub(crate) const PAGE_BYTES: usize = 4096;
 /// The offset at which SQLite locks a part of the file: the page there never contains data.
 const LOCK_BYTE: u64 = 1 << 30;
 /// Bytes of the file's header, which precedes the content of page 1.
@@ -31,7 +32,7 @@ const SQLITE_VERSION: u32 = 3_040_001;
 const SEQUENCE_PAGE: u64 = 2;
 
 /// A database with pages that can be written in any order.
-pub(crate) struct Database {
+pub(crate) struct DatabasePages {
     tables: Vec<Table>,
     /// Table and index of the first table, of the second, and so on, in the order of their pages.
     trees: Vec<Tree>,
@@ -40,18 +41,18 @@ pub(crate) struct Database {
     numbering: Numbering,
 }
 
-impl Database {
+impl DatabasePages {
     /// Lays out the tables in order. The index of the largest table gets the remaining space up to `target_bytes`,
     /// because the pages of an index with random keys are never full.
-    pub(crate) fn new(tables: Vec<Table>, target_bytes: u64) -> Database {
-        Database::with_numbering(tables, target_bytes, Numbering::with_lock_byte(LOCK_BYTE))
+    pub(crate) fn new(tables: Vec<Table>, target_bytes: u64) -> DatabasePages {
+        DatabasePages::with_numbering(tables, target_bytes, Numbering::with_lock_byte(LOCK_BYTE))
     }
 
-    fn with_numbering(tables: Vec<Table>, target_bytes: u64, numbering: Numbering) -> Database {
-        let (_, fewest) = Database::lay_out(&tables, 0, numbering);
+    fn with_numbering(tables: Vec<Table>, target_bytes: u64, numbering: Numbering) -> DatabasePages {
+        let (_, fewest) = DatabasePages::lay_out(&tables, 0, numbering);
         let spare = numbering.used(target_bytes / PAGE_BYTES as u64).saturating_sub(fewest);
-        let (trees, used_pages) = Database::lay_out(&tables, spare, numbering);
-        Database { tables, trees, used_pages, numbering }
+        let (trees, used_pages) = DatabasePages::lay_out(&tables, spare, numbering);
+        DatabasePages { tables, trees, used_pages, numbering }
     }
 
     /// The trees, and the number of their pages plus the pages before them.
@@ -107,7 +108,7 @@ impl Database {
 
     fn write_schema(&self, page: &mut [u8], record: &mut Record) {
         self.write_file_header(&mut page[..FILE_HEADER_BYTES]);
-        let mut builder = PageBuilder::leaf(page, FILE_HEADER_BYTES, Kind::Table);
+        let mut builder = PageBuilder::leaf(page, FILE_HEADER_BYTES, TreeKind::Table);
         for (place, entry) in self.schema().iter().enumerate() {
             record.clear();
             for value in entry {
@@ -141,7 +142,7 @@ impl Database {
 
     /// Without these rows, SQLite would reuse ids after the highest row was deleted.
     fn write_sequence(&self, page: &mut [u8], record: &mut Record) {
-        let mut builder = PageBuilder::leaf(page, 0, Kind::Table);
+        let mut builder = PageBuilder::leaf(page, 0, TreeKind::Table);
         for (place, table) in self.tables.iter().enumerate() {
             record.clear();
             record.push_text(table.name.as_bytes());
@@ -168,29 +169,6 @@ impl Database {
         for (place, number) in numbers {
             header[place..place + 4].copy_from_slice(&number.to_be_bytes());
         }
-    }
-}
-
-/// Converts page numbers between counting without the lock-byte page and with it.
-#[derive(Clone, Copy, Debug)]
-struct Numbering {
-    lock_byte_page: u64,
-}
-
-impl Numbering {
-    fn with_lock_byte(lock_byte: u64) -> Numbering {
-        Numbering { lock_byte_page: lock_byte / PAGE_BYTES as u64 + 1 }
-    }
-
-    /// The number in the file of the `nth` page (from 1) that is not the lock-byte page.
-    fn number(self, nth: u64) -> u32 {
-        let number = if nth < self.lock_byte_page { nth } else { nth + 1 };
-        u32::try_from(number).expect("the largest dataset has fewer pages than SQLite allows")
-    }
-
-    /// How many of the first `pages` pages of a file are not the lock-byte page.
-    fn used(self, pages: u64) -> u64 {
-        if pages < self.lock_byte_page { pages } else { pages - 1 }
     }
 }
 

@@ -1,11 +1,13 @@
 //! One page of a b-tree, filled cell by cell.
 
-use super::PAGE_BYTES;
 use super::record::{Record, varint_bytes, write_varint};
+
+/// The page size in bytes.
+pub(crate) const PAGE_BYTES: usize = 4096;
 
 /// The kind of a b-tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum TreeKind {
     /// Rows in the order of their ids.
     Table,
     /// Entries in the order of their keys.
@@ -57,19 +59,19 @@ pub(crate) struct PageBuilder<'page> {
 
 impl<'page> PageBuilder<'page> {
     /// A leaf page whose header starts at `start`.
-    pub(crate) fn leaf(page: &'page mut [u8], start: usize, kind: Kind) -> PageBuilder<'page> {
+    pub(crate) fn leaf(page: &'page mut [u8], start: usize, kind: TreeKind) -> PageBuilder<'page> {
         page[start] = match kind {
-            Kind::Table => 13,
-            Kind::Index => 10,
+            TreeKind::Table => 13,
+            TreeKind::Index => 10,
         };
         PageBuilder { page, start, header_bytes: LEAF_HEADER_BYTES, cells: 0, content_start: PAGE_BYTES }
     }
 
     /// An interior page with its rightmost child.
-    pub(crate) fn interior(page: &'page mut [u8], kind: Kind, rightmost: u32) -> PageBuilder<'page> {
+    pub(crate) fn interior(page: &'page mut [u8], kind: TreeKind, rightmost: u32) -> PageBuilder<'page> {
         page[0] = match kind {
-            Kind::Table => 5,
-            Kind::Index => 2,
+            TreeKind::Table => 5,
+            TreeKind::Index => 2,
         };
         page[LEAF_HEADER_BYTES..INTERIOR_HEADER_BYTES].copy_from_slice(&rightmost.to_be_bytes());
         let header_bytes = INTERIOR_HEADER_BYTES;

@@ -31,12 +31,12 @@ fn tables(rows: &[Vec<Value>]) -> Vec<Table> {
     vec![table("few", few), table("many", rows.to_vec())]
 }
 
-fn database(rows: &[Vec<Value>], target_bytes: u64) -> Database {
-    Database::new(tables(rows), target_bytes)
+fn database(rows: &[Vec<Value>], target_bytes: u64) -> DatabasePages {
+    DatabasePages::new(tables(rows), target_bytes)
 }
 
 /// The database as a file, with the pages written from the last to the first.
-fn written(database: &Database) -> (TempDir, Connection) {
+fn written(database: &DatabasePages) -> (TempDir, Connection) {
     let mut bytes = vec![0xff; database.bytes() as usize];
     let mut record = Record::default();
     for (place, page) in bytes.chunks_exact_mut(PAGE_BYTES).enumerate().rev() {
@@ -69,7 +69,7 @@ fn check(count: u64, width: usize, target_bytes: u64) {
     check_content(&database, rows, &format!("{count} rows of {width} bytes in {target_bytes} bytes"));
 }
 
-fn check_content(database: &Database, rows: Vec<Vec<Value>>, case: &str) {
+fn check_content(database: &DatabasePages, rows: Vec<Vec<Value>>, case: &str) {
     let count = rows.len() as i64;
     let (_directory, connection) = written(database);
     assert_eq!(integrity(&connection), "ok", "{case}");
@@ -154,9 +154,10 @@ fn no_page_is_on_the_lock_byte() {
 /// applies to the whole process, so this test runs in a separate process.
 #[test]
 fn databases_around_the_lock_byte_are_right() {
-    let test = "dataset::sqlite_pages::tests::child_with_a_low_lock_byte";
+    let (_, module) = module_path!().split_once("::").unwrap();
+    let test = format!("{module}::child_with_a_low_lock_byte");
     let child = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--ignored", "--nocapture"])
+        .args(["--exact", &test, "--ignored", "--nocapture"])
         .output()
         .unwrap();
     let output = String::from_utf8_lossy(&child.stdout);
@@ -176,7 +177,7 @@ fn child_with_a_low_lock_byte() {
     let mut beyond = 0;
     for count in 1..120 {
         let rows = table(count, 960);
-        let database = Database::with_numbering(tables(&rows), 0, numbering);
+        let database = DatabasePages::with_numbering(tables(&rows), 0, numbering);
         check_content(&database, rows, &format!("{count} rows, {} pages", database.pages()));
         beyond += u32::from(database.pages() >= numbering.lock_byte_page);
     }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use model::dataset::rows::{Columns, Rows};
 
-use super::Numbering;
-use super::page::{Kind, PageBuilder, index_fanout, index_leaf_capacity, table_fanout, table_leaf_capacity};
+use super::numbering::Numbering;
+use super::page::{
+    PageBuilder, TreeKind, index_fanout, index_leaf_capacity, table_fanout, table_leaf_capacity,
+};
 use super::record::{Record, entry_bytes, row_bytes};
 
 /// Items that are distributed evenly over groups, in order.
@@ -30,7 +32,7 @@ impl Spread {
 
 /// One b-tree: a table, or the index of a table's unique column.
 pub(crate) struct Tree {
-    kind: Kind,
+    kind: TreeKind,
     rows: Arc<dyn Rows>,
     /// Number of the first page, not counting the lock-byte page.
     first_page: u64,
@@ -46,7 +48,7 @@ impl Tree {
         let count = rows.count();
         let leaves = count.div_ceil(table_leaf_capacity(rows.row_bytes_max(&row_bytes), count));
         let levels = levels(count, leaves, table_fanout(count));
-        Tree { kind: Kind::Table, rows, first_page, numbering, levels }
+        Tree { kind: TreeKind::Table, rows, first_page, numbering, levels }
     }
 
     /// The minimum number of pages for the index of a table.
@@ -55,7 +57,7 @@ impl Tree {
         // A leaf, and the entry that separates it from the next one, which is on a page above.
         let leaves = (rows.count() + 1).div_ceil(capacity + 1);
         let levels = index_levels(rows.as_ref(), leaves);
-        Tree { kind: Kind::Index, rows, first_page, numbering, levels }
+        Tree { kind: TreeKind::Index, rows, first_page, numbering, levels }
     }
 
     /// The index with up to `spare_pages` more pages, as long as its leaves stay about half full.
@@ -99,14 +101,14 @@ impl Tree {
             level += 1;
         }
         match (level, self.kind) {
-            (0, Kind::Table) => self.write_table_leaf(node, page, record),
-            (0, Kind::Index) => self.write_index_leaf(node, page, record),
+            (0, TreeKind::Table) => self.write_table_leaf(node, page, record),
+            (0, TreeKind::Index) => self.write_index_leaf(node, page, record),
             _ => self.write_interior(level, node, page, record),
         }
     }
 
     fn write_table_leaf(&self, leaf: u64, page: &mut [u8], record: &mut Record) {
-        let mut builder = PageBuilder::leaf(page, 0, Kind::Table);
+        let mut builder = PageBuilder::leaf(page, 0, TreeKind::Table);
         for row in self.levels[0].group(leaf) {
             record.clear();
             record.push_null();
@@ -117,7 +119,7 @@ impl Tree {
     }
 
     fn write_index_leaf(&self, leaf: u64, page: &mut [u8], record: &mut Record) {
-        let mut builder = PageBuilder::leaf(page, 0, Kind::Index);
+        let mut builder = PageBuilder::leaf(page, 0, TreeKind::Index);
         for entry in self.levels[0].group(leaf) {
             record.clear();
             // Before each leaf except the first, one entry is on a page above.
@@ -137,8 +139,8 @@ impl Tree {
             let leaf = self.last_leaf(level - 1, child);
             let end = self.levels[0].start(leaf + 1);
             match self.kind {
-                Kind::Table => builder.push_table_child(number(child), end),
-                Kind::Index => {
+                TreeKind::Table => builder.push_table_child(number(child), end),
+                TreeKind::Index => {
                     record.clear();
                     self.rows.entry(end + leaf, record);
                     builder.push_index_child(number(child), record);

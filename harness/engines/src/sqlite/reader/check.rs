@@ -10,8 +10,8 @@ use model::verify::integrity::Integrity;
 use model::verify::reader::Unreadable;
 use rusqlite::{Connection, ffi};
 
+use super::connection::{WhileReading, quoted};
 use super::indexes::{self, Index};
-use super::{WhileReading, quoted};
 
 /// Number of messages after which the engine's check stops. It is so high that irregularities from before a trial do
 /// not hide damage after it, and limited so that a file full of garbage does not fill the memory.

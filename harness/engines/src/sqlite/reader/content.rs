@@ -9,9 +9,9 @@ use model::verify::digest::{RowBytes, RowsDigest};
 use model::verify::reader::Unreadable;
 use rusqlite::{Connection, OptionalExtension};
 
+use super::connection::{WhileReading, field, is_malformed, quoted, reason_of};
 use super::header::Header;
 use super::virtual_tables::VIRTUAL;
-use super::{WhileReading, field, is_malformed, quoted, reason_of};
 
 const SEQUENCES: &str = "sqlite_sequence";
 /// SQLite's internal tables: nothing refers to their rows by rowid.

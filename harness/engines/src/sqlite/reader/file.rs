@@ -1,12 +1,11 @@
 //! The file of a database, and the files next to it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use model::verify::findings::Findings;
 
 use super::header::{HEADER_BYTES, Header};
-use super::journals;
 
 /// Checks the file and the files next to it. True if there is a file to open.
 pub(super) fn judge_file(database: &Path, integrity: &mut Findings) -> bool {
@@ -63,9 +62,21 @@ fn judge_header(database: &Path, integrity: &mut Findings) -> io::Result<()> {
     Ok(())
 }
 
-/// How many bytes longer the file is than its header says; negative when it is shorter.
-pub(super) fn surplus_bytes(database: &Path) -> io::Result<i64> {
+/// How many bytes longer a database file is than its header says; negative when it is shorter.
+///
+/// # Errors
+/// When its header cannot be read.
+pub fn surplus_bytes(database: &Path) -> io::Result<i64> {
     let (bytes, header) = (fs::metadata(database)?.len(), Header::read(database)?);
     let counted = header.pages().zip(header.page_bytes()).map(|(pages, page_bytes)| pages * page_bytes);
     Ok(counted.map_or(0, |counted| bytes as i64 - counted as i64))
+}
+
+/// The files next to `database` in which SQLite keeps changes that are not in it yet.
+pub(crate) fn journals(database: &Path) -> [PathBuf; 2] {
+    ["-journal", "-wal"].map(|suffix| {
+        let mut path = database.as_os_str().to_owned();
+        path.push(suffix);
+        PathBuf::from(path)
+    })
 }

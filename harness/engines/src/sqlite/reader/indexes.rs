@@ -5,9 +5,9 @@ use model::verify::integrity::IndexEntries;
 use model::verify::reader::Unreadable;
 use rusqlite::Connection;
 
+use super::connection::{WhileReading, field, quoted};
 use super::content::{digest_rows, rowid_name};
 use super::order::{Collation, ColumnOrder, Order};
-use super::{WhileReading, field, quoted};
 
 /// An index, or the key of a table WITHOUT ROWID.
 pub(super) struct Index {

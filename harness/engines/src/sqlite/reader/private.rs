@@ -10,8 +10,8 @@ use anyhow::{Context, ensure};
 use memmap2::{MmapMut, MmapOptions};
 use rusqlite::{Connection, ffi};
 
+use super::connection::know_collations;
 use super::header::HEADER_BYTES;
-use super::know_collations;
 
 /// The position of the read and write versions in the header: 2 means a write-ahead log, which a database in memory
 /// cannot have.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use model::verify::reader::Unreadable;
 
-use super::{SCAN_CACHE_BYTES, WhileReading, open};
+use super::connection::{SCAN_CACHE_BYTES, WhileReading, open};
 
 /// One line for each pair of tables in which rows of one refer to rows that are missing in the other.
 pub(crate) fn broken_references(database: &Path) -> Result<Vec<String>, Unreadable> {

@@ -10,9 +10,9 @@ use model::verify::condition::Condition;
 use model::verify::reader::Unreadable;
 use rusqlite::{Connection, ErrorCode};
 
+use super::connection::{WhileReading, quoted, reason_of};
 use super::private::PrivateDatabase;
 use super::tokens::{tokens, unquoted};
-use super::{WhileReading, quoted, reason_of};
 
 /// The beginning of the statement that creates a virtual table, as SQLite writes it into the schema.
 pub(super) const VIRTUAL: &str = "CREATE VIRTUAL TABLE ";

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use engines::mysql::connection::{Address, Server};
+use engines::mysql::connection::{Address, Connection};
 use machine::file_system::{BTRFS, QUIET_LVM};
 use machine::tool::CP;
 use machine::worker::{Job, Progress};
@@ -91,7 +91,7 @@ impl Job for TakeSnapshot {
                 connection.execute_batch("ROLLBACK").context("cannot end the held transaction")
             }
             Guard::Lock { server, lock, unlock } => {
-                let mut server = Server::connect(server)?;
+                let mut server = Connection::connect(server)?;
                 server.execute(lock).with_context(|| format!("MySQL rejected {lock}"))?;
                 self.take()?;
                 server.execute(unlock).with_context(|| format!("MySQL rejected {unlock}"))?;

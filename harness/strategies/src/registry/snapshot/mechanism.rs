@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use engines::kinds::Engine;
+use engines::engine::Engine;
 use machine::file_system::{BTRFS, Mount, Volume, mount_of, reflinks_work};
 
 use super::settings::{Hold, Mechanism, Snapshot};
@@ -22,7 +22,7 @@ const SUBVOLUME_INODE: u64 = 256;
 
 /// The mechanism to use, or why none is available.
 pub(super) fn usable(
-    engine: Engine,
+    engine: &dyn Engine,
     directory: &Path,
     settings: &Snapshot,
 ) -> Result<UsableMechanism, String> {
@@ -75,8 +75,8 @@ fn no_subvolume(mount: &Mount, directory: &Path) -> Option<String> {
 }
 
 /// Why reflinks of a database in a directory cannot keep the promise; `None` if they can.
-fn no_reflinks(engine: Engine, directory: &Path, settings: &Snapshot) -> Option<String> {
-    if engine.name() != "sqlite" {
+fn no_reflinks(engine: &dyn Engine, directory: &Path, settings: &Snapshot) -> Option<String> {
+    if engine.files().is_none() {
         return Some(
             "reflinks are made file by file and cannot capture a data directory at one moment".into(),
         );

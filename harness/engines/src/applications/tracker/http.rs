@@ -6,8 +6,8 @@ use aquatic_http_protocol::request::{AnnounceRequest, Request, ScrapeRequest};
 use aquatic_http_protocol::response::Response;
 use ureq::Agent;
 
-use super::{ANSWER_WAIT, Download, Protocol};
-use crate::application::Answer;
+use super::protocol::{ANSWER_WAIT, Download, Protocol};
+use crate::client::Answer;
 
 /// A tracker that is reached over HTTP, with one connection that is kept open.
 pub(super) struct HttpTracker {

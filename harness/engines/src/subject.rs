@@ -1,32 +1,27 @@
 //! Systems under test: an application on a database engine, in one deployment.
 
-mod tracker;
-mod writer;
-
-use std::path::{Path, PathBuf};
+use std::any::Any;
+use std::path::Path;
 
 use anyhow::anyhow;
 use machine::error::{Error, Result};
 use machine::measure::clock::{Span, now_ns};
 use machine::process::{Account, Launcher};
+use model::dataset::DatasetSpec;
+use model::writes::Model;
 
-use crate::application::{Application, Task};
+use crate::applications::embedded::{Application, ApplicationTask, Target};
+use crate::applications::tracker::service::Tracker;
+use crate::applications::writer::Writer;
 use crate::database::Database;
-pub use crate::mysql::server::{ARTIFACT, RUN, Server, ServerSetup, random_password};
-pub use tracker::{Tracker, TrackerDatabase, TrackerSetup};
-pub use writer::Writer;
-
-/// Where the database is.
-pub enum Backend {
-    /// A SQLite file.
-    File(PathBuf),
-    /// A MySQL server with its data directory.
-    Server(Box<Server>),
-}
+use crate::engine::Engine;
+use crate::instance::Instance;
+use crate::mysql::server::Server;
 
 /// An application on a database engine. Its processes and containers end when it is dropped.
 pub struct Subject {
-    database: Backend,
+    engine: &'static dyn Engine,
+    database: Box<dyn Instance>,
     tracker: Option<Tracker>,
     writer: Writer,
     stopped_ns: Option<u64>,
@@ -34,16 +29,24 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// A subject that is not running yet.
+    /// A subject that is not running yet, on a database of this dataset with writes of this model.
     pub fn new(
         launcher: &Launcher,
-        database: Backend,
+        engine: &'static dyn Engine,
+        database: Box<dyn Instance>,
         tracker: Option<Tracker>,
-        application: Application,
+        dataset: DatasetSpec,
+        model: Model,
     ) -> Subject {
         // The clients that announce to a tracker are not part of the subject.
         let account = if tracker.is_some() { Account::Harness } else { Account::Subject };
+        let target = match &tracker {
+            Some(tracker) => Target::Tracker(tracker.target().clone()),
+            None => Target::Database(Database { engine, access: database.access() }),
+        };
+        let application = Application { target, dataset, model, task: ApplicationTask::Serve };
         Subject {
+            engine,
             database,
             tracker,
             writer: Writer::new(launcher, account, application),
@@ -57,9 +60,7 @@ impl Subject {
     /// # Errors
     /// When one does not start.
     pub fn start_services(&mut self) -> Result<()> {
-        if let Backend::Server(server) = &mut self.database {
-            server.start()?;
-        }
+        self.database.start()?;
         self.tracker.as_mut().map_or(Ok(()), Tracker::start)
     }
 
@@ -67,7 +68,7 @@ impl Subject {
     ///
     /// # Errors
     /// When there is no answer.
-    pub fn begin(&mut self, task: Task) -> Result<()> {
+    pub fn begin(&mut self, task: ApplicationTask) -> Result<()> {
         self.writer.start(task)
     }
 
@@ -96,18 +97,12 @@ impl Subject {
     /// When one does not stop, or ends with an error.
     pub fn stop(&mut self) -> Result<()> {
         self.stopped_ns = Some(now_ns());
-        match (&mut self.tracker, &mut self.database) {
-            (None, Backend::File(_)) => self.writer.stop(),
-            (tracker, database) => {
-                if let Some(tracker) = tracker {
-                    tracker.stop()?;
-                }
-                match database {
-                    Backend::File(_) => Ok(()),
-                    Backend::Server(server) => server.stop(),
-                }
-            }
+        match &mut self.tracker {
+            Some(tracker) => tracker.stop()?,
+            None if self.database.is_in_application() => self.writer.stop()?,
+            None => {}
         }
+        self.database.stop()
     }
 
     /// Stops the application cleanly, and leaves a database server running. The peers of a tracker keep retrying.
@@ -128,9 +123,7 @@ impl Subject {
         if let Some(tracker) = &mut self.tracker {
             tracker.note();
         }
-        if let Backend::Server(server) = &mut self.database {
-            server.note();
-        }
+        self.database.note();
     }
 
     /// Kills everything with SIGKILL, one after the other.
@@ -140,9 +133,7 @@ impl Subject {
         if let Some(tracker) = &mut self.tracker {
             tracker.kill();
         }
-        if let Backend::Server(server) = &mut self.database {
-            server.kill();
-        }
+        self.database.kill();
     }
 
     /// True while all of it runs.
@@ -158,7 +149,12 @@ impl Subject {
     /// How a service ended, with its last output, if one exited unexpectedly.
     pub fn ended_service(&self) -> Option<String> {
         let tracker = self.tracker.as_ref().and_then(Tracker::ended);
-        tracker.or_else(|| self.server().and_then(Server::ended))
+        tracker.or_else(|| self.ended_engine())
+    }
+
+    /// How the engine ended, with its last output, if it exited unexpectedly.
+    pub fn ended_engine(&self) -> Option<String> {
+        self.database.ended()
     }
 
     /// Starts it on a restored database without workload, and waits until it has answered one read and one write.
@@ -167,7 +163,7 @@ impl Subject {
     /// When it does not.
     pub fn serve(&mut self) -> Result<()> {
         self.start_services()?;
-        self.writer.start(Task::Serve)
+        self.writer.start(ApplicationTask::Serve)
     }
 
     /// Stops all writes for the verifier, and leaves a closed file or a running server.
@@ -184,38 +180,50 @@ impl Subject {
         &self.outages
     }
 
-    /// Where the data is: a file for SQLite, a data directory for MySQL.
-    pub fn data(&self) -> &Path {
-        match &self.database {
-            Backend::File(file) => file,
-            Backend::Server(server) => server.data_directory(),
-        }
-    }
-
-    /// The MySQL server; `None` for SQLite.
-    pub fn server(&self) -> Option<&Server> {
-        match &self.database {
-            Backend::File(_) => None,
-            Backend::Server(server) => Some(server),
-        }
-    }
-
-    /// The MySQL server, for starting and stopping it.
+    /// Shuts the engine down cleanly, so that a later one finds the data that was verified; does nothing if it is not
+    /// running.
     ///
     /// # Errors
-    /// [`Error::Bug`] for SQLite: plans do not combine a strategy with an engine that it does not support.
+    /// When it does not stop in time.
+    pub fn shut_down(&mut self) -> Result<()> {
+        self.database.stop()
+    }
+
+    /// Brings what a disaster left into a state that the verifier can read.
+    ///
+    /// # Errors
+    /// When the engine cannot recover it.
+    pub fn recover(&mut self) -> Result<()> {
+        self.database.recover()
+    }
+
+    /// Its engine.
+    pub fn engine(&self) -> &'static dyn Engine {
+        self.engine
+    }
+
+    /// Where the data is: a file or a data directory.
+    pub fn data(&self) -> &Path {
+        self.database.data()
+    }
+
+    /// The server of an engine that speaks MySQL's protocol; `None` for other engines. For strategies that use such a
+    /// server.
+    pub fn server(&self) -> Option<&Server> {
+        (&*self.database as &dyn Any).downcast_ref()
+    }
+
+    /// The same server, for starting and stopping it.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] without such a server: plans do not combine a strategy with an engine that it does not support.
     pub fn server_mut(&mut self) -> Result<&mut Server> {
-        match &mut self.database {
-            Backend::File(_) => Err(Error::Bug(anyhow!("the subject has no database server"))),
-            Backend::Server(server) => Ok(server),
-        }
+        let server = (&mut *self.database as &mut dyn Any).downcast_mut();
+        server.ok_or_else(|| Error::Bug(anyhow!("the subject has no database server")))
     }
 
     /// The database, as the verifier opens it.
     pub fn location(&self) -> Database {
-        match &self.database {
-            Backend::File(file) => Database::Sqlite(file.clone()),
-            Backend::Server(server) => Database::Mysql(server.address().clone()),
-        }
+        Database { engine: self.engine, access: self.database.access() }
     }
 }

@@ -10,8 +10,8 @@ use aquatic_udp_protocol::{
     NumberOfPeers, PeerId, PeerKey, Port, Request, Response, ScrapeRequest, TransactionId,
 };
 
-use super::{ANSWER_WAIT, Download, Protocol};
-use crate::application::Answer;
+use super::protocol::{ANSWER_WAIT, Download, Protocol};
+use crate::client::Answer;
 
 /// A connection id is used this long: one minute, as in the protocol. The tracker accepts it for two minutes.
 const CONNECTION_AGE_MAX: Duration = Duration::from_secs(60);

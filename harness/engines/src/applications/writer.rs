@@ -6,7 +6,7 @@ use std::time::Duration;
 use machine::error::{Error, Result};
 use machine::process::{Account, Group, Launcher};
 
-use crate::application::{Application, Task};
+use super::embedded::{Application, ApplicationTask};
 
 /// Long enough to roll back the journal of a crashed process when opening the database.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
@@ -29,7 +29,7 @@ impl Writer {
     ///
     /// # Errors
     /// When it does not become ready, with its output.
-    pub fn start(&mut self, task: Task) -> Result<()> {
+    pub fn start(&mut self, task: ApplicationTask) -> Result<()> {
         self.application.task = task;
         self.start_again()
     }

@@ -12,11 +12,12 @@ use machine::error::{Error, Result};
 use machine::process::{Account, Launcher};
 use nix::sys::signal::Signal;
 
-use crate::mysql::connection::Address;
-use crate::mysql::server::{RUN, free_port};
-use crate::tracker::{Announces, TrackerTarget};
+use super::announces::{Announces, TrackerTarget};
+use crate::instance::{TRACKER_DATA, TrackerDatabase};
+use crate::ports::free_port;
 
-const DATA: &str = "/var/lib/torrust";
+/// The directory with its configuration in its container.
+const RUN: &str = "/run/drill";
 /// Long enough to load millions of torrents into memory first.
 const START_TIMEOUT: Duration = Duration::from_secs(600);
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
@@ -38,14 +39,6 @@ pub struct TrackerSetup {
     pub announces: Announces,
     /// The network.
     pub network: Network,
-}
-
-/// The database of a tracker.
-pub enum TrackerDatabase {
-    /// A SQLite file: its directory is mounted.
-    Sqlite(PathBuf),
-    /// A MySQL server, and its host name on the network that it shares with the tracker.
-    Mysql(Address, String),
 }
 
 /// A tracker.
@@ -103,13 +96,7 @@ impl Tracker {
     }
 
     fn configuration_text(&self) -> String {
-        let (driver, path) = match &self.setup.database {
-            TrackerDatabase::Sqlite(file) => ("sqlite3", format!("{DATA}/{}", file_name(file))),
-            TrackerDatabase::Mysql(address, host) => {
-                let Address { user, password, database, .. } = address;
-                ("mysql", format!("mysql://{user}:{}@{host}:3306/{database}", password.0))
-            }
-        };
+        let TrackerDatabase { driver, path, .. } = &self.setup.database;
         format!(
             r#"[metadata]
 app = "torrust-tracker"
@@ -173,9 +160,7 @@ bind_address = "0.0.0.0:{HEALTH_PORT}"
             read_only: false,
         };
         let mut mounts = vec![mount(&self.setup.run_directory, RUN)];
-        if let TrackerDatabase::Sqlite(file) = &self.setup.database {
-            mounts.push(mount(file.parent().expect("a database lies in a directory"), DATA));
-        }
+        mounts.extend(self.setup.database.directory.iter().map(|directory| mount(directory, TRACKER_DATA)));
         let port = |host, container, protocol| Port { host, container, protocol };
         Spec {
             entrypoint: Some("torrust-tracker".into()),
@@ -249,8 +234,4 @@ bind_address = "0.0.0.0:{HEALTH_PORT}"
         let container = self.container.as_ref().filter(|container| self.runs && !container.is_running())?;
         Some(format!("the tracker ended: {}", container.last_words()))
     }
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().expect("a database is a file").to_string_lossy().into_owned()
 }

@@ -1,4 +1,4 @@
-//! Data directories of MySQL servers in the cache.
+//! Data directories of servers in the cache.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{MANIFEST, directory_name, enter, load, partial_path, refused, remove, save, sync_directory};
-use crate::mysql::dataset::{Loaded, predicted};
-use crate::sqlite::generate::require_room;
+use super::dataset::{Loaded, predicted};
+use crate::cache::{MANIFEST, directory_name, enter, load, remove, save};
+use crate::disk::{partial_path, refused, require_room, sync_directory};
 
 /// The data directory of the server, in the directory of the dataset.
-pub(super) const DATA: &str = "data";
+const DATA: &str = "data";
 
 /// A loaded data directory in the cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,22 +72,24 @@ struct FileMark {
 /// damaged.
 ///
 /// `load` gets an empty directory. When it returns, the directory contains the dataset, and no server runs on it any
-/// more. Everything else is as in [`obtain`](super::obtain()).
+/// more. If two runs need the same dataset at the same time, one loads it and the other waits. Leftovers of killed runs
+/// anywhere in the cache are removed.
 ///
 /// # Errors
 ///
 /// Those of `load`, [`Error::Input`](machine::error::Error::Input) for an invalid specification,
 /// [`Error::Environment`](machine::error::Error::Environment) without enough disk space or without permission, and
 /// [`Error::Interrupted`](machine::error::Error::Interrupted) after `cancel` returned true.
-pub fn obtain_mysql(
+pub fn obtain(
     cache_directory: &Path,
+    engine: &str,
     spec: &DatasetSpec,
     maker: &Maker,
     cancel: &dyn Fn() -> bool,
     load: &mut dyn FnMut(&Path) -> Result<Loaded>,
 ) -> Result<CachedServer> {
     let expected_bytes = predicted(spec)?.bytes;
-    let directory = cache_directory.join(name(spec, maker));
+    let directory = cache_directory.join(name(engine, spec, maker));
     let _lock = enter(cache_directory, &directory, cancel)?;
     let manifest = match complete(&directory, spec, maker)? {
         Some(manifest) => manifest,
@@ -106,13 +108,7 @@ pub fn obtain_mysql(
     Ok(CachedServer { data_directory: directory.join(DATA), bytes, rows, torrents, content })
 }
 
-/// True when the cache has the data directory, so that [`obtain_mysql`] will not load it.
-pub fn is_cached_mysql(cache_directory: &Path, spec: &DatasetSpec, maker: &Maker) -> bool {
-    let directory = cache_directory.join(name(spec, maker));
-    matches!(complete(&directory, spec, maker), Ok(Some(_)))
-}
-
-fn name(spec: &DatasetSpec, maker: &Maker) -> String {
+fn name(engine: &str, spec: &DatasetSpec, maker: &Maker) -> String {
     let plain = |character: char| character.is_ascii_alphanumeric() || ".-+".contains(character);
     let version: String =
         maker.server.chars().map(|character| if plain(character) { character } else { '_' }).collect();
@@ -121,7 +117,7 @@ fn name(spec: &DatasetSpec, maker: &Maker) -> String {
         [] => String::new(),
         arguments => format!("{:016x}-", xxh3_64(arguments.join("\n").as_bytes())),
     };
-    format!("mysql-{version}-{arguments}{}", directory_name(spec))
+    format!("{engine}-{version}-{arguments}{}", directory_name(spec))
 }
 
 /// The manifest, if the directory contains exactly what it describes.
@@ -221,6 +217,10 @@ mod tests {
         Maker { server: server.into(), arguments: Vec::new() }
     }
 
+    fn is_cached(cache: &Path, maker: &Maker) -> bool {
+        matches!(complete(&cache.join(name("mysql", &spec(), maker)), &spec(), maker), Ok(Some(_)))
+    }
+
     /// The data directory, and whether it was loaded now.
     fn obtained(cache: &Path, version: &str) -> (CachedServer, bool) {
         obtained_from(cache, &maker(version))
@@ -228,7 +228,7 @@ mod tests {
 
     fn obtained_from(cache: &Path, maker: &Maker) -> (CachedServer, bool) {
         let mut new = false;
-        let server = obtain_mysql(cache, &spec(), maker, &|| false, &mut |data| {
+        let server = obtain(cache, "mysql", &spec(), maker, &|| false, &mut |data| {
             assert_eq!(fs::read_dir(data).unwrap().count(), 0);
             fs::create_dir(data.join("torrust")).unwrap();
             fs::write(data.join("torrust/torrents.ibd"), "rows").unwrap();
@@ -242,9 +242,9 @@ mod tests {
     #[test]
     fn a_data_directory_is_loaded_once_for_each_version() {
         let cache = tempfile::tempdir().unwrap();
-        assert!(!is_cached_mysql(cache.path(), &spec(), &maker("9.7/a")));
+        assert!(!is_cached(cache.path(), &maker("9.7/a")));
         let (first, new) = obtained(cache.path(), "9.7/a");
-        assert!(new && is_cached_mysql(cache.path(), &spec(), &maker("9.7/a")));
+        assert!(new && is_cached(cache.path(), &maker("9.7/a")));
         assert_eq!((first.rows, first.torrents, first.bytes), (7, 6, 10));
         assert_eq!(first.content, loaded().content);
         assert_eq!(obtained(cache.path(), "9.7/a"), (first.clone(), false));
@@ -288,7 +288,7 @@ mod tests {
         let (right, _) = obtained(cache.path(), "9.7");
         for (name, damage) in damages {
             damage(&right.data_directory);
-            assert!(!is_cached_mysql(cache.path(), &spec(), &maker("9.7")), "{name}");
+            assert!(!is_cached(cache.path(), &maker("9.7")), "{name}");
             assert_eq!(obtained(cache.path(), "9.7"), (right.clone(), true), "{name}");
             assert!(!obtained(cache.path(), "9.7").1, "{name} was not repaired permanently");
         }
@@ -297,12 +297,12 @@ mod tests {
     #[test]
     fn an_incomplete_load_is_removed() {
         let cache = tempfile::tempdir().unwrap();
-        let stopped = obtain_mysql(cache.path(), &spec(), &maker("9.7"), &|| false, &mut |data| {
+        let stopped = obtain(cache.path(), "mysql", &spec(), &maker("9.7"), &|| false, &mut |data| {
             fs::write(data.join("ibdata1"), "half").unwrap();
             Err(Error::Interrupted)
         });
         assert!(matches!(stopped, Err(Error::Interrupted)));
-        let directory = cache.path().join(name(&spec(), &maker("9.7")));
+        let directory = cache.path().join(name("mysql", &spec(), &maker("9.7")));
         assert!(!directory.join(DATA).exists() && !partial_path(&directory.join(DATA)).exists());
 
         // A killed run cannot clean up; the next run does, for any dataset.

@@ -1,4 +1,4 @@
-//! The application: a separate process with writers that follow the schedule, send their writes to a [`Target`], and
+//! The embedded application: a separate process with writers that follow the schedule, send their writes to a [`Target`], and
 //! record every write in the ledger.
 
 use std::io::Read;
@@ -20,12 +20,10 @@ use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::applications::tracker::announces::{self, TrackerTarget};
+use crate::client::{Answer, Client, Session};
+use crate::database::Database;
 use crate::descriptors;
-use crate::mysql::client as mysql;
-use crate::mysql::connection::Address;
-use crate::sqlite::client as sqlite;
-use crate::sqlite::client::SqliteTarget;
-use crate::tracker::{self, TrackerTarget};
 
 /// The configuration of the application.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,73 +35,21 @@ pub struct Application {
     /// The model of the writes.
     pub model: Model,
     /// What it does after it has connected.
-    pub task: Task,
+    pub task: ApplicationTask,
 }
 
 /// Where writes are sent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Target {
-    /// A SQLite file.
-    Sqlite(SqliteTarget),
-    /// A MySQL server.
-    Mysql(Address),
+    /// A database, through its engine.
+    Database(Database),
     /// A tracker.
     Tracker(TrackerTarget),
 }
 
-/// A client of the target.
-pub trait Client: Sync {
-    /// Reads one torrent of the dataset.
-    ///
-    /// # Errors
-    /// When there is no answer, or the answer is wrong.
-    fn read(&self, info_hash: &InfoHash) -> anyhow::Result<()>;
-
-    /// Makes the probe write, which belongs to no writer: [`Model::probe_info_hash`].
-    ///
-    /// # Errors
-    /// When it is not acknowledged.
-    fn probe(&self) -> anyhow::Result<()>;
-
-    /// Opens a session for one writer.
-    ///
-    /// # Errors
-    /// When it cannot be opened.
-    fn session(&self) -> anyhow::Result<Box<dyn Session + '_>>;
-
-    /// Closes the client cleanly, after all sessions.
-    ///
-    /// # Errors
-    /// When it cannot be closed.
-    fn close(self: Box<Self>) -> anyhow::Result<()>;
-}
-
-/// One writer's connection to the target.
-pub trait Session: Send {
-    /// Makes a writer's write number `index`.
-    fn write(&mut self, writer: u32, index: u64) -> Answer;
-
-    /// Closes the session cleanly.
-    ///
-    /// # Errors
-    /// When it cannot be closed.
-    fn close(self: Box<Self>) -> anyhow::Result<()>;
-}
-
-/// The answer to a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// The write was committed.
-    Acknowledged,
-    /// The write was not committed.
-    Refused,
-    /// It is not known whether the write was committed.
-    None,
-}
-
 /// What the application does after it has connected.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Task {
+pub enum ApplicationTask {
     /// Writes according to the schedule until it is stopped.
     Work {
         /// When writes are due.
@@ -126,7 +72,7 @@ impl Job for Application {
     }
 }
 
-/// Runs the application: connects, makes a read (and a write, with [`Task::Serve`]), reports that it is ready, works,
+/// Runs the application: connects, makes a read (and a write, with [`ApplicationTask::Serve`]), reports that it is ready, works,
 /// and stops cleanly when standard input is closed.
 ///
 /// # Errors
@@ -136,11 +82,11 @@ pub fn run(application: &Application) -> anyhow::Result<()> {
     let client = application.connect(origin.as_ref())?;
     let read = || client.read(&witness(origin.as_ref())).context("a read failed");
     match &application.task {
-        Task::Work { load, ledger_directory, epoch_ns } => {
+        ApplicationTask::Work { load, ledger_directory, epoch_ns } => {
             let writers = application.writers(client.as_ref(), *load, ledger_directory, *epoch_ns)?;
             work(writers, read)?;
         }
-        Task::Serve => {
+        ApplicationTask::Serve => {
             read()?;
             client.probe().context("a write failed")?;
             Message::Ready(Value::Null).send();
@@ -216,9 +162,8 @@ impl Application {
 
     fn connect<'a>(&'a self, origin: &'a dyn Origin) -> anyhow::Result<Box<dyn Client + 'a>> {
         match &self.target {
-            Target::Sqlite(target) => sqlite::connect(target, &self.model, origin),
-            Target::Mysql(address) => mysql::connect(address, &self.model, origin),
-            Target::Tracker(target) => tracker::connect(target, &self.model, origin),
+            Target::Database(database) => database.access.connect(&self.model, origin),
+            Target::Tracker(target) => announces::connect(target, &self.model, origin),
         }
     }
 }

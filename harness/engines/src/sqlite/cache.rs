@@ -1,39 +1,21 @@
-//! The cache of generated databases, so that each dataset is generated only once.
-//!
-//! A database has a directory `<profile>-<target bytes>-<seed>-<format version>`, with the engine and its version as a
-//! prefix if it is not SQLite. It contains:
-//!
-//! | name | content |
-//! | --- | --- |
-//! | `database.sqlite` or `data` | the database or the server's data directory, which must not be written to |
-//! | `manifest.json` | the description; written last, so a directory without it is incomplete |
-//! | `lock` | held while the others are checked or changed |
+//! Generated SQLite databases in the cache.
 
-mod mysql;
-
-use std::fs::{self, File, TryLockError};
-use std::io::Write;
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
 
-use anyhow::Context;
-use machine::error::{Error, Result};
+use machine::error::Result;
 use model::dataset::{DatasetSpec, FORMAT_VERSION, Generated};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::cache::{MANIFEST, directory_name, enter, load, remove, save};
+use crate::disk::{partial_path, refused, sync_directory};
 use crate::sqlite::dataset::plan;
-use crate::sqlite::generate::{companions, generate, partial_path, refused, sync_directory};
+use crate::sqlite::generate::{companions, generate};
 use crate::sqlite::pages::{PAGE_BYTES, Record};
-pub use mysql::{CachedServer, Maker, is_cached_mysql, obtain_mysql};
 
+/// The database, in the directory of the dataset.
 const DATABASE: &str = "database.sqlite";
-const MANIFEST: &str = "manifest.json";
-const LOCK: &str = "lock";
-/// Interval of attempts to get a lock that another run holds.
-const POLL: Duration = Duration::from_millis(50);
 
 /// A generated database in the cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,58 +80,9 @@ pub fn is_cached(cache_directory: &Path, spec: &DatasetSpec) -> bool {
     is_complete(&cache_directory.join(directory_name(spec)), &manifest(spec, generated)).unwrap_or(false)
 }
 
-fn directory_name(spec: &DatasetSpec) -> String {
-    format!("{}-{}-{}-{FORMAT_VERSION}", spec.profile, spec.target_bytes, spec.seed)
-}
-
 fn manifest(spec: &DatasetSpec, generated: Generated) -> Manifest {
     let Generated { bytes, rows, torrents } = generated;
     Manifest { format: FORMAT_VERSION, spec: spec.clone(), bytes, rows, torrents }
-}
-
-/// Makes the directory of a dataset, removes leftovers of killed runs anywhere in the cache, and waits for the lock.
-fn enter(cache_directory: &Path, directory: &Path, cancel: &dyn Fn() -> bool) -> Result<File> {
-    fs::create_dir_all(directory).map_err(|error| refused("create", directory, error))?;
-    remove_leftovers(cache_directory)?;
-    lock(directory, cancel)
-}
-
-/// Waits for the lock. The kernel releases it when the process that holds it ends, for any reason.
-fn lock(directory: &Path, cancel: &dyn Fn() -> bool) -> Result<File> {
-    loop {
-        if let Some(lock) = try_lock(directory)? {
-            return Ok(lock);
-        }
-        if cancel() {
-            return Err(Error::Interrupted);
-        }
-        thread::sleep(POLL);
-    }
-}
-
-fn try_lock(directory: &Path) -> Result<Option<File>> {
-    let path = directory.join(LOCK);
-    let file = File::create(&path).map_err(|error| refused("create", &path, error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(refused("lock", &path, error)),
-    }
-}
-
-/// Removes unfinished files of killed runs, of this dataset and of all others: they may be tens of gigabytes.
-fn remove_leftovers(cache_directory: &Path) -> Result<()> {
-    let entries = fs::read_dir(cache_directory).map_err(|error| refused("read", cache_directory, error))?;
-    for entry in entries {
-        let entry = entry.map_err(|error| refused("read", cache_directory, error))?;
-        for database in [DATABASE, mysql::DATA] {
-            let partial = partial_path(&entry.path().join(database));
-            if partial.exists() && try_lock(&entry.path())?.is_some() {
-                remove(&partial)?;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Whether the directory contains exactly what it should. Any transaction would have changed the first page.
@@ -182,36 +115,15 @@ fn clear(directory: &Path) -> Result<()> {
     remove(&database)
 }
 
-/// Removes a file, or a directory with its content, if it exists.
-fn remove(path: &Path) -> Result<()> {
-    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-    match removed {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(refused("remove", path, error)),
-        _ => Ok(()),
-    }
-}
-
-/// The manifest in a directory, if it exists and is complete.
-fn load<M: DeserializeOwned>(directory: &Path) -> Option<M> {
-    serde_json::from_slice(&fs::read(directory.join(MANIFEST)).ok()?).ok()
-}
-
-fn save(manifest: &impl Serialize, directory: &Path) -> Result<()> {
-    let json = serde_json::to_vec_pretty(manifest).context("a manifest is always valid JSON")?;
-    let path = directory.join(MANIFEST);
-    let written = File::create(&path).and_then(|mut file| {
-        file.write_all(&json)?;
-        file.sync_all()
-    });
-    written.map_err(|error| refused("write", &path, error))?;
-    sync_directory(directory)
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::{fs, thread};
+
+    use machine::error::Error;
 
     use super::*;
+    use crate::cache::try_lock;
 
     fn spec(seed: u64) -> DatasetSpec {
         DatasetSpec { profile: "torrust-demo".into(), target_bytes: 1 << 20, seed }

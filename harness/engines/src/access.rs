@@ -1,0 +1,27 @@
+//! How a database is reached.
+
+use std::fmt;
+
+use model::dataset::Origin;
+use model::verify::reader::Location;
+use model::writes::Model;
+use serde_json::Value;
+
+use crate::client::Client;
+
+/// How a database is reached: by the application that writes to it, and by the verifier that reads it. It is plain data
+/// that can be sent to a worker.
+pub trait Access: Location + fmt::Debug + Send + Sync {
+    /// Connects the embedded application.
+    ///
+    /// # Errors
+    /// When the database cannot be opened, or does not answer.
+    fn connect<'a>(
+        &'a self,
+        model: &'a Model,
+        origin: &'a dyn Origin,
+    ) -> anyhow::Result<Box<dyn Client + 'a>>;
+
+    /// Its serialised form, which [`Engine::access`](crate::engine::Engine::access) reads.
+    fn value(&self) -> Value;
+}

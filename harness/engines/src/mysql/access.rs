@@ -1,0 +1,50 @@
+//! How the database of a server is reached.
+
+use std::fmt;
+
+use model::dataset::{Origin, TableNames};
+use model::verify::reader::{DatabaseReader, Location};
+use model::writes::Model;
+use serde_json::Value;
+
+use super::client::connect;
+use super::connection::Address;
+use super::flavour::Flavour;
+use super::reader::ServerReader;
+use crate::access::Access;
+use crate::client::Client;
+
+/// How the database of a server is reached.
+#[derive(Clone, Debug)]
+pub struct ServerAccess {
+    /// Which server it is.
+    pub flavour: &'static Flavour,
+    /// Where it listens.
+    pub address: Address,
+}
+
+impl fmt::Display for ServerAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address.fmt(f)
+    }
+}
+
+impl Location for ServerAccess {
+    fn reader(&self, _names: TableNames) -> Box<dyn DatabaseReader + '_> {
+        Box::new(ServerReader { flavour: self.flavour, address: &self.address })
+    }
+}
+
+impl Access for ServerAccess {
+    fn connect<'a>(
+        &'a self,
+        model: &'a Model,
+        origin: &'a dyn Origin,
+    ) -> anyhow::Result<Box<dyn Client + 'a>> {
+        connect(&self.address, model, origin)
+    }
+
+    fn value(&self) -> Value {
+        serde_json::to_value(&self.address).expect("an address is plain data")
+    }
+}

@@ -1,0 +1,41 @@
+//! How a SQLite database is reached.
+
+use std::fmt;
+
+use model::dataset::{Origin, TableNames};
+use model::verify::reader::{DatabaseReader, Location};
+use model::writes::Model;
+use serde_json::Value;
+
+use super::client::connect;
+use super::live_file::LiveFile;
+use super::reader::SqliteFile;
+use crate::access::Access;
+use crate::client::Client;
+
+impl fmt::Display for LiveFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.database.display().fmt(f)
+    }
+}
+
+impl Location for LiveFile {
+    /// No other process may have it open, and it has to be closed cleanly.
+    fn reader(&self, names: TableNames) -> Box<dyn DatabaseReader + '_> {
+        Box::new(SqliteFile { path: &self.database, names })
+    }
+}
+
+impl Access for LiveFile {
+    fn connect<'a>(
+        &'a self,
+        model: &'a Model,
+        origin: &'a dyn Origin,
+    ) -> anyhow::Result<Box<dyn Client + 'a>> {
+        connect(self, model, origin)
+    }
+
+    fn value(&self) -> Value {
+        serde_json::to_value(self).expect("it is plain data")
+    }
+}

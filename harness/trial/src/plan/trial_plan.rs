@@ -1,0 +1,99 @@
+//! One trial of a plan: what it needs and how long it takes.
+
+use std::collections::BTreeMap;
+
+use engines::images::ImageKind;
+use model::dataset::DatasetSpec;
+use model::ledger::RESERVED_BYTES;
+use model::schedule::Load;
+use model::verify::Integrity;
+use model::writes::Model;
+use reports::record::Verdict;
+use strategies::contract::ConfiguredStrategy;
+
+use super::deployment::Deployment;
+use super::limits::stall_seconds;
+use crate::scenario::Scenario;
+
+/// One trial.
+#[derive(Clone, Debug)]
+pub struct TrialPlan {
+    /// Unique in the plan, and the same each time that the scenario is planned.
+    pub id: String,
+    /// The strategy with its settings.
+    pub strategy: ConfiguredStrategy,
+    /// The variant's name, or the settings that the scenario names, as text.
+    pub variant: String,
+    /// Verdicts that the scenario expects; empty: those that follow from the strategy's promise.
+    pub expected: Vec<Verdict>,
+    /// Limits on its measurements, as written in the scenario.
+    pub thresholds: BTreeMap<String, String>,
+    /// The database.
+    pub dataset: DatasetSpec,
+    /// Expected size of the database: exact or estimated.
+    pub dataset_bytes: u64,
+    /// The system under test.
+    pub deployment: Deployment,
+    /// The offered load.
+    pub load: Load,
+    /// Which writes are made.
+    pub model: Model,
+    /// Counts from 1.
+    pub repetition: u32,
+}
+
+/// Speed that plans assume for a plain durable copy.
+pub const ASSUMED_COPY_BYTES_PER_SECOND: f64 = 200e6;
+/// Speeds that plans assume for the verification: with a full integrity check, and with a quick one.
+const ASSUMED_VERIFY_BYTES_PER_SECOND: (f64, f64) = (60e6, 300e6);
+/// Time that plans assume for starting and stopping processes in a trial.
+pub(super) const ASSUMED_OVERHEAD_SECONDS: f64 = 1.0;
+
+/// Time of a plain durable copy at [`ASSUMED_COPY_BYTES_PER_SECOND`].
+pub(super) fn copy_seconds(bytes: u64) -> f64 {
+    bytes as f64 / ASSUMED_COPY_BYTES_PER_SECOND
+}
+
+impl TrialPlan {
+    /// The image of its strategy's containers.
+    pub fn image(&self) -> Option<&'static ImageKind> {
+        self.strategy.card().image(self.deployment.engine)
+    }
+
+    /// Peak disk space of the trial: the live database, the artifact, the restored database, the databases that are
+    /// restored while the application runs, and the overhead of the file system that contains them.
+    pub fn disk_bytes(&self) -> u64 {
+        let live_restores = f64::from(self.strategy.abilities().live_restores);
+        let databases = 2.0 + live_restores + self.strategy.card().cost.artifact;
+        // A margin for journals and logs.
+        let data_bytes = (self.dataset_bytes as f64 * (databases + 0.2)) as u64 + (64 << 20);
+        let ledger_bytes = u64::from(self.model.writers) * RESERVED_BYTES;
+        self.deployment.file_system.disk_bytes(data_bytes) + ledger_bytes
+    }
+
+    /// Estimated duration of the trial in seconds.
+    pub fn seconds(&self, scenario: &Scenario) -> f64 {
+        let times = &scenario.trial;
+        let copy = copy_seconds(self.dataset_bytes);
+        let cost = self.strategy.card().cost;
+        let begin = ASSUMED_OVERHEAD_SECONDS + copy + times.reference_seconds;
+        if self.expected.iter().any(|verdict| matches!(verdict, Verdict::Stalled | Verdict::TimedOut)) {
+            // A stall is detected after one stall time without progress; some progress before that is allowed for.
+            return begin + (2.0 * stall_seconds(scenario, copy)).min(times.deadline_seconds);
+        }
+        let (backup, restore) = (copy * cost.backup, copy * cost.restore);
+        if backup >= times.deadline_seconds {
+            // The backup is not completed, so that nothing is restored.
+            return begin + times.deadline_seconds;
+        }
+        let verify = match times.integrity {
+            Integrity::Full => ASSUMED_VERIFY_BYTES_PER_SECOND.0,
+            Integrity::Quick => ASSUMED_VERIFY_BYTES_PER_SECOND.1,
+        };
+        let verify = self.dataset_bytes as f64 / verify;
+        if restore >= times.deadline_seconds {
+            return begin + backup + times.tail_seconds + times.deadline_seconds;
+        }
+        begin + backup + times.tail_seconds + restore + verify
+    }
+}
