@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 pub fn checkout() -> Option<PathBuf> {
     let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?.parent()?;
     let started_for = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR")?);
-    (started_for.parent()? == built_in).then(|| built_in.to_owned())
+    started_for.starts_with(built_in).then(|| built_in.to_owned())
 }
 
 /// The command with which a user runs this program.
