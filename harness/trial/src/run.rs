@@ -3,6 +3,7 @@
 mod archive;
 mod changed;
 mod conditions;
+mod request;
 mod reserve;
 
 use std::os::unix::fs::MetadataExt;
@@ -19,7 +20,6 @@ use machine::measure::{calibration, storage};
 use machine::process::{Cancel, Launcher, kill_marked};
 use machine::program_cache::{Fetch, ProgramCache};
 use machine::removal::{self, Leftover};
-pub use machine::workspace::RESULTS;
 use machine::workspace::{Swept, Workspace};
 use model::dataset::DatasetSpec;
 use reports::printable;
@@ -27,34 +27,10 @@ use reports::record::{Calibration, Results};
 
 use crate::plan::{Plan, TrialPlan};
 use crate::scenario::Scenario;
-use crate::trial::{self, Images, Keep, Keeper, Site};
+use crate::trial::{self, Images, Keep, Keeper, TrialEnvironment};
 use archive::Archive;
 pub use changed::changes_since;
-
-/// What is to be run.
-pub struct Request {
-    /// The plan.
-    pub plan: Plan,
-    /// The directory of datasets, working copies and results.
-    pub root: PathBuf,
-    /// The directory of the results; a new directory below `root` when absent.
-    pub out: Option<PathBuf>,
-    /// Whether the link `latest` is set to this run; not for a run that is a part of another run.
-    pub is_newest: bool,
-    /// Continue the run in `out` or `latest`: trials that have a record are not repeated.
-    pub resume: bool,
-    /// Which trials' evidence is kept.
-    pub keep: Keep,
-    /// Limit of the evidence that is kept of the whole run, in bytes.
-    pub keep_bytes: u64,
-    /// The command line that repeats this run.
-    pub command: String,
-    /// The version of this program.
-    pub harness_version: String,
-}
-
-/// The link to the newest results directory.
-pub const LATEST: &str = "latest";
+pub use request::{LATEST, RESULTS, Request};
 
 /// A run that has ended.
 pub struct Finished {
@@ -230,8 +206,8 @@ impl Desk<'_> {
         std::fs::create_dir(directory).context("cannot create the directory of a trial")?;
         let Desk { images, keep, cancel, observer, .. } = *self;
         let cache = &self.workspace.cache();
-        let site = Site { source, images, directory, cache, keep, cancel, observer };
-        let mut concluded = trial::run(plan, self.scenario, &site)?;
+        let environment = TrialEnvironment { source, images, directory, cache, keep, cancel, observer };
+        let mut concluded = trial::run(plan, self.scenario, &environment)?;
         // A process that a command left in the background must not use the disk space that the record needs.
         kill_marked(directory);
         // Before anything is moved or removed, so that no file that a trial leaves behind can prevent its record.

@@ -4,38 +4,35 @@ mod blame;
 mod brief;
 mod challenge;
 mod drill;
+mod environment;
 mod equipment;
 pub mod evidence;
 mod examine;
 pub mod impact;
 pub mod judge;
 mod keep;
+mod live_restore;
 mod live_restores;
 mod record;
 pub mod sampler;
+mod seen;
 mod stage;
 mod verdict;
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use engines::applications::App;
 use engines::applications::embedded::ApplicationTask;
-use engines::configuration;
-use engines::engine::Engine;
-use engines::images::{Image, ImageKind};
-use engines::log_events;
 use engines::secret::Secret;
-use engines::source::Source;
 use engines::subject::Subject;
+use engines::{configuration, log_events};
 use machine::error::{Error, Result};
-use machine::event::Observer;
 use machine::measure::clock::{Span, now_ns, seconds_between};
 use machine::measure::{calibration, extents, storage};
-use machine::process::{Account, Cancel, Counters};
+use machine::process::{Account, Counters};
 use machine::removal;
 use strategies::clock::SystemClock;
 use strategies::contract::{FailureCause, Measured, Moments, RestoreContext, RestoreResult, StrategyFailure};
@@ -44,42 +41,8 @@ use strategies::watch::{Operation, Watch};
 use crate::plan::{self, TrialPlan};
 use crate::scenario::Scenario;
 use drill::{BackupPhase, Drill, RestorePhase};
-pub use keep::{Concluded, Keep, Keeper};
-
-/// The images of a run, as far as its trials need them.
-#[derive(Default)]
-pub struct Images {
-    /// The images of subjects: servers of engines, and applications.
-    pub subjects: HashMap<&'static ImageKind, Image>,
-    /// The images of strategies' containers, or why an image is not available. A missing image only affects the
-    /// strategies that need it.
-    pub tools: HashMap<&'static ImageKind, Result<Image, String>>,
-}
-
-impl Images {
-    /// The image of an engine's server; `None` for an engine without one.
-    pub fn of(&self, engine: &dyn Engine) -> Option<&Image> {
-        self.subjects.get(engine.image()?)
-    }
-}
-
-/// The environment that a trial runs in.
-pub struct Site<'a> {
-    /// The dataset.
-    pub source: &'a Source,
-    /// The images of its containers.
-    pub images: &'a Images,
-    /// The directory of the trial, empty at first.
-    pub directory: &'a Path,
-    /// The cache of the workspace, on the same file system.
-    pub cache: &'a Path,
-    /// Whether its evidence is kept.
-    pub keep: Keep,
-    /// The user's request to stop.
-    pub cancel: &'a Cancel,
-    /// Receives the events of the trial.
-    pub observer: Observer<'a>,
-}
+pub use environment::{Images, Keep, TrialEnvironment};
+pub use keep::{Concluded, Keeper};
 
 /// The first write is due this long after the application was started.
 const LEAD_NS: u64 = 200_000_000;
@@ -108,13 +71,17 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// # Errors
 /// Errors that end the run, as decided in [`blame`]: never a failure of the strategy, or an error of the machine that
 /// affects only this trial.
-pub fn run<'a>(plan: &'a TrialPlan, scenario: &'a Scenario, site: &'a Site<'a>) -> Result<Concluded<'a>> {
-    let mut drill = Drill::new(plan, scenario, site, Secret::random()?);
+pub fn run<'a>(
+    plan: &'a TrialPlan,
+    scenario: &'a Scenario,
+    environment: &'a TrialEnvironment<'a>,
+) -> Result<Concluded<'a>> {
+    let mut drill = Drill::new(plan, scenario, environment, Secret::random()?);
     if let Some(missing) = drill.missing()? {
         return Ok(Concluded { record: drill.unavailable(&missing), drill: None });
     }
-    let (board, sampled) = (drill.board.clone(), drill.sampled());
-    let record = sampler::beside(&sampled, &board, site.observer, || {
+    let (timeline, sampled) = (drill.timeline.clone(), drill.sampled());
+    let record = sampler::beside(&sampled, &timeline, environment.observer, || {
         let mut live = None;
         if let Err(error) = drill.perform(&mut live) {
             drill.obstacle = Some(blame::obstacle(&drill.phase(), error)?);
@@ -148,7 +115,7 @@ impl Drill<'_> {
     }
 
     fn provision(&mut self, subject: &mut Subject) -> Result<()> {
-        calibration::duplicate(&self.launcher, &self.site.source.database, subject.data())?;
+        calibration::duplicate(&self.launcher, &self.environment.source.database, subject.data())?;
         self.break_up(subject.data())?;
         if let (App::Tracker, Some(mode)) = (self.plan.deployment.app, self.plan.deployment.mode) {
             // A tracker does not change the mode of its database.
@@ -166,13 +133,13 @@ impl Drill<'_> {
             ledger_directory: self.ledger(),
             epoch_ns: self.epoch_ns,
         })?;
-        self.site.cancel.sleep_until(Instant::now() + SETTLE)
+        self.environment.cancel.sleep_until(Instant::now() + SETTLE)
     }
 
     fn reference(&mut self, subject: &Subject) -> Result<()> {
-        let from_ns = self.board.enter("reference");
+        let from_ns = self.timeline.enter("reference");
         self.wait(subject, self.scenario.trial.reference_seconds)?;
-        self.reference = Span { from_ns, to_ns: self.board.enter("settle") };
+        self.reference = Span { from_ns, to_ns: self.timeline.enter("settle") };
         self.settle(subject)
     }
 
@@ -180,7 +147,7 @@ impl Drill<'_> {
     /// the machine back into the same state. The copy stays until the backup has ended: deleting it would give the
     /// backup memory and disk space that the copy did not have.
     fn settle(&mut self, subject: &Subject) -> Result<()> {
-        let (source, cache) = (&self.site.source.database, self.scenario.subject.cache);
+        let (source, cache) = (&self.environment.source.database, self.scenario.subject.cache);
         if self.scenario.subject.extents.is_some() {
             self.extents = extents::count(subject.data()).ok();
         }
@@ -200,7 +167,7 @@ impl Drill<'_> {
 
     /// True when the backup can begin.
     fn arm(&mut self, subject: &mut Subject) -> Result<bool> {
-        let from_ns = self.board.enter("arm");
+        let from_ns = self.timeline.enter("arm");
         let plan = self.plan;
         let Some(continuous) = plan.strategy.abilities().continuous else { return Ok(true) };
         let mut watch = self.watch(self.operation(self.place("artifact")));
@@ -245,14 +212,14 @@ impl Drill<'_> {
     fn backup(&mut self, subject: &mut Subject) -> Result<bool> {
         self.cached_share = storage::cached_share(subject.data()).ok();
         let copy_seconds = self.copy_seconds.expect("a settled trial has its copy");
-        let from_ns = self.board.enter("backup");
+        let from_ns = self.timeline.enter("backup");
         let mut watch = self.watch(Operation {
             live: Some(self.place("live")),
-            expected_bytes: Some(self.site.source.bytes),
-            limits: Some(plan::limits(self.scenario, copy_seconds, self.site.source.bytes)),
+            expected_bytes: Some(self.environment.source.bytes),
+            limits: Some(plan::limits(self.scenario, copy_seconds, self.environment.source.bytes)),
             ..self.operation(self.place("artifact"))
         });
-        self.board.follow(Some(watch.remaining()));
+        self.timeline.follow(Some(watch.remaining()));
         let before = self.replication_counters();
         let (data, plan) = (subject.data().to_owned(), self.plan);
         let watch_log = |stop: &_| plan.deployment.engine.watch_log(plan.deployment.mode, &data, stop);
@@ -260,7 +227,7 @@ impl Drill<'_> {
             self.with_backup_context(subject, &mut watch, |context| plan.strategy.backup(context))
         });
         let to_ns = now_ns();
-        self.board.follow(None);
+        self.timeline.follow(None);
         let (durable_ns, mut measured, failure) = match outcome {
             Ok(outcome) => (Some(outcome.durable_ns), outcome.measured, None),
             Err(StrategyFailure { cause: FailureCause::Error(error), .. }) => return Err(error),
@@ -305,7 +272,7 @@ impl Drill<'_> {
             replication.note();
         }
         subject.note();
-        self.disaster_ns = self.board.enter("disaster");
+        self.disaster_ns = self.timeline.enter("disaster");
         // All are killed as nearly at the same instant as possible; the calls below only wait until they have exited.
         self.launcher.kill_all(Account::Subject);
         self.launcher.kill_all(Account::Strategy);
@@ -335,7 +302,7 @@ impl Drill<'_> {
 
     /// True when there is something to serve.
     fn restore(&mut self, restored: &mut Subject) -> Result<bool> {
-        let started = self.board.enter("restore");
+        let started = self.timeline.enter("restore");
         let (measured, failure) = match self.restore_into(restored, self.place("restored"), self.moments()) {
             Ok(measured) => (measured, None),
             Err(StrategyFailure { cause: FailureCause::Error(error), .. }) => return Err(error),
@@ -361,7 +328,7 @@ impl Drill<'_> {
     }
 
     fn serve(&mut self, restored: &mut Subject) -> Result<()> {
-        self.board.enter("serve");
+        self.timeline.enter("serve");
         let served = match restored.serve() {
             Ok(()) => Ok(seconds_between(self.disaster_ns, now_ns())),
             Err(Error::Environment(cause)) => Err(cause),
@@ -378,7 +345,7 @@ impl Drill<'_> {
 
     /// The workload alone, for some time.
     fn wait(&mut self, subject: &Subject, seconds: f64) -> Result<()> {
-        self.site.cancel.sleep_until(Instant::now() + Duration::from_secs_f64(seconds))?;
+        self.environment.cancel.sleep_until(Instant::now() + Duration::from_secs_f64(seconds))?;
         self.note_life(subject);
         Ok(())
     }

@@ -13,8 +13,8 @@ use reports::record::{Kept, Results, Run, SCHEMA, Trial};
 use reports::render;
 
 use super::conditions::{self, Conditions};
+use super::request::{LATEST, RESULTS, Request};
 use super::reserve::Reserve;
-use super::{LATEST, RESULTS, Request};
 use crate::plan::{Plan, TrialPlan};
 
 /// The results of a run and their directory.

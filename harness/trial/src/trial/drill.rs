@@ -11,22 +11,22 @@ use machine::tool::Program;
 use model::verify;
 use strategies::contract::{FailureCause, Measured, Moments, Replication};
 
-use super::Site;
-use super::evidence::Seen;
-use super::live_restores::LiveRestore;
+use super::environment::TrialEnvironment;
+use super::live_restore::LiveRestore;
+use super::seen::Seen;
 use crate::plan::TrialPlan;
 use crate::scenario::Scenario;
-use crate::trial::sampler::{Board, Sampled};
+use crate::trial::sampler::{Sampled, Timeline};
 
 /// A trial in progress: the results so far.
 pub(super) struct Drill<'a> {
     pub(super) plan: &'a TrialPlan,
     pub(super) scenario: &'a Scenario,
-    pub(super) site: &'a Site<'a>,
+    pub(super) environment: &'a TrialEnvironment<'a>,
     /// The password of every database server of the trial.
     pub(super) password: Secret,
     pub(super) launcher: Launcher,
-    pub(super) board: std::sync::Arc<Board>,
+    pub(super) timeline: std::sync::Arc<Timeline>,
     pub(super) copy_seconds: Option<f64>,
     pub(super) cached_share: Option<f64>,
     /// Number of extents of the live database, if the scenario sets a number of them.
@@ -64,7 +64,7 @@ impl Drop for Drill<'_> {
     fn drop(&mut self) {
         // A background process of a command must neither prevent the file system from being unmounted nor disturb the
         // next trial.
-        kill_marked(self.site.directory);
+        kill_marked(self.environment.directory);
     }
 }
 
@@ -101,18 +101,18 @@ impl<'a> Drill<'a> {
     pub(super) fn new(
         plan: &'a TrialPlan,
         scenario: &'a Scenario,
-        site: &'a Site<'a>,
+        environment: &'a TrialEnvironment<'a>,
         password: Secret,
     ) -> Drill<'a> {
-        let board = std::sync::Arc::new(Board::start());
-        board.enter("provision");
+        let timeline = std::sync::Arc::new(Timeline::start());
+        timeline.enter("provision");
         Drill {
             plan,
             scenario,
-            site,
+            environment,
             password,
-            launcher: Launcher::new(site.directory, site.cancel),
-            board,
+            launcher: Launcher::new(environment.directory, environment.cancel),
+            timeline,
             copy_seconds: None,
             cached_share: None,
             extents: None,
@@ -157,7 +157,7 @@ impl<'a> Drill<'a> {
     }
 
     pub(super) fn phase(&self) -> String {
-        self.board.phases().last().map_or(String::new(), |start| start.phase.clone())
+        self.timeline.phases().last().map_or(String::new(), |start| start.phase.clone())
     }
 
     pub(super) fn moments(&self) -> Moments {

@@ -11,12 +11,13 @@ use machine::program_cache::{Fetch, ProgramCache};
 use strategies::contract::{BackupContext, Equipment, Replication};
 use strategies::watch::Watch;
 
-use super::{Drill, Site};
+use super::drill::Drill;
+use super::environment::TrialEnvironment;
 use crate::availability::{Needs, Supplier, supply};
 
 impl Supplier for Drill<'_> {
     fn image(&mut self, kind: &'static ImageKind, _named: Option<&str>) -> Result<()> {
-        match self.site.images.tools.get(kind) {
+        match self.environment.images.tools.get(kind) {
             Some(Err(cause)) => Err(Error::Environment(cause.clone())),
             // A run does not start without the images of its subjects.
             _ => Ok(()),
@@ -24,7 +25,7 @@ impl Supplier for Drill<'_> {
     }
 
     fn program(&mut self, needs: &Needs<'_>) -> Result<()> {
-        let Site { cache: directory, observer, .. } = *self.site;
+        let TrialEnvironment { cache: directory, observer, .. } = *self.environment;
         let fetch = Fetch::Now { launcher: &self.launcher, observer };
         let programs = ProgramCache { directory, relative_to: needs.directory, fetch };
         let program = needs.strategy.abilities().program;
@@ -61,7 +62,7 @@ impl<'a> Drill<'a> {
 
     /// The image of the strategy's containers.
     pub(super) fn strategy_image(&self) -> Option<&'a Image> {
-        self.site.images.tools.get(self.plan.image()?)?.as_ref().ok()
+        self.environment.images.tools.get(self.plan.image()?)?.as_ref().ok()
     }
 
     pub(super) fn with_backup_context<T>(
@@ -73,7 +74,7 @@ impl<'a> Drill<'a> {
         let mut replication = self.replication.take();
         let mut context = BackupContext {
             subject,
-            database_bytes: self.site.source.bytes,
+            database_bytes: self.environment.source.bytes,
             destination: &self.place("artifact"),
             equipment: self.equipment(),
             watch,

@@ -17,11 +17,11 @@ use reports::record::{Trial, Verdict};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use strategies::contract::Moments;
 
-use super::verdict::Evidence;
-use super::{Drill, Moments};
+use super::drill::Drill;
+use super::seen::Seen;
 use crate::plan::Deployment;
-use crate::trial::impact::Offered;
 
 /// The name of the file in the directory of kept evidence.
 pub const FILE: &str = "evidence.json";
@@ -56,50 +56,6 @@ pub(super) struct Case {
     pub(super) restored: Option<Held>,
     /// The databases that were restored while the application ran, in order.
     pub(super) live: Vec<Held>,
-}
-
-/// What was observed during the trial, in the terms of [`Evidence`].
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Seen {
-    pub(super) acknowledged: bool,
-    pub(super) died: Option<String>,
-    pub(super) obstacle: Option<String>,
-    pub(super) offered: Offered,
-    pub(super) errors_allowed: f64,
-    /// The restored subject's own answer, regardless of whether the verifier then found its write.
-    pub(super) answered: Option<Result<f64, String>>,
-}
-
-impl Seen {
-    /// The evidence of a trial whose restored database was `served`, but not verified yet.
-    pub(super) fn evidence<'a>(&'a self, served: Option<&'a Result<f64, String>>) -> Evidence<'a> {
-        Evidence {
-            acknowledged: self.acknowledged,
-            died: self.died.as_deref(),
-            obstacle: self.obstacle.as_deref(),
-            offered: self.offered,
-            errors_allowed: self.errors_allowed,
-            backup: None,
-            restore: None,
-            served,
-            verified: None,
-            live: Vec::new(),
-            verifier_error: None,
-        }
-    }
-
-    /// Whether the restored subject responded, after the verifier has looked for its write: an application may
-    /// acknowledge a write without making it.
-    pub(super) fn served(&self, verified: Option<&verify::Report>) -> Option<Result<f64, String>> {
-        let lacked = verified.is_some_and(|report| report.probed == Some(false));
-        match &self.answered {
-            Some(Ok(_)) if lacked => {
-                Some(Err("it acknowledged a write that is missing from its database".into()))
-            }
-            answered => answered.clone(),
-        }
-    }
 }
 
 /// A restored database and the request to verify it.
@@ -190,11 +146,11 @@ impl Drill<'_> {
         // Otherwise it is not known which writes the application itself lost.
         let examined = app == App::Embedded || self.never_written.is_some();
         let is_served = self.restore.as_ref().is_some_and(|restore| restore.served.is_some());
-        let server = engine.kept(&self.scenario.subject.settings, self.site.images.of(engine));
+        let server = engine.kept(&self.scenario.subject.settings, self.environment.images.of(engine));
         let hold = |place: &str, moments: &Moments| Held::new(place, &self.request((), moments));
         let judged = is_served && examined;
         let live = self.live_restores.iter().zip(1..).map(|(live, number)| {
-            hold(&super::live_restores::place_of(number), &live.moments(self.moments()))
+            hold(&super::live_restore::place_of(number), &live.moments(self.moments()))
         });
         Ok(Case {
             schema: SCHEMA.into(),

@@ -11,8 +11,9 @@ use machine::error::{Error, Result};
 use machine::process::Account;
 use model::verify;
 use reports::record::Check;
+use strategies::contract::Moments;
 
-use super::{Drill, Moments};
+use super::drill::Drill;
 
 /// Compares restored configuration files with the files before the backup.
 pub(super) fn hold_configuration(
@@ -30,7 +31,7 @@ pub(super) fn hold_configuration(
 
 impl Drill<'_> {
     pub(super) fn verify(&mut self, restored: &mut Subject) -> Result<()> {
-        self.board.enter("verify");
+        self.timeline.enter("verify");
         self.verify_database(restored)?;
         // If the writes that the application lost are not known, those that the strategy lost are not known either.
         if self.verified.is_some() {
@@ -87,7 +88,7 @@ impl Drill<'_> {
             database,
             ledger: self.ledger(),
             model: self.plan.model.clone(),
-            expected: self.site.source.content.clone(),
+            expected: self.environment.source.content.clone(),
             integrity: self.scenario.trial.integrity,
             keep_acknowledged_before_ns: kept.acknowledged_before_ns,
             lack_sent_after_ns: kept.sent_after_ns,

@@ -14,7 +14,7 @@ use reports::record::{Trial, Verdict, Verification};
 
 use super::evidence::{Case, Held, LEDGER};
 use super::examine;
-use super::live_restores::name_of;
+use super::live_restore::name_of;
 use super::verdict::Evidence;
 
 /// The new verdict on a trial.

@@ -14,37 +14,14 @@ use machine::file_system;
 use machine::measure::{calibration, storage};
 use machine::process::kill_marked;
 use machine::workspace::KEPT;
-use reports::compare::Outcome;
 use reports::printable;
-use reports::record::{self, Check, Trial, Verdict};
+use reports::record::{self, Check, Trial};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::live_restores::place_of;
-use super::{Drill, evidence};
-
-/// Which trials are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Keep {
-    /// Trials whose result is not as promised or expected.
-    #[default]
-    Failed,
-    /// All trials that were run.
-    All,
-    /// No trials.
-    None,
-}
-
-impl Keep {
-    /// True if the evidence of a trial with this record is kept. A trial that was not run has no evidence.
-    fn wants(self, trial: &Trial) -> bool {
-        trial.verdict != Verdict::Unavailable
-            && match self {
-                Keep::Failed => Outcome::of_trial(trial) != Outcome::AsPromised,
-                Keep::All => true,
-                Keep::None => false,
-            }
-    }
-}
+use super::drill::Drill;
+use super::environment::Keep;
+use super::evidence;
+use super::live_restore::place_of;
 
 /// The destination of evidence, and how much of it may be kept.
 pub struct Keeper<'a> {
@@ -66,7 +43,7 @@ impl Concluded<'_> {
     /// Keeps the evidence of the verdict if it is requested for this trial. What cannot be kept is listed in the
     /// result, and is not an error.
     pub fn keep(&mut self, keeper: &Keeper<'_>) -> Option<record::Kept> {
-        let drill = self.drill.as_mut().filter(|drill| drill.site.keep.wants(&self.record))?;
+        let drill = self.drill.as_mut().filter(|drill| drill.environment.keep.wants(&self.record))?;
         let mut kept = record::Kept { path: None, bytes: 0, left_out: Vec::new() };
         match place(keeper.directory, &self.record.id) {
             Ok((name, directory)) => {
@@ -112,7 +89,7 @@ impl Drill<'_> {
     pub(super) fn leave(&self, mut restored: Subject) {
         let is_served = self.restore.as_ref().is_some_and(|restore| restore.served.is_some());
         let is_right = self.verified.as_ref().is_some_and(|report| is_right(&report.verification));
-        let may_be_kept = match self.site.keep {
+        let may_be_kept = match self.environment.keep {
             Keep::Failed => !is_right,
             Keep::All => true,
             Keep::None => false,
@@ -130,7 +107,7 @@ impl Drill<'_> {
         left_out.extend(written.err().map(|error| format!("{}: {error}", evidence::FILE)));
         let parts = self.parts();
         // Ends all processes that may still have files open in these directories.
-        kill_marked(self.site.directory);
+        kill_marked(self.environment.directory);
         self.live_restores.clear();
         let mut bytes_left = bytes_max;
         for (name, part) in parts.into_iter().filter(|(_, part)| part.symlink_metadata().is_ok()) {
@@ -152,7 +129,7 @@ impl Drill<'_> {
             add("lost");
         }
         add("artifact");
-        let beside = std::fs::read_dir(self.site.directory).into_iter().flatten().flatten();
+        let beside = std::fs::read_dir(self.environment.directory).into_iter().flatten().flatten();
         let logs = beside.map(|entry| entry.path());
         let logs = logs.filter(|path| path.extension().is_some_and(|end| end == "log" || end == "yml"));
         parts.extend(logs.filter_map(|path| Some((path.file_name()?.to_string_lossy().into_owned(), path))));

@@ -10,42 +10,15 @@ use machine::measure::clock::{now_ns, seconds_between};
 use machine::process::Account;
 use model::verify;
 use reports::record;
-use strategies::contract::FailureCause;
+use strategies::contract::{FailureCause, Moments};
 
-use super::{Drill, Moments};
-
-/// A database that was restored while the application ran.
-pub(super) struct LiveRestore {
-    /// The subject on the restored data.
-    subject: Subject,
-    /// When the restore began.
-    at_ns: u64,
-    seconds: f64,
-    /// The verifier's report, or its error; `None` until it was verified.
-    report: Option<Result<verify::Report, String>>,
-}
-
-impl LiveRestore {
-    /// The moments of this restore, in a trial with these moments.
-    pub(super) fn moments(&self, of_trial: Moments) -> Moments {
-        Moments { disaster_ns: self.at_ns, ..of_trial }
-    }
-}
-
-/// The name of the directory of one of these restores; numbers count from 1.
-pub(super) fn place_of(number: u32) -> String {
-    format!("live-restore-{number}")
-}
-
-/// The name of one of these restores in a reason.
-pub(super) fn name_of(number: u32, all: usize) -> String {
-    format!("restore {number} of {all} while the application ran: ")
-}
+use super::drill::Drill;
+use super::live_restore::{LiveRestore, name_of, place_of};
 
 impl Drill<'_> {
     /// The workload alone, interrupted by as many restores as the variant asks for.
     pub(super) fn tail(&mut self, subject: &Subject) -> Result<()> {
-        let from_ns = self.board.enter("tail");
+        let from_ns = self.timeline.enter("tail");
         let before = self.replication_counters();
         let restores = self.plan.strategy.abilities().live_restores;
         let pause_seconds = self.scenario.trial.tail_seconds / f64::from(restores + 1);
@@ -127,7 +100,7 @@ impl Drill<'_> {
                     (None, self.checks(&unmade))
                 }
             };
-            let (at_seconds, seconds) = (self.board.at_seconds(live.at_ns), live.seconds);
+            let (at_seconds, seconds) = (self.timeline.at_seconds(live.at_ns), live.seconds);
             record::LiveRestore { at_seconds, seconds, recovery_point, verification }
         };
         self.live_restores.iter().map(record).collect()

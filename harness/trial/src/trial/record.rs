@@ -15,16 +15,16 @@ use reports::record::{self, Trial, Usage};
 use strategies::contract::FailureCause;
 
 use super::brief::in_brief;
-use super::drill::{BackupPhase, own_counters};
-use super::evidence::Seen;
-use super::{Drill, blame, verdict};
+use super::drill::{BackupPhase, Drill, own_counters};
+use super::seen::Seen;
+use super::{blame, verdict};
 use crate::plan::settings_map;
 use crate::trial::impact::{Offered, Writes};
 
 impl Drill<'_> {
     /// The record of a trial in which the application was stopped on purpose in these spans.
     pub(super) fn record(&mut self, outages: &[Span]) -> Result<Trial> {
-        self.board.enter("record");
+        self.timeline.enter("record");
         let ledger =
             Ledger::open(&self.ledger(), self.plan.model.writers).context("cannot read the ledger")?;
         let (load, seed) = (self.plan.load, self.plan.model.seed);
@@ -72,8 +72,8 @@ impl Drill<'_> {
             point.never_written = self.never_written.as_ref().map(|writes| writes.len() as u64);
         }
         trial.verification = self.verified.as_ref().map(|report| self.checks(&report.verification));
-        trial.phases = self.board.phases();
-        trial.samples = self.board.samples();
+        trial.phases = self.timeline.phases();
+        trial.samples = self.timeline.samples();
         trial.resources = self.resources();
         self.seen = Some(seen);
         Ok(trial)
@@ -83,7 +83,7 @@ impl Drill<'_> {
     /// which is private to this machine.
     fn text(&self, text: &str) -> String {
         let below = |text: &str, directory: &Path| text.replace(&format!("{}/", directory.display()), "");
-        printable(&below(&below(text, &self.disk()), self.site.directory))
+        printable(&below(&below(text, &self.disk()), self.environment.directory))
     }
 
     fn output(&self, printed: &str) -> Option<String> {
@@ -166,7 +166,7 @@ impl Drill<'_> {
             subject: roster.used(Account::Subject).map(usage).unwrap_or_default(),
             strategy: roster.used(Account::Strategy).map(usage).unwrap_or_default(),
             harness: usage(own),
-            journal_bytes_max: self.board.journal_bytes_max(),
+            journal_bytes_max: self.timeline.journal_bytes_max(),
             shipping_cpu_share: self.shipping_cpu_share,
         }
     }
@@ -190,7 +190,7 @@ impl Drill<'_> {
             tools.filter_map(|tool| Some((tool.command.to_owned(), tool.version()?))).collect();
         versions
             .extend(self.program.iter().map(|program| (program.name.to_owned(), program.version.clone())));
-        let (deployment, images) = (self.plan.deployment, self.site.images);
+        let (deployment, images) = (self.plan.deployment, self.environment.images);
         versions.extend(deployment.engine.versions());
         let of_subject = deployment.images().filter_map(|kind| images.subjects.get(kind));
         for image in of_subject.chain(self.strategy_image()) {
@@ -203,7 +203,7 @@ impl Drill<'_> {
     /// The file system of the data, and whether it is on a loop device.
     fn file_system_name(&self) -> Option<String> {
         match self.plan.deployment.file_system {
-            FileSystem::Disk => mount_of(self.site.directory).ok().map(|mount| mount.kind),
+            FileSystem::Disk => mount_of(self.environment.directory).ok().map(|mount| mount.kind),
             FileSystem::Zfs => Some("zfs in a file".into()),
             made => Some(format!("{} on a loop device", made.name())),
         }
@@ -248,10 +248,10 @@ impl Drill<'_> {
             dataset: record::Dataset {
                 profile: plan.dataset.profile.clone(),
                 target_bytes: plan.dataset.target_bytes,
-                bytes: self.site.source.bytes,
-                rows: self.site.source.rows,
+                bytes: self.environment.source.bytes,
+                rows: self.environment.source.rows,
                 seed: plan.dataset.seed,
-                remarks: self.site.source.remarks.iter().map(|remark| self.text(remark)).collect(),
+                remarks: self.environment.source.remarks.iter().map(|remark| self.text(remark)).collect(),
             },
             file_system: self.file_system_name(),
             workload,

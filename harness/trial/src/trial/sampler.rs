@@ -18,7 +18,7 @@ const TICK: Duration = Duration::from_millis(100);
 const TICKS_A_SAMPLE: u32 = 10;
 
 /// The timeline of a trial while it runs: phases, samples and progress.
-pub struct Board {
+pub struct Timeline {
     started_ns: u64,
     state: Mutex<State>,
 }
@@ -30,12 +30,12 @@ struct State {
     journal_bytes_max: Option<u64>,
 }
 
-impl Board {
+impl Timeline {
     /// An empty timeline; the trial starts now.
-    pub fn start() -> Board {
+    pub fn start() -> Timeline {
         let state =
             State { phases: Vec::new(), remaining: None, samples: Vec::new(), journal_bytes_max: None };
-        Board { started_ns: now_ns(), state: Mutex::new(state) }
+        Timeline { started_ns: now_ns(), state: Mutex::new(state) }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -100,10 +100,10 @@ pub struct Sampled {
 }
 
 /// Samples until `stop` is set. Runs in a separate thread.
-pub fn sample(sampled: &Sampled, board: &Board, stop: &AtomicBool, observer: Observer<'_>) {
+pub fn sample(sampled: &Sampled, timeline: &Timeline, stop: &AtomicBool, observer: Observer<'_>) {
     let mut sampler = Sampler {
         sampled,
-        board,
+        timeline,
         observer,
         answered: Answered::new(sampled.writers),
         artifact: ArtifactSize::default(),
@@ -113,7 +113,7 @@ pub fn sample(sampled: &Sampled, board: &Board, stop: &AtomicBool, observer: Obs
     while !stop.load(Ordering::Relaxed) {
         let journal_bytes = journal_bytes(sampled);
         {
-            let mut state = board.state();
+            let mut state = timeline.state();
             state.journal_bytes_max = state.journal_bytes_max.max(journal_bytes);
         }
         note_memory_of_containers(&sampled.launcher);
@@ -137,7 +137,7 @@ fn note_memory_of_containers(launcher: &Launcher) {
 
 struct Sampler<'a> {
     sampled: &'a Sampled,
-    board: &'a Board,
+    timeline: &'a Timeline,
     observer: Observer<'a>,
     answered: Answered,
     artifact: ArtifactSize,
@@ -147,21 +147,21 @@ struct Sampler<'a> {
 
 impl Sampler<'_> {
     fn take(&mut self, journal_bytes: Option<u64>) {
-        let Sampler { sampled, board, .. } = *self;
+        let Sampler { sampled, timeline, .. } = *self;
         let (at_ns, acknowledged_writes) = (now_ns(), self.answered.count(sampled));
         let (before_ns, before_writes) = std::mem::replace(&mut self.before, (at_ns, acknowledged_writes));
         let writes_per_second =
             (acknowledged_writes - before_writes) as f64 / seconds_between(before_ns, at_ns).max(1e-9);
-        let (phase, in_backup) = board.now();
+        let (phase, in_backup) = timeline.now();
         let artifact_bytes = self.artifact.look(phase, &sampled.destination);
         let usage = |account| used_by_running(&sampled.launcher, account);
         let (subject, strategy) = (usage(Account::Subject), usage(Account::Strategy));
         let harness = harness_alone(&sampled.launcher);
         let disk = |used: &Option<Counters>| used.and_then(|used| used.io);
         let (subject_io, strategy_io, harness_io) = (disk(&subject), disk(&strategy), disk(&harness));
-        let mut state = board.state();
+        let mut state = timeline.state();
         let backup_remaining = state.remaining.as_ref().and_then(Remaining::get);
-        let seconds = board.at_seconds(at_ns);
+        let seconds = timeline.at_seconds(at_ns);
         let latencies = &mut self.answered.latencies;
         state.samples.push(Sample {
             at_seconds: seconds,
@@ -295,11 +295,16 @@ impl Answered {
 }
 
 /// Runs the sampler while `work` runs, and stops it even if `work` fails or panics.
-pub fn beside<T>(sampled: &Sampled, board: &Board, observer: Observer<'_>, work: impl FnOnce() -> T) -> T {
+pub fn beside<T>(
+    sampled: &Sampled,
+    timeline: &Timeline,
+    observer: Observer<'_>,
+    work: impl FnOnce() -> T,
+) -> T {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let _stop = StopOnDrop(&stop);
-        scope.spawn(|| sample(sampled, board, &stop, observer));
+        scope.spawn(|| sample(sampled, timeline, &stop, observer));
         work()
     })
 }
@@ -341,11 +346,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut writer = LedgerWriter::open(directory.path(), 0).unwrap();
         let sampled = sampled(directory.path(), directory.path());
-        let board = Board::start();
+        let timeline = Timeline::start();
         let ignore = |_: Event| {};
         let mut sampler = Sampler {
             sampled: &sampled,
-            board: &board,
+            timeline: &timeline,
             observer: &ignore,
             answered: Answered::new(1),
             artifact: ArtifactSize::default(),
@@ -360,10 +365,10 @@ mod tests {
         sampler.take(None);
         sampler.take(None);
         writer.acknowledge(1000 * MS);
-        board.enter("backup");
+        timeline.enter("backup");
         std::fs::write(directory.path().join("copy"), [0; 1000]).unwrap();
         sampler.take(None);
-        let samples = board.samples();
+        let samples = timeline.samples();
         let latencies: Vec<_> = samples
             .iter()
             .map(|sample| [sample.latency_p50_ms, sample.latency_max_ms].map(|ms| ms.map(f64::round)))

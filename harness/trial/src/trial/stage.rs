@@ -16,7 +16,7 @@ use machine::file_system::{FileSystem, TemporaryFileSystem};
 use machine::measure::{extents, storage};
 use machine::process::Account;
 
-use super::Drill;
+use super::drill::Drill;
 use crate::plan::Deployment;
 
 /// The directory of the trial in which its own file system is mounted.
@@ -26,8 +26,8 @@ impl Drill<'_> {
     /// The root of the trial's own file system, or else the directory of the trial.
     pub(super) fn disk(&self) -> PathBuf {
         match self.plan.deployment.file_system {
-            FileSystem::Disk => self.site.directory.to_owned(),
-            _ => self.site.directory.join(DISK),
+            FileSystem::Disk => self.environment.directory.to_owned(),
+            _ => self.environment.directory.join(DISK),
         }
     }
 
@@ -39,7 +39,7 @@ impl Drill<'_> {
     /// The directory of the ledger: always on the disk, so that a file system under test that blocks does not block the
     /// ledger.
     pub(super) fn ledger(&self) -> PathBuf {
-        self.site.directory.join("ledger")
+        self.environment.directory.join("ledger")
     }
 
     /// Makes the directories of the trial on this file system. Returns the directory of the live data.
@@ -67,7 +67,7 @@ impl Drill<'_> {
 
     /// A subject that is not started yet, with its data in the directory `name`.
     pub(super) fn stage(&self, name: &str) -> Result<Subject> {
-        let run_directory = self.site.directory.join(format!("run-{name}"));
+        let run_directory = self.environment.directory.join(format!("run-{name}"));
         let Deployment { engine, app, mode, .. } = self.plan.deployment;
         let network = match (engine.image(), app) {
             (Some(_), App::Tracker) => {
@@ -79,7 +79,7 @@ impl Drill<'_> {
             launcher: &self.launcher,
             settings: &self.scenario.subject.settings,
             mode,
-            image: self.site.images.of(engine),
+            image: self.environment.images.of(engine),
             data: engine.data(&self.place(name)),
             run_directory: run_directory.clone(),
             artifact: self.place("artifact"),
@@ -97,7 +97,7 @@ impl Drill<'_> {
     }
 
     fn tracker(&self, database: &dyn Instance, run_directory: PathBuf, network: Network) -> Result<Tracker> {
-        let image = self.site.images.subjects.get(&TRACKER);
+        let image = self.environment.images.subjects.get(&TRACKER);
         let setup = TrackerSetup {
             image: image.expect("a run obtains the images of its subjects first").reference.clone(),
             run_directory,

@@ -1,0 +1,51 @@
+//! What was observed during a trial, apart from what the verifier finds.
+
+use model::verify;
+use serde::{Deserialize, Serialize};
+
+use super::impact::Offered;
+use super::verdict::Evidence;
+
+/// What was observed during the trial, in the terms of [`Evidence`].
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Seen {
+    pub(super) acknowledged: bool,
+    pub(super) died: Option<String>,
+    pub(super) obstacle: Option<String>,
+    pub(super) offered: Offered,
+    pub(super) errors_allowed: f64,
+    /// The restored subject's own answer, regardless of whether the verifier then found its write.
+    pub(super) answered: Option<Result<f64, String>>,
+}
+
+impl Seen {
+    /// The evidence of a trial whose restored database was `served`, but not verified yet.
+    pub(super) fn evidence<'a>(&'a self, served: Option<&'a Result<f64, String>>) -> Evidence<'a> {
+        Evidence {
+            acknowledged: self.acknowledged,
+            died: self.died.as_deref(),
+            obstacle: self.obstacle.as_deref(),
+            offered: self.offered,
+            errors_allowed: self.errors_allowed,
+            backup: None,
+            restore: None,
+            served,
+            verified: None,
+            live: Vec::new(),
+            verifier_error: None,
+        }
+    }
+
+    /// Whether the restored subject responded, after the verifier has looked for its write: an application may
+    /// acknowledge a write without making it.
+    pub(super) fn served(&self, verified: Option<&verify::Report>) -> Option<Result<f64, String>> {
+        let lacked = verified.is_some_and(|report| report.probed == Some(false));
+        match &self.answered {
+            Some(Ok(_)) if lacked => {
+                Some(Err("it acknowledged a write that is missing from its database".into()))
+            }
+            answered => answered.clone(),
+        }
+    }
+}
