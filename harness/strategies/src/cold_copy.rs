@@ -20,7 +20,7 @@ impl Strategy for ColdCopy {
         Card {
             name: "cold-copy",
             summary: "stop the application, cp and fsync its files, start it again",
-            engines: &["mysql", "sqlite"],
+            engines: &["mariadb", "mysql", "sqlite"],
             kind: Kind::Cold,
             promise: Promise {
                 text: "consistent; the application is stopped meanwhile; keeps every write acknowledged before the \

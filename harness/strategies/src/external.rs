@@ -89,7 +89,7 @@ impl Strategy for External {
         Card {
             name: "external",
             summary: "your own commands",
-            engines: &["mysql", "sqlite"],
+            engines: &["mariadb", "mysql", "sqlite"],
             kind: Kind::External,
             promise: EARLIER,
             settings: &[

@@ -42,7 +42,7 @@ impl Strategy for HotCopy {
         Card {
             name: "hot-copy",
             summary: "copy the live files one after the other while they are being written to (unsafe on purpose)",
-            engines: &["mysql", "sqlite"],
+            engines: &["mariadb", "mysql", "sqlite"],
             kind: Kind::Control,
             promise: Promise { text: "nothing", keeps: Keeps::Nothing },
             settings: &[("seconds_min", "minimum duration of the copy: a quick copy is often right by luck")],
