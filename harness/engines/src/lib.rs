@@ -17,6 +17,7 @@ pub mod files;
 pub mod images;
 pub mod instance;
 pub mod log_events;
+pub mod mariadb;
 pub mod mode;
 pub mod mysql;
 mod ports;

@@ -13,12 +13,13 @@ use crate::database::{Digest, Unwritten, Verify};
 use crate::engine::Engine;
 use crate::files::FileEngine;
 use crate::images::{ImageKind, SIDECAR, TOOLS};
+use crate::mariadb::MARIADB;
 use crate::mode::Mode;
 use crate::mysql::MYSQL;
 use crate::sqlite::Sqlite;
 
 /// All engines, in alphabetical order.
-pub const ENGINES: &[&dyn Engine] = &[&MYSQL, &Sqlite];
+pub const ENGINES: &[&dyn Engine] = &[&MARIADB, &MYSQL, &Sqlite];
 
 /// The engine of a scenario that names none.
 pub const DEFAULT: &dyn Engine = &Sqlite;

@@ -13,6 +13,7 @@ use walkdir::WalkDir;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::dataset::{Loaded, predicted};
+use super::flavour::Flavour;
 use crate::cache::{MANIFEST, directory_name, enter, load, remove, save};
 use crate::disk::{partial_path, refused, require_room, sync_directory};
 
@@ -82,14 +83,14 @@ struct FileMark {
 /// [`Error::Interrupted`](machine::error::Error::Interrupted) after `cancel` returned true.
 pub fn obtain(
     cache_directory: &Path,
-    engine: &str,
+    flavour: &Flavour,
     spec: &DatasetSpec,
     maker: &Maker,
     cancel: &dyn Fn() -> bool,
     load: &mut dyn FnMut(&Path) -> Result<Loaded>,
 ) -> Result<CachedServer> {
-    let expected_bytes = predicted(spec)?.bytes;
-    let directory = cache_directory.join(name(engine, spec, maker));
+    let expected_bytes = predicted(flavour, spec)?.bytes;
+    let directory = cache_directory.join(name(flavour.engine, spec, maker));
     let _lock = enter(cache_directory, &directory, cancel)?;
     let manifest = match complete(&directory, spec, maker)? {
         Some(manifest) => manifest,
@@ -202,6 +203,7 @@ fn walk(directory: &Path, visit: &mut dyn FnMut(&Path, &fs::Metadata) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mysql::MYSQL;
     use machine::error::Error;
 
     fn spec() -> DatasetSpec {
@@ -228,7 +230,7 @@ mod tests {
 
     fn obtained_from(cache: &Path, maker: &Maker) -> (CachedServer, bool) {
         let mut new = false;
-        let server = obtain(cache, "mysql", &spec(), maker, &|| false, &mut |data| {
+        let server = obtain(cache, MYSQL.flavour, &spec(), maker, &|| false, &mut |data| {
             assert_eq!(fs::read_dir(data).unwrap().count(), 0);
             fs::create_dir(data.join("torrust")).unwrap();
             fs::write(data.join("torrust/torrents.ibd"), "rows").unwrap();
@@ -297,7 +299,7 @@ mod tests {
     #[test]
     fn an_incomplete_load_is_removed() {
         let cache = tempfile::tempdir().unwrap();
-        let stopped = obtain(cache.path(), "mysql", &spec(), &maker("9.7"), &|| false, &mut |data| {
+        let stopped = obtain(cache.path(), MYSQL.flavour, &spec(), &maker("9.7"), &|| false, &mut |data| {
             fs::write(data.join("ibdata1"), "half").unwrap();
             Err(Error::Interrupted)
         });

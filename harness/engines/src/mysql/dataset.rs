@@ -22,6 +22,8 @@ use super::access::ServerAccess;
 use super::connection::{Address, Connection, column, literal, quoted};
 use super::flavour::Flavour;
 
+/// The dialect of the tables' columns.
+const DIALECT: &str = "mysql";
 /// Rows of one LOAD DATA statement, so that the server's undo log stays small.
 const ROWS_PER_STATEMENT: u64 = 500_000;
 /// Bytes that are passed to the connection at once.
@@ -63,7 +65,7 @@ pub fn load(
     progress: &mut dyn FnMut(u64),
 ) -> Result<Loaded> {
     let Shape { tables, origin } = shape(spec)?;
-    let Generated { bytes, rows, torrents } = predicted(spec)?;
+    let Generated { bytes, rows, torrents } = predicted(flavour, spec)?;
     let mut server = Connection::connect_without_database(address)?;
     let database = quoted(&address.database);
     let (before, after) = flavour.loading_statements;
@@ -107,16 +109,13 @@ pub fn load(
 /// # Errors
 ///
 /// [`Error::Input`] for a bad specification.
-pub fn predicted(spec: &DatasetSpec) -> Result<Generated> {
+pub fn predicted(flavour: &Flavour, spec: &DatasetSpec) -> Result<Generated> {
     let Shape { tables, origin } = shape(spec)?;
     let rows = tables.iter().map(|table| table.rows.count()).sum();
-    let bytes = EMPTY_DIRECTORY_BYTES + tables.iter().map(table_bytes).sum::<u64>();
+    let bytes = flavour.empty_directory_bytes + tables.iter().map(table_bytes).sum::<u64>();
     Ok(Generated { bytes, rows, torrents: origin.torrents() })
 }
 
-/// Measured size of a server's data directory without any rows: redo and undo logs after a load, and the server's own
-/// tables.
-const EMPTY_DIRECTORY_BYTES: u64 = 215 << 20;
 /// Overhead of a row, in addition to its id and columns: header, transaction and roll pointer.
 const ROW_OVERHEAD_BYTES: u64 = 5 + 6 + 7;
 /// Overhead of an index entry, in addition to its columns.
@@ -169,7 +168,7 @@ struct Load<'a> {
 impl Load<'_> {
     fn fill(&mut self, table: &Table, loaded: &Arc<AtomicU64>) -> Result<()> {
         let name = quoted(table.name);
-        self.run(&format!("CREATE TABLE {name} {}", table.columns_in("mysql")), 0.0)?;
+        self.run(&format!("CREATE TABLE {name} {}", table.columns_in(DIALECT)), 0.0)?;
         let count = table.rows.count();
         let sql = format!(
             "LOAD DATA LOCAL INFILE {} INTO TABLE {name} CHARACTER SET ascii",
@@ -273,6 +272,7 @@ impl Columns for Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mysql::MYSQL;
     use model::dataset::rows::{FewRows, Value};
 
     #[test]
@@ -293,9 +293,9 @@ mod tests {
     #[test]
     fn the_estimate_grows_with_the_rows() {
         let spec = |target_bytes| DatasetSpec { profile: "torrust-demo".into(), target_bytes, seed: 1 };
-        let small = predicted(&spec(10 << 20)).unwrap();
-        let large = predicted(&spec(20 << 20)).unwrap();
+        let small = predicted(MYSQL.flavour, &spec(10 << 20)).unwrap();
+        let large = predicted(MYSQL.flavour, &spec(20 << 20)).unwrap();
         assert_eq!(large.rows, crate::sqlite::dataset::predicted(&spec(20 << 20)).unwrap().rows);
-        assert!(large.bytes > small.bytes && small.bytes > EMPTY_DIRECTORY_BYTES);
+        assert!(large.bytes > small.bytes && small.bytes > MYSQL.flavour.empty_directory_bytes);
     }
 }

@@ -111,7 +111,7 @@ impl Engine for ServerEngine {
     }
 
     fn predicted(&self, spec: &DatasetSpec) -> Result<Generated> {
-        dataset::predicted(spec)
+        dataset::predicted(self.flavour, spec)
     }
 
     /// Never for certain: the server that made a dataset is known only after its image was obtained.
@@ -124,7 +124,7 @@ impl Engine for ServerEngine {
         let ServerArguments { making, .. } = self.settings_of(preparation.settings).arguments();
         let maker = Maker { server: image.id.clone(), arguments: making.clone() };
         let cancelled = || preparation.launcher.cancel.is_cancelled();
-        let cached = cache::obtain(preparation.cache, self.name(), spec, &maker, &cancelled, &mut |data| {
+        let cached = cache::obtain(preparation.cache, self.flavour, spec, &maker, &cancelled, &mut |data| {
             self.load(spec, data, &making, image, preparation)
         })?;
         let CachedServer { data_directory, bytes, rows, content, .. } = cached;

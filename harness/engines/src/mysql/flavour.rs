@@ -20,8 +20,12 @@ pub struct Flavour {
     pub loading_arguments: &'static [&'static str],
     /// Statements before and after the rows of a dataset are loaded.
     pub loading_statements: (&'static [&'static str], &'static [&'static str]),
+    /// Measured size of a data directory without any rows: redo and undo logs after a load, and the server's own tables.
+    pub empty_directory_bytes: u64,
     /// Statement that makes the server compute statistics anew for a connection that reads them, if it needs one.
     pub fresh_statistics: Option<&'static str>,
+    /// What a full `CHECK TABLE` is called. It need not compare indexes with rows: the verifier does that itself.
+    pub full_check: &'static str,
     /// The condition in `information_schema.STATISTICS` that a query may use an index.
     pub usable_index: &'static str,
 }

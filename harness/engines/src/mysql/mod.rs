@@ -49,6 +49,8 @@ static FLAVOUR: Flavour = Flavour {
         &["ALTER INSTANCE DISABLE INNODB REDO_LOG"],
         &["ALTER INSTANCE ENABLE INNODB REDO_LOG"],
     ),
+    empty_directory_bytes: 215 << 20,
     fresh_statistics: Some("SET SESSION information_schema_stats_expiry = 0"),
+    full_check: "EXTENDED",
     usable_index: "IS_VISIBLE = 'YES'",
 };

@@ -21,6 +21,7 @@ impl Definition for ColdCopy {
         summary: "stop the application, cp and fsync its files, start it again",
         family: Family::Cold,
         on: &[
+            OnEngine { engine: "mariadb", tools: &[CP], image: None },
             OnEngine { engine: "mysql", tools: &[CP], image: None },
             OnEngine { engine: "sqlite", tools: &[CP], image: None },
         ],

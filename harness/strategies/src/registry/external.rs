@@ -85,6 +85,7 @@ impl Definition for External {
         summary: "your own commands",
         family: Family::External,
         on: &[
+            OnEngine { engine: "mariadb", tools: &[], image: None },
             OnEngine { engine: "mysql", tools: &[], image: None },
             OnEngine { engine: "sqlite", tools: &[], image: None },
         ],

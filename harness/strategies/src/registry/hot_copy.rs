@@ -43,6 +43,7 @@ impl Definition for HotCopy {
         summary: "copy the live files one after the other while they are being written to (unsafe on purpose)",
         family: Family::Control,
         on: &[
+            OnEngine { engine: "mariadb", tools: &[CP], image: None },
             OnEngine { engine: "mysql", tools: &[CP], image: None },
             OnEngine { engine: "sqlite", tools: &[CP], image: None },
         ],

@@ -1,5 +1,6 @@
-//! A small trial on a MySQL server: a dataset, the application's own sessions with a real ledger, and damage.
+//! A small trial on a server: a dataset, the application's own sessions with a real ledger, and damage.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;
@@ -7,9 +8,11 @@ use std::thread;
 use engines::client::{Answer, Client, Session};
 use engines::database::Database;
 use engines::images;
+use engines::mariadb::MARIADB;
 use engines::mysql::access::ServerAccess;
 use engines::mysql::connection::{Address, Connection, column};
 use engines::mysql::dataset::{Loaded, load};
+use engines::mysql::engine::ServerEngine;
 use engines::mysql::options::ServerArguments;
 use engines::mysql::server::{Server, ServerSetup};
 use engines::mysql::{MYSQL, client as mysql};
@@ -24,9 +27,11 @@ use model::writes::{Marks, Model};
 use reports::record::{Check, Verification};
 use tempfile::TempDir;
 
-/// True if the tests should skip everything that needs Docker; `cargo xtask test` lists the skipped tests.
-pub fn without_docker() -> bool {
-    std::env::var_os("BACKUP_DRILL_WITHOUT_DOCKER").is_some()
+/// The servers that the tests run on: none if the tests should skip everything that needs Docker; `cargo xtask test` lists
+/// the skipped tests.
+pub fn servers() -> Vec<&'static ServerEngine> {
+    let without_docker = std::env::var_os("BACKUP_DRILL_WITHOUT_DOCKER").is_some();
+    if without_docker { Vec::new() } else { vec![&MARIADB, &MYSQL] }
 }
 
 /// A server for all trials that run at the same time. It is removed with the last of them.
@@ -36,28 +41,32 @@ struct Shared {
 }
 
 impl Shared {
-    fn get() -> Arc<Shared> {
-        static SHARED: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
+    fn get(engine: &'static ServerEngine) -> Arc<Shared> {
+        static SHARED: Mutex<BTreeMap<&str, Weak<Shared>>> = Mutex::new(BTreeMap::new());
         let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let shared = shared.entry(engine.flavour.engine).or_default();
         shared.upgrade().unwrap_or_else(|| {
-            let started = Arc::new(Shared::start());
+            let started = Arc::new(Shared::start(engine));
             *shared = Arc::downgrade(&started);
             started
         })
     }
 
-    fn start() -> Shared {
+    fn start(engine: &'static ServerEngine) -> Shared {
         // In the build directory, because the temporary directory may be in memory.
         let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let launcher = Launcher::new(directory.path(), &Cancel::default());
-        let image = images::obtain(MYSQL.image, None, &launcher, &|_| {}).unwrap();
+        let image = images::obtain(engine.image, None, &launcher, &|_| {}).unwrap();
         let setup = ServerSetup {
-            flavour: MYSQL.flavour,
+            flavour: engine.flavour,
             image: image.reference,
             data_directory: directory.path().join("data"),
             run_directory: directory.path().join("run"),
             artifact: directory.path().to_owned(),
-            arguments: ServerArguments { running: vec!["--local-infile=ON".into()], ..Default::default() },
+            arguments: ServerArguments {
+                running: ["--local-infile=ON", "--performance-schema=ON"].map(str::to_owned).into(),
+                ..Default::default()
+            },
             password: Secret::random().unwrap(),
             port: None,
             network: Network::Bridge,
@@ -71,6 +80,7 @@ impl Shared {
 
 /// A trial in progress. Its database is removed when it ends.
 pub struct Trial {
+    pub engine: &'static ServerEngine,
     pub address: Address,
     pub model: Model,
     pub origin: Box<dyn Origin>,
@@ -90,7 +100,7 @@ impl Drop for Trial {
 }
 
 impl Trial {
-    pub fn new(name: &str, writers: u32) -> Trial {
+    pub fn new(engine: &'static ServerEngine, name: &str, writers: u32) -> Trial {
         let spec = DatasetSpec { profile: "torrust-demo".into(), target_bytes: 1 << 20, seed: 11 };
         let origin = dataset::origin(&spec).unwrap();
         let torrents = origin.torrents();
@@ -102,11 +112,12 @@ impl Trial {
             marks: Marks::Stamps,
             torrents,
         };
-        let shared = Shared::get();
+        let shared = Shared::get(engine);
         let database = format!("drill_test_{name}");
         let address = Address { database, ..shared.server.address().clone() };
-        let loaded = fill(&address, &spec);
+        let loaded = fill(engine, &address, &spec);
         Trial {
+            engine,
             address,
             model,
             origin,
@@ -175,7 +186,7 @@ impl Trial {
 
     /// Replaces the database with one that has exactly the acknowledged writes that `chosen` accepts.
     pub fn compose(&self, chosen: impl Fn(u32, u64) -> bool) {
-        fill(&self.address, &self.spec);
+        fill(self.engine, &self.address, &self.spec);
         let client = self.client();
         let mut session = client.session().unwrap();
         for (writer, index, entry) in self.ledger().entries() {
@@ -202,7 +213,7 @@ impl Trial {
     pub fn verify_at(&self, address: &Address, integrity: Integrity) -> Report {
         let now_ns = now_ns();
         let request = Request {
-            database: database_at(address),
+            database: database_at(self.engine, address),
             ledger: self.directory.path().to_owned(),
             model: self.model.clone(),
             expected: self.loaded.content.clone(),
@@ -246,15 +257,15 @@ pub fn write(session: &mut dyn Session, ledger: &mut LedgerWriter, writer: u32) 
 }
 
 /// The database, as the verifier opens it.
-pub fn database_at(address: &Address) -> Database {
-    let access = ServerAccess { flavour: MYSQL.flavour, address: address.clone() };
-    Database { engine: &MYSQL, access: Arc::new(access) }
+pub fn database_at(engine: &'static ServerEngine, address: &Address) -> Database {
+    let access = ServerAccess { flavour: engine.flavour, address: address.clone() };
+    Database { engine, access: Arc::new(access) }
 }
 
-fn fill(address: &Address, spec: &DatasetSpec) -> Loaded {
+fn fill(engine: &'static ServerEngine, address: &Address, spec: &DatasetSpec) -> Loaded {
     let mut server = Connection::connect_without_database(address).unwrap();
     server.execute(&format!("DROP DATABASE IF EXISTS {}", address.database)).unwrap();
-    load(MYSQL.flavour, address, spec, &|| false, &mut |_| {}).unwrap()
+    load(engine.flavour, address, spec, &|| false, &mut |_| {}).unwrap()
 }
 
 /// All checks by name.

@@ -1,4 +1,4 @@
-//! The verifier and the application on a real MySQL server: damage is found, and honest databases pass.
+//! The verifier and the application on real MySQL and MariaDB servers: damage is found, and honest databases pass.
 
 mod damaged;
 mod fixture;

@@ -109,7 +109,7 @@ impl DatabaseReader for ServerReader<'_> {
 /// The server's messages about one table; empty when it is intact.
 fn check_table(reader: &mut Reader, table: &str, integrity: Integrity) -> Result<Vec<String>, Unreadable> {
     let how = match integrity {
-        Integrity::Full => "EXTENDED",
+        Integrity::Full => reader.flavour.full_check,
         Integrity::Quick => "QUICK",
     };
     let sql = format!("CHECK TABLE {} {how}", quoted(table));
