@@ -40,7 +40,7 @@ pub struct Check {
     /// Run the commands on a copy of this SQLite file, or compare the backup file with it
     #[arg(long, value_name = "FILE", conflicts_with_all = ["size", "engine"])]
     pub database: Option<PathBuf>,
-    /// Engine of the generated database (mysql needs Docker) [default: sqlite]
+    /// Engine of the generated database (all except sqlite need Docker) [default: sqlite]
     #[arg(long, value_parser = registry::named)]
     pub engine: Option<&'static dyn Engine>,
     /// Size of the generated database [default: 64MiB]
