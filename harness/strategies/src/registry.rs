@@ -5,6 +5,8 @@ mod external;
 mod hot_copy;
 mod litestream;
 mod maintenance_window;
+mod mariadb_backup;
+mod mariadb_dump;
 mod mydumper;
 mod mysql_binlog;
 mod mysql_clone;

@@ -168,7 +168,7 @@ fn obtain_images(
     }
     for kind in registry::images() {
         if any(&|trial| trial.image() == Some(kind)) {
-            let obtained = match obtain(kind, None) {
+            let obtained = match obtain(kind, scenario.subject.images.named(kind)) {
                 Ok(image) => Ok(image),
                 Err(Error::Environment(cause)) => Err(cause),
                 Err(error) => return Err(error),

@@ -1,4 +1,4 @@
-//! MySQL and the tracker in containers: every strategy, and every way in which a container can fail a run.
+//! MySQL, MariaDB and the tracker in containers: every strategy, and every way in which a container can fail a run.
 
 use std::net::TcpListener;
 use std::process::Child;
@@ -15,6 +15,7 @@ pub fn on(subject: &str) -> String {
 }
 
 pub const MYSQL: &str = "engines = [\"mysql\"]";
+const MARIADB: &str = "engines = [\"mariadb\"]";
 const TRACKER_ON_SQLITE: &str = "apps = [\"tracker\"]\njournal_modes = [\"delete\"]";
 const TRACKER_ON_MYSQL: &str = "engines = [\"mysql\"]\napps = [\"tracker\"]";
 const COLD: &str = "[[variants]]\nstrategy = \"cold-copy\"\n";
@@ -44,6 +45,30 @@ fn every_mysql_strategy_restores_or_says_why_not() {
         let memory = [&trial.resources.subject, &trial.resources.strategy].map(|used| used.memory_bytes_max);
         assert!(memory[0] > Some(32 << 20) && memory[1] != Some(0), "{}: {memory:?}", trial.id);
     }
+    place.assert_clean();
+}
+
+#[test]
+fn every_mariadb_strategy_restores_or_says_why_not() {
+    if without_docker() {
+        return;
+    }
+    let place = Place::new();
+    let (variants, count) = variants_for("mariadb");
+    let incremental = "[[variants]]\nstrategy = \"mariadb-backup\"\nsettings = { incrementals = 2 }\n";
+    let output = place.run_scenario(&place.scenario(&on(MARIADB), &(variants + incremental)));
+    let results = place.results();
+    assert_eq!(results.trials.len(), count + 1, "{}", text(&output));
+    for trial in results.trials.iter().filter(|trial| !trial.control) {
+        assert_restorable(trial);
+        assert_eq!(trial.workload.server_options["sync_binlog"], "1");
+    }
+    let lost = |part| trial(&results, part).recovery_point.as_ref().unwrap().lost_writes;
+    assert!(lost("mariadb-backup/") > 0, "the tail was written after the backup");
+    let size = |part| trial(&results, part).backup.as_ref().unwrap().artifact_bytes.unwrap();
+    let (full, all) = (size("mariadb-backup/"), size("mariadb-backup:incrementals=2"));
+    // Two more full backups would take three times the space.
+    assert!((full..2 * full).contains(&all), "{full} {all}");
     place.assert_clean();
 }
 

@@ -4,7 +4,7 @@ use crate::images::recipe::Recipe;
 use crate::images::{ImageKind, MainProgram};
 
 /// A MariaDB server.
-pub(super) static IMAGE: ImageKind = ImageKind {
+pub static IMAGE: ImageKind = ImageKind {
     name: "mariadb",
     official: Some("mariadb:10.11"),
     program: Some(MainProgram {
@@ -16,7 +16,7 @@ pub(super) static IMAGE: ImageKind = ImageKind {
         name: "mariadb",
         // It has the same version as the official image.
         suite: "bookworm",
-        packages: &["mariadb-backup", "mariadb-client", "mariadb-server-core", "zstd"],
+        packages: &["mariadb-backup", "mariadb-client", "mariadb-server-core", "time", "zstd"],
         programs: &[],
         versions: &[
             ("mariadb-backup", "mariadb-backup --version 2>&1"),

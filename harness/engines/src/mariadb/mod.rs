@@ -2,6 +2,8 @@
 
 mod image;
 
+pub use image::IMAGE;
+
 use crate::engine::Template;
 use crate::mysql::engine::ServerEngine;
 use crate::mysql::flavour::Flavour;

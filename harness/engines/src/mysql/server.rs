@@ -245,6 +245,11 @@ impl Server {
         Ok(format!("{RUN}/password"))
     }
 
+    /// The mount that a tool needs to read the live data directory: it is where the server says it is.
+    pub fn data_mount(&self) -> Mount {
+        Mount { host: self.setup.data_directory.clone(), container: DATA.into(), read_only: true }
+    }
+
     /// The mount that a tools container needs to connect: the option file is `client.cnf` in [`RUN`].
     pub fn run_mount(&self) -> Mount {
         Mount { host: self.setup.run_directory.clone(), container: RUN.into(), read_only: false }

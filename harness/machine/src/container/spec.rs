@@ -51,7 +51,7 @@ impl Spec {
     }
 
     /// A container that runs tools in a bash script, which stops at the first command that fails, also inside a
-    /// pipeline. The image must contain bash and GNU time, as the tools image does.
+    /// pipeline. The image must contain bash; peak memory is measured if it also contains GNU time.
     ///
     /// The resources that [`Container::wait`](super::Container::wait) returns are exact for all processes that the
     /// script waited for, except for starting bash and time (about 0.01 s, 2 MiB of memory and some kilobytes read),

@@ -15,7 +15,7 @@ use crate::contract::{
     Abilities, BackupContext, BackupResult, Card, Cost, Definition, Family, Keeps, OnEngine, Promise,
     RestoreContext, RestoreResult, Strategy, StrategyEntry,
 };
-use crate::mysql_tools::{options, pipeline};
+use crate::mysql_tools::{self, options, pipeline};
 use crate::sqlite_tools::{SQLITE3, ZSTD, dump, load};
 
 inventory::submit! { StrategyEntry::of::<Selective>() }
@@ -105,13 +105,6 @@ impl Strategy for Selective {
         if context.subject.server().is_none() {
             return load(context, ARTIFACT_FILE);
         }
-        let server = context.subject.server_mut()?;
-        server.start()?;
-        let database = &server.address().database;
-        let script =
-            format!("zstd --quiet -d -c {ARTIFACT}/{ARTIFACT_FILE} | mysql {} {database}", options());
-        let spec = pipeline("mysql", &context.equipment, server, context.artifact, &script)?;
-        context.watch.run_container(spec)?;
-        Ok(context.watch.measured())
+        mysql_tools::load(context, "mysql", ARTIFACT_FILE)
     }
 }

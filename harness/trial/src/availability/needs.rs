@@ -90,8 +90,9 @@ pub(crate) fn supply(needs: &Needs<'_>, supplier: &mut dyn Supplier) -> Result<(
         let reason = "it supports only the tracker's tables, not those of your own database";
         return Err(Error::Environment(reason.into()));
     }
-    let of_strategy = strategy.card().image(engine).map(|kind| (kind, None));
-    for (kind, named) in needs.subject_images().into_iter().chain(of_strategy) {
+    // Tools that must be of the server's version run in its image.
+    let of_strategy = strategy.card().image(engine).filter(|kind| engine.image() != Some(*kind));
+    for (kind, named) in needs.subject_images().into_iter().chain(of_strategy.map(|kind| (kind, None))) {
         supplier.image(kind, named).map_err(|error| match error {
             Error::Environment(cause) => {
                 Error::Environment(format!("the {} image is not available: {cause}", kind.name))
