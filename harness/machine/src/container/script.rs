@@ -7,7 +7,7 @@ pub(super) const ACCOUNT: &str = "/tmp/.backup-drill-account";
 
 /// Runs the script given as its argument and writes the resources that it used. The kernel adds the I/O of every
 /// process that was waited for to that of its parent, so the difference of this bash's own I/O counters is the script's
-/// I/O. Without GNU time, as in the official images of servers, peak memory stays unknown.
+/// I/O. Without GNU time in the image, peak memory stays unknown.
 pub(super) const WRAPPER: &str = r#"
 account=/tmp/.backup-drill-account
 memory=/tmp/.backup-drill-memory
