@@ -104,7 +104,7 @@ mod tests {
         'cold-copy' is not a condition: give NAME=VALUE or NAME!=VALUE, such as strategy=cold-copy,size=1GiB
         unknown property of a trial 'sise' (did you mean 'size'?): expected one of app, engine, file_system, mode, rate, repetition, size, strategy
         'big' is not a size: give a number and a unit, such as 64MiB, 1.5GiB or 500MB
-        unknown engine 'mysqi' (did you mean 'mysql'?): expected one of mysql, sqlite
+        unknown engine 'mysqi' (did you mean 'mysql'?): expected one of mariadb, mysql, sqlite
         'first' is not a repetition: give a whole number from 1
         scenario 'filtered': --filter file_system=xfs,rate=10 --exclude mode=wal selects none of its 40 trials; 'plan' lists their ids
         ");
