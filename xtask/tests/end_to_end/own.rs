@@ -87,7 +87,11 @@ fn wrong_commands_that_exit_with_0_get_the_right_verdict() {
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     for (name, verdict, reason) in [
         ("nothing", Verdict::Failed, "restore: 'sh' ended with exit status: 1: cp: cannot stat"),
-        ("nothing at all", Verdict::Corrupt, "no database file found at "),
+        (
+            "nothing at all",
+            Verdict::Corrupt,
+            "the strategy reported success, but no database file was restored",
+        ),
         ("truncated", Verdict::Corrupt, "the strategy reported success, but these checks failed: integrity"),
         ("stale", Verdict::Lossy, "was promised to be kept but is missing"),
         ("stale as promised", Verdict::Restorable, ""),

@@ -101,11 +101,10 @@ impl Evidence<'_> {
     /// application that does not respond is not enough as proof: the machine may be out of memory.
     fn wrong(&self) -> String {
         if let Some(report) = self.verified.filter(|report| restored_nothing(report)) {
-            let findings = first_findings(report, "nothing was restored");
-            return format!(
-                "the strategy reported success, but {}",
-                findings.trim_start_matches("integrity: ")
-            );
+            // The other findings only say that nothing could be checked.
+            let finding = report.verification.findings.first().map_or("nothing was restored", String::as_str);
+            let finding = in_brief(finding.trim_start_matches("integrity: "));
+            return format!("the strategy reported success, but {finding}");
         }
         let failed = self.verified.map(failed_checks).unwrap_or_default();
         match self.served {

@@ -23,7 +23,7 @@ pub(super) fn judge_file(database: &Path, integrity: &mut Findings) -> bool {
     match judge_header(database, integrity) {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            integrity.wrong(|| "no database file found at".to_owned());
+            integrity.wrong(|| "no database file was restored".to_owned());
             false
         }
         Err(error) => {
