@@ -105,9 +105,14 @@ impl Group {
     ) -> Result<Ended, E> {
         let mut answer = None;
         let mut heard = Instant::now();
+        let mut ended = None;
         let has_worker = self.children.iter().any(|child| child.is_worker);
         let outcome = loop {
-            if self.open == 0 || !has_worker && heard.elapsed() > SILENCE && self.have_all_ended() {
+            if !has_worker && ended.is_none() && heard.elapsed() > SILENCE && self.have_all_ended() {
+                ended = Some(Instant::now());
+            }
+            // What they printed last may still be in the pipes.
+            if self.open == 0 || ended.is_some_and(|at: Instant| at.max(heard).elapsed() > SILENCE) {
                 break Ok(());
             }
             let event = match self.receiver.recv_timeout(TICK) {
