@@ -2,6 +2,8 @@
 
 use reports::record::Check;
 
+/// The finding after a restore that left no database at all.
+pub const NOTHING_RESTORED: &str = "no database file was restored";
 /// Maximum number of lines that one check adds to the findings: thousands of similar lines do not help the reader.
 const LINES_MAX: usize = 5;
 

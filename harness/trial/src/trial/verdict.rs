@@ -1,6 +1,7 @@
 //! The verdict on a trial, from its evidence alone.
 
 use model::verify;
+use model::verify::findings::NOTHING_RESTORED;
 use reports::record::{Check, Verdict};
 use strategies::contract::FailureCause;
 
@@ -100,11 +101,8 @@ impl Evidence<'_> {
     /// What is wrong with the restored database although the strategy reported success; empty when nothing is. An
     /// application that does not respond is not enough as proof: the machine may be out of memory.
     fn wrong(&self) -> String {
-        if let Some(report) = self.verified.filter(|report| restored_nothing(report)) {
-            // The other findings only say that nothing could be checked.
-            let finding = report.verification.findings.first().map_or("nothing was restored", String::as_str);
-            let finding = in_brief(finding.trim_start_matches("integrity: "));
-            return format!("the strategy reported success, but {finding}");
+        if self.verified.is_some_and(restored_nothing) {
+            return format!("the strategy reported success, but {NOTHING_RESTORED}");
         }
         let failed = self.verified.map(failed_checks).unwrap_or_default();
         match self.served {
@@ -180,10 +178,9 @@ fn failed_checks(report: &verify::Report) -> String {
     )
 }
 
-/// True when there was nothing that any check but the first could look at.
+/// True when the restore left no database at all: there is nothing to say about the other checks.
 fn restored_nothing(report: &verify::Report) -> bool {
-    let [(_, integrity), others @ ..] = checks(report);
-    integrity == Some(Check::Fail) && others.iter().all(|(_, check)| check.is_none())
+    report.verification.findings.first().is_some_and(|finding| finding.ends_with(NOTHING_RESTORED))
 }
 
 fn unmade_check(report: &verify::Report) -> Option<String> {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use model::verify::findings::Findings;
+use model::verify::findings::{Findings, NOTHING_RESTORED};
 
 use super::header::{HEADER_BYTES, Header};
 
@@ -23,7 +23,7 @@ pub(super) fn judge_file(database: &Path, integrity: &mut Findings) -> bool {
     match judge_header(database, integrity) {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            integrity.wrong(|| "no database file was restored".to_owned());
+            integrity.wrong(|| NOTHING_RESTORED.to_owned());
             false
         }
         Err(error) => {
