@@ -79,6 +79,8 @@ pub(crate) fn same_load_shape(a: &Trial, b: &Trial) -> bool {
         && a.synchronous == b.synchronous
         && a.busy_timeout_ms == b.busy_timeout_ms
         && a.wal_autocheckpoint == b.wal_autocheckpoint
+        && a.journal_size_limit == b.journal_size_limit
+        && a.checkpoints == b.checkpoints
         && a.announces == b.announces
         && a.server_options == b.server_options
         && a.cache == b.cache

@@ -253,6 +253,8 @@ fn workload() -> Workload {
         synchronous: Some("full".into()),
         busy_timeout_ms: Some(5000),
         wal_autocheckpoint: Some(1000),
+        journal_size_limit: None,
+        checkpoints: None,
         announces: None,
         server_options: BTreeMap::new(),
         cache: "cold".into(),

@@ -290,7 +290,7 @@ pub struct Workload {
     pub writes_per_second: Option<f64>,
     /// Offered rate: writes that were due, per second; null when none was due.
     pub offered_writes_per_second: Option<f64>,
-    /// How the rate changes over time: `constant`, `burst` or `wave`.
+    /// How the rate changes over time: `constant`, `burst`, `wave` or `pause`.
     pub pattern: String,
     /// How arrivals are spaced: `constant`, `poisson`, or `closed` for a closed loop.
     pub arrivals: String,
@@ -311,6 +311,13 @@ pub struct Workload {
     /// checkpoint; null where the harness does not set it.
     #[serde(default)]
     pub wal_autocheckpoint: Option<u32>,
+    /// SQLite's `journal_size_limit`: size in bytes to which the log is truncated when it is reset; null where there is
+    /// no limit, or the harness does not set it.
+    #[serde(default)]
+    pub journal_size_limit: Option<i64>,
+    /// Checkpoints that another connection ran all the time, such as `truncate every 50 ms`; null where there were none.
+    #[serde(default)]
+    pub checkpoints: Option<String>,
     /// Protocol of the announces to the tracker: `udp`, `http` or `both`; null without a tracker.
     #[serde(default)]
     pub announces: Option<String>,

@@ -9,6 +9,7 @@ mod counters;
 mod group;
 mod launcher;
 mod marked;
+mod nested;
 mod output;
 mod signals;
 mod start;
@@ -20,6 +21,7 @@ pub use counters::{Account, Counters, Io, Roster, anonymous_bytes, anonymous_byt
 pub use group::{Ended, Group, ProcessError};
 pub use launcher::Launcher;
 pub use marked::kill_marked;
+pub use nested::work_in_child;
 pub use output::last_lines;
 pub use signals::{restore_sigchld, restore_sigpipe};
 pub use start::{StartError, is_mounted_noexec, on_path, why_not_started};

@@ -108,6 +108,14 @@ pub enum Pattern {
         /// Length of a period.
         period_seconds: f64,
     },
+    /// Writers that pause: every period begins with work, and ends without any write. The only pattern that changes
+    /// a closed loop, too.
+    Pause {
+        /// Length of the work.
+        work_seconds: f64,
+        /// Length of the pause.
+        pause_seconds: f64,
+    },
 }
 
 impl Pattern {
@@ -117,6 +125,7 @@ impl Pattern {
             Pattern::Constant => "constant",
             Pattern::Burst { .. } => "burst",
             Pattern::Wave { .. } => "wave",
+            Pattern::Pause { .. } => "pause",
         }
     }
 
@@ -144,6 +153,13 @@ impl Pattern {
                     Err("a wave needs amplitude from 0 to 1 and period_seconds above 0".into())
                 }
             }
+            Pattern::Pause { work_seconds, pause_seconds } => {
+                if work_seconds > 0.0 && pause_seconds > 0.0 {
+                    Ok(())
+                } else {
+                    Err("a pause needs work_seconds and pause_seconds above 0".into())
+                }
+            }
         }
     }
 
@@ -161,6 +177,23 @@ impl Pattern {
                 let angle = TAU * time / period_seconds;
                 time + amplitude * period_seconds / TAU * (1.0 - angle.cos())
             }
+            Pattern::Pause { work_seconds, pause_seconds } => {
+                let period_seconds = work_seconds + pause_seconds;
+                let within = time % period_seconds;
+                (time - within) + within.min(work_seconds) * period_seconds / work_seconds
+            }
+        }
+    }
+
+    /// The first moment, at `time` seconds or later, that is not in a pause.
+    fn after_pause(&self, time: f64) -> f64 {
+        match *self {
+            Pattern::Pause { work_seconds, pause_seconds } => {
+                let period_seconds = work_seconds + pause_seconds;
+                let within = time % period_seconds;
+                if within < work_seconds { time } else { time - within + period_seconds }
+            }
+            Pattern::Constant | Pattern::Burst { .. } | Pattern::Wave { .. } => time,
         }
     }
 
@@ -169,8 +202,9 @@ impl Pattern {
         let (mut low, mut high) = match *self {
             Pattern::Constant => return passed,
             Pattern::Burst { period_seconds, .. } | Pattern::Wave { period_seconds, .. } => {
-                ((passed - period_seconds).max(0.0), passed + period_seconds)
+                around(passed, period_seconds)
             }
+            Pattern::Pause { work_seconds, pause_seconds } => around(passed, work_seconds + pause_seconds),
         };
         while high - low > 1e-6 {
             let middle = (low + high) / 2.0;
@@ -182,6 +216,11 @@ impl Pattern {
         }
         (low + high) / 2.0
     }
+}
+
+/// The bounds of the time at which a number of mean-rate seconds have passed.
+fn around(passed: f64, period_seconds: f64) -> (f64, f64) {
+    ((passed - period_seconds).max(0.0), passed + period_seconds)
 }
 
 /// The offered load, as a scenario declares it.
@@ -250,7 +289,13 @@ impl Schedule {
         Some((self.load.pattern.time_of(self.passed) * 1e9) as u64)
     }
 
-    /// True when a write is due as soon as the last one is answered.
+    /// When the next write of a closed loop is due, in nanoseconds after the beginning: now, or after the pause.
+    pub fn next_in_loop_ns(&self, now_ns: u64) -> u64 {
+        let due_seconds = self.load.pattern.after_pause(now_ns as f64 / 1e9);
+        now_ns.max((due_seconds * 1e9) as u64)
+    }
+
+    /// True when a write is due as soon as the last one is answered, unless the writers pause.
     pub fn is_closed(&self) -> bool {
         self.load.rate == Rate::Closed
     }
@@ -289,7 +334,9 @@ mod tests {
             period_seconds: 5.0,
         });
         let wave = (0.0..=1.0).prop_map(|amplitude| Pattern::Wave { amplitude, period_seconds: 5.0 });
-        prop_oneof![Just(Pattern::Constant), burst, wave]
+        let pause = (0.5..4.5)
+            .prop_map(|work_seconds| Pattern::Pause { work_seconds, pause_seconds: 5.0 - work_seconds });
+        prop_oneof![Just(Pattern::Constant), burst, wave, pause]
     }
 
     proptest! {
@@ -323,6 +370,18 @@ mod tests {
         let in_burst = due.iter().filter(|time| **time < 1.0).count();
         assert!((399..=401).contains(&in_burst), "{in_burst}");
         assert!((999..=1001).contains(&due.len()), "{}", due.len());
+    }
+
+    #[test]
+    fn no_write_is_due_in_a_pause_in_an_open_or_a_closed_loop() {
+        let pattern = Pattern::Pause { work_seconds: 1.0, pause_seconds: 3.0 };
+        let load = Load { rate: Rate::Open(100.0), arrivals: Arrivals::Poisson, pattern };
+        let due = due_seconds(load, 2, 40.0);
+        assert!(!due.is_empty() && due.iter().all(|time| time % 4.0 <= 1.001), "{due:?}");
+        let schedule = Schedule::new(Load { rate: Rate::Closed, ..load }, 1, 0, 1);
+        let next = [0, 999_000_000, 1_000_000_000, 3_999_000_000, 4_500_000_000]
+            .map(|now| schedule.next_in_loop_ns(now));
+        assert_eq!(next, [0, 999_000_000, 4_000_000_000, 4_000_000_000, 4_500_000_000]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod snapshot;
 mod sqlite3_rsync;
 mod sqlite_cli_backup;
 mod sqlite_dump;
+mod sqlite_live_copy;
 mod sqlite_online_backup;
 mod sqlite_vacuum_into;
 mod xtrabackup;

@@ -34,7 +34,19 @@ const ASK_EVERY: Duration = Duration::from_millis(1);
 /// # Errors
 /// The error of SQLite.
 pub fn open_live(database: &Path, busy_timeout: Duration) -> anyhow::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    open(database, OpenFlags::SQLITE_OPEN_READ_WRITE, busy_timeout)
+}
+
+/// As [`open_live`], but never writes to the database.
+///
+/// # Errors
+/// The error of SQLite.
+pub fn open_live_read_only(database: &Path, busy_timeout: Duration) -> anyhow::Result<Connection> {
+    open(database, OpenFlags::SQLITE_OPEN_READ_ONLY, busy_timeout)
+}
+
+fn open(database: &Path, flags: OpenFlags, busy_timeout: Duration) -> anyhow::Result<Connection> {
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection =
         Connection::open_with_flags(database, flags).context("cannot open the live database")?;
     connection.busy_handler(Some(patience(busy_timeout)))?;

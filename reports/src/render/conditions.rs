@@ -31,7 +31,7 @@ impl Condition {
 }
 
 /// All conditions except strategy and variant, the most important ones first.
-const CONDITIONS: [Condition; 17] = [
+const CONDITIONS: [Condition; 19] = [
     Condition::plain("engine", |trial| trial.engine.clone()),
     Condition::plain("application", |trial| trial.app.clone()),
     Condition::plain("dataset", |trial| trial.dataset.profile.clone()),
@@ -48,6 +48,11 @@ const CONDITIONS: [Condition; 17] = [
         timeout.map_or(String::new(), |timeout| number::milliseconds(timeout as f64))
     }),
     Condition::labelled("automatic checkpoint", automatic_checkpoint),
+    Condition::labelled("log size limit", |trial| {
+        let limit = trial.workload.journal_size_limit;
+        limit.map_or(String::new(), |bytes| number::bytes(bytes as f64))
+    }),
+    Condition::labelled("checkpoints by another connection", |trial| text(&trial.workload.checkpoints)),
     Condition::labelled("announces", |trial| text(&trial.workload.announces)),
     Condition::labelled("server options", server_options),
     Condition::labelled("page cache", |trial| trial.workload.cache.clone()),
@@ -172,8 +177,11 @@ pub(crate) fn subject(trial: &Trial) -> String {
 }
 
 fn automatic_checkpoint(trial: &Trial) -> String {
-    let pages = trial.workload.wal_autocheckpoint;
-    pages.map_or(String::new(), |pages| format!("after {pages} pages"))
+    match trial.workload.wal_autocheckpoint {
+        None => String::new(),
+        Some(0) => "never".into(),
+        Some(pages) => format!("after {pages} pages"),
+    }
 }
 
 /// The requested size of the dataset.

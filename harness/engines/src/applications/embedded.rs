@@ -249,7 +249,10 @@ impl<'a> Writer<'a> {
     fn next_due_ns(&mut self) -> Option<u64> {
         match self.schedule.next_due_ns() {
             Some(offset) => Some(self.epoch_ns + offset),
-            None if self.schedule.is_closed() => Some(now_ns()),
+            None if self.schedule.is_closed() => {
+                let since_epoch = now_ns().saturating_sub(self.epoch_ns);
+                Some(self.epoch_ns + self.schedule.next_in_loop_ns(since_epoch))
+            }
             None => None,
         }
     }

@@ -7,6 +7,7 @@ use model::dataset::{Origin, TableNames};
 use model::writes::{InfoHash, Key, Model, Together, stamp};
 use rusqlite::{Connection, Params, params};
 
+use super::checkpointer::Checkpointer;
 use super::live_file::LiveFile;
 use crate::client::{Answer, Client, Session};
 
@@ -46,7 +47,15 @@ pub fn connect<'a>(
     origin: &'a dyn Origin,
 ) -> anyhow::Result<Box<dyn Client + 'a>> {
     let statements = Statements::new(origin.tables());
-    Ok(Box::new(SqliteClient { target, model, origin, statements, connection: target.open()?.into() }))
+    let connection = target.open()?.into();
+    Ok(Box::new(SqliteClient {
+        target,
+        model,
+        origin,
+        statements,
+        checkpointer: Mutex::default(),
+        connection,
+    }))
 }
 
 struct SqliteClient<'a> {
@@ -54,6 +63,8 @@ struct SqliteClient<'a> {
     model: &'a Model,
     origin: &'a dyn Origin,
     statements: Statements,
+    /// Runs from the first session on, if the settings ask for checkpoints.
+    checkpointer: Mutex<Option<Checkpointer>>,
     /// Closed after all sessions: the last connection to close checkpoints the write-ahead log into the database.
     connection: Mutex<Connection>,
 }
@@ -78,11 +89,19 @@ impl Client for SqliteClient<'_> {
     }
 
     fn session(&self) -> anyhow::Result<Box<dyn Session + '_>> {
+        if let Some(checkpoints) = self.target.settings.checkpoints {
+            let mut checkpointer =
+                self.checkpointer.lock().expect("no thread panics while it holds this lock");
+            if checkpointer.is_none() {
+                *checkpointer = Some(Checkpointer::start(self.target, checkpoints)?);
+            }
+        }
         let (model, origin, statements) = (self.model, self.origin, &self.statements);
         Ok(Box::new(SqliteSession { model, origin, statements, connection: self.target.open()? }))
     }
 
     fn close(self: Box<Self>) -> anyhow::Result<()> {
+        drop(self.checkpointer);
         close(self.connection.into_inner().expect("no thread panics while it holds this lock"))
     }
 }

@@ -23,7 +23,7 @@ use super::live_file::LiveFile;
 use super::log_watch;
 use super::modes::{DELETE, WAL};
 use super::own::{Adopt, CopyOnline};
-use super::settings::SqliteSettings;
+use super::settings::{Checkpoints, SqliteSettings};
 use crate::access::Access;
 use crate::applications::App;
 use crate::engine::{Engine, Provision, Template};
@@ -135,7 +135,11 @@ impl Engine for Sqlite {
         let settings: &SqliteSettings = settings.of(NAME);
         workload.synchronous = Some(settings.synchronous.name().into());
         workload.busy_timeout_ms = Some(settings.busy_timeout_ms);
-        workload.wal_autocheckpoint = (mode == Some(WAL)).then_some(settings.wal_autocheckpoint);
+        if mode == Some(WAL) {
+            workload.wal_autocheckpoint = Some(settings.wal_autocheckpoint);
+            workload.journal_size_limit = Some(settings.journal_size_limit).filter(|limit| *limit >= 0);
+            workload.checkpoints = settings.checkpoints.map(Checkpoints::describe);
+        }
     }
 
     fn jobs(&self) -> &'static [JobEntry] {

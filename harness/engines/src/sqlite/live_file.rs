@@ -7,7 +7,7 @@ use anyhow::Context;
 use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
 
-use super::settings::{SqliteSettings, Synchronous};
+use super::settings::SqliteSettings;
 use crate::mode::Mode;
 
 /// A SQLite file and how it is written to.
@@ -17,19 +17,14 @@ pub struct LiveFile {
     pub database: PathBuf,
     /// Journal mode to set.
     pub mode: Mode,
-    /// `synchronous` of each connection.
-    pub synchronous: Synchronous,
-    /// How long a write waits for a lock before it is refused.
-    pub busy_timeout_ms: u64,
-    /// Pages in the write-ahead log after which a commit runs a checkpoint; 0: never.
-    pub wal_autocheckpoint: u32,
+    /// The settings of each connection.
+    pub settings: SqliteSettings,
 }
 
 impl LiveFile {
     /// A file that is written to with these settings.
     pub fn new(database: PathBuf, mode: Mode, settings: &SqliteSettings) -> LiveFile {
-        let SqliteSettings { synchronous, busy_timeout_ms, wal_autocheckpoint } = *settings;
-        LiveFile { database, mode, synchronous, busy_timeout_ms, wal_autocheckpoint }
+        LiveFile { database, mode, settings: settings.clone() }
     }
 
     /// Opens it.
@@ -40,10 +35,12 @@ impl LiveFile {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.database, flags)
             .with_context(|| format!("cannot open {}", self.database.display()))?;
-        connection.busy_timeout(Duration::from_millis(self.busy_timeout_ms))?;
+        let settings = &self.settings;
+        connection.busy_timeout(Duration::from_millis(settings.busy_timeout_ms))?;
         connection.pragma_update(None, "journal_mode", self.mode.name)?;
-        connection.pragma_update(None, "synchronous", self.synchronous.name())?;
-        connection.pragma_update(None, "wal_autocheckpoint", self.wal_autocheckpoint)?;
+        connection.pragma_update(None, "synchronous", settings.synchronous.name())?;
+        connection.pragma_update(None, "wal_autocheckpoint", settings.wal_autocheckpoint)?;
+        connection.pragma_update(None, "journal_size_limit", settings.journal_size_limit)?;
         Ok(connection)
     }
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod cache;
+mod checkpointer;
 pub mod client;
 pub mod database;
 pub mod dataset;

@@ -1,22 +1,21 @@
 //! Starts child processes, and knows those that are running.
 
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use anyhow::Context;
-use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::{Pid, getpid, getppid};
+use nix::unistd::Pid;
 
 use super::cancel::Cancel;
 use super::child::Child;
 use super::counters::{Account, Roster};
 use super::group::Group;
 use super::marked::MARK;
-use super::start::StartError;
+use super::start::{StartError, die_with_this_process};
 use crate::error::Result;
 use crate::worker::{ARGUMENT, Job, Progress, line_for};
 
@@ -64,16 +63,8 @@ impl Launcher {
         let program = PathBuf::from(command.get_program());
         let name =
             program.file_name().map_or_else(|| "command".into(), |name| name.to_string_lossy().into_owned());
-        let harness = getpid();
         command.env(MARK, &self.work_directory).process_group(0);
-        // SAFETY: only async-signal-safe calls (prctl, getppid) between fork and exec.
-        unsafe {
-            command.pre_exec(move || {
-                set_pdeathsig(Signal::SIGKILL)?;
-                // The harness may have died before the line above took effect.
-                if getppid() == harness { Ok(()) } else { Err(ErrorKind::Interrupted.into()) }
-            });
-        }
+        die_with_this_process(&mut command);
         match command.spawn() {
             Ok(process) => Ok(Child::new(name, account, process, self.roster.clone())),
             Err(error) => Err(StartError::new(program, name, error)),

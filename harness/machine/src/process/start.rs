@@ -3,9 +3,14 @@
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
 use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd::{getpid, getppid};
 use which::which_in_global;
 
 use crate::error::Error;
@@ -39,6 +44,19 @@ impl std::fmt::Display for StartError {
 impl From<StartError> for Error {
     fn from(error: StartError) -> Error {
         Error::Environment(error.to_string())
+    }
+}
+
+/// The command gets SIGKILL when this process ends, however that happens.
+pub(super) fn die_with_this_process(command: &mut Command) {
+    let parent = getpid();
+    // SAFETY: only async-signal-safe calls (prctl, getppid) between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            set_pdeathsig(Signal::SIGKILL)?;
+            // The parent may have died before the line above took effect.
+            if getppid() == parent { Ok(()) } else { Err(ErrorKind::Interrupted.into()) }
+        });
     }
 }
 
@@ -84,8 +102,6 @@ pub fn why_not_started(program: &Path, error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use super::*;
 
     #[test]

@@ -22,8 +22,9 @@ const NOISE: [&str; 10] = [
     "stack backtrace:",
 ];
 
-/// The first line and the line with the cause, joined into one. The cause is the last line that names an error, or else
-/// the last line. A first line that ends with a colon is joined with the next line.
+/// The first line and the lines with the cause, joined into one. The cause is in the first and the last line that name an
+/// error: some tools begin with it and end with a summary, others end with it. Without such lines, the last line is shown.
+/// A first line that ends with a colon is joined with the next line.
 pub(super) fn in_brief(text: &str) -> String {
     let lines = telling_lines(text);
     let mut brief = lines.first().cloned().unwrap_or_default();
@@ -32,12 +33,20 @@ pub(super) fn in_brief(text: &str) -> String {
         brief = format!("{brief} {next}");
         rest = others;
     }
-    let cause = rest.iter().rfind(|line| names_error(line)).or(rest.last());
-    match cause {
-        None => brief,
-        Some(cause) if rest.len() == 1 => format!("{brief}; {cause}"),
-        Some(cause) => format!("{brief}{LEFT_OUT}{cause}"),
+    let mut shown: Vec<usize> = (0..rest.len()).filter(|index| names_error(&rest[*index])).collect();
+    if shown.len() > 2 {
+        shown.drain(1..shown.len() - 1);
     }
+    if shown.is_empty() {
+        shown.extend(rest.len().checked_sub(1));
+    }
+    let mut next = 0;
+    for index in shown {
+        brief.push_str(if index == next { "; " } else { LEFT_OUT });
+        brief.push_str(&rest[index]);
+        next = index + 1;
+    }
+    brief
 }
 
 fn names_error(line: &str) -> bool {
@@ -118,6 +127,8 @@ mod tests {
             "integrity_check: *** in database main ***\nTree 9 page 9 cell 0: invalid page number 12\nPage 7: never \
              used\nPage 8: never used",
             "a cycle failed: stored one\nfatal: database is locked\nwill try again",
+            "'sync' ended with exit status 1: round 1:\nsent 22 bytes\ncannot begin: database is locked\nnothing was \
+             sent\n not synced due to errors",
             "one\ntwo",
             "in one line: as it is",
             "",
@@ -128,7 +139,8 @@ mod tests {
         'tool' ended with exit status: 101: thread 'main' panicked at src/main.rs:2:5: no space left
         the MySQL server ended: it exited with status 2; last output: Query (55623da6c030): CHECK TABLE `torrents` EXTENDED
         integrity_check: Tree 9 page 9 cell 0: invalid page number 12 [...] Page 8: never used
-        a cycle failed: stored one [...] fatal: database is locked
+        a cycle failed: stored one; fatal: database is locked
+        'sync' ended with exit status 1: round 1: sent 22 bytes; cannot begin: database is locked [...] not synced due to errors
         one; two
         in one line: as it is
         ");

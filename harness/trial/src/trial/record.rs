@@ -227,6 +227,8 @@ impl Drill<'_> {
             synchronous: None,
             busy_timeout_ms: None,
             wal_autocheckpoint: None,
+            journal_size_limit: None,
+            checkpoints: None,
             announces: is_tracker.then(|| scenario.subject.announces.name().into()),
             server_options: BTreeMap::new(),
             cache: scenario.subject.cache.name().into(),
