@@ -181,7 +181,10 @@ mod tests {
         let exclusive = refused(&source);
         drop(application);
         std::fs::write(beside(&source, "-wal2"), "").unwrap();
-        insta::assert_snapshot!([exclusive, refused(&source)].join("\n"), @"");
+        insta::assert_snapshot!([exclusive, refused(&source)].join("\n"), @r"
+        cannot begin a read transaction (an application with locking_mode = EXCLUSIVE allows none): database is locked: Error code 5: database is locked
+        the journal mode wal2 is not supported: switch DATABASE to wal, or use another strategy
+        ");
     }
 
     #[test]
