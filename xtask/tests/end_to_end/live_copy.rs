@@ -11,7 +11,7 @@ fn the_shipped_scenario_exposes_a_copy_of_the_header_first_and_never_the_right_w
     let output = place.run(&[&["run", "live-copy"], &only[..]].concat());
     let results = place.results();
     let of = |name: &str| {
-        let trials = results.trials.iter().filter(|trial| trial.variant.as_deref() == Some(name));
+        let trials = results.trials.iter().filter(|trial| trial.variant == name);
         let verdicts: Vec<Verdict> = trials.map(|trial| trial.verdict).collect();
         assert_eq!(verdicts.len(), 6, "{}", text(&output));
         verdicts
