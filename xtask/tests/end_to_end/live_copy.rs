@@ -49,7 +49,7 @@ fn every_method_and_queue_depth_restores_in_both_journal_modes() {
     let results = place.results();
     assert_eq!(results.trials.len(), 10, "{}", text(&output));
     for trial in &results.trials {
-        every_strategy::assert_restorable(trial);
+        every_strategy::assert_restored(trial);
     }
     place.assert_clean();
 }
