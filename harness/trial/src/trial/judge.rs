@@ -14,8 +14,6 @@ use reports::record::{Trial, Verdict, Verification};
 
 use super::evidence::{Case, Held, LEDGER};
 use super::examine;
-use super::live_restore::name_of;
-use super::verdict::Evidence;
 
 /// The new verdict on a trial.
 pub struct Judgement {
@@ -134,18 +132,9 @@ impl Bench<'_> {
             let after = self.launcher.work_directory().join("restored").join(configuration::DIRECTORY);
             examine::hold_configuration(before, &after, report)?;
         }
-        let all = live.len();
-        let live = live.iter().zip(1..);
-        let served = self.case.seen.served(last.as_ref().ok());
-        let evidence = Evidence {
-            verified: last.as_ref().ok(),
-            verifier_error: last.as_ref().err().map(String::as_str),
-            live: live
-                .map(|(report, number)| (name_of(number, all), report.as_ref().map_err(String::as_str)))
-                .collect(),
-            ..self.case.seen.evidence(served.as_ref())
-        };
-        let (verdict, reason) = evidence.verdict();
+        let observed = &self.case.observed;
+        let served = observed.served(last.as_ref().ok());
+        let (verdict, reason) = observed.evidence(served.as_ref(), Some(&last), &live).verdict();
         let place = format!("{}/", self.launcher.work_directory().display());
         Ok(Judgement {
             verdict,
