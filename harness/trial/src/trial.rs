@@ -108,7 +108,7 @@ impl TrialContext<'_> {
             Some(lost) => lost.disaster_ns,
             None => self.kill(live.as_mut(), results.armed.as_mut()),
         };
-        let outages = live.map_or(Vec::new(), |live| live.outages().to_vec());
+        let outages = live.as_ref().map_or(Vec::new(), |live| live.outages().to_vec());
         Ok(Ending { killed_ns, outages, obstacle })
     }
 
@@ -136,11 +136,10 @@ impl TrialContext<'_> {
         let backed_up = results.backed_up.as_ref();
         if let Some(Ok(artifact)) = backed_up.map(|backed_up| backed_up.outcome(&results.tail, Some(lost))) {
             let mut subject = self.stage("restored")?;
-            let restored = self.restore(&mut subject, artifact, lost)?;
-            if results.restored.insert(restored).failure.is_none() {
+            let restored = results.restored.insert(self.restore(&mut subject, artifact, lost)?);
+            if restored.failure.is_none() {
                 results.served = Some(self.serve(&mut subject, lost)?);
-                let live_restores = &results.tail.live_restores;
-                let verified = self.verify(&mut subject, artifact, live_restores, lost)?;
+                let verified = self.verify(&subject, artifact, &results.tail.live_restores, lost)?;
                 let verified = results.verified.insert(verified);
                 self.verify_configuration(provisioned, verified)?;
                 self.leave(subject, verified);

@@ -22,7 +22,6 @@ use super::context::TrialContext;
 use super::live_restore::place_of;
 use super::observed::Observed;
 use super::phase_results::PhaseResults;
-use crate::plan::Deployment;
 
 /// The name of the file in the directory of kept evidence.
 pub const FILE: &str = "evidence.json";
@@ -144,7 +143,7 @@ impl Case {
 impl TrialContext<'_> {
     /// The evidence of the trial's verdict.
     pub(super) fn case(&self, results: &PhaseResults, observed: &Observed, record: &Trial) -> Case {
-        let Deployment { engine, app, .. } = self.plan.deployment;
+        let engine = self.plan.deployment.engine;
         let (restored, live) = self.held(results).unzip();
         Case {
             schema: SCHEMA.into(),

@@ -33,7 +33,7 @@ pub(super) fn hold_configuration(
 impl TrialContext<'_> {
     pub(super) fn verify(
         &self,
-        restored: &mut Subject,
+        restored: &Subject,
         artifact: &Artifact,
         live_restores: &[LiveRestore],
         lost: &Lost,

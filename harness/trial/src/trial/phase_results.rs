@@ -219,3 +219,56 @@ impl PhaseResults {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(message: &str) -> Option<FailureCause> {
+        Some(FailureCause::Failed(message.into()))
+    }
+
+    fn lost(failure: Option<FailureCause>) -> Lost {
+        Lost { disaster_ns: 9, artifact_bytes: None, failure, replication_output: String::new() }
+    }
+
+    fn backed_up(artifact: Result<Artifact, FailureCause>) -> BackedUp {
+        let span = Span { from_ns: 1, to_ns: 5 };
+        BackedUp { span, measured: Measured::default(), artifact, log_events: None, died: None }
+    }
+
+    fn artifact() -> Artifact {
+        let copying = Span { from_ns: 2, to_ns: 3 };
+        Artifact { began_ns: 1, durable_ns: 4, bytes: None, copying, grows_on: true }
+    }
+
+    #[test]
+    fn the_first_failure_of_a_backup_is_the_one_that_counts() {
+        let outcome = |backup: Option<FailureCause>, tail, disaster| {
+            let backed_up = backed_up(backup.map_or(Ok(artifact()), Err));
+            let tail = Tail { failure: tail, ..Tail::default() };
+            match backed_up.outcome(&tail, Some(&lost(disaster))) {
+                Ok(_) => "success".to_owned(),
+                Err(cause) => format!("{cause:?}"),
+            }
+        };
+        assert_eq!(outcome(None, None, None), "success");
+        assert_eq!(outcome(failed("backup"), failed("tail"), failed("disaster")), r#"Failed("backup")"#);
+        assert_eq!(outcome(None, failed("tail"), failed("disaster")), r#"Failed("tail")"#);
+        assert_eq!(outcome(None, None, failed("disaster")), r#"Failed("disaster")"#);
+    }
+
+    #[test]
+    fn an_application_exited_in_the_first_phase_that_noticed_it() {
+        let died = |phase: &str| Some(phase.to_owned());
+        let mut results = PhaseResults::default();
+        assert_eq!(results.died(), None);
+        results.tail.died = died("tail");
+        assert_eq!(results.died(), died("tail").as_ref());
+        results.backed_up = Some(BackedUp { died: died("backup"), ..backed_up(Ok(artifact())) });
+        assert_eq!(results.died(), died("backup").as_ref());
+        let span = Span { from_ns: 0, to_ns: 1 };
+        results.referenced = Some(Referenced { span, extents: None, died: died("reference") });
+        assert_eq!(results.died(), died("reference").as_ref());
+    }
+}
