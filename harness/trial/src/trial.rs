@@ -288,7 +288,8 @@ impl TrialContext<'_> {
         Lost { disaster_ns, artifact_bytes, failure: ended.map(FailureCause::Failed), replication_output }
     }
 
-    /// Otherwise a restore could read from it. This fails when a user's command has locked the directory.
+    /// Moves the live data to where a restore cannot read it. This fails when a user's command has locked the
+    /// directory.
     fn take_away_live_data(&self) -> Result<()> {
         std::fs::rename(self.place("live"), self.place("lost"))
             .context("the live data directory cannot be moved away")?;

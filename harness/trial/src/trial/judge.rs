@@ -44,19 +44,15 @@ pub fn judge(trial: &Trial, run: &Path, launcher: &Launcher) -> Result<Result<Ju
     let Some(restored) = &case.restored else {
         return Ok(Err(format!("there was nothing to verify: {}", trial.reason)));
     };
-    let held = || std::iter::once(restored).chain(&case.live);
-    let needed = held().map(|held| held.place.as_str()).chain([LEDGER]);
-    if let Some(missing) = needed.into_iter().find(|part| !directory.join(part).exists()) {
+    let held = std::iter::once(restored).chain(&case.live);
+    let mut needed = held.map(|held| held.place.as_str()).chain([LEDGER]);
+    if let Some(missing) = needed.find(|part| !directory.join(part).exists()) {
         return Ok(Err(format!("'{missing}' was not kept: {}", kept.left_out.join("; "))));
     }
     let bench = Bench { case: &case, directory: &directory, launcher };
-    let mut reports = Vec::new();
-    for held in held() {
-        reports.push(bench.verify(held)?);
-    }
-    let mut reports = reports.into_iter();
-    let last = reports.next().expect("the restored database is verified first");
-    bench.conclude(last, reports.collect()).map(Ok)
+    let last = bench.verify(restored)?;
+    let live = case.live.iter().map(|held| bench.verify(held)).collect::<Result<_>>()?;
+    bench.conclude(last, live).map(Ok)
 }
 
 /// Where a trial is judged again.
