@@ -3,7 +3,7 @@
 mod blame;
 mod brief;
 mod challenge;
-mod drill;
+mod context;
 mod environment;
 mod equipment;
 pub mod evidence;
@@ -13,9 +13,10 @@ pub mod judge;
 mod keep;
 mod live_restore;
 mod live_restores;
+mod observed;
+mod phase_results;
 mod record;
 pub mod sampler;
-mod seen;
 mod stage;
 mod verdict;
 
@@ -32,17 +33,23 @@ use engines::{configuration, log_events};
 use machine::error::{Error, Result};
 use machine::measure::clock::{Span, now_ns, seconds_between};
 use machine::measure::{calibration, extents, storage};
-use machine::process::{Account, Counters};
+use machine::process::Account;
 use machine::removal;
 use strategies::clock::SystemClock;
-use strategies::contract::{FailureCause, Measured, Moments, RestoreContext, RestoreResult, StrategyFailure};
+use strategies::contract::{
+    FailureCause, Moments, Replication, RestoreContext, RestoreResult, StrategyFailure,
+};
 use strategies::watch::{Operation, Watch};
 
 use crate::plan::{self, TrialPlan};
 use crate::scenario::Scenario;
-use drill::{BackupPhase, Drill, RestorePhase};
+use context::TrialContext;
 pub use environment::{Images, Keep, TrialEnvironment};
+use keep::EndedTrial;
 pub use keep::{Concluded, Keeper};
+use phase_results::{
+    Armed, Artifact, BackedUp, Ending, Lost, PhaseResults, Provisioned, Referenced, Restored, Settled,
+};
 
 /// The first write is due this long after the application was started.
 const LEAD_NS: u64 = 200_000_000;
@@ -76,105 +83,129 @@ pub fn run<'a>(
     scenario: &'a Scenario,
     environment: &'a TrialEnvironment<'a>,
 ) -> Result<Concluded<'a>> {
-    let mut drill = Drill::new(plan, scenario, environment, Secret::random()?);
-    if let Some(missing) = drill.missing()? {
-        return Ok(Concluded { record: drill.unavailable(&missing), drill: None });
+    let mut context = TrialContext::new(plan, scenario, environment, Secret::random()?);
+    if let Some(missing) = context.obtain()? {
+        return Ok(Concluded { record: context.unavailable(&missing), ended: None });
     }
-    let (timeline, sampled) = (drill.timeline.clone(), drill.sampled());
-    let record = sampler::beside(&sampled, &timeline, environment.observer, || {
-        let mut live = None;
-        if let Err(error) = drill.perform(&mut live) {
-            drill.obstacle = Some(blame::obstacle(&drill.phase(), error)?);
-            drill.end(live.as_mut());
-        }
-        let outages = live.as_ref().map_or(&[][..], Subject::outages);
-        drill.record(outages).or_else(|error| drill.proved_nothing(error))
-    })?;
-    Ok(Concluded { record, drill: Some(drill) })
+    let mut results = PhaseResults::default();
+    let (record, observed) =
+        sampler::beside(&context.sampled(), &context.timeline, environment.observer, || {
+            let ending = context.perform(&mut results)?;
+            context.record(&results, &ending)
+        })?;
+    Ok(Concluded { record, ended: Some(EndedTrial { observed, results, context }) })
 }
 
-impl Drill<'_> {
-    /// The phases of a trial. A phase is skipped when an earlier phase did not provide what it needs.
-    fn perform(&mut self, live: &mut Option<Subject>) -> Result<()> {
+impl TrialContext<'_> {
+    /// The phases of a trial, until the last one or an error that ends only this trial.
+    fn perform(&self, results: &mut PhaseResults) -> Result<Ending> {
+        let mut live = None;
+        let obstacle = match self.perform_phases(&mut live, results) {
+            Ok(()) => None,
+            Err(error) => Some(blame::obstacle(&self.phase(), error)?),
+        };
+        let killed_ns = match &results.lost {
+            Some(lost) => lost.disaster_ns,
+            None => self.kill(live.as_mut(), results.armed.as_mut()),
+        };
+        let outages = live.as_ref().map_or(Vec::new(), |live| live.outages().to_vec());
+        Ok(Ending { killed_ns, outages, obstacle })
+    }
+
+    /// Each phase gets what it needs from the results of earlier phases. It is skipped when there is no such result.
+    fn perform_phases(&self, live: &mut Option<Subject>, results: &mut PhaseResults) -> Result<()> {
         let subject = live.insert(self.stage("live")?);
-        self.provision(subject)?;
-        self.reference(subject)?;
-        if self.alive() && self.arm(subject)? && self.backup(subject)? {
-            self.tail(subject)?;
-        }
-        self.disaster(subject)?;
-        if self.has_artifact() {
-            let mut restored = self.stage("restored")?;
-            if self.restore(&mut restored)? {
-                self.serve(&mut restored)?;
-                self.verify(&mut restored)?;
+        let provisioned = &*results.provisioned.insert(self.provision(subject)?);
+        let referenced = &*results.referenced.insert(self.reference(subject)?);
+        let settled = &*results.settled.insert(self.settle(subject)?);
+        if referenced.died.is_none() {
+            match self.arm(subject)? {
+                Ok(armed) => {
+                    let armed = results.armed.insert(armed);
+                    let backed_up = &*results.backed_up.insert(self.backup(subject, armed, settled)?);
+                    if let Ok(artifact) = &backed_up.artifact {
+                        self.tail(subject, armed, artifact, &mut results.tail)?;
+                    }
+                }
+                Err(failed) => results.backed_up = Some(*failed),
             }
-            self.leave(restored);
+        }
+        let replication = results.armed.as_mut().and_then(|armed| armed.replication.take());
+        let lost = &*results.lost.insert(self.disaster(subject, replication));
+        self.take_away_live_data()?;
+        let backed_up = results.backed_up.as_ref();
+        if let Some(Ok(artifact)) = backed_up.map(|backed_up| backed_up.outcome(&results.tail, Some(lost))) {
+            let mut subject = self.stage("restored")?;
+            let restored = results.restored.insert(self.restore(&mut subject, artifact, lost)?);
+            if restored.failure.is_none() {
+                results.served = Some(self.serve(&mut subject, lost)?);
+                let verified = self.verify(&subject, artifact, &results.tail.live_restores, lost)?;
+                let verified = results.verified.insert(verified);
+                self.verify_configuration(provisioned, verified)?;
+                self.leave(subject, verified);
+            }
         }
         Ok(())
     }
 
-    fn provision(&mut self, subject: &mut Subject) -> Result<()> {
+    fn provision(&self, subject: &mut Subject) -> Result<Provisioned> {
         calibration::duplicate(&self.launcher, &self.environment.source.database, subject.data())?;
         self.break_up(subject.data())?;
         if let (App::Tracker, Some(mode)) = (self.plan.deployment.app, self.plan.deployment.mode) {
             // A tracker does not change the mode of its database.
             self.plan.deployment.engine.set_mode(subject.data(), mode)?;
         }
-        if self.plan.strategy.abilities().takes_configuration {
-            let beside = self.place("live").join(configuration::DIRECTORY);
-            self.configuration =
-                Some(configuration::make(&beside).context("cannot make configuration files")?);
-        }
+        let beside = self.place("live").join(configuration::DIRECTORY);
+        let configuration = match self.plan.strategy.abilities().takes_configuration {
+            true => Some(configuration::make(&beside).context("cannot make configuration files")?),
+            false => None,
+        };
         subject.start_services()?;
-        self.epoch_ns = now_ns() + LEAD_NS;
+        let epoch_ns = now_ns() + LEAD_NS;
         subject.begin(ApplicationTask::Work {
             load: self.plan.load,
             ledger_directory: self.ledger(),
-            epoch_ns: self.epoch_ns,
+            epoch_ns,
         })?;
-        self.environment.cancel.sleep_until(Instant::now() + SETTLE)
+        self.environment.cancel.sleep_until(Instant::now() + SETTLE)?;
+        Ok(Provisioned { epoch_ns, configuration })
     }
 
-    fn reference(&mut self, subject: &Subject) -> Result<()> {
+    fn reference(&self, subject: &Subject) -> Result<Referenced> {
         let from_ns = self.timeline.enter("reference");
-        self.wait(subject, self.scenario.trial.reference_seconds)?;
-        self.reference = Span { from_ns, to_ns: self.timeline.enter("settle") };
-        self.settle(subject)
+        self.wait(self.scenario.trial.reference_seconds)?;
+        let died = self.died(subject);
+        let span = Span { from_ns, to_ns: self.timeline.enter("settle") };
+        let is_fragmented = self.scenario.subject.extents.is_some();
+        let extents = is_fragmented.then(|| extents::count(subject.data()).ok()).flatten();
+        Ok(Referenced { span, extents, died })
     }
 
     /// Makes the plain copy that the backup is compared with, of the same bytes and right before it, and then brings
     /// the machine back into the same state. The copy stays until the backup has ended: deleting it would give the
     /// backup memory and disk space that the copy did not have.
-    fn settle(&mut self, subject: &Subject) -> Result<()> {
+    fn settle(&self, subject: &Subject) -> Result<Settled> {
         let (source, cache) = (&self.environment.source.database, self.scenario.subject.cache);
-        if self.scenario.subject.extents.is_some() {
-            self.extents = extents::count(subject.data()).ok();
-        }
         let copy = self.place("scratch").join("copy");
-        self.copy_seconds = Some(calibration::copy(&self.launcher, source, &copy, cache)?);
-        calibration::prepare(&self.launcher, subject.data(), cache)
+        let copy_seconds = calibration::copy(&self.launcher, source, &copy, cache)?;
+        calibration::prepare(&self.launcher, subject.data(), cache)?;
+        Ok(Settled { copy_seconds })
     }
 
-    /// True unless the application has exited unexpectedly.
-    fn alive(&self) -> bool {
-        self.died.is_none()
-    }
-
-    fn has_artifact(&self) -> bool {
-        self.backup.as_ref().is_some_and(|backup| backup.failure.is_none())
-    }
-
-    /// True when the backup can begin.
-    fn arm(&mut self, subject: &mut Subject) -> Result<bool> {
+    /// Starts continuous replication, for strategies that use it. If it does not start, the backup has failed.
+    fn arm(&self, subject: &mut Subject) -> Result<Result<Armed, Box<BackedUp>>> {
         let from_ns = self.timeline.enter("arm");
-        let plan = self.plan;
-        let Some(continuous) = plan.strategy.abilities().continuous else { return Ok(true) };
-        let mut watch = self.watch(self.operation(self.place("artifact")));
-        match self.with_backup_context(subject, &mut watch, |context| continuous.start(context)) {
+        let started = match self.plan.strategy.abilities().continuous {
+            None => Ok(None),
+            Some(continuous) => {
+                let destination = self.place("artifact");
+                let mut watch = self.watch(self.operation(destination.clone()));
+                continuous.start(&mut self.backup_context(subject, &destination, &mut watch, None)).map(Some)
+            }
+        };
+        match started {
             Ok(replication) => {
-                self.replication = Some(replication);
-                Ok(true)
+                Ok(Ok(Armed { replication, cached_share: storage::cached_share(subject.data()).ok() }))
             }
             Err(StrategyFailure { cause: FailureCause::Error(error), .. }) => Err(error),
             Err(StrategyFailure { cause, mut measured }) => {
@@ -183,17 +214,7 @@ impl Drill<'_> {
                     measured.append_output(message);
                 }
                 let span = Span { from_ns, to_ns: now_ns() };
-                self.backup = Some(BackupPhase {
-                    span,
-                    durable_ns: None,
-                    failure: Some(cause),
-                    measured: *measured,
-                    artifact_bytes: None,
-                    grows_on: false,
-                    copying: None,
-                    log_events: None,
-                });
-                Ok(false)
+                Ok(Err(Box::new(BackedUp::failed(span, cause, *measured))))
             }
         }
     }
@@ -208,87 +229,68 @@ impl Drill<'_> {
         Watch::new(&self.launcher, operation, Arc::new(SystemClock))
     }
 
-    /// True when there is an artifact.
-    fn backup(&mut self, subject: &mut Subject) -> Result<bool> {
-        self.cached_share = storage::cached_share(subject.data()).ok();
-        let copy_seconds = self.copy_seconds.expect("a settled trial has its copy");
-        let from_ns = self.timeline.enter("backup");
+    fn backup(&self, subject: &mut Subject, armed: &mut Armed, settled: &Settled) -> Result<BackedUp> {
+        let called_ns = self.timeline.enter("backup");
+        let (destination, source_bytes) = (self.place("artifact"), self.environment.source.bytes);
         let mut watch = self.watch(Operation {
             live: Some(self.place("live")),
-            expected_bytes: Some(self.environment.source.bytes),
-            limits: Some(plan::limits(self.scenario, copy_seconds, self.environment.source.bytes)),
-            ..self.operation(self.place("artifact"))
+            expected_bytes: Some(source_bytes),
+            limits: Some(plan::limits(self.scenario, settled.copy_seconds, source_bytes)),
+            ..self.operation(destination.clone())
         });
         self.timeline.follow(Some(watch.remaining()));
-        let before = self.replication_counters();
+        let before = armed.replication_counters();
         let (data, plan) = (subject.data().to_owned(), self.plan);
         let watch_log = |stop: &_| plan.deployment.engine.watch_log(plan.deployment.mode, &data, stop);
         let (outcome, log_events) = log_events::beside(watch_log, || {
-            self.with_backup_context(subject, &mut watch, |context| plan.strategy.backup(context))
+            let replication = armed.replication.as_mut();
+            let replication = replication.map(|running| running.as_mut() as &mut dyn Replication);
+            plan.strategy.backup(&mut self.backup_context(subject, &destination, &mut watch, replication))
         });
         let to_ns = now_ns();
         self.timeline.follow(None);
-        let (durable_ns, mut measured, failure) = match outcome {
-            Ok(outcome) => (Some(outcome.durable_ns), outcome.measured, None),
+        let (durable_ns, mut measured) = match outcome {
+            Ok(outcome) => (Ok(outcome.durable_ns), outcome.measured),
             Err(StrategyFailure { cause: FailureCause::Error(error), .. }) => return Err(error),
-            Err(failure) => (None, *failure.measured, Some(failure.cause)),
+            Err(failure) => (Err(failure.cause), *failure.measured),
         };
-        self.add_replication(&mut measured, before);
-        self.note_life(subject);
-        let span = Span { from_ns: measured.began_ns.unwrap_or(from_ns), to_ns };
-        let succeeded = failure.is_none();
-        self.backup = Some(BackupPhase {
-            span,
+        armed.add_replication(&mut measured, before);
+        let died = self.died(subject);
+        let span = Span { from_ns: measured.began_ns.unwrap_or(called_ns), to_ns };
+        let artifact = durable_ns.map(|durable_ns| Artifact {
+            began_ns: span.from_ns,
             durable_ns,
-            failure,
-            measured,
-            artifact_bytes: self.artifact_bytes().filter(|_| succeeded),
-            grows_on: self.replication.is_some(),
-            copying: succeeded.then(|| challenge::copying(&self.place("artifact"), span)),
-            log_events,
+            bytes: self.artifact_bytes(),
+            copying: challenge::copying(&destination, span),
+            grows_on: armed.replication.is_some(),
         });
-        Ok(succeeded)
+        Ok(BackedUp { span, measured, artifact, log_events, died })
     }
 
-    /// Adds the resources that continuous replication used for a backup: all since the reading `before` the backup was
-    /// called, unless the strategy returned the part that counts.
-    fn add_replication(&self, measured: &mut Measured, before: Option<Counters>) {
-        if self.replication.is_some() {
-            let since_call = || Some(self.replication_counters()?.since(&before?));
-            let used = measured.replication.or_else(since_call);
-            measured.counters.add(&used.unwrap_or(Counters::UNKNOWN));
-        }
-    }
-
-    fn disaster(&mut self, subject: &mut Subject) -> Result<()> {
+    fn disaster(&self, subject: &mut Subject, mut replication: Option<Box<dyn Replication>>) -> Lost {
         // What cannot be removed is reported when the directory of the trial is removed.
         let _ = removal::remove(&self.place("scratch"));
-        if let Some((ended, backup)) =
-            self.replication.as_ref().and_then(|replication| replication.ended()).zip(self.backup.as_mut())
-        {
-            backup.failure.get_or_insert(FailureCause::Failed(ended));
-        }
-        if let Some(replication) = &mut self.replication {
+        let ended = replication.as_ref().and_then(|replication| replication.ended());
+        if let Some(replication) = &mut replication {
             replication.note();
         }
         subject.note();
-        self.disaster_ns = self.timeline.enter("disaster");
+        let disaster_ns = self.timeline.enter("disaster");
         // All are killed as nearly at the same instant as possible; the calls below only wait until they have exited.
         self.launcher.kill_all(Account::Subject);
         self.launcher.kill_all(Account::Strategy);
         subject.kill();
-        if let Some(mut replication) = self.replication.take() {
+        let replication_output = replication.map_or(String::new(), |mut replication| {
             replication.kill();
-            if let Some(backup) = &mut self.backup {
-                backup.measured.append_output(&replication.last_lines());
-            }
-        }
+            replication.last_lines()
+        });
         let artifact_bytes = self.artifact_bytes();
-        if let Some(backup) = self.backup.as_mut().filter(|backup| backup.failure.is_none()) {
-            // Continuous replication adds to the artifact after the backup phase.
-            backup.artifact_bytes = artifact_bytes;
-        }
-        // Otherwise a restore could read from it. This fails when a user's command has locked the directory.
+        Lost { disaster_ns, artifact_bytes, failure: ended.map(FailureCause::Failed), replication_output }
+    }
+
+    /// Moves the live data to where a restore cannot read it. This fails when a user's command has locked the
+    /// directory.
+    fn take_away_live_data(&self) -> Result<()> {
         std::fs::rename(self.place("live"), self.place("lost"))
             .context("the live data directory cannot be moved away")?;
         Ok(())
@@ -300,18 +302,15 @@ impl Drill<'_> {
         storage::allocated_bytes(&artifact).ok().map(|_| self.plan.strategy.artifact_bytes(&artifact))
     }
 
-    /// True when there is something to serve.
-    fn restore(&mut self, restored: &mut Subject) -> Result<bool> {
-        let started = self.timeline.enter("restore");
-        let (measured, failure) = match self.restore_into(restored, self.place("restored"), self.moments()) {
+    fn restore(&self, subject: &mut Subject, artifact: &Artifact, lost: &Lost) -> Result<Restored> {
+        let began_ns = self.timeline.enter("restore");
+        let moments = artifact.moments(lost.disaster_ns);
+        let (measured, failure) = match self.restore_into(subject, self.place("restored"), moments) {
             Ok(measured) => (measured, None),
             Err(StrategyFailure { cause: FailureCause::Error(error), .. }) => return Err(error),
             Err(failure) => (*failure.measured, Some(failure.cause)),
         };
-        let succeeded = failure.is_none();
-        let seconds = seconds_between(started, now_ns());
-        self.restore = Some(RestorePhase { seconds, failure, output: measured.output, served: None });
-        Ok(succeeded)
+        Ok(Restored { seconds: seconds_between(began_ns, now_ns()), failure, output: measured.output })
     }
 
     /// Lets the strategy restore its artifact.
@@ -327,10 +326,11 @@ impl Drill<'_> {
         self.plan.strategy.restore(&mut context)
     }
 
-    fn serve(&mut self, restored: &mut Subject) -> Result<()> {
+    /// The recovery time in seconds, or why the restored subject does not respond.
+    fn serve(&self, restored: &mut Subject, lost: &Lost) -> Result<Result<f64, String>> {
         self.timeline.enter("serve");
         let served = match restored.serve() {
-            Ok(()) => Ok(seconds_between(self.disaster_ns, now_ns())),
+            Ok(()) => Ok(seconds_between(lost.disaster_ns, now_ns())),
             Err(Error::Environment(cause)) => Err(cause),
             Err(error) => return Err(error),
         };
@@ -339,28 +339,25 @@ impl Drill<'_> {
         if let Err(Error::Interrupted) = restored.retire() {
             return Err(Error::Interrupted);
         }
-        self.restore.as_mut().expect("the serve phase follows a restore").served = Some(served);
-        Ok(())
+        Ok(served)
     }
 
     /// The workload alone, for some time.
-    fn wait(&mut self, subject: &Subject, seconds: f64) -> Result<()> {
-        self.environment.cancel.sleep_until(Instant::now() + Duration::from_secs_f64(seconds))?;
-        self.note_life(subject);
-        Ok(())
+    fn wait(&self, seconds: f64) -> Result<()> {
+        self.environment.cancel.sleep_until(Instant::now() + Duration::from_secs_f64(seconds))
     }
 
-    /// Ends all processes of the trial if there was no disaster.
-    fn end(&mut self, live: Option<&mut Subject>) {
-        if self.disaster_ns > 0 {
-            return;
-        }
-        self.disaster_ns = now_ns();
+    /// Kills all processes of a trial that ends without a disaster. Returns when.
+    fn kill(&self, live: Option<&mut Subject>, armed: Option<&mut Armed>) -> u64 {
+        let killed_ns = now_ns();
         self.launcher.kill_all(Account::Subject);
         self.launcher.kill_all(Account::Strategy);
         if let Some(live) = live {
             live.kill();
         }
-        self.replication = None;
+        if let Some(armed) = armed {
+            armed.replication = None;
+        }
+        killed_ns
     }
 }

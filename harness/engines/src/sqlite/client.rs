@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard};
 
 use anyhow::Context;
-use model::dataset::{Origin, TableNames};
+use model::dataset::{OriginalTorrents, TableNames};
 use model::writes::{InfoHash, Key, Model, Together, stamp};
 use rusqlite::{Connection, Params, params};
 
@@ -44,14 +44,14 @@ impl Statements {
 pub fn connect<'a>(
     target: &'a LiveFile,
     model: &'a Model,
-    origin: &'a dyn Origin,
+    original: &'a dyn OriginalTorrents,
 ) -> anyhow::Result<Box<dyn Client + 'a>> {
-    let statements = Statements::new(origin.tables());
+    let statements = Statements::new(original.tables());
     let connection = target.open()?.into();
     Ok(Box::new(SqliteClient {
         target,
         model,
-        origin,
+        original,
         statements,
         checkpointer: Mutex::default(),
         connection,
@@ -61,7 +61,7 @@ pub fn connect<'a>(
 struct SqliteClient<'a> {
     target: &'a LiveFile,
     model: &'a Model,
-    origin: &'a dyn Origin,
+    original: &'a dyn OriginalTorrents,
     statements: Statements,
     /// Runs from the first session on, if the settings ask for checkpoints.
     checkpointer: Mutex<Option<Checkpointer>>,
@@ -96,8 +96,8 @@ impl Client for SqliteClient<'_> {
                 *checkpointer = Some(Checkpointer::start(self.target, checkpoints)?);
             }
         }
-        let (model, origin, statements) = (self.model, self.origin, &self.statements);
-        Ok(Box::new(SqliteSession { model, origin, statements, connection: self.target.open()? }))
+        let (model, original, statements) = (self.model, self.original, &self.statements);
+        Ok(Box::new(SqliteSession { model, original, statements, connection: self.target.open()? }))
     }
 
     fn close(self: Box<Self>) -> anyhow::Result<()> {
@@ -112,14 +112,14 @@ fn close(connection: Connection) -> anyhow::Result<()> {
 
 struct SqliteSession<'a> {
     model: &'a Model,
-    origin: &'a dyn Origin,
+    original: &'a dyn OriginalTorrents,
     statements: &'a Statements,
     connection: Connection,
 }
 
 impl Session for SqliteSession<'_> {
     fn write(&mut self, writer: u32, index: u64) -> Answer {
-        if change(&self.connection, self.statements, self.model, self.origin, writer, index).is_err() {
+        if change(&self.connection, self.statements, self.model, self.original, writer, index).is_err() {
             // Some errors have already rolled back the transaction; then this fails, which is ignored.
             let _ = self.connection.execute_batch("ROLLBACK");
             return Answer::Refused;
@@ -149,7 +149,7 @@ pub fn change(
     connection: &Connection,
     statements: &Statements,
     model: &Model,
-    origin: &dyn Origin,
+    original: &dyn OriginalTorrents,
     writer: u32,
     index: u64,
 ) -> rusqlite::Result<()> {
@@ -157,7 +157,7 @@ pub fn change(
     execute(connection, "BEGIN IMMEDIATE", [])?;
     for key in &write.stamped {
         let hash = match *key {
-            Key::Dataset(id) => origin.torrent(id).info_hash,
+            Key::Dataset(id) => original.torrent(id).info_hash,
             Key::New { writer, index, row } => model.new_info_hash(writer, index, row),
         };
         execute(connection, &statements.upsert, params![text(&hash), stamp(index)])?;
@@ -170,7 +170,7 @@ pub fn change(
                 execute(
                     connection,
                     &statements.move_completed,
-                    params![text(&origin.torrent(id).info_hash), change],
+                    params![text(&original.torrent(id).info_hash), change],
                 )?;
             }
         }

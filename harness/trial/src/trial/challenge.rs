@@ -9,7 +9,8 @@ use machine::measure::storage;
 use reports::record;
 use strategies::contract::Family;
 
-use super::drill::{BackupPhase, Drill};
+use super::context::TrialContext;
+use super::phase_results::BackedUp;
 use crate::trial::impact::Writes;
 
 /// The part of a backup in which its artifact was made: from the creation of its first file to the last change of any
@@ -27,16 +28,16 @@ pub(super) fn copying(artifact: &Path, backup: Span) -> Span {
     Span { from_ns, to_ns }
 }
 
-impl Drill<'_> {
+impl TrialContext<'_> {
     /// What happened while the artifact was made; `None` if there is no artifact, or if the application was stopped
     /// during all of that time, so that nothing could disturb it.
     pub(super) fn challenge(
         &self,
-        backup: &BackupPhase,
+        backup: &BackedUp,
         writes: &Writes<'_>,
         outages: &[Span],
     ) -> Option<record::Challenge> {
-        let span = backup.copying?;
+        let span = backup.artifact.as_ref().ok()?.copying;
         let stopped = |outage: &Span| outage.from_ns <= span.from_ns && span.to_ns <= outage.to_ns;
         if outages.iter().any(stopped) {
             return None;

@@ -1,21 +1,20 @@
 //! What the strategy needs to run, and whether this machine has it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use engines::images::{Image, ImageKind};
 use engines::subject::Subject;
 use machine::error::{Error, Result};
 use machine::file_system::FileSystem;
-use machine::process::Counters;
 use machine::program_cache::{Fetch, ProgramCache};
 use strategies::contract::{BackupContext, Equipment, Replication};
 use strategies::watch::Watch;
 
-use super::drill::Drill;
+use super::context::TrialContext;
 use super::environment::TrialEnvironment;
 use crate::availability::{Needs, Supplier, supply};
 
-impl Supplier for Drill<'_> {
+impl Supplier for TrialContext<'_> {
     fn image(&mut self, kind: &'static ImageKind, _named: Option<&str>) -> Result<()> {
         match self.environment.images.tools.get(kind) {
             Some(Err(cause)) => Err(Error::Environment(cause.clone())),
@@ -38,9 +37,10 @@ impl Supplier for Drill<'_> {
     }
 }
 
-impl<'a> Drill<'a> {
-    /// What this machine lacks for the trial, and how to get it. Everything else is looked up, fetched or made.
-    pub(super) fn missing(&mut self) -> Result<Option<String>> {
+impl<'a> TrialContext<'a> {
+    /// Obtains all that the trial needs: it is looked up, fetched or made. Returns what this machine lacks, if anything,
+    /// and how to get it.
+    pub(super) fn obtain(&mut self) -> Result<Option<String>> {
         let supplied = supply(&Needs::of_trial(self.plan, self.scenario), self);
         let engine = self.plan.deployment.engine;
         self.survives_disk_loss = self.plan.strategy.survives_disk_loss(engine, &self.place("live"));
@@ -65,28 +65,15 @@ impl<'a> Drill<'a> {
         self.environment.images.tools.get(self.plan.image()?)?.as_ref().ok()
     }
 
-    pub(super) fn with_backup_context<T>(
-        &mut self,
-        subject: &mut Subject,
-        watch: &mut Watch,
-        call: impl FnOnce(&mut BackupContext<'_>) -> T,
-    ) -> T {
-        let mut replication = self.replication.take();
-        let mut context = BackupContext {
-            subject,
-            database_bytes: self.environment.source.bytes,
-            destination: &self.place("artifact"),
-            equipment: self.equipment(),
-            watch,
-            replication: replication.as_mut().map(|replication| replication.as_mut() as &mut dyn Replication),
-        };
-        let outcome = call(&mut context);
-        self.replication = replication;
-        outcome
-    }
-
-    /// Resources that continuous replication has used so far.
-    pub(super) fn replication_counters(&self) -> Option<Counters> {
-        self.replication.as_ref()?.counters()
+    /// What the strategy is given for a backup.
+    pub(super) fn backup_context<'c>(
+        &'c self,
+        subject: &'c mut Subject,
+        destination: &'c Path,
+        watch: &'c mut Watch,
+        replication: Option<&'c mut dyn Replication>,
+    ) -> BackupContext<'c> {
+        let (database_bytes, equipment) = (self.environment.source.bytes, self.equipment());
+        BackupContext { subject, database_bytes, destination, equipment, watch, replication }
     }
 }

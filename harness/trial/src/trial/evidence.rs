@@ -17,11 +17,11 @@ use reports::record::{Trial, Verdict};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use strategies::contract::Moments;
 
-use super::drill::Drill;
-use super::seen::Seen;
-use crate::plan::Deployment;
+use super::context::TrialContext;
+use super::live_restore::place_of;
+use super::observed::Observed;
+use super::phase_results::PhaseResults;
 
 /// The name of the file in the directory of kept evidence.
 pub const FILE: &str = "evidence.json";
@@ -49,7 +49,8 @@ pub(super) struct Case {
     /// What the engine needs besides the data, such as the server that ran on it.
     pub(super) server: Option<Value>,
     /// What can only be observed while the trial runs.
-    pub(super) seen: Seen,
+    #[serde(rename = "seen")]
+    pub(super) observed: Observed,
     /// The configuration files before the backup, if the strategy backs them up.
     pub(super) configuration: Option<Listing>,
     /// The database that was restored after the disaster; `None` if there was nothing to verify.
@@ -139,31 +140,40 @@ impl Case {
     }
 }
 
-impl Drill<'_> {
+impl TrialContext<'_> {
     /// The evidence of the trial's verdict.
-    pub(super) fn case(&self, record: &Trial) -> Result<Case> {
-        let Deployment { engine, app, .. } = self.plan.deployment;
-        // Otherwise it is not known which writes the application itself lost.
-        let examined = app == App::Embedded || self.never_written.is_some();
-        let is_served = self.restore.as_ref().is_some_and(|restore| restore.served.is_some());
-        let server = engine.kept(&self.scenario.subject.settings, self.environment.images.of(engine));
-        let hold = |place: &str, moments: &Moments| Held::new(place, &self.request((), moments));
-        let judged = is_served && examined;
-        let live = self.live_restores.iter().zip(1..).map(|(live, number)| {
-            hold(&super::live_restore::place_of(number), &live.moments(self.moments()))
-        });
-        Ok(Case {
+    pub(super) fn case(&self, results: &PhaseResults, observed: &Observed, record: &Trial) -> Case {
+        let engine = self.plan.deployment.engine;
+        let (restored, live) = self.held(results).unzip();
+        Case {
             schema: SCHEMA.into(),
             trial: record.id.clone(),
             verdict: record.verdict,
             reason: record.reason.clone(),
             engine,
             dataset: self.plan.dataset.clone(),
-            server,
-            seen: self.seen.clone().context("only a trial with a record is kept")?,
-            configuration: self.configuration.clone(),
-            live: if judged { live.collect() } else { Vec::new() },
-            restored: judged.then(|| hold("restored", &self.moments())),
-        })
+            server: engine.kept(&self.scenario.subject.settings, self.environment.images.of(engine)),
+            observed: observed.clone(),
+            configuration: results.provisioned.as_ref().and_then(|live| live.configuration.clone()),
+            restored,
+            live: live.unwrap_or_default(),
+        }
+    }
+
+    /// The database that was restored after the disaster and verified, and those that were restored before it.
+    fn held(&self, results: &PhaseResults) -> Option<(Held, Vec<Held>)> {
+        let verified = results.verified.as_ref()?;
+        if self.plan.deployment.app == App::Tracker && verified.never_written.is_none() {
+            // It is not known which writes the application itself lost.
+            return None;
+        }
+        let (artifact, lost) = (results.backup_outcome()?.ok()?, results.lost.as_ref()?);
+        let never_written = verified.never_written.as_deref().unwrap_or_default();
+        let hold = |place: &str, disaster_ns| {
+            Held::new(place, &self.request((), artifact, disaster_ns, never_written))
+        };
+        let live = results.tail.live_restores.iter().zip(1..);
+        let live = live.map(|(live, number)| hold(&place_of(number), live.at_ns)).collect();
+        Some((hold("restored", lost.disaster_ns), live))
     }
 }

@@ -5,15 +5,16 @@ use std::path::Path;
 use anyhow::Context;
 use engines::applications::App;
 use engines::configuration::{self, Listing};
-use engines::database::{Unwritten, Verify};
+use engines::database::{Database, Unwritten, Verify};
 use engines::subject::Subject;
 use machine::error::{Error, Result};
 use machine::process::Account;
 use model::verify;
 use reports::record::Check;
-use strategies::contract::Moments;
 
-use super::drill::Drill;
+use super::context::TrialContext;
+use super::live_restore::LiveRestore;
+use super::phase_results::{Artifact, Lost, Provisioned, Verified};
 
 /// Compares restored configuration files with the files before the backup.
 pub(super) fn hold_configuration(
@@ -29,61 +30,84 @@ pub(super) fn hold_configuration(
     Ok(())
 }
 
-impl Drill<'_> {
-    pub(super) fn verify(&mut self, restored: &mut Subject) -> Result<()> {
+impl TrialContext<'_> {
+    pub(super) fn verify(
+        &self,
+        restored: &Subject,
+        artifact: &Artifact,
+        live_restores: &[LiveRestore],
+        lost: &Lost,
+    ) -> Result<Verified> {
         self.timeline.enter("verify");
-        self.verify_database(restored)?;
+        let mut verified = self.verify_database(restored, artifact, lost)?;
         // If the writes that the application lost are not known, those that the strategy lost are not known either.
-        if self.verified.is_some() {
-            self.verify_live_restores()?;
+        if verified.database.is_ok() {
+            let never_written = verified.never_written.as_deref().unwrap_or_default();
+            verified.live = self.verify_live_restores(live_restores, artifact, never_written)?;
         }
-        self.verify_configuration()
+        Ok(verified)
     }
 
-    /// Compares the configuration files that were restored with the database with the original ones.
-    fn verify_configuration(&mut self) -> Result<()> {
+    /// Compares the configuration files that were restored with the database with the original ones, which completes
+    /// the report.
+    pub(super) fn verify_configuration(
+        &self,
+        provisioned: &Provisioned,
+        verified: &mut Verified,
+    ) -> Result<()> {
         let directory = self.place("restored").join(configuration::DIRECTORY);
-        match self.configuration.as_ref().zip(self.verified.as_mut()) {
-            Some((before, report)) => hold_configuration(before, &directory, report),
-            None => Ok(()),
+        match (&provisioned.configuration, &mut verified.database) {
+            (Some(before), Ok(report)) => hold_configuration(before, &directory, report),
+            _ => Ok(()),
         }
     }
 
-    fn verify_database(&mut self, restored: &mut Subject) -> Result<()> {
-        if let Some(ended) = restored.ended_engine() {
-            // An engine that does not run on the restored data has found it damaged.
-            self.verified = Some(verify::refused_by_the_engine(&ended));
-            return Ok(());
+    fn verify_database(&self, restored: &Subject, artifact: &Artifact, lost: &Lost) -> Result<Verified> {
+        let found = |database, never_written| Ok(Verified { never_written, database, live: Vec::new() });
+        // An engine that does not run on the restored data has found it damaged.
+        let refused = || restored.ended_engine().map(|ended| verify::refused_by_the_engine(&ended));
+        if let Some(report) = refused() {
+            return found(Ok(report), None);
         }
-        match self.examine_the_lost() {
-            Ok(never_written) => self.never_written = never_written,
+        let never_written = match self.examine_the_lost(artifact, lost) {
+            Ok(never_written) => never_written,
             Err(Error::Interrupted) => return Err(Error::Interrupted),
             Err(error) => {
                 // Without it, writes that the application lost would be attributed to the strategy.
-                self.verifier_error =
-                    Some(format!("cannot examine the database that the disaster left: {error}"));
-                return Ok(());
+                let cause = format!("cannot examine the database that the disaster left: {error}");
+                return found(Err(cause), None);
             }
-        }
-        let request = self.request(restored.location(), &self.moments());
-        let job = Verify { request, dataset: self.plan.dataset.clone() };
-        match self.launcher.work(Account::Harness, &job, &mut |_| {}) {
-            Ok(report) => self.verified = Some(report),
-            Err(Error::Interrupted) => return Err(Error::Interrupted),
-            // If the verifier crashes, the trial is unverified; the run continues.
-            Err(error) => self.verifier_error = Some(error.to_string()),
-        }
-        if let Some(ended) = restored.ended_engine() {
-            // A server exits when it reads a damaged page.
-            self.verified = Some(verify::refused_by_the_engine(&ended));
-        }
-        Ok(())
+        };
+        let lacking = never_written.as_deref().unwrap_or_default();
+        let request = self.request(restored.location(), artifact, lost.disaster_ns, lacking);
+        let report = self.ask_verifier(request)?;
+        // A server exits when it reads a damaged page.
+        found(refused().map_or(report, Ok), never_written)
     }
 
-    /// What the verifier is asked about a database that was restored in a trial with these moments.
-    pub(super) fn request<D>(&self, database: D, moments: &Moments) -> verify::Request<D> {
-        let backup = self.backup.as_ref().expect("a restore follows a backup");
-        let kept = self.plan.strategy.kept(moments);
+    /// The verifier's report, or the error with which it failed: if it crashes, the trial is unverified, and the run
+    /// continues.
+    pub(super) fn ask_verifier(
+        &self,
+        request: verify::Request<Database>,
+    ) -> Result<Result<verify::Report, String>> {
+        let job = Verify { request, dataset: self.plan.dataset.clone() };
+        match self.launcher.work(Account::Harness, &job, &mut |_| {}) {
+            Ok(report) => Ok(Ok(report)),
+            Err(Error::Interrupted) => Err(Error::Interrupted),
+            Err(error) => Ok(Err(error.to_string())),
+        }
+    }
+
+    /// What the verifier is asked about a database that was restored after a disaster at `disaster_ns`.
+    pub(super) fn request<D>(
+        &self,
+        database: D,
+        artifact: &Artifact,
+        disaster_ns: u64,
+        never_written: &[(u32, u64)],
+    ) -> verify::Request<D> {
+        let kept = self.plan.strategy.kept(&artifact.moments(disaster_ns));
         verify::Request {
             database,
             ledger: self.ledger(),
@@ -93,21 +117,21 @@ impl Drill<'_> {
             keep_acknowledged_before_ns: kept.acknowledged_before_ns,
             lack_sent_after_ns: kept.sent_after_ns,
             without_never_completed: self.plan.strategy.abilities().leaves_out_never_completed,
-            never_written: self.never_written.clone().unwrap_or_default(),
-            backup_completed_ns: (!backup.grows_on).then(|| backup.durable_ns.unwrap_or(backup.span.to_ns)),
-            disaster_ns: moments.disaster_ns,
+            never_written: never_written.to_vec(),
+            backup_completed_ns: (!artifact.grows_on).then_some(artifact.durable_ns),
+            disaster_ns,
         }
     }
 
     /// Writes that the application acknowledged but that are missing from the database that the disaster left. Only the
     /// tracker is checked: the embedded application acknowledges a write only after its commit.
-    fn examine_the_lost(&self) -> Result<Option<Vec<(u32, u64)>>> {
+    fn examine_the_lost(&self, artifact: &Artifact, lost: &Lost) -> Result<Option<Vec<(u32, u64)>>> {
         if self.plan.deployment.app == App::Embedded {
             return Ok(None);
         }
-        let mut lost = self.stage("lost")?;
-        lost.recover()?;
-        let request = self.request(lost.location(), &self.moments());
+        let mut subject = self.stage("lost")?;
+        subject.recover()?;
+        let request = self.request(subject.location(), artifact, lost.disaster_ns, &[]);
         let request = verify::Request { without_never_completed: false, ..request };
         let job = Unwritten { request, dataset: self.plan.dataset.clone() };
         self.launcher.work(Account::Harness, &job, &mut |_| {}).map(Some)

@@ -33,7 +33,7 @@ pub struct Writes<'a> {
 }
 
 /// A write, with properties that are computed from it and its neighbours.
-struct Seen {
+struct Write {
     entry: Entry,
     /// When its writer stopped waiting: at the answer, when it gave up, or at the kill.
     answered_ns: u64,
@@ -43,7 +43,7 @@ struct Seen {
     outage: Option<Span>,
 }
 
-impl Seen {
+impl Write {
     /// When the wait for it ended; `None` if the running application refused it.
     fn waited_until_ns(&self) -> Option<u64> {
         match (self.entry.outcome, self.outage) {
@@ -103,7 +103,7 @@ impl<'a> Writes<'a> {
     }
 
     /// Calls `visit` with each write.
-    fn for_each(&self, mut visit: impl FnMut(&Seen)) {
+    fn for_each(&self, mut visit: impl FnMut(&Write)) {
         for writer in 0..self.ledger.writers() {
             let entries = self.ledger.writer(writer);
             let mut free_ns = 0;
@@ -126,7 +126,7 @@ impl<'a> Writes<'a> {
                     entry.due_ns = entry.due_ns.min(free_ns);
                 }
                 let outage = self.outage_of(&entry, answered_ns);
-                visit(&Seen { entry, answered_ns, late, outage });
+                visit(&Write { entry, answered_ns, late, outage });
                 free_ns = if entry.outcome == Outcome::Indeterminate {
                     // Only the next write shows when it gave up.
                     u64::MAX - LATE_NS
@@ -137,7 +137,7 @@ impl<'a> Writes<'a> {
             for due_ns in self.never_sent(writer, entries.count()) {
                 let late = self.killed_ns > due_ns.max(free_ns) + LATE_NS;
                 let entry = Entry { due_ns, sent_ns: None, outcome: Outcome::Indeterminate };
-                visit(&Seen { entry, answered_ns: self.killed_ns, late, outage: None });
+                visit(&Write { entry, answered_ns: self.killed_ns, late, outage: None });
             }
         }
     }
@@ -180,7 +180,7 @@ impl<'a> Writes<'a> {
         let mut latencies = Latencies::default();
         let (mut due, mut acknowledged, mut errors) = (0u64, 0u64, 0u64);
         self.for_each(|write| {
-            let Seen { entry, answered_ns, .. } = write;
+            let Write { entry, answered_ns, .. } = write;
             if let Outcome::Acknowledged(at) = entry.outcome {
                 acknowledged += u64::from(span.contains(at));
             }
@@ -220,7 +220,7 @@ impl<'a> Writes<'a> {
         // (answered, due, acknowledged) of every write that was waiting in the span.
         let mut writes: Vec<(u64, u64, bool)> = Vec::new();
         let mut acknowledged_before_ns = 0;
-        self.for_each(|Seen { entry, answered_ns, .. }| {
+        self.for_each(|Write { entry, answered_ns, .. }| {
             let (answered, acknowledged) = (*answered_ns, matches!(entry.outcome, Outcome::Acknowledged(_)));
             if acknowledged && answered < span.from_ns {
                 acknowledged_before_ns = acknowledged_before_ns.max(answered);
@@ -238,7 +238,7 @@ impl<'a> Writes<'a> {
     /// The load offered in a span. Writes during an outage do not count as refused.
     pub fn offered(&self, span: Span) -> Offered {
         let (mut due, mut late, mut refused) = (0u64, 0u64, 0u64);
-        self.for_each(|Seen { entry, late: was_late, outage, .. }| {
+        self.for_each(|Write { entry, late: was_late, outage, .. }| {
             if span.contains(entry.due_ns) {
                 due += 1;
                 late += u64::from(*was_late);

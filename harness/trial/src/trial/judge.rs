@@ -14,8 +14,6 @@ use reports::record::{Trial, Verdict, Verification};
 
 use super::evidence::{Case, Held, LEDGER};
 use super::examine;
-use super::live_restore::name_of;
-use super::verdict::Evidence;
 
 /// The new verdict on a trial.
 pub struct Judgement {
@@ -46,19 +44,15 @@ pub fn judge(trial: &Trial, run: &Path, launcher: &Launcher) -> Result<Result<Ju
     let Some(restored) = &case.restored else {
         return Ok(Err(format!("there was nothing to verify: {}", trial.reason)));
     };
-    let held = || std::iter::once(restored).chain(&case.live);
-    let needed = held().map(|held| held.place.as_str()).chain([LEDGER]);
-    if let Some(missing) = needed.into_iter().find(|part| !directory.join(part).exists()) {
+    let held = std::iter::once(restored).chain(&case.live);
+    let mut needed = held.map(|held| held.place.as_str()).chain([LEDGER]);
+    if let Some(missing) = needed.find(|part| !directory.join(part).exists()) {
         return Ok(Err(format!("'{missing}' was not kept: {}", kept.left_out.join("; "))));
     }
     let bench = Bench { case: &case, directory: &directory, launcher };
-    let mut reports = Vec::new();
-    for held in held() {
-        reports.push(bench.verify(held)?);
-    }
-    let mut reports = reports.into_iter();
-    let last = reports.next().expect("the restored database is verified first");
-    bench.conclude(last, reports.collect()).map(Ok)
+    let last = bench.verify(restored)?;
+    let live = case.live.iter().map(|held| bench.verify(held)).collect::<Result<_>>()?;
+    bench.conclude(last, live).map(Ok)
 }
 
 /// Where a trial is judged again.
@@ -134,18 +128,9 @@ impl Bench<'_> {
             let after = self.launcher.work_directory().join("restored").join(configuration::DIRECTORY);
             examine::hold_configuration(before, &after, report)?;
         }
-        let all = live.len();
-        let live = live.iter().zip(1..);
-        let served = self.case.seen.served(last.as_ref().ok());
-        let evidence = Evidence {
-            verified: last.as_ref().ok(),
-            verifier_error: last.as_ref().err().map(String::as_str),
-            live: live
-                .map(|(report, number)| (name_of(number, all), report.as_ref().map_err(String::as_str)))
-                .collect(),
-            ..self.case.seen.evidence(served.as_ref())
-        };
-        let (verdict, reason) = evidence.verdict();
+        let observed = &self.case.observed;
+        let served = observed.served(last.as_ref().ok());
+        let (verdict, reason) = observed.evidence(served.as_ref(), Some(&last), &live).verdict();
         let place = format!("{}/", self.launcher.work_directory().display());
         Ok(Judgement {
             verdict,

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
 use engines::subject::Subject;
-use machine::error::Error;
 use machine::file_system;
 use machine::measure::{calibration, storage};
 use machine::process::kill_marked;
@@ -18,10 +17,12 @@ use reports::printable;
 use reports::record::{self, Check, Trial};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::drill::Drill;
+use super::context::TrialContext;
 use super::environment::Keep;
 use super::evidence;
 use super::live_restore::place_of;
+use super::observed::Observed;
+use super::phase_results::{PhaseResults, Verified};
 
 /// The destination of evidence, and how much of it may be kept.
 pub struct Keeper<'a> {
@@ -36,18 +37,30 @@ pub struct Concluded<'a> {
     /// What was measured.
     pub record: Trial,
     /// `None` when the trial could not be run.
-    pub(super) drill: Option<Drill<'a>>,
+    pub(super) ended: Option<EndedTrial<'a>>,
+}
+
+/// What the evidence of a trial is made from.
+pub(super) struct EndedTrial<'a> {
+    /// `None` when the ledger could not be read.
+    pub(super) observed: Option<Observed>,
+    pub(super) results: PhaseResults,
+    /// The last field: the results contain subjects whose data is on the file system of the context.
+    pub(super) context: TrialContext<'a>,
 }
 
 impl Concluded<'_> {
     /// Keeps the evidence of the verdict if it is requested for this trial. What cannot be kept is listed in the
     /// result, and is not an error.
     pub fn keep(&mut self, keeper: &Keeper<'_>) -> Option<record::Kept> {
-        let drill = self.drill.as_mut().filter(|drill| drill.environment.keep.wants(&self.record))?;
+        let ended = self.ended.as_mut()?;
+        if !ended.context.environment.keep.wants(&self.record) {
+            return None;
+        }
         let mut kept = record::Kept { path: None, bytes: 0, left_out: Vec::new() };
         match place(keeper.directory, &self.record.id) {
             Ok((name, directory)) => {
-                drill.keep_in(&directory, &self.record, keeper.bytes_left, &mut kept.left_out);
+                ended.keep_in(&directory, &self.record, keeper.bytes_left, &mut kept.left_out);
                 kept.bytes = storage::allocated_bytes(&directory).unwrap_or_default();
                 kept.path = Some(name);
             }
@@ -83,32 +96,34 @@ fn place(run: &Path, id: &str) -> std::io::Result<(String, PathBuf)> {
     }
 }
 
-impl Drill<'_> {
+impl TrialContext<'_> {
     /// Releases the restored subject. If its data may be kept, the database server is shut down cleanly, so that a
     /// later server finds the data that the verifier has seen.
-    pub(super) fn leave(&self, mut restored: Subject) {
-        let is_served = self.restore.as_ref().is_some_and(|restore| restore.served.is_some());
-        let is_right = self.verified.as_ref().is_some_and(|report| is_right(&report.verification));
+    pub(super) fn leave(&self, mut restored: Subject, verified: &Verified) {
+        let is_right = verified.database.as_ref().is_ok_and(|report| is_right(&report.verification));
         let may_be_kept = match self.environment.keep {
             Keep::Failed => !is_right,
             Keep::All => true,
             Keep::None => false,
         };
-        if is_served && may_be_kept {
+        if may_be_kept {
             // A server that does not shut down cleanly is killed like all others.
             let _ = restored.shut_down();
         }
     }
+}
 
+impl EndedTrial<'_> {
     fn keep_in(&mut self, directory: &Path, record: &Trial, bytes_max: u64, left_out: &mut Vec<String>) {
-        let written = self
-            .case(record)
-            .and_then(|case| case.save(directory).map_err(|error| Error::Environment(error.to_string())));
+        let written = match &self.observed {
+            Some(observed) => self.context.case(&self.results, observed, record).save(directory),
+            None => Err(std::io::Error::other("the ledger cannot be read")),
+        };
         left_out.extend(written.err().map(|error| format!("{}: {error}", evidence::FILE)));
         let parts = self.parts();
         // Ends all processes that may still have files open in these directories.
-        kill_marked(self.environment.directory);
-        self.live_restores.clear();
+        kill_marked(self.context.environment.directory);
+        self.results.tail.live_restores.clear();
         let mut bytes_left = bytes_max;
         for (name, part) in parts.into_iter().filter(|(_, part)| part.symlink_metadata().is_ok()) {
             match self.keep_part(&part, &directory.join(&name), bytes_left) {
@@ -120,16 +135,17 @@ impl Drill<'_> {
 
     /// The parts of the evidence; those that are needed to judge the trial again come first.
     fn parts(&self) -> Vec<(String, PathBuf)> {
-        let mut parts = vec![(evidence::LEDGER.to_owned(), self.ledger())];
-        let mut add = |name: &str| parts.push((name.to_owned(), self.place(name)));
+        let Self { context, results, .. } = self;
+        let mut parts = vec![(evidence::LEDGER.to_owned(), context.ledger())];
+        let mut add = |name: &str| parts.push((name.to_owned(), context.place(name)));
         add("restored");
-        (1..=self.live_restores.len()).for_each(|number| add(&place_of(number as u32)));
-        if self.never_written.is_some() {
+        (1..=results.tail.live_restores.len()).for_each(|number| add(&place_of(number as u32)));
+        if results.verified.as_ref().is_some_and(|verified| verified.never_written.is_some()) {
             // The writes that the application did not make were found by reading this directory.
             add("lost");
         }
         add("artifact");
-        let beside = std::fs::read_dir(self.environment.directory).into_iter().flatten().flatten();
+        let beside = std::fs::read_dir(context.environment.directory).into_iter().flatten().flatten();
         let logs = beside.map(|entry| entry.path());
         let logs = logs.filter(|path| path.extension().is_some_and(|end| end == "log" || end == "yml"));
         parts.extend(logs.filter_map(|path| Some((path.file_name()?.to_string_lossy().into_owned(), path))));
@@ -153,7 +169,7 @@ impl Drill<'_> {
         if free < bytes {
             return Err(format!("needs {}, but {} are free", ByteSize(bytes), ByteSize(free)));
         }
-        calibration::duplicate(&self.launcher, from, to).map_err(|error| {
+        calibration::duplicate(&self.context.launcher, from, to).map_err(|error| {
             // An incomplete copy is of no use.
             let _ = machine::removal::remove(to);
             error.to_string()

@@ -1,8 +1,6 @@
 //! A database that was restored while the application ran.
 
 use engines::subject::Subject;
-use model::verify;
-use strategies::contract::Moments;
 
 /// A database that was restored while the application ran.
 pub(super) struct LiveRestore {
@@ -11,15 +9,6 @@ pub(super) struct LiveRestore {
     /// When the restore began.
     pub(super) at_ns: u64,
     pub(super) seconds: f64,
-    /// The verifier's report, or its error; `None` until it was verified.
-    pub(super) report: Option<Result<verify::Report, String>>,
-}
-
-impl LiveRestore {
-    /// The moments of this restore, in a trial with these moments.
-    pub(super) fn moments(&self, of_trial: Moments) -> Moments {
-        Moments { disaster_ns: self.at_ns, ..of_trial }
-    }
 }
 
 /// The name of the directory of one of these restores; numbers count from 1.

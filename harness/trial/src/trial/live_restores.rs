@@ -3,98 +3,99 @@
 use std::time::Instant;
 
 use anyhow::Context;
-use engines::database::Verify;
 use engines::subject::Subject;
-use machine::error::{Error, Result};
+use machine::error::Result;
 use machine::measure::clock::{now_ns, seconds_between};
-use machine::process::Account;
 use model::verify;
 use reports::record;
-use strategies::contract::{FailureCause, Moments};
+use strategies::contract::FailureCause;
 
-use super::drill::Drill;
-use super::live_restore::{LiveRestore, name_of, place_of};
+use super::context::TrialContext;
+use super::live_restore::{LiveRestore, place_of};
+use super::phase_results::{Armed, Artifact, PhaseResults, Tail};
 
-impl Drill<'_> {
+impl TrialContext<'_> {
     /// The workload alone, interrupted by as many restores as the variant asks for.
-    pub(super) fn tail(&mut self, subject: &Subject) -> Result<()> {
+    pub(super) fn tail(
+        &self,
+        subject: &Subject,
+        armed: &Armed,
+        artifact: &Artifact,
+        tail: &mut Tail,
+    ) -> Result<()> {
         let from_ns = self.timeline.enter("tail");
-        let before = self.replication_counters();
+        let before = armed.replication_counters();
         let restores = self.plan.strategy.abilities().live_restores;
         let pause_seconds = self.scenario.trial.tail_seconds / f64::from(restores + 1);
         for number in 1..=restores {
-            self.wait(subject, pause_seconds)?;
-            if !self.restore_live(number)? {
-                break;
+            self.pause(subject, pause_seconds, tail)?;
+            match self.restore_live(number, artifact)? {
+                Ok(restored) => tail.live_restores.push(restored),
+                Err(failure) => {
+                    tail.failure = Some(failure);
+                    break;
+                }
             }
         }
-        self.wait(subject, pause_seconds)?;
-        let after = before.zip(self.replication_counters());
-        self.shipping_cpu_share = after
+        self.pause(subject, pause_seconds, tail)?;
+        let after = before.zip(armed.replication_counters());
+        tail.shipping_cpu_share = after
             .map(|(before, after)| after.since(&before).cpu_seconds / seconds_between(from_ns, now_ns()));
         Ok(())
     }
 
-    /// True when there is a restored database. If it cannot be made, the backup has failed.
-    fn restore_live(&mut self, number: u32) -> Result<bool> {
+    fn pause(&self, subject: &Subject, seconds: f64, tail: &mut Tail) -> Result<()> {
+        self.wait(seconds)?;
+        if tail.died.is_none() {
+            tail.died = self.died(subject);
+        }
+        Ok(())
+    }
+
+    /// A restored database. If it cannot be made, the backup has failed.
+    fn restore_live(
+        &self,
+        number: u32,
+        artifact: &Artifact,
+    ) -> Result<std::result::Result<LiveRestore, FailureCause>> {
         let name = place_of(number);
         let place = self.place(&name);
         std::fs::create_dir(&place).context("cannot make a directory for a restore")?;
-        let mut restored = self.stage(&name)?;
+        let mut subject = self.stage(&name)?;
         let (at_ns, began) = (now_ns(), Instant::now());
-        let moments = Moments { disaster_ns: at_ns, ..self.moments() };
-        match self.restore_into(&mut restored, place, moments) {
-            Ok(_) => {
-                let seconds = began.elapsed().as_secs_f64();
-                self.live_restores.push(LiveRestore { subject: restored, at_ns, seconds, report: None });
-                Ok(true)
-            }
-            Err(failure) => {
-                let cause = match failure.cause {
-                    FailureCause::Error(error) => return Err(error),
-                    FailureCause::Failed(message) => {
-                        FailureCause::Failed(format!("restore {number} while the application ran: {message}"))
-                    }
-                    other => other,
-                };
-                self.backup.as_mut().expect("a tail follows a backup").failure = Some(cause);
-                Ok(false)
-            }
+        match self.restore_into(&mut subject, place, artifact.moments(at_ns)) {
+            Ok(_) => Ok(Ok(LiveRestore { subject, at_ns, seconds: began.elapsed().as_secs_f64() })),
+            Err(failure) => match failure.cause {
+                FailureCause::Error(error) => Err(error),
+                FailureCause::Failed(message) => {
+                    let message = format!("restore {number} while the application ran: {message}");
+                    Ok(Err(FailureCause::Failed(message)))
+                }
+                other => Ok(Err(other)),
+            },
         }
     }
 
     /// Verifies each of them with the ledger, as if the disaster had been when the restore began.
-    pub(super) fn verify_live_restores(&mut self) -> Result<()> {
-        let mut live_restores = std::mem::take(&mut self.live_restores);
-        for live in &mut live_restores {
-            let moments = live.moments(self.moments());
-            let request = self.request(live.subject.location(), &moments);
-            let job = Verify { request, dataset: self.plan.dataset.clone() };
-            match self.launcher.work(Account::Harness, &job, &mut |_| {}) {
-                Ok(report) => live.report = Some(Ok(report)),
-                Err(Error::Interrupted) => return Err(Error::Interrupted),
-                Err(error) => live.report = Some(Err(error.to_string())),
-            }
-        }
-        self.live_restores = live_restores;
-        Ok(())
+    pub(super) fn verify_live_restores(
+        &self,
+        live_restores: &[LiveRestore],
+        artifact: &Artifact,
+        never_written: &[(u32, u64)],
+    ) -> Result<Vec<std::result::Result<verify::Report, String>>> {
+        let verify = |live: &LiveRestore| {
+            self.ask_verifier(self.request(live.subject.location(), artifact, live.at_ns, never_written))
+        };
+        live_restores.iter().map(verify).collect()
     }
 
-    /// The verifier's reports on them, each with its name in a reason.
-    pub(super) fn live_reports(&self) -> Vec<(String, Result<&verify::Report, &str>)> {
-        let all = self.live_restores.len();
-        let reports = self.live_restores.iter().zip(1..).filter_map(|(live, number)| {
-            Some((name_of(number, all), live.report.as_ref()?.as_ref().map_err(String::as_str)))
-        });
-        reports.collect()
-    }
-
-    pub(super) fn live_records(&self) -> Vec<record::LiveRestore> {
-        let record = |live: &LiveRestore| {
-            let (recovery_point, verification) = match &live.report {
+    pub(super) fn live_records(&self, results: &PhaseResults) -> Vec<record::LiveRestore> {
+        let reports = results.live_reports();
+        let record = |(index, live): (usize, &LiveRestore)| {
+            let (recovery_point, verification) = match reports.get(index) {
                 Some(Ok(report)) => (report.recovery_point.clone(), self.checks(&report.verification)),
                 unmade => {
-                    let error = unmade.as_ref().and_then(|report| report.as_ref().err());
+                    let error = unmade.and_then(|report| report.as_ref().err());
                     let findings = vec![error.map_or("it was not verified", String::as_str).to_owned()];
                     let unmade = record::Verification { findings, ..record::Verification::default() };
                     (None, self.checks(&unmade))
@@ -103,6 +104,6 @@ impl Drill<'_> {
             let (at_seconds, seconds) = (self.timeline.at_seconds(live.at_ns), live.seconds);
             record::LiveRestore { at_seconds, seconds, recovery_point, verification }
         };
-        self.live_restores.iter().map(record).collect()
+        results.tail.live_restores.iter().enumerate().map(record).collect()
     }
 }

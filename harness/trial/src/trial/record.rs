@@ -14,69 +14,89 @@ use reports::printable;
 use reports::record::{self, Trial, Usage};
 use strategies::contract::FailureCause;
 
+use super::blame;
 use super::brief::in_brief;
-use super::drill::{BackupPhase, Drill, own_counters};
-use super::seen::Seen;
-use super::{blame, verdict};
+use super::context::{TrialContext, own_counters};
+use super::observed::Observed;
+use super::phase_results::{BackedUp, Ending, PhaseResults, Provisioned, Referenced, Tail};
 use crate::plan::settings_map;
 use crate::trial::impact::{Offered, Writes};
 
-impl Drill<'_> {
-    /// The record of a trial in which the application was stopped on purpose in these spans.
-    pub(super) fn record(&mut self, outages: &[Span]) -> Result<Trial> {
+impl TrialContext<'_> {
+    /// The record of a trial, and what was observed; `None` if only the error that ended it is known.
+    pub(super) fn record(
+        &self,
+        results: &PhaseResults,
+        ending: &Ending,
+    ) -> Result<(Trial, Option<Observed>)> {
         self.timeline.enter("record");
-        let ledger =
-            Ledger::open(&self.ledger(), self.plan.model.writers).context("cannot read the ledger")?;
+        match Ledger::open(&self.ledger(), self.plan.model.writers).context("cannot read the ledger") {
+            Ok(ledger) => {
+                let (trial, observed) = self.measured(results, ending, &ledger);
+                Ok((trial, Some(observed)))
+            }
+            Err(error) => Ok((self.proved_nothing(results, error.into())?, None)),
+        }
+    }
+
+    fn measured(&self, results: &PhaseResults, ending: &Ending, ledger: &Ledger) -> (Trial, Observed) {
+        let writes = results.provisioned.as_ref().map(|provisioned| self.writes(ledger, provisioned, ending));
+        let observed = self.observed(results, ending, ledger, writes.as_ref());
+        let served = observed.served(results.report());
+        let (verdict, reason) = results.evidence(&observed, served.as_ref()).verdict();
+        let mut trial = self.blank(results, verdict, self.text(&reason));
+        trial.workload.offered_writes_per_second = observed.offered.writes_per_second;
+        // A backup that never began has no measurements.
+        let backed_up = results.backed_up.as_ref().filter(|_| verdict != record::Verdict::Unavailable);
+        if let (Some(writes), Some(referenced), Some(backed_up)) = (writes, &results.referenced, backed_up) {
+            let impact = impact(&writes, referenced, backed_up);
+            let challenge = self.challenge(backed_up, &writes, &ending.outages);
+            trial.backup =
+                Some(record::Backup { challenge, ..self.backup_record(results, backed_up, &impact) });
+            trial.impact = Some(impact);
+        }
+        trial.live_restores = self.live_records(results);
+        trial.restore = results.restored.as_ref().map(|restored| {
+            let recovery_seconds = served.as_ref().and_then(|served| served.as_ref().ok().copied());
+            let seconds = restored.failure.is_none().then_some(restored.seconds);
+            record::Restore { seconds, recovery_seconds, output: self.output(&restored.output) }
+        });
+        trial.recovery_point = results.report().and_then(|report| report.recovery_point.clone());
+        if let (Some(point), Some(verified)) = (&mut trial.recovery_point, &results.verified) {
+            point.never_written = verified.never_written.as_ref().map(|writes| writes.len() as u64);
+        }
+        trial.verification = results.report().map(|report| self.checks(&report.verification));
+        trial.phases = self.timeline.phases();
+        trial.samples = self.timeline.samples();
+        trial.resources = self.resources(&results.tail);
+        (trial, observed)
+    }
+
+    fn writes<'a>(&self, ledger: &'a Ledger, provisioned: &Provisioned, ending: &Ending) -> Writes<'a> {
         let (load, seed) = (self.plan.load, self.plan.model.seed);
-        let writes = Writes::new(&ledger, load, seed, self.epoch_ns, self.disaster_ns, outages);
-        let observed = Span { from_ns: self.reference.from_ns, to_ns: self.disaster_ns };
-        // Without a schedule, no write was due.
-        let offered = if self.epoch_ns == 0 { Offered::NOTHING } else { writes.offered(observed) };
-        let seen = Seen {
+        Writes::new(ledger, load, seed, provisioned.epoch_ns, ending.killed_ns, &ending.outages)
+    }
+
+    fn observed(
+        &self,
+        results: &PhaseResults,
+        ending: &Ending,
+        ledger: &Ledger,
+        writes: Option<&Writes<'_>>,
+    ) -> Observed {
+        let offered = writes.zip(results.referenced.as_ref()).map(|(writes, referenced)| {
+            writes.offered(Span { from_ns: referenced.span.from_ns, to_ns: ending.killed_ns })
+        });
+        Observed {
             acknowledged: ledger
                 .entries()
                 .any(|(_, _, entry)| matches!(entry.outcome, Outcome::Acknowledged(_))),
-            died: self.died.clone(),
-            obstacle: self.obstacle.clone(),
-            offered,
+            died: results.died().cloned(),
+            obstacle: ending.obstacle.clone(),
+            offered: offered.unwrap_or(Offered::NOTHING),
             errors_allowed: self.scenario.workload.errors_allowed,
-            answered: self.restore.as_ref().and_then(|restore| restore.served.clone()),
-        };
-        let served = seen.served(self.verified.as_ref());
-        let judged = verdict::Evidence {
-            backup: self.backup.as_ref().and_then(|backup| backup.failure.as_ref()),
-            restore: self.restore.as_ref().and_then(|restore| restore.failure.as_ref()),
-            verified: self.verified.as_ref(),
-            live: self.live_reports(),
-            verifier_error: self.verifier_error.as_deref(),
-            ..seen.evidence(served.as_ref())
-        };
-        let (verdict, reason) = judged.verdict();
-        let mut trial = self.blank(verdict, self.text(&reason));
-        trial.workload.offered_writes_per_second = offered.writes_per_second;
-        // A backup that never began has no measurements.
-        if let Some(backup) = self.backup.as_ref().filter(|_| verdict != record::Verdict::Unavailable) {
-            let impact = self.impact(&writes, backup);
-            let challenge = self.challenge(backup, &writes, outages);
-            trial.backup = Some(record::Backup { challenge, ..self.backup_record(backup, &impact) });
-            trial.impact = Some(impact);
+            answered: results.served.clone(),
         }
-        trial.live_restores = self.live_records();
-        trial.restore = self.restore.as_ref().map(|restore| {
-            let recovery_seconds = served.as_ref().and_then(|served| served.as_ref().ok().copied());
-            let seconds = restore.failure.is_none().then_some(restore.seconds);
-            record::Restore { seconds, recovery_seconds, output: self.output(&restore.output) }
-        });
-        trial.recovery_point = self.verified.as_ref().and_then(|report| report.recovery_point.clone());
-        if let Some(point) = &mut trial.recovery_point {
-            point.never_written = self.never_written.as_ref().map(|writes| writes.len() as u64);
-        }
-        trial.verification = self.verified.as_ref().map(|report| self.checks(&report.verification));
-        trial.phases = self.timeline.phases();
-        trial.samples = self.timeline.samples();
-        trial.resources = self.resources();
-        self.seen = Some(seen);
-        Ok(trial)
     }
 
     /// A text for the record: printable in any terminal and report, and without the path of the working directory,
@@ -98,31 +118,22 @@ impl Drill<'_> {
         record::Verification { findings, remarks, ..verification.clone() }
     }
 
-    fn impact(&self, writes: &Writes<'_>, backup: &BackupPhase) -> record::Impact {
-        let during = writes.window(backup.span);
-        let (downtimes, blocked) = (writes.downtimes(backup.span), writes.blocked(backup.span));
-        let sum = |spans: &[Span]| spans.iter().map(Span::seconds).fold(0.0, |sum, one| sum + one);
-        // If no write was due and the application was not stopped, it is not known whether a write would have waited.
-        let known = during.is_some() || !downtimes.is_empty();
-        record::Impact {
-            reference: writes.window(self.reference),
-            blocked_seconds: known.then(|| sum(&blocked)),
-            longest_blocked_seconds: known.then(|| blocked.iter().map(Span::seconds).fold(0.0, f64::max)),
-            downtime_seconds: Some(sum(&downtimes)),
-            during,
-        }
-    }
-
-    fn backup_record(&self, backup: &BackupPhase, impact: &record::Impact) -> record::Backup {
-        let measured = &backup.measured;
+    fn backup_record(
+        &self,
+        results: &PhaseResults,
+        backup: &BackedUp,
+        impact: &record::Impact,
+    ) -> record::Backup {
+        let (measured, made, lost) = (&backup.measured, backup.artifact.as_ref().ok(), results.lost.as_ref());
+        let outcome = backup.outcome(&results.tail, lost);
         let (passes, io) = (measured.passes, measured.counters.io);
-        let seconds = backup.durable_ns.map(|at| seconds_between(backup.span.from_ns, at));
+        let seconds = made.map(|made| seconds_between(backup.span.from_ns, made.durable_ns));
         let commits_per_second = impact.during.as_ref().map(|window| window.writes_per_second);
         let pass_seconds = passes.seconds;
-        let unfinished = matches!(backup.failure, Some(FailureCause::Stalled(_) | FailureCause::TimedOut));
+        let unfinished = matches!(outcome, Err(FailureCause::Stalled(_) | FailureCause::TimedOut));
         let law = pass_seconds.zip(commits_per_second).filter(|_| self.plan.load.is_poisson());
         // A backup that restarts, or that has stalled, gets no closer to completion with time.
-        let steady = matches!(backup.failure, Some(FailureCause::TimedOut)) && !passes.unreported;
+        let steady = matches!(outcome, Err(FailureCause::TimedOut)) && !passes.unreported;
         let eta_seconds = match law {
             Some((pass, rate)) => reports::advise::expected_seconds(pass, rate),
             None => measured
@@ -130,10 +141,16 @@ impl Drill<'_> {
                 .filter(|furthest| *furthest > 0.0 && steady && pass_seconds.is_none())
                 .map(|furthest| backup.span.seconds() / furthest),
         };
+        let copy_seconds = results.settled.as_ref().map(|settled| settled.copy_seconds);
+        let mut printed = measured.clone();
+        printed.append_output(lost.map_or("", |lost| &lost.replication_output));
         record::Backup {
             seconds,
             elapsed_seconds: backup.span.seconds(),
-            artifact_bytes: backup.artifact_bytes,
+            artifact_bytes: match lost.filter(|_| outcome.is_ok()) {
+                Some(lost) => lost.artifact_bytes,
+                None => made.and_then(|made| made.bytes),
+            },
             bytes_read: io.map(|io| io.bytes_read),
             bytes_read_from_disk: io.map(|io| io.disk_bytes_read),
             bytes_written: io.map(|io| io.bytes_written),
@@ -144,41 +161,41 @@ impl Drill<'_> {
             pass_seconds,
             commits_per_second,
             eta_seconds: eta_seconds.filter(|_| unfinished),
-            copy_seconds: self.copy_seconds,
-            vs_copy: self.copy_seconds.zip(seconds).map(|(copy, seconds)| copy / seconds),
-            output: self.output(&measured.output),
+            copy_seconds,
+            vs_copy: copy_seconds.zip(seconds).map(|(copy, seconds)| copy / seconds),
+            output: self.output(&printed.output),
             challenge: None,
         }
     }
 
-    fn resources(&self) -> record::Resources {
-        let roster = self.launcher.roster();
+    fn resources(&self, tail: &Tail) -> record::Resources {
+        let processes = self.launcher.processes();
         let mut own = own_counters().since(&self.harness_before);
         // The kernel adds the input and output of a reaped child to its parent's, but no other counters.
         for account in [Account::Subject, Account::Strategy, Account::Preparation] {
-            let child = roster.used_by_children(account);
+            let child = processes.used_by_children(account);
             own.io = own.since(&child).io;
         }
         // The input and output of the verifier are already included.
-        let verifier = Counters { io: Some(Io::default()), ..roster.used_by_children(Account::Harness) };
+        let verifier = Counters { io: Some(Io::default()), ..processes.used_by_children(Account::Harness) };
         own.add(&verifier);
         record::Resources {
-            subject: roster.used(Account::Subject).map(usage).unwrap_or_default(),
-            strategy: roster.used(Account::Strategy).map(usage).unwrap_or_default(),
+            subject: processes.used(Account::Subject).map(usage).unwrap_or_default(),
+            strategy: processes.used(Account::Strategy).map(usage).unwrap_or_default(),
             harness: usage(own),
             journal_bytes_max: self.timeline.journal_bytes_max(),
-            shipping_cpu_share: self.shipping_cpu_share,
+            shipping_cpu_share: tail.shipping_cpu_share,
         }
     }
 
     pub(super) fn unavailable(&self, missing: &str) -> Trial {
-        self.blank(record::Verdict::Unavailable, self.text(missing))
+        self.blank(&PhaseResults::default(), record::Verdict::Unavailable, self.text(missing))
     }
 
     /// The record of a trial of which only the error that ended it is known.
-    pub(super) fn proved_nothing(&self, error: Error) -> Result<Trial> {
+    fn proved_nothing(&self, results: &PhaseResults, error: Error) -> Result<Trial> {
         let reason = blame::obstacle(&self.phase(), error)?;
-        Ok(self.blank(record::Verdict::Unverified, self.text(&in_brief(&reason))))
+        Ok(self.blank(results, record::Verdict::Unverified, self.text(&in_brief(&reason))))
     }
 
     /// The versions of all software that takes part.
@@ -210,7 +227,7 @@ impl Drill<'_> {
     }
 
     /// A record with everything that is known without a measurement.
-    fn blank(&self, verdict: record::Verdict, reason: String) -> Trial {
+    fn blank(&self, results: &PhaseResults, verdict: record::Verdict, reason: String) -> Trial {
         let (plan, scenario) = (self.plan, self.scenario);
         let promise = plan.strategy.promise();
         let deployment = plan.deployment;
@@ -232,8 +249,8 @@ impl Drill<'_> {
             announces: is_tracker.then(|| scenario.subject.announces.name().into()),
             server_options: BTreeMap::new(),
             cache: scenario.subject.cache.name().into(),
-            cached_share: self.cached_share,
-            extents: self.extents,
+            cached_share: results.armed.as_ref().and_then(|armed| armed.cached_share),
+            extents: results.referenced.as_ref().and_then(|referenced| referenced.extents),
         };
         deployment.engine.record(&scenario.subject.settings, deployment.mode, deployment.app, &mut workload);
         Trial {
@@ -276,6 +293,21 @@ impl Drill<'_> {
             kept: None,
             leftover: None,
         }
+    }
+}
+
+fn impact(writes: &Writes<'_>, referenced: &Referenced, backup: &BackedUp) -> record::Impact {
+    let during = writes.window(backup.span);
+    let (downtimes, blocked) = (writes.downtimes(backup.span), writes.blocked(backup.span));
+    let sum = |spans: &[Span]| spans.iter().map(Span::seconds).fold(0.0, |sum, one| sum + one);
+    // If no write was due and the application was not stopped, it is not known whether a write would have waited.
+    let known = during.is_some() || !downtimes.is_empty();
+    record::Impact {
+        reference: writes.window(referenced.span),
+        blocked_seconds: known.then(|| sum(&blocked)),
+        longest_blocked_seconds: known.then(|| blocked.iter().map(Span::seconds).fold(0.0, f64::max)),
+        downtime_seconds: Some(sum(&downtimes)),
+        during,
     }
 }
 

@@ -16,13 +16,13 @@ use machine::file_system::{FileSystem, TemporaryFileSystem};
 use machine::measure::{extents, storage};
 use machine::process::Account;
 
-use super::drill::Drill;
+use super::context::TrialContext;
 use crate::plan::Deployment;
 
 /// The directory of the trial in which its own file system is mounted.
 const DISK: &str = "disk";
 
-impl Drill<'_> {
+impl TrialContext<'_> {
     /// The root of the trial's own file system, or else the directory of the trial.
     pub(super) fn disk(&self) -> PathBuf {
         match self.plan.deployment.file_system {

@@ -4,12 +4,13 @@ use model::verify;
 use serde::{Deserialize, Serialize};
 
 use super::impact::Offered;
+use super::live_restore::name_of;
 use super::verdict::Evidence;
 
 /// What was observed during the trial, in the terms of [`Evidence`].
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Seen {
+pub(super) struct Observed {
     pub(super) acknowledged: bool,
     pub(super) died: Option<String>,
     pub(super) obstacle: Option<String>,
@@ -19,9 +20,18 @@ pub(super) struct Seen {
     pub(super) answered: Option<Result<f64, String>>,
 }
 
-impl Seen {
-    /// The evidence of a trial whose restored database was `served`, but not verified yet.
-    pub(super) fn evidence<'a>(&'a self, served: Option<&'a Result<f64, String>>) -> Evidence<'a> {
+impl Observed {
+    /// The evidence with these reports of the verifier, each or the error with which it failed: on the database that was
+    /// restored after the disaster and then `served`, and on those that were restored while the application ran.
+    pub(super) fn evidence<'a>(
+        &'a self,
+        served: Option<&'a Result<f64, String>>,
+        last: Option<&'a Result<verify::Report, String>>,
+        live: &'a [Result<verify::Report, String>],
+    ) -> Evidence<'a> {
+        let live_report = |(report, number): (&'a Result<_, String>, u32)| {
+            (name_of(number, live.len()), report.as_ref().map_err(String::as_str))
+        };
         Evidence {
             acknowledged: self.acknowledged,
             died: self.died.as_deref(),
@@ -31,9 +41,9 @@ impl Seen {
             backup: None,
             restore: None,
             served,
-            verified: None,
-            live: Vec::new(),
-            verifier_error: None,
+            verified: last.and_then(|last| last.as_ref().ok()),
+            live: live.iter().zip(1..).map(live_report).collect(),
+            verifier_error: last.and_then(|last| last.as_ref().err()).map(String::as_str),
         }
     }
 
