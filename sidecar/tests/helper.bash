@@ -1,5 +1,6 @@
-# shellcheck shell=bash Each test has its own directory with a data directory, an empty backup directory, and a
-# directory of fake tools that is first on PATH.
+# shellcheck shell=bash
+# Each test has its own directory with a data directory, an empty backup directory, and a directory of fake tools that
+# is first on PATH.
 
 setup() {
     SIDECAR=${SIDECAR:-$(cd "$BATS_TEST_DIRNAME/.." && pwd)}
