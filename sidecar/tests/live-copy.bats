@@ -128,7 +128,9 @@ TOOL
     done
 }
 
-@test "the path of the database may contain blanks and quotes" {
+@test "paths may contain blanks and quotes" {
+    cp --recursive "$SIDECAR" "$ROOT/the sidecar"
+    SIDECAR="$ROOT/the sidecar"
     DATABASE="$DATA/the \"tracker\"'s.db"
     start_application wal
     ask "$(writes 1 3)"
