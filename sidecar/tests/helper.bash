@@ -95,6 +95,11 @@ wait_until() {
     return 1
 }
 
+# A killed process may stay as a zombie if no process reaps it.
+is_gone() {
+    ! grep -q '^State:[[:space:]]*[^ZX]' "/proc/$1/status" 2>/dev/null
+}
+
 # Neither artifacts nor temporary files exist.
 assert_nothing_left() {
     [ "$(count_artifacts)" -eq 0 ]

@@ -245,10 +245,11 @@ TOOL
     sidecar=$!
     wait_until test -s "$ROOT/child"
     kill -TERM "$sidecar"
+    wait_until is_gone "$sidecar"
     status=0
     wait "$sidecar" || status=$?
     [ "$status" -eq 143 ]
-    wait_until eval '! grep -q "^State:[[:space:]]*[^ZX]" "/proc/$(cat "$ROOT/child")/status" 2>/dev/null'
+    wait_until is_gone "$(cat "$ROOT/child")"
     assert_nothing_left
 }
 

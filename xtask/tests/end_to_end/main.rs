@@ -12,6 +12,7 @@ mod file_systems;
 mod formats;
 mod gate;
 mod guards;
+mod live_copy;
 mod own;
 mod preconditions;
 mod program;
