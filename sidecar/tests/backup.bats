@@ -319,7 +319,7 @@ make_closed_wal_database() {
     real=$(command -v sqlite3)
     for SQLITE_MODE in backup copy; do
         export SQLITE_MODE
-        for meanwhile in "touch $DATABASE-wal" "touch $DATABASE-shm" "$real $DATABASE 'UPDATE torrents SET name = 1'"; do
+        for meanwhile in "touch $DATABASE-wal" "touch $DATABASE-shm" "$real $DATABASE 'INSERT INTO torrents VALUES (3)'"; do
             make_tool sqlite3 <<TOOL
 $real "\$@" || exit
 [[ \$* != *.backup* && \$* != *.system* ]] || $meanwhile
