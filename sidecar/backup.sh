@@ -5,12 +5,15 @@
 
 # shellcheck source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+# shellcheck source=live-copy.sh
+source "$(dirname "${BASH_SOURCE[0]}")/live-copy.sh"
 
 SQLITE_BUSY_TIMEOUT_MILLISECONDS=10000
 MAPPED_BYTES_MAX=1099511627776
 
 work_directory=""
 configuration_paths=()
+sqlite_mode=""
 sqlite_source=""
 
 default_settings() {
@@ -20,7 +23,7 @@ default_settings() {
     BACKUP_PATHS=${BACKUP_PATHS:-}
     RETENTION_DAYS=${RETENTION_DAYS:-7}
     SQLITE_DATABASE=${SQLITE_DATABASE:-}
-    SQLITE_MODE=${SQLITE_MODE:-backup}
+    SQLITE_MODE=${SQLITE_MODE:-auto}
     default_mysql_settings
 }
 
@@ -29,7 +32,7 @@ validate_settings() {
     require_one_of BACKUP_MODE "$BACKUP_MODE" loop single
     require_whole_number BACKUP_INTERVAL "$BACKUP_INTERVAL" 31536000 "seconds between backups"
     require_whole_number RETENTION_DAYS "$RETENTION_DAYS" 36500 "days to keep a backup"
-    require_one_of SQLITE_MODE "$SQLITE_MODE" backup dump
+    require_one_of SQLITE_MODE "$SQLITE_MODE" auto backup copy dump
     if [[ -z $SQLITE_DATABASE$MYSQL_HOST$BACKUP_PATHS ]]; then
         setting_error SQLITE_DATABASE "" "set it, MYSQL_HOST or BACKUP_PATHS: there is nothing to back up"
     fi
@@ -162,15 +165,28 @@ publish() {
 }
 
 sqlite_reader() {
-    run_tool sqlite3 -batch -bail -readonly -cmd ".timeout $SQLITE_BUSY_TIMEOUT_MILLISECONDS" "$sqlite_source" "$1"
+    run_tool sqlite3 -batch -bail -readonly -cmd ".timeout $SQLITE_BUSY_TIMEOUT_MILLISECONDS" "$sqlite_source" "$@"
+}
+
+# 1: a rollback-journal mode; 2: WAL mode.
+sqlite_read_version() {
+    od --address-radix=n --format=u1 --skip-bytes=19 --read-bytes=1 -- "$SQLITE_DATABASE" 2>/dev/null
+}
+
+# In WAL mode, a live database can be copied at the speed of a plain copy while writers continue. In the other modes
+# they would wait for the whole copy.
+choose_sqlite_mode() {
+    sqlite_mode=$SQLITE_MODE
+    [[ $SQLITE_MODE == auto ]] || return 0
+    sqlite_mode=backup
+    [[ $(sqlite_read_version) -ne 2 ]] || sqlite_mode=copy
 }
 
 # Opening a database in WAL mode creates two files beside it, and the last connection to close it removes them. Without
 # them, no process has it open, and all data is in the database file.
 is_closed_wal_database() {
     local read_version
-    read_version=$(od --address-radix=n --format=u1 --skip-bytes=19 --read-bytes=1 -- "$SQLITE_DATABASE" 2>/dev/null) ||
-        return 1
+    read_version=$(sqlite_read_version) || return 1
     ((read_version == 2)) && [[ ! -e $SQLITE_DATABASE-wal && ! -e $SQLITE_DATABASE-shm ]]
 }
 
@@ -186,13 +202,13 @@ state_of_database() {
     stat --format='%i %s %.Y %.Z' -- "$SQLITE_DATABASE"
 }
 
-# A truncated copy does not have the number of pages that its header states.
+# A truncated copy has fewer pages than its header states. A file may be longer: SQLite ignores the rest.
 has_all_pages() {
     local file=$1 expected
     [[ -s $file ]] || return 1
     expected=$(sqlite3 "file:$file?immutable=1" \
         'SELECT page_count * page_size FROM pragma_page_count, pragma_page_size') || return 1
-    [[ $(stat --format=%s -- "$file") == "$expected" ]]
+    (($(stat --format=%s -- "$file") >= expected))
 }
 
 is_sound() {
@@ -204,17 +220,21 @@ is_sound() {
     return 1
 }
 
-# The database is checked for damage in both modes, because neither detects it: `.backup` copies damage, and the `.dump`
-# of SQLite 3.53 omits the rows behind it, but still ends with COMMIT and exit status 0. Backups of a damaged database
-# would displace the good ones. The copy may be mapped into memory, which makes its check fast; the database itself may
-# not, because the application can truncate it.
+# The copy may be mapped into memory, which makes its check fast; the database itself may not, because the application
+# can truncate it.
+is_sound_copy() {
+    has_all_pages database.db &&
+        is_sound run_tool sqlite3 -batch -cmd '.output /dev/null' -cmd "PRAGMA mmap_size = $MAPPED_BYTES_MAX" \
+            -cmd .output 'file:database.db?immutable=1' 'PRAGMA quick_check'
+}
+
+# The database is checked for damage in every mode, because none detects it: `.backup` and a copy of the files copy
+# damage, and the `.dump` of SQLite 3.53 omits the rows behind it, but still ends with COMMIT and exit status 0. Backups
+# of a damaged database would displace the good ones.
 copy_sqlite() {
-    case $SQLITE_MODE in
-        backup)
-            sqlite_reader ".backup database.db" >&2 && has_all_pages database.db &&
-                is_sound run_tool sqlite3 -batch -cmd '.output /dev/null' -cmd "PRAGMA mmap_size = $MAPPED_BYTES_MAX" \
-                    -cmd .output 'file:database.db?immutable=1' 'PRAGMA quick_check'
-            ;;
+    case $sqlite_mode in
+        backup) sqlite_reader '.backup database.db' >&2 && is_sound_copy ;;
+        copy) copy_live && is_sound_copy ;;
         dump)
             is_sound sqlite_reader 'PRAGMA quick_check' && sqlite_reader .dump >database.sql &&
                 is_complete_sqlite_dump database.sql
@@ -248,7 +268,8 @@ read_sqlite() {
 # A tar archive of one file, because it stores the owner and the mode of the database for the restore.
 back_up_sqlite() {
     local stamp=$1 content=database.db
-    [[ $SQLITE_MODE == dump ]] && content=database.sql
+    choose_sqlite_mode
+    [[ $sqlite_mode == dump ]] && content=database.sql
     if ! read_sqlite; then
         log "failed: $SQLITE_DATABASE could not be copied completely. From a read-only mount, a database with a -wal" \
             "file can be read only while its -shm file exists, and one with an interrupted transaction only after" \

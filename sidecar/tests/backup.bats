@@ -59,7 +59,7 @@ content_of() {
 }
 
 @test "a file that is not a database leaves nothing" {
-    for SQLITE_MODE in backup dump; do
+    for SQLITE_MODE in backup copy dump; do
         export SQLITE_MODE SQLITE_DATABASE=$DATABASE
         printf 'this is not a database, however long it may be' >"$DATABASE"
         run backup
@@ -69,7 +69,7 @@ content_of() {
 }
 
 @test "an empty database file leaves nothing" {
-    for SQLITE_MODE in backup dump; do
+    for SQLITE_MODE in backup copy dump; do
         export SQLITE_MODE SQLITE_DATABASE=$DATABASE
         : >"$DATABASE"
         run backup
@@ -78,12 +78,12 @@ content_of() {
     done
 }
 
-@test "a damaged database leaves nothing in both modes" {
+@test "a damaged database leaves nothing in any mode" {
     make_database
     sqlite3 "$DATABASE" 'WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM n WHERE i<5000)
         INSERT INTO torrents SELECT hex(randomblob(20)) FROM n'
     dd if=/dev/urandom of="$DATABASE" bs=4096 seek=20 count=5 conv=notrunc status=none
-    for SQLITE_MODE in backup dump; do
+    for SQLITE_MODE in backup copy dump; do
         export SQLITE_MODE
         run backup
         [ "$status" -eq 1 ]
@@ -131,7 +131,7 @@ TOOL
     # The subshell in between prints the message about the killed process.
     (sqlite3 "$DATABASE" <"$ROOT/script" || true) 2>/dev/null
     [ -s "$DATABASE-journal" ]
-    for SQLITE_MODE in backup dump; do
+    for SQLITE_MODE in backup copy dump; do
         export SQLITE_MODE
         run backup
         [ "$status" -eq 1 ]
@@ -317,16 +317,19 @@ make_closed_wal_database() {
 @test "a closed database that is opened or written to while it is read leaves nothing" {
     make_closed_wal_database
     real=$(command -v sqlite3)
-    for meanwhile in "touch $DATABASE-wal" "touch $DATABASE-shm" "$real $DATABASE 'DELETE FROM torrents'"; do
-        make_tool sqlite3 <<TOOL
+    for SQLITE_MODE in backup copy; do
+        export SQLITE_MODE
+        for meanwhile in "touch $DATABASE-wal" "touch $DATABASE-shm" "$real $DATABASE 'INSERT INTO torrents VALUES (3)'"; do
+            make_tool sqlite3 <<TOOL
 $real "\$@" || exit
-[[ \$* != *.backup* ]] || $meanwhile
+[[ \$* != *.backup* && \$* != *.system* ]] || $meanwhile
 TOOL
-        run backup
-        [ "$status" -eq 1 ]
-        [[ $output == *"was opened while it was read"* ]]
-        assert_nothing_left
-        rm -f "$DATABASE"-{wal,shm}
+            run backup
+            [ "$status" -eq 1 ]
+            [[ $output == *"was opened while it was read"* ]]
+            assert_nothing_left
+            rm -f "$DATABASE"-{wal,shm}
+        done
     done
 }
 

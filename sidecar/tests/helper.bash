@@ -1,5 +1,6 @@
-# shellcheck shell=bash Each test has its own directory with a data directory, an empty backup directory, and a
-# directory of fake tools that is first on PATH.
+# shellcheck shell=bash
+# Each test has its own directory with a data directory, an empty backup directory, and a directory of fake tools that
+# is first on PATH.
 
 setup() {
     SIDECAR=${SIDECAR:-$(cd "$BATS_TEST_DIRNAME/.." && pwd)}
@@ -92,6 +93,11 @@ wait_until() {
         sleep 0.05
     done
     return 1
+}
+
+# A killed process may stay as a zombie if no process reaps it.
+is_gone() {
+    ! grep -q '^State:[[:space:]]*[^ZX]' "/proc/$1/status" 2>/dev/null
 }
 
 # Neither artifacts nor temporary files exist.

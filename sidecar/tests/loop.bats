@@ -34,11 +34,6 @@ wait
 TOOL
 }
 
-# A killed process may stay as a zombie if no process reaps it.
-is_gone() {
-    ! grep -q '^State:[[:space:]]*[^ZX]' "/proc/$1/status" 2>/dev/null
-}
-
 @test "a loop takes a backup at each interval" {
     make_database
     start_loop 1

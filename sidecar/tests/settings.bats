@@ -39,7 +39,7 @@ load helper
 
 @test "an unknown SQLite mode is refused" {
     make_database
-    SQLITE_MODE=copy assert_refused SQLITE_MODE copy
+    SQLITE_MODE=snapshot assert_refused SQLITE_MODE snapshot
 }
 
 @test "a database that does not exist is refused and not created" {

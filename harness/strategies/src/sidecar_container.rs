@@ -15,17 +15,44 @@ use crate::contract::{BackupContext, RestoreContext, RestoreResult};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SqliteMode {
-    /// With sqlite3's `.backup`.
+    /// As the sidecar does by default: [`Copy`](Self::Copy) in WAL mode, otherwise [`Backup`](Self::Backup).
     #[default]
+    Auto,
+    /// With sqlite3's `.backup`.
     Backup,
+    /// As a copy of its files, while sqlite3 holds a read transaction.
+    Copy,
     /// With its `.dump`.
     Dump,
+}
+
+impl SqliteMode {
+    /// Whether a backup of this live database begins again after a commit of another connection.
+    pub fn restarts(self, live: &Path) -> bool {
+        match self {
+            // In WAL mode, a live database has a log beside it.
+            SqliteMode::Auto => !Path::new(&format!("{}-wal", live.display())).exists(),
+            SqliteMode::Backup => true,
+            SqliteMode::Copy | SqliteMode::Dump => false,
+        }
+    }
+
+    /// Its value of the sidecar's setting.
+    fn name(self) -> &'static str {
+        match self {
+            SqliteMode::Auto => "auto",
+            SqliteMode::Backup => "backup",
+            SqliteMode::Copy => "copy",
+            SqliteMode::Dump => "dump",
+        }
+    }
 }
 
 /// What [`SqliteMode`] means, for cards.
 pub const SQLITE_MODE: (&str, &str) = (
     "sqlite_mode",
-    "for SQLite: \"backup\" is sqlite3's .backup, \"dump\" its .dump; MySQL is always dumped",
+    "for SQLite: \"backup\" is sqlite3's .backup, \"dump\" its .dump, \"copy\" copies the files inside a read \
+     transaction, \"auto\" (default) is \"copy\" in WAL mode and otherwise \"backup\"; MySQL is always dumped",
 );
 
 /// The container's name in messages.
@@ -127,7 +154,7 @@ fn add_sources(
             mount(spec, live, DATA, true);
             let file = data.file_name().expect("a database has a name").to_string_lossy();
             set(spec, "SQLITE_DATABASE", &format!("{DATA}/{file}"));
-            set(spec, "SQLITE_MODE", if sqlite_mode == SqliteMode::Dump { "dump" } else { "backup" });
+            set(spec, "SQLITE_MODE", sqlite_mode.name());
         }
     }
     Ok(())
@@ -151,4 +178,26 @@ fn mount(spec: &mut Spec, host: &Path, container: &str, read_only: bool) {
 
 fn set(spec: &mut Spec, name: &str, value: &str) {
     spec.environment.push((name.to_owned(), value.to_owned()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_backup_page_by_page_restarts() {
+        let directory = tempfile::tempdir().unwrap();
+        let live = directory.path().join("live.db");
+        assert!(SqliteMode::Backup.restarts(&live) && SqliteMode::Auto.restarts(&live));
+        assert!(!SqliteMode::Copy.restarts(&live) && !SqliteMode::Dump.restarts(&live));
+        std::fs::write(directory.path().join("live.db-wal"), "").unwrap();
+        assert!(SqliteMode::Backup.restarts(&live) && !SqliteMode::Auto.restarts(&live));
+    }
+
+    #[test]
+    fn a_mode_has_the_same_name_in_a_scenario_and_in_the_sidecar() {
+        for mode in [SqliteMode::Auto, SqliteMode::Backup, SqliteMode::Copy, SqliteMode::Dump] {
+            assert_eq!(serde_json::to_value(mode).unwrap(), mode.name());
+        }
+    }
 }

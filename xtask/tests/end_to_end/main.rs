@@ -13,6 +13,7 @@ mod formats;
 mod gate;
 mod guards;
 mod live_copy;
+mod live_copy_page;
 mod own;
 mod preconditions;
 mod program;

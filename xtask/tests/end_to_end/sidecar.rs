@@ -50,6 +50,24 @@ fn a_sidecar_copies_a_database_with_few_writes_page_by_page() {
 }
 
 #[test]
+fn a_sidecar_copies_the_files_of_a_database_under_continuous_writes() {
+    if without_docker() {
+        return;
+    }
+    for mode in ["wal", "delete"] {
+        let place = Place::new();
+        let subject = format!("strategy = \"sidecar\"\njournal_modes = [\"{mode}\"]\n");
+        let copy =
+            format!("{subject}settings = {{ sqlite_mode = \"copy\", interval_seconds = 1, cycles = 3 }}");
+        // Each writer sends its next write as soon as the last one was answered.
+        let trial = tried(&place, "sqlite", &copy, &["--rate", "closed"]);
+        assert_restorable(&trial);
+        let said = trial.backup.as_ref().unwrap().output.as_ref().unwrap();
+        assert!(said.matches("stored sqlite-").count() >= 4, "{mode}: {said}");
+    }
+}
+
+#[test]
 fn a_sidecar_with_too_long_an_interval_is_timed_out_and_measured() {
     if without_docker() {
         return;

@@ -140,6 +140,7 @@ fn paths_that_the_documentation_names_exist() {
     let documents = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "sidecar/README.md"];
     let mut documents: Vec<PathBuf> = documents.iter().map(|document| root().join(document)).collect();
     documents.extend(std::fs::read_dir(root().join("docs")).unwrap().flatten().map(|entry| entry.path()));
+    documents.retain(|document| document.is_file());
     for document in documents {
         let text = std::fs::read_to_string(&document).unwrap();
         for word in text.split(['`', '(', ')', ' ', '\n', '|']) {

@@ -97,7 +97,7 @@ impl Strategy for Sidecar {
     fn promise(&self) -> Promise {
         Promise {
             text: "consistent, with the configuration files; keeps every write acknowledged before the last \
-                   complete backup began; blocks writers only while dumping SQLite in delete mode",
+                   complete backup began; blocks writers only while dumping or copying SQLite in delete mode",
             keeps: Keeps::Earlier,
         }
     }
@@ -113,10 +113,11 @@ impl Strategy for Sidecar {
 
     fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
         let replication: &dyn Replication = context.take_replication()?;
-        let copies = kinds(context)[0] == "sqlite" && self.sqlite_mode == SqliteMode::Backup;
-        if copies {
+        let is_file = kinds(context)[0] == "sqlite";
+        if is_file && self.sqlite_mode.restarts(context.subject.data()) {
             context.watch.expect_unreported_restarts();
         }
+        let copies = is_file && self.sqlite_mode != SqliteMode::Dump;
         // The compressed size of a dump is unknown.
         let copied_bytes = copies.then_some(context.database_bytes);
         let mut outcome = Cycle::awaited(context, replication, copied_bytes).follow(context, replication)?;
