@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use model::dataset::Origin;
-use model::verify::Integrity;
+use model::verify::Level;
 use model::writes::{Key, Role, Together, role, stamp, unstamp};
 use reports::record::Check;
 use rusqlite::Connection;
@@ -29,12 +29,12 @@ pub fn finds(check: &str, damage: impl Fn(&Trial, &Connection)) {
 
 /// Asserts that the state before the damage is right; otherwise a finding would prove nothing.
 fn assert_passes(trial: &Trial, database: &Path) {
-    let right = trial.verify(database, Integrity::Quick, Some(u64::MAX)).verification;
+    let right = trial.verify(database, Level::Fast, Some(u64::MAX)).verification;
     assert_eq!(right.findings, Vec::<String>::new());
 }
 
 pub fn assert_fails(trial: &Trial, database: &Path, check: &str) {
-    for integrity in [Integrity::Full, Integrity::Quick] {
+    for integrity in [Level::Full, Level::Fast] {
         let verification = trial.verify(database, integrity, Some(u64::MAX)).verification;
         let failed = failed(&verification);
         assert!(failed.contains(&check), "{integrity:?}: {failed:?} {:#?}", verification.findings);
@@ -344,7 +344,7 @@ fn two_prefixes_are_swapped() {
         });
         assert_fails(&trial, &mixed, "order");
         // Only the order in time distinguishes these prefixes from right ones.
-        let verification = trial.verify(&mixed, Integrity::Full, None).verification;
+        let verification = trial.verify(&mixed, Level::Full, None).verification;
         assert_eq!(failed(&verification), ["order"]);
         assert_eq!(verification.prefix, Some(Check::Pass));
         assert_eq!(verification.transactions, Some(Check::Pass));
@@ -408,7 +408,7 @@ fn more_rows_have_changed_than_writes_can_change() {
     connection.execute("UPDATE torrents SET completed = ?1", [stamp(0)]).unwrap();
     connection.close().unwrap();
     assert_fails(&trial, &restored.database, "prefix");
-    let report = trial.verify(&restored.database, Integrity::Quick, Some(u64::MAX));
+    let report = trial.verify(&restored.database, Level::Fast, Some(u64::MAX));
     assert_eq!(failed(&report.verification), ["prefix", "content"]);
     assert_eq!(report.verification.order, None);
     assert_eq!(report.recovery_point, None);

@@ -8,7 +8,7 @@ use engines::database::Database;
 use engines::sqlite::database::of_file;
 use model::dataset::{Origin, Torrent};
 use model::ledger::{Ledger, LedgerWriter, Outcome};
-use model::verify::{ContentDigest, Integrity, Report, Request, content_digest, verify};
+use model::verify::{ContentDigest, Level, Report, Request, content_digest, verify};
 use model::writes::{InfoHash, Key, Marks, Model, Together, info_hash, stamp};
 use reports::record::{Check, Verification};
 use rusqlite::Connection;
@@ -347,7 +347,7 @@ impl Trial {
     }
 
     /// Verifies `database`; writes acknowledged before `keep_ns` were promised to be kept.
-    pub fn verify(&self, database: &Path, integrity: Integrity, keep_ns: Option<u64>) -> Report {
+    pub fn verify(&self, database: &Path, integrity: Level, keep_ns: Option<u64>) -> Report {
         let request = self.request(database, integrity, keep_ns);
         let json = serde_json::to_string(&request).unwrap();
         let request: Request<Database> = serde_json::from_str(&json).unwrap();
@@ -355,7 +355,7 @@ impl Trial {
     }
 
     /// The request of a verification.
-    pub fn request(&self, database: &Path, integrity: Integrity, keep_ns: Option<u64>) -> Request<Database> {
+    pub fn request(&self, database: &Path, integrity: Level, keep_ns: Option<u64>) -> Request<Database> {
         Request {
             database: of_file(database),
             ledger: self.directory.path().to_owned(),

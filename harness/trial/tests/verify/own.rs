@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use engines::sqlite::database::of_file;
 use engines::sqlite::own::adopt;
 use model::dataset::own_database::origin;
-use model::verify::{ContentDigest, Integrity, Request, content_digest, verify};
+use model::verify::{ContentDigest, Level, Request, content_digest, verify};
 use model::writes::{Marks, Model};
 use reports::record::Check;
 use rusqlite::Connection;
@@ -48,7 +48,7 @@ const SCHEMA: &str = r#"
 pub struct Own {
     pub directory: TempDir,
     pub expected: ContentDigest,
-    integrity: Integrity,
+    integrity: Level,
 }
 
 /// The results of the integrity and content checks of a copy, with the findings and the remarks.
@@ -78,11 +78,11 @@ impl Own {
         let file = directory.path().join("own.sqlite");
         Connection::open(&file).unwrap().execute_batch(SCHEMA).unwrap();
         assert_eq!(adopt(&file, 5).unwrap(), Vec::<String>::new());
-        Own::adopted(directory, file, Integrity::Full)
+        Own::adopted(directory, file, Level::Full)
     }
 
     /// An adopted database that is examined with this thoroughness.
-    pub fn adopted(directory: TempDir, file: PathBuf, integrity: Integrity) -> Own {
+    pub fn adopted(directory: TempDir, file: PathBuf, integrity: Level) -> Own {
         let source = of_file(&file);
         let expected = content_digest(&source, origin(5).as_ref(), Some(integrity), &mut |_| {}).unwrap();
         Own { directory, expected, integrity }
