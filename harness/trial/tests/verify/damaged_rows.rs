@@ -9,7 +9,7 @@ use model::writes::{Key, Role, Together, role, stamp, unstamp};
 use reports::record::Check;
 use rusqlite::Connection;
 
-use crate::fixture::{CopyWay, Executed, Shape, Trial, apply, failed, text};
+use crate::fixture::{CopyWay, Executed, Shape, Trial, apply, at_both_levels, failed, text};
 
 const SEEDS: u64 = 6;
 
@@ -34,10 +34,9 @@ fn assert_passes(trial: &Trial, database: &Path) {
 }
 
 pub fn assert_fails(trial: &Trial, database: &Path, check: &str) {
-    for integrity in [Level::Full, Level::Fast] {
-        let verification = trial.verify(database, integrity, Some(u64::MAX)).verification;
+    for verification in at_both_levels(trial, database) {
         let failed = failed(&verification);
-        assert!(failed.contains(&check), "{integrity:?}: {failed:?} {:#?}", verification.findings);
+        assert!(failed.contains(&check), "{:?}: {failed:?} {:#?}", verification.level, verification.findings);
         assert!(verification.findings.iter().any(|line| line.starts_with(check)));
     }
 }

@@ -459,6 +459,18 @@ pub fn settle(database: &Path) {
     connection.close().map_err(|(_, error)| error).unwrap();
 }
 
+/// The verifications at level `full` and at level `fast`, where every acknowledged write was promised to be kept. Asserts
+/// that `fast` finds everything that `full` finds.
+pub fn at_both_levels(trial: &Trial, database: &Path) -> [Verification; 2] {
+    let verify = |level| trial.verify(database, level, Some(u64::MAX)).verification;
+    let (full, fast) = (verify(Level::Full), verify(Level::Fast));
+    assert_eq!((full.level, fast.level), (Some(Level::Full), Some(Level::Fast)));
+    let mut missed = failed(&full);
+    missed.retain(|check| !failed(&fast).contains(check));
+    assert!(missed.is_empty(), "fast misses {missed:?}: {:#?} {:#?}", full.findings, fast.findings);
+    [full, fast]
+}
+
 /// The checks that failed, by name.
 pub fn failed(verification: &Verification) -> Vec<&'static str> {
     checks(verification)
