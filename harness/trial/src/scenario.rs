@@ -264,4 +264,14 @@ mod tests {
         let text = SMALL.replace("\"closed\"", "\"fast\"");
         insta::assert_snapshot!(Scenario::parse("small", &text).unwrap_err());
     }
+
+    #[test]
+    fn large_sqlite_databases_are_verified_fast_by_default() {
+        let (sqlite, _) = engines::registry::of_files();
+        let trial = TrialSection::default();
+        assert_eq!(trial.level(sqlite, (1 << 30) - 1), Level::Full);
+        assert_eq!(trial.level(sqlite, 1 << 30), Level::Fast);
+        let full = TrialSection { integrity: Some(Level::Full), ..trial };
+        assert_eq!(full.level(sqlite, u64::MAX), Level::Full);
+    }
 }

@@ -219,10 +219,11 @@ fn digest_entries(connection: &Connection, sql: &str, order: &mut Order) -> rusq
     while let Some(row) = rows.next()? {
         bytes.clear();
         for column in 0..columns {
-            bytes.push(field(row.get_ref(column)?));
+            let value = row.get_ref(column)?;
+            bytes.push(field(value));
+            order.visit(column, value);
         }
         digest.add(&bytes);
-        order.visit(|column| row.get_ref(column))?;
     }
     Ok(digest)
 }
