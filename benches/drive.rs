@@ -74,7 +74,7 @@ fn driven(source: &Path, place: &Path, spec: &DatasetSpec, model: &Model, second
     subject.begin(task).unwrap();
     std::thread::sleep(Duration::from_secs_f64(seconds));
     subject.stop().unwrap();
-    let used = launcher.roster().used(Account::Subject).unwrap();
+    let used = launcher.processes().used(Account::Subject).unwrap();
     (Ledger::open(place, 1).unwrap().writer(0).count(), used.cpu_seconds)
 }
 

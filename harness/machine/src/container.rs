@@ -254,7 +254,7 @@ impl Container {
         let pid = inspected.state.and_then(|state| state.pid).unwrap_or(0);
         self.process = HostProcess::find(pid, &self.id);
         if let Some(process) = &self.process {
-            self.launcher.roster().enter_container(self.account, process.pid);
+            self.launcher.processes().enter_container(self.account, process.pid);
         }
         self.note();
         Ok(())
@@ -266,7 +266,7 @@ impl Container {
             self.running = false;
             let pid = self.process.take().map(|process| process.pid);
             self.used = exactly.or(self.used);
-            self.launcher.roster().leave_container(self.account, pid, self.used);
+            self.launcher.processes().leave_container(self.account, pid, self.used);
         }
     }
 
@@ -280,7 +280,7 @@ impl Container {
     pub fn note(&mut self) {
         self.used = self.counters();
         if let Some(bytes) = self.process.as_ref().and_then(HostProcess::anonymous_bytes) {
-            self.launcher.roster().note_memory(self.account, bytes);
+            self.launcher.processes().note_memory(self.account, bytes);
         }
     }
 

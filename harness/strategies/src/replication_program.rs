@@ -180,6 +180,6 @@ mod tests {
         assert_eq!(program.counters().unwrap().io.unwrap().bytes_written, 4);
         let launcher = program.launcher.clone();
         drop(program);
-        assert!(launcher.roster().running(Account::Strategy).is_empty(), "it ends when it is dropped");
+        assert!(launcher.processes().running(Account::Strategy).is_empty(), "it ends when it is dropped");
     }
 }

@@ -358,7 +358,7 @@ impl Watch {
     }
 
     fn look(&self) -> Look {
-        let processes = self.launcher.roster().running(Account::Strategy);
+        let processes = self.launcher.processes().running(Account::Strategy);
         let placed: Vec<_> = self.growing.iter().flat_map(|place| files_in(place)).collect();
         let mut elsewhere = open_for_writing(&processes);
         let live = self.operation.live.iter().flat_map(|live| files_in(live));

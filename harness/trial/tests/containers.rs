@@ -97,12 +97,12 @@ fn a_server_stops_and_starts_again_on_the_same_port_and_dies_when_killed() {
     let mut server = place.start(Spec { ports: vec![port], ..place.server(SERVER) });
     server.wait_for_log("first start", SOON).unwrap();
     assert!(server.is_running());
-    assert!(!place.launcher.roster().running(Account::Subject).is_empty());
+    assert!(!place.launcher.processes().running(Account::Subject).is_empty());
     TcpStream::connect(("127.0.0.1", port.host)).unwrap();
 
     server.stop(SOON).unwrap();
     assert!(!server.is_running());
-    assert_eq!(place.launcher.roster().running(Account::Subject), Vec::<i32>::new());
+    assert_eq!(place.launcher.processes().running(Account::Subject), Vec::<i32>::new());
     assert!(server.last_words().contains("bye"), "{}", server.last_words());
     assert!(TcpStream::connect(("127.0.0.1", port.host)).is_err());
 
@@ -112,12 +112,12 @@ fn a_server_stops_and_starts_again_on_the_same_port_and_dies_when_killed() {
     server.wait_for_log("second start", SOON).unwrap();
     TcpStream::connect(("127.0.0.1", port.host)).unwrap();
 
-    let pids = place.launcher.roster().running(Account::Subject);
+    let pids = place.launcher.processes().running(Account::Subject);
     server.kill();
     assert!(!server.is_running());
     assert!(pids.iter().all(|pid| !Path::new(&format!("/proc/{pid}/exe")).exists()));
     assert!(server.last_words().contains("status 137"), "{}", server.last_words());
-    let used = place.launcher.roster().used(Account::Subject).unwrap();
+    let used = place.launcher.processes().used(Account::Subject).unwrap();
     assert!(used.memory_bytes_max > Some(1 << 18) && used.io.unwrap().bytes_read > 0, "{used:?}");
 
     drop(server);
@@ -146,7 +146,7 @@ fn a_script_of_tools_is_accounted_for_exactly() {
     assert!(((64 << 20)..written + spare).contains(&io.disk_bytes_written), "{used:?}");
     assert!(used.cpu_seconds > 0.05 && used.cpu_seconds < 60.0, "{used:?}");
     assert!(used.memory_bytes_max > Some(2 << 20), "{used:?}");
-    assert_eq!(place.launcher.roster().used(Account::Strategy), Some(used));
+    assert_eq!(place.launcher.processes().used(Account::Strategy), Some(used));
     let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(data.join("file")).unwrap());
     assert_eq!(owner, nix::unistd::geteuid().as_raw());
 }
@@ -173,7 +173,7 @@ fn an_error_of_the_waiting_caller_kills_at_once_and_keeps_the_counters() {
         if ticks < 10 { Ok(()) } else { Err(Error::Interrupted) }
     });
     assert!(matches!(outcome, Err(Error::Interrupted)) && !container.is_running());
-    let used = place.launcher.roster().used(Account::Strategy).unwrap();
+    let used = place.launcher.processes().used(Account::Strategy).unwrap();
     assert!(used.cpu_seconds > 0.0 && used.io.unwrap().bytes_written > 1000, "{used:?}");
 }
 

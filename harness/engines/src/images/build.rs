@@ -269,7 +269,7 @@ mod tests {
         let watched = launcher.clone();
         let canceller = std::thread::spawn(move || {
             // As soon as the build has started a process.
-            while watched.roster().running(Account::Preparation).is_empty() {
+            while watched.processes().running(Account::Preparation).is_empty() {
                 std::thread::sleep(TICK);
             }
             watched.cancel.cancel();

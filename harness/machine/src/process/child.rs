@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
-use super::counters::{Account, Counters, Io, Roster};
+use super::counters::{Account, Counters, Io, ProcessRegistry};
 
 /// Checks without waiting whether a child has ended, and does not reap it.
 const END_FLAGS: WaitPidFlag = WaitPidFlag::WEXITED.union(WaitPidFlag::WNOWAIT).union(WaitPidFlag::WNOHANG);
@@ -23,19 +23,19 @@ pub struct Child {
     account: Account,
     process: std::process::Child,
     reaped: Option<(ExitStatus, Counters)>,
-    roster: Arc<Mutex<Roster>>,
+    processes: Arc<Mutex<ProcessRegistry>>,
 }
 
 impl Child {
-    /// A process that was just started. It is in the roster until it is reaped.
+    /// A process that was just started. It is in the registry until it is reaped.
     pub(super) fn new(
         name: String,
         account: Account,
         process: std::process::Child,
-        roster: Arc<Mutex<Roster>>,
+        processes: Arc<Mutex<ProcessRegistry>>,
     ) -> Child {
-        let child = Child { name, is_worker: false, account, process, reaped: None, roster };
-        child.roster().running.push((account, child.pid()));
+        let child = Child { name, is_worker: false, account, process, reaped: None, processes };
+        child.processes().running.push((account, child.pid()));
         child
     }
 
@@ -82,8 +82,8 @@ impl Child {
         self.reaped.map(|(_, counters)| counters).or_else(|| Counters::of_tree(self.pid()))
     }
 
-    fn roster(&self) -> MutexGuard<'_, Roster> {
-        self.roster.lock().expect("no thread panics while holding the roster")
+    fn processes(&self) -> MutexGuard<'_, ProcessRegistry> {
+        self.processes.lock().expect("no thread panics while it holds this lock")
     }
 
     /// Waits for its end and adds the resources that it used to its account.
@@ -100,10 +100,10 @@ impl Child {
         let (status, usage) = wait4(pid);
         let cpu_seconds = seconds(usage.ru_utime) + seconds(usage.ru_stime);
         let counters = Counters { cpu_seconds, memory_bytes_max: Some(usage.ru_maxrss as u64 * 1024), io };
-        let mut roster = self.roster();
-        roster.running.retain(|(_, running)| *running != pid);
-        roster.reaped.push((self.account, counters));
-        drop(roster);
+        let mut processes = self.processes();
+        processes.running.retain(|(_, running)| *running != pid);
+        processes.reaped.push((self.account, counters));
+        drop(processes);
         self.reaped = Some((status, counters));
         (status, counters)
     }

@@ -123,7 +123,7 @@ pub fn anonymous_bytes(pid: i32) -> Option<u64> {
 
 /// The running processes, for the sampler, and the resources of those that have ended.
 #[derive(Default)]
-pub struct Roster {
+pub struct ProcessRegistry {
     pub(super) running: Vec<(Account, i32)>,
     /// The main processes of containers, which are not children of the harness.
     contained: Vec<(Account, i32)>,
@@ -135,7 +135,7 @@ pub struct Roster {
     contained_ended: Vec<(Account, Counters)>,
 }
 
-impl Roster {
+impl ProcessRegistry {
     /// Ids of the running processes on an account.
     pub fn running(&self, account: Account) -> Vec<i32> {
         let of_account = |list: &[(Account, i32)]| -> Vec<i32> {
@@ -237,19 +237,19 @@ mod tests {
 
     #[test]
     fn memory_of_containers_is_the_observed_maximum_and_their_io_is_not_the_harnesss() {
-        let mut roster = Roster::default();
-        roster.enter_container(Account::Strategy, 1);
-        assert_eq!(roster.containers(), [(Account::Strategy, 1)]);
+        let mut processes = ProcessRegistry::default();
+        processes.enter_container(Account::Strategy, 1);
+        assert_eq!(processes.containers(), [(Account::Strategy, 1)]);
         for bytes in [5, 9, 2] {
-            roster.note_memory(Account::Strategy, bytes);
+            processes.note_memory(Account::Strategy, bytes);
         }
-        assert_eq!(roster.used(Account::Strategy), None, "it has not ended");
-        roster.leave_container(Account::Strategy, Some(1), Some(counters(None, 100)));
-        roster.reaped.push((Account::Strategy, counters(Some(4), 1)));
-        let used = roster.used(Account::Strategy).unwrap();
+        assert_eq!(processes.used(Account::Strategy), None, "it has not ended");
+        processes.leave_container(Account::Strategy, Some(1), Some(counters(None, 100)));
+        processes.reaped.push((Account::Strategy, counters(Some(4), 1)));
+        let used = processes.used(Account::Strategy).unwrap();
         assert_eq!((used.memory_bytes_max, used.io.unwrap().bytes_read), (Some(9), 101));
-        assert_eq!(roster.used_by_children(Account::Strategy).io.unwrap().bytes_read, 1);
-        assert_eq!(roster.used(Account::Subject), None);
+        assert_eq!(processes.used_by_children(Account::Strategy).io.unwrap().bytes_read, 1);
+        assert_eq!(processes.used(Account::Subject), None);
     }
 
     #[test]

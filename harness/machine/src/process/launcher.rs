@@ -13,7 +13,7 @@ use nix::unistd::{Pid, getpid, getppid};
 
 use super::cancel::Cancel;
 use super::child::Child;
-use super::counters::{Account, Roster};
+use super::counters::{Account, ProcessRegistry};
 use super::group::Group;
 use super::marked::MARK;
 use super::start::StartError;
@@ -26,13 +26,17 @@ pub struct Launcher {
     /// Checked at every wait.
     pub cancel: Cancel,
     work_directory: PathBuf,
-    roster: Arc<Mutex<Roster>>,
+    processes: Arc<Mutex<ProcessRegistry>>,
 }
 
 impl Launcher {
-    /// A launcher with an empty roster; children are marked with `work_directory`.
+    /// A launcher with an empty registry; children are marked with `work_directory`.
     pub fn new(work_directory: &Path, cancel: &Cancel) -> Launcher {
-        Launcher { cancel: cancel.clone(), work_directory: work_directory.to_owned(), roster: Arc::default() }
+        Launcher {
+            cancel: cancel.clone(),
+            work_directory: work_directory.to_owned(),
+            processes: Arc::default(),
+        }
     }
 
     /// The directory with which children are marked. Temporary files belong in it.
@@ -41,14 +45,14 @@ impl Launcher {
     }
 
     /// The processes of this launcher.
-    pub fn roster(&self) -> MutexGuard<'_, Roster> {
-        self.roster.lock().expect("no thread panics while holding the roster")
+    pub fn processes(&self) -> MutexGuard<'_, ProcessRegistry> {
+        self.processes.lock().expect("no thread panics while it holds this lock")
     }
 
     /// Sends SIGKILL to every process on an account and to its child processes, one right after the other. A process
     /// that this user may not kill (a container of another user) must be killed by the code that started it.
     pub fn kill_all(&self, account: Account) {
-        for pid in self.roster().running(account).into_iter().map(Pid::from_raw) {
+        for pid in self.processes().running(account).into_iter().map(Pid::from_raw) {
             // The whole process group; a process of a container need not be the leader of its group.
             if killpg(pid, Signal::SIGKILL).is_err() {
                 let _ = kill(pid, Signal::SIGKILL);
@@ -75,7 +79,7 @@ impl Launcher {
             });
         }
         match command.spawn() {
-            Ok(process) => Ok(Child::new(name, account, process, self.roster.clone())),
+            Ok(process) => Ok(Child::new(name, account, process, self.processes.clone())),
             Err(error) => Err(StartError::new(program, name, error)),
         }
     }

@@ -152,19 +152,19 @@ impl Drill<'_> {
     }
 
     fn resources(&self) -> record::Resources {
-        let roster = self.launcher.roster();
+        let processes = self.launcher.processes();
         let mut own = own_counters().since(&self.harness_before);
         // The kernel adds the input and output of a reaped child to its parent's, but no other counters.
         for account in [Account::Subject, Account::Strategy, Account::Preparation] {
-            let child = roster.used_by_children(account);
+            let child = processes.used_by_children(account);
             own.io = own.since(&child).io;
         }
         // The input and output of the verifier are already included.
-        let verifier = Counters { io: Some(Io::default()), ..roster.used_by_children(Account::Harness) };
+        let verifier = Counters { io: Some(Io::default()), ..processes.used_by_children(Account::Harness) };
         own.add(&verifier);
         record::Resources {
-            subject: roster.used(Account::Subject).map(usage).unwrap_or_default(),
-            strategy: roster.used(Account::Strategy).map(usage).unwrap_or_default(),
+            subject: processes.used(Account::Subject).map(usage).unwrap_or_default(),
+            strategy: processes.used(Account::Strategy).map(usage).unwrap_or_default(),
             harness: usage(own),
             journal_bytes_max: self.timeline.journal_bytes_max(),
             shipping_cpu_share: self.shipping_cpu_share,

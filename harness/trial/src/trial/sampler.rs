@@ -127,10 +127,10 @@ pub fn sample(sampled: &Sampled, timeline: &Timeline, stop: &AtomicBool, observe
 
 /// The kernel does not record the peak memory of containers without mapped files, so it is sampled.
 fn note_memory_of_containers(launcher: &Launcher) {
-    let containers = launcher.roster().containers();
+    let containers = launcher.processes().containers();
     for (account, pid) in containers {
         if let Some(bytes) = anonymous_bytes_of_tree(pid) {
-            launcher.roster().note_memory(account, bytes);
+            launcher.processes().note_memory(account, bytes);
         }
     }
 }
@@ -199,7 +199,7 @@ impl Sampler<'_> {
 /// Resources that the running processes of an account have used so far. Memory is the current memory of the largest
 /// one.
 fn used_by_running(launcher: &Launcher, account: Account) -> Option<Counters> {
-    let pids = launcher.roster().running(account);
+    let pids = launcher.processes().running(account);
     let mut sum = None;
     for pid in pids {
         if let Some(counters) = Counters::of(pid) {
@@ -214,9 +214,9 @@ fn used_by_running(launcher: &Launcher, account: Account) -> Option<Counters> {
 /// adds.
 fn harness_alone(launcher: &Launcher) -> Option<Counters> {
     let own = Counters::of(std::process::id() as i32)?;
-    let roster = launcher.roster();
+    let processes = launcher.processes();
     let accounts = [Account::Subject, Account::Strategy, Account::Harness, Account::Preparation];
-    let io = accounts.iter().fold(own, |rest, account| rest.since(&roster.used_by_children(*account))).io;
+    let io = accounts.iter().fold(own, |rest, account| rest.since(&processes.used_by_children(*account))).io;
     Some(Counters { io, ..own })
 }
 
