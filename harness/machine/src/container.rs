@@ -29,7 +29,7 @@ use crate::error::{Error, Result};
 use crate::process::{Account, Counters, Launcher, TICK};
 use host_process::HostProcess;
 pub use network::OwnNetwork;
-pub use spec::{Mount, Network, Port, Protocol, Spec};
+pub use spec::{BindMount, Network, Port, Protocol, Spec};
 pub use sweep::{LABEL, sweep};
 
 /// How often the resources of a container are read while it stops, so that the last reading is close to its end.

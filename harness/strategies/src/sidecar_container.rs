@@ -5,7 +5,7 @@ use std::path::Path;
 
 use engines::configuration;
 use engines::mysql::server::{RUN, Server};
-use machine::container::{Mount, Network, Spec};
+use machine::container::{BindMount, Network, Spec};
 use machine::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -146,7 +146,7 @@ fn add_server(spec: &mut Spec, server: &Server) -> Result<()> {
 }
 
 fn mount(spec: &mut Spec, host: &Path, container: &str, read_only: bool) {
-    spec.mounts.push(Mount { host: host.to_owned(), container: container.to_owned(), read_only });
+    spec.mounts.push(BindMount { host: host.to_owned(), container: container.to_owned(), read_only });
 }
 
 fn set(spec: &mut Spec, name: &str, value: &str) {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use engines::images;
 use engines::mysql::MYSQL;
-use machine::container::{Container, LABEL, Mount, Network, OwnNetwork, Port, Protocol, Spec, sweep};
+use machine::container::{BindMount, Container, LABEL, Network, OwnNetwork, Port, Protocol, Spec, sweep};
 use machine::error::{Error, Result};
 use machine::process::{Account, Cancel, Launcher};
 use machine::workspace::{Swept, Workspace};
@@ -131,7 +131,7 @@ fn a_script_of_tools_is_accounted_for_exactly() {
     std::fs::create_dir(&data).unwrap();
     let script = "dd if=/dev/zero of=/data/file bs=1M count=64 conv=fsync 2> /dev/null; zstd --quiet < /data/file > \
                   /data/zst; i=0; while [ $i -lt 100000 ]; do i=$((i + 1)); done; echo done";
-    let mounts = vec![Mount { host: data.clone(), container: "/data".to_owned(), read_only: false }];
+    let mounts = vec![BindMount { host: data.clone(), container: "/data".to_owned(), read_only: false }];
     let exit =
         place.run(Spec { mounts, network: Network::None, ..Spec::shell(&place.tools(), "copy", script) });
     assert_eq!((exit.code, exit.output.as_str()), (0, "done"));

@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use engines::images::{self, SIDECAR};
-use machine::container::{Container, Mount, Network, Spec};
+use machine::container::{BindMount, Container, Network, Spec};
 use machine::error::Error;
 use machine::process::{Account, Cancel, Launcher};
 use reports::record::Verdict;
@@ -119,7 +119,7 @@ fn a_backup_refuses_to_run_at_the_same_time_as_another() {
         let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let spec = Spec {
             environment: vec![setting("BACKUP_MODE", "single"), setting("BACKUP_PATHS", "/backups/paths")],
-            mounts: vec![Mount { host: backups.clone(), container: "/backups".into(), read_only: false }],
+            mounts: vec![BindMount { host: backups.clone(), container: "/backups".into(), read_only: false }],
             network: Network::None,
             ..Spec::new(&image.reference, "sidecar container")
         };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use machine::container::{Container, Mount, Network, Port, Protocol, Spec};
+use machine::container::{BindMount, Container, Network, Port, Protocol, Spec};
 use machine::error::{Error, Result};
 use machine::process::{Account, Launcher};
 use nix::unistd::getuid;
@@ -184,7 +184,7 @@ impl Server {
         ]);
         let ServerArguments { making, running } = &self.setup.arguments;
         command.extend(making.iter().chain(running).cloned());
-        let mount = |host: &Path, container: &str| Mount {
+        let mount = |host: &Path, container: &str| BindMount {
             host: host.to_owned(),
             container: container.to_owned(),
             read_only: false,
@@ -246,13 +246,13 @@ impl Server {
     }
 
     /// The mount that a tool needs to read the live data directory: it is where the server says it is.
-    pub fn data_mount(&self) -> Mount {
-        Mount { host: self.setup.data_directory.clone(), container: DATA.into(), read_only: true }
+    pub fn data_mount(&self) -> BindMount {
+        BindMount { host: self.setup.data_directory.clone(), container: DATA.into(), read_only: true }
     }
 
     /// The mount that a tools container needs to connect: the option file is `client.cnf` in [`RUN`].
-    pub fn run_mount(&self) -> Mount {
-        Mount { host: self.setup.run_directory.clone(), container: RUN.into(), read_only: false }
+    pub fn run_mount(&self) -> BindMount {
+        BindMount { host: self.setup.run_directory.clone(), container: RUN.into(), read_only: false }
     }
 }
 

@@ -22,7 +22,7 @@ pub struct Spec {
     /// Added to the image's environment.
     pub environment: Vec<(String, String)>,
     /// Directories and files of this machine.
-    pub mounts: Vec<Mount>,
+    pub mounts: Vec<BindMount>,
     /// Ports on 127.0.0.1 of this machine.
     pub ports: Vec<Port>,
     /// What it can reach.
@@ -66,7 +66,7 @@ impl Spec {
 
 /// A directory or file of this machine that is mounted into a container.
 #[derive(Clone, Debug)]
-pub struct Mount {
+pub struct BindMount {
     /// Absolute path on this machine; must exist.
     pub host: PathBuf,
     /// Path in the container.

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use engines::images::Image;
 use engines::mysql::server::ARTIFACT;
 use engines::subject::Subject;
-use machine::container::{Mount, Network, Spec};
+use machine::container::{BindMount, Network, Spec};
 use machine::error::{Error, Result};
 use machine::tool::Program;
 
@@ -96,7 +96,11 @@ impl<'a> Equipment<'a> {
     pub fn container(&self, name: &'static str, artifact: &Path, script: &str) -> Result<Spec> {
         let mut spec = Spec::shell(&self.image()?.reference, name, script);
         spec.network = Network::None;
-        spec.mounts.push(Mount { host: artifact.to_owned(), container: ARTIFACT.into(), read_only: false });
+        spec.mounts.push(BindMount {
+            host: artifact.to_owned(),
+            container: ARTIFACT.into(),
+            read_only: false,
+        });
         Ok(spec)
     }
 }

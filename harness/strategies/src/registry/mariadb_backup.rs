@@ -6,7 +6,7 @@
 
 use engines::mariadb;
 use engines::mysql::server::{ARTIFACT, RUN};
-use machine::container::{Mount, Spec};
+use machine::container::{BindMount, Spec};
 use machine::tool::CP;
 use serde::{Deserialize, Serialize};
 
@@ -90,7 +90,7 @@ impl Strategy for MariadbBackup {
             let script = prepare_command(&names[0], incremental);
             let mut spec = context.equipment.container(PROGRAM, context.artifact, &script)?;
             // One mount for all: it moves files from an incremental backup into the data directory.
-            spec.mounts.push(Mount { host: place.clone(), container: RESTORED.into(), read_only: false });
+            spec.mounts.push(BindMount { host: place.clone(), container: RESTORED.into(), read_only: false });
             run(context.watch, spec)?;
         }
         context.watch.complete_restore()

@@ -6,7 +6,7 @@
 
 use engines::images::TOOLS;
 use engines::mysql::server::ARTIFACT;
-use machine::container::Mount;
+use machine::container::BindMount;
 use machine::tool::CP;
 use serde::{Deserialize, Serialize};
 
@@ -78,7 +78,7 @@ impl Strategy for Sqlite3Rsync {
         let mut spec = context.equipment.container("sqlite3_rsync", context.destination, &script)?;
         let live = context.subject.data().parent().expect("a database lies in a directory");
         // A reader of a database in WAL mode writes to the WAL index.
-        spec.mounts.push(Mount { host: live.to_owned(), container: LIVE.into(), read_only: false });
+        spec.mounts.push(BindMount { host: live.to_owned(), container: LIVE.into(), read_only: false });
         context.watch.run_container(spec)?;
         context.watch.complete_backup()
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use machine::container::{Container, Mount, Network, Port, Protocol, Spec};
+use machine::container::{BindMount, Container, Network, Port, Protocol, Spec};
 use machine::error::{Error, Result};
 use machine::process::{Account, Launcher};
 use nix::sys::signal::Signal;
@@ -154,7 +154,7 @@ bind_address = "0.0.0.0:{HEALTH_PORT}"
     }
 
     fn spec(&self) -> Spec {
-        let mount = |host: &Path, container: &str| Mount {
+        let mount = |host: &Path, container: &str| BindMount {
             host: host.to_owned(),
             container: container.to_owned(),
             read_only: false,
