@@ -12,7 +12,7 @@ use harness::scenario::{Overrides, Scenario};
 use harness::trial::Keep;
 use machine::error::{Error, Result};
 use machine::process::Cancel;
-use machine::{program, quantity};
+use machine::{quantity, this_program};
 use model::schedule::Rate;
 use reports::compare::is_cut_short;
 use reports::printable;
@@ -169,7 +169,7 @@ fn calibrated(arguments: &Advise, load: &Load, cancel: &Cancel) -> Result<Result
         resume: begun,
         keep: Keep::None,
         keep_bytes: 0,
-        command: format!("{} run {CALIBRATION} --rate {}", program::name(), load.rate),
+        command: format!("{} run {CALIBRATION} --rate {}", this_program::name(), load.rate),
         harness_version: version(),
     };
     let (rate, begins) = (load.rate, if begun { "continuing" } else { "making" });

@@ -16,7 +16,7 @@ use engines::images::ImageKind;
 use harness::plan::size_label;
 use machine::error::Error;
 use machine::file_system::FileSystem;
-use machine::{program, quantity};
+use machine::{quantity, this_program};
 use strategies::registry;
 
 use output::Output;
@@ -49,8 +49,8 @@ impl Arguments {
     /// The grammar, with the program name that the user typed. Outside a checkout it hides the commands that only work
     /// in one.
     pub fn grammar() -> clap::Command {
-        let grammar = Arguments::command().bin_name(program::name());
-        if program::checkout().is_some() {
+        let grammar = Arguments::command().bin_name(this_program::name());
+        if this_program::checkout().is_some() {
             return grammar;
         }
         ["setup", "test"]

@@ -9,7 +9,7 @@ use engines::registry;
 use harness::plan::Plan;
 use harness::scenario::{Overrides, Scenario};
 use machine::error::{Error, Result};
-use machine::program;
+use machine::this_program;
 use serde_json::Value;
 
 use crate::arguments::Init;
@@ -52,8 +52,8 @@ pub fn init(arguments: &Init) -> Result<u8> {
     File::create_new(file).and_then(|mut file| file.write_all(text.as_bytes())).map_err(refused)?;
     println!("{}", file.display());
     let name = quoted(&file.to_string_lossy());
-    println!("show what it would run:  {} plan {name}", program::name());
-    println!("run it:                  {} run {name}", program::name());
+    println!("show what it would run:  {} plan {name}", this_program::name());
+    println!("run it:                  {} run {name}", this_program::name());
     Ok(exit::SUCCESS)
 }
 
@@ -80,7 +80,7 @@ fn text(arguments: &Init, directory: &Path) -> Result<String> {
     };
     let name = arguments.file.file_name().unwrap_or_default().to_string_lossy();
     Ok(template
-        .replace("@program@", program::name())
+        .replace("@program@", this_program::name())
         .replace("@file@", &quoted(&name))
         .replace("@description@", description)
         .replace("@database@", &toml(&database.to_string_lossy().into()))

@@ -205,7 +205,7 @@ fn run_live(arguments: &ProveGate, plan: Plan, cancel: &Cancel) -> Result<Result
         resume: false,
         keep: harness::trial::Keep::None,
         keep_bytes: 0,
-        command: format!("{} prove gate", machine::program::name()),
+        command: format!("{} prove gate", machine::this_program::name()),
         harness_version: version(),
     };
     Ok(execute(&request, cancel)?.results)

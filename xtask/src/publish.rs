@@ -7,7 +7,7 @@ use harness::plan::Plan;
 use harness::run::{self, RESULTS};
 use harness::scenario::Scenario;
 use machine::error::{Error, Result};
-use machine::program;
+use machine::this_program;
 use reports::record::Results;
 use reports::render;
 use reports::render::published::{INDEX_FILES, Published, index_html, index_markdown};
@@ -28,7 +28,7 @@ pub fn publish(arguments: &Publish) -> Result<u8> {
     // Evidence is not published.
     results.trials.iter_mut().for_each(|trial| trial.kept = None);
     let into = arguments.into.clone().unwrap_or_else(|| {
-        program::checkout().unwrap_or_else(|| PathBuf::from(".")).join("reports/published")
+        this_program::checkout().unwrap_or_else(|| PathBuf::from(".")).join("reports/published")
     });
     let name = arguments.name.as_ref().unwrap_or(&results.run.scenario);
     if name.is_empty() || name.contains('/') || name.starts_with('.') {

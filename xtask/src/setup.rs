@@ -10,7 +10,7 @@ use machine::error::{Error, Result};
 use machine::event::{Event, Observer};
 use machine::how_to_install::HowToInstall;
 use machine::process::{Cancel, on_path};
-use machine::{docker, program};
+use machine::{docker, this_program};
 use nix::unistd::geteuid;
 
 use crate::arguments::Scope;
@@ -30,7 +30,7 @@ pub enum Consent {
 /// # Errors
 /// [`Error::Input`] outside a checkout.
 pub fn checkout() -> Result<PathBuf> {
-    program::checkout().ok_or_else(|| {
+    this_program::checkout().ok_or_else(|| {
         Error::Input(
             "'setup' and 'test' are for developers of Backup Drill: clone its repository, and run 'cargo xtask setup' \
              or 'cargo xtask test' there"

@@ -9,8 +9,8 @@ use bytesize::ByteSize;
 use harness::run::RESULTS;
 use indicatif::{ProgressBar, ProgressStyle};
 use machine::event::{Event, Status};
-use machine::program;
 use machine::removal::Leftover;
+use machine::this_program;
 use machine::workspace::KEPT;
 use reports::printable;
 use reports::record::{Kept, Results, Trial};
@@ -189,7 +189,7 @@ pub fn kept(results: &Results, directory: &Path) {
         eprintln!(
             "kept evidence of {there} trial(s), {bytes}, in {}; to verify it again: {} judge {}",
             place.display(),
-            program::name(),
+            this_program::name(),
             directory.display()
         );
     }
@@ -198,6 +198,6 @@ pub fn kept(results: &Results, directory: &Path) {
 /// Prints what could not be removed from this machine, why, and what to do about it.
 pub fn leftovers(leftovers: &[Leftover]) {
     for leftover in leftovers {
-        eprintln!("{}, then run '{} clean'", printable(&leftover.to_string()), program::name());
+        eprintln!("{}, then run '{} clean'", printable(&leftover.to_string()), this_program::name());
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use engines::engine::Engine;
 use engines::registry;
 use harness::plan::size_label;
-use machine::{program, quantity};
+use machine::{quantity, this_program};
 use model::schedule::Rate;
 
 use super::place::Place;
@@ -70,7 +70,7 @@ impl Check {
             ("--repetitions", self.repetitions.map(|count| count.to_string())),
         ];
         let given = flags.into_iter().filter_map(|(flag, value)| Some(format!(" {flag} {}", value?)));
-        format!("{} check{}", program::name(), given.collect::<String>())
+        format!("{} check{}", this_program::name(), given.collect::<String>())
     }
 }
 

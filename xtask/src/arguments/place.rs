@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use machine::program;
+use machine::this_program;
 
 #[derive(Args)]
 pub struct Place {
@@ -22,5 +22,5 @@ impl Place {
 
 /// The directory for datasets, working copies and results without `--dir`.
 pub fn default_directory() -> PathBuf {
-    program::checkout().map_or_else(|| PathBuf::from("backup-drill"), |root| root.join("target/drill"))
+    this_program::checkout().map_or_else(|| PathBuf::from("backup-drill"), |root| root.join("target/drill"))
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use harness::plan::{Plan, size_label};
 use harness::scenario::{Filter, Overrides, Scenario};
 use machine::error::Result;
-use machine::{program, quantity};
+use machine::{quantity, this_program};
 use model::schedule::Rate;
 
 use super::place::Place;
@@ -81,7 +81,7 @@ impl Select {
 
     /// The command line that selects the same trials on any machine.
     pub fn command_line(&self) -> String {
-        let mut words = vec![program::name().to_owned(), "run".to_owned(), quoted(&self.scenario)];
+        let mut words = vec![this_program::name().to_owned(), "run".to_owned(), quoted(&self.scenario)];
         words.extend(self.only.iter().map(|only| format!("--only {}", quoted(only))));
         words.extend(self.filter.iter().map(|filter| format!("--filter {}", quoted(&filter.to_string()))));
         words.extend(self.exclude.iter().map(|filter| format!("--exclude {}", quoted(&filter.to_string()))));

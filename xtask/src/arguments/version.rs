@@ -1,11 +1,11 @@
 //! The version of this program.
 
-use machine::program;
+use machine::this_program;
 
 /// The package version, with the commit in a checkout.
 pub fn version() -> String {
     let package = env!("CARGO_PKG_VERSION");
-    let Some(checkout) = program::checkout() else { return package.to_owned() };
+    let Some(checkout) = this_program::checkout() else { return package.to_owned() };
     let described = std::process::Command::new("git")
         .arg("-C")
         .arg(checkout)

@@ -16,7 +16,7 @@ use machine::docker::connect;
 use machine::error::{Error, Result};
 use machine::event::{Event, Observer};
 use machine::process::Launcher;
-use machine::program;
+use machine::this_program;
 use machine::tool::Tool;
 
 pub use image::Image;
@@ -102,7 +102,7 @@ pub fn look(kind: &ImageKind, named: Option<&str>) -> Result<Stock> {
     }
     let recipe = &kind.recipe;
     let missing: Vec<String> = recipe.tools().iter().filter_map(|tool| tool.missing()).collect();
-    let built = format!("built as {} ('{} images {}')", recipe.reference(), program::name(), kind.name);
+    let built = format!("built as {} ('{} images {}')", recipe.reference(), this_program::name(), kind.name);
     match (kind.official, missing.is_empty()) {
         (Some(official), true) => Ok(Stock::Obtainable(format!("pulled as {official}, or {built}"))),
         (None, true) => Ok(Stock::Obtainable(built)),

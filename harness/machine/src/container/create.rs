@@ -15,7 +15,7 @@ use super::sweep::{LABEL, remove};
 use crate::docker::{block_on, causes, failed, is_absent, reason};
 use crate::error::{Error, Result};
 use crate::process::Launcher;
-use crate::program;
+use crate::this_program;
 
 /// Label with a value that is unique to one container, so that a container that could not be started can be found.
 const OWN: &str = "backup-drill.container";
@@ -33,7 +33,7 @@ pub(super) fn create(
                 "the image '{}' of the {} is not on this machine: run '{} images' to pull or build it",
                 spec.image,
                 spec.name,
-                program::name()
+                this_program::name()
             )));
         }
         Err(error) => return Err(failed("look for an image", &error)),

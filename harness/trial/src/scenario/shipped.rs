@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use include_dir::{Dir, include_dir};
 use machine::error::{Error, Result, unknown};
-use machine::program;
+use machine::this_program;
 
 use super::Scenario;
 
@@ -25,7 +25,7 @@ impl Scenario {
     /// # Errors
     /// [`Error::Input`] with the file, the position in it and the cause.
     pub fn load(name_or_path: &str, directory: &Path) -> Result<Scenario> {
-        let checkout = program::checkout();
+        let checkout = this_program::checkout();
         let shipped = |root: &PathBuf| root.join("scenarios").join(format!("{name_or_path}.toml"));
         // A path relative to the root of the checkout works from any directory in it.
         let beside = |root: &PathBuf| root.join(name_or_path);
@@ -56,7 +56,7 @@ impl Scenario {
     /// [`Error::Input`] when one cannot be read.
     pub fn shipped() -> Result<Vec<Scenario>> {
         let parse = |name: &String| {
-            if let Some(root) = program::checkout() {
+            if let Some(root) = this_program::checkout() {
                 return Scenario::read(&root.join("scenarios").join(format!("{name}.toml")));
             }
             Scenario::parse(name, text(name)?).map_err(Error::Input)
@@ -87,7 +87,7 @@ impl Scenario {
 
 /// Names of the shipped scenarios, sorted.
 fn names() -> Vec<String> {
-    let mut names: Vec<String> = match program::checkout() {
+    let mut names: Vec<String> = match this_program::checkout() {
         Some(root) => {
             let entries = std::fs::read_dir(root.join("scenarios")).into_iter().flatten().flatten();
             let files = entries.map(|entry| entry.path());
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn every_file_of_the_scenarios_and_the_examples_is_compiled_in() {
-        let root = program::checkout().expect("cargo runs the tests");
+        let root = this_program::checkout().expect("cargo runs the tests");
         for (directory, compiled_in) in [("scenarios", &SCENARIOS), ("examples", &EXAMPLES)] {
             let mut count = 0;
             for entry in std::fs::read_dir(root.join(directory)).unwrap().flatten() {
