@@ -3,7 +3,7 @@
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use engines::sqlite::dataset::predicted;
 use engines::sqlite::generate;
-use model::dataset::{DatasetSpec, origin};
+use model::dataset::{DatasetSpec, original_torrents};
 
 fn generate(criterion: &mut Criterion) {
     let spec = DatasetSpec { profile: "torrust-demo".into(), target_bytes: 64 << 20, seed: 1 };
@@ -26,15 +26,15 @@ fn generate(criterion: &mut Criterion) {
 
 fn torrent(criterion: &mut Criterion) {
     let spec = DatasetSpec { profile: "torrust-demo".into(), target_bytes: 16 << 30, seed: 1 };
-    let origin = origin(&spec).expect("a known profile");
+    let original = original_torrents(&spec).expect("a known profile");
     let mut id = 0;
 
     let mut group = criterion.benchmark_group("dataset");
     group.throughput(Throughput::Elements(1));
     group.bench_function("torrent of 16 GiB", |bencher| {
         bencher.iter(|| {
-            id = id % origin.torrents() + 1;
-            origin.torrent(id)
+            id = id % original.torrents() + 1;
+            original.torrent(id)
         });
     });
     group.finish();

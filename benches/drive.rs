@@ -82,14 +82,14 @@ fn driven(source: &Path, place: &Path, spec: &DatasetSpec, model: &Model, second
 fn bare(source: &Path, place: &Path, spec: &DatasetSpec, model: &Model, writes: u64) -> f64 {
     let database = place.join("bare.sqlite");
     std::fs::copy(source, &database).unwrap();
-    let origin = dataset::origin(spec).unwrap();
-    let statements = sqlite::Statements::new(origin.tables());
+    let original = dataset::original_torrents(spec).unwrap();
+    let statements = sqlite::Statements::new(original.tables());
     let connection = Connection::open(&database).unwrap();
     connection.pragma_update(None, "journal_mode", "wal").unwrap();
     connection.pragma_update(None, "synchronous", "off").unwrap();
     let before = cpu_seconds();
     for index in 0..writes {
-        sqlite::change(&connection, &statements, model, origin.as_ref(), 0, index).unwrap();
+        sqlite::change(&connection, &statements, model, original.as_ref(), 0, index).unwrap();
         connection.prepare_cached("COMMIT").unwrap().execute([]).unwrap();
     }
     cpu_seconds() - before

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use engines::sqlite::database::of_file;
-use model::dataset::{Origin, Torrent};
+use model::dataset::{OriginalTorrents, Torrent};
 use model::ledger::{Ledger, LedgerWriter};
 use model::verify::{Level, Request, content_digest, verify};
 use model::writes::{Key, Marks, Model, info_hash, stamp};
@@ -20,7 +20,7 @@ const WRITES: u64 = 20_000;
 /// A dataset without completions, with hashes as random as real ones.
 struct Dataset;
 
-impl Origin for Dataset {
+impl OriginalTorrents for Dataset {
     fn torrents(&self) -> u64 {
         TORRENTS
     }

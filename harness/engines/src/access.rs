@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use model::dataset::Origin;
+use model::dataset::OriginalTorrents;
 use model::verify::reader::Location;
 use model::writes::Model;
 use serde_json::Value;
@@ -19,7 +19,7 @@ pub trait Access: Location + fmt::Debug + Send + Sync {
     fn connect<'a>(
         &'a self,
         model: &'a Model,
-        origin: &'a dyn Origin,
+        original: &'a dyn OriginalTorrents,
     ) -> anyhow::Result<Box<dyn Client + 'a>>;
 
     /// Its serialised form, which [`Engine::access`](crate::engine::Engine::access) reads.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use machine::worker::{Job, Progress};
-use model::dataset::{DatasetSpec, TableNames, origin};
+use model::dataset::{DatasetSpec, TableNames, original_torrents};
 use model::verify::reader::{DatabaseReader, Location};
 use model::verify::{ContentDigest, Level, Report, Request, content_digest, unwritten, verify};
 use serde::de::Error as _;
@@ -73,9 +73,9 @@ impl Job for Digest {
     type Answer = ContentDigest;
 
     fn run(self, report: &mut dyn FnMut(Progress)) -> anyhow::Result<ContentDigest> {
-        let origin = origin(&self.dataset)?;
+        let original = original_torrents(&self.dataset)?;
         let on_progress = &mut |done| report(Progress::done(done));
-        Ok(content_digest(&self.database, origin.as_ref(), self.integrity, on_progress)?)
+        Ok(content_digest(&self.database, original.as_ref(), self.integrity, on_progress)?)
     }
 }
 
@@ -93,8 +93,8 @@ impl Job for Verify {
     type Answer = Report;
 
     fn run(self, report: &mut dyn FnMut(Progress)) -> anyhow::Result<Report> {
-        let origin = origin(&self.dataset)?;
-        Ok(verify(&self.request, origin.as_ref(), &mut |done| report(Progress::done(done)))?)
+        let original = original_torrents(&self.dataset)?;
+        Ok(verify(&self.request, original.as_ref(), &mut |done| report(Progress::done(done)))?)
     }
 }
 
@@ -112,7 +112,7 @@ impl Job for Unwritten {
     type Answer = Vec<(u32, u64)>;
 
     fn run(self, _report: &mut dyn FnMut(Progress)) -> anyhow::Result<Self::Answer> {
-        let origin = origin(&self.dataset)?;
-        Ok(unwritten(&self.request, origin.as_ref())?)
+        let original = original_torrents(&self.dataset)?;
+        Ok(unwritten(&self.request, original.as_ref())?)
     }
 }

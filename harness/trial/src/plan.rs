@@ -134,7 +134,7 @@ fn plan_block(
     let workload = &scenario.workload;
     let dataset =
         DatasetSpec { profile: scenario.dataset.profile.clone(), target_bytes: size.0, seed: scenario.seed };
-    let torrents = dataset::origin(&dataset)?.torrents();
+    let torrents = dataset::original_torrents(&dataset)?.torrents();
     let deployments = Deployment::all(&scenario.subject);
     let mut used = vec![false; scenario.variants.len()];
     for deployment in &deployments {

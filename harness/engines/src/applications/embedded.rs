@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow};
 use machine::measure::clock::now_ns;
 use machine::process::StopOnDrop;
 use machine::worker::{Job, Message, Progress};
-use model::dataset::{self, DatasetSpec, Origin};
+use model::dataset::{self, DatasetSpec, OriginalTorrents};
 use model::ledger::LedgerWriter;
 use model::schedule::{Load, Schedule};
 use model::writes::{InfoHash, Model, Role, role};
@@ -78,9 +78,9 @@ impl Job for Application {
 /// # Errors
 /// When the database cannot be opened, read or written, or the ledger cannot be extended.
 pub fn run(application: &Application) -> anyhow::Result<()> {
-    let origin = dataset::origin(&application.dataset)?;
-    let client = application.connect(origin.as_ref())?;
-    let read = || client.read(&witness(origin.as_ref())).context("a read failed");
+    let original = dataset::original_torrents(&application.dataset)?;
+    let client = application.connect(original.as_ref())?;
+    let read = || client.read(&witness(original.as_ref())).context("a read failed");
     match &application.task {
         ApplicationTask::Work { load, ledger_directory, epoch_ns } => {
             let writers = application.writers(client.as_ref(), *load, ledger_directory, *epoch_ns)?;
@@ -125,11 +125,11 @@ fn work(writers: Vec<Writer<'_>>, read: impl FnOnce() -> anyhow::Result<()>) -> 
 
 /// The torrent that is read to show that the application responds: no write changes it, and it was completed, so that
 /// it is also in backups that leave out torrents that were never completed.
-fn witness(origin: &dyn Origin) -> InfoHash {
-    let torrents = (1..=origin.torrents()).filter(|id| role(*id) == Role::Untouched);
-    let mut torrents = torrents.map(|id| origin.torrent(id));
+fn witness(original: &dyn OriginalTorrents) -> InfoHash {
+    let torrents = (1..=original.torrents()).filter(|id| role(*id) == Role::Untouched);
+    let mut torrents = torrents.map(|id| original.torrent(id));
     let witness = torrents.find(|torrent| torrent.completed > 0);
-    witness.unwrap_or_else(|| origin.torrent(1)).info_hash
+    witness.unwrap_or_else(|| original.torrent(1)).info_hash
 }
 
 impl Application {
@@ -160,10 +160,10 @@ impl Application {
         Ok(writers)
     }
 
-    fn connect<'a>(&'a self, origin: &'a dyn Origin) -> anyhow::Result<Box<dyn Client + 'a>> {
+    fn connect<'a>(&'a self, original: &'a dyn OriginalTorrents) -> anyhow::Result<Box<dyn Client + 'a>> {
         match &self.target {
-            Target::Database(database) => database.access.connect(&self.model, origin),
-            Target::Tracker(target) => announces::connect(target, &self.model, origin),
+            Target::Database(database) => database.access.connect(&self.model, original),
+            Target::Tracker(target) => announces::connect(target, &self.model, original),
         }
     }
 }

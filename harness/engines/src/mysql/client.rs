@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use model::dataset::Origin;
+use model::dataset::OriginalTorrents;
 use model::writes::{InfoHash, Key, Model, Together, stamp};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error as MysqlError, Statement};
@@ -45,12 +45,12 @@ const ROLLED_BACK_BY_COMMIT: [u16; 3] = [1205, 1213, 1290];
 pub fn connect<'a>(
     address: &'a Address,
     model: &'a Model,
-    origin: &'a dyn Origin,
+    original: &'a dyn OriginalTorrents,
 ) -> anyhow::Result<Box<dyn Client + 'a>> {
     Ok(Box::new(ServerClient {
         address,
         model,
-        origin,
+        original,
         connection: PreparedConnection::open(address)?.into(),
     }))
 }
@@ -90,7 +90,7 @@ impl PreparedConnection {
 struct ServerClient<'a> {
     address: &'a Address,
     model: &'a Model,
-    origin: &'a dyn Origin,
+    original: &'a dyn OriginalTorrents,
     connection: Mutex<PreparedConnection>,
 }
 
@@ -129,7 +129,7 @@ impl Client for ServerClient<'_> {
         Ok(Box::new(ServerSession {
             address: self.address,
             model: self.model,
-            origin: self.origin,
+            original: self.original,
             connection,
         }))
     }
@@ -148,7 +148,7 @@ fn close(connection: Option<PreparedConnection>) -> anyhow::Result<()> {
 struct ServerSession<'a> {
     address: &'a Address,
     model: &'a Model,
-    origin: &'a dyn Origin,
+    original: &'a dyn OriginalTorrents,
     /// `None` after the connection was lost: the next write tries to connect again.
     connection: Option<PreparedConnection>,
 }
@@ -168,11 +168,11 @@ impl Session for ServerSession<'_> {
             return Answer::Refused;
         };
         let PreparedConnection { server, statements } = &mut connection;
-        let (model, origin) = (self.model, self.origin);
+        let (model, original) = (self.model, self.original);
         let mut stage = Stage::Changing;
         let ended = server.run(async |connection: &mut Conn| {
             let write = async {
-                change(connection, statements, model, origin, writer, index).await?;
+                change(connection, statements, model, original, writer, index).await?;
                 stage = Stage::Committing;
                 connection.query_drop("COMMIT").await
             };
@@ -222,14 +222,14 @@ async fn change(
     connection: &mut Conn,
     statements: &Statements,
     model: &Model,
-    origin: &dyn Origin,
+    original: &dyn OriginalTorrents,
     writer: u32,
     index: u64,
 ) -> mysql_async::Result<()> {
     let write = model.write(writer, index);
     for key in &write.stamped {
         let hash = match *key {
-            Key::Dataset(id) => origin.torrent(id).info_hash,
+            Key::Dataset(id) => original.torrent(id).info_hash,
             Key::New { writer, index, row } => model.new_info_hash(writer, index, row),
         };
         connection.exec_drop(&statements.upsert, (&hash[..], stamp(index))).await?;
@@ -239,7 +239,7 @@ async fn change(
         Together::Metric => connection.exec_drop(&statements.raise_metric, ()).await?,
         Together::Transfer { from, to, amount } => {
             for (id, change) in [(from, -amount), (to, amount)] {
-                let hash = origin.torrent(id).info_hash;
+                let hash = original.torrent(id).info_hash;
                 connection.exec_drop(&statements.move_completed, (change, &hash[..])).await?;
             }
         }

@@ -64,7 +64,7 @@ pub fn load(
     cancel: &dyn Fn() -> bool,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Loaded> {
-    let Shape { tables, origin } = shape(spec)?;
+    let Shape { tables, original } = shape(spec)?;
     let Generated { bytes, rows, torrents } = predicted(flavour, spec)?;
     let mut server = Connection::connect_without_database(address)?;
     let database = quoted(&address.database);
@@ -100,7 +100,7 @@ pub fn load(
     }
     after.iter().try_for_each(|sql| load.run(sql, 1.0))?;
     let source = ServerAccess { flavour, address: address.clone() };
-    let content = verify::content_digest(&source, origin.as_ref(), None, &mut |_| {})?;
+    let content = verify::content_digest(&source, original.as_ref(), None, &mut |_| {})?;
     Ok(Loaded { rows, torrents, content })
 }
 
@@ -110,10 +110,10 @@ pub fn load(
 ///
 /// [`Error::Input`] for a bad specification.
 pub fn predicted(flavour: &Flavour, spec: &DatasetSpec) -> Result<Generated> {
-    let Shape { tables, origin } = shape(spec)?;
+    let Shape { tables, original } = shape(spec)?;
     let rows = tables.iter().map(|table| table.rows.count()).sum();
     let bytes = flavour.empty_directory_bytes + tables.iter().map(table_bytes).sum::<u64>();
-    Ok(Generated { bytes, rows, torrents: origin.torrents() })
+    Ok(Generated { bytes, rows, torrents: original.torrents() })
 }
 
 /// Overhead of a row, in addition to its id and columns: header, transaction and roll pointer.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use model::dataset::{Origin, TableNames};
+use model::dataset::{OriginalTorrents, TableNames};
 use model::verify::reader::{DatabaseReader, Location};
 use model::writes::Model;
 use serde_json::Value;
@@ -30,9 +30,9 @@ impl Access for LiveFile {
     fn connect<'a>(
         &'a self,
         model: &'a Model,
-        origin: &'a dyn Origin,
+        original: &'a dyn OriginalTorrents,
     ) -> anyhow::Result<Box<dyn Client + 'a>> {
-        connect(self, model, origin)
+        connect(self, model, original)
     }
 
     fn value(&self) -> Value {

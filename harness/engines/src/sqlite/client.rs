@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard};
 
 use anyhow::Context;
-use model::dataset::{Origin, TableNames};
+use model::dataset::{OriginalTorrents, TableNames};
 use model::writes::{InfoHash, Key, Model, Together, stamp};
 use rusqlite::{Connection, Params, params};
 
@@ -43,16 +43,16 @@ impl Statements {
 pub fn connect<'a>(
     target: &'a LiveFile,
     model: &'a Model,
-    origin: &'a dyn Origin,
+    original: &'a dyn OriginalTorrents,
 ) -> anyhow::Result<Box<dyn Client + 'a>> {
-    let statements = Statements::new(origin.tables());
-    Ok(Box::new(SqliteClient { target, model, origin, statements, connection: target.open()?.into() }))
+    let statements = Statements::new(original.tables());
+    Ok(Box::new(SqliteClient { target, model, original, statements, connection: target.open()?.into() }))
 }
 
 struct SqliteClient<'a> {
     target: &'a LiveFile,
     model: &'a Model,
-    origin: &'a dyn Origin,
+    original: &'a dyn OriginalTorrents,
     statements: Statements,
     /// Closed after all sessions: the last connection to close checkpoints the write-ahead log into the database.
     connection: Mutex<Connection>,
@@ -78,8 +78,8 @@ impl Client for SqliteClient<'_> {
     }
 
     fn session(&self) -> anyhow::Result<Box<dyn Session + '_>> {
-        let (model, origin, statements) = (self.model, self.origin, &self.statements);
-        Ok(Box::new(SqliteSession { model, origin, statements, connection: self.target.open()? }))
+        let (model, original, statements) = (self.model, self.original, &self.statements);
+        Ok(Box::new(SqliteSession { model, original, statements, connection: self.target.open()? }))
     }
 
     fn close(self: Box<Self>) -> anyhow::Result<()> {
@@ -93,14 +93,14 @@ fn close(connection: Connection) -> anyhow::Result<()> {
 
 struct SqliteSession<'a> {
     model: &'a Model,
-    origin: &'a dyn Origin,
+    original: &'a dyn OriginalTorrents,
     statements: &'a Statements,
     connection: Connection,
 }
 
 impl Session for SqliteSession<'_> {
     fn write(&mut self, writer: u32, index: u64) -> Answer {
-        if change(&self.connection, self.statements, self.model, self.origin, writer, index).is_err() {
+        if change(&self.connection, self.statements, self.model, self.original, writer, index).is_err() {
             // Some errors have already rolled back the transaction; then this fails, which is ignored.
             let _ = self.connection.execute_batch("ROLLBACK");
             return Answer::Refused;
@@ -130,7 +130,7 @@ pub fn change(
     connection: &Connection,
     statements: &Statements,
     model: &Model,
-    origin: &dyn Origin,
+    original: &dyn OriginalTorrents,
     writer: u32,
     index: u64,
 ) -> rusqlite::Result<()> {
@@ -138,7 +138,7 @@ pub fn change(
     execute(connection, "BEGIN IMMEDIATE", [])?;
     for key in &write.stamped {
         let hash = match *key {
-            Key::Dataset(id) => origin.torrent(id).info_hash,
+            Key::Dataset(id) => original.torrent(id).info_hash,
             Key::New { writer, index, row } => model.new_info_hash(writer, index, row),
         };
         execute(connection, &statements.upsert, params![text(&hash), stamp(index)])?;
@@ -151,7 +151,7 @@ pub fn change(
                 execute(
                     connection,
                     &statements.move_completed,
-                    params![text(&origin.torrent(id).info_hash), change],
+                    params![text(&original.torrent(id).info_hash), change],
                 )?;
             }
         }

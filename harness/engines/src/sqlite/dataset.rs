@@ -10,16 +10,17 @@ use super::pages::DatabasePages;
 ///
 /// # Errors
 ///
-/// As [`origin`](model::dataset::origin()).
+/// As [`original_torrents`](model::dataset::original_torrents()).
 pub fn predicted(spec: &DatasetSpec) -> Result<Generated> {
     Ok(plan(spec)?.1)
 }
 
 /// The pages of the database with this specification, and its size.
 pub(crate) fn plan(spec: &DatasetSpec) -> Result<(DatabasePages, Generated)> {
-    let Shape { tables, origin } = shape(spec)?;
+    let Shape { tables, original } = shape(spec)?;
     let database = DatabasePages::new(tables, spec.target_bytes);
-    let generated = Generated { bytes: database.bytes(), rows: database.rows(), torrents: origin.torrents() };
+    let generated =
+        Generated { bytes: database.bytes(), rows: database.rows(), torrents: original.torrents() };
     Ok((database, generated))
 }
 

@@ -66,10 +66,10 @@ impl FileEngine for Sqlite {
         })?;
         remarks.extend(of_copy);
         remarks.extend(content.remarks());
-        let origin = dataset::origin(spec)?;
-        let is_rows_of = |table: &str| table != origin.tables().torrents && !table.starts_with("sqlite_");
+        let original = dataset::original_torrents(spec)?;
+        let is_rows_of = |table: &str| table != original.tables().torrents && !table.starts_with("sqlite_");
         let others = content.tables.iter().filter(|(table, _)| is_rows_of(table));
-        let rows = origin.torrents() + others.map(|(_, digest)| digest.rows).sum::<u64>();
+        let rows = original.torrents() + others.map(|(_, digest)| digest.rows).sum::<u64>();
         let bytes = storage::bytes(&database);
         Ok(Source { database, bytes, rows, content, remarks })
     }

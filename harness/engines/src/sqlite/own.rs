@@ -20,8 +20,8 @@ use machine::error::{Error, Result};
 use machine::measure::calibration::duplicate;
 use machine::process::{Account, Launcher};
 use machine::worker::{Job, Progress};
-use model::dataset::own_database::{TABLES, origin};
-use model::dataset::{Origin, TableNames, Torrent};
+use model::dataset::own_database::{TABLES, original_torrents};
+use model::dataset::{OriginalTorrents, TableNames, Torrent};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
@@ -260,13 +260,14 @@ fn make_ready(copy: &Path, seed: u64) -> anyhow::Result<Vec<String>> {
             ByteSize(surplus.unsigned_abs())
         ));
     }
-    add_tables(&mut connection, origin(seed).as_ref()).context("cannot add the tables of the ledger")?;
+    add_tables(&mut connection, original_torrents(seed).as_ref())
+        .context("cannot add the tables of the ledger")?;
     connection.close().map_err(|(_, error)| error)?;
     Ok(remarks)
 }
 
-fn add_tables(connection: &mut Connection, origin: &dyn Origin) -> rusqlite::Result<()> {
-    let TableNames { torrents, metrics } = origin.tables();
+fn add_tables(connection: &mut Connection, original: &dyn OriginalTorrents) -> rusqlite::Result<()> {
+    let TableNames { torrents, metrics } = original.tables();
     let transaction = connection.transaction()?;
     transaction.execute_batch(&format!(
         "CREATE TABLE {torrents} (id INTEGER PRIMARY KEY AUTOINCREMENT, info_hash TEXT NOT NULL UNIQUE, \
@@ -276,8 +277,8 @@ fn add_tables(connection: &mut Connection, origin: &dyn Origin) -> rusqlite::Res
          INSERT INTO {metrics} (metric_name) VALUES ('torrents_downloads_total');"
     ))?;
     let mut insert = transaction.prepare(&format!("INSERT INTO {torrents} VALUES (?1, ?2, ?3)"))?;
-    for id in 1..=origin.torrents() {
-        let Torrent { info_hash, completed } = origin.torrent(id);
+    for id in 1..=original.torrents() {
+        let Torrent { info_hash, completed } = original.torrent(id);
         let info_hash = str::from_utf8(&info_hash).expect("hexadecimal digits are ASCII");
         insert.execute((id as i64, info_hash, completed))?;
     }
@@ -339,7 +340,7 @@ mod tests {
         let count = |table: &str| -> i64 {
             connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
         };
-        assert_eq!(count("backup_drill_torrents") as u64, origin(1).torrents());
+        assert_eq!(count("backup_drill_torrents") as u64, original_torrents(1).torrents());
         assert_eq!((count("torrents"), count("backup_drill_metrics")), (2, 1));
         assert!(bytes(&file).unwrap() <= ADDED_BYTES);
         let twice = format!("{:#}", adopt(&file, 1).unwrap_err());

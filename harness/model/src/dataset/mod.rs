@@ -1,6 +1,6 @@
 //! Generated databases: what is in them, as a function of a specification.
 //!
-//! [`origin()`] tells what a database holds without reading it, and [`shape`] what its tables are, for engines to write
+//! [`original_torrents()`] tells what a database holds without reading it, and [`shape`] what its tables are, for engines to write
 //! them. A database of the user's own takes the place of a generated one in [`own_database`].
 
 use machine::error::{Error, Result};
@@ -16,7 +16,7 @@ mod registry;
 pub mod rows;
 mod torrust_demo;
 
-pub use original_torrents::{Origin, TableNames, Torrent};
+pub use original_torrents::{OriginalTorrents, TableNames, Torrent};
 use profile::Shape;
 pub use registry::PROFILES;
 
@@ -57,18 +57,18 @@ pub struct Generated {
 /// # Errors
 ///
 /// [`Error::Input`] for a profile that does not exist and for a size out of bounds.
-pub fn origin(spec: &DatasetSpec) -> Result<Box<dyn Origin>> {
+pub fn original_torrents(spec: &DatasetSpec) -> Result<Box<dyn OriginalTorrents>> {
     if spec.profile == own_database::PROFILE {
-        return Ok(own_database::origin(spec.seed));
+        return Ok(own_database::original_torrents(spec.seed));
     }
-    Ok(shape(spec)?.origin)
+    Ok(shape(spec)?.original)
 }
 
 /// The tables and torrents of the database with this specification.
 ///
 /// # Errors
 ///
-/// As [`origin()`].
+/// As [`original_torrents()`].
 pub fn shape(spec: &DatasetSpec) -> Result<Shape> {
     let profile = registry::find(&spec.profile)?;
     let size = spec.target_bytes;

@@ -26,7 +26,7 @@ impl TableNames {
 }
 
 /// The torrents of a database as they were before any write.
-pub trait Origin: Send + Sync {
+pub trait OriginalTorrents: Send + Sync {
     /// The tables that contain them.
     fn tables(&self) -> TableNames {
         TableNames::TRACKER

@@ -1,6 +1,6 @@
 //! The torrents that are added to a database of the user's own.
 
-use super::original_torrents::{Origin, TableNames, Torrent};
+use super::original_torrents::{OriginalTorrents, TableNames, Torrent};
 use super::torrust_demo;
 
 /// The name used as the profile of the user's own database.
@@ -13,9 +13,9 @@ pub const TABLES: TableNames =
 const DEMO_BYTES: u64 = 4 << 20;
 
 /// The torrents of the demo in tables with other names.
-struct OwnDatabase(Box<dyn Origin>);
+struct OwnDatabase(Box<dyn OriginalTorrents>);
 
-impl Origin for OwnDatabase {
+impl OriginalTorrents for OwnDatabase {
     fn tables(&self) -> TableNames {
         TABLES
     }
@@ -30,6 +30,6 @@ impl Origin for OwnDatabase {
 }
 
 /// The torrents of the added tables.
-pub fn origin(seed: u64) -> Box<dyn Origin> {
-    Box::new(OwnDatabase((torrust_demo::PROFILE.shape)(DEMO_BYTES, seed).origin))
+pub fn original_torrents(seed: u64) -> Box<dyn OriginalTorrents> {
+    Box::new(OwnDatabase((torrust_demo::PROFILE.shape)(DEMO_BYTES, seed).original))
 }

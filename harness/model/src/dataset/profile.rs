@@ -1,6 +1,6 @@
 //! A profile defines the content of generated databases.
 
-use super::original_torrents::Origin;
+use super::original_torrents::OriginalTorrents;
 use super::rows::Table;
 
 /// The result of a profile for a size and a seed.
@@ -8,7 +8,7 @@ pub struct Shape {
     /// The tables in the order in which they are created.
     pub tables: Vec<Table>,
     /// The content of the table `torrents`.
-    pub origin: Box<dyn Origin>,
+    pub original: Box<dyn OriginalTorrents>,
 }
 
 /// A kind of database. A new one is one file, and one line in the registry.

@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::hashes::Hashes;
 use super::heavy_tail::HeavyTail;
-use super::original_torrents::{Origin, Torrent};
+use super::original_torrents::{OriginalTorrents, Torrent};
 use super::permutation::Permutation;
 use super::profile::{Profile, Shape};
 use super::rows::{Columns, FewRows, Rows, Table, Value};
@@ -46,7 +46,7 @@ fn shape(target_bytes: u64, seed: u64) -> Shape {
     let keys = keys(scaled(DEMO_KEYS, target_bytes).min(DEMO_KEYS), part_seed(seed, "keys"));
     let downloads = Value::Integer(torrents.completed.total() as i64);
     let metrics = FewRows::new(vec![vec![Value::Text(DOWNLOADS_METRIC.into()), downloads]]);
-    let origin = Box::new(torrents.clone());
+    let original = Box::new(torrents.clone());
     let tables = vec![
         Table {
             name: "whitelist",
@@ -108,7 +108,7 @@ fn shape(target_bytes: u64, seed: u64) -> Shape {
             rows: Arc::new(metrics),
         },
     ];
-    Shape { tables, origin }
+    Shape { tables, original }
 }
 
 /// Scales a number of the demo's rows to another file size. The result is at least one.
@@ -147,7 +147,7 @@ impl Torrents {
     }
 }
 
-impl Origin for Torrents {
+impl OriginalTorrents for Torrents {
     fn torrents(&self) -> u64 {
         self.hashes.count()
     }

@@ -15,7 +15,7 @@ use super::added::{added_by_hash, judge_unknown};
 use super::evidence::Evidence;
 use super::findings::Findings;
 use super::torrents::{Added, Torrents};
-use crate::dataset::Origin;
+use crate::dataset::OriginalTorrents;
 use crate::ledger::{Entry, Ledger, Outcome, WriterLedger};
 use crate::writes::{InfoHash, Key, Model};
 
@@ -24,10 +24,10 @@ pub(super) fn replay(
     ledger: &Ledger,
     model: &Model,
     torrents: &Torrents,
-    origin: &dyn Origin,
+    original: &dyn OriginalTorrents,
     prefix: &mut Findings,
 ) -> Vec<Vec<Evidence>> {
-    let mut counts = Counts::new(torrents, origin, model, prefix);
+    let mut counts = Counts::new(torrents, original, model, prefix);
     for (writer, index, entry) in ledger.entries().filter(|(_, _, entry)| entry.sent_ns.is_some()) {
         counts.announce(writer, index, entry);
     }
@@ -81,7 +81,7 @@ impl Announced {
 
 struct Counts<'a> {
     torrents: &'a Torrents,
-    origin: &'a dyn Origin,
+    original: &'a dyn OriginalTorrents,
     model: &'a Model,
     /// The torrents that are not in the dataset and not yet explained by a write.
     added: HashMap<&'a InfoHash, &'a Added>,
@@ -91,12 +91,12 @@ struct Counts<'a> {
 impl<'a> Counts<'a> {
     fn new(
         torrents: &'a Torrents,
-        origin: &'a dyn Origin,
+        original: &'a dyn OriginalTorrents,
         model: &'a Model,
         prefix: &mut Findings,
     ) -> Counts<'a> {
         let added = added_by_hash(torrents, prefix);
-        Counts { torrents, origin, model, added, announced: HashMap::new() }
+        Counts { torrents, original, model, added, announced: HashMap::new() }
     }
 
     /// Adds a write that was sent.
@@ -123,7 +123,7 @@ impl<'a> Counts<'a> {
     fn find(&mut self, key: Key) -> (i64, i64) {
         match key {
             Key::Dataset(id) => {
-                let original = self.origin.torrent(id).completed;
+                let original = self.original.torrent(id).completed;
                 (self.torrents.slots.get(&id).map_or(original, |slot| slot.completed), original)
             }
             Key::New { writer, index, row } => {

@@ -45,7 +45,7 @@ pub use reports::record::Level;
 use reports::record::{RecoveryPoint, Verification};
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::Origin;
+use crate::dataset::OriginalTorrents;
 use crate::ledger::Ledger;
 use crate::writes::Marks;
 use compare::{compare, judge_sequence};
@@ -84,7 +84,7 @@ pub fn refused_by_the_engine(how: &str) -> Report {
     Report { verification: checks.conclude(), recovery_point: None, probed: None }
 }
 
-/// The content of a source before any write. The source has the torrents of `origin`.
+/// The content of a source before any write. The source has the torrents of `original`.
 ///
 /// The user's own database is examined first, as thoroughly as `integrity` says: its irregularities become a part of
 /// the expected content. `None` means a generated database, which has no irregularities.
@@ -95,16 +95,16 @@ pub fn refused_by_the_engine(how: &str) -> Report {
 /// When the database cannot be read, has a leftover journal, or lacks the tables that the workload writes to.
 pub fn content_digest(
     database: &dyn Location,
-    origin: &dyn Origin,
+    original: &dyn OriginalTorrents,
     integrity: Option<Level>,
     progress: &mut dyn FnMut(f64),
 ) -> Result<ContentDigest> {
     let describe = |unreadable: Unreadable| anyhow!("{database}: {}", unreadable.reason);
-    let names = origin.tables();
+    let names = original.tables();
     let engine = database.reader(names);
     engine.require_settled()?;
     let SourceReading { tables, untouched, condition } =
-        read_source(engine.as_ref(), origin.torrents(), integrity, progress).map_err(describe)?;
+        read_source(engine.as_ref(), original.torrents(), integrity, progress).map_err(describe)?;
     let Tables { schema, digests, rowids, layout, metric, sequence, unchecked: _ } =
         tables.map_err(describe)?;
     if integrity.is_none()
@@ -132,26 +132,26 @@ pub fn content_digest(
 /// When the ledger cannot be read, or the dataset is not the one that the model was made for.
 pub fn verify<D: Location>(
     request: &Request<D>,
-    origin: &dyn Origin,
+    original: &dyn OriginalTorrents,
     progress: &mut dyn FnMut(f64),
 ) -> Result<Report> {
     let start_ns = now_ns();
-    if origin.torrents() != request.model.torrents {
-        let (dataset, model) = (origin.torrents(), request.model.torrents);
+    if original.torrents() != request.model.torrents {
+        let (dataset, model) = (original.torrents(), request.model.torrents);
         return Err(anyhow!("the dataset has {dataset} torrents and the model {model}").into());
     }
     let ledger = request.open_ledger()?;
     let mut checks = Checks::new();
     let (mut recovery_point, mut probed) = (None, None);
-    let engine = request.database.reader(origin.tables());
+    let engine = request.database.reader(original.tables());
     if engine.look(&mut checks.integrity) {
         let limits = request.limits(&ledger);
-        let reading = read_restored(engine.as_ref(), request.integrity, origin, limits, progress);
+        let reading = read_restored(engine.as_ref(), request.integrity, original, limits, progress);
         checks.judge_integrity(&reading, &request.expected.condition);
-        checks.judge_content(&reading, request, engine.as_ref(), origin);
+        checks.judge_content(&reading, request, engine.as_ref(), original);
         probed =
             reading.torrents.as_ref().ok().map(|torrents| torrents.hold(&request.model.probe_info_hash()));
-        recovery_point = checks.judge_writes(reading, request, &ledger, engine.as_ref(), origin);
+        recovery_point = checks.judge_writes(reading, request, &ledger, engine.as_ref(), original);
     } else {
         checks.nothing_but_integrity("there is no database");
     }
@@ -219,9 +219,9 @@ impl Checks {
         reading: &Reading,
         request: &Request<D>,
         engine: &dyn DatabaseReader,
-        origin: &dyn Origin,
+        original: &dyn OriginalTorrents,
     ) {
-        let names = origin.tables();
+        let names = original.tables();
         let mut expected = request.expected.clone();
         if request.without_never_completed {
             expected = expected.without_never_completed(names);
@@ -246,7 +246,7 @@ impl Checks {
         // A virtual table that no longer matches the rows has failed the integrity check.
         self.remarks.extend(difference.remark_on_rowids(!self.integrity.is_clean()));
         if difference.torrents
-            && let Err(unreadable) = name_changed_rows(engine, origin, &mut self.content)
+            && let Err(unreadable) = name_changed_rows(engine, original, &mut self.content)
         {
             self.content.cannot(unreadable.reason);
         }
@@ -259,7 +259,7 @@ impl Checks {
         request: &Request<D>,
         ledger: &Ledger,
         engine: &dyn DatabaseReader,
-        origin: &dyn Origin,
+        original: &dyn OriginalTorrents,
     ) -> Option<RecoveryPoint> {
         let mut torrents = match reading.torrents {
             Ok(torrents) => torrents,
@@ -276,7 +276,7 @@ impl Checks {
             return None;
         }
         let presence =
-            replay(ledger, &request.model, &torrents, origin, &mut self.prefix, &mut self.transactions)
+            replay(ledger, &request.model, &torrents, original, &mut self.prefix, &mut self.transactions)
                 .without_never_written(&request.never_written);
         judge_prefix(&presence, &mut self.prefix);
         judge_order(&presence, &mut self.order);

@@ -7,7 +7,7 @@ use super::evidence::{Evidence, is_in, is_undecided};
 use super::findings::Findings;
 use super::torrents::Torrents;
 use super::{counts, stamps};
-use crate::dataset::Origin;
+use crate::dataset::OriginalTorrents;
 use crate::ledger::{Entry, Ledger, Outcome};
 use crate::writes::{Marks, Model};
 
@@ -63,13 +63,13 @@ pub(super) fn replay<'a>(
     ledger: &'a Ledger,
     model: &'a Model,
     torrents: &Torrents,
-    origin: &dyn Origin,
+    original: &dyn OriginalTorrents,
     prefix: &mut Findings,
     transactions: &mut Findings,
 ) -> Presence<'a> {
     let writers = match model.marks {
         Marks::Stamps => stamps::replay(ledger, model, torrents, prefix, transactions),
-        Marks::Counts => counts::replay(ledger, model, torrents, origin, prefix),
+        Marks::Counts => counts::replay(ledger, model, torrents, original, prefix),
     };
     Presence { ledger, model, never_written: HashSet::new(), writers }
 }

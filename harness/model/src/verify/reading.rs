@@ -14,7 +14,7 @@ use super::digest::RowBytes;
 use super::integrity::{IndexEntries, examine};
 use super::reader::{DatabaseReader, Unreadable};
 use super::torrents::{self, Comparison, Limits, Torrents, Untouched, halves};
-use crate::dataset::Origin;
+use crate::dataset::OriginalTorrents;
 
 /// Interval of progress reports.
 const TELL_EVERY: Duration = Duration::from_millis(100);
@@ -32,7 +32,7 @@ pub(super) struct Reading {
 pub(super) fn read_restored(
     engine: &dyn DatabaseReader,
     integrity: Level,
-    origin: &dyn Origin,
+    original: &dyn OriginalTorrents,
     limits: Limits,
     progress: &mut dyn FnMut(f64),
 ) -> Reading {
@@ -44,12 +44,13 @@ pub(super) fn read_restored(
         let check = threads.start("the engine's check", move || engine.check(integrity, steps));
         let tables = threads.start("the tables", || engine.tables());
         let indexes = threads.start("the indexes", || engine.indexes());
-        let halves = halves(origin.torrents()).map(|ids| {
+        let halves = halves(original.torrents()).map(|ids| {
             let rows_read = &rows_read;
-            threads.start("table torrents", move || compare_torrents(engine, origin, &ids, limits, rows_read))
+            threads
+                .start("table torrents", move || compare_torrents(engine, original, &ids, limits, rows_read))
         });
         drop(threads);
-        let rows = origin.torrents();
+        let rows = original.torrents();
         let effort = engine.effort(integrity, rows);
         watch(&receiver, progress, || {
             let checked = share(steps, effort.steps);
@@ -67,12 +68,12 @@ pub(super) fn read_restored(
 /// Compares the rows with an id in `ids` with the dataset.
 pub(super) fn compare_torrents(
     engine: &dyn DatabaseReader,
-    origin: &dyn Origin,
+    original: &dyn OriginalTorrents,
     ids: &RangeInclusive<i64>,
     limits: Limits,
     rows_read: &AtomicU64,
 ) -> Result<Torrents, Unreadable> {
-    let mut comparison = Comparison::new(origin, ids, limits);
+    let mut comparison = Comparison::new(original, ids, limits);
     engine.torrents(ids, rows_read, &mut |torrent| {
         comparison.visit(torrent);
         true

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use super::digest::{Field, RowBytes, RowsDigest};
 use super::findings::Findings;
 use super::reader::{DatabaseReader, RawTorrent, Unreadable};
-use crate::dataset::Origin;
+use crate::dataset::OriginalTorrents;
 use crate::writes::{InfoHash, Role, role};
 
 /// The value of `completed` for a torrent that was never completed.
@@ -143,7 +143,7 @@ impl Torrents {
 
 /// Compares rows with the dataset while they are read, in the order of their ids.
 pub(super) struct Comparison<'a> {
-    origin: &'a dyn Origin,
+    original: &'a dyn OriginalTorrents,
     /// The id of the dataset that must come next, and the last one of this range.
     next: u64,
     last: u64,
@@ -154,10 +154,14 @@ pub(super) struct Comparison<'a> {
 
 impl<'a> Comparison<'a> {
     /// Compares the rows with an id in `ids`.
-    pub(super) fn new(origin: &'a dyn Origin, ids: &RangeInclusive<i64>, limits: Limits) -> Comparison<'a> {
+    pub(super) fn new(
+        original: &'a dyn OriginalTorrents,
+        ids: &RangeInclusive<i64>,
+        limits: Limits,
+    ) -> Comparison<'a> {
         let next = u64::try_from(*ids.start()).unwrap_or(0).max(1);
-        let last = u64::try_from(*ids.end()).unwrap_or(0).min(origin.torrents());
-        Comparison { origin, next, last, limits, bytes: RowBytes::default(), found: Torrents::new() }
+        let last = u64::try_from(*ids.end()).unwrap_or(0).min(original.torrents());
+        Comparison { original, next, last, limits, bytes: RowBytes::default(), found: Torrents::new() }
     }
 
     /// Compares the next row.
@@ -171,8 +175,8 @@ impl<'a> Comparison<'a> {
         self.bytes.push(torrent.info_hash);
         self.bytes.push(torrent.id);
         self.found.entries.add(&self.bytes);
-        digest_untouched(torrent, self.origin.torrents(), &mut self.bytes, &mut self.found.untouched);
-        let Some(id) = dataset_id(id, self.origin.torrents()) else {
+        digest_untouched(torrent, self.original.torrents(), &mut self.bytes, &mut self.found.untouched);
+        let Some(id) = dataset_id(id, self.original.torrents()) else {
             self.visit_added(id, torrent);
             return;
         };
@@ -215,7 +219,7 @@ impl<'a> Comparison<'a> {
     /// Whether a row may be missing if rows with the value 0 were left out. If writes have changed it, it is kept as if
     /// it was present with this value, and must be explained by writes like every other row.
     fn is_left_out(&mut self, id: u64) -> bool {
-        let original = self.origin.torrent(id).completed;
+        let original = self.original.torrent(id).completed;
         match role(id) {
             _ if original == 0 => {}
             Role::Untouched => return false,
@@ -238,23 +242,23 @@ impl<'a> Comparison<'a> {
     }
 
     fn visit_slot(&mut self, id: u64, torrent: &RawTorrent<'_>) {
-        let origin = self.origin.torrent(id);
-        self.compare_hash(id, &origin.info_hash, torrent.info_hash);
+        let original = self.original.torrent(id);
+        self.compare_hash(id, &original.info_hash, torrent.info_hash);
         let Field::Integer(completed) = torrent.completed else {
             self.found.prefix.wrong(|| not_a_number(id));
             return;
         };
-        self.keep_slot(id, completed, origin.completed);
+        self.keep_slot(id, completed, original.completed);
     }
 
     fn visit_account(&mut self, id: u64, torrent: &RawTorrent<'_>) {
-        let origin = self.origin.torrent(id);
-        self.compare_hash(id, &origin.info_hash, torrent.info_hash);
+        let original = self.original.torrent(id);
+        self.compare_hash(id, &original.info_hash, torrent.info_hash);
         let Field::Integer(completed) = torrent.completed else {
             self.found.transactions.wrong(|| not_a_number(id));
             return;
         };
-        self.keep_account(id, completed, origin.completed);
+        self.keep_account(id, completed, original.completed);
     }
 
     fn visit_added(&mut self, id: i64, torrent: &RawTorrent<'_>) {
@@ -309,17 +313,17 @@ pub(super) fn judge_never_completed(torrents: &Torrents, probe: &InfoHash, conte
 /// Reports rows that the workload never changes and that differ from the dataset, as many as are shown.
 pub(super) fn name_changed_rows(
     engine: &dyn DatabaseReader,
-    origin: &dyn Origin,
+    original: &dyn OriginalTorrents,
     content: &mut Findings,
 ) -> Result<(), Unreadable> {
-    engine.torrents(&(1..=origin.torrents() as i64), &AtomicU64::new(0), &mut |torrent| {
+    engine.torrents(&(1..=original.torrents() as i64), &AtomicU64::new(0), &mut |torrent| {
         let Field::Integer(id) = torrent.id else {
             return true;
         };
-        let Some(id) = dataset_id(id, origin.torrents()).filter(|&id| role(id) == Role::Untouched) else {
+        let Some(id) = dataset_id(id, original.torrents()).filter(|&id| role(id) == Role::Untouched) else {
             return true;
         };
-        let original = origin.torrent(id);
+        let original = original.torrent(id);
         if torrent.info_hash != Field::Text(&original.info_hash) {
             content.wrong(|| format!("torrents row {id} has a different info_hash than in the dataset"));
         } else if torrent.completed != Field::Integer(original.completed) {

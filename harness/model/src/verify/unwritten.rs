@@ -12,7 +12,7 @@ use super::reader::{DatabaseReader, Location, Unreadable};
 use super::reading::compare_torrents;
 use super::request::Request;
 use super::torrents::{Limits, Torrents, halves};
-use crate::dataset::Origin;
+use crate::dataset::OriginalTorrents;
 use crate::ledger::Outcome;
 
 /// The acknowledged writes, by writer and index, that are certainly missing from the database of `request`. This must
@@ -24,10 +24,13 @@ use crate::ledger::Outcome;
 ///
 /// # Errors
 /// When the ledger or the database cannot be read, or more rows have changed in it than all writes can change.
-pub fn unwritten<D: Location>(request: &Request<D>, origin: &dyn Origin) -> Result<Vec<(u32, u64)>> {
+pub fn unwritten<D: Location>(
+    request: &Request<D>,
+    original: &dyn OriginalTorrents,
+) -> Result<Vec<(u32, u64)>> {
     let ledger = request.open_ledger()?;
-    let engine = request.database.reader(origin.tables());
-    let torrents = read_torrents(engine.as_ref(), origin, request.limits(&ledger))
+    let engine = request.database.reader(original.tables());
+    let torrents = read_torrents(engine.as_ref(), original, request.limits(&ledger))
         .map_err(|unreadable| anyhow!("{}: {}", request.database, unreadable.reason))?;
     if torrents.overflowed {
         let database = &request.database;
@@ -35,7 +38,7 @@ pub fn unwritten<D: Location>(request: &Request<D>, origin: &dyn Origin) -> Resu
     }
     // Findings are dropped here: damage that the strategy is responsible for is found in the restored database.
     let (mut prefix, mut transactions) = (Findings::new("prefix"), Findings::new("transactions"));
-    let presence = replay(&ledger, &request.model, &torrents, origin, &mut prefix, &mut transactions);
+    let presence = replay(&ledger, &request.model, &torrents, original, &mut prefix, &mut transactions);
     let lacking = presence.writes().filter(|(_, _, entry, evidence)| {
         matches!(entry.outcome, Outcome::Acknowledged(_)) && *evidence == Evidence::Absent
     });
@@ -44,12 +47,12 @@ pub fn unwritten<D: Location>(request: &Request<D>, origin: &dyn Origin) -> Resu
 
 fn read_torrents(
     engine: &dyn DatabaseReader,
-    origin: &dyn Origin,
+    original: &dyn OriginalTorrents,
     limits: Limits,
 ) -> std::result::Result<Torrents, Unreadable> {
     let rows_read = AtomicU64::new(0);
     let [first, second] =
-        halves(origin.torrents()).map(|ids| compare_torrents(engine, origin, &ids, limits, &rows_read));
+        halves(original.torrents()).map(|ids| compare_torrents(engine, original, &ids, limits, &rows_read));
     let mut torrents = first?;
     torrents.absorb(second?);
     Ok(torrents)

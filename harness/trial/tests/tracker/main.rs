@@ -4,7 +4,7 @@ mod fake;
 
 use engines::applications::tracker::announces::{Announces, TrackerTarget, connect};
 use engines::client::{Answer, Client};
-use model::dataset::{self, DatasetSpec, Origin};
+use model::dataset::{self, DatasetSpec, OriginalTorrents};
 use model::writes::{Marks, Model};
 
 use crate::fake::{Fake, Fault};
@@ -12,20 +12,20 @@ use crate::fake::{Fake, Fault};
 /// Runs a test with each protocol. Writer 0 writes.
 fn over_each(test: impl Fn(&mut Fake, &dyn Client)) {
     let spec = DatasetSpec { profile: "torrust-demo".into(), target_bytes: 1 << 20, seed: 1 };
-    let origin: Box<dyn Origin> = dataset::origin(&spec).unwrap();
+    let original: Box<dyn OriginalTorrents> = dataset::original_torrents(&spec).unwrap();
     let model = Model {
         marks: Marks::Counts,
         seed: 1,
         writers: 1,
         rows_per_transaction: 1,
         multi_row_share: 0.0,
-        torrents: origin.torrents(),
+        torrents: original.torrents(),
     };
     for announces in [Announces::Udp, Announces::Http] {
         let mut fake = Fake::start(announces);
         let target = TrackerTarget { udp_port: fake.port, http_port: fake.port, announces };
-        let client = connect(&target, &model, origin.as_ref()).unwrap();
-        client.read(&origin.torrent(1).info_hash).unwrap();
+        let client = connect(&target, &model, original.as_ref()).unwrap();
+        client.read(&original.torrent(1).info_hash).unwrap();
         test(&mut fake, client.as_ref());
         client.close().unwrap();
     }

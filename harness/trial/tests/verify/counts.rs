@@ -1,6 +1,6 @@
 //! Counts of a tracker: errors in them are found, and writes that the tracker itself never made are excused.
 
-use model::dataset::Origin;
+use model::dataset::OriginalTorrents;
 use model::ledger::Outcome;
 use model::verify::{Level, unwritten, verify};
 use model::writes::{Key, Marks, Role, role};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use model::dataset::Origin;
+use model::dataset::OriginalTorrents;
 use model::verify::Level;
 use model::writes::{Key, Role, Together, role, stamp, unstamp};
 use reports::record::Check;

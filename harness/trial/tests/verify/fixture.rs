@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use engines::database::Database;
 use engines::sqlite::database::of_file;
-use model::dataset::{Origin, Torrent};
+use model::dataset::{OriginalTorrents, Torrent};
 use model::ledger::{Ledger, LedgerWriter, Outcome};
 use model::verify::{ContentDigest, Level, Report, Request, content_digest, verify};
 use model::writes::{InfoHash, Key, Marks, Model, Together, info_hash, stamp};
@@ -33,7 +33,7 @@ pub struct TinyDataset {
     pub torrents: u64,
 }
 
-impl Origin for TinyDataset {
+impl OriginalTorrents for TinyDataset {
     fn torrents(&self) -> u64 {
         self.torrents
     }
@@ -414,7 +414,13 @@ fn connect(path: &Path, journal_mode: &str) -> Connection {
 }
 
 /// Executes the statements of the application for one write.
-pub fn apply(connection: &Connection, model: &Model, origin: &dyn Origin, writer: u32, index: u64) {
+pub fn apply(
+    connection: &Connection,
+    model: &Model,
+    original: &dyn OriginalTorrents,
+    writer: u32,
+    index: u64,
+) {
     let write = model.write(writer, index);
     let mut upsert = connection
         .prepare_cached(
@@ -424,7 +430,7 @@ pub fn apply(connection: &Connection, model: &Model, origin: &dyn Origin, writer
         .unwrap();
     for key in write.stamped {
         let info_hash = match key {
-            Key::Dataset(id) => origin.torrent(id).info_hash,
+            Key::Dataset(id) => original.torrent(id).info_hash,
             Key::New { writer, index, row } => model.new_info_hash(writer, index, row),
         };
         upsert.execute((text(&info_hash), stamp(index))).unwrap();

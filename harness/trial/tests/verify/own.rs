@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use engines::sqlite::database::of_file;
 use engines::sqlite::own::adopt;
-use model::dataset::own_database::origin;
+use model::dataset::own_database::original_torrents;
 use model::verify::{ContentDigest, Level, Request, content_digest, verify};
 use model::writes::{Marks, Model};
 use reports::record::Check;
@@ -84,7 +84,8 @@ impl Own {
     /// An adopted database that is examined with this thoroughness.
     pub fn adopted(directory: TempDir, file: PathBuf, integrity: Level) -> Own {
         let source = of_file(&file);
-        let expected = content_digest(&source, origin(5).as_ref(), Some(integrity), &mut |_| {}).unwrap();
+        let expected =
+            content_digest(&source, original_torrents(5).as_ref(), Some(integrity), &mut |_| {}).unwrap();
         Own { directory, expected, integrity }
     }
 
@@ -103,7 +104,7 @@ impl Own {
             writers: 1,
             rows_per_transaction: 1,
             multi_row_share: 0.5,
-            torrents: origin(5).torrents(),
+            torrents: original_torrents(5).torrents(),
         };
         let request = Request {
             database: of_file(copy),
@@ -118,7 +119,7 @@ impl Own {
             disaster_ns: 1,
             never_written: Vec::new(),
         };
-        let verification = verify(&request, origin(5).as_ref(), &mut |_| {}).unwrap().verification;
+        let verification = verify(&request, original_torrents(5).as_ref(), &mut |_| {}).unwrap().verification;
         let findings = verification.findings.into_iter();
         // No write was made, so the checks that need one are reported as not checked.
         let findings = findings.filter(|line| !line.contains("not checked")).collect();

@@ -1,6 +1,6 @@
 //! Backups that leave out the torrents that were never completed: they must contain everything else, and nothing more.
 
-use model::dataset::Origin;
+use model::dataset::OriginalTorrents;
 use model::verify::{Level, Report, Request, verify};
 use model::writes::{Marks, Role, role};
 use reports::record::Check;

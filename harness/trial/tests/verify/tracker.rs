@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use model::dataset::Origin;
+use model::dataset::OriginalTorrents;
 use model::writes::{InfoHash, Key, Model};
 use rusqlite::Connection;
 
@@ -35,9 +35,9 @@ fn store(connection: &Connection, info_hash: &InfoHash, completed: i64) {
 }
 
 /// The torrent that a write is counted for.
-pub fn counted_hash(model: &Model, origin: &dyn Origin, writer: u32, index: u64) -> InfoHash {
+pub fn counted_hash(model: &Model, original: &dyn OriginalTorrents, writer: u32, index: u64) -> InfoHash {
     match model.write(writer, index).stamped[..] {
-        [Key::Dataset(id)] => origin.torrent(id).info_hash,
+        [Key::Dataset(id)] => original.torrent(id).info_hash,
         [Key::New { writer, index, row }] => model.new_info_hash(writer, index, row),
         _ => panic!("a write is counted for one torrent"),
     }

@@ -93,7 +93,7 @@ fn damaged_rows_are_found() {
         {
             finds_in_row(&trial, check, id, rename);
         }
-        let before = trial.origin.torrent(written).completed;
+        let before = trial.original.torrent(written).completed;
         let revert = format!("UPDATE torrents SET completed = {before} WHERE id = {{}}");
         finds_in_row(&trial, "prefix", written, &revert);
         let foreign = format!("UPDATE torrents SET completed = {} WHERE id = {{}}", stamp(1 << 20));

@@ -20,7 +20,7 @@ use engines::secret::Secret;
 use machine::container::Network;
 use machine::measure::clock::now_ns;
 use machine::process::{Account, Cancel, Launcher, StopOnDrop};
-use model::dataset::{self, DatasetSpec, Origin};
+use model::dataset::{self, DatasetSpec, OriginalTorrents};
 use model::ledger::{Ledger, LedgerWriter, Outcome};
 use model::verify::{Level, Report, Request, verify};
 use model::writes::{Marks, Model};
@@ -83,7 +83,7 @@ pub struct Trial {
     pub engine: &'static ServerEngine,
     pub address: Address,
     pub model: Model,
-    pub origin: Box<dyn Origin>,
+    pub original: Box<dyn OriginalTorrents>,
     pub loaded: Loaded,
     spec: DatasetSpec,
     directory: TempDir,
@@ -102,8 +102,8 @@ impl Drop for Trial {
 impl Trial {
     pub fn new(engine: &'static ServerEngine, name: &str, writers: u32) -> Trial {
         let spec = DatasetSpec { profile: "torrust-demo".into(), target_bytes: 1 << 20, seed: 11 };
-        let origin = dataset::origin(&spec).unwrap();
-        let torrents = origin.torrents();
+        let original = dataset::original_torrents(&spec).unwrap();
+        let torrents = original.torrents();
         let model = Model {
             seed: 5,
             writers,
@@ -120,7 +120,7 @@ impl Trial {
             engine,
             address,
             model,
-            origin,
+            original,
             loaded,
             spec,
             directory: tempfile::tempdir().unwrap(),
@@ -130,7 +130,7 @@ impl Trial {
 
     /// The application's connection to the trial's database.
     pub fn client(&self) -> Box<dyn Client + '_> {
-        mysql::connect(&self.address, &self.model, self.origin.as_ref()).unwrap()
+        mysql::connect(&self.address, &self.model, self.original.as_ref()).unwrap()
     }
 
     /// Lets every writer make its next `writes` writes, all at the same time.
@@ -227,7 +227,7 @@ impl Trial {
         };
         let json = serde_json::to_string(&request).unwrap();
         let request: Request<Database> = serde_json::from_str(&json).unwrap();
-        verify(&request, self.origin.as_ref(), &mut |_| {}).unwrap()
+        verify(&request, self.original.as_ref(), &mut |_| {}).unwrap()
     }
 
     /// Asserts that there are no findings and that every check was completed.

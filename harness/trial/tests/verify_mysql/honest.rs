@@ -39,7 +39,7 @@ fn the_rows_are_the_datasets_and_the_schema_is_the_trackers() {
         assert_eq!(rows as u64, trial.loaded.rows);
         let source = database_at(engine, &trial.address);
         let mut told = 0.0;
-        let digest = content_digest(&source, trial.origin.as_ref(), None, &mut |done| told = done).unwrap();
+        let digest = content_digest(&source, trial.original.as_ref(), None, &mut |done| told = done).unwrap();
         assert_eq!((&digest, told), (&trial.loaded.content, 1.0));
 
         let mut server = trial.server();
@@ -59,7 +59,7 @@ fn the_rows_are_the_datasets_and_the_schema_is_the_trackers() {
             server.execute(&format!("DROP TABLE `{table}`")).unwrap();
             server.execute(&format!("CREATE TABLE `{table}` ({columns})")).unwrap();
         }
-        let made = content_digest(&source, trial.origin.as_ref(), None, &mut |_| {}).unwrap();
+        let made = content_digest(&source, trial.original.as_ref(), None, &mut |_| {}).unwrap();
         assert_eq!(made.schema, digest.schema);
         for index in ["info_hash", "PRIMARY"] {
             let explain = format!(
@@ -81,7 +81,7 @@ fn a_client_reads_only_existing_torrents() {
     for engine in servers() {
         let trial = Trial::new(engine, "read", 1);
         let client = trial.client();
-        client.read(&trial.origin.torrent(1).info_hash).unwrap();
+        client.read(&trial.original.torrent(1).info_hash).unwrap();
         assert!(client.read(&info_hash(1, 2)).is_err());
     }
 }

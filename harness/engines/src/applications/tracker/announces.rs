@@ -12,7 +12,7 @@
 //! - It never reads a count from the database. It stores what it has counted since it started, and the first
 //!   announcement for a torrent stores 0.
 
-use model::dataset::Origin;
+use model::dataset::OriginalTorrents;
 use model::writes::{InfoHash, Key, Model};
 use serde::{Deserialize, Serialize};
 
@@ -63,15 +63,15 @@ impl Announces {
 pub fn connect<'a>(
     target: &'a TrackerTarget,
     model: &'a Model,
-    origin: &'a dyn Origin,
+    original: &'a dyn OriginalTorrents,
 ) -> anyhow::Result<Box<dyn Client + 'a>> {
-    Ok(Box::new(TrackerClient { target, model, origin }))
+    Ok(Box::new(TrackerClient { target, model, original }))
 }
 
 struct TrackerClient<'a> {
     target: &'a TrackerTarget,
     model: &'a Model,
-    origin: &'a dyn Origin,
+    original: &'a dyn OriginalTorrents,
 }
 
 impl Client for TrackerClient<'_> {
@@ -117,12 +117,12 @@ struct TrackerSession<'a> {
 
 impl Session for TrackerSession<'_> {
     fn write(&mut self, writer: u32, index: u64) -> Answer {
-        let TrackerClient { target, model, origin } = self.client;
+        let TrackerClient { target, model, original } = self.client;
         let [key] = model.write(writer, index).stamped[..] else {
             unreachable!("a tracker counts a write for one torrent")
         };
         let info_hash = match key {
-            Key::Dataset(id) => origin.torrent(id).info_hash,
+            Key::Dataset(id) => original.torrent(id).info_hash,
             Key::New { writer, index, row } => model.new_info_hash(writer, index, row),
         };
         let download = Download::new(model, &info_hash, writer, index);

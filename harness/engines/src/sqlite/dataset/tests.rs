@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use machine::error::Error;
-use model::dataset::{FORMAT_VERSION, TARGET_BYTES_MAX, TARGET_BYTES_MIN, origin};
+use model::dataset::{FORMAT_VERSION, TARGET_BYTES_MAX, TARGET_BYTES_MIN, original_torrents};
 use proptest::prelude::*;
 use rusqlite::Connection;
 
@@ -79,8 +79,8 @@ fn the_content_matches_the_origin() {
     let path = directory.path().join("database.sqlite");
     let spec = spec(3 * MIB + 17, 42);
     let generated = write(&spec, &path);
-    let origin = origin(&spec).unwrap();
-    assert_eq!(origin.torrents(), generated.torrents);
+    let original = original_torrents(&spec).unwrap();
+    assert_eq!(original.torrents(), generated.torrents);
 
     let connection = Connection::open(&path).unwrap();
     let mut statement =
@@ -89,7 +89,7 @@ fn the_content_matches_the_origin() {
     let mut expected_id = 0;
     while let Some(row) = rows.next().unwrap() {
         expected_id += 1;
-        let torrent = origin.torrent(expected_id);
+        let torrent = original.torrent(expected_id);
         assert_eq!(row.get::<_, i64>(0).unwrap(), expected_id as i64);
         assert_eq!(row.get::<_, String>(1).unwrap().as_bytes(), torrent.info_hash);
         assert_eq!(row.get::<_, i64>(2).unwrap(), torrent.completed);
@@ -154,7 +154,7 @@ fn a_dataset_out_of_bounds_is_bad_input_that_names_the_limits() {
         assert!(message.contains("1 TiB"), "{message}");
     }
     let unknown = DatasetSpec { profile: "torust".into(), ..spec(MIB, 1) };
-    assert!(matches!(origin(&unknown), Err(Error::Input(_))));
+    assert!(matches!(original_torrents(&unknown), Err(Error::Input(_))));
 }
 
 #[test]
