@@ -9,7 +9,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use engines::sqlite::database::of_file;
 use model::dataset::{OriginalTorrents, Torrent};
 use model::ledger::{Ledger, LedgerWriter};
-use model::verify::{Integrity, Request, content_digest, verify};
+use model::verify::{Level, Request, content_digest, verify};
 use model::writes::{Key, Marks, Model, info_hash, stamp};
 use rusqlite::Connection;
 use xxhash_rust::xxh3::xxh3_128;
@@ -98,7 +98,7 @@ fn read_rows(criterion: &mut Criterion) {
         bencher.iter(|| content_digest(black_box(&source), &Dataset, None, &mut |_| {}).unwrap());
     });
     write(&database, directory.path());
-    for (name, integrity) in [("verify_quick", Integrity::Quick), ("verify_full", Integrity::Full)] {
+    for (name, integrity) in [("verify_fast", Level::Fast), ("verify_full", Level::Full)] {
         let request = Request {
             database: source.clone(),
             ledger: directory.path().to_owned(),

@@ -150,8 +150,10 @@ fn impact() -> impl Strategy<Value = Impact> {
 
 fn verification() -> impl Strategy<Value = Verification> {
     let check = || prop::option::of(prop_oneof![Just(Check::Pass), Just(Check::Fail)]);
-    (check(), check(), vec(text(), 0..9), vec(text(), 0..3)).prop_map(
-        |(integrity, loss, findings, remarks)| Verification {
+    let level = prop::option::of(prop_oneof![Just(Level::Full), Just(Level::Fast)]);
+    (level, check(), check(), vec(text(), 0..9), vec(text(), 0..3)).prop_map(
+        |(level, integrity, loss, findings, remarks)| Verification {
+            level,
             integrity,
             loss,
             findings,

@@ -227,6 +227,7 @@ fn recovery_point() -> RecoveryPoint {
 
 fn passed() -> Verification {
     Verification {
+        level: Some(Level::Full),
         integrity: Some(Check::Pass),
         prefix: Some(Check::Pass),
         order: Some(Check::Pass),

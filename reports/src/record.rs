@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use restored::{Check, LiveRestore, RecoveryPoint, Restore, Verification};
+pub use restored::{Check, Level, LiveRestore, RecoveryPoint, Restore, Verification};
 pub use used::{Resources, Sample, Usage};
 
 /// The version of the schema that this crate writes.

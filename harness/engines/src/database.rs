@@ -6,7 +6,7 @@ use std::sync::Arc;
 use machine::worker::{Job, Progress};
 use model::dataset::{DatasetSpec, TableNames, original_torrents};
 use model::verify::reader::{DatabaseReader, Location};
-use model::verify::{ContentDigest, Integrity, Report, Request, content_digest, unwritten, verify};
+use model::verify::{ContentDigest, Level, Report, Request, content_digest, unwritten, verify};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -65,7 +65,7 @@ pub struct Digest {
     /// What it was generated from.
     pub dataset: DatasetSpec,
     /// How thoroughly it is examined; null for a generated one.
-    pub integrity: Option<Integrity>,
+    pub integrity: Option<Level>,
 }
 
 impl Job for Digest {

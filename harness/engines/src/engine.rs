@@ -121,6 +121,11 @@ pub trait Engine: Sync + RefUnwindSafe {
         BTreeMap::new()
     }
 
+    /// The size of a database in bytes from which on it is verified at [`Level::Fast`](model::verify::Level::Fast) unless a scenario says otherwise.
+    fn fast_from_bytes(&self) -> u64 {
+        u64::MAX
+    }
+
     /// Enters its settings into the record of a trial, as far as they have an effect with this mode and application.
     fn record(&self, settings: &EngineSettings, mode: Option<Mode>, app: App, workload: &mut Workload);
 

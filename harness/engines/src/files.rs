@@ -6,7 +6,7 @@ use std::path::Path;
 use machine::error::Result;
 use machine::process::Launcher;
 use model::dataset::{DatasetSpec, Generated};
-use model::verify::Integrity;
+use model::verify::Level;
 use reports::record::Check;
 use serde::{Deserialize, Serialize};
 
@@ -57,7 +57,7 @@ pub trait FileEngine: Sync {
         &self,
         file: &Path,
         spec: &DatasetSpec,
-        integrity: Integrity,
+        integrity: Level,
         preparation: &Preparation<'_>,
     ) -> Result<Source>;
 

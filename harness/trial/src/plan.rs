@@ -182,6 +182,7 @@ fn plan_block(
                     deployment: *deployment,
                     load: Load { rate, arrivals: workload.arrivals, pattern: workload.pattern },
                     model: model.clone(),
+                    level: scenario.trial.level(deployment.engine, dataset_bytes),
                     repetition,
                 });
             }

@@ -84,7 +84,7 @@ pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result
         cancel.check()?;
         let (engine, spec) = (trial_plan.deployment.engine, &trial_plan.dataset);
         if source_of(&sources, engine, spec).is_none() {
-            let (source, calibration) = desk.prepare(engine, spec)?;
+            let (source, calibration) = desk.prepare(trial_plan)?;
             archive.results.run.calibration.push(calibration);
             sources.push((engine, spec.clone(), source));
         }
@@ -242,7 +242,8 @@ impl Desk<'_> {
     }
 
     /// Obtains a dataset, and runs the calibration with it.
-    fn prepare(&self, engine: &'static dyn Engine, spec: &DatasetSpec) -> Result<(Source, Calibration)> {
+    fn prepare(&self, trial: &TrialPlan) -> Result<(Source, Calibration)> {
+        let (engine, spec) = (trial.deployment.engine, &trial.dataset);
         let launcher = Launcher::new(self.work, self.cancel);
         let preparation = Preparation {
             launcher: &launcher,
@@ -253,7 +254,7 @@ impl Desk<'_> {
         };
         let source = match (&self.scenario.database, engine.files()) {
             (Some(file), Some(files)) => {
-                let source = files.adopt(file, spec, self.scenario.trial.integrity, &preparation)?;
+                let source = files.adopt(file, spec, trial.level, &preparation)?;
                 for remark in &source.remarks {
                     (self.observer)(Event::Note(format!("{}: {remark}", file.display())));
                 }

@@ -12,10 +12,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
+use engines::engine::Engine;
 use engines::subject_section::SubjectSection;
 use machine::quantity;
 use model::schedule::{Arrivals, Pattern, Rate};
-use model::verify::Integrity;
+use model::verify::Level;
 use serde::{Deserialize, Serialize};
 
 pub use filter::{Condition, Filter, Value};
@@ -135,8 +136,8 @@ pub struct TrialSection {
     pub stall_seconds_min: f64,
     /// A command is stalled when it prints nothing and no file that it writes grows for this time.
     pub stall_quiet_seconds: f64,
-    /// How thorough the engine's own integrity check is.
-    pub integrity: Integrity,
+    /// The level of the verification; null for what the size of the database suggests.
+    pub integrity: Option<Level>,
 }
 
 impl Default for TrialSection {
@@ -148,8 +149,16 @@ impl Default for TrialSection {
             stall_copies: 20.0,
             stall_seconds_min: 10.0,
             stall_quiet_seconds: 600.0,
-            integrity: Integrity::Full,
+            integrity: None,
         }
+    }
+}
+
+impl TrialSection {
+    /// The level at which a database of this size is verified.
+    pub fn level(&self, engine: &dyn Engine, bytes: u64) -> Level {
+        let suggested = if bytes < engine.fast_from_bytes() { Level::Full } else { Level::Fast };
+        self.integrity.unwrap_or(suggested)
     }
 }
 
@@ -254,5 +263,15 @@ mod tests {
     fn an_impossible_rate_is_refused_with_its_place() {
         let text = SMALL.replace("\"closed\"", "\"fast\"");
         insta::assert_snapshot!(Scenario::parse("small", &text).unwrap_err());
+    }
+
+    #[test]
+    fn large_sqlite_databases_are_verified_fast_by_default() {
+        let (sqlite, _) = engines::registry::of_files();
+        let trial = TrialSection::default();
+        assert_eq!(trial.level(sqlite, (1 << 30) - 1), Level::Full);
+        assert_eq!(trial.level(sqlite, 1 << 30), Level::Fast);
+        let full = TrialSection { integrity: Some(Level::Full), ..trial };
+        assert_eq!(full.level(sqlite, u64::MAX), Level::Full);
     }
 }

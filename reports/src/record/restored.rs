@@ -74,10 +74,34 @@ pub enum Check {
     Fail,
 }
 
+/// How thoroughly a restored database was verified. Both levels compare all rows with the ledger, and every index with
+/// its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// The engine looks up every row in every index: SQLite's `integrity_check`, `CHECK TABLE ... EXTENDED` of MySQL.
+    Full,
+    /// The engine reads each tree on its own: SQLite's `quick_check`, `CHECK TABLE ... QUICK` of MySQL.
+    Fast,
+}
+
+impl Level {
+    /// The name in scenarios and in `results.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Full => "full",
+            Level::Fast => "fast",
+        }
+    }
+}
+
 /// Results of the checks of a restored database. A check that could not be completed, or that crashed, is null, and
 /// the findings give the reason.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verification {
+    /// The level of the verification. Null in older results, and when the verifier failed.
+    #[serde(default)]
+    pub level: Option<Level>,
     /// The engine's own integrity checks pass, and there is no damage to files and no leftover journal.
     pub integrity: Option<Check>,
     /// The rows of every writer are exactly those after its first n writes.

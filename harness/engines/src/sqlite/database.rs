@@ -6,7 +6,7 @@ use std::sync::Arc;
 use machine::error::Result;
 use machine::process::Account;
 use model::dataset::DatasetSpec;
-use model::verify::{ContentDigest, Integrity};
+use model::verify::{ContentDigest, Level};
 
 use super::Sqlite;
 use super::live_file::LiveFile;
@@ -29,7 +29,7 @@ pub fn of_file(file: &Path) -> Database {
 pub(super) fn digest(
     database: &Path,
     spec: &DatasetSpec,
-    integrity: Option<Integrity>,
+    integrity: Option<Level>,
     preparation: &Preparation<'_>,
 ) -> Result<ContentDigest> {
     preparation.tell("computing the digest of the dataset");

@@ -36,6 +36,8 @@ use crate::settings::{EngineSettings, Settings};
 use crate::source::{Preparation, Source};
 
 const NAME: &str = "sqlite";
+/// From this size on, `integrity_check` takes most of the time of a trial.
+const FAST_FROM_BYTES: u64 = 1 << 30;
 
 static TEMPLATE: Template =
     Template { subject: include_str!("subject.toml"), variants: include_str!("variants.toml") };
@@ -125,6 +127,10 @@ impl Engine for Sqlite {
 
     fn versions(&self) -> BTreeMap<String, String> {
         BTreeMap::from([("sqlite (library)".into(), rusqlite::version().into())])
+    }
+
+    fn fast_from_bytes(&self) -> u64 {
+        FAST_FROM_BYTES
     }
 
     fn record(&self, settings: &EngineSettings, mode: Option<Mode>, app: App, workload: &mut Workload) {

@@ -7,7 +7,7 @@ use machine::error::{Error, Result};
 use machine::measure::storage;
 use machine::process::{Account, Launcher};
 use model::dataset::{self, DatasetSpec, Generated};
-use model::verify::Integrity;
+use model::verify::Level;
 
 use super::Sqlite;
 use super::database::digest;
@@ -49,7 +49,7 @@ impl FileEngine for Sqlite {
         &self,
         file: &Path,
         spec: &DatasetSpec,
-        integrity: Integrity,
+        integrity: Level,
         preparation: &Preparation<'_>,
     ) -> Result<Source> {
         let Preparation { launcher, .. } = *preparation;

@@ -9,11 +9,12 @@ use std::sync::atomic::AtomicU64;
 
 use machine::worker::{Job, Progress};
 use model::dataset::TableNames;
+use model::verify::Level;
 use model::verify::condition::Condition;
 use model::verify::content::Tables;
 use model::verify::digest::RowsDigest;
 use model::verify::findings::Findings;
-use model::verify::integrity::{Integrity, judge_indexes};
+use model::verify::integrity::judge_indexes;
 use model::verify::reader::{DatabaseReader, Unreadable};
 use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
@@ -118,7 +119,7 @@ fn read(path: &Path) -> anyhow::Result<Read> {
     engine.look(&mut file);
     let steps = AtomicU64::new(0);
     let checked =
-        condition_of(engine.check(Integrity::Full, &steps), |condition, checked| condition.absorb(checked));
+        condition_of(engine.check(Level::Full, &steps), |condition, checked| condition.absorb(checked));
     let indexes =
         condition_of(engine.indexes(), |condition, indexes| judge_indexes(&indexes, None, condition));
     let references = condition_of(broken_references(path), |condition, lines| {

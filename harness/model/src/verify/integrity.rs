@@ -1,23 +1,9 @@
 //! Check 1: the engine's own check, and whether the indexes match their tables.
 
-use serde::{Deserialize, Serialize};
-
 use super::condition::Condition;
 use super::content::Tables;
 use super::digest::RowsDigest;
 use super::unreadable::Unreadable;
-
-/// How thoroughly the engine checks a database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Integrity {
-    /// SQLite's `PRAGMA integrity_check`, which looks up every row in every index and takes many times as long as
-    /// reading the file; MySQL's `CHECK TABLE ... EXTENDED`.
-    Full,
-    /// SQLite's `PRAGMA quick_check`, which takes about as long as reading the file once; MySQL's
-    /// `CHECK TABLE ... QUICK`. Rows and index entries are still compared, by digests.
-    Quick,
-}
 
 /// The entries of an index, and the entries that it should have according to its table.
 pub struct IndexEntries {

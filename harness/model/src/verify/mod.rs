@@ -41,6 +41,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, anyhow};
 use machine::error::Result;
 use machine::measure::clock::{now_ns, seconds_between};
+pub use reports::record::Level;
 use reports::record::{RecoveryPoint, Verification};
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +53,6 @@ use condition::Condition;
 pub use content::ContentDigest;
 use content::Tables;
 use findings::Findings;
-pub use integrity::Integrity;
 use integrity::examine;
 use judge::{judge_order, judge_prefix, measure_loss};
 use presence::{Presence, replay};
@@ -96,7 +96,7 @@ pub fn refused_by_the_engine(how: &str) -> Report {
 pub fn content_digest(
     database: &dyn Location,
     original: &dyn OriginalTorrents,
-    integrity: Option<Integrity>,
+    integrity: Option<Level>,
     progress: &mut dyn FnMut(f64),
 ) -> Result<ContentDigest> {
     let describe = |unreadable: Unreadable| anyhow!("{database}: {}", unreadable.reason);
@@ -156,6 +156,7 @@ pub fn verify<D: Location>(
         checks.nothing_but_integrity("there is no database");
     }
     let mut verification = checks.conclude();
+    verification.level = Some(request.integrity);
     verification.seconds = seconds_between(start_ns, now_ns());
     Ok(Report { verification, recovery_point, probed })
 }
@@ -349,6 +350,7 @@ impl Checks {
     fn conclude(self) -> Verification {
         let mut findings = Vec::new();
         Verification {
+            level: None,
             integrity: self.integrity.conclude(&mut findings),
             prefix: self.prefix.conclude(&mut findings),
             order: self.order.conclude(&mut findings),

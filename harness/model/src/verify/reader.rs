@@ -3,11 +3,13 @@
 use std::ops::RangeInclusive;
 use std::sync::atomic::AtomicU64;
 
+use reports::record::Level;
+
 use super::condition::Condition;
 use super::content::Tables;
 use super::digest::Field;
 use super::findings::Findings;
-use super::integrity::{IndexEntries, Integrity};
+use super::integrity::IndexEntries;
 pub use super::unreadable::Unreadable;
 use crate::dataset::TableNames;
 
@@ -21,10 +23,10 @@ pub trait DatabaseReader: Sync {
     fn require_settled(&self) -> anyhow::Result<()>;
 
     /// How much work the engine's own check of `rows` rows is.
-    fn effort(&self, integrity: Integrity, rows: u64) -> Effort;
+    fn effort(&self, integrity: Level, rows: u64) -> Effort;
 
     /// Runs the engine's own checks. Counts their steps in `steps`.
-    fn check(&self, integrity: Integrity, steps: &AtomicU64) -> Result<Condition, Unreadable>;
+    fn check(&self, integrity: Level, steps: &AtomicU64) -> Result<Condition, Unreadable>;
 
     /// Reads the schema and every table except that of the torrents.
     fn tables(&self) -> Result<Tables, Unreadable>;

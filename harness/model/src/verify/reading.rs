@@ -6,10 +6,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Scope, ScopedJoinHandle, scope};
 use std::time::Duration;
 
+use reports::record::Level;
+
 use super::condition::Condition;
 use super::content::Tables;
 use super::digest::RowBytes;
-use super::integrity::{IndexEntries, Integrity, examine};
+use super::integrity::{IndexEntries, examine};
 use super::reader::{DatabaseReader, Unreadable};
 use super::torrents::{self, Comparison, Limits, Torrents, Untouched, halves};
 use crate::dataset::OriginalTorrents;
@@ -29,7 +31,7 @@ pub(super) struct Reading {
 /// Reads a restored database and compares its torrents with the dataset.
 pub(super) fn read_restored(
     engine: &dyn DatabaseReader,
-    integrity: Integrity,
+    integrity: Level,
     original: &dyn OriginalTorrents,
     limits: Limits,
     progress: &mut dyn FnMut(f64),
@@ -92,7 +94,7 @@ pub(super) struct SourceReading {
 pub(super) fn read_source(
     engine: &dyn DatabaseReader,
     torrents: u64,
-    integrity: Option<Integrity>,
+    integrity: Option<Level>,
     progress: &mut dyn FnMut(f64),
 ) -> Result<SourceReading, Unreadable> {
     let (rows_read, steps) = (AtomicU64::new(0), AtomicU64::new(0));

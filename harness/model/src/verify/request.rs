@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use machine::error::Result;
+use reports::record::Level;
 use serde::{Deserialize, Serialize};
 
 use super::content::ContentDigest;
-use super::integrity::Integrity;
 use super::torrents::Limits;
 use crate::ledger::Ledger;
 use crate::writes::Model;
@@ -25,8 +25,8 @@ pub struct Request<D> {
     pub model: Model,
     /// The source's content before any write.
     pub expected: ContentDigest,
-    /// How thoroughly the engine checks.
-    pub integrity: Integrity,
+    /// The level of the verification.
+    pub integrity: Level,
     /// Writes acknowledged before this instant were promised to be kept; null when nothing was promised (a negative
     /// control).
     pub keep_acknowledged_before_ns: Option<u64>,

@@ -6,7 +6,7 @@ use engines::images::ImageKind;
 use model::dataset::DatasetSpec;
 use model::ledger::RESERVED_BYTES;
 use model::schedule::Load;
-use model::verify::Integrity;
+use model::verify::Level;
 use model::writes::Model;
 use reports::record::Verdict;
 use strategies::contract::ConfiguredStrategy;
@@ -38,13 +38,15 @@ pub struct TrialPlan {
     pub load: Load,
     /// Which writes are made.
     pub model: Model,
+    /// The level of the verification.
+    pub level: Level,
     /// Counts from 1.
     pub repetition: u32,
 }
 
 /// Speed that plans assume for a plain durable copy.
 pub const ASSUMED_COPY_BYTES_PER_SECOND: f64 = 200e6;
-/// Speeds that plans assume for the verification: with a full integrity check, and with a quick one.
+/// Speeds that plans assume for the verification: at level `full`, and at level `fast`.
 const ASSUMED_VERIFY_BYTES_PER_SECOND: (f64, f64) = (60e6, 300e6);
 /// Time that plans assume for starting and stopping processes in a trial.
 pub(super) const ASSUMED_OVERHEAD_SECONDS: f64 = 1.0;
@@ -86,9 +88,9 @@ impl TrialPlan {
             // The backup is not completed, so that nothing is restored.
             return begin + times.deadline_seconds;
         }
-        let verify = match times.integrity {
-            Integrity::Full => ASSUMED_VERIFY_BYTES_PER_SECOND.0,
-            Integrity::Quick => ASSUMED_VERIFY_BYTES_PER_SECOND.1,
+        let verify = match self.level {
+            Level::Full => ASSUMED_VERIFY_BYTES_PER_SECOND.0,
+            Level::Fast => ASSUMED_VERIFY_BYTES_PER_SECOND.1,
         };
         let verify = self.dataset_bytes as f64 / verify;
         if restore >= times.deadline_seconds {

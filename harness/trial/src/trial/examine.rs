@@ -113,7 +113,7 @@ impl TrialContext<'_> {
             ledger: self.ledger(),
             model: self.plan.model.clone(),
             expected: self.environment.source.content.clone(),
-            integrity: self.scenario.trial.integrity,
+            integrity: self.plan.level,
             keep_acknowledged_before_ns: kept.acknowledged_before_ns,
             lack_sent_after_ns: kept.sent_after_ns,
             without_never_completed: self.plan.strategy.abilities().leaves_out_never_completed,

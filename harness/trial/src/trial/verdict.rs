@@ -207,6 +207,7 @@ mod tests {
         let pass = Some(Check::Pass);
         verify::Report {
             verification: Verification {
+                level: None,
                 integrity: pass,
                 prefix: pass,
                 order: pass,

@@ -2,7 +2,7 @@
 
 use model::dataset::OriginalTorrents;
 use model::ledger::Outcome;
-use model::verify::{Integrity, unwritten, verify};
+use model::verify::{Level, unwritten, verify};
 use model::writes::{Key, Marks, Role, role};
 use reports::record::Check;
 use rusqlite::Connection;
@@ -22,7 +22,7 @@ fn finds(check: &str, damage: impl Fn(&Trial, &Connection)) {
         let mut trial = Trial::new(&shape(seed));
         trial.run(900);
         let restored = trial.copy("restored.sqlite", CopyWay::Backup);
-        let right = trial.verify(&restored.database, Integrity::Quick, Some(u64::MAX)).verification;
+        let right = trial.verify(&restored.database, Level::Fast, Some(u64::MAX)).verification;
         assert_eq!(right.findings, Vec::<String>::new());
         let connection = Connection::open(&restored.database).unwrap();
         damage(&trial, &connection);
@@ -163,7 +163,7 @@ fn two_prefixes_are_swapped() {
         let mixed = trial.compose("mixed.sqlite", |position, write| {
             write.committed && (write.writer != 0 || position < early)
         });
-        let verification = trial.verify(&mixed, Integrity::Full, None).verification;
+        let verification = trial.verify(&mixed, Level::Full, None).verification;
         // Only the order in time distinguishes these prefixes from right ones.
         assert_eq!(failed(&verification), ["order"]);
     }
@@ -192,7 +192,7 @@ fn nearly_every_loss_is_seen() {
         trial.run(600);
         let restored = trial.copy("restored.sqlite", CopyWay::Backup);
         trial.run(300);
-        let report = trial.verify(&restored.database, Integrity::Quick, Some(restored.taken_ns));
+        let report = trial.verify(&restored.database, Level::Fast, Some(restored.taken_ns));
         assert_eq!(report.verification.findings, Vec::<String>::new());
         seen += report.recovery_point.unwrap().lost_writes;
         lost += trial.lost(&restored);
@@ -218,7 +218,7 @@ fn writes_that_the_tracker_never_made_are_excused() {
         assert_fails(&trial, &restored.database, "loss");
 
         let live = trial.copy("live-copy.sqlite", CopyWay::Backup).database;
-        let mut request = trial.request(&live, Integrity::Quick, Some(restored.taken_ns));
+        let mut request = trial.request(&live, Level::Fast, Some(restored.taken_ns));
         request.never_written = unwritten(&request, &trial.dataset).unwrap();
         assert_eq!(request.never_written, [(0, index)]);
 
@@ -249,6 +249,6 @@ fn writes_that_are_lost_later_were_written() {
         trial.rest(writer);
     }
     let live = trial.copy("live-copy.sqlite", CopyWay::Backup).database;
-    let request = trial.request(&live, Integrity::Quick, None);
+    let request = trial.request(&live, Level::Fast, None);
     assert_eq!(unwritten(&request, &trial.dataset).unwrap(), []);
 }

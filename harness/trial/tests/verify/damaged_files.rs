@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use model::verify::Integrity;
+use model::verify::Level;
 use model::writes::{Role, role};
 use reports::record::Check;
 use rusqlite::Connection;
 
 use crate::damaged_rows::assert_fails;
-use crate::fixture::{CopyWay, Restored, Shape, Trial, beside, failed, settle};
+use crate::fixture::{CopyWay, Restored, Shape, Trial, at_both_levels, beside, failed, settle};
 
 const SEEDS: u64 = 4;
 const PAGE_BYTES: usize = 4096;
@@ -23,12 +23,11 @@ fn trial(seed: u64) -> (Trial, Restored) {
     (trial, restored)
 }
 
-/// The checks that fail; both modes must agree on whether there are any.
+/// The checks that fail at level `fast`; both levels must agree on whether there are any.
 fn found(trial: &Trial, database: &Path) -> Vec<&'static str> {
-    let of = |integrity| failed(&trial.verify(database, integrity, Some(u64::MAX)).verification);
-    let (full, quick) = (of(Integrity::Full), of(Integrity::Quick));
-    assert_eq!(full.is_empty(), quick.is_empty(), "{full:?} {quick:?}");
-    quick
+    let [full, fast] = at_both_levels(trial, database).map(|verification| failed(&verification));
+    assert_eq!(full.is_empty(), fast.is_empty(), "{full:?} {fast:?}");
+    fast
 }
 
 /// Numbers of the pages of a table or an index, counted from 1.
@@ -90,8 +89,8 @@ fn a_byte_of_the_index_is_flipped() {
         change_page(&restored.database, pages[pages.len() / 2], |page| page[last_digit(page)] ^= 1);
         assert_fails(&trial, &restored.database, "integrity");
         // If the engine does not look up rows, only the comparison of rows and entries finds it.
-        let quick = trial.verify(&restored.database, Integrity::Quick, None).verification;
-        assert!(quick.findings.iter().all(|line| !line.contains("quick_check")), "{:?}", quick.findings);
+        let fast = trial.verify(&restored.database, Level::Fast, None).verification;
+        assert!(fast.findings.iter().all(|line| !line.contains("quick_check")), "{:?}", fast.findings);
     }
 }
 
@@ -138,7 +137,7 @@ fn the_index_lacks_an_entry() {
             assert_eq!(connection.execute("DELETE FROM entries WHERE id = 77", []).unwrap(), 1);
         });
         assert_fails(&trial, &restored.database, "integrity");
-        let verification = trial.verify(&restored.database, Integrity::Quick, None).verification;
+        let verification = trial.verify(&restored.database, Level::Fast, None).verification;
         assert_eq!(failed(&verification), ["integrity"], "{:?}", verification.findings);
     }
 }
@@ -189,7 +188,7 @@ fn the_file_is_missing_or_not_a_database() {
     assert_fails(&trial, &restored.database, "integrity");
     fs::remove_file(&restored.database).unwrap();
     assert_fails(&trial, &restored.database, "integrity");
-    let verification = trial.verify(&restored.database, Integrity::Full, None).verification;
+    let verification = trial.verify(&restored.database, Level::Full, None).verification;
     assert_eq!(verification.prefix, None);
     assert_eq!(verification.content, None);
 }
@@ -312,9 +311,10 @@ fn the_metric_comes_from_another_moment() {
         change_page(&newer, page, |old| {
             old.copy_from_slice(&bytes[(page - 1) * PAGE_BYTES..page * PAGE_BYTES])
         });
-        let verification = trial.verify(&newer, Integrity::Full, Some(u64::MAX)).verification;
-        assert_eq!(failed(&verification), ["transactions"]);
-        assert_eq!(verification.integrity, Some(Check::Pass));
+        for verification in at_both_levels(&trial, &newer) {
+            assert_eq!(failed(&verification), ["transactions"]);
+            assert_eq!(verification.integrity, Some(Check::Pass));
+        }
     }
 }
 
@@ -325,7 +325,7 @@ fn damage_to_an_index_does_not_affect_the_other_checks() {
     apart(&restored.database, |connection| {
         assert_eq!(connection.execute("DELETE FROM entries WHERE id = 77", []).unwrap(), 1);
     });
-    let report = trial.verify(&restored.database, Integrity::Full, Some(u64::MAX));
+    let report = trial.verify(&restored.database, Level::Full, Some(u64::MAX));
     assert_eq!(failed(&report.verification), ["integrity"]);
     assert_eq!(report.verification.loss, Some(Check::Pass));
     assert_eq!(report.recovery_point.unwrap().lost_writes, 0);

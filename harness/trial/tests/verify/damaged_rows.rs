@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use model::dataset::OriginalTorrents;
-use model::verify::Integrity;
+use model::verify::Level;
 use model::writes::{Key, Role, Together, role, stamp, unstamp};
 use reports::record::Check;
 use rusqlite::Connection;
 
-use crate::fixture::{CopyWay, Executed, Shape, Trial, apply, failed, text};
+use crate::fixture::{CopyWay, Executed, Shape, Trial, apply, at_both_levels, failed, text};
 
 const SEEDS: u64 = 6;
 
@@ -29,15 +29,14 @@ pub fn finds(check: &str, damage: impl Fn(&Trial, &Connection)) {
 
 /// Asserts that the state before the damage is right; otherwise a finding would prove nothing.
 fn assert_passes(trial: &Trial, database: &Path) {
-    let right = trial.verify(database, Integrity::Quick, Some(u64::MAX)).verification;
+    let right = trial.verify(database, Level::Fast, Some(u64::MAX)).verification;
     assert_eq!(right.findings, Vec::<String>::new());
 }
 
 pub fn assert_fails(trial: &Trial, database: &Path, check: &str) {
-    for integrity in [Integrity::Full, Integrity::Quick] {
-        let verification = trial.verify(database, integrity, Some(u64::MAX)).verification;
+    for verification in at_both_levels(trial, database) {
         let failed = failed(&verification);
-        assert!(failed.contains(&check), "{integrity:?}: {failed:?} {:#?}", verification.findings);
+        assert!(failed.contains(&check), "{:?}: {failed:?} {:#?}", verification.level, verification.findings);
         assert!(verification.findings.iter().any(|line| line.starts_with(check)));
     }
 }
@@ -344,7 +343,7 @@ fn two_prefixes_are_swapped() {
         });
         assert_fails(&trial, &mixed, "order");
         // Only the order in time distinguishes these prefixes from right ones.
-        let verification = trial.verify(&mixed, Integrity::Full, None).verification;
+        let verification = trial.verify(&mixed, Level::Full, None).verification;
         assert_eq!(failed(&verification), ["order"]);
         assert_eq!(verification.prefix, Some(Check::Pass));
         assert_eq!(verification.transactions, Some(Check::Pass));
@@ -408,7 +407,7 @@ fn more_rows_have_changed_than_writes_can_change() {
     connection.execute("UPDATE torrents SET completed = ?1", [stamp(0)]).unwrap();
     connection.close().unwrap();
     assert_fails(&trial, &restored.database, "prefix");
-    let report = trial.verify(&restored.database, Integrity::Quick, Some(u64::MAX));
+    let report = trial.verify(&restored.database, Level::Fast, Some(u64::MAX));
     assert_eq!(failed(&report.verification), ["prefix", "content"]);
     assert_eq!(report.verification.order, None);
     assert_eq!(report.recovery_point, None);

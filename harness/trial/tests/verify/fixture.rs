@@ -8,7 +8,7 @@ use engines::database::Database;
 use engines::sqlite::database::of_file;
 use model::dataset::{OriginalTorrents, Torrent};
 use model::ledger::{Ledger, LedgerWriter, Outcome};
-use model::verify::{ContentDigest, Integrity, Report, Request, content_digest, verify};
+use model::verify::{ContentDigest, Level, Report, Request, content_digest, verify};
 use model::writes::{InfoHash, Key, Marks, Model, Together, info_hash, stamp};
 use reports::record::{Check, Verification};
 use rusqlite::Connection;
@@ -347,7 +347,7 @@ impl Trial {
     }
 
     /// Verifies `database`; writes acknowledged before `keep_ns` were promised to be kept.
-    pub fn verify(&self, database: &Path, integrity: Integrity, keep_ns: Option<u64>) -> Report {
+    pub fn verify(&self, database: &Path, integrity: Level, keep_ns: Option<u64>) -> Report {
         let request = self.request(database, integrity, keep_ns);
         let json = serde_json::to_string(&request).unwrap();
         let request: Request<Database> = serde_json::from_str(&json).unwrap();
@@ -355,7 +355,7 @@ impl Trial {
     }
 
     /// The request of a verification.
-    pub fn request(&self, database: &Path, integrity: Integrity, keep_ns: Option<u64>) -> Request<Database> {
+    pub fn request(&self, database: &Path, integrity: Level, keep_ns: Option<u64>) -> Request<Database> {
         Request {
             database: of_file(database),
             ledger: self.directory.path().to_owned(),
@@ -463,6 +463,18 @@ pub fn settle(database: &Path) {
     // The query may fail on a damaged database; the verifier checks the result.
     let _ = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0));
     connection.close().map_err(|(_, error)| error).unwrap();
+}
+
+/// The verifications at level `full` and at level `fast`, where every acknowledged write was promised to be kept. Asserts
+/// that `fast` finds everything that `full` finds.
+pub fn at_both_levels(trial: &Trial, database: &Path) -> [Verification; 2] {
+    let verify = |level| trial.verify(database, level, Some(u64::MAX)).verification;
+    let (full, fast) = (verify(Level::Full), verify(Level::Fast));
+    assert_eq!((full.level, fast.level), (Some(Level::Full), Some(Level::Fast)));
+    let mut missed = failed(&full);
+    missed.retain(|check| !failed(&fast).contains(check));
+    assert!(missed.is_empty(), "fast misses {missed:?}: {:#?} {:#?}", full.findings, fast.findings);
+    [full, fast]
 }
 
 /// The checks that failed, by name.

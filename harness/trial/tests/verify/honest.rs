@@ -1,7 +1,7 @@
 //! Honest copies, taken at random moments of random workloads, are never accused.
 
 use model::ledger::Outcome;
-use model::verify::{Integrity, Request, verify};
+use model::verify::{Level, Request, verify};
 use model::writes::{Marks, stamp};
 use proptest::prelude::*;
 use reports::record::Check;
@@ -44,7 +44,7 @@ proptest! {
         before in 0..900u64,
         after in 0..400u64,
         way in prop_oneof![Just(CopyWay::Backup), Just(CopyWay::VacuumInto), Just(CopyWay::Files)],
-        integrity in prop_oneof![Just(Integrity::Full), Just(Integrity::Quick)],
+        integrity in prop_oneof![Just(Level::Full), Just(Level::Fast)],
         serves in any::<bool>(),
     ) {
         let mut trial = Trial::new(&shape);
@@ -90,7 +90,7 @@ fn a_verification_changes_nothing() {
     let before = std::fs::read(&restored.database).unwrap();
     let files = || std::fs::read_dir(trial.directory.path()).unwrap().count();
     let files_before = files();
-    trial.verify(&restored.database, Integrity::Full, None);
+    trial.verify(&restored.database, Level::Full, None);
     assert_eq!(std::fs::read(&restored.database).unwrap(), before);
     assert_eq!(files(), files_before);
 }
@@ -102,14 +102,14 @@ fn a_promise_that_was_not_kept_is_a_loss() {
     let restored = trial.copy("restored.sqlite", CopyWay::Backup);
     trial.run(300);
     let now_ns = trial.tick();
-    let report = trial.verify(&restored.database, Integrity::Quick, Some(now_ns));
+    let report = trial.verify(&restored.database, Level::Fast, Some(now_ns));
     let point = report.recovery_point.unwrap();
     assert_eq!(report.verification.loss, Some(Check::Fail));
     assert_eq!(point.lost_promised_writes, trial.lost(&restored));
     assert!(point.lost_writes > 0 && point.lost_seconds > Some(0.0));
     assert_eq!(report.verification.prefix, Some(Check::Pass));
 
-    let control = trial.verify(&restored.database, Integrity::Quick, None);
+    let control = trial.verify(&restored.database, Level::Fast, None);
     assert_eq!(control.verification.loss, None);
     assert_eq!(control.recovery_point.unwrap().lost_promised_writes, 0);
 }
@@ -122,7 +122,7 @@ fn loss_at_completion_does_not_grow_with_the_tail_and_is_unknown_with_continuous
     trial.run(200);
     let (completed_ns, lost) = (trial.tick(), trial.lost(&restored));
     let point_at = |trial: &Trial, backup_completed_ns| {
-        let request = trial.request(&restored.database, Integrity::Quick, None);
+        let request = trial.request(&restored.database, Level::Fast, None);
         let request = Request { backup_completed_ns, ..request };
         verify(&request, &trial.dataset, &mut |_| {}).unwrap().recovery_point.unwrap()
     };
@@ -145,7 +145,7 @@ fn loss_at_completion_does_not_grow_with_the_tail_and_is_unknown_with_continuous
 fn without_an_acknowledged_write_the_result_is_inconclusive() {
     let mut trial = Trial::new(&Shape::for_damage(3));
     let restored = trial.copy("restored.sqlite", CopyWay::Backup);
-    let report = trial.verify(&restored.database, Integrity::Full, Some(restored.taken_ns));
+    let report = trial.verify(&restored.database, Level::Full, Some(restored.taken_ns));
     assert_eq!(report.verification.prefix, None);
     assert_eq!(report.verification.loss, None);
     assert_eq!(report.verification.content, Some(Check::Pass));
@@ -161,6 +161,6 @@ fn bookkeeping_of_litestream_is_not_damage() {
                   CREATE TABLE _litestream_lock (id INTEGER); INSERT INTO _litestream_seq VALUES (1, 9);";
     connection.execute_batch(tables).unwrap();
     connection.close().unwrap();
-    let report = trial.verify(&restored.database, Integrity::Full, Some(restored.taken_ns));
+    let report = trial.verify(&restored.database, Level::Full, Some(restored.taken_ns));
     assert_eq!(report.verification.findings, Vec::<String>::new());
 }

@@ -2,6 +2,7 @@
 
 mod counts;
 mod damaged_files;
+mod damaged_indexes;
 mod damaged_rows;
 mod fixture;
 mod honest;

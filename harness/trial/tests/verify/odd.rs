@@ -2,7 +2,7 @@
 //! found.
 
 use engines::sqlite::own::adopt;
-use model::verify::Integrity;
+use model::verify::Level;
 use reports::record::Check;
 use rusqlite::Connection;
 
@@ -74,7 +74,7 @@ const STALE_SEARCH: &str = "
     UPDATE notes SET body = 'cherry' WHERE rowid = 1;
 ";
 
-fn adopted(sql: &str, integrity: Integrity) -> Own {
+fn adopted(sql: &str, integrity: Level) -> Own {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("own.sqlite");
     Connection::open(&file).unwrap().execute_batch(sql).unwrap();
@@ -88,7 +88,7 @@ fn adopted(sql: &str, integrity: Integrity) -> Own {
 
 #[test]
 fn irregularities_and_unchecked_parts_are_reported() {
-    let remarks = |sql| adopted(sql, Integrity::Full).expected.remarks().join("\n");
+    let remarks = |sql| adopted(sql, Level::Full).expected.remarks().join("\n");
     insta::assert_snapshot!(remarks(COLLATION), @r"
     not checked: index decks_name: the collation unicase is not known here, so its entries are compared, and their order is not checked
     not checked: index decks_some: the collation unicase is not known here, so neither its entries nor their order are checked
@@ -129,7 +129,7 @@ fn irregularities_and_unchecked_parts_are_reported() {
 #[test]
 fn an_honest_copy_has_the_same_irregularities_and_is_right() {
     for sql in [COLLATION, JSON, NULLS, FUNCTION, MODULE, TOKENIZER, STALE_INDEX, STALE_SEARCH] {
-        for integrity in [Integrity::Full, Integrity::Quick] {
+        for integrity in [Level::Full, Level::Fast] {
             let own = adopted(sql, integrity);
             own.after("").assert_right();
             let copy = own.directory.path().join("backup.sqlite");
@@ -158,7 +158,7 @@ fn additional_damage_is_found() {
         (STALE_INDEX, "DELETE FROM names WHERE id = 1", "table names: 4 rows"),
         (STALE_SEARCH, "UPDATE notes SET body = 'date' WHERE rowid = 1", "table notes: 2 rows"),
     ] {
-        for integrity in [Integrity::Full, Integrity::Quick] {
+        for integrity in [Level::Full, Level::Fast] {
             let said = adopted(sql, integrity).after(damage);
             assert_eq!(said.content, Some(Check::Fail), "{damage}: {:?}", said.findings);
             assert!(said.findings.iter().any(|found| found.contains(line)), "{damage}: {:?}", said.findings);

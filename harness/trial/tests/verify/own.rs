@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use engines::sqlite::database::of_file;
 use engines::sqlite::own::adopt;
 use model::dataset::own_database::original_torrents;
-use model::verify::{ContentDigest, Integrity, Request, content_digest, verify};
+use model::verify::{ContentDigest, Level, Request, content_digest, verify};
 use model::writes::{Marks, Model};
 use reports::record::Check;
 use rusqlite::Connection;
@@ -48,7 +48,7 @@ const SCHEMA: &str = r#"
 pub struct Own {
     pub directory: TempDir,
     pub expected: ContentDigest,
-    integrity: Integrity,
+    integrity: Level,
 }
 
 /// The results of the integrity and content checks of a copy, with the findings and the remarks.
@@ -73,16 +73,16 @@ impl Said {
 }
 
 impl Own {
-    fn new() -> Own {
+    fn new(level: Level) -> Own {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("own.sqlite");
         Connection::open(&file).unwrap().execute_batch(SCHEMA).unwrap();
         assert_eq!(adopt(&file, 5).unwrap(), Vec::<String>::new());
-        Own::adopted(directory, file, Integrity::Full)
+        Own::adopted(directory, file, level)
     }
 
     /// An adopted database that is examined with this thoroughness.
-    pub fn adopted(directory: TempDir, file: PathBuf, integrity: Integrity) -> Own {
+    pub fn adopted(directory: TempDir, file: PathBuf, integrity: Level) -> Own {
         let source = of_file(&file);
         let expected =
             content_digest(&source, original_torrents(5).as_ref(), Some(integrity), &mut |_| {}).unwrap();
@@ -131,17 +131,18 @@ impl Own {
 
 #[test]
 fn an_honest_copy_is_never_accused() {
-    let own = Own::new();
-    own.after("").assert_right();
-    let packed = own.directory.path().join("packed.sqlite");
-    let live = Connection::open(own.directory.path().join("own.sqlite")).unwrap();
-    live.execute("VACUUM INTO ?1", [packed.to_str().unwrap()]).unwrap();
-    own.verify(&packed).assert_right();
+    for own in [Level::Full, Level::Fast].map(Own::new) {
+        own.after("").assert_right();
+        let packed = own.directory.path().join("packed.sqlite");
+        let live = Connection::open(own.directory.path().join("own.sqlite")).unwrap();
+        live.execute("VACUUM INTO ?1", [packed.to_str().unwrap()]).unwrap();
+        own.verify(&packed).assert_right();
+    }
 }
 
 #[test]
 fn damage_to_any_part_is_found() {
-    let own = Own::new();
+    let both = [Level::Full, Level::Fast].map(Own::new);
     for damage in [
         "UPDATE plain SET b = x'00fe' WHERE a = 1",
         "UPDATE plain SET c = 1 WHERE a = 1",
@@ -176,14 +177,15 @@ fn damage_to_any_part_is_found() {
         "DELETE FROM backup_drill_metrics",
         "DELETE FROM backup_drill_torrents WHERE id = 5",
     ] {
-        let said = own.after(damage);
-        assert_eq!(said.content, Some(Check::Fail), "{damage}: {:#?}", said.findings);
+        for said in both.each_ref().map(|own| own.after(damage)) {
+            assert_eq!(said.content, Some(Check::Fail), "{damage}: {:#?}", said.findings);
+        }
     }
 }
 
 #[test]
 fn differences_that_no_query_shows_are_remarks() {
-    let own = Own::new();
+    let own = Own::new(Level::Full);
     let text = "PRAGMA writable_schema = ON; UPDATE sqlite_schema
                 SET sql = replace(sql, 'made (', 'made -- a comment' || char(10) || '(') WHERE type = 'index'";
     for (change, remark) in [

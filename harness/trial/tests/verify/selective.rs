@@ -1,7 +1,7 @@
 //! Backups that leave out the torrents that were never completed: they must contain everything else, and nothing more.
 
 use model::dataset::OriginalTorrents;
-use model::verify::{Integrity, Report, Request, verify};
+use model::verify::{Level, Report, Request, verify};
 use model::writes::{Marks, Role, role};
 use reports::record::Check;
 use rusqlite::Connection;
@@ -24,7 +24,7 @@ fn selected(shape: &Shape) -> (Trial, Restored) {
 }
 
 fn verify_selected(trial: &Trial, restored: &Restored) -> Report {
-    let request = trial.request(&restored.database, Integrity::Quick, Some(restored.taken_ns));
+    let request = trial.request(&restored.database, Level::Fast, Some(restored.taken_ns));
     verify(&Request { without_never_completed: true, ..request }, &trial.dataset, &mut |_| {}).unwrap()
 }
 
@@ -113,6 +113,6 @@ fn a_full_copy_fails_as_a_selection_and_a_selection_fails_as_a_full_copy() {
     let (mut trial, restored) = selected(&Shape::for_damage(2));
     let whole = trial.copy("whole.sqlite", CopyWay::Backup);
     assert_eq!(failed(&verify_selected(&trial, &whole).verification), ["content"]);
-    let verification = trial.verify(&restored.database, Integrity::Quick, None).verification;
+    let verification = trial.verify(&restored.database, Level::Fast, None).verification;
     assert!(failed(&verification).contains(&"content"), "{:#?}", verification.findings);
 }

@@ -1,6 +1,6 @@
 //! Damage: each database works, but has wrong content.
 
-use model::verify::Integrity;
+use model::verify::Level;
 use model::writes::{Key, Role, Together, role, stamp, unstamp};
 use reports::record::Check;
 
@@ -8,7 +8,7 @@ use crate::fixture::{Trial, checks, servers};
 
 /// The checks that fail.
 fn failed(trial: &Trial) -> (Vec<&'static str>, Vec<String>) {
-    let verification = trial.verify(Integrity::Quick).verification;
+    let verification = trial.verify(Level::Fast).verification;
     let failed = checks(&verification).into_iter().filter(|(_, check)| *check == Some(Check::Fail));
     (failed.map(|(name, _)| name).collect(), verification.findings)
 }

@@ -22,7 +22,7 @@ use machine::measure::clock::now_ns;
 use machine::process::{Account, Cancel, Launcher, StopOnDrop};
 use model::dataset::{self, DatasetSpec, OriginalTorrents};
 use model::ledger::{Ledger, LedgerWriter, Outcome};
-use model::verify::{Integrity, Report, Request, verify};
+use model::verify::{Level, Report, Request, verify};
 use model::writes::{Marks, Model};
 use reports::record::{Check, Verification};
 use tempfile::TempDir;
@@ -206,11 +206,11 @@ impl Trial {
     }
 
     /// Verifies the database; all writes acknowledged so far were promised to be kept.
-    pub fn verify(&self, integrity: Integrity) -> Report {
+    pub fn verify(&self, integrity: Level) -> Report {
         self.verify_at(&self.address, integrity)
     }
 
-    pub fn verify_at(&self, address: &Address, integrity: Integrity) -> Report {
+    pub fn verify_at(&self, address: &Address, integrity: Level) -> Report {
         let now_ns = now_ns();
         let request = Request {
             database: database_at(self.engine, address),
@@ -232,7 +232,7 @@ impl Trial {
 
     /// Asserts that there are no findings and that every check was completed.
     pub fn assert_right(&self) {
-        for integrity in [Integrity::Quick, Integrity::Full] {
+        for integrity in [Level::Fast, Level::Full] {
             let report = self.verify(integrity);
             assert_eq!(report.verification.findings, Vec::<String>::new(), "{integrity:?}");
             for (name, check) in checks(&report.verification) {

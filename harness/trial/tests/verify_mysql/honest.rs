@@ -8,7 +8,7 @@ use engines::mysql::dataset::{load, predicted};
 use machine::error::Error;
 use model::dataset::DatasetSpec;
 use model::ledger::Outcome;
-use model::verify::{Integrity, content_digest};
+use model::verify::{Level, content_digest};
 use model::writes::info_hash;
 
 use crate::fixture::{Trial, checks, database_at, servers};
@@ -122,7 +122,7 @@ fn a_verification_changes_nothing() {
             (sums, trial.number(next))
         };
         let before = state();
-        trial.verify(Integrity::Full);
+        trial.verify(Level::Full);
         assert_eq!(state(), before);
     }
 }
@@ -134,7 +134,7 @@ fn a_server_that_does_not_answer_is_inconclusive() {
         trial.run(20);
         let mut address = trial.address.clone();
         address.port = 1;
-        let report = trial.verify_at(&address, Integrity::Quick);
+        let report = trial.verify_at(&address, Level::Fast);
         for (name, check) in checks(&report.verification) {
             assert_eq!(check, None, "{name}: {:?}", report.verification.findings);
         }
@@ -149,7 +149,7 @@ fn a_server_that_does_not_answer_is_inconclusive() {
 
         let mut address = trial.address.clone();
         address.password.0.push('x');
-        let report = trial.verify_at(&address, Integrity::Quick);
+        let report = trial.verify_at(&address, Level::Fast);
         let refused =
             format!("the {} server on port {} rejected the password of", engine.flavour.title, address.port);
         assert!(report.verification.findings.iter().all(|line| line.contains(&refused)));

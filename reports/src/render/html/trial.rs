@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::figures::{FIRST, MORE, Unit};
 use super::label;
 use crate::printable;
-use crate::record::{Check, LiveRestore, Results, Trial, Verification};
+use crate::record::{Check, Level, LiveRestore, Results, Trial, Verification};
 use crate::render::{conditions, number, plot, words};
 
 /// The content of a trial's section.
@@ -24,6 +24,8 @@ pub(super) struct Section {
     /// Name, value with its unit, meaning.
     pub figures: Vec<(&'static str, String, &'static str)>,
     pub checks: Vec<CheckRow>,
+    /// The level of the verification, where it is known.
+    pub level: Option<&'static str>,
     /// Findings that belong to no check, and harmless differences.
     pub remarks: Vec<String>,
     /// The command (backup or restore), and its output.
@@ -90,6 +92,7 @@ fn section(trial: &Trial, number: usize, command: &str) -> Section {
         promise: if trial.control { String::new() } else { trial.promise.clone() },
         figures: figures(trial),
         checks: verification.map(checks).unwrap_or_default(),
+        level: verification.and_then(|verification| verification.level).map(Level::name),
         remarks: verification.map(remarks).unwrap_or_default(),
         outputs: outputs(trial),
         command: repeat(trial, command),

@@ -5,7 +5,7 @@ use super::restart_model::{self, discarded_bytes};
 use super::text::{code, code_block, plain, sentence};
 use super::{kept, remarks};
 use crate::compare::{Group, groups};
-use crate::record::{Backup, Check, RecoveryPoint, Results, Trial, Verdict, Verification};
+use crate::record::{Backup, Check, Level, RecoveryPoint, Results, Trial, Verdict, Verification};
 use crate::render::conditions::{self, Conditions};
 use crate::render::number;
 use crate::render::words::{self, in_a_row};
@@ -18,7 +18,7 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
     if results.trials.is_empty() {
         return Vec::new();
     }
-    let mut blocks = vec!["## Evidence".to_string(), passed(&results.trials)];
+    let mut blocks = vec!["## Evidence".to_string(), passed(&results.trials) + &levels(&results.trials)];
     let all: Vec<&Trial> = results.trials.iter().collect();
     let conditions = Conditions::of(&all);
     for group in groups(&results.trials) {
@@ -143,6 +143,20 @@ fn passed(trials: &[Trial]) -> String {
         text += &format!(" {}: {}.", code(&trial.id), plain(&checks_in_words(trial.verification.as_ref())));
     }
     text
+}
+
+/// How many trials were verified at which level; nothing for records that do not say so.
+fn levels(trials: &[Trial]) -> String {
+    let at = |level: Level| {
+        let verified = trials.iter().filter_map(|trial| trial.verification.as_ref());
+        match verified.filter(|verification| verification.level == Some(level)).count() {
+            0 => None,
+            1 => Some(format!("1 trial at level `{}`", level.name())),
+            count => Some(format!("{count} trials at level `{}`", level.name())),
+        }
+    };
+    let counted: Vec<String> = [Level::Full, Level::Fast].into_iter().filter_map(at).collect();
+    if counted.is_empty() { String::new() } else { format!(" Verified: {}.", in_a_row(&counted)) }
 }
 
 /// Why one trial is not restorable, as the text of an item of a list, without its id.

@@ -7,10 +7,11 @@ mod rows;
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use model::verify::Level;
 use model::verify::condition::Condition;
 use model::verify::content::Tables;
 use model::verify::findings::Findings;
-use model::verify::integrity::{IndexEntries, Integrity};
+use model::verify::integrity::IndexEntries;
 use model::verify::reader::{DatabaseReader, Effort, RawTorrent, Unreadable};
 
 use self::rows::{Reader, text, value};
@@ -44,15 +45,15 @@ impl DatabaseReader for ServerReader<'_> {
         Ok(())
     }
 
-    fn effort(&self, integrity: Integrity, _rows: u64) -> Effort {
+    fn effort(&self, integrity: Level, _rows: u64) -> Effort {
         // The server does not report its progress.
         match integrity {
-            Integrity::Full => Effort { steps: 1, share_of_time: 0.3 },
-            Integrity::Quick => Effort { steps: 1, share_of_time: 0.1 },
+            Level::Full => Effort { steps: 1, share_of_time: 0.3 },
+            Level::Fast => Effort { steps: 1, share_of_time: 0.1 },
         }
     }
 
-    fn check(&self, integrity: Integrity, steps: &AtomicU64) -> Result<Condition, Unreadable> {
+    fn check(&self, integrity: Level, steps: &AtomicU64) -> Result<Condition, Unreadable> {
         let mut reader = self.connect()?;
         let mut condition = Condition::default();
         for table in content::base_tables(&mut reader)? {
@@ -107,10 +108,10 @@ impl DatabaseReader for ServerReader<'_> {
 }
 
 /// The server's messages about one table; empty when it is intact.
-fn check_table(reader: &mut Reader, table: &str, integrity: Integrity) -> Result<Vec<String>, Unreadable> {
+fn check_table(reader: &mut Reader, table: &str, integrity: Level) -> Result<Vec<String>, Unreadable> {
     let how = match integrity {
-        Integrity::Full => reader.flavour.full_check,
-        Integrity::Quick => "QUICK",
+        Level::Full => reader.flavour.full_check,
+        Level::Fast => "QUICK",
     };
     let sql = format!("CHECK TABLE {} {how}", quoted(table));
     let lines = reader.rows(&sql, &sql, |row| {

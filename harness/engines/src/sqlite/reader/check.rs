@@ -5,8 +5,8 @@ use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use model::verify::Level;
 use model::verify::condition::Condition;
-use model::verify::integrity::Integrity;
 use model::verify::reader::Unreadable;
 use rusqlite::{Connection, ffi};
 
@@ -26,7 +26,7 @@ const QUICK: &str = "quick_check";
 
 /// Runs SQLite's own check. Counts its steps in `steps`.
 pub(super) fn run(
-    integrity: Integrity,
+    integrity: Level,
     connection: &Connection,
     steps: &AtomicU64,
 ) -> Result<Condition, Unreadable> {
@@ -48,21 +48,21 @@ unsafe extern "C" fn count_steps(steps: *mut c_void) -> c_int {
     0
 }
 
-fn check(integrity: Integrity, connection: &Connection) -> Result<Condition, Unreadable> {
+fn check(integrity: Level, connection: &Connection) -> Result<Condition, Unreadable> {
     let mut condition = Condition::default();
     let indexes = indexes::list(connection).while_reading("the list of indexes")?;
     indexes.iter().filter_map(Index::unordered).for_each(|line| condition.unchecked(line));
     let is_ordered =
         |table: &str| indexes.iter().all(|index| index.table != table || index.unknown_collation.is_none());
     let all_ordered = indexes.iter().all(|index| index.unknown_collation.is_none());
-    if integrity == Integrity::Full && all_ordered {
+    if integrity == Level::Full && all_ordered {
         look_at_all(FULL, connection, &mut condition)?;
         return Ok(condition);
     }
     look_at_all(QUICK, connection, &mut condition)?;
     let tables: BTreeSet<&str> = indexes
         .iter()
-        .filter(|index| integrity == Integrity::Full || index.needs_the_engine())
+        .filter(|index| integrity == Level::Full || index.needs_the_engine())
         .map(|index| index.table.as_str())
         .filter(|table| is_ordered(table))
         .collect();

@@ -11,8 +11,20 @@ use model::verify::reader::Unreadable;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
-/// Cache size of a scan of a table.
-pub(super) const SCAN_CACHE_BYTES: u64 = 16 << 20;
+/// How much memory a connection uses for pages of the database.
+#[derive(Clone, Copy)]
+pub(super) struct PageMemory {
+    cache_bytes: u64,
+    /// The engine reduces this to its own maximum of 2 GiB.
+    mapped_bytes: i64,
+}
+
+impl PageMemory {
+    /// For reading trees from their first entry to their last: the same for databases of all sizes.
+    pub(super) const SCAN: PageMemory = PageMemory { cache_bytes: 16 << 20, mapped_bytes: 0 };
+    /// For looking up every row in every index, where the next page can be any.
+    pub(super) const LOOKUP: PageMemory = PageMemory { cache_bytes: 2 << 30, mapped_bytes: i64::MAX };
+}
 
 /// Adds to an error of the engine what was being read.
 pub(super) trait WhileReading<T> {
@@ -44,9 +56,7 @@ pub(super) fn is_malformed(error: &rusqlite::Error) -> bool {
 }
 
 /// Opens `database` read-only and immutable: no lock, no journal, no recovery, and no byte is changed.
-///
-/// `cache_bytes` limits the memory that the engine uses in addition to the mapped file.
-pub(super) fn open(database: &Path, cache_bytes: u64) -> rusqlite::Result<Connection> {
+pub(super) fn open(database: &Path, memory: PageMemory) -> rusqlite::Result<Connection> {
     let mut uri = String::from("file:");
     for &byte in database.as_os_str().as_bytes() {
         match byte {
@@ -59,9 +69,8 @@ pub(super) fn open(database: &Path, cache_bytes: u64) -> rusqlite::Result<Connec
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(uri, flags)?;
-    // The engine reduces this to its own maximum.
-    connection.pragma_update(None, "mmap_size", i64::MAX)?;
-    connection.pragma_update(None, "cache_size", -((cache_bytes / 1024) as i64))?;
+    connection.pragma_update(None, "mmap_size", memory.mapped_bytes)?;
+    connection.pragma_update(None, "cache_size", -((memory.cache_bytes / 1024) as i64))?;
     know_collations(&connection)?;
     Ok(connection)
 }

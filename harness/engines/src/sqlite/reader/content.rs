@@ -171,7 +171,7 @@ fn read_rows(
 }
 
 /// The digest of the rows of a query.
-pub(super) fn digest_rows(connection: &Connection, sql: &str) -> rusqlite::Result<RowsDigest> {
+fn digest_rows(connection: &Connection, sql: &str) -> rusqlite::Result<RowsDigest> {
     digest_columns(connection, sql, usize::MAX, false).map(|(rows, _)| rows)
 }
 

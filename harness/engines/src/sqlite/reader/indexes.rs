@@ -1,12 +1,15 @@
 //! SQLite's indexes: their list, their entries and their order.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread::scope;
+
 use model::verify::digest::{RowBytes, RowsDigest};
 use model::verify::integrity::IndexEntries;
 use model::verify::reader::Unreadable;
 use rusqlite::Connection;
 
 use super::connection::{WhileReading, field, quoted};
-use super::content::{digest_rows, rowid_name};
+use super::content::rowid_name;
 use super::order::{Collation, ColumnOrder, Order};
 
 /// An index, or the key of a table WITHOUT ROWID.
@@ -34,6 +37,16 @@ impl Index {
     /// True when only the engine can check that its entries are complete and in the right order.
     pub(super) fn needs_the_engine(&self) -> bool {
         !self.is_comparable() || self.order.is_none()
+    }
+
+    /// True for the index over the hashes of the torrents: their comparison with the dataset reads these columns anyway.
+    fn is_passed_by(&self, torrents: &str) -> bool {
+        self.table == torrents && self.plain_columns().eq(["\"info_hash\"", "rowid"])
+    }
+
+    /// Its columns, without expressions.
+    fn plain_columns(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().flatten().map(String::as_str)
     }
 
     /// What cannot be checked without its collation.
@@ -108,25 +121,92 @@ fn read_columns(connection: &Connection, index: &mut Index) -> rusqlite::Result<
     Ok(())
 }
 
-/// Reads every index that can be compared. `torrents` is the table with the hashes that another pass reads.
-pub(super) fn read(connection: &Connection, torrents: &str) -> Result<Vec<IndexEntries>, Unreadable> {
-    let indexes = list(connection).while_reading("the list of indexes")?;
-    let read = |Index { table, name, columns, order, .. }: Index| {
-        let columns: Vec<String> = columns.into_iter().flatten().collect();
-        let select = |how: &str| format!("SELECT {} FROM {} {how}", columns.join(", "), quoted(&table));
-        // The comparison of the torrents with the dataset reads these columns anyway.
-        let passed_by = table == torrents && columns == [quoted("info_hash"), "rowid".to_owned()];
-        let rows = (!passed_by).then(|| {
-            let digest = digest_rows(connection, &select("NOT INDEXED"));
-            digest.while_reading(&format!("table {table}"))
+/// Reads every index that can be compared: one thread reads the indexes, and another their tables, each table once.
+/// `torrents` is the table with the hashes that another pass reads.
+pub(super) fn read(
+    open: &(dyn Fn() -> Result<Connection, Unreadable> + Sync),
+    torrents: &str,
+) -> Result<Vec<IndexEntries>, Unreadable> {
+    let connection = open()?;
+    let mut indexes = list(&connection).while_reading("the list of indexes")?;
+    indexes.retain(Index::is_comparable);
+    let mut by_table: BTreeMap<&str, Vec<&Index>> = BTreeMap::new();
+    for index in indexes.iter().filter(|index| !index.is_passed_by(torrents)) {
+        by_table.entry(&index.table).or_default().push(index);
+    }
+    let (rows, entries) = scope(|scope| {
+        let rows = scope.spawn(|| {
+            let connection = open()?;
+            let read = by_table.iter().flat_map(|(table, indexes)| read_table(&connection, table, indexes));
+            Ok(read.collect::<BTreeMap<_, _>>())
         });
-        let mut order = Order::new(order.unwrap_or_default());
-        let entries =
-            digest_entries(connection, &select(&format!("INDEXED BY {}", quoted(&name))), &mut order);
-        let entries = entries.while_reading(&format!("index {name}"));
-        IndexEntries { entries, out_of_order: order.violations, index: name, rows }
-    };
-    Ok(indexes.into_iter().filter(Index::is_comparable).map(read).collect())
+        let entries: Vec<_> = indexes.iter().map(|index| read_entries(&connection, index)).collect();
+        (rows.join(), entries)
+    });
+    let mut rows = rows.unwrap_or_else(|_| Err(Unreadable::crashed("the tables of the indexes")))?;
+    let compared = indexes.iter().zip(entries).map(|(Index { name, .. }, (entries, out_of_order))| {
+        IndexEntries { index: name.clone(), entries, out_of_order, rows: rows.remove(name.as_str()) }
+    });
+    Ok(compared.collect())
+}
+
+/// The entries that a table must have in each of these indexes, by index.
+fn read_table<'index>(
+    connection: &Connection,
+    table: &str,
+    indexes: &[&'index Index],
+) -> Vec<(&'index str, Result<RowsDigest, Unreadable>)> {
+    let read = |indexes: &[&'index Index]| digest_projections(connection, table, indexes);
+    let named = |(index, digest): (&&'index Index, RowsDigest)| (index.name.as_str(), Ok(digest));
+    match read(indexes) {
+        Ok(digests) => indexes.iter().zip(digests).map(named).collect(),
+        // The expression of a generated column may fail for a row: then only its own indexes cannot be compared.
+        Err(_) => {
+            let alone = |index: &&'index Index| {
+                let digest = read(&[index]).map(|digests| digests[0]);
+                (index.name.as_str(), digest.while_reading(&format!("table {table}")))
+            };
+            indexes.iter().map(alone).collect()
+        }
+    }
+}
+
+/// Reads a table once, and digests the columns of each of these indexes.
+fn digest_projections(
+    connection: &Connection,
+    table: &str,
+    indexes: &[&Index],
+) -> rusqlite::Result<Vec<RowsDigest>> {
+    let columns: BTreeSet<&str> = indexes.iter().flat_map(|index| index.plain_columns()).collect();
+    let columns: Vec<&str> = columns.into_iter().collect();
+    let place = |column| columns.binary_search(&column).expect("all columns are read");
+    let places: Vec<Vec<usize>> =
+        indexes.iter().map(|index| index.plain_columns().map(place).collect()).collect();
+    let sql = format!("SELECT {} FROM {} NOT INDEXED", columns.join(", "), quoted(table));
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query([])?;
+    let mut digests = vec![RowsDigest::default(); indexes.len()];
+    let mut bytes = RowBytes::default();
+    while let Some(row) = rows.next()? {
+        for (places, digest) in places.iter().zip(&mut digests) {
+            bytes.clear();
+            for place in places {
+                bytes.push(field(row.get_ref(*place)?));
+            }
+            digest.add(&bytes);
+        }
+    }
+    Ok(digests)
+}
+
+/// The digest of the entries of an index, and how many of them follow a higher one.
+fn read_entries(connection: &Connection, index: &Index) -> (Result<RowsDigest, Unreadable>, u64) {
+    let columns: Vec<&str> = index.plain_columns().collect();
+    let (table, name) = (quoted(&index.table), quoted(&index.name));
+    let sql = format!("SELECT {} FROM {table} INDEXED BY {name}", columns.join(", "));
+    let mut order = Order::new(index.order.clone().unwrap_or_default());
+    let entries = digest_entries(connection, &sql, &mut order);
+    (entries.while_reading(&format!("index {}", index.name)), order.violations)
 }
 
 /// The digest of the entries of a query, which returns them in the order of the index.
@@ -139,10 +219,11 @@ fn digest_entries(connection: &Connection, sql: &str, order: &mut Order) -> rusq
     while let Some(row) = rows.next()? {
         bytes.clear();
         for column in 0..columns {
-            bytes.push(field(row.get_ref(column)?));
+            let value = row.get_ref(column)?;
+            bytes.push(field(value));
+            order.visit(column, value);
         }
         digest.add(&bytes);
-        order.visit(|column| row.get_ref(column))?;
     }
     Ok(digest)
 }

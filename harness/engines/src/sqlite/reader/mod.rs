@@ -15,22 +15,22 @@ mod virtual_tables;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::scope;
 
 use anyhow::anyhow;
 use model::dataset::TableNames;
+use model::verify::Level;
 use model::verify::condition::Condition;
 use model::verify::content::Tables;
 use model::verify::findings::Findings;
-use model::verify::integrity::{IndexEntries, Integrity};
+use model::verify::integrity::IndexEntries;
 use model::verify::reader::{DatabaseReader, Effort, RawTorrent, Unreadable};
 use rusqlite::Connection;
 
-use self::connection::{SCAN_CACHE_BYTES, WhileReading, field, open};
+use self::connection::{PageMemory, WhileReading, field, open};
 pub(super) use self::file::{journals, surplus_bytes};
 pub(super) use self::references::broken_references;
 
-/// Cache size of the engine's own check, which looks up every row in every index.
-const CHECK_CACHE_BYTES: u64 = 2 << 30;
 /// Rows are counted in batches of this many.
 const COUNT_EVERY: u64 = 4096;
 
@@ -43,8 +43,8 @@ pub struct SqliteFile<'a> {
 }
 
 impl SqliteFile<'_> {
-    fn open(&self, cache_bytes: u64, what: &str) -> Result<Connection, Unreadable> {
-        open(self.path, cache_bytes).while_reading(what)
+    fn open(&self, memory: PageMemory, what: &str) -> Result<Connection, Unreadable> {
+        open(self.path, memory).while_reading(what)
     }
 }
 
@@ -63,23 +63,32 @@ impl DatabaseReader for SqliteFile<'_> {
         Ok(())
     }
 
-    fn effort(&self, integrity: Integrity, rows: u64) -> Effort {
+    fn effort(&self, integrity: Level, rows: u64) -> Effort {
         // Measured steps of the engine's virtual machine per row.
         match integrity {
-            Integrity::Full => Effort { steps: rows * 15, share_of_time: 0.9 },
-            Integrity::Quick => Effort { steps: rows * 7, share_of_time: 0.3 },
+            Level::Full => Effort { steps: rows * 15, share_of_time: 0.9 },
+            Level::Fast => Effort { steps: rows * 7, share_of_time: 0.3 },
         }
     }
 
-    fn check(&self, integrity: Integrity, steps: &AtomicU64) -> Result<Condition, Unreadable> {
-        let connection = self.open(CHECK_CACHE_BYTES, "the engine's check")?;
-        let mut condition = check::run(integrity, &connection, steps)?;
-        condition.absorb(virtual_tables::check(&connection, self.path)?);
-        Ok(condition)
+    fn check(&self, integrity: Level, steps: &AtomicU64) -> Result<Condition, Unreadable> {
+        let memory = match integrity {
+            Level::Full => PageMemory::LOOKUP,
+            Level::Fast => PageMemory::SCAN,
+        };
+        let connection = self.open(memory, "the engine's check")?;
+        scope(|scope| {
+            if integrity == Level::Fast {
+                scope.spawn(|| file::read_ahead(self.path));
+            }
+            let mut condition = check::run(integrity, &connection, steps)?;
+            condition.absorb(virtual_tables::check(&connection, self.path)?);
+            Ok(condition)
+        })
     }
 
     fn tables(&self) -> Result<Tables, Unreadable> {
-        content::read_tables(self.path, &self.open(SCAN_CACHE_BYTES, "the tables")?, self.names)
+        content::read_tables(self.path, &self.open(PageMemory::SCAN, "the tables")?, self.names)
     }
 
     fn have_same_meaning(&self, one: &str, other: &str) -> bool {
@@ -91,7 +100,7 @@ impl DatabaseReader for SqliteFile<'_> {
     }
 
     fn indexes(&self) -> Result<Vec<IndexEntries>, Unreadable> {
-        indexes::read(&self.open(SCAN_CACHE_BYTES, "the indexes")?, self.names.torrents)
+        indexes::read(&|| self.open(PageMemory::SCAN, "the indexes"), self.names.torrents)
     }
 
     fn torrents(
@@ -101,7 +110,7 @@ impl DatabaseReader for SqliteFile<'_> {
         visit: &mut dyn FnMut(&RawTorrent<'_>) -> bool,
     ) -> Result<(), Unreadable> {
         let what = format!("table {}", self.names.torrents);
-        let connection = self.open(SCAN_CACHE_BYTES, &what)?;
+        let connection = self.open(PageMemory::SCAN, &what)?;
         read_torrents(&connection, self.names.torrents, ids, rows_read, visit).while_reading(&what)
     }
 }

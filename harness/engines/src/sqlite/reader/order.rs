@@ -122,33 +122,33 @@ pub(super) struct Order {
     columns: Vec<ColumnOrder>,
     /// The last entry; empty before the first one.
     last: Vec<Kept>,
+    /// How the last entry compares with the next one, as far as the columns so far decide it.
+    ordering: Ordering,
     /// Number of entries that follow a higher one.
     pub(super) violations: u64,
 }
 
 impl Order {
+    /// Checks nothing without columns.
     pub(super) fn new(columns: Vec<ColumnOrder>) -> Order {
-        Order { columns, last: Vec::new(), violations: 0 }
+        Order { columns, last: Vec::new(), ordering: Ordering::Equal, violations: 0 }
     }
 
-    /// Checks the next entry; `value` returns its columns.
-    pub(super) fn visit<'row>(
-        &mut self,
-        mut value: impl FnMut(usize) -> rusqlite::Result<ValueRef<'row>>,
-    ) -> rusqlite::Result<()> {
-        let is_first = self.last.is_empty();
-        self.last.resize_with(self.columns.len(), Kept::default);
-        let mut ordering = Ordering::Equal;
-        for (index, (column, last)) in self.columns.iter().zip(&mut self.last).enumerate() {
-            let next = value(index)?;
-            if ordering == Ordering::Equal && !is_first {
-                ordering = last.compare(next, column.collation);
-                ordering = if column.is_descending { ordering.reverse() } else { ordering };
-            }
-            last.keep(next);
+    /// Checks the value in the next column of an entry: all columns are visited, from the first (0) to the last.
+    pub(super) fn visit(&mut self, column: usize, value: ValueRef<'_>) {
+        let Some(order) = self.columns.get(column) else { return };
+        if self.last.len() == column {
+            // The first entry.
+            self.last.push(Kept::default());
+        } else if self.ordering == Ordering::Equal {
+            let ordering = self.last[column].compare(value, order.collation);
+            self.ordering = if order.is_descending { ordering.reverse() } else { ordering };
         }
-        self.violations += u64::from(ordering == Ordering::Greater);
-        Ok(())
+        self.last[column].keep(value);
+        if column + 1 == self.columns.len() {
+            self.violations += u64::from(self.ordering == Ordering::Greater);
+            self.ordering = Ordering::Equal;
+        }
     }
 }
 
@@ -174,7 +174,8 @@ mod tests {
     fn violations(entries: &[(Value, Value)], columns: Vec<ColumnOrder>) -> u64 {
         let mut order = Order::new(columns);
         for (one, other) in entries {
-            order.visit(|index| Ok(if index == 0 { one.into() } else { other.into() })).unwrap();
+            order.visit(0, one.into());
+            order.visit(1, other.into());
         }
         order.violations
     }

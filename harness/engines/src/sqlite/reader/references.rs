@@ -5,12 +5,12 @@ use std::path::Path;
 
 use model::verify::reader::Unreadable;
 
-use super::connection::{SCAN_CACHE_BYTES, WhileReading, open};
+use super::connection::{PageMemory, WhileReading, open};
 
 /// One line for each pair of tables in which rows of one refer to rows that are missing in the other.
 pub(crate) fn broken_references(database: &Path) -> Result<Vec<String>, Unreadable> {
     let what = "foreign_key_check";
-    let connection = open(database, SCAN_CACHE_BYTES).while_reading(what)?;
+    let connection = open(database, PageMemory::SCAN).while_reading(what)?;
     let count = || -> rusqlite::Result<BTreeMap<(String, String), u64>> {
         let mut broken = BTreeMap::new();
         let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
