@@ -132,13 +132,13 @@ impl TrialContext<'_> {
         }
         let replication = results.armed.as_mut().and_then(|armed| armed.replication.take());
         let lost = &*results.lost.insert(self.disaster(subject, replication));
-        self.take_away_live_data()?;
+        let clearing = self.take_away_live_data()?;
         let backed_up = results.backed_up.as_ref();
         if let Some(Ok(artifact)) = backed_up.map(|backed_up| backed_up.outcome(&results.tail, Some(lost))) {
             let mut subject = self.stage("restored")?;
             let restored = results.restored.insert(self.restore(&mut subject, artifact, lost)?);
             if restored.failure.is_none() {
-                results.served = Some(self.serve(&mut subject, lost)?);
+                results.served = Some(self.serve(&mut subject, lost, clearing)?);
                 let verified = self.verify(&subject, artifact, &results.tail.live_restores, lost)?;
                 let verified = results.verified.insert(verified);
                 self.verify_configuration(provisioned, verified)?;
@@ -182,12 +182,13 @@ impl TrialContext<'_> {
     }
 
     /// Makes the plain copy that the backup is compared with, of the same bytes and right before it, and then brings
-    /// the machine back into the same state. The copy stays until the backup has ended: deleting it would give the
-    /// backup memory and disk space that the copy did not have.
+    /// the machine back into the same state. The copy is removed before that, so that the disk need not have room for
+    /// it beside the artifact.
     fn settle(&self, subject: &Subject) -> Result<Settled> {
         let (source, cache) = (&self.environment.source.database, self.scenario.subject.cache);
         let copy = self.place("scratch").join("copy");
         let copy_seconds = calibration::copy(&self.launcher, source, &copy, cache)?;
+        removal::remove(&copy).map_err(|left| Error::Environment(left.to_string()))?;
         calibration::prepare(&self.launcher, subject.data(), cache)?;
         Ok(Settled { copy_seconds })
     }
@@ -268,8 +269,6 @@ impl TrialContext<'_> {
     }
 
     fn disaster(&self, subject: &mut Subject, mut replication: Option<Box<dyn Replication>>) -> Lost {
-        // What cannot be removed is reported when the directory of the trial is removed.
-        let _ = removal::remove(&self.place("scratch"));
         let ended = replication.as_ref().and_then(|replication| replication.ended());
         if let Some(replication) = &mut replication {
             replication.note();
@@ -288,12 +287,18 @@ impl TrialContext<'_> {
         Lost { disaster_ns, artifact_bytes, failure: ended.map(FailureCause::Failed), replication_output }
     }
 
-    /// Moves the live data to where a restore cannot read it. This fails when a user's command has locked the
-    /// directory.
-    fn take_away_live_data(&self) -> Result<()> {
-        std::fs::rename(self.place("live"), self.place("lost"))
-            .context("the live data directory cannot be moved away")?;
-        Ok(())
+    /// Moves the live data to where a restore cannot read it, and removes it if the trial does not need it again, so that
+    /// the disk need not have room for it beside the restored data. Returns how long the removal took, which is not a
+    /// part of the recovery. It fails when a user's command has locked the directory.
+    fn take_away_live_data(&self) -> Result<Duration> {
+        let lost = self.place("lost");
+        std::fs::rename(self.place("live"), &lost).context("the live data directory cannot be moved away")?;
+        let began = Instant::now();
+        if !self.plan.examines_the_lost() {
+            // What cannot be removed is reported when the directory of the trial is removed.
+            let _ = removal::remove(&lost);
+        }
+        Ok(began.elapsed())
     }
 
     /// Size of the artifact; `None` where something in it can only be read by another user.
@@ -326,11 +331,12 @@ impl TrialContext<'_> {
         self.plan.strategy.restore(&mut context)
     }
 
-    /// The recovery time in seconds, or why the restored subject does not respond.
-    fn serve(&self, restored: &mut Subject, lost: &Lost) -> Result<Result<f64, String>> {
+    /// The recovery time in seconds, without that of the removal of the lost data, or why the restored subject does not
+    /// respond.
+    fn serve(&self, restored: &mut Subject, lost: &Lost, clearing: Duration) -> Result<Result<f64, String>> {
         self.timeline.enter("serve");
         let served = match restored.serve() {
-            Ok(()) => Ok(seconds_between(lost.disaster_ns, now_ns())),
+            Ok(()) => Ok(seconds_between(lost.disaster_ns, now_ns()) - clearing.as_secs_f64()),
             Err(Error::Environment(cause)) => Err(cause),
             Err(error) => return Err(error),
         };

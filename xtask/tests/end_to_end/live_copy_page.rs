@@ -52,7 +52,7 @@ fn the_scripts_of_the_page_about_live_copies_restore_every_acknowledged_write() 
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     // The default journal mode of a check is WAL.
     let few = ["--size", "4MiB", "--repetitions", "2", "--rate", "closed"];
-    let output = place.command(&[&words, &few[..]].concat()).current_dir(root()).output().unwrap();
+    let output = place.command(&[&words[..], &few[..]].concat()).current_dir(root()).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     place.assert_clean();
 }
@@ -83,7 +83,7 @@ fn the_steps_of_the_page_about_live_copies_restore_a_database_in_both_journal_mo
         step("docs/live-copy/restore.sh");
         assert!(!path("app.db-wal").exists());
         let restored = rusqlite::Connection::open(path("app.db")).unwrap();
-        let rows: u64 = restored.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
+        let rows: i64 = restored.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
         assert_eq!(rows, 1, "{mode}");
         // Without the file that says so, a backup is not complete.
         std::fs::remove_file(path("copy/complete")).unwrap();

@@ -87,7 +87,7 @@ impl Definition for SqliteLiveCopy {
             ("queue_depth", "number of chunks that are read and written at the same time"),
             ("transaction", "hold a read transaction; false promises nothing"),
         ],
-        cost: Cost { backup: 1.0, restore: 1.0, artifact: 1.2 },
+        cost: Cost { backup: 1.0, restore: 1.0, artifact: 1.1 },
     };
 
     const JOBS: &'static [JobEntry] = &[JobEntry::of::<CopyInTransaction>(), JobEntry::of::<CopyLiveFiles>()];

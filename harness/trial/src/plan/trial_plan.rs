@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use engines::applications::App;
 use engines::images::ImageKind;
 use model::dataset::DatasetSpec;
 use model::ledger::RESERVED_BYTES;
@@ -62,11 +63,19 @@ impl TrialPlan {
         self.strategy.card().image(self.deployment.engine)
     }
 
-    /// Peak disk space of the trial: the live database, the artifact, the restored database, the databases that are
-    /// restored while the application runs, and the overhead of the file system that contains them.
+    /// Whether the database that the disaster left is examined for writes that the application acknowledged but never
+    /// made. The embedded application acknowledges a write only after its commit.
+    pub fn examines_the_lost(&self) -> bool {
+        self.deployment.app != App::Embedded
+    }
+
+    /// Peak disk space of the trial: beside the live database there is first the plain copy, then the artifact and the
+    /// databases that are restored while the application runs. Later, the restored database takes the place of the live
+    /// one, unless that is still needed. The file system that contains them has an overhead.
     pub fn disk_bytes(&self) -> u64 {
         let live_restores = f64::from(self.strategy.abilities().live_restores);
-        let databases = 2.0 + live_restores + self.strategy.card().cost.artifact;
+        let lost = if self.examines_the_lost() { 1.0 } else { 0.0 };
+        let databases = 1.0 + lost + self.strategy.card().cost.artifact.max(1.0) + live_restores;
         // A margin for journals and logs.
         let data_bytes = (self.dataset_bytes as f64 * (databases + 0.2)) as u64 + (64 << 20);
         let ledger_bytes = u64::from(self.model.writers) * RESERVED_BYTES;

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::Context;
-use engines::applications::App;
 use engines::configuration::{self, Listing};
 use engines::database::{Database, Unwritten, Verify};
 use engines::subject::Subject;
@@ -123,10 +122,9 @@ impl TrialContext<'_> {
         }
     }
 
-    /// Writes that the application acknowledged but that are missing from the database that the disaster left. Only the
-    /// tracker is checked: the embedded application acknowledges a write only after its commit.
+    /// Writes that the application acknowledged but that are missing from the database that the disaster left.
     fn examine_the_lost(&self, artifact: &Artifact, lost: &Lost) -> Result<Option<Vec<(u32, u64)>>> {
-        if self.plan.deployment.app == App::Embedded {
+        if !self.plan.examines_the_lost() {
             return Ok(None);
         }
         let mut subject = self.stage("lost")?;
