@@ -98,12 +98,11 @@ fn an_index_that_does_not_follow_its_table_is_found() {
                 let damaged = copy(&own);
                 without_index(&damaged, index, change);
                 let said = own.verify(&damaged);
-                assert_eq!(
-                    said.integrity,
-                    Some(Check::Fail),
-                    "{level:?} {index}: {change}: {:?}",
-                    said.findings
-                );
+                // SQLite does not count the entries of a partial index: one too many is found at neither level, but the
+                // row that the table lacks is.
+                let is_counted = !(index.contains("WHERE") && change.starts_with("DELETE"));
+                let found = if is_counted { said.integrity } else { said.content };
+                assert_eq!(found, Some(Check::Fail), "{level:?} {index}: {change}: {:?}", said.findings);
             }
         }
     }
