@@ -93,7 +93,7 @@ impl Definition for SqliteLiveCopy {
     const JOBS: &'static [JobEntry] = &[JobEntry::of::<CopyInTransaction>(), JobEntry::of::<CopyLiveFiles>()];
 
     fn validate(&self) -> Result<(), String> {
-        if !(4..=65_536).contains(&self.chunk_kib) || self.chunk_kib % 4 != 0 {
+        if !(4..=65_536).contains(&self.chunk_kib) || !self.chunk_kib.is_multiple_of(4) {
             return Err("chunk_kib must be a multiple of 4 from 4 to 65536".into());
         }
         if !(1..=64).contains(&self.queue_depth) {
