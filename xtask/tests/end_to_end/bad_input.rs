@@ -143,7 +143,7 @@ fn too_little_disk() {
     let scenario = place.scenario(&SMALL.replace("4MiB", "1TiB"), COLD);
     for command in ["run", "plan"] {
         let said = refusal(&place, &[command, scenario.to_str().unwrap()], 4);
-        assert!(said.contains("too little disk space for scenario 'small': it needs 4.2 TiB more"), "{said}");
+        assert!(said.contains("too little disk space for scenario 'small': it needs 3.2 TiB more"), "{said}");
         assert!(said.contains("choose a smaller --size, or another disk with --dir"), "{said}");
     }
 }

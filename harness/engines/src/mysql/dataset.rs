@@ -75,7 +75,8 @@ pub fn load(
         "SET SESSION unique_checks = 0",
     ];
     for sql in first.iter().chain(before) {
-        server.execute(sql).with_context(|| format!("{} rejected {sql}", flavour.title))?;
+        let executed = execute_despite_deadlocks(&mut server, sql);
+        executed.with_context(|| format!("{} rejected {sql}", flavour.title))?;
     }
     let loaded = Arc::new(AtomicU64::new(0));
     let mut load = Load {
@@ -102,6 +103,22 @@ pub fn load(
     let source = ServerAccess { flavour, address: address.clone() };
     let content = verify::content_digest(&source, original.as_ref(), None, &mut |_| {})?;
     Ok(Loaded { rows, torrents, content })
+}
+
+/// Executes a statement again when it loses a deadlock: a server that has just started still changes its own tables.
+fn execute_despite_deadlocks(server: &mut Connection, sql: &str) -> mysql_async::Result<()> {
+    /// ER_LOCK_DEADLOCK.
+    const DEADLOCK: u16 = 1213;
+    const ATTEMPTS: u32 = 10;
+    for _ in 1..ATTEMPTS {
+        match server.execute(sql) {
+            Err(mysql_async::Error::Server(error)) if error.code == DEADLOCK => {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            executed => return executed,
+        }
+    }
+    server.execute(sql)
 }
 
 /// The size of the data directory of a loaded dataset: `bytes` is an estimate, accurate to about 15 %.
