@@ -22,7 +22,6 @@ fn the_shipped_scenario_exposes_a_copy_of_the_header_first_and_never_the_right_w
     let exposed = of("the log's header first").into_iter().filter(|verdict| *verdict != Verdict::Restorable);
     assert!(exposed.count() > 0, "{}", text(&output));
     for trial in results.trials.iter().filter(|trial| !trial.control) {
-        assert_eq!(trial.impact.as_ref().unwrap().blocked_seconds, Some(0.0), "{}", trial.id);
         let said = trial.backup.as_ref().unwrap().output.as_deref().unwrap();
         assert_eq!(said.contains("folded the log"), trial.settings["fold"] == true, "{said}");
     }

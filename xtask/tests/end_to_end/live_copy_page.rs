@@ -1,5 +1,7 @@
 //! `docs/live-copy.md`: its scripts and commands are executed, and what it quotes is what they are and print.
 
+use reports::record::Verdict;
+
 use super::*;
 
 fn root() -> PathBuf {
@@ -53,7 +55,11 @@ fn the_scripts_of_the_page_about_live_copies_restore_every_acknowledged_write() 
     // The default journal mode of a check is WAL.
     let few = ["--size", "4MiB", "--repetitions", "2", "--rate", "closed"];
     let output = place.command(&[&words[..], &few[..]].concat()).current_dir(root()).output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    // So short a copy may not be disturbed by a checkpoint, which the command reports as not challenged.
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", text(&output));
+    let results = place.results();
+    assert_eq!(results.trials.len(), 2);
+    assert!(results.trials.iter().all(|trial| trial.verdict == Verdict::Restorable), "{}", text(&output));
     place.assert_clean();
 }
 
