@@ -54,16 +54,20 @@ fn a_sidecar_copies_the_files_of_a_database_under_continuous_writes() {
     if without_docker() {
         return;
     }
-    for mode in ["wal", "delete"] {
-        let place = Place::new();
-        let subject = format!("strategy = \"sidecar\"\njournal_modes = [\"{mode}\"]\n");
-        let copy =
-            format!("{subject}settings = {{ sqlite_mode = \"copy\", interval_seconds = 1, cycles = 3 }}");
-        // Each writer sends its next write as soon as the last one was answered.
-        let trial = tried(&place, "sqlite", &copy, &["--rate", "closed"]);
-        assert_restorable(&trial);
+    let place = Place::new();
+    let subject = format!("[subject]\njournal_modes = [\"wal\", \"delete\"]\n{SMALL}");
+    let copy = "[[variants]]\nstrategy = \"sidecar\"\n\
+                settings = { sqlite_mode = \"copy\", interval_seconds = 1, cycles = 3 }\n";
+    let scenario = place.scenario(&subject, copy);
+    // Each writer sends its next write as soon as the last one was answered.
+    let output = place.run(&["run", scenario.to_str().unwrap(), "--rate", "closed"]);
+    place.assert_clean();
+    let results = place.results();
+    assert_eq!(results.trials.len(), 2, "{}", text(&output));
+    for trial in &results.trials {
+        assert_restorable(trial);
         let said = trial.backup.as_ref().unwrap().output.as_ref().unwrap();
-        assert!(said.matches("stored sqlite-").count() >= 4, "{mode}: {said}");
+        assert!(said.matches("stored sqlite-").count() >= 4, "{}: {said}", trial.id);
     }
 }
 
