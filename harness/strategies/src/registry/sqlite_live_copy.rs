@@ -27,8 +27,8 @@ use crate::contract::{
     Promise, RestoreContext, RestoreResult, Strategy, StrategyEntry,
 };
 use crate::files;
-use copying::{CopyLiveFiles, Manner, Method};
-use job::{CopyInTransaction, Header};
+use copying::{CopyLiveFiles, Header, Manner, Method};
+use job::CopyInTransaction;
 
 inventory::submit! { StrategyEntry::of::<SqliteLiveCopy>() }
 

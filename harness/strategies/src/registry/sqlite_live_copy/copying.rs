@@ -15,8 +15,6 @@ use memmap2::MmapMut;
 use rustix::fs::{FallocateFlags, copy_file_range, fallocate, ioctl_ficlone};
 use serde::{Deserialize, Serialize};
 
-use super::job::Header;
-
 /// How bytes are copied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -29,6 +27,17 @@ pub(super) enum Method {
     CopyFileRange,
     /// The copy of the database file shares its blocks. The log is copied.
     Reflink,
+}
+
+/// When the header of the log is copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Header {
+    /// After all frames.
+    #[default]
+    Last,
+    /// Before them, as a copy from the beginning to the end does.
+    First,
 }
 
 /// How the files are copied.

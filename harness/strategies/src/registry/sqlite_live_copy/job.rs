@@ -10,21 +10,8 @@ use machine::worker::{Job, Progress};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
-use super::SqliteLiveCopy;
-use super::copying::{CopyLiveFiles, Manner, beside};
-use crate::contract::Definition;
+use super::copying::{CopyLiveFiles, Header, Manner, beside};
 use crate::sqlite_tools::open_live_read_only;
-
-/// When the header of the log is copied.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Header {
-    /// After all frames.
-    #[default]
-    Last,
-    /// Before them, as a copy from the beginning to the end does.
-    First,
-}
 
 /// Holds a read transaction while a child copies the files.
 #[derive(Serialize, Deserialize)]
@@ -60,7 +47,7 @@ impl fmt::Display for Copied {
 }
 
 impl Job for CopyInTransaction {
-    const NAME: &'static str = SqliteLiveCopy::CARD.name;
+    const NAME: &'static str = "copy in a read transaction";
     type Answer = Copied;
 
     fn run(self, report: &mut dyn FnMut(Progress)) -> anyhow::Result<Copied> {
@@ -150,8 +137,8 @@ fn refuse_wal2(database: &Path) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::copying::Method;
     use super::*;
-    use crate::registry::sqlite_live_copy::copying::Method;
 
     /// The error for a database that a child never begins to copy.
     fn refused(source: &Path) -> String {
