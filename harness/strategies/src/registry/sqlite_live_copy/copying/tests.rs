@@ -90,6 +90,17 @@ fn copied_while_the_log_is_truncated(header: Header) -> (String, i64) {
 }
 
 #[test]
+fn commits_that_are_only_in_the_log_are_copied_with_it() {
+    let place = place();
+    let (source, target) = (place.path().join("live"), place.path().join("copy"));
+    let application = checkpointed(&source);
+    application.execute_batch("UPDATE t SET n = n + 1 WHERE id = 1").unwrap();
+    copy(&source, &target, Some(Header::Last), MANNER, &mut |_| {});
+    let copy = Connection::open(&target).unwrap();
+    assert_eq!(copy.query_row("SELECT sum(n) FROM t", [], |row| row.get(0)), Ok(61));
+}
+
+#[test]
 fn a_log_that_is_truncated_during_its_copy_loses_nothing_if_its_header_is_copied_last() {
     assert_eq!(copied_while_the_log_is_truncated(Header::Last), ("ok".into(), 60));
 }
