@@ -61,7 +61,8 @@ fn trial() -> impl Strategy<Value = Trial> {
         let mut trial = example::trial("any", verdict);
         (trial.id, trial.variant, trial.reason, trial.promise) =
             (words.clone(), words.clone(), words.clone(), words.clone());
-        trial.fault = Some(words).filter(|words| words.len() > 4);
+        trial.fault = Some(words.clone()).filter(|words| words.len() > 6).map(fault);
+        let words = Some(words).filter(|words| words.len() > 4);
         (trial.control, trial.expected, trial.workload) = (control, expected, workload);
         (trial.kind, trial.survives_disk_loss) = kind;
         (trial.dataset.bytes, trial.dataset.target_bytes) = (size, size);
@@ -83,14 +84,27 @@ fn trial() -> impl Strategy<Value = Trial> {
             staleness_at_completion_seconds: lost_seconds,
         });
         trial.resources.strategy.memory_bytes_max = memory;
-        trial.leftover = trial.fault.clone();
+        trial.leftover = words.clone();
         trial.kept = memory.map(|bytes| Kept {
-            path: trial.fault.clone(),
+            path: words.clone(),
             bytes,
-            left_out: trial.fault.iter().cloned().collect(),
+            left_out: words.iter().cloned().collect(),
         });
         trial
     })
+}
+
+fn fault(words: String) -> Fault {
+    let aftermath = |ok| Some(Aftermath { ok, reason: words.clone() });
+    Fault {
+        label: words.clone(),
+        proof: Some(words.clone()),
+        reported_seconds: Some(f64::NAN),
+        previous_backup: aftermath(true),
+        source: aftermath(false),
+        leftovers: vec![words.clone()],
+        ..Fault::default()
+    }
 }
 
 fn workload() -> impl Strategy<Value = Workload> {

@@ -1,6 +1,8 @@
 //! Combines trials: repetitions as one group, the worst verdict, the outcome of a run.
 
-use crate::record::{Results, Trial, Verdict};
+use std::borrow::Cow;
+
+use crate::record::{Reaction, Results, Trial, Verdict};
 
 /// Repetitions: trials that differ only by chance. Never empty.
 #[derive(Clone, Debug)]
@@ -63,9 +65,30 @@ pub(crate) fn same_contender(a: &Trial, b: &Trial) -> bool {
         && a.strategy == b.strategy
         && a.settings == b.settings
         && a.variant == b.variant
-        && a.fault == b.fault
+        && fault_label(a) == fault_label(b)
         && a.file_system == b.file_system
         && a.workload.journal_mode == b.workload.journal_mode
+}
+
+/// The label of the fault of a trial; `None` without one.
+fn fault_label(trial: &Trial) -> Option<&str> {
+    trial.fault.as_ref().map(|fault| fault.label.as_str())
+}
+
+/// The run without its trials with faults: their figures say nothing about a strategy on a good day. `None` where all
+/// trials have faults.
+pub fn without_faults(results: &Results) -> Option<Cow<'_, Results>> {
+    let faulted = results.trials.iter().filter(|trial| trial.fault.is_some()).count();
+    if faulted == 0 {
+        return Some(Cow::Borrowed(results));
+    }
+    if faulted == results.trials.len() {
+        return None;
+    }
+    let mut plain = results.clone();
+    plain.trials.retain(|trial| trial.fault.is_none());
+    plain.run.planned_trials = plain.run.planned_trials.saturating_sub(faulted as u32);
+    Some(Cow::Owned(plain))
 }
 
 /// True when two workloads differ in nothing but their rate.
@@ -136,11 +159,18 @@ pub enum Outcome {
 
 impl Outcome {
     /// The outcome of one trial. The scenario's expectation has priority, also for a negative control. Without an
-    /// expectation, a control promises nothing, and every other strategy promises to be restorable.
+    /// expectation, a control promises nothing, and every other strategy promises to be restorable. Under a fault, it
+    /// may also report its failure, but neither the source nor any other backup may come to harm.
     pub fn of_trial(trial: &Trial) -> Outcome {
-        let as_promised = match trial.expected.as_slice() {
-            [] => trial.control || trial.verdict == Verdict::Restorable,
-            expected => expected.contains(&trial.verdict),
+        let as_promised = match (trial.expected.as_slice(), &trial.fault) {
+            ([], _) if trial.control => true,
+            ([], None) => trial.verdict == Verdict::Restorable,
+            ([], Some(fault)) => {
+                let reaction = Reaction::of(trial);
+                matches!(reaction, Some(Reaction::Survived | Reaction::Detected))
+                    && fault.harm().next().is_none()
+            }
+            (expected, _) => expected.contains(&trial.verdict),
         };
         match trial.verdict {
             // An inconclusive control did not show that verification finds damage.
@@ -180,9 +210,10 @@ pub fn is_cut_short(results: &Results) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Outcome, Spread, groups, worst_verdict};
+    use super::{Outcome, Spread, groups, without_faults, worst_verdict};
     use crate::example;
     use crate::record::Verdict::{self, *};
+    use crate::record::{Aftermath, Fault};
 
     const ALL: [Verdict; 8] =
         [Restorable, Unavailable, Unverified, TimedOut, Stalled, Failed, Lossy, Corrupt];
@@ -249,6 +280,33 @@ mod tests {
         lucky.control = true;
         lucky.expected = vec![Corrupt];
         assert_eq!(Outcome::of_trial(&lucky), Outcome::FellShort);
+    }
+
+    #[test]
+    fn under_a_fault_a_strategy_may_report_failure_but_not_harm_anything() {
+        let outcome = |verdict, next_ok| {
+            let mut trial = example::trial("one-step", verdict);
+            let next_backup = Some(Aftermath { ok: next_ok, reason: String::new() });
+            trial.fault = Some(Fault { proof: Some("killed".into()), next_backup, ..Fault::default() });
+            Outcome::of_trial(&trial)
+        };
+        assert_eq!(outcome(Failed, true), Outcome::AsPromised);
+        assert_eq!(outcome(Restorable, true), Outcome::AsPromised);
+        assert_eq!(outcome(Failed, false), Outcome::FellShort);
+        assert_eq!(outcome(Corrupt, true), Outcome::FellShort);
+        assert_eq!(outcome(Stalled, true), Outcome::FellShort);
+        assert_eq!(outcome(Unverified, true), Outcome::Unverified);
+    }
+
+    #[test]
+    fn trials_with_faults_say_nothing_about_a_good_day() {
+        let mut results = example::results(vec![example::trial("one-step", Restorable); 2]);
+        let left = |results: &_| without_faults(results).map(|plain| plain.trials.len());
+        assert_eq!(left(&results), Some(2));
+        results.trials[1].fault = Some(Fault::default());
+        assert_eq!(left(&results), Some(1));
+        results.trials.remove(0);
+        assert_eq!(left(&results), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! measured is `null`, never 0. The JSON Schema in `reports/schema/drill-2.json` is generated from these types; a
 //! change of meaning raises [`SCHEMA`]. Files of `drill/1` can still be read: see [`crate::load`].
 
+mod fault;
 mod restored;
 mod used;
 
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use fault::{Aftermath, Fault, Reaction};
 pub use restored::{Check, Level, LiveRestore, RecoveryPoint, Restore, Verification};
 pub use used::{Resources, Sample, Usage};
 
@@ -162,8 +164,8 @@ pub struct Trial {
     pub file_system: Option<String>,
     /// The concurrent writes during the trial.
     pub workload: Workload,
-    /// Fault that was injected besides the disaster; null without one.
-    pub fault: Option<String>,
+    /// Fault that was injected besides the disaster, and what came of it; null without one.
+    pub fault: Option<Fault>,
     /// Number of the repetition, counted from 1.
     pub repetition: u32,
     /// Result of the trial.

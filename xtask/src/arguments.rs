@@ -271,6 +271,7 @@ pub struct List {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Listed {
     Strategies,
+    Faults,
     Scenarios,
     Profiles,
 }

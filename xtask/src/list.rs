@@ -1,5 +1,6 @@
-//! `list`: the available strategies, scenarios and dataset profiles.
+//! `list`: the available strategies, faults, scenarios and dataset profiles.
 
+use harness::fault;
 use harness::scenario::Scenario;
 use machine::error::{Error, Result};
 use model::dataset::PROFILES;
@@ -12,21 +13,25 @@ use crate::arguments::Listed;
 use crate::exit;
 use crate::format::Format;
 
-/// Prints strategies, scenarios and profiles, or one of these lists.
+/// Prints strategies, faults, scenarios and profiles, or one of these lists.
 ///
 /// # Errors
 /// When a shipped scenario cannot be read; [`Error::Input`] when the format cannot hold several tables.
 pub fn show(what: Option<Listed>, format: Format) -> Result<u8> {
-    let shown = what.map_or(vec![Listed::Strategies, Listed::Scenarios, Listed::Profiles], |one| vec![one]);
+    let shown = what
+        .map_or(vec![Listed::Strategies, Listed::Faults, Listed::Scenarios, Listed::Profiles], |one| {
+            vec![one]
+        });
     match (format, shown.as_slice()) {
         (Format::Csv, [_, _, ..]) => {
             return Err(Error::Input(
-                "CSV can hold only one table: list strategies, scenarios or profiles".to_owned(),
+                "CSV can hold only one table: list strategies, faults, scenarios or profiles".to_owned(),
             ));
         }
         (Format::Json, [_, _, ..]) => {
             let all = json!({
                 "strategies": strategies().json(),
+                "faults": faults().json(),
                 "scenarios": scenarios()?.json(),
                 "profiles": profiles().json(),
             });
@@ -48,6 +53,7 @@ pub fn show(what: Option<Listed>, format: Format) -> Result<u8> {
 fn table(what: Listed) -> Result<Table> {
     match what {
         Listed::Strategies => Ok(strategies()),
+        Listed::Faults => Ok(faults()),
         Listed::Scenarios => scenarios(),
         Listed::Profiles => Ok(profiles()),
     }
@@ -107,6 +113,31 @@ fn strategy_settings(strategy: &'static StrategyEntry) -> Vec<(&'static str, Val
     let defaults = strategy.with_defaults();
     let settings = strategy.card().settings.iter();
     settings.map(|(name, meaning)| (*name, defaults.settings()[*name].clone(), *meaning)).collect()
+}
+
+fn faults() -> Table {
+    let mut table = Table::new(vec![
+        Column::text("Fault", "name", Rank::Always),
+        Column::text("Strikes in", "phase", Rank::Main(0)),
+        Column::text("What happens", "summary", Rank::Always),
+        Column::text("Settings", "settings", Rank::Main(1)),
+    ]);
+    for entry in fault::registry::all() {
+        let fault = entry.with_defaults();
+        let setting = |(name, meaning): &(&str, &str)| json!({ "name": name, "default": fault.settings()[*name], "meaning": meaning });
+        let text =
+            |(name, meaning): &(&str, &str)| format!("{name} = {}: {meaning}", fault.settings()[*name]);
+        table.push(vec![
+            entry.name.into(),
+            fault.moment().phase().into(),
+            entry.summary.into(),
+            Cell {
+                text: entry.settings.iter().map(text).collect::<Vec<_>>().join("; "),
+                value: entry.settings.iter().map(setting).collect(),
+            },
+        ]);
+    }
+    table
 }
 
 fn scenarios() -> Result<Table> {

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use harness::availability::{Forecast, Needs, Outlook};
-use harness::plan::{ASSUMED_COPY_BYTES_PER_SECOND, Plan, TrialPlan};
+use harness::fault::NONE;
+use harness::plan::{ASSUMED_COPY_BYTES_PER_SECOND, Plan, TrialPlan, Unsuited};
 use harness::run;
 use machine::error::{Error, Result};
 use machine::process::Cancel;
@@ -91,6 +92,9 @@ fn show_all(plan: &Plan, prospect: &Prospect<'_>, directory: &Path) {
         };
         println!("  {} (about {}){outlook}", trial.id, number::duration(trial.seconds(&plan.scenario)));
     }
+    for Unsuited { trials, fault, reason } in &plan.unsuited {
+        println!("  not planned: {trials} under {fault}: {reason}");
+    }
     for (engine, dataset, bytes) in plan.datasets() {
         let bytes = number::bytes(bytes as f64);
         println!("dataset {} for {}, seed {}: {bytes}", dataset.profile, engine.name(), dataset.seed);
@@ -127,6 +131,7 @@ fn table(plan: &Plan, prospect: &Prospect<'_>) -> Table {
         text("Application", "application"),
         number("Size", "target_bytes"),
         number("Writes", "writes_per_second"),
+        text("Fault", "fault"),
         number("Repetition", "repetition"),
         number("Time", "estimated_seconds"),
         text("Here", "outlook"),
@@ -146,6 +151,7 @@ fn table(plan: &Plan, prospect: &Prospect<'_>) -> Table {
             trial.deployment.app.name().into(),
             Cell::measured(Some(trial.dataset.target_bytes as f64), number::chosen_bytes),
             Cell::measured(trial.load.rate.writes_per_second(), number::rate),
+            trial.fault.as_ref().map_or(NONE, |fault| fault.label()).into(),
             Cell::count(trial.repetition.into()),
             Cell::measured(Some(trial.seconds(&plan.scenario)), number::duration),
             word.into(),

@@ -12,9 +12,11 @@ use machine::event::{Event, Status};
 use machine::removal::Leftover;
 use machine::this_program;
 use machine::workspace::KEPT;
+use reports::compare::without_faults;
 use reports::printable;
 use reports::record::{Kept, Results, Trial};
 use reports::render::comparison::raw;
+use reports::render::faults::faults;
 use reports::render::{PAGE, REPORT, number, words};
 
 use crate::arguments::output::Output;
@@ -172,11 +174,16 @@ pub fn comparison(results: &Results, format: Format) {
         println!("{}", format.of(&raw(results)));
         return;
     }
-    let texts = reports::render::comparison::comparison(results).into_iter().map(|block| {
+    let good_days = without_faults(results);
+    let blocks = good_days.as_deref().map(reports::render::comparison::comparison).unwrap_or_default();
+    let texts = blocks.into_iter().map(|block| {
         let title = if block.title.is_empty() { String::new() } else { format!("{}: ", block.title) };
         format!("{}\n\n{}\n", format.text(&(title + &block.shared)), format.of(&block.table))
     });
-    println!("{}", texts.collect::<Vec<_>>().join("\n"));
+    let faults = faults(&results.trials);
+    let faults =
+        faults.map(|found| format!("{}\n\n{}\n", format.text(&found.summary), format.of(&found.details)));
+    println!("{}", texts.chain(faults).collect::<Vec<_>>().join("\n"));
 }
 
 /// Prints where the evidence of a run is, and how to use it.

@@ -22,6 +22,12 @@ pub trait Access: Location + fmt::Debug + Send + Sync {
         original: &'a dyn OriginalTorrents,
     ) -> anyhow::Result<Box<dyn Client + 'a>>;
 
+    /// Begins a transaction that has read from the database, and returns what keeps it open until it is dropped.
+    ///
+    /// # Errors
+    /// When the database cannot be opened or read.
+    fn open_transaction(&self) -> anyhow::Result<Box<dyn Send>>;
+
     /// Its serialised form, which [`Engine::access`](crate::engine::Engine::access) reads.
     fn value(&self) -> Value;
 }

@@ -1,9 +1,10 @@
 //! Where databases are, and what the verifier does with them in a process of its own.
 
 use std::fmt;
+use std::io::Read;
 use std::sync::Arc;
 
-use machine::worker::{Job, Progress};
+use machine::worker::{Job, Message, Progress};
 use model::dataset::{DatasetSpec, TableNames, original_torrents};
 use model::verify::reader::{DatabaseReader, Location};
 use model::verify::{ContentDigest, Level, Report, Request, content_digest, unwritten, verify};
@@ -114,5 +115,25 @@ impl Job for Unwritten {
     fn run(self, _report: &mut dyn FnMut(Progress)) -> anyhow::Result<Self::Answer> {
         let original = original_torrents(&self.dataset)?;
         Ok(unwritten(&self.request, original.as_ref())?)
+    }
+}
+
+/// Hold a transaction open until standard input is closed.
+#[derive(Serialize, Deserialize)]
+pub struct HoldTransaction {
+    /// The database.
+    pub database: Database,
+}
+
+impl Job for HoldTransaction {
+    const NAME: &'static str = "long transaction";
+    type Answer = ();
+
+    fn run(self, _report: &mut dyn FnMut(Progress)) -> anyhow::Result<()> {
+        let _open = self.database.access.open_transaction()?;
+        Message::Ready(Value::Null).send();
+        // Returns when the harness closes standard input, or has ended.
+        let _ = std::io::stdin().lock().read_to_end(&mut Vec::new());
+        Ok(())
     }
 }

@@ -136,6 +136,12 @@ impl Subject {
         self.database.kill();
     }
 
+    /// Kills what a crash at `at_ns` has left of it. It is down from then on, until it is started again.
+    pub fn crash(&mut self, at_ns: u64) {
+        self.kill();
+        self.stopped_ns = Some(at_ns);
+    }
+
     /// True while all of it runs.
     pub fn is_running(&self) -> bool {
         self.writer.is_running() && self.ended_service().is_none()

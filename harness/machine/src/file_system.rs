@@ -21,9 +21,9 @@ use crate::error::{Error, Result};
 use crate::process::Launcher;
 use crate::tool::{CP, Tool};
 pub use commands::{BTRFS, QUIET_LVM};
-use commands::{LOSETUP, LVM, MKFS_BTRFS, MKFS_EXT4, MKFS_XFS, MOUNT, ZPOOL, command, run};
+use commands::{LOSETUP, LVM, MKFS_BTRFS, MKFS_EXT4, MKFS_XFS, MOUNT, XFS_IO, ZPOOL, command, run};
 pub use mounts::{Mount, mount_of};
-use mounts::{mounts, unmount_all};
+use mounts::{mounts, unmount_all, unmount_completely};
 use noted::{NotedResource, sweep_noted};
 pub use volume::{Volume, VolumeSnapshot};
 use volume::{make_logical_volume, make_pool};
@@ -97,7 +97,13 @@ impl FileSystem {
 
     /// All commands that are needed to create it.
     pub fn tools(self) -> Vec<&'static Tool> {
-        self.maker().into_iter().chain(self.manager()).chain([&MOUNT, &LOSETUP]).collect()
+        let shuts_down = self.can_lose_power().then_some(&XFS_IO);
+        self.maker().into_iter().chain(self.manager()).chain(shuts_down).chain([&MOUNT, &LOSETUP]).collect()
+    }
+
+    /// True if a separate one can be shut down at once, as if the power of its disk had failed.
+    pub fn can_lose_power(self) -> bool {
+        matches!(self, FileSystem::Ext4 | FileSystem::Xfs)
     }
 
     /// True if files can share blocks (reflinks, copy-on-write).
@@ -143,6 +149,7 @@ impl FileSystem {
 
 /// A file system that the harness created. Dropping it unmounts and removes it.
 pub struct TemporaryFileSystem {
+    kind: FileSystem,
     point: PathBuf,
     image: PathBuf,
     /// The LVM group or ZFS pool below it, which must be removed explicitly.
@@ -177,41 +184,74 @@ impl TemporaryFileSystem {
         let directory = launcher.work_directory().canonicalize().context("there is no work directory")?;
         // Constructed before anything is created, so that dropping it cleans up after any error.
         let image = directory.join(format!("{name}.image"));
-        let mut mounted = TemporaryFileSystem { point: directory.join(name), image, noted: None };
+        let mut mounted = TemporaryFileSystem { kind, point: directory.join(name), image, noted: None };
         let files = || {
             File::create_new(&mounted.image)?.set_len(bytes)?;
             std::fs::create_dir(&mounted.point)
         };
         files().map_err(|error: std::io::Error| refused(error.to_string()))?;
-        mounted.fill(kind, maker, launcher).map_err(|error| match error {
+        mounted.fill(maker, launcher).map_err(|error| match error {
             Error::Environment(cause) => refused(cause),
             other => other,
         })?;
         Ok(mounted)
     }
 
-    fn fill(&mut self, kind: FileSystem, maker: &Tool, launcher: &Launcher) -> Result<()> {
+    fn fill(&mut self, maker: &Tool, launcher: &Launcher) -> Result<()> {
+        let kind = self.kind;
         if kind == FileSystem::Zfs {
             self.noted = Some(make_pool(launcher, &self.image, &self.point)?);
             return Ok(());
         }
-        let mut device = self.image.clone();
-        let mut options: &[&str] = &["-o", "loop"];
+        let quietly: &[&str] = if kind.kind() == "ext4" { &["-q", "-F"] } else { &["-q"] };
         if kind == FileSystem::Lvm {
             let (noted, volume) = make_logical_volume(launcher, &self.image)?;
-            (self.noted, device, options) = (Some(noted), volume, &[]);
+            self.noted = Some(noted);
+            run(launcher, command(maker, quietly, &[&volume]))?;
+            return run(launcher, command(&MOUNT, &["-t", kind.kind()], &[&volume, &self.point]));
         }
-        let quietly: &[&str] = if kind.kind() == "ext4" { &["-q", "-F"] } else { &["-q"] };
-        run(launcher, command(maker, quietly, &[&device]))?;
-        run(launcher, command(&MOUNT, &[options, &["-t", kind.kind()]].concat(), &[&device, &self.point]))?;
-        if kind == FileSystem::Lvm {
-            return Ok(());
-        }
+        run(launcher, command(maker, quietly, &[&self.image]))?;
+        self.mount_image(launcher)
+    }
+
+    /// Mounts the image over a loop device.
+    fn mount_image(&self, launcher: &Launcher) -> Result<()> {
+        let options = ["-o", "loop", "-t", self.kind.kind()];
+        run(launcher, command(&MOUNT, &options, &[&self.image, &self.point]))?;
         let device = mounts()?.into_iter().find(|mount| mount.point == self.point).map(|mount| mount.source);
         let device = device.context("a mount that was just created is gone")?;
         // Without direct I/O, the image would be cached, too: dropped pages of the file system would still be in
         // memory.
         run(launcher, command(&LOSETUP, &["--direct-io=on"], &[Path::new(&device)]))
+    }
+
+    /// Shuts it down at once: what is not on its disk yet is lost, and every further access fails, until it is mounted
+    /// again with [`TemporaryFileSystem::mount_again`].
+    ///
+    /// # Errors
+    /// [`Error::Environment`] when it cannot be shut down.
+    pub fn cut_power(&self, launcher: &Launcher) -> Result<()> {
+        run(launcher, command(&XFS_IO, &["-x", "-c", "shutdown"], &[&self.point]))
+    }
+
+    /// Unmounts it and mounts it again, as after a reboot. Processes that used it must have been killed.
+    ///
+    /// # Errors
+    /// [`Error::Environment`] when it is still in use, or cannot be mounted.
+    pub fn mount_again(&self, launcher: &Launcher) -> Result<()> {
+        unmount_completely(&self.point).map_err(|error| {
+            Error::Environment(format!("cannot unmount {}: {}", self.point.display(), error.desc()))
+        })?;
+        self.mount_image(launcher)
+    }
+
+    /// Makes it read-only, or writable again.
+    ///
+    /// # Errors
+    /// [`Error::Environment`] when a file on it is open for writing.
+    pub fn set_read_only(&self, launcher: &Launcher, is_read_only: bool) -> Result<()> {
+        let options = if is_read_only { "remount,ro" } else { "remount,rw" };
+        run(launcher, command(&MOUNT, &["-o", options], &[&self.point]))
     }
 }
 

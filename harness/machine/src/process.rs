@@ -17,7 +17,9 @@ mod written;
 
 pub use cancel::{Cancel, StopOnDrop, TICK};
 pub use child::Child;
-pub use counters::{Account, Counters, Io, ProcessRegistry, anonymous_bytes, anonymous_bytes_of_tree};
+pub use counters::{
+    Account, Counters, Io, ProcessRegistry, anonymous_bytes, anonymous_bytes_of_tree, is_alive,
+};
 pub use group::{Ended, Group, ProcessError};
 pub use launcher::Launcher;
 pub use marked::kill_marked;

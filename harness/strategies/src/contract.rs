@@ -10,7 +10,9 @@ pub mod promise;
 pub mod replication;
 pub mod strategy;
 
-pub use abilities::{Abilities, Continuous, OwnProgram, Placement, PointInTime, Retention, UserCommands};
+pub use abilities::{
+    Abilities, Chain, Continuous, OwnProgram, Placement, PointInTime, Retention, UserCommands,
+};
 pub use configured::{ConfiguredStrategy, StrategyEntry};
 pub use context::{BackupContext, Equipment, RestoreContext};
 pub use failure::{FailureCause, StrategyFailure};

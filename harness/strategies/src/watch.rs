@@ -61,6 +61,8 @@ pub struct Operation {
     pub deadline: Duration,
     /// How long it may run without progress; without limits it never counts as stalled.
     pub limits: Option<Limits>,
+    /// Whether the result is made durable at the end; otherwise only what the strategy's own tools do counts.
+    pub is_made_durable: bool,
 }
 
 /// Runs the processes of one operation of a strategy.
@@ -234,11 +236,15 @@ impl Watch {
         Ok(())
     }
 
-    /// Makes the result durable (fsync). Returns when that was complete, in nanoseconds of the common clock.
+    /// Makes the result durable (fsync), unless the operation leaves that to the strategy's own tools. Returns when that
+    /// was complete, in nanoseconds of the common clock.
     ///
     /// # Errors
     /// [`FailureCause::Failed`] when the disk is full, [`FailureCause::Error`] for any other I/O error.
     pub fn make_durable(&self) -> Result<u64, StrategyFailure> {
+        if !self.operation.is_made_durable {
+            return Ok(self.now_ns());
+        }
         let directory = &self.operation.directory;
         sync_tree(directory).map_err(|error| {
             let message = format!("cannot make {} durable: {error}", directory.display());

@@ -17,6 +17,7 @@ use bytesize::ByteSize;
 use engines::applications::App;
 use engines::engine::Engine;
 use machine::error::{Error, Result};
+use machine::file_system::FileSystem;
 use machine::measure::storage::free_bytes;
 use model::dataset::{self, DatasetSpec};
 use model::schedule::{Load, Rate};
@@ -25,6 +26,7 @@ use reports::record::Shard;
 use strategies::contract::Settings;
 use strategies::registry;
 
+use crate::fault::{ConfiguredFault, FaultChoice, Separates};
 use crate::scenario::{Overrides, Scenario};
 pub use deployment::Deployment;
 pub use limits::limits;
@@ -38,8 +40,21 @@ pub struct Plan {
     pub scenario: Scenario,
     /// In the order in which they run.
     pub trials: Vec<TrialPlan>,
+    /// The faults that make no sense for a strategy on a subject.
+    pub unsuited: Vec<Unsuited>,
     /// Which part of the scenario's plan this is; `None` for the whole plan.
     pub shard: Option<Shard>,
+}
+
+/// A fault that makes no sense for a strategy on a subject, so that no trial of it is planned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsuited {
+    /// The strategy with its settings, and the subject.
+    pub trials: String,
+    /// The fault.
+    pub fault: String,
+    /// Why.
+    pub reason: String,
 }
 
 impl Plan {
@@ -52,18 +67,31 @@ impl Plan {
         own::adapt(&mut scenario)?;
         let place = |message: String| Error::Input(format!("scenario '{}': {message}", scenario.name));
         validate(&scenario).and_then(|()| thresholds::check(&scenario)).map_err(place)?;
-        let mut trials = Vec::new();
+        let faults = scenario.faults.iter().map(FaultChoice::configure).collect::<Result<Vec<_>, _>>();
+        let faults = faults.map_err(|message| place(format!("faults: {message}")))?;
+        let (mut trials, mut unsuited) = (Vec::new(), Vec::new());
         for repetition in 1..=scenario.repetitions {
             for size in &scenario.dataset.sizes {
                 for rate in &scenario.workload.rates {
-                    plan_block(&scenario, repetition, *size, *rate, &mut trials).map_err(
-                        |error| match error {
+                    let block =
+                        plan_block(&scenario, repetition, *size, *rate).map_err(|error| match error {
                             Error::Input(message) => place(message),
                             other => other,
-                        },
-                    )?;
+                        })?;
+                    for fault in &faults {
+                        for trial in &block {
+                            match with_fault(trial, fault.as_ref()) {
+                                Ok(trial) => trials.push(trial),
+                                Err(reason) if !unsuited.contains(&reason) => unsuited.push(reason),
+                                Err(_) => {}
+                            }
+                        }
+                    }
                 }
             }
+        }
+        if trials.is_empty() {
+            return Err(place("none of its faults makes sense for any of its trials".into()));
         }
         let mut ids: Vec<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
         ids.sort_unstable();
@@ -73,7 +101,7 @@ impl Plan {
         pairs::check(&trials, &scenario.pairs).map_err(place)?;
         filter::keep(&mut trials, overrides).map_err(|message| place(message.to_string()))?;
         let trials = pairs::interleave(trials, &scenario.pairs);
-        Ok(Plan { scenario, trials, shard: None })
+        Ok(Plan { scenario, trials, unsuited, shard: None })
     }
 
     /// The datasets that the trials use, with the size of each on its engine.
@@ -124,13 +152,8 @@ impl Plan {
 }
 
 /// Plans the trials of one repetition, size and rate.
-fn plan_block(
-    scenario: &Scenario,
-    repetition: u32,
-    size: ByteSize,
-    rate: Rate,
-    trials: &mut Vec<TrialPlan>,
-) -> Result<()> {
+fn plan_block(scenario: &Scenario, repetition: u32, size: ByteSize, rate: Rate) -> Result<Vec<TrialPlan>> {
+    let mut trials = Vec::new();
     let workload = &scenario.workload;
     let dataset =
         DatasetSpec { profile: scenario.dataset.profile.clone(), target_bytes: size.0, seed: scenario.seed };
@@ -182,25 +205,56 @@ fn plan_block(
                     deployment: *deployment,
                     load: Load { rate, arrivals: workload.arrivals, pattern: workload.pattern },
                     model: model.clone(),
+                    fault: None,
                     level: scenario.trial.level(deployment.engine, dataset_bytes),
                     repetition,
                 });
             }
         }
     }
-    match used.iter().position(|used| !used) {
-        None => Ok(()),
-        Some(number) => {
-            let variant = &scenario.variants[number];
-            let engines = registry::named(&variant.strategy)?.card().engines().join(" and ");
-            Err(Error::Input(format!(
-                "variant {} ({}) matches no subject in this scenario: the strategy supports {engines}; check the \
-                 engines, apps, journal modes and file systems of the scenario and of the variant",
-                number + 1,
-                variant.strategy
-            )))
-        }
+    every_variant_is_used(scenario, &used)?;
+    Ok(trials)
+}
+
+/// # Errors
+/// [`Error::Input`] with the first variant that no subject of the scenario uses.
+fn every_variant_is_used(scenario: &Scenario, used: &[bool]) -> Result<()> {
+    let Some(number) = used.iter().position(|used| !used) else { return Ok(()) };
+    let variant = &scenario.variants[number];
+    let engines = registry::named(&variant.strategy)?.card().engines().join(" and ");
+    Err(Error::Input(format!(
+        "variant {} ({}) matches no subject in this scenario: the strategy supports {engines}; check the engines, apps, \
+         journal modes and file systems of the scenario and of the variant",
+        number + 1,
+        variant.strategy
+    )))
+}
+
+/// The same trial with a fault, or why that makes no sense.
+fn with_fault(trial: &TrialPlan, fault: Option<&ConfiguredFault>) -> Result<TrialPlan, Unsuited> {
+    let mut trial = trial.clone();
+    let Some(fault) = fault else { return Ok(trial) };
+    let of_tracker = (trial.deployment.app == App::Tracker).then(|| {
+        // What a tracker acknowledged says nothing about its database, so that harm to it would not be seen.
+        "a trial with a fault needs the embedded application, whose acknowledged writes are in its database"
+            .to_owned()
+    });
+    if let Some(reason) = of_tracker.or_else(|| fault.unsuited(&trial.strategy, &trial.deployment)) {
+        let mut parts: Vec<&str> = trial.id.split('/').collect();
+        parts.truncate(parts.len().saturating_sub(3));
+        return Err(Unsuited { trials: parts.join("/"), fault: fault.label().to_owned(), reason });
     }
+    if let (Separates::Everything(kind), FileSystem::Disk) = (fault.separates(), trial.deployment.file_system)
+    {
+        trial.deployment.file_system = kind;
+    }
+    let (place, repetition) = trial.id.rsplit_once('/').expect("an id ends with the repetition");
+    trial.id = format!("{place}/{}/{repetition}", fault.label());
+    trial.fault = Some(fault.clone());
+    // What the scenario expects of a good day does not hold on a bad one.
+    trial.expected = Vec::new();
+    trial.thresholds = BTreeMap::new();
+    Ok(trial)
 }
 
 /// The model of the writes of a repetition.

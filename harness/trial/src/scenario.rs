@@ -1,7 +1,7 @@
 //! Scenario files: the definition of a set of trials.
 //!
 //! A scenario names the subject, one dataset profile and one workload, the values of each dimension that varies
-//! (`engines`, `apps`, `journal_modes`, `file_systems`, `sizes`, `rates`), and the variants to test. The plan is their
+//! (`engines`, `apps`, `journal_modes`, `file_systems`, `sizes`, `rates`, `faults`), and the variants to test. The plan is their
 //! Cartesian product.
 
 mod filter;
@@ -19,6 +19,7 @@ use model::schedule::{Arrivals, Pattern, Rate};
 use model::verify::Level;
 use serde::{Deserialize, Serialize};
 
+use crate::fault::FaultChoice;
 pub use filter::{Condition, Filter, Value};
 pub use variant::{Form, Variant};
 
@@ -55,6 +56,9 @@ pub struct Scenario {
     /// Times and limits of a trial.
     #[serde(default)]
     pub trial: TrialSection,
+    /// What goes wrong on purpose: one set of trials each. `none` is a trial without a fault.
+    #[serde(default = "no_faults")]
+    pub faults: Vec<FaultChoice>,
     /// Limits on measurements, for all variants that promise something: a value outside its limit fails the run.
     #[serde(default)]
     pub thresholds: BTreeMap<String, String>,
@@ -160,6 +164,10 @@ impl TrialSection {
         let suggested = if bytes < engine.fast_from_bytes() { Level::Full } else { Level::Fast };
         self.integrity.unwrap_or(suggested)
     }
+}
+
+fn no_faults() -> Vec<FaultChoice> {
+    vec![FaultChoice::none()]
 }
 
 fn one_u64() -> u64 {

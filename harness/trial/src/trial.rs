@@ -8,6 +8,7 @@ mod environment;
 mod equipment;
 pub mod evidence;
 mod examine;
+mod faulted;
 pub mod impact;
 pub mod judge;
 mod keep;
@@ -48,7 +49,8 @@ pub use environment::{Images, Keep, TrialEnvironment};
 use keep::EndedTrial;
 pub use keep::{Concluded, Keeper};
 use phase_results::{
-    Armed, Artifact, BackedUp, Ending, Lost, PhaseResults, Provisioned, Referenced, Restored, Settled,
+    Armed, Artifact, BackedUp, CalledBackup, Ending, Lost, PhaseResults, Provisioned, Referenced, Restored,
+    Settled,
 };
 
 /// The first write is due this long after the application was started.
@@ -122,7 +124,13 @@ impl TrialContext<'_> {
             match self.arm(subject)? {
                 Ok(armed) => {
                     let armed = results.armed.insert(armed);
-                    let backed_up = &*results.backed_up.insert(self.backup(subject, armed, settled)?);
+                    let backed_up = match &self.plan.fault {
+                        None => self.backup("backup", subject, armed, settled)?,
+                        Some(fault) => {
+                            self.backup_with_fault(fault, subject, armed, settled, &mut results.fault)?
+                        }
+                    };
+                    let backed_up = &*results.backed_up.insert(backed_up);
                     if let Ok(artifact) = &backed_up.artifact {
                         self.tail(subject, armed, artifact, &mut results.tail)?;
                     }
@@ -135,17 +143,20 @@ impl TrialContext<'_> {
         let clearing = self.take_away_live_data()?;
         let backed_up = results.backed_up.as_ref();
         if let Some(Ok(artifact)) = backed_up.map(|backed_up| backed_up.outcome(&results.tail, Some(lost))) {
-            let mut subject = self.stage("restored")?;
-            let restored = results.restored.insert(self.restore(&mut subject, artifact, lost)?);
+            if let Some(fault) = &self.plan.fault {
+                self.strike_before_restore(fault, subject.location(), &mut results.fault)?;
+            }
+            let mut restored_subject = self.stage("restored")?;
+            let restored = results.restored.insert(self.restore(&mut restored_subject, artifact, lost)?);
             if restored.failure.is_none() {
-                results.served = Some(self.serve(&mut subject, lost, clearing)?);
-                let verified = self.verify(&subject, artifact, &results.tail.live_restores, lost)?;
+                results.served = Some(self.serve(&mut restored_subject, lost, clearing)?);
+                let verified = self.verify(&restored_subject, artifact, &results.tail.live_restores, lost)?;
                 let verified = results.verified.insert(verified);
                 self.verify_configuration(provisioned, verified)?;
-                self.leave(subject, verified);
+                self.leave(restored_subject, verified);
             }
         }
-        Ok(())
+        self.examine_aftermath(&mut results.fault, lost)
     }
 
     fn provision(&self, subject: &mut Subject) -> Result<Provisioned> {
@@ -199,7 +210,7 @@ impl TrialContext<'_> {
         let started = match self.plan.strategy.abilities().continuous {
             None => Ok(None),
             Some(continuous) => {
-                let destination = self.place("artifact");
+                let destination = self.artifact();
                 let mut watch = self.watch(self.operation(destination.clone()));
                 continuous.start(&mut self.backup_context(subject, &destination, &mut watch, None)).map(Some)
             }
@@ -223,20 +234,50 @@ impl TrialContext<'_> {
     /// An operation of the strategy that builds something of unknown size, within the deadline of the scenario.
     fn operation(&self, directory: PathBuf) -> Operation {
         let deadline = Duration::from_secs_f64(self.scenario.trial.deadline_seconds);
-        Operation { directory, live: None, expected_bytes: None, deadline, limits: None }
+        Operation {
+            directory,
+            live: None,
+            expected_bytes: None,
+            deadline,
+            limits: None,
+            is_made_durable: true,
+        }
     }
 
     fn watch(&self, operation: Operation) -> Watch {
         Watch::new(&self.launcher, operation, Arc::new(SystemClock))
     }
 
-    fn backup(&self, subject: &mut Subject, armed: &mut Armed, settled: &Settled) -> Result<BackedUp> {
-        let called_ns = self.timeline.enter("backup");
-        let (destination, source_bytes) = (self.place("artifact"), self.environment.source.bytes);
+    /// A backup, in the phase with this name.
+    fn backup(
+        &self,
+        phase: &'static str,
+        subject: &mut Subject,
+        armed: &mut Armed,
+        settled: &Settled,
+    ) -> Result<BackedUp> {
+        let called = self.call_backup(phase, subject, armed, settled, None)?;
+        let died = self.died(subject);
+        self.conclude_backup(called, armed, died)
+    }
+
+    /// Lets the strategy make a backup. `at_success` is called at the instant at which the strategy reports success, and
+    /// nothing is made durable for the strategy then.
+    fn call_backup(
+        &self,
+        phase: &'static str,
+        subject: &mut Subject,
+        armed: &mut Armed,
+        settled: &Settled,
+        mut at_success: Option<&mut dyn FnMut() -> Result<()>>,
+    ) -> Result<CalledBackup> {
+        let called_ns = self.timeline.enter(phase);
+        let (destination, source_bytes) = (self.artifact(), self.environment.source.bytes);
         let mut watch = self.watch(Operation {
             live: Some(self.place("live")),
             expected_bytes: Some(source_bytes),
             limits: Some(plan::limits(self.scenario, settled.copy_seconds, source_bytes)),
+            is_made_durable: at_success.is_none(),
             ..self.operation(destination.clone())
         });
         self.timeline.follow(Some(watch.remaining()));
@@ -246,23 +287,39 @@ impl TrialContext<'_> {
         let (outcome, log_events) = log_events::beside(watch_log, || {
             let replication = armed.replication.as_mut();
             let replication = replication.map(|running| running.as_mut() as &mut dyn Replication);
-            plan.strategy.backup(&mut self.backup_context(subject, &destination, &mut watch, replication))
+            let outcome = plan.strategy.backup(&mut self.backup_context(
+                subject,
+                &destination,
+                &mut watch,
+                replication,
+            ));
+            if let (Ok(_), Some(strike)) = (&outcome, &mut at_success) {
+                strike()?;
+            }
+            Ok::<_, Error>(outcome)
         });
         let to_ns = now_ns();
         self.timeline.follow(None);
-        let (durable_ns, mut measured) = match outcome {
+        let (durable_ns, mut measured) = match outcome? {
             Ok(outcome) => (Ok(outcome.durable_ns), outcome.measured),
-            Err(StrategyFailure { cause: FailureCause::Error(error), .. }) => return Err(error),
             Err(failure) => (Err(failure.cause), *failure.measured),
         };
         armed.add_replication(&mut measured, before);
-        let died = self.died(subject);
         let span = Span { from_ns: measured.began_ns.unwrap_or(called_ns), to_ns };
+        Ok(CalledBackup { span, durable_ns, measured, log_events })
+    }
+
+    /// The result of a backup that was called, with `died` as in [`BackedUp::died`].
+    fn conclude_backup(&self, called: CalledBackup, armed: &Armed, died: Option<String>) -> Result<BackedUp> {
+        let CalledBackup { span, durable_ns, measured, log_events } = called;
+        if let Err(FailureCause::Error(error)) = durable_ns {
+            return Err(error);
+        }
         let artifact = durable_ns.map(|durable_ns| Artifact {
             began_ns: span.from_ns,
             durable_ns,
             bytes: self.artifact_bytes(),
-            copying: challenge::copying(&destination, span),
+            copying: challenge::copying(&self.artifact(), span),
             grows_on: armed.replication.is_some(),
         });
         Ok(BackedUp { span, measured, artifact, log_events, died })
@@ -294,7 +351,7 @@ impl TrialContext<'_> {
         let lost = self.place("lost");
         std::fs::rename(self.place("live"), &lost).context("the live data directory cannot be moved away")?;
         let began = Instant::now();
-        if !self.plan.examines_the_lost() {
+        if !self.plan.examines_the_lost() && !self.plan.keeps_the_lost() {
             // What cannot be removed is reported when the directory of the trial is removed.
             let _ = removal::remove(&lost);
         }
@@ -303,7 +360,7 @@ impl TrialContext<'_> {
 
     /// Size of the artifact; `None` where something in it can only be read by another user.
     fn artifact_bytes(&self) -> Option<u64> {
-        let artifact = self.place("artifact");
+        let artifact = self.artifact();
         storage::allocated_bytes(&artifact).ok().map(|_| self.plan.strategy.artifact_bytes(&artifact))
     }
 
@@ -322,7 +379,7 @@ impl TrialContext<'_> {
     fn restore_into(&self, restored: &mut Subject, place: PathBuf, moments: Moments) -> RestoreResult {
         let mut watch = self.watch(self.operation(place));
         let mut context = RestoreContext {
-            artifact: &self.place("artifact"),
+            artifact: &self.artifact(),
             subject: restored,
             moments,
             equipment: self.equipment(),

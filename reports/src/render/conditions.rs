@@ -56,7 +56,9 @@ const CONDITIONS: [Condition; 19] = [
     Condition::labelled("announces", |trial| text(&trial.workload.announces)),
     Condition::labelled("server options", server_options),
     Condition::labelled("page cache", |trial| trial.workload.cache.clone()),
-    Condition::labelled("fault", |trial| trial.fault.clone().unwrap_or("none".to_string())),
+    Condition::labelled("fault", |trial| {
+        trial.fault.as_ref().map_or("none".to_string(), |fault| fault.label.clone())
+    }),
 ];
 
 /// The conditions of some trials, compared.

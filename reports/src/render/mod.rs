@@ -4,6 +4,7 @@ pub mod answer;
 pub mod comparison;
 pub(crate) mod conditions;
 pub(crate) mod family;
+pub mod faults;
 mod file;
 mod html;
 pub mod markdown;

@@ -8,7 +8,7 @@ use model::writes::Model;
 use serde_json::Value;
 
 use super::client::connect;
-use super::connection::Address;
+use super::connection::{Address, Connection};
 use super::flavour::Flavour;
 use super::reader::ServerReader;
 use crate::access::Access;
@@ -42,6 +42,14 @@ impl Access for ServerAccess {
         original: &'a dyn OriginalTorrents,
     ) -> anyhow::Result<Box<dyn Client + 'a>> {
         connect(&self.address, model, original)
+    }
+
+    fn open_transaction(&self) -> anyhow::Result<Box<dyn Send>> {
+        let mut connection = Connection::connect(&self.address)?;
+        // The snapshot is of all tables, and reading one of them holds its metadata lock.
+        connection.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")?;
+        connection.query("SELECT id FROM torrents LIMIT 1")?;
+        Ok(Box::new(connection))
     }
 
     fn value(&self) -> Value {

@@ -35,6 +35,14 @@ impl Access for LiveFile {
         connect(self, model, original)
     }
 
+    fn open_transaction(&self) -> anyhow::Result<Box<dyn Send>> {
+        let connection = self.open()?;
+        connection.execute_batch("BEGIN")?;
+        let count: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        anyhow::ensure!(count > 0, "the database has no table");
+        Ok(Box::new(connection))
+    }
+
     fn value(&self) -> Value {
         serde_json::to_value(self).expect("it is plain data")
     }

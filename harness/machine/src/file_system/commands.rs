@@ -26,6 +26,8 @@ pub(super) const MKFS_EXT4: Tool =
     Tool { command: "mkfs.ext4", version_argument: "-V", install: HowToInstall::packages(&["e2fsprogs"]) };
 pub(super) const MKFS_XFS: Tool =
     Tool { command: "mkfs.xfs", version_argument: "-V", install: HowToInstall::packages(&["xfsprogs"]) };
+pub(super) const XFS_IO: Tool =
+    Tool { command: "xfs_io", version_argument: "-V", install: HowToInstall::packages(&["xfsprogs"]) };
 pub(super) const MOUNT: Tool = Tool {
     command: "mount",
     version_argument: "--version",

@@ -89,12 +89,19 @@ pub(super) fn unmount_all(directory: &Path) -> Result<usize> {
 }
 
 fn unmount(point: &Path) -> nix::Result<()> {
+    match unmount_completely(point) {
+        // It is detached from the directory tree, and ends with its last user.
+        Err(Errno::EBUSY) => umount2(point, MntFlags::MNT_DETACH),
+        other => other,
+    }
+}
+
+/// Unmounts a file system, so that no process uses it any more. Waits for users that were just killed.
+pub(super) fn unmount_completely(point: &Path) -> nix::Result<()> {
     let give_up = Instant::now() + BUSY_TIMEOUT;
     loop {
         match umount2(point, MntFlags::empty()) {
             Err(Errno::EBUSY) if Instant::now() < give_up => std::thread::sleep(TICK),
-            // It is detached from the directory tree, and ends with its last user.
-            Err(Errno::EBUSY) => return umount2(point, MntFlags::MNT_DETACH),
             other => return other,
         }
     }

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 
 use super::cancel::Cancel;
 use super::child::Child;
-use super::counters::{Account, ProcessRegistry};
+use super::counters::{Account, ProcessRegistry, is_alive};
 use super::group::Group;
 use super::marked::MARK;
 use super::start::{StartError, die_with_this_process};
@@ -49,14 +49,19 @@ impl Launcher {
     }
 
     /// Sends SIGKILL to every process on an account and to its child processes, one right after the other. A process
-    /// that this user may not kill (a container of another user) must be killed by the code that started it.
-    pub fn kill_all(&self, account: Account) {
-        for pid in self.processes().running(account).into_iter().map(Pid::from_raw) {
+    /// that this user may not kill (a container of another user) must be killed by the code that started it. Returns
+    /// the number of processes that were still running.
+    pub fn kill_all(&self, account: Account) -> usize {
+        let mut killed = 0;
+        for pid in self.processes().running(account) {
+            killed += usize::from(is_alive(pid));
+            let pid = Pid::from_raw(pid);
             // The whole process group; a process of a container need not be the leader of its group.
             if killpg(pid, Signal::SIGKILL).is_err() {
                 let _ = kill(pid, Signal::SIGKILL);
             }
         }
+        killed
     }
 
     /// Starts a command.

@@ -1,6 +1,6 @@
 //! What only a few strategies can do, each a small trait or a value.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use engines::engine::Engine;
 use machine::error::Result;
@@ -30,6 +30,8 @@ pub struct Abilities<'a> {
     pub placement: Option<&'a dyn Placement>,
     /// Its artifact holds several backups.
     pub retention: Option<&'a dyn Retention>,
+    /// Its artifact is a chain of pieces, all of which a restore needs.
+    pub chain: Option<&'a dyn Chain>,
     /// It also backs up configuration files: each of its trials then has some beside the database, and compares the
     /// restored ones with them.
     pub takes_configuration: bool,
@@ -89,4 +91,10 @@ pub trait Placement {
 pub trait Retention {
     /// Size of the newest backup, which a restore needs.
     fn newest_bytes(&self, artifact: &Path) -> u64;
+}
+
+/// An artifact that is a chain: a restore applies its pieces one after the other.
+pub trait Chain {
+    /// The files or directories of the chain, in the order in which they were made.
+    fn pieces(&self, artifact: &Path) -> Vec<PathBuf>;
 }

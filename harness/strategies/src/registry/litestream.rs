@@ -23,9 +23,9 @@ use machine::worker::{Job, JobEntry, Progress};
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{
-    Abilities, BackupContext, BackupOutcome, BackupResult, Card, Continuous, Cost, Definition, Family, Keeps,
-    Kept, Moments, OnEngine, OwnProgram, PointInTime, Promise, Replication, RestoreContext, RestoreResult,
-    Strategy, StrategyEntry, StrategyFailure,
+    Abilities, BackupContext, BackupOutcome, BackupResult, Card, Chain, Continuous, Cost, Definition, Family,
+    Keeps, Kept, Moments, OnEngine, OwnProgram, PointInTime, Promise, Replication, RestoreContext,
+    RestoreResult, Strategy, StrategyEntry, StrategyFailure,
 };
 use crate::files;
 use crate::replication_program::ReplicationProgram;
@@ -106,6 +106,7 @@ impl Strategy for Litestream {
             live_restores: self.restores,
             point_in_time: to_a_moment.then_some(self as &dyn PointInTime),
             program: Some(self),
+            chain: Some(self),
             ..Abilities::default()
         }
     }
@@ -167,6 +168,14 @@ impl Continuous for Litestream {
 impl PointInTime for Litestream {
     fn kept(&self, moments: &Moments) -> Kept {
         self.kept_at(self.point_in_time_ns(moments))
+    }
+}
+
+impl Chain for Litestream {
+    fn pieces(&self, artifact: &Path) -> Vec<PathBuf> {
+        let mut pieces = complete_files(&artifact.join(REPLICA));
+        pieces.sort_by_key(|file| file.metadata().and_then(|metadata| metadata.modified()).ok());
+        pieces
     }
 }
 

@@ -4,6 +4,8 @@
 //! applied to it in order. Preparing changes and uses up both, so it is done on copies, and the artifact stays as it
 //! is. See the manual, "Full Backup and Restore with mariadb-backup" and "Incremental Backup and Restore".
 
+use std::path::{Path, PathBuf};
+
 use engines::mariadb;
 use engines::mysql::server::{ARTIFACT, RUN};
 use machine::container::{BindMount, Spec};
@@ -11,8 +13,8 @@ use machine::tool::CP;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{
-    BackupContext, BackupResult, Card, Cost, Definition, Family, Keeps, OnEngine, Promise, RestoreContext,
-    RestoreResult, Strategy, StrategyEntry, StrategyFailure,
+    Abilities, BackupContext, BackupResult, Card, Chain, Cost, Definition, Family, Keeps, OnEngine, Promise,
+    RestoreContext, RestoreResult, Strategy, StrategyEntry, StrategyFailure,
 };
 use crate::files;
 use crate::mysql_tools::pipeline;
@@ -29,6 +31,8 @@ struct MariadbBackup {
 const PROGRAM: &str = "mariadb-backup";
 /// The last line of a run that succeeded ends with this.
 const SUCCESS: &str = "completed OK!";
+/// The directories of incremental backups have this name, and a number from 1.
+const INCREMENTAL: &str = "incremental-";
 /// Where the restored files are in the container that prepares them.
 const RESTORED: &str = "/restored";
 
@@ -60,6 +64,11 @@ impl Strategy for MariadbBackup {
                    lock at the end of each backup",
             keeps: Keeps::Earlier,
         }
+    }
+
+    fn abilities(&self) -> Abilities<'_> {
+        let chain = (self.incrementals > 0).then_some(self as &dyn Chain);
+        Abilities { chain, ..Abilities::default() }
     }
 
     fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
@@ -97,15 +106,25 @@ impl Strategy for MariadbBackup {
     }
 }
 
+impl Chain for MariadbBackup {
+    fn pieces(&self, artifact: &Path) -> Vec<PathBuf> {
+        let made = std::fs::read_dir(artifact).into_iter().flatten().flatten();
+        let mut pieces: Vec<PathBuf> = made.map(|entry| entry.path()).collect();
+        // The full backup has another name, which does not begin with this one.
+        pieces.sort_by_key(|piece| (file_name(piece).starts_with(INCREMENTAL), file_name(piece)));
+        pieces
+    }
+}
+
 impl MariadbBackup {
     /// The directories of the backups in the artifact: the full one has the name of the data directory.
     fn names(&self, data: &str) -> Vec<String> {
-        let incrementals = (1..=self.incrementals).map(|number| format!("incremental-{number}"));
+        let incrementals = (1..=self.incrementals).map(|number| format!("{INCREMENTAL}{number}"));
         [data.to_owned()].into_iter().chain(incrementals).collect()
     }
 }
 
-fn file_name(path: &std::path::Path) -> String {
+fn file_name(path: &Path) -> String {
     path.file_name().expect("a data directory has a name").to_string_lossy().into_owned()
 }
 

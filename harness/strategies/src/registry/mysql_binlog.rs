@@ -5,7 +5,7 @@
 //! and the streamed files are applied from there: up to their last complete event, or up to a point in time. See the
 //! manual, "Point-in-Time (Incremental) Recovery".
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use engines::images::TOOLS;
@@ -18,9 +18,9 @@ use machine::tool::CP;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{
-    Abilities, BackupContext, BackupResult, Card, Continuous, Cost, Definition, FailureCause, Family, Keeps,
-    Kept, Moments, OnEngine, PointInTime, Promise, Replication, RestoreContext, RestoreResult, Strategy,
-    StrategyEntry, StrategyFailure,
+    Abilities, BackupContext, BackupResult, Card, Chain, Continuous, Cost, Definition, FailureCause, Family,
+    Keeps, Kept, Moments, OnEngine, PointInTime, Promise, Replication, RestoreContext, RestoreResult,
+    Strategy, StrategyEntry, StrategyFailure,
 };
 use crate::files;
 use crate::mysql_tools::{clone_data, has_binary_log, options, pipeline};
@@ -69,6 +69,7 @@ impl Strategy for MysqlBinlog {
         Abilities {
             continuous: Some(self),
             point_in_time: to_a_moment.then_some(self as &dyn PointInTime),
+            chain: Some(self),
             ..Abilities::default()
         }
     }
@@ -136,6 +137,15 @@ impl Continuous for MysqlBinlog {
     }
 }
 
+impl Chain for MysqlBinlog {
+    fn pieces(&self, artifact: &Path) -> Vec<PathBuf> {
+        let mut logs = files_of(&artifact.join(LOGS));
+        logs.sort();
+        let base = files_of(artifact).into_iter().filter(|piece| !piece.ends_with(LOGS));
+        base.chain(logs).collect()
+    }
+}
+
 impl PointInTime for MysqlBinlog {
     fn kept(&self, moments: &Moments) -> Kept {
         let at_ns = monotonic_ns(self.second(moments) * SECOND_NS);
@@ -155,7 +165,7 @@ impl MysqlBinlog {
 
 const LOGS: &str = "binlog";
 
-fn files_of(directory: &std::path::Path) -> Vec<PathBuf> {
+fn files_of(directory: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 

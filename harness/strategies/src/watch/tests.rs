@@ -49,6 +49,7 @@ fn operation(directory: &Path) -> Operation {
         expected_bytes: None,
         deadline: HOUR,
         limits: Some(limits()),
+        is_made_durable: true,
     }
 }
 

@@ -152,6 +152,10 @@ impl Supplier for Forecast<'_> {
         Ok(())
     }
 
+    fn destination(&mut self, kind: FileSystem) -> Result<()> {
+        self.live_directory(kind).map(|_| ())
+    }
+
     fn live_directory(&mut self, kind: FileSystem) -> Result<PathBuf> {
         if kind == FileSystem::Disk {
             // The nearest directory that exists is on the same disk.

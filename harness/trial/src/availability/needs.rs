@@ -23,6 +23,8 @@ pub struct Needs<'a> {
     pub app: App,
     /// The file system of the data.
     pub file_system: FileSystem,
+    /// The separate file system of the artifacts, if the fault of the trial needs one.
+    pub destination: Option<FileSystem>,
     /// True when the database is the user's own.
     pub own_database: bool,
     /// The directory to which paths in the settings are relative.
@@ -39,6 +41,7 @@ impl<'a> Needs<'a> {
             engine: trial.deployment.engine,
             app: trial.deployment.app,
             file_system: trial.deployment.file_system,
+            destination: trial.destination().map(|(kind, _)| kind),
             own_database: scenario.database.is_some(),
             directory: &scenario.directory,
             images: scenario.subject.images.clone(),
@@ -53,7 +56,16 @@ impl<'a> Needs<'a> {
     ) -> Needs<'a> {
         let (app, images) = (App::Embedded, ImagesSection::default());
         let directory = Path::new(".");
-        Needs { strategy, engine, app, file_system, own_database: false, directory, images }
+        Needs {
+            strategy,
+            engine,
+            app,
+            file_system,
+            destination: None,
+            own_database: false,
+            directory,
+            images,
+        }
     }
 
     /// The images of the system under test, with the references that the scenario names. A run does not begin without
@@ -71,6 +83,9 @@ pub(crate) trait Supplier {
 
     /// The program that the settings name, if any.
     fn program(&mut self, needs: &Needs<'_>) -> Result<()>;
+
+    /// A separate file system for the artifacts.
+    fn destination(&mut self, file_system: FileSystem) -> Result<()>;
 
     /// An empty directory for live data, on this file system.
     fn live_directory(&mut self, file_system: FileSystem) -> Result<PathBuf>;
@@ -101,6 +116,7 @@ pub(crate) fn supply(needs: &Needs<'_>, supplier: &mut dyn Supplier) -> Result<(
         })?;
     }
     supplier.program(needs)?;
+    needs.destination.map_or(Ok(()), |kind| supplier.destination(kind))?;
     let live = supplier.live_directory(needs.file_system)?;
     match strategy.obstacle(engine, &live) {
         Some(obstacle) => Err(Error::Environment(obstacle)),

@@ -3,6 +3,7 @@
 use machine::error::{Error, Result};
 
 use super::trial_plan::TrialPlan;
+use crate::fault::ConfiguredFault;
 use crate::scenario::{Filter, Overrides, Value};
 
 fn matches(filter: &Filter, trial: &TrialPlan) -> bool {
@@ -19,6 +20,7 @@ fn has(trial: &TrialPlan, value: &Value) -> bool {
         Value::FileSystem(kind) => deployment.file_system == *kind,
         Value::Size(size) => trial.dataset.target_bytes == size.0,
         Value::Rate(rate) => trial.load.rate == *rate,
+        Value::Fault(name) => trial.fault.as_ref().map(ConfiguredFault::name) == *name,
         Value::Repetition(number) => trial.repetition == *number,
     }
 }
@@ -103,7 +105,7 @@ mod tests {
         ];
         insta::assert_snapshot!(messages.join("\n"), @r"
         'cold-copy' is not a condition: give NAME=VALUE or NAME!=VALUE, such as strategy=cold-copy,size=1GiB
-        unknown property of a trial 'sise' (did you mean 'size'?): expected one of app, engine, file_system, mode, rate, repetition, size, strategy
+        unknown property of a trial 'sise' (did you mean 'size'?): expected one of app, engine, fault, file_system, mode, rate, repetition, size, strategy
         'big' is not a size: give a number and a unit, such as 64MiB, 1.5GiB or 500MB
         unknown engine 'mysqi' (did you mean 'mysql'?)
         'first' is not a repetition: give a whole number from 1

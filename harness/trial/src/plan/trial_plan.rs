@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use engines::applications::App;
 use engines::images::ImageKind;
+use machine::file_system::FileSystem;
 use model::dataset::DatasetSpec;
 use model::ledger::RESERVED_BYTES;
 use model::schedule::Load;
@@ -14,6 +15,7 @@ use strategies::contract::ConfiguredStrategy;
 
 use super::deployment::Deployment;
 use super::limits::stall_seconds;
+use crate::fault::{ConfiguredFault, Separates};
 use crate::scenario::Scenario;
 
 /// One trial.
@@ -39,6 +41,8 @@ pub struct TrialPlan {
     pub load: Load,
     /// Which writes are made.
     pub model: Model,
+    /// What goes wrong on purpose; `None` for nothing but the disaster.
+    pub fault: Option<ConfiguredFault>,
     /// The level of the verification.
     pub level: Level,
     /// Counts from 1.
@@ -69,17 +73,44 @@ impl TrialPlan {
         self.deployment.app != App::Embedded
     }
 
+    /// Whether the database that the disaster left is verified as a source that a fault may have harmed.
+    pub fn verifies_the_source(&self) -> bool {
+        self.fault.as_ref().is_some_and(|fault| fault.moment().is_of_backup())
+    }
+
+    /// Whether a fault needs the database that the disaster left.
+    pub fn keeps_the_lost(&self) -> bool {
+        self.fault.is_some()
+    }
+
+    /// Size of the separate file system for the artifacts; `None` without one.
+    pub fn destination(&self) -> Option<(FileSystem, u64)> {
+        match self.fault.as_ref()?.separates() {
+            Separates::Destination(kind) => Some((kind, kind.disk_bytes(3 * self.artifact_bytes_max()))),
+            Separates::Everything(_) | Separates::Nothing => None,
+        }
+    }
+
+    /// Maximum size of an artifact.
+    fn artifact_bytes_max(&self) -> u64 {
+        (self.dataset_bytes as f64 * self.strategy.card().cost.artifact.max(1.0)) as u64 + (64 << 20)
+    }
+
     /// Peak disk space of the trial: beside the live database there is first the plain copy, then the artifact and the
     /// databases that are restored while the application runs. Later, the restored database takes the place of the live
     /// one, unless that is still needed. The file system that contains them has an overhead.
     pub fn disk_bytes(&self) -> u64 {
         let live_restores = f64::from(self.strategy.abilities().live_restores);
-        let lost = if self.examines_the_lost() { 1.0 } else { 0.0 };
-        let databases = 1.0 + lost + self.strategy.card().cost.artifact.max(1.0) + live_restores;
+        let lost = if self.examines_the_lost() || self.keeps_the_lost() { 1.0 } else { 0.0 };
+        // There are backups before and after a fault of a backup; each of them is restored by itself.
+        let around = if self.verifies_the_source() { 2.0 } else { 0.0 };
+        let artifact = self.strategy.card().cost.artifact.max(1.0);
+        let databases = 1.0 + lost + artifact * (1.0 + around) + around / 2.0 + live_restores;
         // A margin for journals and logs.
         let data_bytes = (self.dataset_bytes as f64 * (databases + 0.2)) as u64 + (64 << 20);
         let ledger_bytes = u64::from(self.model.writers) * RESERVED_BYTES;
-        self.deployment.file_system.disk_bytes(data_bytes) + ledger_bytes
+        let destination_bytes = self.destination().map_or(0, |(_, bytes)| bytes);
+        self.deployment.file_system.disk_bytes(data_bytes) + destination_bytes + ledger_bytes
     }
 
     /// Estimated duration of the trial in seconds.
@@ -105,6 +136,8 @@ impl TrialPlan {
         if restore >= times.deadline_seconds {
             return begin + backup + times.tail_seconds + times.deadline_seconds;
         }
-        begin + backup + times.tail_seconds + restore + verify
+        // Around a fault of a backup, there is a backup before and after it, and the source is verified as well.
+        let around = if self.verifies_the_source() { 2.0 } else { 0.0 };
+        begin + (1.0 + around) * (backup + restore + verify) + times.tail_seconds + around / 2.0 * verify
     }
 }

@@ -12,6 +12,8 @@ use machine::file_system::FileSystem;
 use machine::quantity;
 use model::schedule::Rate;
 
+use crate::fault;
+
 /// Conditions on a trial, all of which must hold: `strategy=cold-copy,size!=1GiB`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Filter {
@@ -47,11 +49,14 @@ pub enum Value {
     Size(ByteSize),
     /// Its rate.
     Rate(Rate),
+    /// Its fault; `None` for a trial without one.
+    Fault(Option<&'static str>),
     /// The number of its repetition.
     Repetition(u32),
 }
 
-const NAMES: [&str; 8] = ["app", "engine", "file_system", "mode", "rate", "repetition", "size", "strategy"];
+const NAMES: [&str; 9] =
+    ["app", "engine", "fault", "file_system", "mode", "rate", "repetition", "size", "strategy"];
 
 impl FromStr for Filter {
     type Err = String;
@@ -77,6 +82,10 @@ fn condition(text: &str) -> Result<Condition, String> {
     let value = match name.trim() {
         "app" => Value::App(one_of("app", value, App::ALL.map(|app| (app.name(), app)))?),
         "engine" => Value::Engine(engines::registry::named(value)?),
+        "fault" => {
+            let all = fault::registry::all().iter().map(|fault| (fault.name, Some(fault.name)));
+            Value::Fault(one_of("fault", value, [(fault::NONE, None)].into_iter().chain(all))?)
+        }
         "file_system" => {
             let made = FileSystem::MADE.map(|kind| (kind.name(), kind));
             let all: Vec<_> = [(FileSystem::Disk.name(), FileSystem::Disk)].into_iter().chain(made).collect();

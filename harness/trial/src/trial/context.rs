@@ -26,6 +26,8 @@ pub(super) struct TrialContext<'a> {
     pub(super) survives_disk_loss: Option<bool>,
     /// Resources that this process had used before the trial.
     pub(super) harness_before: Counters,
+    /// The separate file system of the artifacts, if the fault needs one.
+    pub(super) destination: Option<TemporaryFileSystem>,
     /// The last field, so that it is unmounted when nothing uses it any more.
     pub(super) file_system: Option<TemporaryFileSystem>,
 }
@@ -58,6 +60,7 @@ impl<'a> TrialContext<'a> {
             program: None,
             survives_disk_loss: None,
             harness_before: own_counters(),
+            destination: None,
             file_system: None,
         }
     }
@@ -68,7 +71,7 @@ impl<'a> TrialContext<'a> {
             database: self.plan.deployment.engine.data(&self.place("live")),
             ledger_directory: self.ledger(),
             writers: self.plan.model.writers,
-            destination: self.place("artifact"),
+            destination: self.artifact(),
         }
     }
 

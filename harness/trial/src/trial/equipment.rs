@@ -32,6 +32,10 @@ impl Supplier for TrialContext<'_> {
         Ok(())
     }
 
+    fn destination(&mut self, file_system: FileSystem) -> Result<()> {
+        self.make_destination(file_system)
+    }
+
     fn live_directory(&mut self, file_system: FileSystem) -> Result<PathBuf> {
         self.make_directories(file_system)
     }

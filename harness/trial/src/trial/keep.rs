@@ -137,6 +137,7 @@ impl EndedTrial<'_> {
     fn parts(&self) -> Vec<(String, PathBuf)> {
         let Self { context, results, .. } = self;
         let mut parts = vec![(evidence::LEDGER.to_owned(), context.ledger())];
+        let artifact = context.artifact();
         let mut add = |name: &str| parts.push((name.to_owned(), context.place(name)));
         add("restored");
         (1..=results.tail.live_restores.len()).for_each(|number| add(&place_of(number as u32)));
@@ -144,7 +145,7 @@ impl EndedTrial<'_> {
             // The writes that the application did not make were found by reading this directory.
             add("lost");
         }
-        add("artifact");
+        parts.push(("artifact".to_owned(), artifact));
         let beside = std::fs::read_dir(context.environment.directory).into_iter().flatten().flatten();
         let logs = beside.map(|entry| entry.path());
         let logs = logs.filter(|path| path.extension().is_some_and(|end| end == "log" || end == "yml"));

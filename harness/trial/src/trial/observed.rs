@@ -14,6 +14,9 @@ pub(super) struct Observed {
     pub(super) acknowledged: bool,
     pub(super) died: Option<String>,
     pub(super) obstacle: Option<String>,
+    /// Why the fault did not strike.
+    #[serde(default)]
+    pub(super) missed: Option<String>,
     pub(super) offered: Offered,
     pub(super) errors_allowed: f64,
     /// The restored subject's own answer, regardless of whether the verifier then found its write.
@@ -36,6 +39,7 @@ impl Observed {
             acknowledged: self.acknowledged,
             died: self.died.as_deref(),
             obstacle: self.obstacle.as_deref(),
+            missed: self.missed.as_deref(),
             offered: self.offered,
             errors_allowed: self.errors_allowed,
             backup: None,

@@ -5,6 +5,7 @@ use engines::log_events::LogEvents;
 use machine::measure::clock::Span;
 use machine::process::Counters;
 use model::verify;
+use reports::record;
 use strategies::contract::{FailureCause, Measured, Moments, Replication};
 
 use super::live_restore::LiveRestore;
@@ -20,6 +21,8 @@ pub(super) struct PhaseResults {
     pub(super) settled: Option<Settled>,
     pub(super) armed: Option<Armed>,
     pub(super) backed_up: Option<BackedUp>,
+    /// What a fault did. Filled while the phases run.
+    pub(super) fault: FaultResults,
     /// Filled while the phase runs: an error in it takes back no restore that was made.
     pub(super) tail: Tail,
     pub(super) lost: Option<Lost>,
@@ -61,6 +64,16 @@ pub(super) struct Armed {
     pub(super) cached_share: Option<f64>,
 }
 
+/// The strategy's backup has returned.
+pub(super) struct CalledBackup {
+    pub(super) span: Span,
+    /// When the artifact was durable, or why there is none.
+    pub(super) durable_ns: Result<u64, FailureCause>,
+    pub(super) measured: Measured,
+    /// As in [`BackedUp::log_events`].
+    pub(super) log_events: Option<LogEvents>,
+}
+
 /// The backup has ended.
 pub(super) struct BackedUp {
     pub(super) span: Span,
@@ -85,6 +98,27 @@ pub(super) struct Artifact {
     /// Continuous replication adds to it until the disaster, so that a restore uses more than it contained at the end
     /// of the backup phase.
     pub(super) grows_on: bool,
+}
+
+/// What a fault did, and what came through it.
+#[derive(Default)]
+pub(super) struct FaultResults {
+    /// When it struck, and the proof of that.
+    pub(super) strike: Option<(u64, String)>,
+    /// When it was over, and the application worked again.
+    pub(super) healed_ns: Option<u64>,
+    /// When the backup under the fault ended; `None` for a fault of another moment.
+    pub(super) ended_ns: Option<u64>,
+    /// The backup that was made before the fault.
+    pub(super) previous: Option<Artifact>,
+    /// The backup that was made after the fault, or why there is none; `None` when none was made.
+    pub(super) next: Option<Result<Artifact, String>>,
+    /// Why the application did not work after the fault.
+    pub(super) source_down: Option<String>,
+    /// What a backup that failed left behind.
+    pub(super) leftovers: Vec<String>,
+    /// Whether the previous backup, the source and the next backup came through.
+    pub(super) aftermath: [Option<record::Aftermath>; 3],
 }
 
 /// The workload alone, after a backup.

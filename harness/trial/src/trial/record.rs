@@ -18,7 +18,8 @@ use super::blame;
 use super::brief::in_brief;
 use super::context::{TrialContext, own_counters};
 use super::observed::Observed;
-use super::phase_results::{BackedUp, Ending, PhaseResults, Provisioned, Referenced, Tail};
+use super::phase_results::{BackedUp, Ending, FaultResults, PhaseResults, Provisioned, Referenced, Tail};
+use crate::fault::ConfiguredFault;
 use crate::plan::settings_map;
 use crate::trial::impact::{Offered, Writes};
 
@@ -93,6 +94,7 @@ impl TrialContext<'_> {
                 .any(|(_, _, entry)| matches!(entry.outcome, Outcome::Acknowledged(_))),
             died: results.died().cloned(),
             obstacle: ending.obstacle.clone(),
+            missed: self.missed(results),
             offered: offered.unwrap_or(Offered::NOTHING),
             errors_allowed: self.scenario.workload.errors_allowed,
             answered: results.served.clone(),
@@ -165,6 +167,39 @@ impl TrialContext<'_> {
             vs_copy: copy_seconds.zip(seconds).map(|(copy, seconds)| copy / seconds),
             output: self.output(&printed.output),
             challenge: None,
+        }
+    }
+
+    /// Why the fault of a trial did not strike; `None` when it did, or when the trial ended before its moment.
+    fn missed(&self, results: &PhaseResults) -> Option<String> {
+        let fault = self.plan.fault.as_ref()?;
+        let is_late =
+            results.restored.is_some() || fault.moment().is_of_backup() && results.backed_up.is_some();
+        (is_late && results.fault.strike.is_none()).then(|| {
+            format!("the fault '{}' did not strike: there was nothing to strike at its moment", fault.name())
+        })
+    }
+
+    fn fault_record(&self, fault: &ConfiguredFault, results: &PhaseResults) -> record::Fault {
+        let FaultResults { strike, ended_ns, leftovers, aftermath, .. } = &results.fault;
+        let struck_ns = strike.as_ref().map(|(at_ns, _)| *at_ns);
+        let has_failed = results.backed_up.as_ref().is_some_and(|backed_up| backed_up.artifact.is_err());
+        let reported = struck_ns.zip(ended_ns.filter(|_| has_failed));
+        let aftermath = aftermath
+            .clone()
+            .map(|part| part.map(|part| record::Aftermath { reason: self.text(&part.reason), ..part }));
+        let [previous_backup, source, next_backup] = aftermath;
+        record::Fault {
+            name: fault.name().into(),
+            settings: settings_map(fault.settings()),
+            label: fault.label().into(),
+            struck_at_seconds: struck_ns.map(|at_ns| self.timeline.at_seconds(at_ns)),
+            proof: strike.as_ref().map(|(_, proof)| self.text(proof)),
+            reported_seconds: reported.map(|(struck, ended)| seconds_between(struck, ended)),
+            previous_backup,
+            source,
+            next_backup,
+            leftovers: leftovers.iter().map(|left| self.text(left)).collect(),
         }
     }
 
@@ -274,7 +309,7 @@ impl TrialContext<'_> {
             },
             file_system: self.file_system_name(),
             workload,
-            fault: None,
+            fault: plan.fault.as_ref().map(|fault| self.fault_record(fault, results)),
             repetition: plan.repetition,
             verdict,
             reason,

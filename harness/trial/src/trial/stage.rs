@@ -36,10 +36,27 @@ impl TrialContext<'_> {
         self.disk().join(name)
     }
 
+    /// The directory that contains the artifacts.
+    pub(super) fn destination(&self) -> PathBuf {
+        self.destination.as_ref().map_or_else(|| self.disk(), |separate| separate.point().to_owned())
+    }
+
+    /// The directory of the artifact.
+    pub(super) fn artifact(&self) -> PathBuf {
+        self.destination().join("artifact")
+    }
+
     /// The directory of the ledger: always on the disk, so that a file system under test that blocks does not block the
     /// ledger.
     pub(super) fn ledger(&self) -> PathBuf {
         self.environment.directory.join("ledger")
+    }
+
+    /// Makes a separate file system for the artifacts.
+    pub(super) fn make_destination(&mut self, kind: FileSystem) -> Result<()> {
+        let bytes = self.plan.destination().map_or(0, |(_, bytes)| bytes);
+        self.destination = Some(TemporaryFileSystem::make(kind, &self.launcher, "destination", bytes)?);
+        Ok(())
     }
 
     /// Makes the directories of the trial on this file system. Returns the directory of the live data.
@@ -48,9 +65,8 @@ impl TrialContext<'_> {
             let bytes = self.plan.disk_bytes();
             self.file_system = Some(TemporaryFileSystem::make(file_system, &self.launcher, DISK, bytes)?);
         }
-        let plain = ["artifact", "restored", "scratch"].map(|name| self.place(name));
-        for directory in plain.iter().chain([&self.ledger()]) {
-            std::fs::create_dir(directory)
+        for directory in [self.artifact(), self.place("restored"), self.place("scratch"), self.ledger()] {
+            std::fs::create_dir(&directory)
                 .with_context(|| format!("cannot create {}", directory.display()))?;
         }
         let live = self.place("live");
@@ -82,7 +98,7 @@ impl TrialContext<'_> {
             image: self.environment.images.of(engine),
             data: engine.data(&self.place(name)),
             run_directory: run_directory.clone(),
-            artifact: self.place("artifact"),
+            artifact: self.artifact(),
             password: self.password.clone(),
             is_live: name == "live",
             network: network.clone(),

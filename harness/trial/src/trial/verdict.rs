@@ -16,6 +16,8 @@ pub struct Evidence<'a> {
     pub died: Option<&'a str>,
     /// An error that ended the trial early and was not caused by the strategy: see [`blame`](super::blame).
     pub obstacle: Option<&'a str>,
+    /// Why the fault did not strike, in a trial with a fault.
+    pub missed: Option<&'a str>,
     /// The load that was offered.
     pub offered: Offered,
     /// Share of the writes that may be refused.
@@ -132,6 +134,9 @@ impl Evidence<'_> {
         if !self.acknowledged {
             return Some("no write was acknowledged".into());
         }
+        if let Some(missed) = self.missed {
+            return Some(missed.to_owned());
+        }
         if self.offered.late_share > LATE_SHARE_MAX {
             return Some(format!(
                 "the declared load was not offered: the harness itself sent {:.1} % of the writes late (limit: {} %)",
@@ -230,6 +235,7 @@ mod tests {
             acknowledged: true,
             died: None,
             obstacle: None,
+            missed: None,
             offered: Offered { writes_per_second: None, late_share: 0.0, refused_share: 0.0 },
             errors_allowed: 0.1,
             backup: None,

@@ -43,7 +43,7 @@ fn columns() -> Vec<(String, Of)> {
 
 type OfGroup = fn(&Group<'_>) -> Value;
 
-fn texts() -> [(&'static str, OfGroup); 18] {
+fn texts() -> [(&'static str, OfGroup); 19] {
     [
         ("engine", |group| group.first.engine.clone().into()),
         ("application", |group| group.first.app.clone().into()),
@@ -59,6 +59,7 @@ fn texts() -> [(&'static str, OfGroup); 18] {
         ("family", |group| Family::of(group).key().into()),
         ("control", |group| group.first.control.into()),
         ("survives_disk_loss", |group| group.first.survives_disk_loss.into()),
+        ("fault", |group| group.first.fault.as_ref().map(|fault| fault.label.clone()).into()),
         ("trials", |group| group.trials.len().into()),
         ("verdict", |group| group.verdict().name().into()),
         ("as_expected", |group| {

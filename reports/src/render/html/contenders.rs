@@ -70,12 +70,13 @@ struct Point<'a> {
     size: Option<u64>,
 }
 
-/// The data on the contenders of a run. Closed loops are left out, because they have no rate.
-pub(super) fn of(results: &Results) -> Decision<'_> {
+/// The data on the contenders of a run. Closed loops are left out, because they have no rate. `all` are the trials that the
+/// page shows: the run of the contenders is without those with faults.
+pub(super) fn of<'a>(results: &'a Results, all: &[Trial]) -> Decision<'a> {
     let mut found: Vec<(&Trial, Contender<'_>)> = Vec::new();
     let mut loads: Vec<(Load, usize)> = Vec::new();
     for group in groups(&results.trials) {
-        let Some(measured) = measured(&group, &results.trials) else { continue };
+        let Some(measured) = measured(&group, all) else { continue };
         match loads.iter_mut().find(|(load, _)| *load == measured.load) {
             Some((_, count)) => *count += 1,
             None => loads.push((measured.load, 1)),

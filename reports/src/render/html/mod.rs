@@ -6,17 +6,21 @@
 
 mod comparison;
 mod contenders;
+mod faults;
 mod figures;
 mod label;
 mod trial;
+
+use std::borrow::Cow;
 
 use askama::Template;
 use base64::Engine;
 use sha2::{Digest, Sha256};
 
 use self::comparison::Comparison;
+use self::faults::FaultSection;
 use self::trial::Section;
-use crate::compare::{Spread, is_cut_short};
+use crate::compare::{Spread, is_cut_short, without_faults};
 use crate::record::{Calibration, Results, Verdict};
 use crate::render::plot::{self, Plot};
 use crate::render::{number, words};
@@ -48,12 +52,19 @@ struct Page<'a> {
     memory: String,
     calibration: Vec<[String; 5]>,
     plots: Vec<Plot>,
+    /// Whether there are trials without faults, which can be compared.
+    is_comparison: bool,
     comparison: Comparison,
+    faults: Option<FaultSection>,
     sections: Vec<Section>,
 }
 
 /// The page of a run.
 pub fn html(results: &Results) -> String {
+    let good_days = without_faults(results);
+    let is_comparison = good_days.is_some();
+    let good_days =
+        good_days.unwrap_or_else(|| Cow::Owned(Results { trials: Vec::new(), ..results.clone() }));
     let digest = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(SCRIPT));
     let page = Page {
         title: format!("{} · Backup Drill", results.run.scenario),
@@ -63,7 +74,7 @@ pub fn html(results: &Results) -> String {
         ),
         style: STYLE,
         script: SCRIPT,
-        data: in_a_script(&contenders::of(results)),
+        data: in_a_script(&contenders::of(&good_days, &results.trials)),
         results,
         counts: counts(results),
         is_cut_short: is_cut_short(results),
@@ -71,7 +82,9 @@ pub fn html(results: &Results) -> String {
         memory: number::bytes(results.run.host.memory_bytes as f64),
         calibration: calibration(results),
         plots: plot::plots(results, "run-"),
-        comparison: comparison::of(results),
+        is_comparison,
+        comparison: comparison::of(&good_days),
+        faults: faults::of(&results.trials),
         sections: trial::sections(results),
     };
     page.render().expect("a template writes to a string, which does not fail")
@@ -118,7 +131,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::html;
-    use crate::compare::groups;
+    use crate::compare::{groups, without_faults};
     use crate::record::Verdict::Restorable;
     use crate::{arbitrary, example};
 
@@ -160,7 +173,8 @@ mod tests {
         fn any_record_makes_a_page_with_finite_numbers_only(results in arbitrary::results()) {
             let page = html(&results);
             let body = body(&page);
-            prop_assert_eq!(body.matches("<tr role=\"row\" data-verdict").count(), groups(&results.trials).len());
+            let compared = without_faults(&results).map_or(0, |plain| groups(&plain.trials).len());
+            prop_assert_eq!(body.matches("<tr role=\"row\" data-verdict").count(), compared);
             prop_assert_eq!(body.matches("<section class=\"trial\"").count(), results.trials.len());
             for word in ["NaN", "inf ", "null", "None", "Some("] {
                 prop_assert!(!body.contains(word), "{} in {}", word, body);

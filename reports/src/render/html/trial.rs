@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::figures::{FIRST, MORE, Unit};
-use super::label;
+use super::{faults, label};
 use crate::printable;
 use crate::record::{Check, Level, LiveRestore, Results, Trial, Verification};
 use crate::render::{conditions, number, plot, words};
@@ -21,6 +21,8 @@ pub(super) struct Section {
     pub verdict_text: &'static str,
     pub reason: String,
     pub promise: String,
+    /// What the fault did and what came through it, as name and text.
+    pub fault: Vec<(&'static str, String)>,
     /// Name, value with its unit, meaning.
     pub figures: Vec<(&'static str, String, &'static str)>,
     pub checks: Vec<CheckRow>,
@@ -90,6 +92,7 @@ fn section(trial: &Trial, number: usize, command: &str) -> Section {
         verdict_text: words::verdict(trial.verdict),
         reason: printable(&trial.reason),
         promise: if trial.control { String::new() } else { trial.promise.clone() },
+        fault: trial.fault.as_ref().map(|fault| faults::of_trial(trial, fault)).unwrap_or_default(),
         figures: figures(trial),
         checks: verification.map(checks).unwrap_or_default(),
         level: verification.and_then(|verification| verification.level).map(Level::name),
@@ -120,7 +123,7 @@ fn place(trial: &Trial) -> String {
         format!("{} writes", conditions::rate(trial)),
     ];
     parts.extend(trial.file_system.clone());
-    parts.extend(trial.fault.as_ref().map(|fault| format!("fault {fault}")));
+    parts.extend(trial.fault.as_ref().map(|fault| format!("fault {}", fault.label)));
     parts.extend((trial.repetition > 1).then(|| format!("repetition {}", trial.repetition)));
     parts.join(" · ")
 }

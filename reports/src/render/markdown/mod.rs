@@ -3,6 +3,7 @@
 mod best;
 mod challenge;
 mod evidence;
+mod faults;
 mod kept;
 mod machine;
 mod outputs;
@@ -14,6 +15,7 @@ mod summary;
 pub(crate) mod text;
 mod viability;
 
+use crate::compare::without_faults;
 use crate::record::Results;
 use crate::render::comparison::{Block, comparison, measures};
 use crate::render::number;
@@ -22,15 +24,18 @@ use crate::render::table::{Column, Rank};
 
 /// The report of a run as GitHub-flavoured Markdown.
 pub fn markdown(results: &Results) -> String {
-    let mut blocks = summary::blocks(results);
-    blocks.extend(
-        plot::names(results).into_iter().map(|(name, shows)| format!("![{}]({name})", text::plain(shows))),
-    );
-    blocks.extend(comparison_blocks(results));
-    blocks.extend(shipping::blocks(&results.trials));
-    blocks.extend(challenge::blocks(&results.trials));
-    blocks.extend(evidence::blocks(results));
-    blocks.extend(viability::blocks(results));
+    let good_days = without_faults(results);
+    let mut blocks = summary::blocks(results, good_days.as_deref());
+    blocks.extend(faults::blocks(&results.trials));
+    if let Some(results) = good_days.as_deref() {
+        let plots = plot::names(results).into_iter();
+        blocks.extend(plots.map(|(name, shows)| format!("![{}]({name})", text::plain(shows))));
+        blocks.extend(comparison_blocks(results));
+        blocks.extend(shipping::blocks(&results.trials));
+        blocks.extend(challenge::blocks(&results.trials));
+        blocks.extend(evidence::blocks(results));
+        blocks.extend(viability::blocks(results));
+    }
     blocks.extend(machine::blocks(results));
     blocks.extend(reading::blocks(results));
     blocks.join("\n\n") + "\n"
@@ -145,13 +150,16 @@ mod tests {
         #[test]
         fn any_record_makes_a_report_with_finite_numbers_only(results in arbitrary::results()) {
             let report = markdown(&results);
+            let plain = crate::compare::without_faults(&results);
             let mut expected = vec![
-                "Comparison", "Details", "Evidence", "Limits found", "Machine and calibration", "How to reproduce",
+                "Faults", "Comparison", "Details", "Evidence", "Limits found", "Machine and calibration", "How to reproduce",
                 "How to read this report", "Limitations",
             ];
             expected.retain(|section| match *section {
-                "Limits found" => super::viability::is_varied(&results),
-                "Details" | "Evidence" => !results.trials.is_empty(),
+                "Faults" => results.trials.iter().any(|trial| trial.fault.is_some()),
+                "Comparison" => plain.is_some(),
+                "Limits found" => plain.as_deref().is_some_and(super::viability::is_varied),
+                "Details" | "Evidence" => plain.as_deref().is_some_and(|plain| !plain.trials.is_empty()),
                 _ => true,
             });
             prop_assert_eq!(sections(&report), expected);

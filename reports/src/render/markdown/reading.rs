@@ -204,7 +204,7 @@ mod tests {
         );
 
         trials.remove(0);
-        trials[0].fault = Some("disk-full".into());
+        trials[0].fault = Some(crate::record::Fault::default());
         trials[0].app = "tracker".into();
         trials[0].workload.cached_share = Some(0.5);
         let said = said(&trials);

@@ -25,8 +25,8 @@ const IN_ORDER_OF_WEIGHT: [Verdict; 7] = [
     Verdict::Unavailable,
 ];
 
-/// Title, warning, answer, and what was run.
-pub(super) fn blocks(results: &Results) -> Vec<String> {
+/// Title, warning, answer, and what was run. The answer is about `good_days`, the trials without faults.
+pub(super) fn blocks(results: &Results, good_days: Option<&Results>) -> Vec<String> {
     let run = &results.run;
     let mut blocks = vec![format!("# Backup drill: {}", plain(&run.scenario))];
     if is_cut_short(results) {
@@ -36,7 +36,7 @@ pub(super) fn blocks(results: &Results) -> Vec<String> {
             run.planned_trials
         ));
     }
-    if !results.trials.is_empty() {
+    if let Some(results) = good_days.filter(|results| !results.trials.is_empty()) {
         blocks.push(answer(results));
         blocks.extend(best::by_place(results));
     }
@@ -148,7 +148,14 @@ fn outcome(results: &Results) -> String {
         Outcome::AsPromised => "All trials ended as promised, or as the scenario expects.".to_string(),
         Outcome::FellShort => {
             let text = |trial: &&Trial| {
-                format!("{} ({})", plain(&conditions::strategy(trial)), verdict(trial.verdict))
+                let fault =
+                    trial.fault.as_ref().map_or(String::new(), |fault| format!(" under {}", fault.label));
+                format!(
+                    "{} ({}{})",
+                    plain(&conditions::strategy(trial)),
+                    verdict(trial.verdict),
+                    plain(&fault)
+                )
             };
             format!(
                 "{} did not end as promised or expected: {}.",

@@ -21,6 +21,7 @@ mod text;
 mod timeline;
 mod tradeoff;
 
+use crate::compare::without_faults;
 use crate::record::{Results, Trial};
 use crate::render::file::File;
 
@@ -65,8 +66,10 @@ pub fn scaling_rate(results: &Results, id: &str) -> Option<String> {
     scaling::by_rate(results, id)
 }
 
-/// The plots that have something to show, the most important ones first. Their ids begin with `id` and their name.
+/// The plots that have something to show, the most important ones first. Their ids begin with `id` and their name. Trials
+/// with faults are in none of them.
 pub fn plots(results: &Results, id: &str) -> Vec<Plot> {
+    let Some(results) = &without_faults(results) else { return Vec::new() };
     type Draw = fn(&Results, &str) -> Option<String>;
     let all: [(&str, Draw); 4] = [
         ("Data loss against recovery time of each strategy", loss_against_recovery),

@@ -51,6 +51,7 @@ pub(super) fn draw(trial: &Trial, id: &str) -> Option<String> {
         top + 16.0 * phase_rows(trial, &time).iter().map(|(_, row)| row + 1).max().unwrap_or(0) as f64;
     let bottom = names_bottom + 8.0 + panels.len() as f64 * (PANEL_HEIGHT + 30.0);
     phases(&mut svg, trial, &time, (top, names_bottom, bottom));
+    fault(&mut svg, trial, &time, (names_bottom, bottom));
     let mut y = names_bottom + 8.0;
     for panel in &panels {
         let frame = Rect { y: y + 24.0, height: PANEL_HEIGHT, ..frame };
@@ -68,7 +69,7 @@ fn end(trial: &Trial) -> f64 {
 }
 
 fn subtitle(trial: &Trial) -> String {
-    let fault = trial.fault.as_ref().map_or(String::new(), |fault| format!(" Fault: {fault}."));
+    let fault = trial.fault.as_ref().map_or(String::new(), |fault| format!(" Fault: {}.", fault.label));
     let variant = conditions::strategy(trial);
     let variant = variant.strip_prefix(&trial.strategy).unwrap_or_default().trim();
     let variant = if variant.is_empty() { String::new() } else { format!("{variant}. ") };
@@ -127,6 +128,16 @@ fn phases(svg: &mut Svg, trial: &Trial, time: &LinearScale, (top, names_bottom, 
         }
         let class = if *name == "disaster" { "label small" } else { "label muted small" };
         svg.text(class, Anchor::Start, (text_x + 3.0, y), name);
+    }
+}
+
+/// Marks the moment at which the fault struck.
+fn fault(svg: &mut Svg, trial: &Trial, time: &LinearScale, (names_bottom, bottom): (f64, f64)) {
+    let struck = trial.fault.as_ref().and_then(|fault| fault.struck_at_seconds);
+    if let Some(at) = struck.filter(|at| at.is_finite()) {
+        let x = time.place(at);
+        svg.line("event dashed", (x, names_bottom + 2.0), (x, bottom));
+        svg.text("label small", Anchor::Start, (x.min(WIDTH - RIGHT) + 3.0, names_bottom + 14.0), "fault");
     }
 }
 

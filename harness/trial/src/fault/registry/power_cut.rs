@@ -1,0 +1,77 @@
+//! `power-cut`: the power of the machine fails at a random moment of the backup. The file system of the live database and of
+//! the artifacts is shut down at once, so that what was not on the disk is lost; all processes are killed; then the file
+//! system is mounted again and the application started.
+
+use machine::error::Result;
+use machine::file_system::FileSystem;
+use machine::process::Account;
+use serde::{Deserialize, Serialize};
+use strategies::contract::ConfiguredStrategy;
+
+use crate::fault::{Definition, Fault, FaultEntry, Injected, Moment, Scene, Separates};
+use crate::plan::Deployment;
+
+inventory::submit! { FaultEntry::of::<PowerCut>() }
+
+#[derive(Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct PowerCut {
+    file_system: FileSystem,
+}
+
+impl Default for PowerCut {
+    fn default() -> Self {
+        PowerCut { file_system: FileSystem::Ext4 }
+    }
+}
+
+pub(super) const SETTINGS: &[(&str, &str)] =
+    &[("file_system", "ext4 or xfs: the file system, unless the scenario gives the data a separate one")];
+
+impl Definition for PowerCut {
+    const NAME: &'static str = "power-cut";
+    const SUMMARY: &'static str = "the power of the machine fails at a random moment of the backup";
+    const SETTINGS: &'static [(&'static str, &'static str)] = SETTINGS;
+
+    fn validate(&self) -> std::result::Result<(), String> {
+        if self.file_system.can_lose_power() {
+            Ok(())
+        } else {
+            Err(format!(
+                "file_system is '{}': only ext4 and xfs can be shut down at once",
+                self.file_system.name()
+            ))
+        }
+    }
+}
+
+impl Fault for PowerCut {
+    fn moment(&self) -> Moment {
+        Moment::DuringBackup
+    }
+
+    fn unsuited(&self, _strategy: &ConfiguredStrategy, deployment: &Deployment) -> Option<String> {
+        let kind = deployment.file_system;
+        (kind != FileSystem::Disk && !kind.can_lose_power())
+            .then(|| format!("only ext4 and xfs can be shut down at once, not {}", kind.name()))
+    }
+
+    fn separates(&self) -> Separates {
+        Separates::Everything(self.file_system)
+    }
+
+    fn stops_application(&self) -> bool {
+        true
+    }
+
+    fn inject<'a>(&self, scene: &'a Scene<'a>) -> Result<Option<Injected<'a>>> {
+        let disk = scene.separate()?;
+        disk.cut_power(scene.launcher)?;
+        let killed = scene.launcher.kill_all(Account::Strategy) + scene.launcher.kill_all(Account::Subject);
+        let proof = format!(
+            "the file system of the data and of the artifacts was shut down, {killed} processes killed"
+        );
+        let heal = || disk.mount_again(scene.launcher);
+        Ok(Some(Injected { proof, heal: Box::new(heal) }))
+    }
+}
