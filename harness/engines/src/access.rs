@@ -8,6 +8,10 @@ use model::writes::Model;
 use serde_json::Value;
 
 use crate::client::Client;
+use crate::secret::Secret;
+
+/// Executes statements.
+pub type AnotherClient<'a> = dyn FnMut(&str) -> anyhow::Result<()> + 'a;
 
 /// How a database is reached: by the application that writes to it, and by the verifier that reads it. It is plain data
 /// that can be sent to a worker.
@@ -22,11 +26,16 @@ pub trait Access: Location + fmt::Debug + Send + Sync {
         original: &'a dyn OriginalTorrents,
     ) -> anyhow::Result<Box<dyn Client + 'a>>;
 
-    /// Begins a transaction that has read from the database, and returns what keeps it open until it is dropped.
+    /// Connects another client. It executes one statement at each call, and ignores the rows that the statement returns.
     ///
     /// # Errors
-    /// When the database cannot be opened or read.
-    fn open_transaction(&self) -> anyhow::Result<Box<dyn Send>>;
+    /// When the database cannot be opened, or rejects the statement.
+    fn another_client(&self) -> anyhow::Result<Box<AnotherClient<'_>>>;
+
+    /// The password of the account that the application uses; `None` where there are no accounts.
+    fn password(&self) -> Option<&Secret> {
+        None
+    }
 
     /// Its serialised form, which [`Engine::access`](crate::engine::Engine::access) reads.
     fn value(&self) -> Value;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Duration;
 
 use machine::worker::{Job, Message, Progress};
 use model::dataset::{DatasetSpec, TableNames, original_torrents};
@@ -118,22 +119,44 @@ impl Job for Unwritten {
     }
 }
 
-/// Hold a transaction open until standard input is closed.
+/// Let another client work on a database until standard input is closed.
 #[derive(Serialize, Deserialize)]
-pub struct HoldTransaction {
+pub struct OtherClient {
     /// The database.
     pub database: Database,
+    /// Statements that it executes before it reports that it is ready.
+    pub first: Vec<String>,
+    /// Statements that it then executes again and again. Those that the database rejects are ignored: they may have to
+    /// wait for locks for too long.
+    pub repeated: Vec<String>,
+    /// Statements that it executes at the end.
+    pub last: Vec<String>,
 }
 
-impl Job for HoldTransaction {
-    const NAME: &'static str = "long transaction";
-    type Answer = ();
+/// Pause between two repeated statements.
+const PAUSE: Duration = Duration::from_millis(2);
 
-    fn run(self, _report: &mut dyn FnMut(Progress)) -> anyhow::Result<()> {
-        let _open = self.database.access.open_transaction()?;
+impl Job for OtherClient {
+    const NAME: &'static str = "other client";
+    /// The number of repeated statements that succeeded.
+    type Answer = u64;
+
+    fn run(self, _report: &mut dyn FnMut(Progress)) -> anyhow::Result<u64> {
+        let mut execute = self.database.access.another_client()?;
+        self.first.iter().try_for_each(|statement| execute(statement))?;
         Message::Ready(Value::Null).send();
-        // Returns when the harness closes standard input, or has ended.
-        let _ = std::io::stdin().lock().read_to_end(&mut Vec::new());
-        Ok(())
+        let ended = std::thread::spawn(|| {
+            // Returns when the harness closes standard input, or has ended.
+            let _ = std::io::stdin().lock().read_to_end(&mut Vec::new());
+        });
+        let mut succeeded = 0;
+        while !ended.is_finished() {
+            for statement in &self.repeated {
+                succeeded += u64::from(execute(statement).is_ok());
+            }
+            std::thread::sleep(PAUSE);
+        }
+        self.last.iter().try_for_each(|statement| execute(statement))?;
+        Ok(succeeded)
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::applications::embedded::Application;
 use crate::applications::tracker::image::TRACKER;
-use crate::database::{Digest, HoldTransaction, Unwritten, Verify};
+use crate::database::{Digest, OtherClient, Unwritten, Verify};
 use crate::engine::Engine;
 use crate::files::FileEngine;
 use crate::images::{ImageKind, SIDECAR, TOOLS};
@@ -111,7 +111,7 @@ pub fn image_named(name: &str) -> Result<&'static ImageKind, String> {
 const JOBS: &[JobEntry] = &[
     JobEntry::of::<Application>(),
     JobEntry::of::<Digest>(),
-    JobEntry::of::<HoldTransaction>(),
+    JobEntry::of::<OtherClient>(),
     JobEntry::of::<Unwritten>(),
     JobEntry::of::<Verify>(),
 ];

@@ -8,6 +8,7 @@
 mod commands;
 mod mounts;
 mod noted;
+mod throttle;
 mod volume;
 
 use std::fs::File;
@@ -25,6 +26,7 @@ use commands::{LOSETUP, LVM, MKFS_BTRFS, MKFS_EXT4, MKFS_XFS, MOUNT, XFS_IO, ZPO
 pub use mounts::{Mount, mount_of};
 use mounts::{mounts, unmount_all, unmount_completely};
 use noted::{NotedResource, sweep_noted};
+pub use throttle::missing_for_throttling;
 pub use volume::{Volume, VolumeSnapshot};
 use volume::{make_logical_volume, make_pool};
 
@@ -243,6 +245,14 @@ impl TemporaryFileSystem {
             Error::Environment(format!("cannot unmount {}: {}", self.point.display(), error.desc()))
         })?;
         self.mount_image(launcher)
+    }
+
+    /// Limits the rate at which its device reads and writes, in bytes per second, or removes the limit.
+    ///
+    /// # Errors
+    /// [`Error::Environment`] when the kernel does not support it.
+    pub fn throttle(&self, bytes_per_second: Option<u64>) -> Result<()> {
+        throttle::throttle(&self.point, bytes_per_second)
     }
 
     /// Makes it read-only, or writable again.

@@ -9,6 +9,7 @@ mod counters;
 mod group;
 mod launcher;
 mod marked;
+mod memory_group;
 mod nested;
 mod output;
 mod signals;
@@ -23,6 +24,7 @@ pub use counters::{
 pub use group::{Ended, Group, ProcessError};
 pub use launcher::Launcher;
 pub use marked::kill_marked;
+pub use memory_group::MemoryGroup;
 pub use nested::work_in_child;
 pub use output::last_lines;
 pub use signals::{restore_sigchld, restore_sigpipe};

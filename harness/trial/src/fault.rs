@@ -24,6 +24,11 @@ pub trait Fault: Send + Sync {
         None
     }
 
+    /// What is missing on this machine to inject it, and how to get it.
+    fn missing(&self) -> Option<String> {
+        None
+    }
+
     /// What it needs a separate file system for.
     fn separates(&self) -> Separates {
         Separates::Nothing

@@ -8,6 +8,7 @@ mod containers;
 mod endings;
 mod every_strategy;
 mod evidence;
+mod faults;
 mod file_systems;
 mod formats;
 mod gate;

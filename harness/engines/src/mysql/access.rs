@@ -11,8 +11,9 @@ use super::client::connect;
 use super::connection::{Address, Connection};
 use super::flavour::Flavour;
 use super::reader::ServerReader;
-use crate::access::Access;
+use crate::access::{Access, AnotherClient};
 use crate::client::Client;
+use crate::secret::Secret;
 
 /// How the database of a server is reached.
 #[derive(Clone, Debug)]
@@ -44,12 +45,13 @@ impl Access for ServerAccess {
         connect(&self.address, model, original)
     }
 
-    fn open_transaction(&self) -> anyhow::Result<Box<dyn Send>> {
+    fn another_client(&self) -> anyhow::Result<Box<AnotherClient<'_>>> {
         let mut connection = Connection::connect(&self.address)?;
-        // The snapshot is of all tables, and reading one of them holds its metadata lock.
-        connection.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")?;
-        connection.query("SELECT id FROM torrents LIMIT 1")?;
-        Ok(Box::new(connection))
+        Ok(Box::new(move |statement| Ok(connection.execute(statement)?)))
+    }
+
+    fn password(&self) -> Option<&Secret> {
+        Some(&self.address.password)
     }
 
     fn value(&self) -> Value {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::client::connect;
 use super::live_file::LiveFile;
 use super::reader::SqliteFile;
-use crate::access::Access;
+use crate::access::{Access, AnotherClient};
 use crate::client::Client;
 
 impl fmt::Display for LiveFile {
@@ -35,12 +35,14 @@ impl Access for LiveFile {
         connect(self, model, original)
     }
 
-    fn open_transaction(&self) -> anyhow::Result<Box<dyn Send>> {
+    fn another_client(&self) -> anyhow::Result<Box<AnotherClient<'_>>> {
         let connection = self.open()?;
-        connection.execute_batch("BEGIN")?;
-        let count: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        anyhow::ensure!(count > 0, "the database has no table");
-        Ok(Box::new(connection))
+        Ok(Box::new(move |statement| {
+            let mut prepared = connection.prepare(statement)?;
+            let mut rows = prepared.query([])?;
+            while rows.next()?.is_some() {}
+            Ok(())
+        }))
     }
 
     fn value(&self) -> Value {

@@ -9,6 +9,7 @@ use anyhow::Context;
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 
+use super::throttle;
 use crate::error::{Error, Result};
 use crate::process::TICK;
 
@@ -81,6 +82,7 @@ pub(super) fn unmount_all(directory: &Path) -> Result<usize> {
     points.retain(|point| point.starts_with(directory));
     points.sort();
     for point in points.iter().rev() {
+        throttle::release(point);
         unmount(point).map_err(|error| {
             Error::Environment(format!("cannot unmount {}: {}", point.display(), error.desc()))
         })?;

@@ -35,7 +35,7 @@ impl Child {
         processes: Arc<Mutex<ProcessRegistry>>,
     ) -> Child {
         let child = Child { name, is_worker: false, account, process, reaped: None, processes };
-        child.processes().running.push((account, child.pid()));
+        child.processes().enter(account, child.pid());
         child
     }
 

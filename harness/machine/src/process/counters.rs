@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::memory_group::MemoryGroup;
+
 /// The account on which the resources of a process are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Account {
@@ -133,6 +135,8 @@ pub struct ProcessRegistry {
     pub(super) reaped: Vec<(Account, Counters)>,
     /// The resources of containers that have ended.
     contained_ended: Vec<(Account, Counters)>,
+    /// The group with limited memory that the new processes of an account are added to.
+    confined: Option<(Account, MemoryGroup)>,
 }
 
 impl ProcessRegistry {
@@ -145,8 +149,28 @@ impl ProcessRegistry {
         of_account(&self.running).into_iter().chain(contained).collect()
     }
 
+    /// Adds all processes and containers that an account starts from now on to a group with limited memory, or no
+    /// longer. Returns the group to which they were added before.
+    pub fn confine(&mut self, account: Account, group: Option<MemoryGroup>) -> Option<MemoryGroup> {
+        let group = group.map(|group| (account, group));
+        std::mem::replace(&mut self.confined, group).map(|(_, group)| group)
+    }
+
+    fn add_to_group(&self, account: Account, pid: i32) {
+        if let Some((_, group)) = self.confined.as_ref().filter(|(of, _)| *of == account) {
+            group.add(pid);
+        }
+    }
+
+    /// The process `pid` is running.
+    pub(super) fn enter(&mut self, account: Account, pid: i32) {
+        self.add_to_group(account, pid);
+        self.running.push((account, pid));
+    }
+
     /// A container with the main process `pid` is running.
     pub(crate) fn enter_container(&mut self, account: Account, pid: i32) {
+        self.add_to_group(account, pid);
         self.contained.push((account, pid));
     }
 

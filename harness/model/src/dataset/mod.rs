@@ -16,7 +16,7 @@ mod registry;
 pub mod rows;
 mod torrust_demo;
 
-pub use original_torrents::{OriginalTorrents, TableNames, Torrent};
+pub use original_torrents::{OriginalTorrents, SCRATCH_TABLE, TableNames, Torrent};
 use profile::Shape;
 pub use registry::PROFILES;
 

@@ -11,6 +11,9 @@ pub struct Torrent {
     pub completed: i64,
 }
 
+/// A table that another client creates, changes and drops while a backup runs. It does not count as content.
+pub const SCRATCH_TABLE: &str = "backup_drill_scratch";
+
 /// Names of the tables that the workload writes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableNames {

@@ -6,11 +6,15 @@ mod destination_read_only;
 mod kill_database;
 mod kill_strategy;
 mod long_transaction;
+mod memory_limit;
 mod missing_piece;
 mod power_cut;
 mod power_cut_at_success;
+mod schema_change;
+mod slow_disk;
 mod stale_companion;
 mod truncated;
+mod wrong_password;
 
 use std::sync::LazyLock;
 

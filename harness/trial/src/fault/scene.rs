@@ -1,14 +1,18 @@
 //! What a fault can reach.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use engines::database::Database;
+use engines::database::{Database, OtherClient};
 use machine::error::{Error, Result};
 use machine::file_system::TemporaryFileSystem;
 use machine::measure::storage;
-use machine::process::Launcher;
+use machine::process::{Account, Group, Launcher};
 use strategies::contract::ConfiguredStrategy;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// How long another client may take to execute its first statements.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a fault can reach in a trial.
 pub struct Scene<'a> {
@@ -20,6 +24,8 @@ pub struct Scene<'a> {
     pub random: u64,
     /// The live database.
     pub database: Database,
+    /// The table of the live database that the application writes most of its rows to.
+    pub table: &'static str,
     /// The directory of the artifact.
     pub artifact: PathBuf,
     /// Size of the backup that was made before the fault; `None` without one.
@@ -39,6 +45,28 @@ impl Scene<'_> {
     /// [`Error::Bug`] when the fault did not ask for one.
     pub fn separate(&self) -> Result<&TemporaryFileSystem> {
         self.separate.ok_or_else(|| Error::Bug(anyhow::anyhow!("a fault has no separate file system")))
+    }
+
+    /// Lets another client work on the live database, until what is returned is called: that ends it, and returns the
+    /// number of statements that it has repeated successfully.
+    ///
+    /// # Errors
+    /// When it cannot connect, or the database rejects its first statements.
+    pub fn other_client(
+        &self,
+        first: Vec<String>,
+        repeated: Vec<String>,
+        last: Vec<String>,
+    ) -> Result<impl FnOnce() -> Result<u64> + Send + '_> {
+        let job = OtherClient { database: self.database.clone(), first, repeated, last };
+        let (child, stdin) = self.launcher.worker(Account::Harness, &job)?;
+        let mut group = Group::new(vec![child]);
+        group.wait_ready(&self.launcher.cancel, CLIENT_TIMEOUT)?;
+        Ok(move || {
+            drop(stdin);
+            let answer = group.wait(|_| self.launcher.cancel.check())?.result()?;
+            Ok(answer.as_u64().unwrap_or_default())
+        })
     }
 
     /// A random number from 0 to below `bound`, for one purpose.

@@ -12,6 +12,7 @@ use machine::measure::clock::now_ns;
 use machine::measure::storage;
 use machine::process::{Account, StopOnDrop, is_alive};
 use machine::removal;
+use model::dataset::TableNames;
 use model::ledger::{Entry, Ledger, Outcome};
 use model::verify;
 use reports::record::{Aftermath, Verdict};
@@ -246,12 +247,19 @@ impl TrialContext<'_> {
             // Each repetition has another moment and place, and so has each fault.
             random: xxh3_64_with_seed(fault.label().as_bytes(), self.plan.model.seed),
             database,
+            table: self.tables().torrents,
             artifact: self.artifact(),
             previous_bytes: previous.and_then(|previous| previous.bytes),
             separate: self.destination.as_ref().or(self.file_system.as_ref()),
             lost: data("lost"),
             restored: data("restored"),
         }
+    }
+
+    /// The tables that the application writes to.
+    fn tables(&self) -> TableNames {
+        let original = model::dataset::original_torrents(&self.plan.dataset);
+        original.map_or(TableNames::TRACKER, |original| original.tables())
     }
 
     /// What a backup that failed has left: processes, which are then killed, and files of its artifact.

@@ -1,6 +1,6 @@
 //! The schema and the small tables.
 
-use model::dataset::TableNames;
+use model::dataset::{SCRATCH_TABLE, TableNames};
 use model::verify::content::{METRIC, SchemaObject, Tables};
 use model::verify::reader::Unreadable;
 
@@ -55,9 +55,11 @@ pub(super) fn read_tables(reader: &mut Reader) -> Result<Tables, Unreadable> {
 
 /// The tables that hold rows.
 pub(super) fn base_tables(reader: &mut Reader) -> Result<Vec<String>, Unreadable> {
-    let sql = "SELECT TABLE_NAME FROM information_schema.TABLES
-               WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'BASE TABLE' ORDER BY TABLE_NAME";
-    reader.rows(sql, "the list of tables", |row| text(row, 0))
+    let sql = format!(
+        "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() \
+         AND TABLE_TYPE = 'BASE TABLE' AND TABLE_NAME <> '{SCRATCH_TABLE}' ORDER BY TABLE_NAME"
+    );
+    reader.rows(&sql, "the list of tables", |row| text(row, 0))
 }
 
 /// The number in the first row of a query; `None` if there is no row, or it is null.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use model::dataset::TableNames;
+use model::dataset::{SCRATCH_TABLE, TableNames};
 use model::verify::content::{METRIC, SETTING, SchemaObject, Tables};
 use model::verify::digest::{RowBytes, RowsDigest};
 use model::verify::reader::Unreadable;
@@ -65,7 +65,7 @@ fn read_schema(connection: &Connection, header: &Header) -> rusqlite::Result<Vec
         Ok(SchemaObject { kind: row.get(0)?, name: row.get(1)?, table: row.get(2)?, sql: row.get(3)? })
     })?;
     let mut schema = objects.collect::<rusqlite::Result<Vec<_>>>()?;
-    schema.retain(|object| !object.table.starts_with(BOOKKEEPING_PREFIX));
+    schema.retain(|object| !object.table.starts_with(BOOKKEEPING_PREFIX) && object.table != SCRATCH_TABLE);
     let setting = |(name, value): (&str, String)| SchemaObject {
         kind: SETTING.into(),
         name: name.into(),

@@ -1,12 +1,8 @@
 //! `long-transaction`: another client keeps a transaction open while the backup runs.
 
-use std::time::Duration;
-
-use engines::database::HoldTransaction;
 use machine::error::Result;
-use machine::process::{Account, Group};
 use serde::{Deserialize, Serialize};
-use strategies::contract::ConfiguredStrategy;
+use strategies::contract::{ConfiguredStrategy, Family};
 
 use crate::fault::{Definition, Fault, FaultEntry, Injected, Moment, Scene};
 use crate::plan::Deployment;
@@ -16,8 +12,6 @@ inventory::submit! { FaultEntry::of::<LongTransaction>() }
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct LongTransaction {}
-
-const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Definition for LongTransaction {
     const NAME: &'static str = "long-transaction";
@@ -32,7 +26,7 @@ impl Fault for LongTransaction {
     }
 
     fn unsuited(&self, strategy: &ConfiguredStrategy, deployment: &Deployment) -> Option<String> {
-        if strategy.card().family == strategies::contract::Family::Cold {
+        if strategy.card().family == Family::Cold {
             return Some("stopping the application ends its transactions".into());
         }
         deployment
@@ -42,16 +36,12 @@ impl Fault for LongTransaction {
     }
 
     fn inject<'a>(&self, scene: &'a Scene<'a>) -> Result<Option<Injected<'a>>> {
-        let job = HoldTransaction { database: scene.database.clone() };
-        let (child, stdin) = scene.launcher.worker(Account::Harness, &job)?;
-        let mut group = Group::new(vec![child]);
-        group.wait_ready(&scene.launcher.cancel, START_TIMEOUT)?;
-        let heal = move || {
-            drop(stdin);
-            group.wait(|_| scene.launcher.cancel.check())?.result()?;
-            Ok(())
-        };
-        let proof = "a transaction that has read was open before the backup was called".to_owned();
-        Ok(Some(Injected { proof, heal: Box::new(heal) }))
+        let first = ["BEGIN".into(), format!("SELECT count(*) FROM {}", scene.table)];
+        let end = scene.other_client(first.into(), Vec::new(), vec!["COMMIT".into()])?;
+        let proof = format!(
+            "a transaction that had read the table {} was open before the backup was called",
+            scene.table
+        );
+        Ok(Some(Injected { proof, heal: Box::new(move || end().map(|_| ())) }))
     }
 }

@@ -1,0 +1,192 @@
+//! Each fault strikes, is over afterwards, and shows what it should; nothing of it is left behind.
+
+use reports::compare::Outcome;
+use reports::record::{Fault, Reaction, Verdict};
+
+use super::*;
+
+const ONLINE: &str = "[[variants]]\nstrategy = \"sqlite-online-backup\"\nsettings = { step_pages = -1 }\n";
+
+/// Runs these faults on a small database in WAL mode.
+fn run(place: &Place, faults: &str, variants: &str) -> Results {
+    let top = format!("faults = [{faults}]\n{SMALL}");
+    let output = place.run_scenario(&place.scenario(&top, variants));
+    let results = place.results();
+    assert!(!results.trials.is_empty(), "{}", text(&output));
+    results
+}
+
+fn fault(trial: &Trial) -> &Fault {
+    let fault = trial.fault.as_ref().expect("it is a trial with a fault");
+    assert!(fault.proof.is_some(), "{}: it did not strike: {}", trial.id, trial.reason);
+    assert!(fault.struck_at_seconds.is_some(), "{}", trial.id);
+    fault
+}
+
+/// Everything but the backup under the fault came through.
+fn assert_came_through(trial: &Trial) {
+    let fault = fault(trial);
+    for (name, part) in
+        [("previous", &fault.previous_backup), ("source", &fault.source), ("next", &fault.next_backup)]
+    {
+        let part = part.as_ref().unwrap_or_else(|| panic!("{}: no {name}: {fault:?}", trial.id));
+        assert!(part.ok, "{}: {name}: {}", trial.id, part.reason);
+    }
+}
+
+#[test]
+fn a_strategy_that_is_killed_is_noticed_and_harms_nothing() {
+    let place = Place::new();
+    let variants =
+        format!("{ONLINE}[[variants]]\nstrategy = \"cold-copy\"\n[[variants]]\nstrategy = \"sqlite-dump\"\n");
+    let results = run(&place, "\"kill-strategy\"", &variants);
+    assert_eq!(results.trials.len(), 3);
+    for trial in &results.trials {
+        assert_eq!(Reaction::of(trial), Some(Reaction::Detected), "{}: {}", trial.id, trial.reason);
+        assert!(fault(trial).reported_seconds.is_some_and(|seconds| seconds >= 0.0));
+        assert!(trial.id.ends_with("/kill-strategy/1"), "{}", trial.id);
+        assert_came_through(trial);
+        assert_eq!(Outcome::of_trial(trial), Outcome::AsPromised);
+    }
+    place.assert_clean();
+}
+
+#[test]
+fn an_application_that_is_killed_during_a_backup_is_started_again() {
+    let place = Place::new();
+    let results = run(&place, "\"kill-database\"", ONLINE);
+    let trial = &results.trials[0];
+    assert_eq!(Reaction::of(trial), Some(Reaction::Survived), "{}", trial.reason);
+    assert_came_through(trial);
+    place.assert_clean();
+}
+
+#[test]
+fn a_destination_that_is_full_or_read_only_is_noticed() {
+    let place = Place::new();
+    let results = run(&place, "\"destination-full\", \"destination-read-only\"", ONLINE);
+    assert_eq!(results.trials.len(), 2);
+    for trial in &results.trials {
+        if trial.verdict == Verdict::Unavailable {
+            continue;
+        }
+        assert_eq!(Reaction::of(trial), Some(Reaction::Detected), "{}: {}", trial.id, trial.reason);
+        assert_came_through(trial);
+    }
+    place.assert_clean();
+}
+
+#[test]
+fn after_a_power_cut_the_source_and_the_previous_backup_are_right() {
+    let place = Place::new();
+    let results = run(&place, "\"power-cut\", { fault = \"power-cut\", file_system = \"xfs\" }", ONLINE);
+    assert_eq!(results.trials.len(), 2);
+    for trial in results.trials.iter().filter(|trial| trial.verdict != Verdict::Unavailable) {
+        assert_eq!(Reaction::of(trial), Some(Reaction::Detected), "{}: {}", trial.id, trial.reason);
+        assert_came_through(trial);
+        assert!(trial.file_system.as_deref().is_some_and(|kind| kind.ends_with("on a loop device")));
+    }
+    place.assert_clean();
+}
+
+#[test]
+fn a_copy_that_nobody_synced_is_lost_when_the_power_fails_at_success() {
+    let place = Place::new();
+    // `cp` does not sync; the online backup of SQLite does.
+    let results =
+        run(&place, "\"power-cut-at-success\"", &format!("{ONLINE}[[variants]]\nstrategy = \"cold-copy\"\n"));
+    for trial in results.trials.iter().filter(|trial| trial.verdict != Verdict::Unavailable) {
+        let expected = if trial.strategy == "cold-copy" { Reaction::Silent } else { Reaction::Survived };
+        let reaction = Reaction::of(trial);
+        // Without its file, the restore of the copy notices that something is missing.
+        let is_noticed = trial.strategy == "cold-copy" && reaction == Some(Reaction::Detected);
+        assert!(reaction == Some(expected) || is_noticed, "{}: {}", trial.id, trial.reason);
+        assert_came_through(trial);
+    }
+    place.assert_clean();
+}
+
+#[test]
+fn a_damaged_artifact_is_noticed_or_found_by_the_verifier() {
+    let place = Place::new();
+    let faults = "\"bit-flip\", { fault = \"bit-flip\", bits = 50 }, \"truncated\"";
+    let variants = format!("{ONLINE}[[variants]]\nstrategy = \"sqlite-dump\"\n");
+    let results = run(&place, faults, &variants);
+    assert_eq!(results.trials.len(), 6);
+    for trial in &results.trials {
+        let fault = fault(trial);
+        assert!(
+            fault.previous_backup.is_none() && fault.next_backup.is_none(),
+            "no backup is made around it"
+        );
+        let is_copy = trial.strategy == "sqlite-online-backup";
+        match (is_copy, fault.label.as_str()) {
+            // A plain copy carries no checksum: the restore copies the damage.
+            (true, "truncated" | "bit-flip:bits=50") => {
+                assert_eq!(Reaction::of(trial), Some(Reaction::Silent), "{}: {}", trial.id, trial.reason);
+            }
+            (true, _) => assert!(Reaction::of(trial).is_some(), "{}", trial.reason),
+            // zstd has a checksum.
+            (false, _) => {
+                assert_eq!(Reaction::of(trial), Some(Reaction::Detected), "{}: {}", trial.id, trial.reason);
+            }
+        }
+    }
+    place.assert_clean();
+}
+
+#[test]
+fn an_old_log_beside_a_restored_copy_is_exposed() {
+    let place = Place::new();
+    let results = run(&place, "\"stale-companion\"", ONLINE);
+    let trial = &results.trials[0];
+    assert!(fault(trial).proof.as_ref().unwrap().contains("-wal"), "{:?}", trial.fault);
+    assert!(Reaction::of(trial).is_some(), "{}", trial.reason);
+    place.assert_clean();
+}
+
+#[test]
+fn a_transaction_that_stays_open_is_survived() {
+    let place = Place::new();
+    let results = run(&place, "\"long-transaction\"", ONLINE);
+    let trial = &results.trials[0];
+    assert_eq!(Reaction::of(trial), Some(Reaction::Survived), "{}", trial.reason);
+    assert_came_through(trial);
+    place.assert_clean();
+}
+
+#[test]
+fn a_plan_says_which_faults_make_no_sense_and_filters_select_a_cell() {
+    let place = Place::new();
+    let top = format!("faults = [\"none\", \"kill-database\", \"missing-piece\"]\n{SMALL}");
+    let scenario = place.scenario(&top, "[[variants]]\nstrategy = \"cold-copy\"\n");
+    let planned = place.run(&["plan", scenario.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&planned.stdout).into_owned();
+    assert!(said.contains("1 trial, seed"), "{said}");
+    let reason = "not planned: cold-copy/wal under kill-database: the application is stopped during the backup, so that \
+                  it cannot be killed";
+    assert!(said.contains(reason), "{said}");
+    assert!(said.contains("under missing-piece: its artifact is not a chain of pieces"), "{said}");
+    let selected =
+        place.run(&["plan", "faults", "--filter", "fault=bit-flip,strategy=sqlite-dump", "--format", "json"]);
+    let rows: serde_json::Value = serde_json::from_slice(&selected.stdout).unwrap();
+    let ids: Vec<&str> = rows.as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["sqlite-dump/wal/16MiB/50/bit-flip/1"]);
+}
+
+#[test]
+fn an_unknown_fault_or_setting_is_refused_with_its_place() {
+    let place = Place::new();
+    for (faults, expected) in [
+        ("\"kill-strategi\"", "unknown fault 'kill-strategi' (did you mean 'kill-strategy'?)"),
+        ("{ fault = \"bit-flip\", bits = 0 }", "fault 'bit-flip': bits is 0: it must be from 1 to 1000"),
+        ("{ fault = \"bit-flip\", bit = 1 }", "fault 'bit-flip': unknown field `bit`, expected `bits`"),
+        ("{ bits = 1 }", "a table in `faults` needs the key `fault` with the name of a fault"),
+        ("", "faults is empty: give at least one value"),
+    ] {
+        let scenario = place.scenario(&format!("faults = [{faults}]\n{SMALL}"), ONLINE);
+        let output = place.run_scenario(&scenario);
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+        assert!(text(&output).contains(expected), "{}", text(&output));
+    }
+}
