@@ -88,6 +88,42 @@ fn leftovers_of_a_killed_run_are_found_and_removed() {
     assert_eq!(place.results().trials.len(), 1);
 }
 
+/// How often the run is killed; a larger number can be asked for.
+fn kills() -> u64 {
+    std::env::var("BACKUP_DRILL_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(10)
+}
+
+#[test]
+fn a_run_that_is_killed_at_any_moment_leaves_nothing_that_the_next_start_does_not_clean() {
+    let place = Place::new();
+    let variants = "[[variants]]\nstrategy = \"cold-copy\"\n[[variants]]\nstrategy = \"sqlite-dump\"\n";
+    let faults = "faults = [\"none\", \"destination-full\"]";
+    let scenario = place.scenario(&format!("{faults}\n{SMALL}"), variants);
+    let mut records = 0;
+    for number in 0..kills() {
+        let mut command = place.command(&["run", scenario.to_str().unwrap()]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // A whole run takes a few seconds; the moments are spread over it by the golden ratio.
+        let moment = 12.0 * (number as f64 * 0.618_033_988_749_895).fract();
+        let give_up = Instant::now() + Duration::from_secs_f64(moment);
+        while Instant::now() < give_up && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if child.try_wait().unwrap().is_none() {
+            signal(&child, Signal::SIGKILL);
+        }
+        child.wait().unwrap();
+        let output = place.run(&["clean"]);
+        assert_eq!(output.status.code(), Some(0), "kill {number}: {}", text(&output));
+        place.assert_clean();
+        // What was saved before the kill can be read.
+        if place.path().join("latest/results.json").exists() {
+            records += place.results().trials.len();
+        }
+    }
+    assert!(records > 0, "no kill came late enough for a record");
+}
+
 #[test]
 fn resuming_another_plan_is_refused() {
     let place = Place::new();

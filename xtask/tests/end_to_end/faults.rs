@@ -1,8 +1,11 @@
 //! Each fault strikes, is over afterwards, and shows what it should; nothing of it is left behind.
 
+use machine::file_system::{self, FileSystem, TemporaryFileSystem};
+use machine::process::{Cancel, Launcher};
 use reports::compare::Outcome;
 use reports::record::{Fault, Reaction, Verdict};
 
+use super::file_systems::can_make;
 use super::*;
 
 const ONLINE: &str = "[[variants]]\nstrategy = \"sqlite-online-backup\"\nsettings = { step_pages = -1 }\n";
@@ -152,6 +155,112 @@ fn a_transaction_that_stays_open_is_survived() {
     let trial = &results.trials[0];
     assert_eq!(Reaction::of(trial), Some(Reaction::Survived), "{}", trial.reason);
     assert_came_through(trial);
+    place.assert_clean();
+}
+
+#[test]
+fn scarce_disk_time_memory_and_changes_of_the_schema_are_survived_or_noticed() {
+    let place = Place::new();
+    let faults = r#"
+        { fault = "slow-disk", bytes_per_second = "8MB" }, { fault = "slow-disk", of = "everything" },
+        "memory-limit", "schema-change"
+    "#;
+    let results = run(&place, faults, ONLINE);
+    assert_eq!(results.trials.len(), 4);
+    for trial in results.trials.iter().filter(|trial| trial.verdict != Verdict::Unavailable) {
+        let reaction = Reaction::of(trial);
+        let is_noticed = trial.id.contains("memory") && reaction == Some(Reaction::Detected);
+        assert!(reaction == Some(Reaction::Survived) || is_noticed, "{}: {}", trial.id, trial.reason);
+        assert_came_through(trial);
+    }
+    place.assert_clean();
+}
+
+#[test]
+fn the_limits_of_a_disk_end_with_its_mount_even_if_the_run_was_killed() {
+    let place = Place::new();
+    if !can_make(FileSystem::Xfs, &place) || file_system::missing_for_throttling().is_some() {
+        return;
+    }
+    let launcher = Launcher::new(place.path(), &Cancel::default());
+    let rules = || std::fs::read_to_string("/sys/fs/cgroup/blkio/blkio.throttle.write_bps_device").unwrap();
+    let before = rules();
+    let disk =
+        TemporaryFileSystem::make(FileSystem::Xfs, &launcher, "slow", FileSystem::Xfs.disk_bytes(0)).unwrap();
+    disk.throttle(Some(12_345_678)).unwrap();
+    assert!(rules().contains("12345678"));
+    disk.throttle(None).unwrap();
+    assert_eq!(rules(), before);
+    disk.throttle(Some(12_345_678)).unwrap();
+    // As the next start does after a kill.
+    file_system::sweep(&place.path().canonicalize().unwrap()).unwrap();
+    assert_eq!(rules(), before);
+}
+
+#[test]
+fn what_was_synced_survives_a_power_cut_and_nothing_else_does() {
+    let place = Place::new();
+    let launcher = Launcher::new(place.path(), &Cancel::default());
+    for kind in [FileSystem::Ext4, FileSystem::Xfs].into_iter().filter(|kind| can_make(*kind, &place)) {
+        let disk = TemporaryFileSystem::make(kind, &launcher, kind.name(), kind.disk_bytes(0)).unwrap();
+        let (synced, unsynced) = (disk.point().join("synced"), disk.point().join("unsynced"));
+        let file = std::fs::File::create(&synced).unwrap();
+        std::io::Write::write_all(&mut &file, b"on the disk").unwrap();
+        file.sync_all().unwrap();
+        std::fs::File::open(disk.point()).unwrap().sync_all().unwrap();
+        drop(file);
+        std::fs::write(&unsynced, "in memory").unwrap();
+        disk.cut_power(&launcher).unwrap();
+        assert!(std::fs::write(disk.point().join("later"), "").is_err(), "every access fails");
+        disk.mount_again(&launcher).unwrap();
+        assert_eq!(std::fs::read_to_string(&synced).unwrap(), "on the disk");
+        assert_ne!(std::fs::read_to_string(&unsynced).ok().as_deref(), Some("in memory"));
+        std::fs::write(disk.point().join("later"), "").unwrap();
+    }
+}
+
+#[test]
+fn a_gap_in_a_chain_and_a_killed_replica_show_in_the_restore() {
+    let place = Place::new();
+    let results =
+        run(&place, "\"missing-piece\", \"kill-strategy\"", "[[variants]]\nstrategy = \"litestream\"\n");
+    for trial in results.trials.iter().filter(|trial| trial.verdict != Verdict::Unavailable) {
+        let fault = fault(trial);
+        assert!(Reaction::of(trial).is_some(), "{}: {}", trial.id, trial.reason);
+        if fault.name == "kill-strategy" {
+            assert_eq!(Reaction::of(trial), Some(Reaction::Detected), "{}", trial.reason);
+            assert!(fault.previous_backup.is_none(), "a replica has no separate backups");
+            assert_eq!(fault.harm().count(), 0, "{fault:?}");
+        }
+    }
+    place.assert_clean();
+}
+
+#[test]
+fn faults_of_a_server_are_noticed_and_over_afterwards() {
+    if without_docker() {
+        return;
+    }
+    let place = Place::new();
+    let top = format!(
+        "faults = [\"kill-strategy\", \"kill-database\", \"wrong-password\", \"power-cut\", \"schema-change\"]\n\
+         [subject]\nengines = [\"mysql\"]\n{SMALL}"
+    );
+    let scenario = place.scenario(&top, "[[variants]]\nstrategy = \"mysql-dump\"\n");
+    let output = place.run_scenario(&scenario);
+    let results = place.results();
+    assert_eq!(results.trials.len(), 5, "{}", text(&output));
+    for trial in &results.trials {
+        let reaction = Reaction::of(trial);
+        let may_survive = trial.id.contains("schema-change");
+        assert!(
+            reaction == Some(Reaction::Detected) || may_survive && reaction == Some(Reaction::Survived),
+            "{}: {}",
+            trial.id,
+            trial.reason
+        );
+        assert_came_through(trial);
+    }
     place.assert_clean();
 }
 

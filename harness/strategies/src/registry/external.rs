@@ -45,6 +45,7 @@ struct External {
     arm: Option<UserCommand>,
     backup: Option<UserCommand>,
     promise: Declared,
+    requires: Option<UserCommand>,
     restore: Option<UserCommand>,
     restore_into: RestoreInto,
 }
@@ -105,6 +106,11 @@ impl Definition for External {
                 "what is checked: \"earlier\": every write acknowledged before the backup began is kept; \
                  { all_but_seconds = 2.0 }: every write acknowledged up to 2.0 s before the disaster is kept; \
                  \"nothing\": a negative control",
+            ),
+            (
+                "requires",
+                "a command that succeeds where everything is installed that the others need; otherwise the trials are \
+                 unavailable, with the last line that it prints",
             ),
             (
                 "restore_into",
@@ -213,15 +219,28 @@ impl UserCommands for External {
 
     fn missing(&self) -> Option<String> {
         let mut programs = self.commands().filter_map(|(_, command)| command.program());
-        let missing = programs.find(|program| !is_path(program) && on_path(program).is_none())?;
-        Some(format!("the scenario's command '{missing}' is not on PATH"))
+        if let Some(missing) = programs.find(|program| !is_path(program) && on_path(program).is_none()) {
+            return Some(format!("the scenario's command '{missing}' is not on PATH"));
+        }
+        let output = match self.requires.as_ref()?.command(Path::new(".")).output() {
+            Ok(output) if output.status.success() => return None,
+            Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
+            Err(error) => error.to_string(),
+        };
+        let last = output.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it printed no error");
+        Some(format!("what the scenario's commands require is not installed: {}", last.trim()))
     }
 }
 
 impl External {
     /// The commands that are set.
     fn commands(&self) -> impl Iterator<Item = (&'static str, &UserCommand)> {
-        let commands = [("arm", &self.arm), ("backup", &self.backup), ("restore", &self.restore)];
+        let commands = [
+            ("arm", &self.arm),
+            ("backup", &self.backup),
+            ("requires", &self.requires),
+            ("restore", &self.restore),
+        ];
         commands.into_iter().filter_map(|(name, command)| Some((name, command.as_ref()?)))
     }
 }
@@ -405,6 +424,17 @@ mod tests {
         insta::assert_snapshot!(
             elsewhere.missing().unwrap(),
             @"the scenario's command 'no-such-command-anywhere' is not on PATH"
+        );
+    }
+
+    #[test]
+    fn what_is_required_and_not_installed_is_missing() {
+        let with =
+            |requires: &str| external(json!({ "backup": "true", "restore": "true", "requires": requires }));
+        assert_eq!(with("true").unwrap().missing(), None);
+        insta::assert_snapshot!(
+            with("echo 'no module named nothing' >&2; exit 1").unwrap().missing().unwrap(),
+            @"what the scenario's commands require is not installed: no module named nothing"
         );
     }
 
