@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::record::{Reaction, Results, Trial, Verdict};
+use crate::reaction::Reaction;
+use crate::record::{Results, Trial, Verdict};
 
 /// Repetitions: trials that differ only by chance. Never empty.
 #[derive(Clone, Debug)]

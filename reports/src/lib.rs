@@ -11,6 +11,7 @@ pub mod load;
 pub mod machine;
 pub mod merge;
 mod printable;
+pub mod reaction;
 pub mod record;
 pub mod render;
 pub mod schema;

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use fault::{Aftermath, Fault, Reaction};
+pub use fault::{Aftermath, Fault};
 pub use restored::{Check, Level, LiveRestore, RecoveryPoint, Restore, Verification};
 pub use used::{Resources, Sample, Usage};
 

@@ -3,6 +3,7 @@
 //! Nothing here prints: a run emits events.
 
 pub mod availability;
+mod deployment;
 pub mod fault;
 pub mod jobs;
 pub mod plan;

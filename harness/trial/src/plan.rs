@@ -1,6 +1,5 @@
 //! Expands a scenario into its trials. The scenario is validated as a whole before anything has an effect.
 
-mod deployment;
 mod filter;
 mod limits;
 mod own;
@@ -23,12 +22,12 @@ use model::dataset::{self, DatasetSpec};
 use model::schedule::{Load, Rate};
 use model::writes::{Marks, Model};
 use reports::record::Shard;
-use strategies::contract::Settings;
+use strategies::contract::{Card, Settings};
 use strategies::registry;
 
+pub use crate::deployment::Deployment;
 use crate::fault::{ConfiguredFault, FaultChoice, Separates};
-use crate::scenario::{Overrides, Scenario};
-pub use deployment::Deployment;
+use crate::scenario::{Overrides, Scenario, Variant};
 pub use limits::limits;
 use trial_plan::copy_seconds;
 pub use trial_plan::{ASSUMED_COPY_BYTES_PER_SECOND, TrialPlan};
@@ -173,7 +172,7 @@ fn plan_block(scenario: &Scenario, repetition: u32, size: ByteSize, rate: Rate) 
         let dataset_bytes = own::predicted_bytes(scenario, deployment.engine, &dataset)?;
         for (number, variant) in scenario.variants.iter().enumerate() {
             let found = registry::named(&variant.strategy)?;
-            if !deployment.is_for(variant, found.card()) {
+            if !is_for(deployment, variant, found.card()) {
                 continue;
             }
             used[number] = true;
@@ -214,6 +213,16 @@ fn plan_block(scenario: &Scenario, repetition: u32, size: ByteSize, rate: Rate) 
     }
     every_variant_is_used(scenario, &used)?;
     Ok(trials)
+}
+
+/// True when a variant of this strategy is tried in this deployment.
+fn is_for(deployment: &Deployment, variant: &Variant, card: &Card) -> bool {
+    let Deployment { engine, app, mode, file_system } = deployment;
+    card.supports(*engine)
+        && variant.engines.as_ref().is_none_or(|engines| engines.contains(engine))
+        && variant.apps.as_ref().is_none_or(|apps| apps.contains(app))
+        && variant.file_systems.as_ref().is_none_or(|those| those.contains(file_system))
+        && mode.is_none_or(|mode| variant.modes.as_ref().is_none_or(|modes| modes.contains(&mode)))
 }
 
 /// # Errors

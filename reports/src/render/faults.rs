@@ -5,7 +5,8 @@ use super::number;
 use super::table::{Cell, Column, Rank, Table};
 use super::words::{self, counted, each_once};
 use crate::compare::{Outcome, groups};
-use crate::record::{Aftermath, Fault, Reaction, Trial};
+use crate::reaction::Reaction;
+use crate::record::{Aftermath, Fault, Trial};
 
 /// The part of a report on faults.
 pub struct Faults<'a> {
@@ -206,11 +207,7 @@ pub(crate) mod example_run {
                 previous_backup: part(true),
                 source: part(true),
                 next_backup: part(next_ok),
-                leftovers: if verdict == Failed {
-                    vec!["1 files with 2.0 MiB of an incomplete artifact".into()]
-                } else {
-                    Vec::new()
-                },
+                leftovers: if verdict == Failed { vec!["1 file with 2.0 MiB".into()] } else { Vec::new() },
                 ..Fault::default()
             });
             trial

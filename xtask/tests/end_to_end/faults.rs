@@ -3,7 +3,8 @@
 use machine::file_system::{self, FileSystem, TemporaryFileSystem};
 use machine::process::{Cancel, Launcher};
 use reports::compare::Outcome;
-use reports::record::{Fault, Reaction, Verdict};
+use reports::reaction::Reaction;
+use reports::record::{Fault, Verdict};
 
 use super::file_systems::can_make;
 use super::*;

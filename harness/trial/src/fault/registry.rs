@@ -20,7 +20,7 @@ use std::sync::LazyLock;
 
 use machine::error::{Error, Result, unknown};
 
-use super::FaultEntry;
+use super::configured::FaultEntry;
 
 static FAULTS: LazyLock<Vec<&FaultEntry>> = LazyLock::new(|| {
     let mut all: Vec<&FaultEntry> = inventory::iter::<FaultEntry>().collect();

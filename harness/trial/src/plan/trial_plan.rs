@@ -13,8 +13,8 @@ use model::writes::Model;
 use reports::record::Verdict;
 use strategies::contract::ConfiguredStrategy;
 
-use super::deployment::Deployment;
 use super::limits::stall_seconds;
+use crate::deployment::Deployment;
 use crate::fault::{ConfiguredFault, Separates};
 use crate::scenario::Scenario;
 

@@ -24,7 +24,7 @@ use super::context::TrialContext;
 use super::impact::Offered;
 use super::phase_results::{Armed, Artifact, BackedUp, CalledBackup, FaultResults, Lost, Settled};
 use super::verdict::Evidence;
-use crate::fault::{ConfiguredFault, Injected, Moment, Scene};
+use crate::fault::{ConfiguredFault, Injected, Moment, Scene, Stops};
 
 /// How often a backup is made until the fault strikes during it: a random moment may come after its end.
 const ATTEMPTS: u32 = 6;
@@ -110,9 +110,9 @@ impl TrialContext<'_> {
                 self.call_backup("backup", subject, armed, settled, at_success)
             })?;
             results.ended_ns = Some(called.span.to_ns);
-            let is_struck = strike.is_some();
+            let is_struck = strike.is_some() && (fault.is_survivable() || called.durable_ns.is_err());
             if let Some(Strike { at_ns, injected }) = strike {
-                results.strike = Some((at_ns, injected.proof));
+                results.strike = is_struck.then_some((at_ns, injected.proof));
                 // Whatever error ended the backup now is what its operator would have seen.
                 if let Err(FailureCause::Error(Error::Environment(message))) = called.durable_ns {
                     called.durable_ns = Err(FailureCause::Failed(message));
@@ -179,22 +179,23 @@ impl TrialContext<'_> {
         armed: &mut Armed,
         results: &mut FaultResults,
     ) -> Result<()> {
-        if fault.stops_application() {
+        let replication = armed.replication.as_mut().filter(|_| fault.stops() == Stops::Machine);
+        if fault.stops() != Stops::Nothing {
             subject.crash(struck_ns);
-            // Nothing that was killed may still use a file system that is to be unmounted.
-            if let Some(replication) = armed.replication.as_mut().filter(|running| running.ended().is_some())
-            {
-                replication.kill();
-            }
         }
         heal()?;
-        if fault.stops_application() {
+        if fault.stops() != Stops::Nothing {
             match subject.start() {
                 Err(Error::Environment(cause)) => {
                     results.source_down = Some(format!("the application did not start again: {cause}"));
                 }
                 started => started?,
             }
+        }
+        if let Some(replication) = replication.filter(|_| results.source_down.is_none()) {
+            replication.kill();
+            // If it does not start, it has ended, which is its failure.
+            let _ = replication.start_again();
         }
         results.healed_ns = Some(now_ns());
         // The application shows that it works.
@@ -275,12 +276,12 @@ impl TrialContext<'_> {
         let mut left = Vec::new();
         let processes = self.launcher.kill_all(Account::Strategy);
         if processes > 0 {
-            left.push(format!("{processes} running processes of the strategy"));
+            left.push(counted(processes, "running process", "running processes"));
         }
         let files = storage::files(&self.artifact()).len();
         if files > 0 {
             let bytes = bytesize::ByteSize(storage::bytes(&self.artifact()));
-            left.push(format!("{files} files with {bytes} of an incomplete artifact"));
+            left.push(format!("{} with {bytes}", counted(files, "file", "files")));
         }
         left
     }
@@ -453,6 +454,10 @@ fn judged(ended: Option<String>, report: std::result::Result<verify::Report, Str
     };
     let (verdict, reason) = evidence.verdict();
     Aftermath { ok: verdict == Verdict::Restorable, reason }
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 fn harmed(why: &str) -> Aftermath {

@@ -10,6 +10,7 @@ mod faults;
 mod figures;
 mod label;
 mod trial;
+mod trial_fault;
 
 use std::borrow::Cow;
 

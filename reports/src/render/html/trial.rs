@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::figures::{FIRST, MORE, Unit};
-use super::{faults, label};
+use super::{label, trial_fault};
 use crate::printable;
 use crate::record::{Check, Level, LiveRestore, Results, Trial, Verification};
 use crate::render::{conditions, number, plot, words};
@@ -92,7 +92,7 @@ fn section(trial: &Trial, number: usize, command: &str) -> Section {
         verdict_text: words::verdict(trial.verdict),
         reason: printable(&trial.reason),
         promise: if trial.control { String::new() } else { trial.promise.clone() },
-        fault: trial.fault.as_ref().map(|fault| faults::of_trial(trial, fault)).unwrap_or_default(),
+        fault: trial.fault.as_ref().map(|fault| trial_fault::of_trial(trial, fault)).unwrap_or_default(),
         figures: figures(trial),
         checks: verification.map(checks).unwrap_or_default(),
         level: verification.and_then(|verification| verification.level).map(Level::name),

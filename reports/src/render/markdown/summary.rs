@@ -148,14 +148,9 @@ fn outcome(results: &Results) -> String {
         Outcome::AsPromised => "All trials ended as promised, or as the scenario expects.".to_string(),
         Outcome::FellShort => {
             let text = |trial: &&Trial| {
-                let fault =
-                    trial.fault.as_ref().map_or(String::new(), |fault| format!(" under {}", fault.label));
-                format!(
-                    "{} ({}{})",
-                    plain(&conditions::strategy(trial)),
-                    verdict(trial.verdict),
-                    plain(&fault)
-                )
+                let fault = trial.fault.as_ref();
+                let fault = fault.map_or(String::new(), |fault| format!(" under {}", plain(&fault.label)));
+                format!("{} ({}{fault})", plain(&conditions::strategy(trial)), verdict(trial.verdict))
             };
             format!(
                 "{} did not end as promised or expected: {}.",

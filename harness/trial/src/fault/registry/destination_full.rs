@@ -10,8 +10,8 @@ use nix::fcntl::posix_fallocate;
 use serde::{Deserialize, Serialize};
 use strategies::contract::ConfiguredStrategy;
 
+use crate::deployment::Deployment;
 use crate::fault::{Definition, Fault, FaultEntry, Injected, Moment, Scene, Separates};
-use crate::plan::Deployment;
 
 inventory::submit! { FaultEntry::of::<DestinationFull>() }
 

@@ -6,8 +6,8 @@ use machine::file_system::FileSystem;
 use serde::{Deserialize, Serialize};
 use strategies::contract::ConfiguredStrategy;
 
+use crate::deployment::Deployment;
 use crate::fault::{Definition, Fault, FaultEntry, Injected, Moment, Scene, Separates};
-use crate::plan::Deployment;
 
 inventory::submit! { FaultEntry::of::<DestinationReadOnly>() }
 

@@ -6,8 +6,8 @@ use machine::process::Account;
 use serde::{Deserialize, Serialize};
 use strategies::contract::{ConfiguredStrategy, Family};
 
-use crate::fault::{Definition, Fault, FaultEntry, Injected, Moment, Scene};
-use crate::plan::Deployment;
+use crate::deployment::Deployment;
+use crate::fault::{Definition, Fault, FaultEntry, Injected, Moment, Scene, Stops};
 
 inventory::submit! { FaultEntry::of::<KillDatabase>() }
 
@@ -31,8 +31,8 @@ impl Fault for KillDatabase {
             .then(|| "the application is stopped during the backup, so that it cannot be killed".into())
     }
 
-    fn stops_application(&self) -> bool {
-        true
+    fn stops(&self) -> Stops {
+        Stops::Application
     }
 
     fn inject<'a>(&self, scene: &'a Scene<'a>) -> Result<Option<Injected<'a>>> {

@@ -25,6 +25,10 @@ impl Fault for KillStrategy {
         Moment::DuringBackup
     }
 
+    fn is_survivable(&self) -> bool {
+        false
+    }
+
     fn inject<'a>(&self, scene: &'a Scene<'a>) -> Result<Option<Injected<'a>>> {
         Ok(match scene.launcher.kill_all(Account::Strategy) {
             0 => None,

@@ -4,8 +4,8 @@ use machine::error::Result;
 use serde::{Deserialize, Serialize};
 use strategies::contract::{ConfiguredStrategy, Family};
 
+use crate::deployment::Deployment;
 use crate::fault::{Definition, Fault, FaultEntry, Injected, Moment, Scene};
-use crate::plan::Deployment;
 
 inventory::submit! { FaultEntry::of::<LongTransaction>() }
 

@@ -5,8 +5,8 @@ use machine::removal;
 use serde::{Deserialize, Serialize};
 use strategies::contract::ConfiguredStrategy;
 
+use crate::deployment::Deployment;
 use crate::fault::{Definition, Fault, FaultEntry, Injected, Moment, Scene};
-use crate::plan::Deployment;
 
 inventory::submit! { FaultEntry::of::<MissingPiece>() }
 

@@ -8,8 +8,8 @@ use machine::process::Account;
 use serde::{Deserialize, Serialize};
 use strategies::contract::ConfiguredStrategy;
 
-use crate::fault::{Definition, Fault, FaultEntry, Injected, Moment, Scene, Separates};
-use crate::plan::Deployment;
+use crate::deployment::Deployment;
+use crate::fault::{Definition, Fault, FaultEntry, Injected, Moment, Scene, Separates, Stops};
 
 inventory::submit! { FaultEntry::of::<PowerCut>() }
 
@@ -60,17 +60,16 @@ impl Fault for PowerCut {
         Separates::Everything(self.file_system)
     }
 
-    fn stops_application(&self) -> bool {
-        true
+    fn stops(&self) -> Stops {
+        Stops::Machine
     }
 
     fn inject<'a>(&self, scene: &'a Scene<'a>) -> Result<Option<Injected<'a>>> {
         let disk = scene.separate()?;
         disk.cut_power(scene.launcher)?;
         let killed = scene.launcher.kill_all(Account::Strategy) + scene.launcher.kill_all(Account::Subject);
-        let proof = format!(
-            "the file system of the data and of the artifacts was shut down, {killed} processes killed"
-        );
+        let proof =
+            format!("the file system of data and artifacts was shut down; processes killed: {killed}");
         let heal = || disk.mount_again(scene.launcher);
         Ok(Some(Injected { proof, heal: Box::new(heal) }))
     }

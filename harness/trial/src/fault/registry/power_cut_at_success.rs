@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use strategies::contract::ConfiguredStrategy;
 
 use super::power_cut::{PowerCut, SETTINGS};
-use crate::fault::{Definition, Fault, FaultEntry, Injected, Moment, Scene, Separates};
-use crate::plan::Deployment;
+use crate::deployment::Deployment;
+use crate::fault::{Definition, Fault, FaultEntry, Injected, Moment, Scene, Separates, Stops};
 
 inventory::submit! { FaultEntry::of::<PowerCutAtSuccess>() }
 
@@ -38,8 +38,8 @@ impl Fault for PowerCutAtSuccess {
         self.0.separates()
     }
 
-    fn stops_application(&self) -> bool {
-        true
+    fn stops(&self) -> Stops {
+        Stops::Machine
     }
 
     fn inject<'a>(&self, scene: &'a Scene<'a>) -> Result<Option<Injected<'a>>> {

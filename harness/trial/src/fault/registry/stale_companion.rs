@@ -9,8 +9,8 @@ use machine::measure::storage;
 use serde::{Deserialize, Serialize};
 use strategies::contract::ConfiguredStrategy;
 
+use crate::deployment::Deployment;
 use crate::fault::{Definition, Fault, FaultEntry, Injected, Moment, Scene};
-use crate::plan::Deployment;
 
 inventory::submit! { FaultEntry::of::<StaleCompanion>() }
 

@@ -6,8 +6,8 @@ use machine::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use strategies::contract::{ConfiguredStrategy, Family};
 
+use crate::deployment::Deployment;
 use crate::fault::{Definition, Fault, FaultEntry, Injected, Moment, Scene};
-use crate::plan::Deployment;
 
 inventory::submit! { FaultEntry::of::<WrongPassword>() }
 

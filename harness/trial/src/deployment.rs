@@ -6,9 +6,6 @@ use engines::images::ImageKind;
 use engines::mode::Mode;
 use engines::subject_section::SubjectSection;
 use machine::file_system::FileSystem;
-use strategies::contract::Card;
-
-use crate::scenario::Variant;
 
 /// An application on an engine, on a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +22,7 @@ pub struct Deployment {
 
 impl Deployment {
     /// All deployments that a scenario asks for.
-    pub(super) fn all(subject: &SubjectSection) -> Vec<Deployment> {
+    pub(crate) fn all(subject: &SubjectSection) -> Vec<Deployment> {
         let mut all = Vec::new();
         for &app in &subject.apps {
             for &engine in &subject.engines {
@@ -44,19 +41,11 @@ impl Deployment {
     }
 
     /// One word: `wal`, `mysql`, `tracker-wal`, `tracker-mysql-btrfs`.
-    pub(super) fn label(self) -> String {
+    pub(crate) fn label(self) -> String {
         let tracker = (self.app == App::Tracker).then(|| self.app.name());
         let engine = self.mode.map_or(self.engine.name(), |mode| mode.name);
         let file_system = self.file_system.maker().map(|_| self.file_system.name());
         let words: Vec<&str> = tracker.into_iter().chain([engine]).chain(file_system).collect();
         words.join("-")
-    }
-
-    pub(super) fn is_for(self, variant: &Variant, card: &Card) -> bool {
-        card.supports(self.engine)
-            && variant.engines.as_ref().is_none_or(|engines| engines.contains(&self.engine))
-            && variant.apps.as_ref().is_none_or(|apps| apps.contains(&self.app))
-            && variant.file_systems.as_ref().is_none_or(|those| those.contains(&self.file_system))
-            && self.mode.is_none_or(|mode| variant.modes.as_ref().is_none_or(|modes| modes.contains(&mode)))
     }
 }
