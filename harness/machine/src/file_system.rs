@@ -99,8 +99,7 @@ impl FileSystem {
 
     /// All commands that are needed to create it.
     pub fn tools(self) -> Vec<&'static Tool> {
-        let shuts_down = self.can_lose_power().then_some(&XFS_IO);
-        self.maker().into_iter().chain(self.manager()).chain(shuts_down).chain([&MOUNT, &LOSETUP]).collect()
+        self.maker().into_iter().chain(self.manager()).chain([&MOUNT, &LOSETUP]).collect()
     }
 
     /// True if a separate one can be shut down at once, as if the power of its disk had failed.
@@ -276,6 +275,11 @@ impl Drop for TemporaryFileSystem {
             let _ = std::fs::remove_file(&self.image);
         }
     }
+}
+
+/// What is missing on this machine to shut a separate file system down at once.
+pub fn missing_for_power_cuts() -> Option<String> {
+    XFS_IO.missing()
 }
 
 /// Unmounts everything that is mounted in a directory, the innermost first, then removes LVM groups, ZFS pools and

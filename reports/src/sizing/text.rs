@@ -226,8 +226,8 @@ fn caution(caution: &Caution, of: &Judgement<'_>) -> String {
             let sizes = || contender.outcomes.iter().map(|outcome| outcome.bytes);
             let (least, most) = (sizes().fold(f64::INFINITY, f64::min), sizes().fold(0.0, f64::max));
             format!(
-                "the size is {} outside the measured range ({})",
-                times(*factor),
+                "the size is {}outside the measured range ({})",
+                beyond(*factor),
                 between(least, most, number::bytes)
             )
         }
@@ -235,10 +235,14 @@ fn caution(caution: &Caution, of: &Judgement<'_>) -> String {
             let (least, most) = (contender.rates.first(), contender.rates.last());
             let (least, most) = (least.copied().unwrap_or(0.0), most.copied().unwrap_or(0.0));
             let measured = between(least, most, number::rate);
-            let beyond = if factor.is_finite() { format!("{} ", times(*factor)) } else { String::new() };
-            format!("the rate is {beyond}outside the measured range ({measured})")
+            format!("the rate is {}outside the measured range ({measured})", beyond(*factor))
         }
     }
+}
+
+/// How far, where that can be said: nothing is a multiple of 0.
+fn beyond(factor: f64) -> String {
+    if factor.is_finite() { format!("{} ", times(factor)) } else { String::new() }
 }
 
 /// A limit as a user would type it: whole seconds in units of a clock, fractions of a second in one unit.

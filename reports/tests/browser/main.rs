@@ -7,6 +7,7 @@
 mod axe;
 mod comparison;
 mod decide;
+mod faults;
 mod layout;
 mod window;
 

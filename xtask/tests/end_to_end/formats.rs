@@ -25,11 +25,16 @@ fn lists_are_narrowed_and_hold_defaults_as_values() {
     let stepping = named(&strategies, "sqlite-online-backup");
     assert_eq!(stepping["kind"], "online");
     assert_eq!(named(&stepping["settings"], "pinned")["default"], false);
+    let faults = json(&list(&["faults", "--format", "json"]));
+    assert_eq!(named(&named(&faults, "bit-flip")["settings"], "bits")["default"], 1);
     let csv = text(&list(&["profiles", "--format", "csv"]));
     assert!(csv.starts_with("name,description\n"), "{csv}");
     let refused = list(&["--format", "csv"]);
     assert_eq!(refused.status.code(), Some(2));
-    assert!(text(&refused).contains("CSV can hold only one table: list strategies, scenarios or profiles"));
+    assert!(
+        text(&refused)
+            .contains("CSV can hold only one table: list strategies, faults, scenarios or profiles")
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 // The address of the page holds its state: the entries of the form, and the trial that is shown.
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
+// Null in a page whose trials all have faults: they are not compared.
 const FORM = document.getElementById("objectives");
 const PARSERS = { size: parseSize, number: parseNumber, duration: parseDuration };
 const EXAMPLES = { size: "17GiB", number: "50", duration: "90s or 1h30m" };
@@ -27,6 +28,7 @@ function fillForm(parameters) {
 }
 
 function valuesOfForm() {
+  if (!FORM) return {};
   const names = Object.keys(defaults());
   return Object.fromEntries(names.map((name) => {
     const input = FORM.elements[name];
@@ -119,7 +121,8 @@ function startTheme() {
   show();
 }
 
-function start() {
+// The form, and the comparison that depends on it. Returns what shows the form as the address says.
+function startForm() {
   const engines = [...new Set(DATA.contenders.map((contender) => contender.engine))];
   FORM.elements.engine.append(...engines.map((engine) => new Option(engine, engine)));
   const update = () => showDecision(DATA, ask());
@@ -134,16 +137,23 @@ function start() {
     fillForm(new URLSearchParams());
     enter();
   });
-  document.addEventListener("click", followLink);
-  addEventListener("popstate", () => {
+  const show = () => {
     fillForm(parametersOfAddress());
     update();
+  };
+  show();
+  startComparison();
+  return show;
+}
+
+function start() {
+  const showForm = FORM ? startForm() : () => {};
+  document.addEventListener("click", followLink);
+  addEventListener("popstate", () => {
+    showForm();
     showView();
   });
   for (const heading of document.querySelectorAll("#overview h2")) heading.tabIndex = -1;
-  fillForm(parametersOfAddress());
-  update();
-  startComparison();
   startTheme();
   document.documentElement.classList.add("scripted");
   const chosen = showView();

@@ -3,7 +3,7 @@
 //! system is mounted again and the application started.
 
 use machine::error::Result;
-use machine::file_system::FileSystem;
+use machine::file_system::{FileSystem, missing_for_power_cuts};
 use machine::process::Account;
 use serde::{Deserialize, Serialize};
 use strategies::contract::ConfiguredStrategy;
@@ -54,6 +54,10 @@ impl Fault for PowerCut {
         let kind = deployment.file_system;
         (kind != FileSystem::Disk && !kind.can_lose_power())
             .then(|| format!("only ext4 and xfs can be shut down at once, not {}", kind.name()))
+    }
+
+    fn missing(&self) -> Option<String> {
+        missing_for_power_cuts()
     }
 
     fn separates(&self) -> Separates {

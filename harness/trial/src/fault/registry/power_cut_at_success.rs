@@ -34,6 +34,10 @@ impl Fault for PowerCutAtSuccess {
         self.0.unsuited(strategy, deployment)
     }
 
+    fn missing(&self) -> Option<String> {
+        self.0.missing()
+    }
+
     fn separates(&self) -> Separates {
         self.0.separates()
     }
