@@ -13,18 +13,21 @@ mod volume;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::Context;
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::process::Launcher;
+use crate::process::{Launcher, TICK};
 use crate::tool::{CP, Tool};
 pub use commands::{BTRFS, QUIET_LVM};
-use commands::{LOSETUP, LVM, MKFS_BTRFS, MKFS_EXT4, MKFS_XFS, MOUNT, XFS_IO, ZPOOL, command, run};
+use commands::{
+    LOSETUP, LVM, MKFS_BTRFS, MKFS_EXT4, MKFS_XFS, MOUNT, XFS_IO, ZPOOL, command, loop_devices, run,
+};
+use mounts::{BUSY_TIMEOUT, mounts, unmount_all, unmount_completely};
 pub use mounts::{Mount, mount_of};
-use mounts::{mounts, unmount_all, unmount_completely};
 use noted::{NotedResource, sweep_noted};
 pub use throttle::missing_for_throttling;
 pub use volume::{Volume, VolumeSnapshot};
@@ -240,9 +243,18 @@ impl TemporaryFileSystem {
     /// # Errors
     /// [`Error::Environment`] when it is still in use, or cannot be mounted.
     pub fn mount_again(&self, launcher: &Launcher) -> Result<()> {
-        unmount_completely(&self.point).map_err(|error| {
-            Error::Environment(format!("cannot unmount {}: {}", self.point.display(), error.desc()))
-        })?;
+        let refused =
+            |cause: &str| Error::Environment(format!("cannot unmount {}: {cause}", self.point.display()));
+        unmount_completely(&self.point).map_err(|error| refused(error.desc()))?;
+        // A container that is being started has a copy of all mounts for a moment. Until that is gone, the file system
+        // is not really unmounted, and may still write to the image.
+        let give_up = Instant::now() + BUSY_TIMEOUT;
+        while !loop_devices(&self.image)?.is_empty() {
+            if Instant::now() > give_up {
+                return Err(refused("its loop device is still in use"));
+            }
+            launcher.cancel.sleep_until(Instant::now() + TICK)?;
+        }
         self.mount_image(launcher)
     }
 

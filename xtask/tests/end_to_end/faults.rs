@@ -104,7 +104,7 @@ fn what_the_commands_have_synced_is_there_after_a_power_cut_at_success_and_nothi
         name = "synced"
         strategy = "external"
         [variants.settings]
-        backup = 'sqlite3 "$DRILL_SOURCE" "VACUUM INTO '"'$DRILL_DESTINATION/copy.db'"'" && sync'
+        backup = '''sqlite3 "$DRILL_SOURCE" "VACUUM INTO '$DRILL_DESTINATION/copy.db'" && sync'''
         restore = 'cp "$DRILL_ARTIFACT/copy.db" "$DRILL_TARGET"'
     "#;
     let results = run(&place, "\"power-cut-at-success\"", variants);
