@@ -324,10 +324,14 @@ impl TrialContext<'_> {
         let mut subject = self.stage(&name)?;
         let restored = self.restore_into(&mut subject, place.clone(), artifact.moments(lost.disaster_ns));
         let found = match restored {
-            Ok(_) => {
-                let request = self.request(subject.location(), artifact, lost.disaster_ns, &[]);
-                judged(subject.ended_engine(), self.ask_verifier(request)?)
-            }
+            Ok(_) => match subject.recover() {
+                Err(Error::Environment(cause)) => harmed(&cause),
+                recovered => {
+                    recovered?;
+                    let request = self.request(subject.location(), artifact, lost.disaster_ns, &[]);
+                    judged(subject.ended_engine(), self.ask_verifier(request)?)
+                }
+            },
             Err(StrategyFailure { cause: FailureCause::Error(Error::Environment(cause)), .. }) => {
                 harmed(&cause)
             }

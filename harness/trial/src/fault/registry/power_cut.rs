@@ -70,8 +70,9 @@ impl Fault for PowerCut {
 
     fn inject<'a>(&self, scene: &'a Scene<'a>) -> Result<Option<Injected<'a>>> {
         let disk = scene.separate()?;
-        disk.cut_power(scene.launcher)?;
+        // First, so that the application acknowledges nothing while the file system shuts down.
         let killed = scene.launcher.kill_all(Account::Strategy) + scene.launcher.kill_all(Account::Subject);
+        disk.cut_power(scene.launcher)?;
         let proof =
             format!("the file system of data and artifacts was shut down; processes killed: {killed}");
         let heal = || disk.mount_again(scene.launcher);
