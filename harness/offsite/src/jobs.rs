@@ -1,0 +1,27 @@
+//! The stages as worker jobs, each in a process of its own, so that CPU time and memory of each are measured. No job
+//! carries a secret: credentials reach a worker by its environment and by files.
+
+mod fetch;
+mod pack;
+mod publish;
+mod transform;
+mod unpack;
+
+pub use fetch::{Fetch, Fetched, Which};
+use machine::worker::JobEntry;
+pub use pack::Pack;
+pub use publish::{Publish, Published};
+pub use transform::Transform;
+pub use unpack::Unpack;
+
+/// All jobs of this crate, the servers for trials included.
+pub const JOBS: &[JobEntry] = &[
+    JobEntry::of::<Fetch>(),
+    JobEntry::of::<Pack>(),
+    JobEntry::of::<Publish>(),
+    JobEntry::of::<Transform>(),
+    JobEntry::of::<Unpack>(),
+];
+
+#[cfg(test)]
+mod tests;
