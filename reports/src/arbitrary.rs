@@ -62,6 +62,7 @@ fn trial() -> impl Strategy<Value = Trial> {
         (trial.id, trial.variant, trial.reason, trial.promise) =
             (words.clone(), words.clone(), words.clone(), words.clone());
         trial.fault = Some(words.clone()).filter(|words| words.len() > 6).map(fault);
+        trial.offsite = Some(words.clone()).filter(|words| words.len() == 6).map(offsite);
         let words = Some(words).filter(|words| words.len() > 4);
         (trial.control, trial.expected, trial.workload) = (control, expected, workload);
         (trial.kind, trial.survives_disk_loss) = kind;
@@ -105,6 +106,20 @@ fn fault(words: String) -> Fault {
         leftovers: vec![words.clone()],
         ..Fault::default()
     }
+}
+
+fn offsite(words: String) -> Offsite {
+    let stage = |is_back, seconds| Stage {
+        name: words.clone(),
+        is_back,
+        seconds,
+        bytes_in: 0,
+        bytes_out: u64::MAX,
+        cpu_seconds: Some(f64::INFINITY),
+        memory_bytes_max: None,
+        requests: None,
+    };
+    Offsite { label: words.clone(), stages: vec![stage(false, f64::NAN), stage(true, 0.0)], ..Offsite::default() }
 }
 
 fn workload() -> impl Strategy<Value = Workload> {

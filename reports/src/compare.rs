@@ -67,11 +67,16 @@ pub(crate) fn same_contender(a: &Trial, b: &Trial) -> bool {
         && a.settings == b.settings
         && a.variant == b.variant
         && fault_label(a) == fault_label(b)
+        && stages(a) == stages(b)
         && a.file_system == b.file_system
         && a.workload.journal_mode == b.workload.journal_mode
 }
 
 /// The label of the fault of a trial; `None` without one.
+fn stages(trial: &Trial) -> Option<&str> {
+    trial.offsite.as_ref().map(|offsite| offsite.label.as_str())
+}
+
 fn fault_label(trial: &Trial) -> Option<&str> {
     trial.fault.as_ref().map(|fault| fault.label.as_str())
 }

@@ -158,6 +158,7 @@ fn restorable(strategy: &str) -> Trial {
         file_system: Some("ext4".into()),
         workload: workload(),
         fault: None,
+        offsite: None,
         repetition: 1,
         verdict: Verdict::Restorable,
         reason: "all checks passed".into(),

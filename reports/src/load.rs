@@ -94,9 +94,12 @@ impl Results {
 /// was called downtime then. The kind of a strategy is derived from the text of its promise.
 fn upgrade_from_1(document: &mut Value) {
     document["schema"] = SCHEMA.into();
-    for trial in document["trials"].as_array_mut().into_iter().flatten() {
-        trial["kind"] = kind_in_1(trial["promise"].as_str().unwrap_or_default()).into();
-        let Some(impact) = trial["impact"].as_object_mut() else { continue };
+    let trials = document["trials"].as_array_mut().into_iter().flatten();
+    // What is not an object is refused when the converted document is read.
+    for trial in trials.filter_map(Value::as_object_mut) {
+        let promise = trial.get("promise").and_then(Value::as_str).unwrap_or_default();
+        trial.insert("kind".into(), kind_in_1(promise).into());
+        let Some(impact) = trial.get_mut("impact").and_then(Value::as_object_mut) else { continue };
         for (then, now) in
             [("downtime_seconds", "blocked_seconds"), ("longest_stall_seconds", "longest_blocked_seconds")]
         {
@@ -121,6 +124,9 @@ fn kind_in_1(promise: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+
+    use proptest::prelude::*;
+    use serde_json::Value;
 
     use super::LoadError;
     use crate::example;
@@ -200,5 +206,64 @@ mod tests {
             found.starts_with("not a valid drill/2 document: ") && found.contains("at line 2 "),
             "{found}"
         );
+    }
+
+    /// A value that may stand anywhere in a file that another program wrote.
+    fn foreign() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            prop_oneof![Just(-1.0), Just(0.0), Just(1e300), Just(1e-300)].prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            "\\PC{0,9}".prop_map(Value::from),
+            Just(serde_json::json!([1])),
+            Just(serde_json::json!({})),
+        ]
+    }
+
+    /// The value that is `number` steps from here, in the order of the text, or how many steps are left.
+    fn nth(value: &mut Value, number: usize) -> Result<&mut Value, usize> {
+        let Some(mut left) = number.checked_sub(1) else { return Ok(value) };
+        let children: Vec<&mut Value> = match value {
+            Value::Array(values) => values.iter_mut().collect(),
+            Value::Object(fields) => fields.values_mut().collect(),
+            _ => Vec::new(),
+        };
+        for child in children {
+            match nth(child, left) {
+                Ok(found) => return Ok(found),
+                Err(fewer) => left = fewer,
+            }
+        }
+        Err(left)
+    }
+
+    proptest! {
+        #[test]
+        fn a_file_with_foreign_values_is_refused_or_rendered(
+            replaced in prop::collection::vec((0..4_000usize, foreign()), 0..4), is_old: bool,
+        ) {
+            let mut document = serde_json::to_value(example::all_verdicts()).unwrap();
+            if is_old {
+                document["schema"] = "drill/1".into();
+            }
+            for (number, value) in replaced {
+                if let Ok(place) = nth(&mut document, number) {
+                    *place = value;
+                }
+            }
+            if let Ok(results) = Results::from_json(&document.to_string()) {
+                crate::render::files(&results);
+            }
+        }
+
+        #[test]
+        fn any_text_is_refused_with_an_error(text in "\\PC*", cut: usize) {
+            prop_assert!(Results::from_json(&text).is_err());
+            let whole = serde_json::to_vec(&example::all_verdicts()).unwrap();
+            let cut = &whole[..cut % whole.len()];
+            prop_assert!(Results::from_json(&String::from_utf8_lossy(cut)).is_err());
+        }
     }
 }

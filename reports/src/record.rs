@@ -5,6 +5,7 @@
 //! change of meaning raises [`SCHEMA`]. Files of `drill/1` can still be read: see [`crate::load`].
 
 mod fault;
+mod offsite;
 mod restored;
 mod used;
 
@@ -15,6 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use fault::{Aftermath, Fault};
+pub use offsite::{Offsite, Stage, StageSettings};
 pub use restored::{Check, Level, LiveRestore, RecoveryPoint, Restore, Verification};
 pub use used::{Resources, Sample, Usage};
 
@@ -166,6 +168,9 @@ pub struct Trial {
     pub workload: Workload,
     /// Fault that was injected besides the disaster, and what came of it; null without one.
     pub fault: Option<Fault>,
+    /// The stages that the artifact passed through to a destination and back; null when it stayed on the machine.
+    #[serde(default)]
+    pub offsite: Option<Offsite>,
     /// Number of the repetition, counted from 1.
     pub repetition: u32,
     /// Result of the trial.

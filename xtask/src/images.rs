@@ -1,8 +1,9 @@
 //! `images`: pulls or builds container images before a run needs them.
 
+use std::panic::resume_unwind;
 use std::path::Path;
 
-use engines::images::{self, Image, ImageKind};
+use engines::images::{self, Image, ImageKind, SIDECAR};
 use machine::error::Result;
 use machine::event::Observer;
 use machine::process::{Cancel, Launcher};
@@ -24,8 +25,16 @@ pub fn show(
     workspace.sweep()?;
     let work = workspace.work_directory("images")?;
     let launcher = Launcher::new(work.path(), cancel);
-    for kind in kinds {
-        let image = images::obtain(kind, None, &launcher, observer)?;
+    let obtain = |kind| images::obtain(kind, None, &launcher, observer);
+    // All at once, because some compile while others download; then the one that is built on another image.
+    let (derived, independent): (Vec<_>, Vec<_>) = kinds.iter().partition(|kind| ***kind == SIDECAR);
+    let obtained: Vec<_> = std::thread::scope(|scope| {
+        let building: Vec<_> = independent.iter().map(|kind| scope.spawn(|| obtain(kind))).collect();
+        building.into_iter().map(|image| image.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    });
+    let kinds = independent.iter().chain(&derived);
+    for (kind, image) in kinds.zip(obtained.into_iter().chain(derived.iter().map(|kind| obtain(kind)))) {
+        let image = image?;
         println!("{:8} {}\n{}", kind.name, image.reference, details(&image));
     }
     Ok(exit::SUCCESS)

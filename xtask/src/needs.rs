@@ -80,6 +80,10 @@ pub fn all(scope: &Scope) -> Vec<Need> {
         let card = strategy.card();
         wanted.extend(card.all_tools().into_iter().map(|tool| (tool, card.name.to_owned())));
     }
+    for fault in harness::fault::registry::all() {
+        let purpose = format!("trials with the fault {}", fault.name);
+        wanted.extend(fault.with_defaults().tools().iter().map(|tool| (*tool, purpose.clone())));
+    }
     // Only root can mount them, whatever is installed.
     if geteuid().is_root() {
         for kind in FileSystem::MADE.into_iter().filter(|kind| !scope.excepts(kind.name())) {

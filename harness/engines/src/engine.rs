@@ -6,6 +6,7 @@ use std::panic::RefUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use machine::container::Network;
 use machine::error::Result;
@@ -163,6 +164,9 @@ pub struct Template {
     pub variants: &'static str,
 }
 
+/// How long a server may take to start: long enough to apply a large redo log first.
+pub const START_TIMEOUT: Duration = Duration::from_secs(600);
+
 /// What an engine has for a database in one place of a trial.
 pub struct Provision<'a> {
     /// Starts its processes and containers.
@@ -187,4 +191,6 @@ pub struct Provision<'a> {
     pub network: Network,
     /// The account on which its resources are counted.
     pub account: Account,
+    /// How long a server may take to start.
+    pub start_timeout: Duration,
 }

@@ -10,6 +10,7 @@ mod mounts;
 mod noted;
 mod throttle;
 mod volume;
+pub mod write_log;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -324,4 +324,16 @@ mod tests {
         assert_eq!(ledger.writer(3).count(), CHUNK_ENTRIES + 5);
         assert_eq!(ledger.writer(3).entry(CHUNK_ENTRIES + 4).due_ns, CHUNK_ENTRIES + 5);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_read_as_entries(
+            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..4 * ENTRY_BYTES as usize)
+        ) {
+            let directory = tempfile::tempdir().unwrap();
+            std::fs::write(path_of(directory.path(), 0), &bytes).unwrap();
+            let ledger = Ledger::open(directory.path(), 1).unwrap();
+            proptest::prop_assert!(ledger.entries().count() as u64 <= bytes.len() as u64 / ENTRY_BYTES);
+        }
+    }
 }

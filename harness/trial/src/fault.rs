@@ -8,5 +8,5 @@ mod scene;
 
 pub use choice::{FaultChoice, NONE};
 pub use configured::{ConfiguredFault, FaultEntry};
-pub use contract::{Definition, Fault, Injected, Moment, Separates, Stops};
+pub use contract::{Definition, Fault, Injected, Moment, Prepared, Separates, Stops};
 pub use scene::Scene;

@@ -1,6 +1,8 @@
 //! Expands a scenario into its trials. The scenario is validated as a whole before anything has an effect.
 
 mod filter;
+#[cfg(test)]
+mod foreign;
 mod limits;
 mod own;
 mod pairs;
@@ -32,6 +34,9 @@ pub use limits::limits;
 use trial_plan::copy_seconds;
 pub use trial_plan::{ASSUMED_COPY_BYTES_PER_SECOND, TrialPlan};
 use validate::validate;
+
+/// More trials than this would take months, and are a slip of the pen.
+const TRIALS_MAX: usize = 100_000;
 
 /// All trials of a run.
 pub struct Plan {
@@ -80,6 +85,10 @@ impl Plan {
                     for fault in &faults {
                         for trial in &block {
                             match with_fault(trial, fault.as_ref()) {
+                                Ok(_) if trials.len() == TRIALS_MAX => {
+                                    let message = format!("it has more than {TRIALS_MAX} trials: vary less");
+                                    return Err(place(message));
+                                }
                                 Ok(trial) => trials.push(trial),
                                 Err(reason) if !unsuited.contains(&reason) => unsuited.push(reason),
                                 Err(_) => {}

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use engines::engine::Engine;
 use engines::subject_section::SubjectSection;
+use machine::process::Limits;
 use machine::quantity;
 use model::schedule::{Arrivals, Pattern, Rate};
 use model::verify::Level;
@@ -142,6 +143,12 @@ pub struct TrialSection {
     pub stall_quiet_seconds: f64,
     /// The level of the verification; null for what the size of the database suggests.
     pub integrity: Option<Level>,
+    /// Memory that the processes and containers of the strategy share; null for no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strategy_memory: Option<ByteSize>,
+    /// Processors that they may keep busy together; null for no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strategy_cpus: Option<f64>,
 }
 
 impl Default for TrialSection {
@@ -154,11 +161,18 @@ impl Default for TrialSection {
             stall_seconds_min: 10.0,
             stall_quiet_seconds: 600.0,
             integrity: None,
+            strategy_memory: None,
+            strategy_cpus: None,
         }
     }
 }
 
 impl TrialSection {
+    /// What the processes and containers of the strategy may use.
+    pub fn limits(&self) -> Limits {
+        Limits { memory_bytes: self.strategy_memory.map(|bytes| bytes.0), cpus: self.strategy_cpus }
+    }
+
     /// The level at which a database of this size is verified.
     pub fn level(&self, engine: &dyn Engine, bytes: u64) -> Level {
         let suggested = if bytes < engine.fast_from_bytes() { Level::Full } else { Level::Fast };

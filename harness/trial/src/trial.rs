@@ -89,6 +89,7 @@ pub fn run<'a>(
     if let Some(missing) = context.obtain()? {
         return Ok(Concluded { record: context.unavailable(&missing), ended: None });
     }
+    context.limit_strategy()?;
     let mut results = PhaseResults::default();
     let (record, observed) =
         sampler::beside(&context.sampled(), &context.timeline, environment.observer, || {

@@ -31,7 +31,7 @@ impl Condition {
 }
 
 /// All conditions except strategy and variant, the most important ones first.
-const CONDITIONS: [Condition; 19] = [
+const CONDITIONS: [Condition; 20] = [
     Condition::plain("engine", |trial| trial.engine.clone()),
     Condition::plain("application", |trial| trial.app.clone()),
     Condition::plain("dataset", |trial| trial.dataset.profile.clone()),
@@ -58,6 +58,9 @@ const CONDITIONS: [Condition; 19] = [
     Condition::labelled("page cache", |trial| trial.workload.cache.clone()),
     Condition::labelled("fault", |trial| {
         trial.fault.as_ref().map_or("none".to_string(), |fault| fault.label.clone())
+    }),
+    Condition::labelled("stages", |trial| {
+        trial.offsite.as_ref().map_or(String::new(), |offsite| offsite.label.clone())
     }),
 ];
 

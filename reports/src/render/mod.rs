@@ -9,6 +9,7 @@ mod file;
 mod html;
 pub mod markdown;
 pub mod number;
+pub mod offsite;
 pub mod plot;
 pub mod published;
 pub mod table;

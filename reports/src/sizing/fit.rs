@@ -174,6 +174,8 @@ pub(super) fn gather<'a>(runs: &[&'a Results]) -> Vec<Vec<&'a Trial>> {
 fn is_usable(trial: &Trial) -> bool {
     !trial.control
         && trial.fault.is_none()
+        // Its recovery depends on the line to the destination.
+        && trial.offsite.is_none()
         && trial.workload.writes_per_second.is_some_and(|rate| rate >= 0.0 && rate.is_finite())
         && !matches!(trial.verdict, Verdict::Unavailable | Verdict::Unverified)
 }

@@ -198,13 +198,14 @@ fn exclusion(exclusion: &Exclusion) -> String {
         Exclusion::NeverCompletes => {
             "the backup never completes (predicted to take more than a year)".to_owned()
         }
-        Exclusion::Exceeds { objective, predicted_seconds, limit_seconds } => format!(
-            "{} {} > {} ({} times)",
-            name(*objective),
-            number::seconds(*predicted_seconds),
-            limit_text(*limit_seconds),
-            number::ratio(predicted_seconds / limit_seconds)
-        ),
+        Exclusion::Exceeds { objective, predicted_seconds, limit_seconds } => {
+            let (predicted, limit) = (number::seconds(*predicted_seconds), limit_text(*limit_seconds));
+            let factor = predicted_seconds / limit_seconds;
+            // A prediction far from what was measured can be larger than any number.
+            let factor =
+                if factor.is_finite() { format!(" ({} times)", number::ratio(factor)) } else { String::new() };
+            format!("{} {predicted} > {limit}{factor}", name(*objective))
+        }
         Exclusion::NotMeasured(objective) => format!("{} was not measured", name(*objective)),
         Exclusion::LostWithDisk => "does not survive the loss of the database's disk".to_owned(),
         Exclusion::DiskLossUnknown => "whether it survives the loss of the disk is not known".to_owned(),

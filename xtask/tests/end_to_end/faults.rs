@@ -321,3 +321,48 @@ fn an_unknown_fault_or_setting_is_refused_with_its_place() {
         assert!(text(&output).contains(expected), "{}", text(&output));
     }
 }
+
+#[test]
+fn a_clock_that_steps_is_survived_and_is_right_afterwards() {
+    let place = Place::new();
+    let variants = format!("{ONLINE}[[variants]]\nstrategy = \"sqlite-dump\"\n");
+    let results = run(&place, "\"clock-step\", { fault = \"clock-step\", seconds = -7200 }", &variants);
+    assert_eq!(results.trials.len(), 4);
+    for trial in results.trials.iter().filter(|trial| trial.verdict != Verdict::Unavailable) {
+        assert_eq!(Reaction::of(trial), Some(Reaction::Survived), "{}: {}", trial.id, trial.reason);
+        let seconds = if trial.id.contains("7200") { "-7200 s" } else { "+3600 s" };
+        assert!(fault(trial).proof.as_ref().unwrap().contains(seconds), "{:?}", trial.fault);
+        assert_came_through(trial);
+    }
+    place.assert_clean();
+}
+
+#[test]
+fn a_strategy_that_wants_more_memory_than_its_scenario_allows_ends_its_trial_and_not_the_run() {
+    let place = Place::new();
+    let variants = r#"
+        [[variants]]
+        strategy = "external"
+        [variants.settings]
+        backup = 'head -c 256M /dev/zero | tail -c 256M | wc -c > "$DRILL_DESTINATION/bytes"'
+        restore = "true"
+        [[variants]]
+        strategy = "cold-copy"
+    "#;
+    let scenario = place.scenario(SMALL, variants);
+    let text = std::fs::read_to_string(&scenario).unwrap();
+    std::fs::write(
+        &scenario,
+        text.replace("[trial]", "[trial]\nstrategy_memory = \"64MiB\"\nstrategy_cpus = 1.5"),
+    )
+    .unwrap();
+    place.run_scenario(&scenario);
+    let results = place.results();
+    let [greedy, copy] = &results.trials[..] else { panic!("two trials were planned") };
+    if greedy.verdict != Verdict::Unavailable {
+        assert_eq!(greedy.verdict, Verdict::Failed, "{}", greedy.reason);
+        assert_eq!(copy.verdict, Verdict::Restorable, "{}", copy.reason);
+    }
+    assert_eq!(results.run.conditions["trial.strategy_cpus"], 1.5);
+    place.assert_clean();
+}

@@ -19,6 +19,7 @@ mod own;
 mod preconditions;
 mod program;
 mod script_check;
+mod secrets;
 mod servers;
 mod shipping;
 mod sidecar;

@@ -21,7 +21,7 @@ use super::server::{Server, ServerSetup};
 use super::settings::ServerSettings;
 use crate::access::Access;
 use crate::applications::App;
-use crate::engine::{Engine, Provision, Template};
+use crate::engine::{Engine, Provision, START_TIMEOUT, Template};
 use crate::images::{Image, ImageKind};
 use crate::instance::Instance;
 use crate::mode::Mode;
@@ -76,6 +76,7 @@ impl ServerEngine {
             port: None,
             network: Network::Bridge,
             account: Account::Preparation,
+            start_timeout: START_TIMEOUT,
         };
         preparation.tell(format!("starting a {} server to load the dataset", self.flavour.title));
         let mut server = Server::new(launcher, setup)?;
@@ -149,6 +150,7 @@ impl Engine for ServerEngine {
             port: settings.port().filter(|_| provision.is_live),
             network: provision.network,
             account: provision.account,
+            start_timeout: provision.start_timeout,
         };
         Ok(Box::new(Server::new(provision.launcher, setup)?))
     }
@@ -177,6 +179,7 @@ impl Engine for ServerEngine {
             port: None,
             network: Network::Bridge,
             account: Account::Harness,
+            start_timeout: START_TIMEOUT,
         };
         Ok(Box::new(Server::new(launcher, setup)?))
     }

@@ -31,8 +31,6 @@ const DATA: &str = "/var/lib/mysql";
 const USER: &str = "drill";
 /// The tracker's database.
 const DATABASE: &str = "torrust";
-/// Long enough to apply a large redo log first.
-const START_TIMEOUT: Duration = Duration::from_secs(600);
 /// Long enough to write all dirty pages first.
 const STOP_TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -59,6 +57,8 @@ pub struct ServerSetup {
     pub network: Network,
     /// The account on which its resources are counted.
     pub account: Account,
+    /// How long it may take to start: damaged data may make it hang.
+    pub start_timeout: Duration,
 }
 
 /// A server.
@@ -149,7 +149,7 @@ impl Server {
         }
         self.started = true;
         let container = self.container.as_mut().expect("it was started above");
-        container.wait_for_log("ready for connections", START_TIMEOUT)?;
+        container.wait_for_log("ready for connections", self.setup.start_timeout)?;
         self.ready = true;
         Ok(())
     }

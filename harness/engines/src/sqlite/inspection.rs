@@ -263,4 +263,25 @@ mod tests {
         let last = inspection.checks.last().expect("checks were made");
         assert_eq!(last.lines, ["the database has no tables"], "{}", shown(&inspection));
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_database_with_any_damage_is_inspected(
+            damage in proptest::collection::vec(proptest::prelude::any::<(usize, u8)>(), 0..40), cut: Option<usize>,
+        ) {
+            let directory = tempfile::tempdir().unwrap();
+            let file = database(directory.path(), "backup.db", SQL);
+            let mut bytes = fs::read(&file).unwrap();
+            for (at, byte) in damage {
+                let at = at % bytes.len();
+                bytes[at] = byte;
+            }
+            bytes.truncate(cut.map_or(bytes.len(), |cut| cut % bytes.len()));
+            fs::write(&file, bytes).unwrap();
+            let inspection = inspect(&file, None).unwrap();
+            proptest::prop_assert!(inspection.checks.iter().any(|check| check.name == "file"));
+        }
+    }
 }

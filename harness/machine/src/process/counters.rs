@@ -1,8 +1,10 @@
 //! The resources that processes use: read from `/proc` while they run, and exact after they have ended.
 
+use std::ffi::OsString;
+
 use serde::{Deserialize, Serialize};
 
-use super::memory_group::MemoryGroup;
+use super::limited_group::LimitedGroup;
 
 /// The account on which the resources of a process are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,8 +137,10 @@ pub struct ProcessRegistry {
     pub(super) reaped: Vec<(Account, Counters)>,
     /// The resources of containers that have ended.
     contained_ended: Vec<(Account, Counters)>,
-    /// The group with limited memory that the new processes of an account are added to.
-    confined: Option<(Account, MemoryGroup)>,
+    /// The group with limits that the new processes of an account are added to.
+    confined: Option<(Account, LimitedGroup)>,
+    /// Environment variables of the new processes of an account.
+    environment: Option<(Account, Vec<(String, OsString)>)>,
 }
 
 impl ProcessRegistry {
@@ -149,11 +153,22 @@ impl ProcessRegistry {
         of_account(&self.running).into_iter().chain(contained).collect()
     }
 
-    /// Adds all processes and containers that an account starts from now on to a group with limited memory, or no
-    /// longer. Returns the group to which they were added before.
-    pub fn confine(&mut self, account: Account, group: Option<MemoryGroup>) -> Option<MemoryGroup> {
+    /// Adds all processes and containers that an account starts from now on to a group with limits, or no longer. Returns
+    /// the group to which they were added before.
+    pub fn confine(&mut self, account: Account, group: Option<LimitedGroup>) -> Option<LimitedGroup> {
         let group = group.map(|group| (account, group));
         std::mem::replace(&mut self.confined, group).map(|(_, group)| group)
+    }
+
+    /// Gives all processes that an account starts from now on these environment variables in addition; none: no longer.
+    pub fn set_environment(&mut self, account: Account, variables: Vec<(String, OsString)>) {
+        self.environment = Some((account, variables)).filter(|(_, variables)| !variables.is_empty());
+    }
+
+    /// The variables that were set last for this account.
+    pub(super) fn environment(&self, account: Account) -> Vec<(String, OsString)> {
+        let environment = self.environment.iter().filter(|(of, _)| *of == account);
+        environment.flat_map(|(_, variables)| variables.clone()).collect()
     }
 
     fn add_to_group(&self, account: Account, pid: i32) {

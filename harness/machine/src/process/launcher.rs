@@ -73,6 +73,7 @@ impl Launcher {
         let name =
             program.file_name().map_or_else(|| "command".into(), |name| name.to_string_lossy().into_owned());
         command.env(MARK, &self.work_directory).process_group(0);
+        command.envs(self.processes().environment(account));
         die_with_this_process(&mut command);
         match command.spawn() {
             Ok(process) => Ok(Child::new(name, account, process, self.processes.clone())),

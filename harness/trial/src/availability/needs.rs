@@ -23,8 +23,8 @@ pub struct Needs<'a> {
     pub app: App,
     /// The file system of the data.
     pub file_system: FileSystem,
-    /// What is missing for the fault of the trial.
-    pub missing_for_fault: Option<String>,
+    /// What is missing for the fault of the trial, or for the limits of its strategy.
+    pub missing: Option<String>,
     /// The separate file system of the artifacts, if the fault of the trial needs one.
     pub destination: Option<FileSystem>,
     /// True when the database is the user's own.
@@ -43,7 +43,11 @@ impl<'a> Needs<'a> {
             engine: trial.deployment.engine,
             app: trial.deployment.app,
             file_system: trial.deployment.file_system,
-            missing_for_fault: trial.fault.as_ref().and_then(|fault| fault.missing()),
+            missing: trial
+                .fault
+                .as_ref()
+                .and_then(|fault| fault.missing())
+                .or_else(|| scenario.trial.limits().missing()),
             destination: trial.destination().map(|(kind, _)| kind),
             own_database: scenario.database.is_some(),
             directory: &scenario.directory,
@@ -64,7 +68,7 @@ impl<'a> Needs<'a> {
             engine,
             app,
             file_system,
-            missing_for_fault: None,
+            missing: None,
             destination: None,
             own_database: false,
             directory,
@@ -102,7 +106,7 @@ pub(crate) trait Supplier {
 /// Other errors do not concern the machine.
 pub(crate) fn supply(needs: &Needs<'_>, supplier: &mut dyn Supplier) -> Result<()> {
     let Needs { strategy, engine, .. } = *needs;
-    if let Some(missing) = strategy.missing(engine).or_else(|| needs.missing_for_fault.clone()) {
+    if let Some(missing) = strategy.missing(engine).or_else(|| needs.missing.clone()) {
         return Err(Error::Environment(missing));
     }
     if strategy.abilities().leaves_out_never_completed && needs.own_database {

@@ -2,6 +2,7 @@
 
 use machine::error::Result;
 use machine::file_system::FileSystem;
+use machine::tool::Tool;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use strategies::contract::ConfiguredStrategy;
@@ -19,9 +20,14 @@ pub trait Fault: Send + Sync {
         None
     }
 
+    /// The commands that injecting it needs.
+    fn tools(&self) -> &'static [&'static Tool] {
+        &[]
+    }
+
     /// What is missing on this machine to inject it, and how to get it.
     fn missing(&self) -> Option<String> {
-        None
+        self.tools().iter().find_map(|tool| tool.missing())
     }
 
     /// What it needs a separate file system for.
@@ -38,6 +44,14 @@ pub trait Fault: Send + Sync {
     /// hit had done its work.
     fn is_survivable(&self) -> bool {
         true
+    }
+
+    /// Makes what a fault of a moment during the backup needs from its beginning. It stays until the backup has ended.
+    ///
+    /// # Errors
+    /// When this machine refuses it.
+    fn prepare<'a>(&self, _scene: &'a Scene<'a>) -> Result<Prepared<'a>> {
+        Ok(Box::new(()))
     }
 
     /// Strikes. Returns nothing when there is nothing to strike at this moment: it is then called again.
@@ -112,6 +126,9 @@ pub enum Separates {
     /// The live database and the artifacts together, on this file system unless the scenario gives them one.
     Everything(FileSystem),
 }
+
+/// What a fault needs during a backup. Dropping it takes it away.
+pub type Prepared<'a> = Box<dyn Send + 'a>;
 
 /// A fault that has struck.
 pub struct Injected<'a> {

@@ -1,6 +1,7 @@
 //! All faults: one line for each. A fault's file enters it in the list of all, so that nothing else names it.
 
 mod bit_flip;
+mod clock_step;
 mod destination_full;
 mod destination_read_only;
 mod kill_database;

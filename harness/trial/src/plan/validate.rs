@@ -1,5 +1,7 @@
 //! Checks the values of a scenario that do not depend on its variants.
 
+use bytesize::ByteSize;
+
 use crate::scenario::Scenario;
 
 /// Longer than any trial, and small enough for all clock arithmetic.
@@ -28,6 +30,12 @@ pub(super) fn validate(scenario: &Scenario) -> Result<(), String> {
         if !(span > 0.0 && span <= SECONDS_MAX) {
             return Err(format!("trial.{name} is {span}: it must be above 0 and at most {SECONDS_MAX}"));
         }
+    }
+    if let Some(bytes) = times.strategy_memory.filter(|bytes| *bytes < ByteSize::mib(1)) {
+        return Err(format!("trial.strategy_memory is {bytes}: it must be at least 1 MiB"));
+    }
+    if let Some(cpus) = times.strategy_cpus.filter(|cpus| !(0.01..=1024.0).contains(cpus)) {
+        return Err(format!("trial.strategy_cpus is {cpus}: it must be from 0.01 to 1024"));
     }
     let counts = [
         ("workload.writers", workload.writers, 256),

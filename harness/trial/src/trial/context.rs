@@ -2,8 +2,9 @@
 
 use engines::secret::Secret;
 use engines::subject::Subject;
+use machine::error::Result;
 use machine::file_system::TemporaryFileSystem;
-use machine::process::{Counters, Launcher, kill_marked};
+use machine::process::{Account, Counters, Launcher, LimitedGroup, Limits, kill_marked};
 use machine::tool::Program;
 
 use super::environment::TrialEnvironment;
@@ -63,6 +64,16 @@ impl<'a> TrialContext<'a> {
             destination: None,
             file_system: None,
         }
+    }
+
+    /// Sets the scenario's limits on what the strategy may use.
+    pub(super) fn limit_strategy(&self) -> Result<()> {
+        let limits = self.scenario.trial.limits();
+        if limits != Limits::default() {
+            let group = LimitedGroup::make(limits)?;
+            self.launcher.processes().confine(Account::Strategy, Some(group));
+        }
+        Ok(())
     }
 
     pub(super) fn sampled(&self) -> Sampled {

@@ -154,6 +154,7 @@ impl TrialContext<'_> {
                 Ok((called, struck))
             }
             Moment::DuringBackup => {
+                let _prepared = fault.prepare(scene)?;
                 let stop = &AtomicBool::new(false);
                 std::thread::scope(|scope| {
                     let striking = scope.spawn(move || strike_after(delay, fault, scene, stop));

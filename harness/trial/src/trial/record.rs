@@ -310,6 +310,7 @@ impl TrialContext<'_> {
             file_system: self.file_system_name(),
             workload,
             fault: plan.fault.as_ref().map(|fault| self.fault_record(fault, results)),
+            offsite: None,
             repetition: plan.repetition,
             verdict,
             reason,

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use engines::applications::App;
 use engines::applications::tracker::image::TRACKER;
 use engines::applications::tracker::service::{Tracker, TrackerSetup};
-use engines::engine::Provision;
+use engines::engine::{Provision, START_TIMEOUT};
 use engines::instance::Instance;
 use engines::subject::Subject;
 use machine::container::{Network, OwnNetwork};
@@ -19,6 +20,8 @@ use machine::process::Account;
 use super::context::TrialContext;
 use crate::plan::Deployment;
 
+/// A healthy server on a slow machine starts within this time.
+const HEALTHY_START: Duration = Duration::from_secs(60);
 /// The directory of the trial in which its own file system is mounted.
 const DISK: &str = "disk";
 
@@ -103,6 +106,7 @@ impl TrialContext<'_> {
             is_live: name == "live",
             network: network.clone(),
             account: Account::Subject,
+            start_timeout: if name == "live" { START_TIMEOUT } else { self.start_timeout_of_a_restore() },
         })?;
         let tracker = match app {
             App::Embedded => None,
@@ -110,6 +114,12 @@ impl TrialContext<'_> {
         };
         let (dataset, model) = (self.plan.dataset.clone(), self.plan.model.clone());
         Ok(Subject::new(&self.launcher, engine, database, tracker, dataset, model))
+    }
+
+    /// A server may hang on damaged data, so it is not waited for longer than for a restore; but a short deadline leaves
+    /// it the time that a healthy one may need.
+    fn start_timeout_of_a_restore(&self) -> Duration {
+        Duration::from_secs_f64(self.scenario.trial.deadline_seconds).clamp(HEALTHY_START, START_TIMEOUT)
     }
 
     fn tracker(&self, database: &dyn Instance, run_directory: PathBuf, network: Network) -> Result<Tracker> {

@@ -7,6 +7,7 @@ use std::thread;
 
 use engines::client::{Answer, Client, Session};
 use engines::database::Database;
+use engines::engine::START_TIMEOUT;
 use engines::images;
 use engines::mariadb::MARIADB;
 use engines::mysql::access::ServerAccess;
@@ -71,6 +72,7 @@ impl Shared {
             port: None,
             network: Network::Bridge,
             account: Account::Subject,
+            start_timeout: START_TIMEOUT,
         };
         let mut server = Server::new(&launcher, setup).unwrap();
         server.start().unwrap();

@@ -9,6 +9,7 @@ mod contenders;
 mod faults;
 mod figures;
 mod label;
+mod offsite;
 mod trial;
 mod trial_fault;
 
@@ -20,6 +21,7 @@ use sha2::{Digest, Sha256};
 
 use self::comparison::Comparison;
 use self::faults::FaultSection;
+use self::offsite::OffsiteSection;
 use self::trial::Section;
 use crate::compare::{Spread, is_cut_short, without_faults};
 use crate::record::{Calibration, Results, Verdict};
@@ -57,6 +59,7 @@ struct Page<'a> {
     is_comparison: bool,
     comparison: Comparison,
     faults: Option<FaultSection>,
+    offsite: Option<OffsiteSection>,
     sections: Vec<Section>,
 }
 
@@ -86,6 +89,7 @@ pub fn html(results: &Results) -> String {
         is_comparison,
         comparison: comparison::of(&good_days),
         faults: faults::of(&results.trials),
+        offsite: offsite::of(&good_days.trials),
         sections: trial::sections(results),
     };
     page.render().expect("a template writes to a string, which does not fail")

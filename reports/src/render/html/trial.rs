@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use super::figures::{FIRST, MORE, Unit};
 use super::{label, trial_fault};
 use crate::printable;
-use crate::record::{Check, Level, LiveRestore, Results, Trial, Verification};
+use crate::record::{Check, Level, LiveRestore, Offsite, Results, Stage, Trial, Verification};
+use crate::render::offsite::title;
 use crate::render::{conditions, number, plot, words};
 
 /// The content of a trial's section.
@@ -41,6 +42,8 @@ pub(super) struct Section {
     pub versions: Vec<(String, String)>,
     /// Directory of the evidence, relative to the results.
     pub kept: Option<String>,
+    /// The stages off the machine and back: name, time, bytes in and out.
+    pub stages: Vec<[String; 4]>,
     /// Phase, start, and duration.
     pub phases: Vec<(String, String, String)>,
     /// The timeline as SVG.
@@ -104,6 +107,7 @@ fn section(trial: &Trial, number: usize, command: &str) -> Section {
         settings: label::settings(trial),
         versions: trial.versions.clone().into_iter().collect(),
         kept: trial.kept.as_ref().and_then(|kept| kept.path.clone()),
+        stages: trial.offsite.as_ref().map(stages).unwrap_or_default(),
         phases: phases(trial),
         timeline: plot::timeline(trial, &format!("trial-{number}")),
     }
@@ -124,6 +128,7 @@ fn place(trial: &Trial) -> String {
     ];
     parts.extend(trial.file_system.clone());
     parts.extend(trial.fault.as_ref().map(|fault| format!("fault {}", fault.label)));
+    parts.extend(trial.offsite.as_ref().map(|offsite| format!("stages {}", offsite.label)));
     parts.extend((trial.repetition > 1).then(|| format!("repetition {}", trial.repetition)));
     parts.join(" · ")
 }
@@ -174,6 +179,15 @@ fn remarks(verification: &Verification) -> Vec<String> {
     let is_of_none = |finding: &&String| CHECKS.iter().all(|(name, _)| of_check(finding, name).is_none());
     let others = verification.findings.iter().filter(is_of_none);
     others.chain(&verification.remarks).map(|text| printable(text)).collect()
+}
+
+fn stages(offsite: &Offsite) -> Vec<[String; 4]> {
+    let bytes = |bytes: u64| number::bytes(bytes as f64);
+    let row = |stage: &Stage| {
+        let seconds = number::or_missing(Some(stage.seconds), number::seconds);
+        [printable(&title(stage)), seconds, bytes(stage.bytes_in), bytes(stage.bytes_out)]
+    };
+    offsite.stages.iter().map(row).collect()
 }
 
 fn outputs(trial: &Trial) -> Vec<(&'static str, String)> {

@@ -6,6 +6,7 @@ mod evidence;
 mod faults;
 mod kept;
 mod machine;
+mod offsite;
 mod outputs;
 mod reading;
 mod remarks;
@@ -31,6 +32,7 @@ pub fn markdown(results: &Results) -> String {
         let plots = plot::names(results).into_iter();
         blocks.extend(plots.map(|(name, shows)| format!("![{}]({name})", text::plain(shows))));
         blocks.extend(comparison_blocks(results));
+        blocks.extend(offsite::blocks(&results.trials));
         blocks.extend(shipping::blocks(&results.trials));
         blocks.extend(challenge::blocks(&results.trials));
         blocks.extend(evidence::blocks(results));
@@ -152,12 +154,15 @@ mod tests {
             let report = markdown(&results);
             let plain = crate::compare::without_faults(&results);
             let mut expected = vec![
-                "Faults", "Comparison", "Details", "Evidence", "Limits found", "Machine and calibration", "How to reproduce",
-                "How to read this report", "Limitations",
+                "Faults", "Comparison", "Details", "Off the machine", "Evidence", "Limits found", "Machine and calibration",
+                "How to reproduce", "How to read this report", "Limitations",
             ];
             expected.retain(|section| match *section {
                 "Faults" => results.trials.iter().any(|trial| trial.fault.is_some()),
                 "Comparison" => plain.is_some(),
+                "Off the machine" => {
+                    plain.as_deref().is_some_and(|plain| plain.trials.iter().any(|trial| trial.offsite.is_some()))
+                }
                 "Limits found" => plain.as_deref().is_some_and(super::viability::is_varied),
                 "Details" | "Evidence" => plain.as_deref().is_some_and(|plain| !plain.trials.is_empty()),
                 _ => true,

@@ -2,7 +2,7 @@
 
 use bytesize::ByteSize;
 use machine::error::Result;
-use machine::process::{Account, MemoryGroup};
+use machine::process::{Account, LimitedGroup, Limits};
 use machine::quantity;
 use serde::{Deserialize, Serialize};
 
@@ -45,19 +45,25 @@ impl Fault for MemoryLimit {
     }
 
     fn missing(&self) -> Option<String> {
-        MemoryGroup::missing()
+        self.limits().missing()
     }
 
     fn inject<'a>(&self, scene: &'a Scene<'a>) -> Result<Option<Injected<'a>>> {
-        let limit = quantity::size(&self.bytes).unwrap_or_default();
-        let group = MemoryGroup::make(limit.0)?;
-        scene.launcher.processes().confine(Account::Strategy, Some(group));
-        let proof = format!("the strategy's new processes share {limit} of memory");
-        let heal = || {
+        let group = LimitedGroup::make(self.limits())?;
+        // A scenario may limit them all the time.
+        let before = scene.launcher.processes().confine(Account::Strategy, Some(group));
+        let proof = format!("the strategy's new processes share {} of memory", self.bytes);
+        let heal = move || {
             // Dropping the group removes it.
-            drop(scene.launcher.processes().confine(Account::Strategy, None));
+            drop(scene.launcher.processes().confine(Account::Strategy, before));
             Ok(())
         };
         Ok(Some(Injected { proof, heal: Box::new(heal) }))
+    }
+}
+
+impl MemoryLimit {
+    fn limits(&self) -> Limits {
+        Limits { memory_bytes: quantity::size(&self.bytes).ok().map(|bytes| bytes.0), ..Limits::default() }
     }
 }
