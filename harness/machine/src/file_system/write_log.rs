@@ -45,14 +45,15 @@
 //!
 //! # Limits
 //!
-//! - The daemon handles one request at a time, so states that need two requests in flight at once are not found: they are
-//!   not needed for a file system that waits for its writes before it flushes, as ext4 and XFS do.
+//! - The daemon gets one read or write at a time, and logs each when it is complete. Writes that a disk would complete
+//!   while it flushes count as durable: a file system that waits for its writes before it flushes, as ext4 and XFS do, does
+//!   not depend on them.
 //! - A loop device splits "force unit access" into a write and a flush, so more is durable than on a disk that supports
 //!   it.
 //! - Disks that lie about flushes, tear blocks of 4 KiB, or damage blocks that were not being written are not modelled.
 //! - The log contains what reached the device. A file that was written and never synchronised is missing in all states,
 //!   until the kernel writes it back.
-//! - It is slower than a disk, and latency on it means nothing.
+//! - Latency on it means nothing: the image is in the page cache, and requests wait for each other.
 //!
 //! # What it leaves
 //!
@@ -84,8 +85,8 @@ use daemon::DeviceFiles;
 pub use daemon::QEMU_STORAGE_DAEMON;
 pub use log::{Entry, LogPosition};
 pub use recording::WriteLog;
-use replay::copy_sparse;
 pub use replay::{CrashReplay, MountedCrashState};
+use replay::{check, copy_sparse};
 pub use states::{CrashKind, CrashPlan, CrashState, CrashStates};
 
 /// What is missing on this machine to log the writes of a file system of this kind.
@@ -132,8 +133,8 @@ impl LoggedFileSystem {
         // Canonical, as in the kernel's table of mounts.
         let directory = launcher.work_directory().canonicalize().context("there is no work directory")?;
         let (point, files) = (directory.join(name), directory.join(format!(".{name}.logged")));
-        let create = || std::fs::create_dir(&files).and_then(|()| std::fs::create_dir(&point));
-        create().map_err(|error| refused(error.to_string()))?;
+        std::fs::create_dir(&point).map_err(|error| refused(error.to_string()))?;
+        // Constructed before anything else is created, so that dropping it cleans up after any error.
         let files = Some(DeviceFiles { directory: files });
         let mut made = LoggedFileSystem { kind, point, files, daemon: None };
         made.fill(launcher, bytes).map_err(|error| match error {
@@ -145,6 +146,7 @@ impl LoggedFileSystem {
 
     fn fill(&mut self, launcher: &Launcher, bytes: u64) -> Result<()> {
         let files = self.files();
+        std::fs::create_dir(&files.directory).context("cannot create a directory for a write log")?;
         let create = |path: PathBuf| {
             let file = File::options().read(true).write(true).create_new(true).open(&path);
             let file = file.and_then(|file| file.set_len(bytes).map(|()| file));
@@ -166,7 +168,7 @@ impl LoggedFileSystem {
         self.daemon = Some(daemon);
         run(launcher, command(&MOUNT, &["-o", "loop", "-t", self.kind.name()], &[&exported, &self.point]))?;
         let device = mount_of(&self.point)?.source;
-        // The page cache of the loop device would hold writes back from the log.
+        // Direct requests are those that the daemon gets one by one (see there). Nothing uses the file system before.
         run(launcher, command(&LOSETUP, &["--direct-io=on"], &[Path::new(&device)]))
     }
 
@@ -192,12 +194,15 @@ impl LoggedFileSystem {
     /// Unmounts it and returns the log, which contains the unmounting. Processes that use it must have ended.
     ///
     /// # Errors
-    /// [`Error::Environment`] when it is still in use, or the log is incomplete.
+    /// [`Error::Environment`] when it is still in use, or the log is incomplete or damaged: replaying all of it must give
+    /// the content of the device.
     pub fn finish(mut self) -> Result<WriteLog> {
         self.unmount()?;
         self.daemon.take().expect("it is not finished").end()?;
         self.remove_mounts();
-        WriteLog::read(self.kind, self.files.take().expect("it is not finished"))
+        let log = WriteLog::read(self.kind, self.files.take().expect("it is not finished"))?;
+        check(&log)?;
+        Ok(log)
     }
 
     /// Unmounts it completely, so that nothing is written any more.

@@ -1,19 +1,27 @@
 //! The block device with a log: an image that `qemu-storage-daemon` exports through FUSE, with its driver
 //! `blklogwrites` between them.
 //!
-//! The daemon handles one request after the other, so the order of the log is the order in which requests were complete.
+//! The daemon logs a request when it is complete, before it answers it.
+//!
+//! Two reads or writes at once would damage the log: while one waits for the image, QEMU (7.2.22 and 10.0.2, at least)
+//! reads the next one into the same buffer, and then logs that as the data of the first. So the kernel is told to send
+//! asynchronous requests one by one; a loop device with direct I/O makes all reads and writes asynchronous. The other
+//! requests (a flush, for example) are shorter than the header of a write, so they leave its data as it is.
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::Context;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::minor;
 use nix::unistd::Pid;
 use serde_json::json;
 
-use super::super::mounts::{BUSY_TIMEOUT, mount_of};
+use super::super::commands::{MOUNT, command, run};
+use super::super::mounts::{BUSY_TIMEOUT, mount_of, unmount_all};
 use crate::error::{Error, Result};
 use crate::how_to_install::HowToInstall;
 use crate::process::{Account, Child, Launcher, TICK, is_alive, last_lines};
@@ -93,6 +101,7 @@ impl Daemon {
             }
             launcher.cancel.sleep_until(Instant::now() + TICK / 10)?;
         }
+        limit_requests(launcher, files)?;
         Ok(daemon)
     }
 
@@ -118,6 +127,18 @@ impl Daemon {
         let output = if output.is_empty() { "no output".into() } else { output };
         Error::Environment(format!("'{}' {what}: {output}", QEMU_STORAGE_DAEMON.command))
     }
+}
+
+/// Lets the kernel send one asynchronous request at a time.
+fn limit_requests(launcher: &Launcher, files: &DeviceFiles) -> Result<()> {
+    let device = files.exported().metadata().context("cannot access the exported file")?.dev();
+    let control = files.directory.join("connections");
+    std::fs::create_dir(&control).context("cannot create a directory")?;
+    run(launcher, command(&MOUNT, &["-t", "fusectl", "fusectl"], &[&control]))?;
+    let limit = control.join(minor(device).to_string()).join("max_background");
+    let written = std::fs::write(&limit, "1").with_context(|| format!("cannot write {}", limit.display()));
+    unmount_all(&control)?;
+    Ok(written?)
 }
 
 fn arguments(files: &DeviceFiles) -> Result<Vec<String>> {

@@ -1,6 +1,7 @@
 //! Makes the crash states of a log, and mounts them.
 
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -92,7 +93,7 @@ impl<'a> CrashReplay<'a> {
         }
         let entries = &self.log.entries;
         for entry in &entries[self.applied..state.durable] {
-            self.apply(entry, 0..entry.length, &self.durable)?;
+            apply(&self.data, entry, 0..entry.length, &self.durable)?;
         }
         self.applied = state.durable;
         let image = create(to, self.log.device_bytes)?;
@@ -100,7 +101,7 @@ impl<'a> CrashReplay<'a> {
         for (number, block) in &state.kept {
             let entry = &entries[*number];
             let range = if entry.is_discard() { 0..entry.length } else { block_range(entry, *block) };
-            self.apply(entry, range, &image)?;
+            apply(&self.data, entry, range, &image)?;
         }
         Ok(())
     }
@@ -117,21 +118,51 @@ impl<'a> CrashReplay<'a> {
         self.applied = 0;
         Ok(())
     }
+}
 
-    /// Applies the bytes `range` of an entry to an image. A discard makes them 0.
-    fn apply(&self, entry: &Entry, range: std::ops::Range<u64>, image: &File) -> Result<()> {
-        let mut buffer = vec![0; COPY_BYTES.min((range.end - range.start) as usize)];
-        let mut place = range.start;
-        while place < range.end {
-            let part = &mut buffer[..COPY_BYTES.min((range.end - place) as usize)];
-            if !entry.is_discard() {
-                self.data.read_exact_at(part, entry.data + place).context("cannot read the write log")?;
-            }
-            image.write_all_at(part, entry.offset + place).context("cannot write an image")?;
-            place += part.len() as u64;
+/// Applies the bytes `range` of an entry to an image. A discard makes them 0.
+fn apply(log: &File, entry: &Entry, range: Range<u64>, image: &File) -> Result<()> {
+    let mut buffer = vec![0; COPY_BYTES.min((range.end - range.start) as usize)];
+    let mut place = range.start;
+    while place < range.end {
+        let part = &mut buffer[..COPY_BYTES.min((range.end - place) as usize)];
+        if !entry.is_discard() {
+            log.read_exact_at(part, entry.data + place).context("cannot read the write log")?;
         }
-        Ok(())
+        image.write_all_at(part, entry.offset + place).context("cannot write an image")?;
+        place += part.len() as u64;
     }
+    Ok(())
+}
+
+/// Checks that all entries of a log give the content of the device.
+///
+/// # Errors
+/// [`Error::Environment`] if they do not.
+pub(super) fn check(log: &WriteLog) -> Result<()> {
+    let open = |path: PathBuf| File::open(&path).with_context(|| format!("cannot open {}", path.display()));
+    let (data, initial, image) =
+        (open(log.files.log())?, open(log.files.initial())?, open(log.files.image())?);
+    let path = log.files.directory.join("check");
+    let replayed = create(&path, log.device_bytes)?;
+    copy_sparse(&initial, &replayed).context("cannot copy an image")?;
+    for entry in &log.entries {
+        apply(&data, entry, 0..entry.length, &replayed)?;
+    }
+    let mut buffers = [vec![0; COPY_BYTES], vec![0; COPY_BYTES]];
+    for place in (0..log.device_bytes).step_by(COPY_BYTES) {
+        let length = COPY_BYTES.min((log.device_bytes - place) as usize);
+        for (file, buffer) in [&replayed, &image].into_iter().zip(&mut buffers) {
+            file.read_exact_at(&mut buffer[..length], place).context("cannot read an image")?;
+        }
+        if buffers[0][..length] != buffers[1][..length] {
+            return Err(Error::Environment(format!(
+                "the write log is damaged: replaying it does not give the content of the device (from byte {place} on)"
+            )));
+        }
+    }
+    std::fs::remove_file(&path).context("cannot remove an image")?;
+    Ok(())
 }
 
 impl Drop for CrashReplay<'_> {
@@ -163,7 +194,7 @@ impl Drop for Memory {
 }
 
 /// The bytes of a write that are in its aligned block with this index.
-fn block_range(entry: &Entry, block: usize) -> std::ops::Range<u64> {
+fn block_range(entry: &Entry, block: usize) -> Range<u64> {
     let first = entry.offset / BLOCK_BYTES + block as u64;
     let begin = (first * BLOCK_BYTES).max(entry.offset);
     let end = ((first + 1) * BLOCK_BYTES).min(entry.offset + entry.length);

@@ -168,6 +168,26 @@ fn a_synchronised_file_is_followed_by_a_flush_in_the_log() {
 }
 
 #[test]
+fn writers_side_by_side_do_not_damage_the_log() {
+    let place = Place::new();
+    let logged = place.make(FileSystem::Ext4);
+    let point = logged.point();
+    std::thread::scope(|scope| {
+        for writer in 0..6 {
+            scope.spawn(move || {
+                for number in 0..8 {
+                    let name = format!("{writer}-{number}");
+                    write_durably(&point.join(&name), &content(&name, 500_000));
+                }
+            });
+        }
+    });
+    // Finishing compares the replayed log with the device.
+    logged.finish().unwrap();
+    place.assert_clean();
+}
+
+#[test]
 fn the_last_state_is_the_device_and_an_earlier_one_can_be_made_after_it() {
     let place = Place::new();
     let logged = place.make(FileSystem::Ext4);
