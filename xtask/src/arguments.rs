@@ -272,6 +272,7 @@ pub struct List {
 pub enum Listed {
     Strategies,
     Faults,
+    Stages,
     Scenarios,
     Profiles,
 }

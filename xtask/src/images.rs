@@ -25,15 +25,15 @@ pub fn show(
     workspace.sweep()?;
     let work = workspace.work_directory("images")?;
     let launcher = Launcher::new(work.path(), cancel);
-    let obtain = |kind| images::obtain(kind, None, &launcher, observer);
+    let obtain = |kind: &'static ImageKind| images::obtain(kind, None, &launcher, observer);
     // All at once, because some compile while others download; then the one that is built on another image.
-    let (derived, independent): (Vec<_>, Vec<_>) = kinds.iter().partition(|kind| ***kind == SIDECAR);
-    let obtained: Vec<_> = std::thread::scope(|scope| {
+    let (derived, independent): (Vec<_>, Vec<_>) = kinds.iter().copied().partition(|kind| *kind == &SIDECAR);
+    let mut obtained: Vec<Result<Image>> = std::thread::scope(|scope| {
         let building: Vec<_> = independent.iter().map(|kind| scope.spawn(|| obtain(kind))).collect();
         building.into_iter().map(|image| image.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
     });
-    let kinds = independent.iter().chain(&derived);
-    for (kind, image) in kinds.zip(obtained.into_iter().chain(derived.iter().map(|kind| obtain(kind)))) {
+    obtained.extend(derived.iter().map(|kind| obtain(kind)));
+    for (kind, image) in independent.iter().chain(&derived).zip(obtained) {
         let image = image?;
         println!("{:8} {}\n{}", kind.name, image.reference, details(&image));
     }

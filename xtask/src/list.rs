@@ -1,9 +1,11 @@
-//! `list`: the available strategies, faults, scenarios and dataset profiles.
+//! `list`: the available strategies, faults, stages, scenarios and dataset profiles.
 
 use harness::fault;
 use harness::scenario::Scenario;
 use machine::error::{Error, Result};
 use model::dataset::PROFILES;
+use offsite::settings::SettingDoc;
+use offsite::{destination, transform};
 use reports::render::table::{Cell, Column, Rank, Table};
 use serde_json::{Value, json};
 use strategies::contract::StrategyEntry;
@@ -13,25 +15,26 @@ use crate::arguments::Listed;
 use crate::exit;
 use crate::format::Format;
 
-/// Prints strategies, faults, scenarios and profiles, or one of these lists.
+/// Prints strategies, faults, stages, scenarios and profiles, or one of these lists.
 ///
 /// # Errors
 /// When a shipped scenario cannot be read; [`Error::Input`] when the format cannot hold several tables.
 pub fn show(what: Option<Listed>, format: Format) -> Result<u8> {
     let shown = what
-        .map_or(vec![Listed::Strategies, Listed::Faults, Listed::Scenarios, Listed::Profiles], |one| {
+        .map_or(vec![Listed::Strategies, Listed::Faults, Listed::Stages, Listed::Scenarios, Listed::Profiles], |one| {
             vec![one]
         });
     match (format, shown.as_slice()) {
         (Format::Csv, [_, _, ..]) => {
             return Err(Error::Input(
-                "CSV can hold only one table: list strategies, faults, scenarios or profiles".to_owned(),
+                "CSV can hold only one table: list strategies, faults, stages, scenarios or profiles".to_owned(),
             ));
         }
         (Format::Json, [_, _, ..]) => {
             let all = json!({
                 "strategies": strategies().json(),
                 "faults": faults().json(),
+                "stages": stages().json(),
                 "scenarios": scenarios()?.json(),
                 "profiles": profiles().json(),
             });
@@ -54,6 +57,7 @@ fn table(what: Listed) -> Result<Table> {
     match what {
         Listed::Strategies => Ok(strategies()),
         Listed::Faults => Ok(faults()),
+        Listed::Stages => Ok(stages()),
         Listed::Scenarios => scenarios(),
         Listed::Profiles => Ok(profiles()),
     }
@@ -134,6 +138,34 @@ fn faults() -> Table {
             Cell {
                 text: entry.settings.iter().map(text).collect::<Vec<_>>().join("; "),
                 value: entry.settings.iter().map(setting).collect(),
+            },
+        ]);
+    }
+    table
+}
+
+/// The transforms and the destinations of artifacts that leave the machine.
+fn stages() -> Table {
+    let mut table = Table::new(vec![
+        Column::text("Stage", "name", Rank::Always),
+        Column::text("Kind", "kind", Rank::Main(0)),
+        Column::text("What it does", "summary", Rank::Always),
+        Column::text("Settings", "settings", Rank::Main(1)),
+    ]);
+    let transforms = transform::registry::all().iter();
+    let transforms = transforms.map(|entry| (entry.name, "transform", entry.summary, entry.settings));
+    let destinations = destination::registry::all().iter();
+    let destinations = destinations.map(|entry| (entry.name, "destination", entry.summary, entry.settings));
+    for (name, kind, summary, settings) in transforms.chain(destinations) {
+        let object = |doc: &SettingDoc| json!({ "name": doc.name, "type": doc.kind, "default": doc.default, "meaning": doc.meaning });
+        let text = |doc: &SettingDoc| format!("{} ({}, default: {}): {}", doc.name, doc.kind, doc.default, doc.meaning);
+        table.push(vec![
+            name.into(),
+            kind.into(),
+            summary.into(),
+            Cell {
+                text: settings.iter().map(text).collect::<Vec<_>>().join("; "),
+                value: settings.iter().map(object).collect(),
             },
         ]);
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use harness::availability::{Forecast, Needs, Outlook};
 use harness::fault::NONE;
 use harness::plan::{ASSUMED_COPY_BYTES_PER_SECOND, Plan, TrialPlan, Unsuited};
-use harness::run;
+use harness::{run, stages};
 use machine::error::{Error, Result};
 use machine::process::Cancel;
 use machine::workspace::CACHE;
@@ -92,8 +92,8 @@ fn show_all(plan: &Plan, prospect: &Prospect<'_>, directory: &Path) {
         };
         println!("  {} (about {}){outlook}", trial.id, number::duration(trial.seconds(&plan.scenario)));
     }
-    for Unsuited { trials, fault, reason } in &plan.unsuited {
-        println!("  not planned: {trials} under {fault}: {reason}");
+    for Unsuited { trials, what, reason } in &plan.unsuited {
+        println!("  not planned: {trials} with {what}: {reason}");
     }
     for (engine, dataset, bytes) in plan.datasets() {
         let bytes = number::bytes(bytes as f64);
@@ -131,6 +131,7 @@ fn table(plan: &Plan, prospect: &Prospect<'_>) -> Table {
         text("Application", "application"),
         number("Size", "target_bytes"),
         number("Writes", "writes_per_second"),
+        text("Stages", "stages"),
         text("Fault", "fault"),
         number("Repetition", "repetition"),
         number("Time", "estimated_seconds"),
@@ -151,6 +152,7 @@ fn table(plan: &Plan, prospect: &Prospect<'_>) -> Table {
             trial.deployment.app.name().into(),
             Cell::measured(Some(trial.dataset.target_bytes as f64), number::chosen_bytes),
             Cell::measured(trial.load.rate.writes_per_second(), number::rate),
+            trial.stages.as_ref().map_or(stages::NONE, |stages| &stages.label).into(),
             trial.fault.as_ref().map_or(NONE, |fault| fault.label()).into(),
             Cell::count(trial.repetition.into()),
             Cell::measured(Some(trial.seconds(&plan.scenario)), number::duration),

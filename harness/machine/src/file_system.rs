@@ -139,7 +139,7 @@ impl FileSystem {
     }
 
     /// What is missing on this machine to create it.
-    fn missing(self) -> Option<String> {
+    pub fn missing(self) -> Option<String> {
         if !geteuid().is_root() {
             return Some("only root can mount it: run this as root".into());
         }

@@ -4,11 +4,12 @@ use engines::error::attributed;
 use machine::measure::memory::TouchMemory;
 use machine::worker::{self, JobEntry};
 
-/// Those that are neither an engine's nor a strategy's.
+/// Those that are neither an engine's, a strategy's nor a stage's.
 const JOBS: &[JobEntry] = &[JobEntry::of::<TouchMemory>()];
 
 /// The whole life of a worker. Returns its exit code.
 pub fn main() -> i32 {
-    let jobs = JOBS.iter().chain(engines::registry::jobs()).chain(strategies::registry::jobs());
+    let offsite = offsite::jobs::JOBS.iter();
+    let jobs = JOBS.iter().chain(offsite).chain(engines::registry::jobs()).chain(strategies::registry::jobs());
     worker::main(jobs, attributed)
 }

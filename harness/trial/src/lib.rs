@@ -9,4 +9,5 @@ pub mod jobs;
 pub mod plan;
 pub mod run;
 pub mod scenario;
+pub mod stages;
 pub mod trial;

@@ -24,12 +24,13 @@ use model::dataset::{self, DatasetSpec};
 use model::schedule::{Load, Rate};
 use model::writes::{Marks, Model};
 use reports::record::Shard;
-use strategies::contract::{Card, Settings};
+use strategies::contract::{Card, Family, Settings};
 use strategies::registry;
 
 pub use crate::deployment::Deployment;
 use crate::fault::{ConfiguredFault, FaultChoice, Separates};
 use crate::scenario::{Overrides, Scenario, Variant};
+use crate::stages::{ConfiguredStages, StageChoice};
 pub use limits::limits;
 use trial_plan::copy_seconds;
 pub use trial_plan::{ASSUMED_COPY_BYTES_PER_SECOND, TrialPlan};
@@ -44,19 +45,19 @@ pub struct Plan {
     pub scenario: Scenario,
     /// In the order in which they run.
     pub trials: Vec<TrialPlan>,
-    /// The faults that make no sense for a strategy on a subject.
+    /// The faults and stages that make no sense for a strategy on a subject.
     pub unsuited: Vec<Unsuited>,
     /// Which part of the scenario's plan this is; `None` for the whole plan.
     pub shard: Option<Shard>,
 }
 
-/// A fault that makes no sense for a strategy on a subject, so that no trial of it is planned.
+/// A fault or stages that make no sense for a strategy on a subject, so that no trial with them is planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsuited {
     /// The strategy with its settings, and the subject.
     pub trials: String,
-    /// The fault.
-    pub fault: String,
+    /// The fault or the stages.
+    pub what: String,
     /// Why.
     pub reason: String,
 }
@@ -73,6 +74,8 @@ impl Plan {
         validate(&scenario).and_then(|()| thresholds::check(&scenario)).map_err(place)?;
         let faults = scenario.faults.iter().map(FaultChoice::configure).collect::<Result<Vec<_>, _>>();
         let faults = faults.map_err(|message| place(format!("faults: {message}")))?;
+        let stages = scenario.stages.iter().map(|list| StageChoice::configure(list));
+        let stages = stages.collect::<Result<Vec<_>, _>>().map_err(|message| place(format!("stages: {message}")))?;
         let (mut trials, mut unsuited) = (Vec::new(), Vec::new());
         for repetition in 1..=scenario.repetitions {
             for size in &scenario.dataset.sizes {
@@ -82,9 +85,9 @@ impl Plan {
                             Error::Input(message) => place(message),
                             other => other,
                         })?;
-                    for fault in &faults {
+                    for (fault, stages) in faults.iter().flat_map(|fault| stages.iter().map(move |list| (fault, list))) {
                         for trial in &block {
-                            match with_fault(trial, fault.as_ref()) {
+                            match with_stages(trial, stages.as_ref()).and_then(|trial| with_fault(&trial, fault.as_ref())) {
                                 Ok(_) if trials.len() == TRIALS_MAX => {
                                     let message = format!("it has more than {TRIALS_MAX} trials: vary less");
                                     return Err(place(message));
@@ -99,7 +102,7 @@ impl Plan {
             }
         }
         if trials.is_empty() {
-            return Err(place("none of its faults makes sense for any of its trials".into()));
+            return Err(place("none of its faults and stages makes sense for any of its trials".into()));
         }
         let mut ids: Vec<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
         ids.sort_unstable();
@@ -213,6 +216,7 @@ fn plan_block(scenario: &Scenario, repetition: u32, size: ByteSize, rate: Rate) 
                     deployment: *deployment,
                     load: Load { rate, arrivals: workload.arrivals, pattern: workload.pattern },
                     model: model.clone(),
+                    stages: None,
                     fault: None,
                     level: scenario.trial.level(deployment.engine, dataset_bytes),
                     repetition,
@@ -248,26 +252,56 @@ fn every_variant_is_used(scenario: &Scenario, used: &[bool]) -> Result<()> {
     )))
 }
 
+/// The same trial with stages, or why that makes no sense.
+fn with_stages(trial: &TrialPlan, stages: Option<&ConfiguredStages>) -> Result<TrialPlan, Unsuited> {
+    let mut trial = trial.clone();
+    let Some(stages) = stages else { return Ok(trial) };
+    let card = trial.strategy.card();
+    let reason = if trial.strategy.abilities().continuous.is_some() {
+        "continuous replication has no complete artifact that could be published before the disaster"
+    } else if card.family == Family::Snapshot {
+        "a snapshot is a part of its file system, not files that could be packed"
+    } else {
+        trial.id = with_part(&trial.id, &stages.label);
+        trial.stages = Some(stages.clone());
+        return Ok(trial);
+    };
+    Err(unsuited(&trial, &stages.label, reason.into()))
+}
+
+/// An id with another part before the repetition.
+fn with_part(id: &str, part: &str) -> String {
+    let (place, repetition) = id.rsplit_once('/').expect("an id ends with the repetition");
+    format!("{place}/{part}/{repetition}")
+}
+
+fn unsuited(trial: &TrialPlan, what: &str, reason: String) -> Unsuited {
+    let mut parts: Vec<&str> = trial.id.split('/').collect();
+    parts.truncate(parts.len().saturating_sub(3));
+    Unsuited { trials: parts.join("/"), what: what.to_owned(), reason }
+}
+
 /// The same trial with a fault, or why that makes no sense.
 fn with_fault(trial: &TrialPlan, fault: Option<&ConfiguredFault>) -> Result<TrialPlan, Unsuited> {
     let mut trial = trial.clone();
     let Some(fault) = fault else { return Ok(trial) };
+    let of_stages = trial
+        .stages
+        .as_ref()
+        .map(|_| "faults strike backups whose artifact stays on the machine, not their stages".to_owned());
     let of_tracker = (trial.deployment.app == App::Tracker).then(|| {
         // What a tracker acknowledged says nothing about its database, so that harm to it would not be seen.
         "a trial with a fault needs the embedded application, whose acknowledged writes are in its database"
             .to_owned()
     });
-    if let Some(reason) = of_tracker.or_else(|| fault.unsuited(&trial.strategy, &trial.deployment)) {
-        let mut parts: Vec<&str> = trial.id.split('/').collect();
-        parts.truncate(parts.len().saturating_sub(3));
-        return Err(Unsuited { trials: parts.join("/"), fault: fault.label().to_owned(), reason });
+    if let Some(reason) = of_stages.or(of_tracker).or_else(|| fault.unsuited(&trial.strategy, &trial.deployment)) {
+        return Err(unsuited(&trial, fault.label(), reason));
     }
     if let (Separates::Everything(kind), FileSystem::Disk) = (fault.separates(), trial.deployment.file_system)
     {
         trial.deployment.file_system = kind;
     }
-    let (place, repetition) = trial.id.rsplit_once('/').expect("an id ends with the repetition");
-    trial.id = format!("{place}/{}/{repetition}", fault.label());
+    trial.id = with_part(&trial.id, fault.label());
     trial.fault = Some(fault.clone());
     // What the scenario expects of a good day does not hold on a bad one.
     trial.expected = Vec::new();

@@ -1,7 +1,7 @@
 //! Scenario files: the definition of a set of trials.
 //!
 //! A scenario names the subject, one dataset profile and one workload, the values of each dimension that varies
-//! (`engines`, `apps`, `journal_modes`, `file_systems`, `sizes`, `rates`, `faults`), and the variants to test. The plan is their
+//! (`engines`, `apps`, `journal_modes`, `file_systems`, `sizes`, `rates`, `stages`, `faults`), and the variants to test. The plan is their
 //! Cartesian product.
 
 mod filter;
@@ -21,6 +21,7 @@ use model::verify::Level;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::FaultChoice;
+use crate::stages::StageChoice;
 pub use filter::{Condition, Filter, Value};
 pub use variant::{Form, Variant};
 
@@ -60,6 +61,9 @@ pub struct Scenario {
     /// What goes wrong on purpose: one set of trials each. `none` is a trial without a fault.
     #[serde(default = "no_faults")]
     pub faults: Vec<FaultChoice>,
+    /// How the artifact leaves the machine: one set of trials for each list of stages. With an empty list, it stays.
+    #[serde(default = "no_stages")]
+    pub stages: Vec<Vec<StageChoice>>,
     /// Limits on measurements, for all variants that promise something: a value outside its limit fails the run.
     #[serde(default)]
     pub thresholds: BTreeMap<String, String>,
@@ -182,6 +186,10 @@ impl TrialSection {
 
 fn no_faults() -> Vec<FaultChoice> {
     vec![FaultChoice::none()]
+}
+
+fn no_stages() -> Vec<Vec<StageChoice>> {
+    vec![Vec::new()]
 }
 
 fn one_u64() -> u64 {

@@ -1,5 +1,6 @@
 //! One trial, from an empty directory to its record.
 
+mod away;
 mod blame;
 mod brief;
 mod challenge;
@@ -66,10 +67,12 @@ const SETTLE: Duration = Duration::from_millis(500);
 ///    scenario;
 /// 3. arm: continuous replication starts, for strategies that use it;
 /// 4. backup: the strategy runs while the workload continues, and is watched for progress, stall and deadline;
+///    If the trial has stages, the artifact then passes through them, and is published at a destination;
 /// 5. tail: the workload continues, so that writes appear that a finished backup lacks; a continuous replica is
 ///    restored during this time if the variant asks for it;
-/// 6. disaster: subject and replication are killed with SIGKILL, and the data is lost;
-/// 7. restore: the strategy builds the data from its artifact alone, in an empty directory;
+/// 6. disaster: subject and replication are killed with SIGKILL, and the data is lost; so is the artifact, if it was
+///    published;
+/// 7. restore: a published artifact is fetched; the strategy builds the data from its artifact alone, in an empty directory;
 /// 8. serve: the subject starts on it and answers a read and a write: this ends the recovery time;
 /// 9. verify: integrity, content, and the ledger;
 /// 10. record: everything above.
@@ -125,12 +128,17 @@ impl TrialContext<'_> {
             match self.arm(subject)? {
                 Ok(armed) => {
                     let armed = results.armed.insert(armed);
-                    let backed_up = match &self.plan.fault {
+                    let mut backed_up = match &self.plan.fault {
                         None => self.backup("backup", subject, armed, settled)?,
                         Some(fault) => {
                             self.backup_with_fault(fault, subject, armed, settled, &mut results.fault)?
                         }
                     };
+                    if let (Some(stages), Ok(_)) = (&self.plan.stages, &backed_up.artifact)
+                        && let Some(why) = self.publish(stages, &mut results.offsite)?
+                    {
+                        backed_up.artifact = Err(FailureCause::Failed(why));
+                    }
                     let backed_up = &*results.backed_up.insert(backed_up);
                     if let Ok(artifact) = &backed_up.artifact {
                         self.tail(subject, armed, artifact, &mut results.tail)?;
@@ -141,14 +149,24 @@ impl TrialContext<'_> {
         }
         let replication = results.armed.as_mut().and_then(|armed| armed.replication.take());
         let lost = &*results.lost.insert(self.disaster(subject, replication));
-        let clearing = self.take_away_live_data()?;
+        let mut clearing = self.take_away_live_data()?;
         let backed_up = results.backed_up.as_ref();
         if let Some(Ok(artifact)) = backed_up.map(|backed_up| backed_up.outcome(&results.tail, Some(lost))) {
             if let Some(fault) = &self.plan.fault {
                 self.strike_before_restore(fault, subject.location(), &mut results.fault)?;
             }
             let mut restored_subject = self.stage("restored")?;
-            let restored = results.restored.insert(self.restore(&mut restored_subject, artifact, lost)?);
+            let restored = match &self.plan.stages {
+                None => self.restore(&mut restored_subject, artifact, lost)?,
+                Some(stages) => {
+                    clearing += self.lose_artifact()?;
+                    match self.fetch(stages, &mut results.offsite)? {
+                        None => self.restore(&mut restored_subject, artifact, lost)?,
+                        Some(why) => Restored::failed(why),
+                    }
+                }
+            };
+            let restored = results.restored.insert(restored);
             if restored.failure.is_none() {
                 results.served = Some(self.serve(&mut restored_subject, lost, clearing)?);
                 let verified = self.verify(&restored_subject, artifact, &results.tail.live_restores, lost)?;

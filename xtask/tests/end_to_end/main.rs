@@ -15,6 +15,7 @@ mod gate;
 mod guards;
 mod live_copy;
 mod live_copy_page;
+mod offsite;
 mod own;
 mod preconditions;
 mod program;

@@ -10,9 +10,10 @@ use syn::{Attribute, File, Item, UseTree};
 use super::{complain, root, sources};
 
 /// The crates with their folders, from the lowest floor to the highest: each may import those before it.
-const FLOORS: [(&str, &str); 7] = [
+const FLOORS: [(&str, &str); 8] = [
     ("reports", "reports"),
     ("machine", "harness/machine"),
+    ("offsite", "harness/offsite"),
     ("model", "harness/model"),
     ("engines", "harness/engines"),
     ("strategies", "harness/strategies"),

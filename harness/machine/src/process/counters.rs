@@ -13,6 +13,8 @@ pub enum Account {
     Subject,
     /// The strategy, in backup and restore.
     Strategy,
+    /// The stages between backup and disaster, and back.
+    Stage,
     /// The harness: its verifier.
     Harness,
     /// Preparation of the machine, and its calibration: not part of a trial's measurements.
@@ -214,6 +216,17 @@ impl ProcessRegistry {
         let seen = self.contained_memory.iter().find(|(of, _)| *of == account);
         sum.memory_bytes_max = sum.memory_bytes_max.max(seen.map(|(_, bytes)| *bytes));
         Some(sum)
+    }
+
+    /// Number of children that have ended.
+    pub fn reaped_count(&self) -> usize {
+        self.reaped.len()
+    }
+
+    /// The resources of the children of an account that ended after [`ProcessRegistry::reaped_count`] was `count`; `None`
+    /// when there were none.
+    pub fn reaped_since(&self, count: usize, account: Account) -> Option<Counters> {
+        sum_of(self.reaped.iter().skip(count), account)
     }
 
     /// The resources of the reaped children of an account: the kernel adds their I/O to the harness's own.

@@ -23,7 +23,7 @@ pub struct Needs<'a> {
     pub app: App,
     /// The file system of the data.
     pub file_system: FileSystem,
-    /// What is missing for the fault of the trial, or for the limits of its strategy.
+    /// What is missing for the fault and the stages of the trial, or for the limits of its strategy.
     pub missing: Option<String>,
     /// The separate file system of the artifacts, if the fault of the trial needs one.
     pub destination: Option<FileSystem>,
@@ -47,6 +47,7 @@ impl<'a> Needs<'a> {
                 .fault
                 .as_ref()
                 .and_then(|fault| fault.missing())
+                .or_else(|| trial.stages.as_ref()?.missing())
                 .or_else(|| scenario.trial.limits().missing()),
             destination: trial.destination().map(|(kind, _)| kind),
             own_database: scenario.database.is_some(),

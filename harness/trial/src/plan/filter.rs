@@ -5,6 +5,7 @@ use machine::error::{Error, Result};
 use super::trial_plan::TrialPlan;
 use crate::fault::ConfiguredFault;
 use crate::scenario::{Filter, Overrides, Value};
+use crate::stages;
 
 fn matches(filter: &Filter, trial: &TrialPlan) -> bool {
     filter.conditions.iter().all(|condition| has(trial, &condition.value) != condition.is_negated)
@@ -21,6 +22,7 @@ fn has(trial: &TrialPlan, value: &Value) -> bool {
         Value::Size(size) => trial.dataset.target_bytes == size.0,
         Value::Rate(rate) => trial.load.rate == *rate,
         Value::Fault(name) => trial.fault.as_ref().map(ConfiguredFault::name) == *name,
+        Value::Stages(label) => trial.stages.as_ref().map_or(stages::NONE, |stages| &stages.label) == label,
         Value::Repetition(number) => trial.repetition == *number,
     }
 }

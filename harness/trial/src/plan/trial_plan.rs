@@ -17,6 +17,7 @@ use super::limits::stall_seconds;
 use crate::deployment::Deployment;
 use crate::fault::{ConfiguredFault, Separates};
 use crate::scenario::Scenario;
+use crate::stages::ConfiguredStages;
 
 /// One trial.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub struct TrialPlan {
     pub load: Load,
     /// Which writes are made.
     pub model: Model,
+    /// How the artifact leaves the machine; `None` when it stays.
+    pub stages: Option<ConfiguredStages>,
     /// What goes wrong on purpose; `None` for nothing but the disaster.
     pub fault: Option<ConfiguredFault>,
     /// The level of the verification.
@@ -92,7 +95,7 @@ impl TrialPlan {
     }
 
     /// Maximum size of an artifact.
-    fn artifact_bytes_max(&self) -> u64 {
+    pub fn artifact_bytes_max(&self) -> u64 {
         (self.dataset_bytes as f64 * self.strategy.card().cost.artifact.max(1.0)) as u64 + (64 << 20)
     }
 
@@ -109,8 +112,10 @@ impl TrialPlan {
         // A margin for journals and logs.
         let data_bytes = (self.dataset_bytes as f64 * (databases + 0.2)) as u64 + (64 << 20);
         let ledger_bytes = u64::from(self.model.writers) * RESERVED_BYTES;
+        // The object at a provided place, and what a stage reads and writes.
+        let stages_bytes = self.stages.as_ref().map_or(0, |_| 4 * self.artifact_bytes_max());
         let destination_bytes = self.destination().map_or(0, |(_, bytes)| bytes);
-        self.deployment.file_system.disk_bytes(data_bytes) + destination_bytes + ledger_bytes
+        self.deployment.file_system.disk_bytes(data_bytes) + destination_bytes + stages_bytes + ledger_bytes
     }
 
     /// Estimated duration of the trial in seconds.
@@ -138,6 +143,9 @@ impl TrialPlan {
         }
         // Around a fault of a backup, there is a backup before and after it, and the source is verified as well.
         let around = if self.verifies_the_source() { 2.0 } else { 0.0 };
-        begin + (1.0 + around) * (backup + restore + verify) + times.tail_seconds + around / 2.0 * verify
+        // Packing, each transform and each transfer read and write it once, in both directions.
+        let stages = self.stages.as_ref().map_or(0.0, |stages| 2.0 * (2 + stages.transforms.len()) as f64);
+        let stages = stages * copy * cost.artifact;
+        begin + stages + (1.0 + around) * (backup + restore + verify) + times.tail_seconds + around / 2.0 * verify
     }
 }

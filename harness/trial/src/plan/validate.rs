@@ -56,6 +56,7 @@ pub(super) fn validate(scenario: &Scenario) -> Result<(), String> {
         ("subject.file_systems", scenario.subject.file_systems.len()),
         ("variants", scenario.variants.len()),
         ("faults", scenario.faults.len()),
+        ("stages", scenario.stages.len()),
     ];
     if let Some((name, _)) = lists.iter().find(|(_, length)| *length == 0) {
         return Err(format!("{name} is empty: give at least one value"));

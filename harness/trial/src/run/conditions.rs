@@ -31,12 +31,13 @@ pub(super) const BUILD: &str = "build of the harness";
 const VERSION: &str = "version of ";
 
 /// Parts of a scenario that only select trials, or do not influence them. Each record contains its own values of these.
-const NO_CONDITIONS: [&str; 11] = [
+const NO_CONDITIONS: [&str; 12] = [
     "/description",
     "/repetitions",
     "/thresholds",
     "/variants",
     "/faults",
+    "/stages",
     "/subject/engines",
     "/subject/apps",
     "/subject/journal_modes",

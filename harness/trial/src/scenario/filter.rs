@@ -51,12 +51,14 @@ pub enum Value {
     Rate(Rate),
     /// Its fault; `None` for a trial without one.
     Fault(Option<&'static str>),
+    /// The label of its stages; `none` for a trial without any.
+    Stages(String),
     /// The number of its repetition.
     Repetition(u32),
 }
 
-const NAMES: [&str; 9] =
-    ["app", "engine", "fault", "file_system", "mode", "rate", "repetition", "size", "strategy"];
+const NAMES: [&str; 10] =
+    ["app", "engine", "fault", "file_system", "mode", "rate", "repetition", "size", "stages", "strategy"];
 
 impl FromStr for Filter {
     type Err = String;
@@ -98,6 +100,7 @@ fn condition(text: &str) -> Result<Condition, String> {
             Value::Repetition(value.parse().map_err(refused)?)
         }
         "size" => Value::Size(quantity::size(value)?),
+        "stages" => Value::Stages(value.to_owned()),
         "strategy" => {
             let all = strategies::registry::all().iter().map(|strategy| strategy.card().name);
             Value::Strategy(one_of("strategy", value, all.map(|name| (name, name)).collect::<Vec<_>>())?)

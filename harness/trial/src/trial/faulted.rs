@@ -390,7 +390,7 @@ impl TrialContext<'_> {
         self.move_all(self.destination().join(name), self.artifact())
     }
 
-    fn move_all(&self, from: PathBuf, to: PathBuf) -> Result<()> {
+    pub(super) fn move_all(&self, from: PathBuf, to: PathBuf) -> Result<()> {
         let all = || {
             std::fs::create_dir_all(&to)?;
             for entry in std::fs::read_dir(&from)? {

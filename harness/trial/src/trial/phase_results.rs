@@ -8,9 +8,11 @@ use model::verify;
 use reports::record;
 use strategies::contract::{FailureCause, Measured, Moments, Replication};
 
+use super::away::PublishedBackup;
 use super::live_restore::LiveRestore;
 use super::observed::Observed;
 use super::verdict::Evidence;
+use crate::stages::Provided;
 
 /// The results of a trial's phases, each from when its phase is complete. A trial that ends early has those of the
 /// phases before.
@@ -23,6 +25,8 @@ pub(super) struct PhaseResults {
     pub(super) backed_up: Option<BackedUp>,
     /// What a fault did. Filled while the phases run.
     pub(super) fault: FaultResults,
+    /// What the stages did. Filled while they run.
+    pub(super) offsite: OffsiteResults,
     /// Filled while the phase runs: an error in it takes back no restore that was made.
     pub(super) tail: Tail,
     pub(super) lost: Option<Lost>,
@@ -121,6 +125,16 @@ pub(super) struct FaultResults {
     pub(super) aftermath: [Option<record::Aftermath>; 3],
 }
 
+/// What the stages between backup and disaster did, and those on the way back.
+#[derive(Default)]
+pub(super) struct OffsiteResults {
+    /// The place that the harness provides, until the end of the trial.
+    pub(super) provided: Option<Provided>,
+    pub(super) published: Option<PublishedBackup>,
+    /// Those that have run.
+    pub(super) stages: Vec<record::Stage>,
+}
+
 /// The workload alone, after a backup.
 #[derive(Default)]
 pub(super) struct Tail {
@@ -206,6 +220,13 @@ impl BackedUp {
         let artifact = self.artifact.as_ref()?;
         let later = tail.failure.as_ref().or_else(|| lost?.failure.as_ref());
         later.map_or(Ok(artifact), Err)
+    }
+}
+
+impl Restored {
+    /// There was nothing to restore.
+    pub(super) fn failed(why: String) -> Restored {
+        Restored { seconds: 0.0, failure: Some(FailureCause::Failed(why)), output: String::new() }
     }
 }
 

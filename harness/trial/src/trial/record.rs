@@ -207,7 +207,7 @@ impl TrialContext<'_> {
         let processes = self.launcher.processes();
         let mut own = own_counters().since(&self.harness_before);
         // The kernel adds the input and output of a reaped child to its parent's, but no other counters.
-        for account in [Account::Subject, Account::Strategy, Account::Preparation] {
+        for account in [Account::Subject, Account::Strategy, Account::Stage, Account::Preparation] {
             let child = processes.used_by_children(account);
             own.io = own.since(&child).io;
         }
@@ -310,7 +310,7 @@ impl TrialContext<'_> {
             file_system: self.file_system_name(),
             workload,
             fault: plan.fault.as_ref().map(|fault| self.fault_record(fault, results)),
-            offsite: None,
+            offsite: plan.stages.as_ref().map(|stages| self.offsite_record(stages, &results.offsite)),
             repetition: plan.repetition,
             verdict,
             reason,
