@@ -14,11 +14,14 @@ pub use publish::{Publish, Published};
 pub use transform::Transform;
 pub use unpack::Unpack;
 
+use crate::server::ServeS3;
+
 /// All jobs of this crate, the servers for trials included.
 pub const JOBS: &[JobEntry] = &[
     JobEntry::of::<Fetch>(),
     JobEntry::of::<Pack>(),
     JobEntry::of::<Publish>(),
+    JobEntry::of::<ServeS3>(),
     JobEntry::of::<Transform>(),
     JobEntry::of::<Unpack>(),
 ];

@@ -2,6 +2,9 @@
 //! it.
 
 mod directory;
+mod rsync;
+mod s3;
+mod sftp;
 
 use std::sync::LazyLock;
 
