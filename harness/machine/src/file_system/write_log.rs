@@ -33,21 +33,21 @@
 //!
 //! - A write that is complete may still be in the disk's volatile cache. A flush makes all writes durable that were
 //!   complete before it. A write with "force unit access" is durable when it is complete.
-//! - A power cut between two flushes leaves any subset of the writes since the first of them, whatever their order. They
-//!   are torn only between aligned blocks of 4 KiB, as on disks with physical sectors of this size.
+//! - A power cut between two flushes leaves any subset of the writes since the first of them, whatever their order.
+//!   They are torn only between aligned blocks of 4 KiB, as on disks with physical sectors of this size.
 //! - Writes to the same block keep their order: the later one wins, if it is there. A discard makes its blocks 0, or is
 //!   lost as a whole.
 //!
 //! The states are: after each flush, without the writes that follow; at each marker, with all that was complete; at the
 //! end of the log; and seeded reorderings, which are all subsets if there are few. Which states are judged follows from
-//! [`CrashState::can_follow`]: a state can follow everything up to the next flush, so a promise that no flush preceded is
-//! found broken by the state that has none of the later writes.
+//! [`CrashState::can_follow`]: a state can follow everything up to the next flush, so a promise that no flush
+//! preceded is found broken by the state that has none of the later writes.
 //!
 //! # Limits
 //!
 //! - The daemon gets one read or write at a time, and logs each when it is complete. Writes that a disk would complete
-//!   while it flushes count as durable: a file system that waits for its writes before it flushes, as ext4 and XFS do, does
-//!   not depend on them.
+//!   while it flushes count as durable: a file system that waits for its writes before it flushes, as ext4 and XFS
+//!   do, does not depend on them.
 //! - A loop device splits "force unit access" into a write and a flush, so more is durable than on a disk that supports
 //!   it.
 //! - Disks that lie about flushes, tear blocks of 4 KiB, or damage blocks that were not being written are not modelled.
@@ -57,8 +57,8 @@
 //!
 //! # What it leaves
 //!
-//! All mounts are in the work directory, loop devices are released with their mounts, and the daemon carries the mark of
-//! the work directory. So the next start finds everything that a killed run leaves. The exported file is in a hidden
+//! All mounts are in the work directory, loop devices are released with their mounts, and the daemon carries the mark
+//! of the work directory. So the next start finds everything that a killed run leaves. The exported file is in a hidden
 //! directory because [`sweep`](super::sweep) unmounts in the reverse order of names: the file system before its device.
 
 mod daemon;
@@ -115,8 +115,8 @@ pub struct LoggedFileSystem {
 }
 
 impl LoggedFileSystem {
-    /// Creates a file system of `bytes` bytes and mounts it at a new directory, `name` in the launcher's work directory.
-    /// XFS needs 300 MiB. The log needs disk space for all that is written.
+    /// Creates a file system of `bytes` bytes and mounts it at a new directory, `name` in the launcher's work
+    /// directory. XFS needs 300 MiB. The log needs disk space for all that is written.
     ///
     /// # Errors
     /// [`Error::Environment`] with what is missing or what failed; [`Error::Interrupted`].
@@ -153,8 +153,8 @@ impl LoggedFileSystem {
             file.with_context(|| format!("cannot create {}", path.display()))
         };
         let (image, initial) = (create(files.image())?, create(files.initial())?);
-        // Made before the log begins. Everything is written at once, so that no initialisation follows in the background;
-        // blocks of 4 KiB, as the file systems of operators have them.
+        // Made before the log begins. Everything is written at once, so that no initialisation follows in the
+        // background; blocks of 4 KiB, as the file systems of operators have them.
         let make = match self.kind {
             FileSystem::Xfs => command(&MKFS_XFS, &["-q", "-f", "-K"], &[&files.image()]),
             _ => {
@@ -194,8 +194,8 @@ impl LoggedFileSystem {
     /// Unmounts it and returns the log, which contains the unmounting. Processes that use it must have ended.
     ///
     /// # Errors
-    /// [`Error::Environment`] when it is still in use, or the log is incomplete or damaged: replaying all of it must give
-    /// the content of the device.
+    /// [`Error::Environment`] when it is still in use, or the log is incomplete or damaged: replaying all of it must
+    /// give the content of the device.
     pub fn finish(mut self) -> Result<WriteLog> {
         self.unmount()?;
         self.daemon.take().expect("it is not finished").end()?;

@@ -1,8 +1,8 @@
 //! The log of a device, in the format of the kernel's dm-log-writes, which QEMU's driver `blklogwrites` also writes.
 //!
 //! One sector with the header, then entries. An entry is one sector that describes a request, followed by the data of a
-//! write. All numbers are little-endian. The log is read as foreign data: an invalid one is an error, never a panic, and
-//! a description occupies memory only when its sector exists.
+//! write. All numbers are little-endian. The log is read as foreign data: an invalid one is an error, never a panic,
+//! and a description occupies memory only when its sector exists.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -190,7 +190,17 @@ pub(super) mod tests {
             with(512 + 16, 32),
             with(512 + 7, 255),
         ];
-        insta::assert_snapshot!(refusals.join("\n"));
+        insta::assert_snapshot!(refusals.join("\n"), @"
+        not a write log of this device: it ends within 32 bytes of byte 0
+        not a write log of this device: entry 1 of 2, at byte 2048: [0, 0, 1, 0]
+        not a write log of this device: entry 0 of 2, at byte 512: [8, 2, 0, 0]
+        not a write log of this device: magic number 0x6a736677736800, version 1
+        not a write log of this device: magic number 0x6a736677736872, version 2
+        not a write log of this device: it ends within 32 bytes of byte 2560
+        not a write log of this device: sectors of 768 bytes
+        not a write log of this device: entry 0 of 2, at byte 512: [8, 2, 32, 0]
+        not a write log of this device: entry 0 of 2, at byte 512: [18374686479671623688, 2, 0, 0]
+        ");
     }
 
     proptest! {

@@ -56,7 +56,8 @@ impl<'a> CrashReplay<'a> {
         Ok(replay)
     }
 
-    /// Mounts a state, after which its file system has replayed its journal. It is unmounted when the result is dropped.
+    /// Mounts a state, after which its file system has replayed its journal. It is unmounted when the result is
+    /// dropped.
     ///
     /// # Errors
     /// [`Error::Environment`] when it cannot be mounted; [`Error::Interrupted`].

@@ -59,8 +59,8 @@ pub struct CrashState {
 }
 
 impl CrashState {
-    /// True if the power cut that leaves this state can happen after `moment`: everything that was promised by then must
-    /// be in it. This is so for all moments before the next flush was complete.
+    /// True if the power cut that leaves this state can happen after `moment`: everything that was promised by then
+    /// must be in it. This is so for all moments before the next flush was complete.
     pub fn can_follow(&self, moment: LogPosition) -> bool {
         moment <= self.latest
     }
@@ -68,7 +68,8 @@ impl CrashState {
 
 impl std::fmt::Display for CrashState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "power cut after {} flushes: ", self.flushes)?;
+        let flushes = if self.flushes == 1 { "flush" } else { "flushes" };
+        write!(f, "power cut after {} {flushes}: ", self.flushes)?;
         match self.kind {
             CrashKind::Flushed => write!(f, "none of the later writes is there"),
             CrashKind::Marker(position) => write!(f, "all writes up to {position} are there"),
@@ -283,7 +284,16 @@ mod tests {
         let entries = entries(&[(0, 16, 0), (0, 0, FLUSH), (8, 8, 0), (0, 0, FLUSH), (12, 8, 0)]);
         let plan = CrashPlan { reorderings_per_interval: 3, ..CrashPlan::default() };
         let told: Vec<String> = states(&entries, &plan).iter().map(ToString::to_string).collect();
-        insta::assert_snapshot!(told.join("\n"));
+        insta::assert_snapshot!(told.join("\n"), @"
+        power cut after 0 flushes: none of the later writes is there
+        power cut after 0 flushes: 1 of 2 blocks of 4 KiB that were written later are there (reordering 1)
+        power cut after 0 flushes: 1 of 2 blocks of 4 KiB that were written later are there (reordering 2)
+        power cut after 1 flush: none of the later writes is there
+        power cut after 2 flushes: none of the later writes is there
+        power cut after 2 flushes: all writes are there
+        power cut after 2 flushes: 1 of 2 blocks of 4 KiB that were written later are there (reordering 1)
+        power cut after 2 flushes: 1 of 2 blocks of 4 KiB that were written later are there (reordering 2)
+        ");
         let after = |place: usize| LogPosition(entries[place].end);
         let can_follow =
             |moment| states(&entries, &plan).iter().filter(|state| state.can_follow(moment)).count();

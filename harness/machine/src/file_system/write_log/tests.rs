@@ -117,7 +117,6 @@ fn judge_all(kind: FileSystem, reorderings_per_interval: usize) {
     let launcher = place.launcher();
     let mut replay = CrashReplay::make(&log, &launcher, "crash-state").unwrap();
     let (mut count, mut lost, mut renames) = (0, 0, [0, 0]);
-    let start = Instant::now();
     for state in log.crash_states(plan) {
         count += 1;
         let mounted = replay.mount(&state).unwrap();
@@ -135,7 +134,7 @@ fn judge_all(kind: FileSystem, reorderings_per_interval: usize) {
             renames = [renames[0] + usize::from(is_old), renames[1] + usize::from(is_new)];
         }
     }
-    eprintln!("{}: {count} states in {:.1} s", kind.name(), start.elapsed().as_secs_f64());
+    assert!(count > 20, "only {count} states");
     assert!(lost > 0, "what was only written is whole in every state");
     assert!(renames[0] > 0 && renames[1] > 0, "old or new was not found: {renames:?}");
     drop(replay);
