@@ -3,6 +3,7 @@
 
 use engines::images::{self, ImageKind, Stock, TOOLS};
 use machine::file_system::FileSystem;
+use machine::file_system::write_log::QEMU_STORAGE_DAEMON;
 use machine::how_to_install::HowToInstall;
 use machine::program_cache::PIP;
 use machine::tool::Tool;
@@ -60,6 +61,7 @@ const OWN: &[(&Tool, &str)] = &[
     (&TAR, "the sidecar's tests"),
     (&PIP, "trials of programs from PyPI"),
     (&CHROMIUM, "tests of report.html in a browser"),
+    (&QEMU_STORAGE_DAEMON, "the states of a disk after a power cut"),
 ];
 
 /// Docker's command line, with which tests check that no container is left. It is not installed automatically, because
@@ -84,6 +86,7 @@ pub fn all(scope: &Scope) -> Vec<Need> {
         let purpose = format!("trials with the fault {}", fault.name);
         wanted.extend(fault.with_defaults().tools().iter().map(|tool| (*tool, purpose.clone())));
     }
+    wanted.extend(harness::stages::tools().into_iter().map(|tool| (tool, "trials of destinations".to_owned())));
     // Only root can mount them, whatever is installed.
     if geteuid().is_root() {
         for kind in FileSystem::MADE.into_iter().filter(|kind| !scope.excepts(kind.name())) {

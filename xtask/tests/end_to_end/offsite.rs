@@ -55,6 +55,24 @@ fn an_artifact_comes_back_from_the_destination_alone() {
 }
 
 #[test]
+fn every_destination_gives_back_what_it_was_given() {
+    let place = Place::new();
+    let stages = r#"["zstd", "s3"], ["age", { stage = "s3", server = "moto" }], ["zstd", "sftp"], ["rsync"]"#;
+    let results = run(&place, stages, "[[variants]]\nstrategy = \"sqlite-vacuum-into\"\n");
+    assert_eq!(results.trials.len(), 4);
+    for trial in &results.trials {
+        assert_eq!(trial.verdict, Verdict::Restorable, "{}: {}", trial.id, trial.reason);
+        let offsite = offsite(trial);
+        let is_s3 = trial.id.contains("s3");
+        assert_eq!(offsite.requests(false).is_some_and(|requests| requests >= 2), is_s3, "{}", trial.id);
+        // Where the server is, and its key, are of this trial only.
+        let record = serde_json::to_string(&trial).unwrap();
+        assert!(!record.contains("127.0.0.1") && !record.contains("credentials"), "{record}");
+    }
+    place.assert_clean();
+}
+
+#[test]
 fn what_cannot_leave_is_not_planned_and_a_place_that_refuses_fails_the_trial() {
     let place = Place::new();
     let variants = "[[variants]]\nstrategy = \"cold-copy\"\n[[variants]]\nstrategy = \"litestream\"\n";

@@ -2,21 +2,34 @@
 
 use std::path::Path;
 
+use anyhow::Context;
 use machine::error::{Result, unknown};
 use machine::file_system::{FileSystem, TemporaryFileSystem};
-use machine::process::Launcher;
+use machine::process::{Account, Launcher};
+use machine::tool::Tool;
+use offsite::destination::{self, DestinationChoice};
+use offsite::server::{Moto, S3Server, SSHD, Sshd};
 use offsite::settings::Settings;
 
 /// The file system of a directory that the harness provides.
 const FILE_SYSTEM: FileSystem = FileSystem::Ext4;
-/// The directory of the trial in which a provided place keeps its objects.
+/// The directory of the trial that plays the other machine.
 const PLACE: &str = "elsewhere";
+const BUCKET: &str = "backups";
+/// What a server uses is not measured.
+const ACCOUNT: Account = Account::Preparation;
 
 /// A place that the harness can provide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Server {
     /// A separate file system on a loop device.
     Directory,
+    /// The S3 server of the library `s3s`.
+    S3s,
+    /// The S3 server of `moto`, which has nothing in common with the other one.
+    Moto,
+    /// OpenSSH's server.
+    Sshd,
 }
 
 /// A place that was provided. It is gone when this is dropped, with all objects.
@@ -24,6 +37,12 @@ pub struct Provided {
     /// The settings of the destination that say where it is.
     pub settings: Settings,
     _place: Box<dyn Send>,
+}
+
+impl Provided {
+    fn new(choice: DestinationChoice, place: impl Send + 'static) -> Provided {
+        Provided { settings: choice.settings, _place: Box::new(place) }
+    }
 }
 
 impl Server {
@@ -34,7 +53,9 @@ impl Server {
     /// An unknown server.
     pub(super) fn take(destination: &str, settings: &mut Settings) -> Result<Option<Server>, String> {
         let (own, servers): (&str, &[(&str, Server)]) = match destination {
-            "directory" => ("path", &[("", Server::Directory)]),
+            "directory" => ("path", &[("loop", Server::Directory)]),
+            "s3" => ("bucket", &[("s3s", Server::S3s), ("moto", Server::Moto)]),
+            "sftp" | "rsync" => ("host", &[("sshd", Server::Sshd)]),
             _ => return Ok(None),
         };
         if settings.contains_key(own) {
@@ -53,8 +74,11 @@ impl Server {
 
     /// Settings like those of a provided place, to check the others.
     pub(super) fn example(self) -> Settings {
+        let text = |name: &str, value: &str| (name.to_owned(), toml::Value::from(value));
         match self {
             Server::Directory => path(Path::new("/")),
+            Server::S3s | Server::Moto => Settings::from_iter([text("bucket", BUCKET)]),
+            Server::Sshd => Settings::from_iter([text("host", "127.0.0.1"), text("path", "/")]),
         }
     }
 
@@ -62,22 +86,52 @@ impl Server {
     pub(super) fn missing(self) -> Option<String> {
         match self {
             Server::Directory => FILE_SYSTEM.missing(),
+            Server::S3s => None,
+            Server::Moto => Moto::missing(),
+            Server::Sshd => Sshd::missing(),
         }
     }
 
-    /// Provides the place, for objects of together `bytes` at most.
+    /// Provides the place for this destination, for objects of together `bytes` at most. What it needs from a package
+    /// registry is kept in `cache`.
     ///
     /// # Errors
     /// [`machine::error::Error::Environment`] with the cause.
-    pub fn provide(self, launcher: &Launcher, bytes: u64) -> Result<Provided> {
-        match self {
-            Server::Directory => {
-                let bytes = FILE_SYSTEM.disk_bytes(bytes);
-                let made = TemporaryFileSystem::make(FILE_SYSTEM, launcher, PLACE, bytes)?;
-                Ok(Provided { settings: path(made.point()), _place: Box::new(made) })
-            }
+    pub fn provide(self, destination: &str, launcher: &Launcher, cache: &Path, bytes: u64) -> Result<Provided> {
+        if self == Server::Directory {
+            let made = TemporaryFileSystem::make(FILE_SYSTEM, launcher, PLACE, FILE_SYSTEM.disk_bytes(bytes))?;
+            return Ok(Provided { settings: path(made.point()), _place: Box::new(made) });
         }
+        let directory = launcher.work_directory().join(PLACE);
+        std::fs::create_dir(&directory).context("cannot make a directory for a server")?;
+        Ok(match self {
+            Server::S3s => {
+                let server = S3Server::start(launcher, ACCOUNT, &directory, &[BUCKET])?;
+                Provided::new(server.destination(BUCKET), server)
+            }
+            Server::Moto => {
+                let server = Moto::start(launcher, ACCOUNT, cache, &directory, &[BUCKET])?;
+                Provided::new(server.destination(BUCKET), server)
+            }
+            Server::Sshd | Server::Directory => {
+                let server = Sshd::start(launcher, ACCOUNT, &directory)?;
+                let objects = directory.join("objects");
+                std::fs::create_dir(&objects).context("cannot make a directory for a server")?;
+                Provided::new(server.destination(destination, &objects), server)
+            }
+        })
     }
+}
+
+/// The commands that all destinations need, and the servers that the harness provides for them.
+pub fn tools() -> Vec<&'static Tool> {
+    let mut tools = vec![&SSHD];
+    for entry in destination::registry::all() {
+        let server = Server::take(entry.name, &mut Settings::new()).ok().flatten();
+        let configured = server.and_then(|server| entry.configure(&server.example()).ok());
+        tools.extend(configured.iter().flat_map(|destination| destination.tools()).copied());
+    }
+    tools
 }
 
 fn path(path: &Path) -> Settings {

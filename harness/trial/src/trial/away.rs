@@ -51,8 +51,9 @@ impl TrialContext<'_> {
             None => Default::default(),
             Some(server) => {
                 let bytes = 2 * self.plan.artifact_bytes_max();
-                let provided = results.provided.insert(server.provide(&self.launcher, bytes)?);
-                provided.settings.clone()
+                let (name, cache) = (stages.target.entry.name, self.environment.cache);
+                let provided = server.provide(name, &self.launcher, cache, bytes)?;
+                results.provided.insert(provided).settings.clone()
             }
         };
         let destination = stages.target.at(&settings)?.choice();
