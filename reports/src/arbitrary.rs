@@ -119,7 +119,11 @@ fn offsite(words: String) -> Offsite {
         memory_bytes_max: None,
         requests: None,
     };
-    Offsite { label: words.clone(), stages: vec![stage(false, f64::NAN), stage(true, 0.0)], ..Offsite::default() }
+    Offsite {
+        label: words.clone(),
+        stages: vec![stage(false, f64::NAN), stage(true, 0.0)],
+        ..Offsite::default()
+    }
 }
 
 fn workload() -> impl Strategy<Value = Workload> {

@@ -20,14 +20,15 @@ use crate::format::Format;
 /// # Errors
 /// When a shipped scenario cannot be read; [`Error::Input`] when the format cannot hold several tables.
 pub fn show(what: Option<Listed>, format: Format) -> Result<u8> {
-    let shown = what
-        .map_or(vec![Listed::Strategies, Listed::Faults, Listed::Stages, Listed::Scenarios, Listed::Profiles], |one| {
-            vec![one]
-        });
+    let shown = what.map_or(
+        vec![Listed::Strategies, Listed::Faults, Listed::Stages, Listed::Scenarios, Listed::Profiles],
+        |one| vec![one],
+    );
     match (format, shown.as_slice()) {
         (Format::Csv, [_, _, ..]) => {
             return Err(Error::Input(
-                "CSV can hold only one table: list strategies, faults, stages, scenarios or profiles".to_owned(),
+                "CSV can hold only one table: list strategies, faults, stages, scenarios or profiles"
+                    .to_owned(),
             ));
         }
         (Format::Json, [_, _, ..]) => {
@@ -158,7 +159,9 @@ fn stages() -> Table {
     let destinations = destinations.map(|entry| (entry.name, "destination", entry.summary, entry.settings));
     for (name, kind, summary, settings) in transforms.chain(destinations) {
         let object = |doc: &SettingDoc| json!({ "name": doc.name, "type": doc.kind, "default": doc.default, "meaning": doc.meaning });
-        let text = |doc: &SettingDoc| format!("{} ({}, default: {}): {}", doc.name, doc.kind, doc.default, doc.meaning);
+        let text = |doc: &SettingDoc| {
+            format!("{} ({}, default: {}): {}", doc.name, doc.kind, doc.default, doc.meaning)
+        };
         table.push(vec![
             name.into(),
             kind.into(),

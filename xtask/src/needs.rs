@@ -86,7 +86,8 @@ pub fn all(scope: &Scope) -> Vec<Need> {
         let purpose = format!("trials with the fault {}", fault.name);
         wanted.extend(fault.with_defaults().tools().iter().map(|tool| (*tool, purpose.clone())));
     }
-    wanted.extend(harness::stages::tools().into_iter().map(|tool| (tool, "trials of destinations".to_owned())));
+    wanted
+        .extend(harness::stages::tools().into_iter().map(|tool| (tool, "trials of destinations".to_owned())));
     // Only root can mount them, whatever is installed.
     if geteuid().is_root() {
         for kind in FileSystem::MADE.into_iter().filter(|kind| !scope.excepts(kind.name())) {

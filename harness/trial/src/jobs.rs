@@ -10,6 +10,7 @@ const JOBS: &[JobEntry] = &[JobEntry::of::<TouchMemory>()];
 /// The whole life of a worker. Returns its exit code.
 pub fn main() -> i32 {
     let offsite = offsite::jobs::JOBS.iter();
-    let jobs = JOBS.iter().chain(offsite).chain(engines::registry::jobs()).chain(strategies::registry::jobs());
+    let jobs =
+        JOBS.iter().chain(offsite).chain(engines::registry::jobs()).chain(strategies::registry::jobs());
     worker::main(jobs, attributed)
 }

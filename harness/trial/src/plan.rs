@@ -75,7 +75,8 @@ impl Plan {
         let faults = scenario.faults.iter().map(FaultChoice::configure).collect::<Result<Vec<_>, _>>();
         let faults = faults.map_err(|message| place(format!("faults: {message}")))?;
         let stages = scenario.stages.iter().map(|list| StageChoice::configure(list));
-        let stages = stages.collect::<Result<Vec<_>, _>>().map_err(|message| place(format!("stages: {message}")))?;
+        let stages =
+            stages.collect::<Result<Vec<_>, _>>().map_err(|message| place(format!("stages: {message}")))?;
         let (mut trials, mut unsuited) = (Vec::new(), Vec::new());
         for repetition in 1..=scenario.repetitions {
             for size in &scenario.dataset.sizes {
@@ -85,9 +86,13 @@ impl Plan {
                             Error::Input(message) => place(message),
                             other => other,
                         })?;
-                    for (fault, stages) in faults.iter().flat_map(|fault| stages.iter().map(move |list| (fault, list))) {
+                    for (fault, stages) in
+                        faults.iter().flat_map(|fault| stages.iter().map(move |list| (fault, list)))
+                    {
                         for trial in &block {
-                            match with_stages(trial, stages.as_ref()).and_then(|trial| with_fault(&trial, fault.as_ref())) {
+                            match with_stages(trial, stages.as_ref())
+                                .and_then(|trial| with_fault(&trial, fault.as_ref()))
+                            {
                                 Ok(_) if trials.len() == TRIALS_MAX => {
                                     let message = format!("it has more than {TRIALS_MAX} trials: vary less");
                                     return Err(place(message));
@@ -294,7 +299,9 @@ fn with_fault(trial: &TrialPlan, fault: Option<&ConfiguredFault>) -> Result<Tria
         "a trial with a fault needs the embedded application, whose acknowledged writes are in its database"
             .to_owned()
     });
-    if let Some(reason) = of_stages.or(of_tracker).or_else(|| fault.unsuited(&trial.strategy, &trial.deployment)) {
+    if let Some(reason) =
+        of_stages.or(of_tracker).or_else(|| fault.unsuited(&trial.strategy, &trial.deployment))
+    {
         return Err(unsuited(&trial, fault.label(), reason));
     }
     if let (Separates::Everything(kind), FileSystem::Disk) = (fault.separates(), trial.deployment.file_system)

@@ -26,7 +26,8 @@ pub fn offsite(trials: &[Trial]) -> Option<OffsiteTables> {
         return None;
     }
     let conditions = Conditions::of(&away).without("stages");
-    let mut tables = OffsiteTables { summary: Table::new(summary_columns()), stages: Table::new(stage_columns()) };
+    let mut tables =
+        OffsiteTables { summary: Table::new(summary_columns()), stages: Table::new(stage_columns()) };
     for group in groups(trials).into_iter().filter(|group| group.first.offsite.is_some()) {
         let records: Vec<(&Trial, &Offsite)> =
             group.trials.iter().filter_map(|trial| Some((*trial, trial.offsite.as_ref()?))).collect();
@@ -85,7 +86,8 @@ fn stage_columns() -> Vec<Column> {
 }
 
 fn stage_row(name: &str, label: &str, repetitions: &[&Stage]) -> Vec<Cell> {
-    let median = |value: fn(&Stage) -> Option<f64>| median(repetitions.iter().filter_map(|stage| value(stage)));
+    let median =
+        |value: fn(&Stage) -> Option<f64>| median(repetitions.iter().filter_map(|stage| value(stage)));
     vec![
         name.into(),
         label.into(),
@@ -141,7 +143,8 @@ pub(crate) mod example_run {
             memory_bytes_max: (*name != "pack").then_some(8 << 20),
             requests: (*name == "s3").then_some(14),
         };
-        let (out, back) = (out.iter().map(|name| stage(name, false)), back.iter().map(|name| stage(name, true)));
+        let (out, back) =
+            (out.iter().map(|name| stage(name, false)), back.iter().map(|name| stage(name, true)));
         trial.offsite = Some(Offsite {
             label: "zstd+s3".into(),
             settings: Vec::new(),
@@ -165,7 +168,8 @@ mod tests {
     fn repetitions_are_one_row_with_medians() {
         let tables = offsite(&example_run::trials()).unwrap();
         let rows = |table: &Table| -> Vec<String> {
-            let row = |row: &Vec<Cell>| row.iter().map(|cell| cell.text.as_str()).collect::<Vec<_>>().join(" | ");
+            let row =
+                |row: &[Cell]| row.iter().map(|cell| cell.text.as_str()).collect::<Vec<_>>().join(" | ");
             table.rows().map(row).collect()
         };
         insta::assert_snapshot!(rows(&tables.summary).join("\n"));

@@ -202,8 +202,11 @@ fn exclusion(exclusion: &Exclusion) -> String {
             let (predicted, limit) = (number::seconds(*predicted_seconds), limit_text(*limit_seconds));
             let factor = predicted_seconds / limit_seconds;
             // A prediction far from what was measured can be larger than any number.
-            let factor =
-                if factor.is_finite() { format!(" ({} times)", number::ratio(factor)) } else { String::new() };
+            let factor = if factor.is_finite() {
+                format!(" ({} times)", number::ratio(factor))
+            } else {
+                String::new()
+            };
             format!("{} {predicted} > {limit}{factor}", name(*objective))
         }
         Exclusion::NotMeasured(objective) => format!("{} was not measured", name(*objective)),

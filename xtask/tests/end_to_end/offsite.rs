@@ -26,7 +26,8 @@ fn names(trial: &Trial) -> Vec<String> {
 #[test]
 fn an_artifact_comes_back_from_the_destination_alone() {
     let place = Place::new();
-    let variants = "[[variants]]\nstrategy = \"sqlite-live-copy\"\n[[variants]]\nstrategy = \"sqlite-dump\"\n";
+    let variants =
+        "[[variants]]\nstrategy = \"sqlite-live-copy\"\n[[variants]]\nstrategy = \"sqlite-dump\"\n";
     let results = run(&place, r#"[], ["zstd", "age", "directory"], ["gzip", "directory"]"#, variants);
     assert_eq!(results.trials.len(), 6);
     for trial in &results.trials {

@@ -71,7 +71,9 @@ fn a_password_is_on_no_command_line_in_no_environment_and_in_nothing_that_is_kep
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     assert!(secrets.len() >= 3, "each trial has a password: {}", secrets.len());
     assert!(shown.is_empty(), "{shown:?}");
-    assert!(!secrets.iter().any(|secret| contains(&output.stdout, secret) || contains(&output.stderr, secret)));
+    assert!(
+        !secrets.iter().any(|secret| contains(&output.stdout, secret) || contains(&output.stderr, secret))
+    );
     for entry in walkdir::WalkDir::new(place.path()).into_iter().flatten() {
         let bytes = std::fs::read(entry.path()).unwrap_or_default();
         assert!(!secrets.iter().any(|secret| contains(&bytes, secret)), "{}", entry.path().display());

@@ -107,7 +107,7 @@ mod tests {
         ];
         insta::assert_snapshot!(messages.join("\n"), @r"
         'cold-copy' is not a condition: give NAME=VALUE or NAME!=VALUE, such as strategy=cold-copy,size=1GiB
-        unknown property of a trial 'sise' (did you mean 'size'?): expected one of app, engine, fault, file_system, mode, rate, repetition, size, strategy
+        unknown property of a trial 'sise' (did you mean 'size'?): expected one of app, engine, fault, file_system, mode, rate, repetition, size, stages, strategy
         'big' is not a size: give a number and a unit, such as 64MiB, 1.5GiB or 500MB
         unknown engine 'mysqi' (did you mean 'mysql'?)
         'first' is not a repetition: give a whole number from 1

@@ -146,6 +146,10 @@ impl TrialPlan {
         // Packing, each transform and each transfer read and write it once, in both directions.
         let stages = self.stages.as_ref().map_or(0.0, |stages| 2.0 * (2 + stages.transforms.len()) as f64);
         let stages = stages * copy * cost.artifact;
-        begin + stages + (1.0 + around) * (backup + restore + verify) + times.tail_seconds + around / 2.0 * verify
+        begin
+            + stages
+            + (1.0 + around) * (backup + restore + verify)
+            + times.tail_seconds
+            + around / 2.0 * verify
     }
 }

@@ -105,7 +105,10 @@ mod tests {
         assert!(configured("[]").unwrap().is_none());
         let label = |list: &str| configured(list).unwrap().unwrap().label;
         assert_eq!(label(r#"["directory"]"#), "directory");
-        assert_eq!(label(r#"[{ stage = "zstd", level = 9 }, "age", "directory"]"#), "zstd:level=9+age+directory");
+        assert_eq!(
+            label(r#"[{ stage = "zstd", level = 9 }, "age", "directory"]"#),
+            "zstd:level=9+age+directory"
+        );
         assert_eq!(label(r#"[{ stage = "directory", path = "/mnt" }]"#), "directory");
     }
 

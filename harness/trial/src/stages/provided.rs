@@ -97,9 +97,16 @@ impl Server {
     ///
     /// # Errors
     /// [`machine::error::Error::Environment`] with the cause.
-    pub fn provide(self, destination: &str, launcher: &Launcher, cache: &Path, bytes: u64) -> Result<Provided> {
+    pub fn provide(
+        self,
+        destination: &str,
+        launcher: &Launcher,
+        cache: &Path,
+        bytes: u64,
+    ) -> Result<Provided> {
         if self == Server::Directory {
-            let made = TemporaryFileSystem::make(FILE_SYSTEM, launcher, PLACE, FILE_SYSTEM.disk_bytes(bytes))?;
+            let made =
+                TemporaryFileSystem::make(FILE_SYSTEM, launcher, PLACE, FILE_SYSTEM.disk_bytes(bytes))?;
             return Ok(Provided { settings: path(made.point()), _place: Box::new(made) });
         }
         let directory = launcher.work_directory().join(PLACE);

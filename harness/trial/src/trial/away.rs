@@ -102,7 +102,11 @@ impl TrialContext<'_> {
     }
 
     /// Fetches the artifact into its empty place. Returns why it is not there, if it is not.
-    pub(super) fn fetch(&self, stages: &ConfiguredStages, results: &mut OffsiteResults) -> Result<Option<String>> {
+    pub(super) fn fetch(
+        &self,
+        stages: &ConfiguredStages,
+        results: &mut OffsiteResults,
+    ) -> Result<Option<String>> {
         self.timeline.enter("fetch");
         failure("fetching the backup", self.fetch_stages(stages, results))
     }

@@ -69,7 +69,9 @@ impl Fault for ClockStep {
     fn prepare<'a>(&self, scene: &'a Scene<'a>) -> Result<Prepared<'a>> {
         let library = library().ok_or_else(|| {
             let install = &FAKETIME.install;
-            Error::Environment(format!("the library {LIBRARY} is neither in /usr/lib nor in /usr/lib64: {install}"))
+            Error::Environment(format!(
+                "the library {LIBRARY} is neither in /usr/lib nor in /usr/lib64: {install}"
+            ))
         })?;
         let offset = offset_file(scene);
         write_offset(&offset, 0)?;
