@@ -4,6 +4,7 @@
 mod configured;
 mod contract;
 pub mod registry;
+mod writer;
 
 pub use configured::{ConfiguredTransform, Direction, TransformChoice, TransformEntry};
 pub use contract::{Definition, Keys, Transform};

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::contract::{Definition, Destination};
 use crate::settings::{self, SettingDoc, Settings};
 
+/// Parses settings: all of them with defaults filled in, and the destination.
+type Configure = fn(&Settings) -> Result<(Settings, Arc<dyn Destination>), String>;
+
 /// A destination of the registry. Its file submits it to the list of all destinations.
 pub struct DestinationEntry {
     /// The name in scenarios and records.
@@ -18,7 +21,7 @@ pub struct DestinationEntry {
     pub summary: &'static str,
     /// Each setting.
     pub settings: &'static [SettingDoc],
-    configure: fn(&Settings) -> Result<(Settings, Arc<dyn Destination>), String>,
+    configure: Configure,
 }
 
 inventory::collect!(DestinationEntry);

@@ -57,4 +57,24 @@ mod tests {
             Path::new(env!("CARGO_MANIFEST_DIR")).join("src/destination/registry").read_dir().unwrap();
         assert_eq!(all().len(), files.count());
     }
+
+    #[test]
+    fn every_setting_is_documented() {
+        let host =
+            "host = 'h'\nport = 22\nuser = 'u'\npath = '/p'\nidentity_file = 'i'\nknown_hosts_file = 'k'";
+        let bucket = "bucket = 'b'\nendpoint = 'http://e'\nregion = 'r'\nprefix = 'p'\npart_mib = 5\nparallel = 1\n\
+                      retries = 0\ncredentials_file = 'c'\nprofile = 'p'";
+        for entry in all() {
+            let given = match entry.name {
+                "directory" => "path = '/p'",
+                "s3" => bucket,
+                _ => host,
+            };
+            let configured = entry.configure(&given.parse().unwrap()).unwrap();
+            let mut documented: Vec<&str> = entry.settings.iter().map(|setting| setting.name).collect();
+            documented.sort_unstable();
+            let names: Vec<&str> = configured.settings().keys().map(String::as_str).collect();
+            assert_eq!(names, documented, "{}", entry.name);
+        }
+    }
 }

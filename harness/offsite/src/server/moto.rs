@@ -14,7 +14,7 @@ use machine::program_cache::PIP;
 use machine::tool::Tool;
 
 use super::s3::{destination, write_credentials};
-use super::{free_port, wait_until_open};
+use super::start::{free_port, start};
 use crate::content::cannot;
 use crate::destination::DestinationChoice;
 
@@ -63,9 +63,7 @@ impl Moto {
         let mut command = Command::new(PYTHON.command);
         command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p"]).arg(port.to_string());
         command.env("PYTHONPATH", library).env("PYTHONDONTWRITEBYTECODE", "1");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut group = Group::new(vec![launcher.spawn(account, command)?]);
-        wait_until_open(port, &mut group, &launcher.cancel, "moto")?;
+        let group = start(launcher, account, command, port, &directory.join("moto.log"))?;
         for bucket in buckets {
             create_bucket(port, bucket)
                 .with_context(|| format!("moto cannot create the bucket '{bucket}'"))?;

@@ -18,7 +18,7 @@ use s3s_fs::FileSystem;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
-use super::START_TIMEOUT;
+use super::start::TIMEOUT;
 use crate::content::cannot;
 use crate::destination::DestinationChoice;
 use crate::destination::s3_credentials;
@@ -56,7 +56,7 @@ impl S3Server {
             ServeS3 { objects, credentials_file: credentials_file.clone(), port_file: port_file.clone() };
         let (child, _) = launcher.worker(account, &job)?;
         let mut group = Group::new(vec![child]);
-        group.wait_ready(&launcher.cancel, START_TIMEOUT)?;
+        group.wait_ready(&launcher.cancel, TIMEOUT)?;
         let port = fs::read_to_string(&port_file).map_err(|error| cannot("read", &port_file, &error))?;
         Ok(S3Server { endpoint: format!("http://127.0.0.1:{port}"), credentials_file, _group: group })
     }

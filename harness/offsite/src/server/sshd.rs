@@ -11,7 +11,7 @@ use machine::process::{Account, Group, Launcher};
 use machine::tool::Tool;
 use nix::unistd::{User, geteuid};
 
-use super::{free_port, wait_until_open};
+use super::start::{free_port, start};
 use crate::content::cannot;
 use crate::destination::DestinationChoice;
 
@@ -85,9 +85,7 @@ impl Sshd {
         }
         let mut command = Command::new(SSHD.command);
         command.args(["-D", "-e", "-f"]).arg(config);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut group = Group::new(vec![launcher.spawn(account, command)?]);
-        wait_until_open(port, &mut group, &launcher.cancel, "sshd")?;
+        let group = start(launcher, account, command, port, &directory.join("sshd.log"))?;
         Ok(Sshd { port, user, identity_file, known_hosts_file, _group: group })
     }
 
@@ -119,7 +117,8 @@ fn configuration(port: u16, host_key: &Path, authorized_keys: &Path) -> String {
         "ListenAddress 127.0.0.1\nPort {port}\nHostKey \"{}\"\nAuthorizedKeysFile \"{}\"\nPidFile none\n\
          StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
          PubkeyAuthentication yes\nPermitRootLogin prohibit-password\nSubsystem sftp internal-sftp\n\
-         UseDNS no\nMaxStartups 100\n",
+         UseDNS no\nMaxStartups 100\n\
+         KexAlgorithms curve25519-sha256\n",
         host_key.display(),
         authorized_keys.display()
     )

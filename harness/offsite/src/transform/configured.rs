@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,10 +11,14 @@ use machine::worker::Progress;
 use serde::{Deserialize, Serialize};
 
 use super::contract::{Definition, Keys, Transform};
-use crate::content::{Content, Hashing, PIECE_BYTES, cannot};
+use super::writer::{piece_writer, write_pieces};
+use crate::content::{Content, cannot};
 use crate::output_file::OutputFile;
 use crate::progress::Meter;
 use crate::settings::{self, SettingDoc, Settings};
+
+/// Parses settings: all of them with defaults filled in, and the transform.
+type Configure = fn(&Settings) -> Result<(Settings, Arc<dyn Transform>), String>;
 
 /// A transform of the registry. Its file submits it to the list of all transforms.
 pub struct TransformEntry {
@@ -26,7 +30,7 @@ pub struct TransformEntry {
     pub suffix: &'static str,
     /// Each setting.
     pub settings: &'static [SettingDoc],
-    configure: fn(&Settings) -> Result<(Settings, Arc<dyn Transform>), String>,
+    configure: Configure,
 }
 
 inventory::collect!(TransformEntry);
@@ -167,25 +171,26 @@ impl ConfiguredTransform {
         let source = File::open(from).map_err(|error| cannot("read", from, &error))?;
         let bytes = source.metadata().map_err(|error| cannot("read", from, &error))?.len();
         let output = OutputFile::create(to)?;
+        let (mut writer, pieces) = piece_writer();
         let mut input = Input { file: source, meter: Meter::new(bytes, report), failed: None };
-        let buffered = BufWriter::with_capacity(PIECE_BYTES, output.file());
-        let mut hashing = Written { inner: Hashing::new(buffered), failed: None };
-        let done = match direction {
-            // An empty file is no output of any transform, but some decoders accept it.
-            Direction::Revert if bytes == 0 => Err(anyhow::anyhow!("it is empty")),
-            Direction::Revert => self.transform.revert(keys, &mut input, &mut hashing),
-            Direction::Apply => self.transform.apply(keys, &mut input, &mut hashing),
-        };
-        let done = done.and_then(|()| Ok(hashing.flush()?));
+        let (done, written) = std::thread::scope(|scope| {
+            // It owns the receiver, so that the transform does not wait for a thread that has failed.
+            let thread = scope.spawn(|| write_pieces(&{ pieces }, output.file()));
+            let done = match direction {
+                // An empty file is no output of any transform, but some decoders accept it.
+                Direction::Revert if bytes == 0 => Err(anyhow::anyhow!("it is empty")),
+                Direction::Revert => self.transform.revert(keys, &mut input, &mut writer),
+                Direction::Apply => self.transform.apply(keys, &mut input, &mut writer),
+            };
+            let done = done.and_then(|()| Ok(writer.flush()?));
+            drop(writer);
+            (done, thread.join().expect("writing does not panic"))
+        });
         if let Some(error) = input.failed {
             return Err(cannot("read", from, &error));
         }
-        if let Some(error) = hashing.failed {
-            return Err(output.cannot("write", &error));
-        }
+        let content = written.map_err(|error| output.cannot("write", &error))?;
         done.map_err(|error| self.explained(direction, from, error))?;
-        let content = hashing.inner.hasher.finish();
-        drop(hashing);
         output.keep();
         Ok(content)
     }
@@ -214,34 +219,11 @@ struct Input<'a> {
 
 impl Read for Input<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = remember(self.file.read(buffer), &mut self.failed)?;
-        self.meter.add(read as u64);
-        Ok(read)
-    }
-}
-
-/// The file that is written. Its errors are kept for the same reason.
-struct Written<W> {
-    inner: W,
-    failed: Option<io::Error>,
-}
-
-impl<W: Write> Write for Written<W> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        remember(self.inner.write(data), &mut self.failed)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        remember(self.inner.flush(), &mut self.failed)
-    }
-}
-
-fn remember<T>(result: io::Result<T>, failed: &mut Option<io::Error>) -> io::Result<T> {
-    result.map_err(|error| match error.raw_os_error() {
-        Some(number) if error.kind() != io::ErrorKind::Interrupted => {
-            *failed = Some(io::Error::from_raw_os_error(number));
-            error
+        let read = self.file.read(buffer);
+        match &read {
+            Ok(read) => self.meter.add(*read as u64),
+            Err(error) => self.failed = error.raw_os_error().map(io::Error::from_raw_os_error),
         }
-        _ => error,
-    })
+        read
+    }
 }

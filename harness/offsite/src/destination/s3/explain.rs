@@ -38,7 +38,8 @@ pub(super) fn explained(operation: &str, error: &StoreError, retries: usize) -> 
 fn cause(error: &StoreError, retries: usize) -> String {
     let text = error.to_string();
     let code = between(&text, "<Code>", "</Code>");
-    let message = between(&text, "<Message>", "</Message>").map(printable);
+    let message = between(&text, "<Message>", "</Message>");
+    let message = message.map(|text| printable(text.trim_start_matches("<![CDATA[").trim_end_matches("]]>")));
     if let Some((code, meaning)) = code.and_then(|code| CAUSES.iter().find(|(known, _)| *known == code)) {
         return format!("{meaning} ({code})");
     }
