@@ -344,7 +344,7 @@ fn a_strategy_that_wants_more_memory_than_its_scenario_allows_ends_its_trial_and
         [[variants]]
         strategy = "external"
         [variants.settings]
-        backup = 'head -c 256M /dev/zero | tail -c 256M | wc -c > "$DRILL_DESTINATION/bytes"'
+        backup = 'head -c 256M /dev/zero | tail -c 256M > "$DRILL_DESTINATION/bytes"'
         restore = "true"
         [[variants]]
         strategy = "cold-copy"

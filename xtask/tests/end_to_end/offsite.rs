@@ -64,8 +64,10 @@ fn every_destination_gives_back_what_it_was_given() {
     for trial in &results.trials {
         assert_eq!(trial.verdict, Verdict::Restorable, "{}: {}", trial.id, trial.reason);
         let offsite = offsite(trial);
-        let is_s3 = trial.id.contains("s3");
-        assert_eq!(offsite.requests(false).is_some_and(|requests| requests >= 2), is_s3, "{}", trial.id);
+        if trial.id.contains("s3") {
+            // The object and the manifest.
+            assert!(offsite.requests(false).is_some_and(|requests| requests >= 2), "{}", trial.id);
+        }
         // Where the server is, and its key, are of this trial only.
         let record = serde_json::to_string(&trial).unwrap();
         assert!(!record.contains("127.0.0.1") && !record.contains("credentials"), "{record}");

@@ -56,7 +56,9 @@ impl Limits {
         let mut controllers = self.controllers().peekable();
         controllers.peek()?;
         if !geteuid().is_root() {
-            return Some("only root can limit the memory and processor time of processes: run this as root".into());
+            return Some(
+                "only root can limit the memory and processor time of processes: run this as root".into(),
+            );
         }
         let missing = controllers.find(|(controller, _)| controller.hierarchy().is_none());
         missing.map(|(controller, _)| {

@@ -14,7 +14,7 @@ use offsite::destination::{DestinationChoice, Moved, ObjectName};
 use offsite::jobs::{Fetch, Pack, Publish, Transform, Unpack, Which};
 use offsite::manifest::Backup;
 use offsite::pack::Packed;
-use offsite::transform::Direction;
+use offsite::transform::{Direction, TransformChoice};
 use reports::record;
 
 use super::context::TrialContext;
@@ -77,7 +77,7 @@ impl TrialContext<'_> {
             file: file.clone(),
             content,
             packed: packed.answer,
-            transforms: stages.transforms.iter().map(|transform| transform.choice()).collect(),
+            transforms: stages.transforms.iter().map(|transform| public(transform.choice())).collect(),
             backup: self.description(),
             work_directory: self.environment.directory.to_owned(),
         };
@@ -145,7 +145,7 @@ impl TrialContext<'_> {
 
     fn transform(
         &self,
-        transform: offsite::transform::TransformChoice,
+        transform: TransformChoice,
         direction: Direction,
         from: PathBuf,
         to: PathBuf,
@@ -210,6 +210,12 @@ impl TrialContext<'_> {
             stages: results.stages.clone(),
         }
     }
+}
+
+/// A transform as the manifest names it: without the place of the secret key, which concerns nobody else.
+fn public(mut choice: TransformChoice) -> TransformChoice {
+    choice.settings.remove("identity_file");
+    choice
 }
 
 /// What was published: at which destination, under which manifest, and the size of the object.
