@@ -5,8 +5,8 @@
 //! change of meaning raises [`SCHEMA`]. Files of `drill/1` can still be read: see [`crate::load`].
 
 mod fault;
-mod offsite;
 mod restored;
+mod stages;
 mod used;
 
 use std::collections::BTreeMap;
@@ -16,8 +16,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use fault::{Aftermath, Fault};
-pub use offsite::{Offsite, Stage, StageSettings};
 pub use restored::{Check, Level, LiveRestore, RecoveryPoint, Restore, Verification};
+pub use stages::{Offsite, Stage, StageSettings};
 pub use used::{Resources, Sample, Usage};
 
 /// The version of the schema that this crate writes.

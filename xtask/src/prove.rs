@@ -1,8 +1,9 @@
-//! `prove`: measures how often this program itself is wrong.
+//! `prove`: measures how often this program itself is wrong, and what backup commands leave after a power cut.
 
 mod gate;
 mod honest;
 mod measure;
+mod power_cut;
 
 use clap::{Args, Subcommand};
 use machine::error::Result;
@@ -10,6 +11,7 @@ use machine::process::Cancel;
 
 use gate::ProveGate;
 use honest::ProveHonest;
+use power_cut::ProvePowerCut;
 
 #[derive(Args)]
 pub struct Prove {
@@ -23,6 +25,8 @@ enum What {
     Gate(ProveGate),
     /// Count how often correct strategies are blamed, in many short trials at different moments
     Honest(ProveHonest),
+    /// Examine every state that the disk of a backup could be in after a power cut
+    PowerCut(ProvePowerCut),
 }
 
 /// Measures what was asked for, prints it, and writes it.
@@ -33,5 +37,6 @@ pub fn prove(arguments: &Prove, cancel: &Cancel) -> Result<u8> {
     match &arguments.what {
         What::Gate(arguments) => gate::prove(arguments, cancel),
         What::Honest(arguments) => honest::prove(arguments, cancel),
+        What::PowerCut(arguments) => power_cut::prove(arguments, cancel),
     }
 }

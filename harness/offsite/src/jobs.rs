@@ -6,6 +6,7 @@ mod pack;
 mod publish;
 mod transform;
 mod unpack;
+mod withdraw;
 
 pub use fetch::{Fetch, Fetched, Which};
 use machine::worker::JobEntry;
@@ -13,6 +14,7 @@ pub use pack::Pack;
 pub use publish::{Publish, Published};
 pub use transform::Transform;
 pub use unpack::Unpack;
+pub use withdraw::Withdraw;
 
 use crate::server::ServeS3;
 
@@ -24,6 +26,7 @@ pub const JOBS: &[JobEntry] = &[
     JobEntry::of::<ServeS3>(),
     JobEntry::of::<Transform>(),
     JobEntry::of::<Unpack>(),
+    JobEntry::of::<Withdraw>(),
 ];
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Nothing here prints: a run emits events.
 
 pub mod availability;
+pub mod crash_states;
 mod deployment;
 pub mod fault;
 pub mod jobs;

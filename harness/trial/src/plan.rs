@@ -7,6 +7,7 @@ mod limits;
 mod own;
 mod pairs;
 mod shard;
+mod suited;
 mod thresholds;
 mod trial_plan;
 mod validate;
@@ -18,20 +19,21 @@ use bytesize::ByteSize;
 use engines::applications::App;
 use engines::engine::Engine;
 use machine::error::{Error, Result};
-use machine::file_system::FileSystem;
 use machine::measure::storage::free_bytes;
 use model::dataset::{self, DatasetSpec};
 use model::schedule::{Load, Rate};
 use model::writes::{Marks, Model};
 use reports::record::Shard;
-use strategies::contract::{Card, Family, Settings};
+use strategies::contract::{Card, Settings};
 use strategies::registry;
 
 pub use crate::deployment::Deployment;
-use crate::fault::{ConfiguredFault, FaultChoice, Separates};
+use crate::fault::FaultChoice;
 use crate::scenario::{Overrides, Scenario, Variant};
-use crate::stages::{ConfiguredStages, StageChoice};
+use crate::stages::StageChoice;
 pub use limits::limits;
+pub use suited::Unsuited;
+use suited::{with_fault, with_stages};
 use trial_plan::copy_seconds;
 pub use trial_plan::{ASSUMED_COPY_BYTES_PER_SECOND, TrialPlan};
 use validate::validate;
@@ -49,17 +51,6 @@ pub struct Plan {
     pub unsuited: Vec<Unsuited>,
     /// Which part of the scenario's plan this is; `None` for the whole plan.
     pub shard: Option<Shard>,
-}
-
-/// A fault or stages that make no sense for a strategy on a subject, so that no trial with them is planned.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unsuited {
-    /// The strategy with its settings, and the subject.
-    pub trials: String,
-    /// The fault or the stages.
-    pub what: String,
-    /// Why.
-    pub reason: String,
 }
 
 impl Plan {
@@ -255,65 +246,6 @@ fn every_variant_is_used(scenario: &Scenario, used: &[bool]) -> Result<()> {
         number + 1,
         variant.strategy
     )))
-}
-
-/// The same trial with stages, or why that makes no sense.
-fn with_stages(trial: &TrialPlan, stages: Option<&ConfiguredStages>) -> Result<TrialPlan, Unsuited> {
-    let mut trial = trial.clone();
-    let Some(stages) = stages else { return Ok(trial) };
-    let card = trial.strategy.card();
-    let reason = if trial.strategy.abilities().continuous.is_some() {
-        "continuous replication has no complete artifact that could be published before the disaster"
-    } else if card.family == Family::Snapshot {
-        "a snapshot is a part of its file system, not files that could be packed"
-    } else {
-        trial.id = with_part(&trial.id, &stages.label);
-        trial.stages = Some(stages.clone());
-        return Ok(trial);
-    };
-    Err(unsuited(&trial, &stages.label, reason.into()))
-}
-
-/// An id with another part before the repetition.
-fn with_part(id: &str, part: &str) -> String {
-    let (place, repetition) = id.rsplit_once('/').expect("an id ends with the repetition");
-    format!("{place}/{part}/{repetition}")
-}
-
-fn unsuited(trial: &TrialPlan, what: &str, reason: String) -> Unsuited {
-    let mut parts: Vec<&str> = trial.id.split('/').collect();
-    parts.truncate(parts.len().saturating_sub(3));
-    Unsuited { trials: parts.join("/"), what: what.to_owned(), reason }
-}
-
-/// The same trial with a fault, or why that makes no sense.
-fn with_fault(trial: &TrialPlan, fault: Option<&ConfiguredFault>) -> Result<TrialPlan, Unsuited> {
-    let mut trial = trial.clone();
-    let Some(fault) = fault else { return Ok(trial) };
-    let of_stages = trial
-        .stages
-        .as_ref()
-        .map(|_| "faults strike backups whose artifact stays on the machine, not their stages".to_owned());
-    let of_tracker = (trial.deployment.app == App::Tracker).then(|| {
-        // What a tracker acknowledged says nothing about its database, so that harm to it would not be seen.
-        "a trial with a fault needs the embedded application, whose acknowledged writes are in its database"
-            .to_owned()
-    });
-    if let Some(reason) =
-        of_stages.or(of_tracker).or_else(|| fault.unsuited(&trial.strategy, &trial.deployment))
-    {
-        return Err(unsuited(&trial, fault.label(), reason));
-    }
-    if let (Separates::Everything(kind), FileSystem::Disk) = (fault.separates(), trial.deployment.file_system)
-    {
-        trial.deployment.file_system = kind;
-    }
-    trial.id = with_part(&trial.id, fault.label());
-    trial.fault = Some(fault.clone());
-    // What the scenario expects of a good day does not hold on a bad one.
-    trial.expected = Vec::new();
-    trial.thresholds = BTreeMap::new();
-    Ok(trial)
 }
 
 /// The model of the writes of a repetition.

@@ -175,6 +175,9 @@ impl TrialContext<'_> {
                 self.leave(restored_subject, verified);
             }
         }
+        if let Some(stages) = &self.plan.stages {
+            self.withdraw(stages, &results.offsite)?;
+        }
         self.examine_aftermath(&mut results.fault, lost)
     }
 

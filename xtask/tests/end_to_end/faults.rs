@@ -2,6 +2,7 @@
 
 use machine::file_system::{self, FileSystem, TemporaryFileSystem};
 use machine::process::{Cancel, Launcher};
+use nix::unistd::Uid;
 use reports::compare::Outcome;
 use reports::reaction::Reaction;
 use reports::record::{Fault, Verdict};
@@ -294,10 +295,10 @@ fn a_plan_says_which_faults_make_no_sense_and_filters_select_a_cell() {
     let planned = place.run(&["plan", scenario.to_str().unwrap()]);
     let said = String::from_utf8_lossy(&planned.stdout).into_owned();
     assert!(said.contains("1 trial, seed"), "{said}");
-    let reason = "not planned: cold-copy/wal under kill-database: the application is stopped during the backup, so that \
+    let reason = "not planned: cold-copy/wal with kill-database: the application is stopped during the backup, so that \
                   it cannot be killed";
     assert!(said.contains(reason), "{said}");
-    assert!(said.contains("under missing-piece: its artifact is not a chain of pieces"), "{said}");
+    assert!(said.contains("with missing-piece: its artifact is not a chain of pieces"), "{said}");
     let selected =
         place.run(&["plan", "faults", "--filter", "fault=bit-flip,strategy=sqlite-dump", "--format", "json"]);
     let rows: serde_json::Value = serde_json::from_slice(&selected.stdout).unwrap();
@@ -364,5 +365,25 @@ fn a_strategy_that_wants_more_memory_than_its_scenario_allows_ends_its_trial_and
         assert_eq!(copy.verdict, Verdict::Restorable, "{}", copy.reason);
     }
     assert_eq!(results.run.conditions["trial.strategy_cpus"], 1.5);
+    place.assert_clean();
+}
+
+#[test]
+fn of_all_states_after_a_power_cut_only_those_of_a_synced_copy_are_right() {
+    if let Some(missing) = harness::crash_states::missing() {
+        assert!(!Uid::effective().is_root(), "{missing}");
+        return;
+    }
+    let place = Place::new();
+    let cp = r#"cp "$DRILL_SOURCE" "$DRILL_DESTINATION/copy.db""#;
+    let synced = format!(r#"{cp} && sync "$DRILL_DESTINATION/copy.db" "$DRILL_DESTINATION""#);
+    let prove = |command: &str| place.run(&["prove", "power-cut", "--size", "1MiB", "--backup", command]);
+    let output = prove(&synced);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let output = prove(cp);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("The first damage after success"), "{}", text(&output));
+    let output = prove("exit 7");
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
     place.assert_clean();
 }

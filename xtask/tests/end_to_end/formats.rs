@@ -33,7 +33,7 @@ fn lists_are_narrowed_and_hold_defaults_as_values() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(
         text(&refused)
-            .contains("CSV can hold only one table: list strategies, faults, scenarios or profiles")
+            .contains("CSV can hold only one table: list strategies, faults, stages, scenarios or profiles")
     );
 }
 

@@ -76,6 +76,19 @@ fn every_destination_gives_back_what_it_was_given() {
 }
 
 #[test]
+fn nothing_stays_in_a_place_of_the_users_own() {
+    let place = Place::new();
+    let own = place.path().canonicalize().unwrap().join("own");
+    std::fs::create_dir(&own).unwrap();
+    let stages = format!("[\"zstd\", {{ stage = \"directory\", path = \"{}\" }}]", own.display());
+    let results = run(&place, &stages, "[[variants]]\nstrategy = \"cold-copy\"\n");
+    assert_eq!(results.trials[0].verdict, Verdict::Restorable, "{}", results.trials[0].reason);
+    let left: Vec<_> = std::fs::read_dir(&own).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    assert!(left.is_empty(), "{left:?}");
+    place.assert_clean();
+}
+
+#[test]
 fn what_cannot_leave_is_not_planned_and_a_place_that_refuses_fails_the_trial() {
     let place = Place::new();
     let variants = "[[variants]]\nstrategy = \"cold-copy\"\n[[variants]]\nstrategy = \"litestream\"\n";

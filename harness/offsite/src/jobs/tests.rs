@@ -70,7 +70,7 @@ impl Stages {
             transforms: transforms.to_vec(),
             backup: Backup {
                 source: json!({"database": "database.db"}),
-                strategy: "cold-copy".to_owned(),
+                strategy: "plain-copy".to_owned(),
                 promise: "consistent".to_owned(),
                 versions: [("sqlite".to_owned(), "3.50.0".to_owned())].into(),
                 moment: moment.parse().unwrap(),

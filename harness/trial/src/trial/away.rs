@@ -10,15 +10,15 @@ use machine::process::{Account, Counters, Group};
 use machine::removal;
 use machine::worker::Job;
 use offsite::content::Content;
-use offsite::destination::{DestinationChoice, Moved, ObjectName};
-use offsite::jobs::{Fetch, Pack, Publish, Transform, Unpack, Which};
+use offsite::destination::Moved;
+use offsite::jobs::{Fetch, Pack, Publish, Transform, Unpack, Which, Withdraw};
 use offsite::manifest::Backup;
 use offsite::pack::Packed;
 use offsite::transform::{Direction, TransformChoice};
 use reports::record;
 
 use super::context::TrialContext;
-use super::phase_results::OffsiteResults;
+use super::phase_results::{OffsiteResults, PublishedBackup};
 use crate::plan::settings_map;
 use crate::stages::ConfiguredStages;
 
@@ -84,7 +84,7 @@ impl TrialContext<'_> {
         let ran = self.run_stage(&job)?;
         let moved = ran.answer.moved;
         results.add(&destination.name, false, &ran, (content.bytes, moved.bytes), moved);
-        results.published = Some((destination, ran.answer.manifest, content.bytes));
+        results.published = Some(PublishedBackup { destination, names: ran.answer, bytes: content.bytes });
         std::fs::remove_file(&file).context("cannot remove a file that was published")?;
         Ok(())
     }
@@ -112,15 +112,22 @@ impl TrialContext<'_> {
     }
 
     fn fetch_stages(&self, stages: &ConfiguredStages, results: &mut OffsiteResults) -> Result<()> {
-        let Some((destination, name, _)) = results.published.clone() else {
+        let Some(PublishedBackup { destination, names, .. }) = results.published.clone() else {
             return Err(Error::Bug(anyhow!("a backup is fetched that was not published")));
         };
         std::fs::create_dir_all(self.between()).context("cannot make a directory for the stages")?;
         let mut file = self.between().join("fetched");
         let work_directory = self.environment.directory.to_owned();
-        let which = Which::Named(name);
+        // What the backup was called is lost with the machine.
+        let which = Which::Newest;
         let job = Fetch { destination: destination.clone(), which, to: file.clone(), work_directory };
         let ran = self.run_stage(&job)?;
+        if ran.answer.name != names.manifest {
+            return Err(Error::Environment(format!(
+                "the newest backup at the destination is '{}', not '{}' of this trial: give each run a place of its own",
+                ran.answer.name, names.manifest
+            )));
+        }
         let (manifest, moved) = (&ran.answer.manifest, ran.answer.moved);
         let mut bytes = manifest.object.content.bytes;
         results.add(&destination.name, true, &ran, (moved.bytes, bytes), moved);
@@ -137,6 +144,18 @@ impl TrialContext<'_> {
         results.add("pack", true, &ran, (bytes, ran.answer), Moved::default());
         std::fs::remove_file(&file).context("cannot remove a file that was unpacked")?;
         Ok(())
+    }
+
+    /// Removes the backup from a place of the user's own. The places that the harness provides go with the trial.
+    pub(super) fn withdraw(&self, stages: &ConfiguredStages, results: &OffsiteResults) -> Result<()> {
+        let Some(PublishedBackup { destination, names, .. }) =
+            results.published.clone().filter(|_| stages.target.server.is_none())
+        else {
+            return Ok(());
+        };
+        let (manifest, object) = (names.manifest, names.object);
+        let work_directory = self.environment.directory.to_owned();
+        self.run_stage(&Withdraw { destination, manifest, object, work_directory }).map(|_| ())
     }
 
     fn between(&self) -> PathBuf {
@@ -206,7 +225,7 @@ impl TrialContext<'_> {
         record::Offsite {
             label: stages.label.clone(),
             settings: transforms.chain([target]).collect(),
-            object_bytes: results.published.as_ref().map(|(_, _, bytes)| *bytes),
+            object_bytes: results.published.as_ref().map(|published| published.bytes),
             stages: results.stages.clone(),
         }
     }
@@ -217,9 +236,6 @@ fn public(mut choice: TransformChoice) -> TransformChoice {
     choice.settings.remove("identity_file");
     choice
 }
-
-/// What was published: at which destination, under which manifest, and the size of the object.
-pub(super) type PublishedBackup = (DestinationChoice, ObjectName, u64);
 
 impl OffsiteResults {
     fn add<T>(&mut self, name: &str, is_back: bool, ran: &Ran<T>, bytes: (u64, u64), moved: Moved) {

@@ -5,10 +5,11 @@ use engines::log_events::LogEvents;
 use machine::measure::clock::Span;
 use machine::process::Counters;
 use model::verify;
+use offsite::destination::DestinationChoice;
+use offsite::jobs::Published;
 use reports::record;
 use strategies::contract::{FailureCause, Measured, Moments, Replication};
 
-use super::away::PublishedBackup;
 use super::live_restore::LiveRestore;
 use super::observed::Observed;
 use super::verdict::Evidence;
@@ -133,6 +134,15 @@ pub(super) struct OffsiteResults {
     pub(super) published: Option<PublishedBackup>,
     /// Those that have run.
     pub(super) stages: Vec<record::Stage>,
+}
+
+/// What was published.
+#[derive(Clone)]
+pub(super) struct PublishedBackup {
+    pub(super) destination: DestinationChoice,
+    pub(super) names: Published,
+    /// Size of the object.
+    pub(super) bytes: u64,
 }
 
 /// The workload alone, after a backup.
