@@ -1,6 +1,7 @@
 //! The resources that processes use: read from `/proc` while they run, and exact after they have ended.
 
 use std::ffi::OsString;
+use std::fs::File;
 
 use serde::{Deserialize, Serialize};
 
@@ -173,21 +174,28 @@ impl ProcessRegistry {
         environment.flat_map(|(_, variables)| variables.clone()).collect()
     }
 
-    fn add_to_group(&self, account: Account, pid: i32) {
-        if let Some((_, group)) = self.confined.as_ref().filter(|(of, _)| *of == account) {
-            group.add(pid);
-        }
+    fn group(&self, account: Account) -> Option<&LimitedGroup> {
+        self.confined.as_ref().filter(|(of, _)| *of == account).map(|(_, group)| group)
+    }
+
+    /// As [`LimitedGroup::entrances`], of the group of an account.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn entrances(&self, account: Account) -> std::io::Result<Vec<File>> {
+        self.group(account).map_or(Ok(Vec::new()), LimitedGroup::entrances)
     }
 
     /// The process `pid` is running.
     pub(super) fn enter(&mut self, account: Account, pid: i32) {
-        self.add_to_group(account, pid);
         self.running.push((account, pid));
     }
 
     /// A container with the main process `pid` is running.
     pub(crate) fn enter_container(&mut self, account: Account, pid: i32) {
-        self.add_to_group(account, pid);
+        if let Some(group) = self.group(account) {
+            group.add(pid);
+        }
         self.contained.push((account, pid));
     }
 

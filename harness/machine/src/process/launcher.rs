@@ -15,7 +15,7 @@ use super::child::Child;
 use super::counters::{Account, ProcessRegistry, is_alive};
 use super::group::Group;
 use super::marked::MARK;
-use super::start::{StartError, die_with_this_process};
+use super::start::{StartError, die_with_this_process, enter_groups};
 use crate::error::Result;
 use crate::worker::{ARGUMENT, Job, Progress, line_for};
 
@@ -74,6 +74,9 @@ impl Launcher {
             program.file_name().map_or_else(|| "command".into(), |name| name.to_string_lossy().into_owned());
         command.env(MARK, &self.work_directory).process_group(0);
         command.envs(self.processes().environment(account));
+        let entrances = self.processes().entrances(account);
+        let entrances = entrances.map_err(|error| StartError::new(program.clone(), name.clone(), error))?;
+        enter_groups(&mut command, entrances);
         die_with_this_process(&mut command);
         match command.spawn() {
             Ok(process) => Ok(Child::new(name, account, process, self.processes.clone())),

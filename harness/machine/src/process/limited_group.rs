@@ -1,5 +1,6 @@
 //! Limits on the memory and the processor time that some processes share: a control group of the kernel.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -111,6 +112,15 @@ impl LimitedGroup {
             std::fs::write(directory.join(limit), &value).map_err(refused)?;
         }
         Ok(group)
+    }
+
+    /// Files by which a process that is about to be started adds itself: it writes "0".
+    ///
+    /// # Errors
+    /// When the group is gone.
+    pub(super) fn entrances(&self) -> std::io::Result<Vec<File>> {
+        let open = |directory: &PathBuf| File::options().write(true).open(directory.join("cgroup.procs"));
+        self.directories.iter().map(open).collect()
     }
 
     /// Adds a process; its future children are added with it. A process that has ended already is ignored.

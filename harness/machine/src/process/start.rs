@@ -1,6 +1,7 @@
 //! Why a program cannot be started, in cases where the kernel's error does not tell the user enough.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -56,6 +57,22 @@ pub(super) fn die_with_this_process(command: &mut Command) {
             set_pdeathsig(Signal::SIGKILL)?;
             // The parent may have died before the line above took effect.
             if getppid() == parent { Ok(()) } else { Err(ErrorKind::Interrupted.into()) }
+        });
+    }
+}
+
+/// The command adds itself to control groups before it begins, so that it has no child outside of them.
+pub(super) fn enter_groups(command: &mut Command, entrances: Vec<File>) {
+    if entrances.is_empty() {
+        return;
+    }
+    // SAFETY: only an async-signal-safe call (write) between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            for entrance in &entrances {
+                nix::unistd::write(entrance, b"0")?;
+            }
+            Ok(())
         });
     }
 }
