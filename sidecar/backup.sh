@@ -7,31 +7,48 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 # shellcheck source=live-copy.sh
 source "$(dirname "${BASH_SOURCE[0]}")/live-copy.sh"
+# shellcheck source=alerts.sh
+source "$(dirname "${BASH_SOURCE[0]}")/alerts.sh"
+# shellcheck source=catalogue.sh
+source "$(dirname "${BASH_SOURCE[0]}")/catalogue.sh"
+# shellcheck source=offsite.sh
+source "$(dirname "${BASH_SOURCE[0]}")/offsite.sh"
+# shellcheck source=retention.sh
+source "$(dirname "${BASH_SOURCE[0]}")/retention.sh"
+# shellcheck source=verify.sh
+source "$(dirname "${BASH_SOURCE[0]}")/verify.sh"
 
 SQLITE_BUSY_TIMEOUT_MILLISECONDS=10000
 MAPPED_BYTES_MAX=1099511627776
 
 work_directory=""
+parts=()
 configuration_paths=()
 sqlite_mode=""
 sqlite_source=""
 
 default_settings() {
+    BACKUP_ATTEMPTS=${BACKUP_ATTEMPTS:-3}
     BACKUP_DIR=${BACKUP_DIR:-/backups}
     BACKUP_INTERVAL=${BACKUP_INTERVAL:-86400}
     BACKUP_MODE=${BACKUP_MODE:-loop}
     BACKUP_PATHS=${BACKUP_PATHS:-}
-    RETENTION_DAYS=${RETENTION_DAYS:-7}
+    RETRY_SECONDS=${RETRY_SECONDS:-10}
     SQLITE_DATABASE=${SQLITE_DATABASE:-}
     SQLITE_MODE=${SQLITE_MODE:-auto}
     default_mysql_settings
+    default_alert_settings
+    default_offsite_settings
+    default_retention_settings
+    default_verification_settings
 }
 
 validate_settings() {
     default_settings
     require_one_of BACKUP_MODE "$BACKUP_MODE" loop single
     require_whole_number BACKUP_INTERVAL "$BACKUP_INTERVAL" 31536000 "seconds between backups"
-    require_whole_number RETENTION_DAYS "$RETENTION_DAYS" 36500 "days to keep a backup"
+    require_whole_number BACKUP_ATTEMPTS "$BACKUP_ATTEMPTS" 100 "attempts for each backup"
+    require_whole_number RETRY_SECONDS "$RETRY_SECONDS" 86400 "seconds before the second attempt"
     require_one_of SQLITE_MODE "$SQLITE_MODE" auto backup copy dump
     if [[ -z $SQLITE_DATABASE$MYSQL_HOST$BACKUP_PATHS ]]; then
         setting_error SQLITE_DATABASE "" "set it, MYSQL_HOST or BACKUP_PATHS: there is nothing to back up"
@@ -39,7 +56,7 @@ validate_settings() {
     validate_backup_directory
     [[ -w $BACKUP_DIR ]] || setting_error BACKUP_DIR "$BACKUP_DIR" "make it writable: backups are stored there"
     local tool
-    for tool in flock mountpoint tar zstd; do
+    for tool in b3sum flock jq mountpoint tar zstd; do
         require_tool "$tool"
     done
     [[ -z $SQLITE_DATABASE ]] || validate_sqlite_settings
@@ -50,6 +67,10 @@ validate_settings() {
         reject_mysql_settings_without_host
     fi
     [[ -z $BACKUP_PATHS ]] || validate_configuration_paths
+    validate_alert_settings
+    validate_offsite_settings
+    validate_retention_settings
+    validate_verification_settings
 }
 
 validate_sqlite_settings() {
@@ -153,7 +174,21 @@ make_work_directory() {
     rm -rf -- "$work_directory" && mkdir -- "$work_directory"
 }
 
-# Gives a complete artifact its name, and returns only when it is durable, so that a power failure cannot lose it.
+# store KIND STAMP TEMPORARY MODE SOURCE: gives a complete artifact its name and its manifest. The manifest is written
+# last, so it never describes an artifact that is not there.
+store() {
+    local kind=$1 stamp=$2 temporary=$3 mode=$4 source=$5 name
+    name=$kind-$stamp.$(artifact_suffix "$kind")
+    verify_if_due "$kind" "$temporary" || return 1
+    if is_encrypted; then
+        encrypt "$temporary" || return 1
+        temporary=$temporary.age name=$name.age
+    fi
+    write_manifest "$kind" "$stamp" "$temporary" "$name" "$mode" "$source" >manifest.partial || return 1
+    publish "$temporary" "$name" && publish manifest.partial "$(manifest_of "$name")"
+}
+
+# Gives a complete file its name, and returns only when it is durable, so that a power failure cannot lose it.
 publish() {
     local temporary=$1 name=$2
     if [[ ! -s $temporary || -e $BACKUP_DIR/$name ]]; then
@@ -270,6 +305,7 @@ back_up_sqlite() {
     local stamp=$1 content=database.db
     choose_sqlite_mode
     [[ $sqlite_mode == dump ]] && content=database.sql
+    count_source_before sqlite || return 1
     if ! read_sqlite; then
         log "failed: $SQLITE_DATABASE could not be copied completely. From a read-only mount, a database with a -wal" \
             "file can be read only while its -shm file exists, and one with an interrupted transaction only after" \
@@ -278,8 +314,9 @@ back_up_sqlite() {
     fi
     local owner group mode
     read -r owner group mode < <(stat --format='%u %g %a' -- "$SQLITE_DATABASE") || return 1
+    count_source_after sqlite && list_files "$content" || return 1
     run_tool tar --create --zstd --file=sqlite.partial --numeric-owner --owner=":$owner" --group=":$group" \
-        --mode="$mode" -- "$content" && publish sqlite.partial "sqlite-$stamp.tar.zst"
+        --mode="$mode" -- "$content" && store sqlite "$stamp" sqlite.partial "$sqlite_mode" "$SQLITE_DATABASE"
 }
 
 # Fills mysqldump_options. MariaDB's mysqldump does not have the option --set-gtid-purged, and does not need it.
@@ -297,16 +334,18 @@ choose_mysqldump_options() {
 
 back_up_mysql() {
     local stamp=$1 status
-    write_option_file || return 1
+    write_option_file && count_source_before mysql || return 1
     choose_mysqldump_options
     run_tool mysqldump --defaults-file="$option_file" "${mysqldump_options[@]}" "$MYSQL_DATABASE" >mysql.sql
     status=$?
+    count_source_after mysql || return 1
     remove_option_file
     if ((status != 0)) || ! is_complete_mysql_dump mysql.sql; then
         log "failed: the dump of $MYSQL_DATABASE on $MYSQL_HOST is not complete (mysqldump exit status $status)"
         return 1
     fi
-    run_tool zstd --quiet --rm -o mysql.partial mysql.sql && publish mysql.partial "mysql-$stamp.sql.zst"
+    list_files mysql.sql && run_tool zstd --quiet --rm -o mysql.partial mysql.sql &&
+        store mysql "$stamp" mysql.partial mysqldump "$MYSQL_DATABASE on $MYSQL_HOST"
 }
 
 # Every listed path with everything below it, and the directories above it: without their modes, a restore would make a
@@ -333,58 +372,71 @@ back_up_configuration() {
         log "failed: the paths listed in $BACKUP_PATHS could not be copied"
         return 1
     fi
-    publish config.partial "config-$stamp.tar.zst"
+    list_archived_files config.partial && store config "$stamp" config.partial tar "$BACKUP_PATHS"
 }
 
-# Every part is backed up even if another fails: a missing configuration file must not prevent the backup of the
-# database.
+# The parts that the settings ask for. Copying them to the destination is the last.
+choose_parts() {
+    parts=()
+    [[ -z $SQLITE_DATABASE ]] || parts+=(back_up_sqlite)
+    [[ -z $MYSQL_HOST ]] || parts+=(back_up_mysql)
+    [[ -z $BACKUP_PATHS ]] || parts+=(back_up_configuration)
+    [[ -z $DESTINATION ]] || parts+=(copy_to_destination)
+}
+
+# Every part is done even if another fails: a missing configuration file must not prevent the backup of the database.
+# Leaves the parts that failed in parts.
+do_parts() {
+    local stamp=$1 part failed=()
+    for part in "${parts[@]}"; do
+        find . -mindepth 1 -delete
+        "$part" "$stamp" || failed+=("$part")
+    done
+    parts=("${failed[@]}")
+    ((${#parts[@]} == 0))
+}
+
+# Twice as long before each further attempt, and each time between half and one and a half of that at random, so that
+# many sidecars do not come back to a server at the same moment. Fractions of a second for `sleep`.
+pause_before_attempt() {
+    local attempt=$1 milliseconds
+    milliseconds=$((RETRY_SECONDS * 1000 << (attempt - 2 < 10 ? attempt - 2 : 10)))
+    milliseconds=$((milliseconds / 2 + milliseconds * (RANDOM % 1000) / 1000))
+    printf '%d.%03d' $((milliseconds / 1000)) $((milliseconds % 1000))
+}
+
+# Only what failed is tried again.
 back_up_all() {
-    local stamp status=0
+    local stamp attempt pause
     stamp=$(new_stamp)
-    [[ -z $SQLITE_DATABASE ]] || back_up_sqlite "$stamp" || status=1
-    [[ -z $MYSQL_HOST ]] || back_up_mysql "$stamp" || status=1
-    [[ -z $BACKUP_PATHS ]] || back_up_configuration "$stamp" || status=1
-    return "$status"
-}
-
-# Finds the newest artifact that can still be decompressed: because of one that a failing disk has damaged, no good one
-# may be removed. The result is in newest_good: with a command substitution, a signal would be handled only after the
-# test.
-find_newest_good() {
-    local kind=$1
-    while read -r newest_good; do
-        run_tool zstd --quiet --test "$BACKUP_DIR/$newest_good" && return 0
-        log "warning: $newest_good is damaged"
-    done < <(list_artifacts "$kind" | tac)
-    return 1
-}
-
-remove_expired() {
-    local kind=$1 expired name
-    expired=$(list_artifacts "$kind" ! -newermt "$RETENTION_DAYS days ago")
-    [[ -n $expired ]] || return 0
-    find_newest_good "$kind" || return 0
-    while read -r name; do
-        [[ $name == "$newest_good" ]] && continue
-        rm -- "$BACKUP_DIR/$name" && log "removed $name, older than $RETENTION_DAYS days"
-    done <<<"$expired"
+    choose_parts
+    for ((attempt = 1; ; attempt++)); do
+        do_parts "$stamp" && return 0
+        ((attempt < BACKUP_ATTEMPTS)) || return 1
+        pause=$(pause_before_attempt $((attempt + 1)))
+        log "attempt $attempt of $BACKUP_ATTEMPTS failed (${parts[*]}); the next one begins in $pause s"
+        run_tool sleep "$pause"
+    done
 }
 
 mark_failure() {
-    printf 'The backup that began at %s failed. See the log.\n' "$1" >"$BACKUP_DIR/last-failure"
+    printf 'The backup that began at %s failed (%s). See the log.\n' "$1" "${parts[*]}" >"$BACKUP_DIR/last-failure"
 }
 
 # 1. take the lock; 2. back up every part; 3. if all are stored, remove expired backups and the failure marker. After a
-# failure nothing is removed: while backups fail, the old ones are the only ones.
+# failure nothing is removed: while backups fail, the old ones are the only ones. 4. Report, when the lock is released
+# and the space is free again: a slow receiver of alerts must not delay anything.
 run_cycle() {
-    local began status=0 kind unmarked=no
+    local began status=0 unmarked=no since
+    since=$(uptime_seconds)
     began=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+    parts=()
     take_lock || return
+    ping_monitor /start
     make_work_directory && pushd "$work_directory" >/dev/null || status=1
     if ((status == 0)) && back_up_all; then
-        for kind in sqlite mysql config; do
-            remove_expired "$kind"
-        done
+        remove_all_expired
+        write_catalogue
         touch -- "$BACKUP_DIR/last-success"
         rm -f -- "$BACKUP_DIR/last-failure"
     else
@@ -396,15 +448,19 @@ run_cycle() {
     # If the disk was full, it has space again now.
     [[ $unmarked == no ]] || mark_failure "$began"
     release_lock
+    report_cycle "$status" $(($(uptime_seconds) - since))
     return "$status"
 }
 
 # Starts each cycle a whole number of intervals after the first. A cycle that takes longer than the interval delays the
 # next one to the following multiple.
 run_loop() {
+    local began
+    began=$(uptime_seconds)
+    start_watching
     while true; do
         run_cycle || log "will try again at the next interval"
-        run_tool sleep $((BACKUP_INTERVAL - SECONDS % BACKUP_INTERVAL))
+        run_tool sleep $((BACKUP_INTERVAL - ($(uptime_seconds) - began) % BACKUP_INTERVAL))
     done
 }
 
@@ -414,7 +470,6 @@ main() {
     exec </dev/null
     validate_settings
     install_traps
-    SECONDS=0
     case $BACKUP_MODE in
         single) run_cycle ;;
         loop) run_loop ;;

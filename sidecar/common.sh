@@ -3,6 +3,8 @@
 # Shared by backup.sh and restore.sh: messages, checks of settings, names of artifacts, tools that a signal can end, and
 # the option file that keeps the MySQL password off command lines.
 
+KINDS=(sqlite mysql config)
+
 EXIT_FAILED=1
 EXIT_BAD_SETTING=2
 EXIT_OVERLAPPING=3
@@ -16,6 +18,13 @@ option_file_directory=""
 
 log() {
     printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >&2
+}
+
+# Seconds since the machine started: unlike the clock, nobody sets it.
+uptime_seconds() {
+    local uptime rest
+    read -r uptime rest </proc/uptime
+    printf '%d' "${uptime%.*}"
 }
 
 # Prints one error that names the variable, its value and the remedy.
@@ -41,6 +50,11 @@ require_whole_number() {
     if [[ ! $value =~ ^[1-9][0-9]{0,8}$ ]] || ((value > maximum)); then
         setting_error "$variable" "$value" "set it to $meaning, a whole number from 1 to $maximum"
     fi
+}
+
+# As a whole number, but zero is allowed, and means: not at all.
+require_whole_number_or_zero() {
+    [[ $2 == 0 ]] || require_whole_number "$1" "$2" "$3" "$4, or 0"
 }
 
 require_absolute_path() {
@@ -172,13 +186,35 @@ artifact_suffix() {
     esac
 }
 
-# Names of all complete artifacts of a kind, oldest first. Only regular files with a name in the sidecar's own format
-# count.
+# Names of all complete artifacts of a kind in a directory, oldest first. Only regular files with a name in the sidecar's
+# own format count.
 list_artifacts() {
-    local kind=$1
-    shift
-    find "$BACKUP_DIR" -maxdepth 1 -type f -regextype posix-extended \
-        -regex ".*/$kind-$STAMP_PATTERN\.$(artifact_suffix "$kind")" "$@" -printf '%f\n' | LC_ALL=C sort
+    local kind=$1 directory=${2:-$BACKUP_DIR}
+    find "$directory" -maxdepth 1 -type f -regextype posix-extended \
+        -regex ".*/$kind-$STAMP_PATTERN\.$(artifact_suffix "$kind")(\.age)?" -printf '%f\n' | LC_ALL=C sort
+}
+
+# The same, of manifests.
+list_manifests() {
+    local kind=$1 directory=${2:-$BACKUP_DIR}
+    find "$directory" -maxdepth 1 -type f -regextype posix-extended -regex ".*/$kind-$STAMP_PATTERN\.json" \
+        -printf '%f\n' | LC_ALL=C sort
+}
+
+# The stamp in the name of an artifact or a manifest.
+stamp_of() {
+    local rest=${1#*-}
+    printf '%s' "${rest:0:26}"
+}
+
+# manifest_of NAME: the name of the manifest of an artifact.
+manifest_of() {
+    printf '%s-%s.json' "${1%%-*}" "$(stamp_of "$1")"
+}
+
+digest_of() {
+    local digest
+    digest=$(b3sum --no-names -- "$1") && printf '%s' "$digest"
 }
 
 # The last line of a dump shows that it is complete.

@@ -4,20 +4,24 @@
 
 # shellcheck source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+# shellcheck source=offsite.sh
+source "$(dirname "${BASH_SOURCE[0]}")/offsite.sh"
 
-USAGE='usage: restore.sh [--stamp STAMP] [--force] [--sqlite-to FILE] [--mysql] [--config-to DIRECTORY]
-       restore.sh --list
+USAGE='usage: restore.sh [--from-destination] [--stamp STAMP] [--force] [--sqlite-to FILE] [--mysql] [--config-to DIRECTORY]
+       restore.sh [--from-destination] --list
 
   --sqlite-to FILE        restore the SQLite database as FILE
   --mysql                 restore into MYSQL_DATABASE on MYSQL_HOST; takes the same MYSQL_ settings as the backup
   --config-to DIRECTORY   restore configuration files below DIRECTORY; / restores them to their original paths
   --stamp STAMP           restore the backup with this stamp (in its name, between kind and suffix); default: newest
   --force                 overwrite existing files and databases
-  --list                  list the backups in BACKUP_DIR (default /backups)
+  --from-destination      take the backup from DESTINATION instead of BACKUP_DIR (default /backups)
+  --list                  list the backups
 
-Stop the application first.'
+AGE_IDENTITY_FILE names the secret key for backups that are encrypted. Stop the application first.'
 
 work_directory=""
+artifact_directory=""
 temporary_member=""
 
 argument_error() {
@@ -26,7 +30,7 @@ argument_error() {
 }
 
 parse_arguments() {
-    sqlite_target="" config_target="" stamp="" force=no with_mysql=no list=no
+    sqlite_target="" config_target="" stamp="" force=no with_mysql=no list=no from_destination=no
     while (($# > 0)); do
         case $1 in
             --sqlite-to | --config-to | --stamp) [[ -n ${2:-} ]] || argument_error "$1 needs a value" ;;&
@@ -35,6 +39,7 @@ parse_arguments() {
             --stamp) stamp=$2 && shift ;;
             --mysql) with_mysql=yes ;;
             --force) force=yes ;;
+            --from-destination) from_destination=yes ;;
             --list) list=yes ;;
             --help) echo "$USAGE" && exit 0 ;;
             *) argument_error "unknown argument $1" ;;
@@ -45,27 +50,73 @@ parse_arguments() {
     [[ -n $sqlite_target$config_target || $with_mysql$list != nono ]] || argument_error "choose what to restore"
 }
 
-# Sets artifact to the chosen or the newest one of a kind.
+# Finds the chosen or the newest artifact of a kind, and sets artifact_name. Nothing is changed yet.
 find_artifact() {
-    local kind=$1 name
-    if [[ -n $stamp ]]; then
-        name=$kind-$stamp.$(artifact_suffix "$kind")
+    local kind=$1 chosen=${stamp:+ $stamp}
+    if [[ $from_destination == yes ]]; then
+        make_artifact_directory "${TMPDIR:-/tmp}" && pushd "$artifact_directory" >/dev/null || exit "$EXIT_FAILED"
+        find_at_destination "$kind" "$stamp" || refuse "there is no $kind backup$chosen at $DESTINATION, or it cannot be read"
+        popd >/dev/null || exit "$EXIT_FAILED"
+        remove_temporary_files
     else
-        name=$(list_artifacts "$kind" | tail -n 1)
+        artifact_name=$(list_artifacts "$kind" | { [[ -z $stamp ]] && cat || grep --fixed-strings -- "-$stamp."; } | tail -n 1)
+        [[ -n $artifact_name ]] || refuse "there is no $kind backup$chosen in $BACKUP_DIR"
     fi
-    artifact=$BACKUP_DIR/$name
-    [[ -n $name && -f $artifact ]] || refuse "there is no $kind backup${stamp:+ $stamp} in $BACKUP_DIR"
+    [[ $artifact_name != *.age ]] || require_identity
 }
 
+require_identity() {
+    require_tool age
+    [[ -f $AGE_IDENTITY_FILE && -r $AGE_IDENTITY_FILE ]] || setting_error AGE_IDENTITY_FILE "$AGE_IDENTITY_FILE" \
+        "name a readable file with the secret key: $artifact_name is encrypted"
+}
+
+# choose_artifact KIND PARENT: sets artifact to a file that tar or zstd can read. What is fetched or decrypted for that
+# lies below PARENT.
 choose_artifact() {
-    find_artifact "$1"
+    local kind=$1 parent=$2 manifest
+    find_artifact "$kind"
+    make_artifact_directory "$parent" || return 1
+    artifact=$BACKUP_DIR/$artifact_name manifest=$BACKUP_DIR/$(manifest_of "$artifact_name")
+    if [[ $from_destination == yes ]]; then
+        log "fetching $artifact_name from $DESTINATION"
+        artifact=$artifact_directory/$artifact_name manifest=$artifact_directory/$(manifest_of "$artifact_name")
+        remote copyto -- "$DESTINATION/$(manifest_of "$artifact_name")" "$manifest" &&
+            remote copyto -- "$DESTINATION/$artifact_name" "$artifact" || return 1
+    fi
     log "restoring $artifact"
+    [[ ! -s $manifest ]] || is_as_in_manifest "$artifact" "$manifest" || return 1
+    [[ $artifact == *.age ]] || return 0
+    run_tool age --decrypt --identity "$AGE_IDENTITY_FILE" --output "$artifact_directory/decrypted" "$artifact" || return 1
+    artifact=$artifact_directory/decrypted
+}
+
+is_as_in_manifest() {
+    local digest
+    require_tool jq
+    require_tool b3sum
+    run_tool b3sum --no-names -- "$1" >"$artifact_directory/digest" && digest=$(<"$artifact_directory/digest") || return 1
+    [[ $digest == "$(jq --raw-output .object.blake3 "$2")" ]] && return 0
+    log "$1 is not the file that its manifest describes: it is damaged or was replaced"
+    return 1
+}
+
+make_artifact_directory() {
+    artifact_directory=$(mktemp --directory "$1/.backup-sidecar-artifact.XXXXXXXXXX")
 }
 
 # Validates everything before anything is changed.
 validate() {
     BACKUP_DIR=${BACKUP_DIR:-/backups}
-    validate_backup_directory
+    AGE_IDENTITY_FILE=${AGE_IDENTITY_FILE:-}
+    default_offsite_settings
+    if [[ $from_destination == yes ]]; then
+        [[ -n $DESTINATION ]] || setting_error DESTINATION "" "name the destination to restore from"
+        validate_destination
+        require_tool jq
+    else
+        validate_backup_directory
+    fi
     require_tool zstd
     require_tool tar
     if [[ -n $sqlite_target ]]; then
@@ -115,6 +166,8 @@ remove_temporary_files() {
     temporary_member=""
     [[ -z $work_directory ]] || rm -rf -- "$work_directory"
     work_directory=""
+    [[ -z $artifact_directory ]] || rm -rf -- "$artifact_directory"
+    artifact_directory=""
 }
 
 # Only root can change the owner of files. Any other user would silently become the owner of every file.
@@ -148,7 +201,7 @@ tighten_to_existing() {
 }
 
 restore_sqlite() {
-    choose_artifact sqlite
+    choose_artifact sqlite "$(dirname -- "$sqlite_target")" || return 1
     make_work_directory "$(dirname -- "$sqlite_target")" && extract || return 1
     local database=$work_directory/database.db dump=$work_directory/database.sql verdict
     if [[ -f $dump ]]; then
@@ -249,7 +302,7 @@ finish_directory() {
 }
 
 restore_configuration() {
-    choose_artifact config
+    choose_artifact config "${TMPDIR:-/tmp}" || return 1
     make_work_directory "$config_target" && extract || return 1
     local member target index members=() directories=() modes=() existed=()
     mapfile -d '' -t members < <(cd "$work_directory" && find . -mindepth 1 -printf '%P\0')
@@ -297,7 +350,7 @@ prepare_mysql_database() {
 
 # The dump is decompressed and checked for completeness before anything is changed on the server.
 restore_mysql() {
-    choose_artifact mysql
+    choose_artifact mysql "${TMPDIR:-/tmp}" || return 1
     make_work_directory "${TMPDIR:-/tmp}" || return 1
     run_tool zstd --quiet --decompress -o "$work_directory/dump.sql" "$artifact" || return 1
     is_complete_mysql_dump "$work_directory/dump.sql" || return 1
@@ -317,8 +370,17 @@ restore_part() {
 
 list_backups() {
     local kind
-    for kind in sqlite mysql config; do
-        list_artifacts "$kind"
+    if [[ $from_destination == yes ]]; then
+        make_artifact_directory "${TMPDIR:-/tmp}" && cd "$artifact_directory" || return 1
+    fi
+    for kind in "${KINDS[@]}"; do
+        if [[ $from_destination == no ]]; then
+            list_artifacts "$kind"
+        elif list_destination "$kind"; then
+            sed 's/\.json$//' there
+        else
+            return 1
+        fi
     done
 }
 
@@ -326,12 +388,12 @@ main() {
     set -u -o pipefail
     umask 077
     parse_arguments "$@"
+    install_traps
     validate
     if [[ $list == yes ]]; then
         list_backups
         return
     fi
-    install_traps
     [[ -z $sqlite_target ]] || restore_part restore_sqlite
     [[ $with_mysql == no ]] || restore_part restore_mysql
     [[ -z $config_target ]] || restore_part restore_configuration

@@ -4,11 +4,13 @@
 
 setup() {
     SIDECAR=${SIDECAR:-$(cd "$BATS_TEST_DIRNAME/.." && pwd)}
-    unset "${!BACKUP_@}" "${!SQLITE_@}" "${!MYSQL_@}" RETENTION_DAYS
+    unset "${!BACKUP_@}" "${!SQLITE_@}" "${!MYSQL_@}" "${!ALERT_@}" "${!AGE_@}" "${!KEEP_@}" "${!RCLONE_@}" \
+        DESTINATION FREE_PERCENT_MIN METRICS_PORT PING_URL RETENTION_DAYS RETRY_SECONDS VERIFY_EVERY
     ROOT=$BATS_TEST_TMPDIR
     DATA=$ROOT/data
     mkdir -p "$DATA" "$ROOT/backups" "$ROOT/bin" "$ROOT/target"
-    export BACKUP_DIR=$ROOT/backups BACKUP_MODE=single PATH=$ROOT/bin:$PATH
+    # The disk of the machine may be as full as it likes, and a test of a failure need not wait.
+    export BACKUP_DIR=$ROOT/backups BACKUP_MODE=single BACKUP_ATTEMPTS=1 FREE_PERCENT_MIN=0 PATH=$ROOT/bin:$PATH
     DATABASE=$DATA/tracker.db
 }
 
@@ -36,6 +38,7 @@ make_mysqldump() {
     export RECORDS=$ROOT/records
     mkdir -p "$RECORDS"
     make_tool mysqldump <<'TOOL'
+[[ $* == *--version* ]] && { echo "mysqldump of these tests"; exit; }
 [[ $* == *--help* ]] && { echo "${HELP_TEXT:---set-gtid-purged}" && seq 50000; exit; }
 printf '%s\n' "$@" >"$RECORDS/arguments"
 env >"$RECORDS/environment"
@@ -67,7 +70,7 @@ restore() {
 }
 
 artifacts() {
-    find "$BACKUP_DIR" -maxdepth 1 -name '*.zst' -printf '%f\n' | sort
+    find "$BACKUP_DIR" -maxdepth 1 \( -name '*.zst' -o -name '*.age' \) -printf '%f\n' | sort
 }
 
 # Used instead of `! grep`, which fails a test only if it is the last line.
@@ -114,4 +117,30 @@ assert_refused() {
     [[ $output == "error: $1 is \"$2\": "?* ]]
     [ "$(wc -l <<<"$output")" -eq 1 ]
     [ "$(count_artifacts)" -eq 0 ]
+}
+
+# The manifest of the only artifact of a kind.
+manifest() {
+    cat "$BACKUP_DIR"/"$1"-*.json
+}
+
+# A curl that records each request: its address, from the configuration that it reads, and its body.
+make_curl() {
+    export REQUESTS=$ROOT/requests
+    make_tool curl <<'TOOL'
+body=""
+while (($# > 0)); do
+    case $1 in
+        --config) address=$(sed 's/^url = "\(.*\)"$/\1/' "$2") && shift ;;
+        --data-raw) body=$2 && shift ;;
+    esac
+    shift
+done
+printf '%s %s\n' "$address" "$body" >>"$REQUESTS"
+[[ ! -e $REQUESTS.refuse ]]
+TOOL
+}
+
+requests() {
+    grep -c -- "$1" "$REQUESTS" 2>/dev/null || true
 }

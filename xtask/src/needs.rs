@@ -42,6 +42,19 @@ const FLOCK: Tool = Tool {
 /// Without it, the sidecar's test of access control lists skips itself.
 const SETFACL: Tool =
     Tool { command: "setfacl", version_argument: "--version", install: HowToInstall::packages(&["acl"]) };
+/// The sidecar's tests of encryption, digests, destinations, alerts and metrics.
+const AGE: Tool =
+    Tool { command: "age", version_argument: "--version", install: HowToInstall::packages(&["age"]) };
+const B3SUM: Tool =
+    Tool { command: "b3sum", version_argument: "--version", install: HowToInstall::packages(&["b3sum"]) };
+const CURL: Tool =
+    Tool { command: "curl", version_argument: "--version", install: HowToInstall::packages(&["curl"]) };
+const JQ: Tool =
+    Tool { command: "jq", version_argument: "--version", install: HowToInstall::packages(&["jq"]) };
+const RCLONE: Tool =
+    Tool { command: "rclone", version_argument: "--version", install: HowToInstall::packages(&["rclone"]) };
+const SOCAT: Tool =
+    Tool { command: "socat", version_argument: "-V", install: HowToInstall::packages(&["socat"]) };
 const CHROMIUM: Tool = Tool {
     command: "chromium",
     version_argument: "--version",
@@ -59,6 +72,12 @@ const OWN: &[(&Tool, &str)] = &[
     (&FLOCK, "the sidecar's tests"),
     (&SETFACL, "the sidecar's tests"),
     (&TAR, "the sidecar's tests"),
+    (&AGE, "the sidecar's tests"),
+    (&B3SUM, "the sidecar's tests"),
+    (&CURL, "the sidecar's tests"),
+    (&JQ, "the sidecar's tests"),
+    (&RCLONE, "the sidecar's tests"),
+    (&SOCAT, "the sidecar's tests"),
     (&PIP, "trials of programs from PyPI"),
     (&CHROMIUM, "tests of report.html in a browser"),
     (&QEMU_STORAGE_DAEMON, "the states of a disk after a power cut"),

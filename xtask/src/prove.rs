@@ -1,5 +1,7 @@
-//! `prove`: measures how often this program itself is wrong, and what backup commands leave after a power cut.
+//! `prove`: measures how often this program itself is wrong, what backup commands leave after a power cut, and
+//! whether the sidecar's alerts arrive.
 
+mod alerts;
 mod gate;
 mod honest;
 mod measure;
@@ -9,6 +11,7 @@ use clap::{Args, Subcommand};
 use machine::error::Result;
 use machine::process::Cancel;
 
+use alerts::ProveAlerts;
 use gate::ProveGate;
 use honest::ProveHonest;
 use power_cut::ProvePowerCut;
@@ -21,6 +24,8 @@ pub struct Prove {
 
 #[derive(Subcommand)]
 enum What {
+    /// Let things go wrong under the sidecar, and measure when somebody is told
+    Alerts(ProveAlerts),
     /// Count false alarms of the gate, and slower backups that it misses, on recorded and on live runs
     Gate(ProveGate),
     /// Count how often correct strategies are blamed, in many short trials at different moments
@@ -35,6 +40,7 @@ enum What {
 /// When there is nothing to measure, a live run fails, or the result cannot be written.
 pub fn prove(arguments: &Prove, cancel: &Cancel) -> Result<u8> {
     match &arguments.what {
+        What::Alerts(arguments) => alerts::prove(arguments, cancel),
         What::Gate(arguments) => gate::prove(arguments, cancel),
         What::Honest(arguments) => honest::prove(arguments, cancel),
         What::PowerCut(arguments) => power_cut::prove(arguments, cancel),

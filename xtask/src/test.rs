@@ -83,6 +83,12 @@ fn failure(
     if without_docker {
         command.env(WITHOUT_DOCKER, "1");
     }
+    for name in std::env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| is_of_cargo_run(name))
+    {
+        command.env_remove(name);
+    }
     let refused = |error| Error::Environment(format!("cannot start {}: {error}", step.words[0]));
     let mut said = tempfile::tempfile().map_err(refused)?;
     if step.is_quiet {
@@ -110,6 +116,12 @@ fn failure(
     said.rewind().and_then(|()| said.read_to_end(&mut text)).map_err(refused)?;
     eprint!("{}", String::from_utf8_lossy(&text));
     Ok(Some(status))
+}
+
+/// Whether `cargo run` sets this variable for a program. The build script of a dependency depends on some of them: cargo
+/// would build that dependency again, and everything that uses it, when a step is started by this program.
+fn is_of_cargo_run(variable: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| variable.starts_with(prefix))
 }
 
 fn steps(without_docker: bool) -> Result<Vec<Step>> {

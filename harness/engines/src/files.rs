@@ -10,6 +10,7 @@ use model::verify::Level;
 use reports::record::Check;
 use serde::{Deserialize, Serialize};
 
+use crate::database::Database;
 use crate::mode::Mode;
 use crate::source::{Preparation, Source};
 
@@ -41,6 +42,9 @@ pub trait FileEngine: Sync {
     /// # Errors
     /// When it cannot be read.
     fn foreign(&self, file: &Path) -> io::Result<Option<&'static str>>;
+
+    /// The database in `file`, for other clients. It may be in use.
+    fn database(&self, file: &Path) -> Database;
 
     /// The mode of the database in `file`.
     fn mode(&self, file: &Path) -> Mode;

@@ -57,7 +57,7 @@ pub const SQLITE_MODE: (&str, &str) = (
 
 /// The container's name in messages.
 const NAME: &str = "sidecar container";
-/// Default retention time in days, of the strategies and of the sidecar itself.
+/// Default retention time in days, of the strategy and of the sidecar itself.
 pub const RETENTION_DAYS: u32 = 7;
 
 const BACKUPS: &str = "/backups";
@@ -71,21 +71,29 @@ pub fn kinds(context: &BackupContext<'_>) -> [&'static str; 2] {
     [if context.subject.server().is_some() { "mysql" } else { "sqlite" }, "config"]
 }
 
+/// Settings of a sidecar that runs in a loop.
+#[derive(Clone, Copy)]
+pub struct Loop {
+    /// From the start of one backup to the start of the next.
+    pub interval_seconds: u32,
+    /// Older backups are removed.
+    pub retention_days: u32,
+    /// Each Nth backup is verified; 0: none.
+    pub verify_every: u32,
+}
+
 /// A container that backs up the subject and its configuration files into the destination at an interval, as long as it
 /// runs.
 ///
 /// # Errors
 /// When its image is missing, or a file that it needs cannot be written.
-pub fn looping(
-    context: &BackupContext<'_>,
-    sqlite_mode: SqliteMode,
-    interval_seconds: u32,
-    retention_days: u32,
-) -> Result<Spec> {
+pub fn looping(context: &BackupContext<'_>, sqlite_mode: SqliteMode, looping: Loop) -> Result<Spec> {
     let mut spec = Spec::new(&context.equipment.image()?.reference, NAME);
     set(&mut spec, "BACKUP_MODE", "loop");
-    set(&mut spec, "BACKUP_INTERVAL", &interval_seconds.to_string());
-    add_sources(&mut spec, context, sqlite_mode, retention_days)?;
+    set(&mut spec, "BACKUP_INTERVAL", &looping.interval_seconds.to_string());
+    set(&mut spec, "VERIFY_EVERY", &looping.verify_every.to_string());
+    set(&mut spec, "RETENTION_DAYS", &looping.retention_days.to_string());
+    add_sources(&mut spec, context, sqlite_mode)?;
     Ok(spec)
 }
 
@@ -97,7 +105,7 @@ pub fn single(context: &BackupContext<'_>, sqlite_mode: SqliteMode) -> Result<Sp
     let script = format!("{SCRIPTS}/backup.sh");
     let mut spec = Spec::shell(&context.equipment.image()?.reference, NAME, &script);
     set(&mut spec, "BACKUP_MODE", "single");
-    add_sources(&mut spec, context, sqlite_mode, RETENTION_DAYS)?;
+    add_sources(&mut spec, context, sqlite_mode)?;
     Ok(spec)
 }
 
@@ -131,12 +139,7 @@ pub fn restore(context: &mut RestoreContext<'_>) -> RestoreResult {
     if is_file { context.watch.complete_restore() } else { Ok(context.watch.measured()) }
 }
 
-fn add_sources(
-    spec: &mut Spec,
-    context: &BackupContext<'_>,
-    sqlite_mode: SqliteMode,
-    retention_days: u32,
-) -> Result<()> {
+fn add_sources(spec: &mut Spec, context: &BackupContext<'_>, sqlite_mode: SqliteMode) -> Result<()> {
     let data = context.subject.data();
     let live = data.parent().expect("a database lies in a directory");
     spec.network = Network::None;
@@ -147,7 +150,8 @@ fn add_sources(
         .map_err(|error| Error::Environment(format!("cannot write {}: {error}", paths.display())))?;
     mount(spec, &paths, PATHS, true);
     set(spec, "BACKUP_PATHS", PATHS);
-    set(spec, "RETENTION_DAYS", &retention_days.to_string());
+    // A trial measures one attempt.
+    set(spec, "BACKUP_ATTEMPTS", "1");
     match context.subject.server() {
         Some(server) => add_server(spec, server)?,
         None => {

@@ -2,6 +2,7 @@
 //!
 //! Nothing here prints: a run emits events.
 
+pub mod alert_trials;
 pub mod availability;
 pub mod crash_states;
 mod deployment;

@@ -1,6 +1,7 @@
 //! Whole runs through the command line, on small databases: real processes, real kills, real files.
 
 mod adopted;
+mod alerts;
 mod bad_input;
 mod blame;
 mod causes;

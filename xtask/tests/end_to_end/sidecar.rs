@@ -72,6 +72,21 @@ fn a_sidecar_copies_the_files_of_a_database_under_continuous_writes() {
 }
 
 #[test]
+fn a_sidecar_verifies_its_backups_of_each_engine() {
+    if without_docker() {
+        return;
+    }
+    let place = Place::new();
+    let verified = "strategy = \"sidecar\"\nsettings = { interval_seconds = 1, verify_every = 1 }";
+    for (engine, how) in [("sqlite", "checked for damage"), ("mysql", "rows compared with the source")] {
+        let trial = tried(&place, engine, verified, &[]);
+        assert_restorable(&trial);
+        let said = trial.backup.as_ref().unwrap().output.as_ref().unwrap();
+        assert!(said.contains(&format!("verified the {engine} backup: ")) && said.contains(how), "{said}");
+    }
+}
+
+#[test]
 fn a_sidecar_with_too_long_an_interval_is_timed_out_and_measured() {
     if without_docker() {
         return;

@@ -21,7 +21,7 @@ use machine::tool::Tool;
 
 pub use image::Image;
 pub use kind::{ImageKind, MainProgram};
-pub use sidecar::SIDECAR;
+pub use sidecar::{SIDECAR, write_scripts};
 pub use tools_image::TOOLS;
 
 /// Gets an image: the named one, the official one, or the harness's own, whichever is present. Otherwise it is pulled,

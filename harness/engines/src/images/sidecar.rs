@@ -2,6 +2,10 @@
 //! tests, and creates no image if one fails.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -46,19 +50,29 @@ type Files = [(&'static str, &'static [u8])];
 /// The files for the build, compiled in, so that this program does not need the source directory.
 const FILES: &Files = files![
     "Containerfile",
+    "alerts.sh",
     "backup.sh",
+    "catalogue.sh",
     "common.sh",
     "live-copy.sh",
     "maintenance-window.sh",
+    "metrics.sh",
+    "offsite.sh",
     "restore.sh",
+    "retention.sh",
+    "tests/alerts.bats",
     "tests/backup.bats",
+    "tests/catalogue.bats",
     "tests/helper.bash",
     "tests/live-copy.bats",
     "tests/loop.bats",
+    "tests/offsite.bats",
     "tests/restore.bats",
     "tests/retention.bats",
     "tests/settings.bats",
-    "tests/window.bats"
+    "tests/verify.bats",
+    "tests/window.bats",
+    "verify.sh"
 ];
 
 /// Gets the image that is based on these tools. It is built if it is missing.
@@ -141,6 +155,18 @@ fn prune(docker: &Docker) -> Result<()> {
     Ok(())
 }
 
+/// Writes its scripts into an existing directory, for a run without a container.
+///
+/// # Errors
+/// When one cannot be written.
+pub fn write_scripts(directory: &Path) -> std::io::Result<()> {
+    for (path, content) in FILES.iter().filter(|(path, _)| path.ends_with(".sh")) {
+        let mut file = File::options().write(true).create_new(true).mode(0o755).open(directory.join(path))?;
+        file.write_all(content)?;
+    }
+    Ok(())
+}
+
 /// A tar archive of the files; scripts are executable.
 async fn archive(files: &Files) -> std::io::Result<Vec<u8>> {
     let mut archive = Builder::new_non_terminated(Vec::new());
@@ -161,7 +187,6 @@ fn last_lines(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::path::Path;
 
     use super::*;
     use machine::measure::storage;

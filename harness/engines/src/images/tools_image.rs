@@ -10,13 +10,22 @@ pub static TOOLS: ImageKind = ImageKind { name: "tools", official: None, program
 pub(super) const RECIPE: Recipe = Recipe {
     name: "tools",
     suite: "sid",
-    // mysqlbinlog is part of the server package; bats runs the sidecar's tests.
+    // mysqlbinlog is part of the server package, in whose server the sidecar verifies dumps; bats runs the sidecar's
+    // tests.
     packages: &[
+        "age",
+        "b3sum",
         "bash",
         "bats",
+        "ca-certificates",
+        "curl",
+        "jq",
         "mydumper",
         "mysql-client-core",
         "mysql-server-core",
+        "openssh-client",
+        "rclone",
+        "socat",
         "sqlite3",
         "time",
         "zstd",
@@ -31,6 +40,7 @@ pub(super) const RECIPE: Recipe = Recipe {
         },
     ],
     versions: &[
+        ("age", "age --version"),
         ("bash", "bash --version"),
         ("litestream", "litestream version"),
         ("mydumper", "mydumper --version"),
@@ -39,6 +49,7 @@ pub(super) const RECIPE: Recipe = Recipe {
         ("mysqladmin", "mysqladmin --version"),
         ("mysqlbinlog", "mysqlbinlog --version"),
         ("mysqldump", "mysqldump --version"),
+        ("rclone", "rclone --version"),
         ("sqlite3", "sqlite3 --version"),
         ("sqlite3_rsync", "sqlite3_rsync --version"),
         ("time", "time --version"),

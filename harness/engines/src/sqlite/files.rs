@@ -10,10 +10,11 @@ use model::dataset::{self, DatasetSpec, Generated};
 use model::verify::Level;
 
 use super::Sqlite;
-use super::database::digest;
+use super::database::{digest, of_file};
 use super::generate::generate;
 use super::inspection::Inspect;
 use super::own::{self, Adopt};
+use crate::database::Database;
 use crate::files::{FileEngine, Inspection};
 use crate::mode::Mode;
 use crate::source::{Preparation, Source};
@@ -27,6 +28,10 @@ impl FileEngine for Sqlite {
         progress: &mut dyn FnMut(u64),
     ) -> Result<Generated> {
         generate(spec, file, cancel, progress)
+    }
+
+    fn database(&self, file: &Path) -> Database {
+        of_file(file)
     }
 
     fn bytes(&self, file: &Path) -> Result<u64> {

@@ -21,7 +21,7 @@ use crate::contract::{
     Family, Keeps, Measured, OnEngine, Promise, Replication, RestoreContext, RestoreResult, Retention,
     Strategy, StrategyEntry, StrategyFailure,
 };
-use crate::sidecar_container::{RETENTION_DAYS, SQLITE_MODE, SqliteMode, kinds, looping, restore};
+use crate::sidecar_container::{Loop, RETENTION_DAYS, SQLITE_MODE, SqliteMode, kinds, looping, restore};
 
 inventory::submit! { StrategyEntry::of::<Sidecar>() }
 
@@ -33,6 +33,7 @@ struct Sidecar {
     interval_seconds: u32,
     retention_days: u32,
     sqlite_mode: SqliteMode,
+    verify_every: u32,
 }
 
 impl Default for Sidecar {
@@ -43,6 +44,7 @@ impl Default for Sidecar {
             interval_seconds: 5,
             retention_days: RETENTION_DAYS,
             sqlite_mode: SqliteMode::default(),
+            verify_every: 0,
         }
     }
 }
@@ -75,6 +77,10 @@ impl Definition for Sidecar {
             ("interval_seconds", "from the start of one backup to the start of the next"),
             ("retention_days", "older backups are removed"),
             SQLITE_MODE,
+            (
+                "verify_every",
+                "1: each backup is restored in a scratch place and compared before it is stored; N: each Nth; 0: none",
+            ),
         ],
         cost: Cost { backup: 6.0, restore: 15.0, artifact: 1.0 },
     };
@@ -85,6 +91,7 @@ impl Definition for Sidecar {
             ("cycles", self.cycles, 1, 1000),
             ("interval_seconds", self.interval_seconds, 1, 86_400),
             ("retention_days", self.retention_days, 1, 3650),
+            ("verify_every", self.verify_every, 0, 1000),
         ];
         match limits.iter().find(|(_, value, least, most)| value < least || value > most) {
             Some((name, _, least, most)) => Err(format!("{name} must be from {least} to {most}")),
@@ -142,7 +149,12 @@ impl Continuous for Sidecar {
     fn start(&self, context: &mut BackupContext<'_>) -> Result<Box<dyn Replication>, StrategyFailure> {
         make_aged(context.destination, kinds(context)[0], self)?;
         let aged = artifacts(context.destination);
-        let spec = looping(context, self.sqlite_mode, self.interval_seconds, self.retention_days)?;
+        let settings = Loop {
+            interval_seconds: self.interval_seconds,
+            retention_days: self.retention_days,
+            verify_every: self.verify_every,
+        };
+        let spec = looping(context, self.sqlite_mode, settings)?;
         let container = Container::start(context.watch.launcher(), Account::Strategy, spec)?;
         // Wait until the first cycle is running or has finished, so that it does not count as one started after the
         // call.
