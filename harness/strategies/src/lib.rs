@@ -9,6 +9,7 @@ mod files;
 mod mysql_tools;
 pub mod registry;
 mod replication_program;
+mod repository;
 mod sidecar_container;
 mod sqlite_tools;
 pub mod watch;

@@ -1,5 +1,6 @@
 //! All strategies: one line for each. A strategy's file enters it in the list of all, so that nothing else names it.
 
+mod borg;
 mod cold_copy;
 mod external;
 mod hot_copy;
@@ -11,6 +12,7 @@ mod mydumper;
 mod mysql_binlog;
 mod mysql_clone;
 mod mysql_dump;
+mod restic;
 mod selective;
 mod sidecar;
 mod snapshot;

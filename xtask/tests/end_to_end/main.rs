@@ -17,6 +17,7 @@ mod guards;
 mod live_copy;
 mod live_copy_page;
 mod offsite;
+mod offsite_page;
 mod own;
 mod preconditions;
 mod program;

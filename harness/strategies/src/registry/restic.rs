@@ -1,0 +1,107 @@
+//! `restic`: a consistent local backup goes into an encrypted, deduplicating repository.
+//!
+//! Content is cut into chunks at boundaries that it determines itself, and each chunk is stored once, so a second backup
+//! stores only what changed. `VACUUM INTO` moves pages, and a dump shifts text: how much that costs is what `source` shows.
+//! See <https://restic.readthedocs.io/>.
+
+use std::path::Path;
+use std::process::Command;
+
+use machine::how_to_install::HowToInstall;
+use machine::tool::{CP, Tool};
+use serde::{Deserialize, Serialize};
+
+use crate::contract::{
+    BackupContext, BackupResult, Card, Cost, Definition, Family, Keeps, OnEngine, Promise, RestoreContext,
+    RestoreResult, Strategy, StrategyEntry,
+};
+use crate::repository::{self, EARLIER, KEY, Keeper, SOURCE, Source};
+use crate::sqlite_tools::{SQLITE3, ZSTD};
+
+inventory::submit! { StrategyEntry::of::<Restic>() }
+
+const RESTIC: Tool =
+    Tool { command: "restic", version_argument: "version", install: HowToInstall::packages(&["restic"]) };
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Restic {
+    check: bool,
+    earlier: u32,
+    keep_last: u32,
+    source: Source,
+}
+
+impl Definition for Restic {
+    const CARD: Card = Card {
+        name: "restic",
+        summary: "restic: a local backup into an encrypted, deduplicating repository",
+        family: Family::Online,
+        on: &[OnEngine { engine: "sqlite", tools: &[CP, RESTIC, SQLITE3, ZSTD], image: None }],
+        settings: &[
+            ("check", "check all data of the repository after each backup"),
+            EARLIER,
+            ("keep_last", "number of backups that are kept; older ones are removed with their data; 0: all"),
+            SOURCE,
+        ],
+        cost: Cost { backup: 4.0, restore: 4.0, artifact: 1.0 },
+    };
+
+    fn validate(&self) -> Result<(), String> {
+        repository::validate_earlier(self.earlier)
+    }
+}
+
+impl Strategy for Restic {
+    fn promise(&self) -> Promise {
+        Promise {
+            text: "consistent, encrypted; keeps every write acknowledged before the backup began; blocks writers as the \
+                   strategy does that makes the local backup",
+            keeps: Keeps::Earlier,
+        }
+    }
+
+    fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
+        repository::back_up(self, self.source, self.earlier, context)
+    }
+
+    fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
+        repository::restore(self, self.source, self.earlier, context)
+    }
+}
+
+/// Without a cache: a machine that is restored has none.
+fn restic(repository: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(RESTIC.command);
+    command.arg("--repo").arg(repository).args(["--no-cache", "--quiet"]).args(arguments);
+    command.env("RESTIC_PASSWORD", KEY);
+    command
+}
+
+/// The tag of a backup.
+fn tag(number: u32) -> String {
+    format!("number-{number}")
+}
+
+impl Keeper for Restic {
+    fn create(&self, repository: &Path) -> Vec<Command> {
+        vec![restic(repository, &["init"])]
+    }
+
+    fn store(&self, repository: &Path, number: u32) -> Vec<Command> {
+        let mut commands = vec![restic(repository, &["backup", "--tag", &tag(number), "."])];
+        if self.keep_last > 0 {
+            // The tags differ, and would otherwise be groups of their own.
+            let keep = ["--keep-last", &self.keep_last.to_string()];
+            commands.push(restic(repository, &[&["forget", "--prune", "--group-by", "host"], &keep[..]].concat()));
+        }
+        if self.check {
+            commands.push(restic(repository, &["check", "--read-data"]));
+        }
+        commands
+    }
+
+    fn fetch(&self, repository: &Path, number: u32) -> Vec<Command> {
+        vec![restic(repository, &["restore", "latest", "--tag", &tag(number), "--target", "."])]
+    }
+}
