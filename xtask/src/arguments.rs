@@ -284,6 +284,9 @@ pub struct Report {
     /// Print the comparison in this format instead of writing the files of the report
     #[arg(long, value_enum)]
     pub format: Option<Format>,
+    /// Print what artifacts that left the machine cost, at the prices in this file
+    #[arg(long, value_name = "FILE", conflicts_with = "merge")]
+    pub prices: Option<PathBuf>,
     /// Merge the results of all shards of a run, made with 'run --shard', into one run
     #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with = "results", requires = "out")]
     pub merge: Vec<PathBuf>,

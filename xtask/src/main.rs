@@ -4,6 +4,7 @@ mod advise;
 mod arguments;
 mod claims;
 mod compare;
+mod costs;
 mod doctor;
 #[cfg(test)]
 mod documentation;
@@ -216,6 +217,9 @@ fn render_report(arguments: &Report) -> Result<u8> {
     }
     let file = results_file::given_or_newest(arguments.results.as_ref(), &arguments.place);
     let results = results_file::load(&file)?;
+    if let Some(prices) = &arguments.prices {
+        return costs::show(&results, prices, arguments.format.unwrap_or_default());
+    }
     if let Some(format) = arguments.format {
         show::comparison(&results, format);
         return Ok(exit::SUCCESS);

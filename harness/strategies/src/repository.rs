@@ -15,23 +15,24 @@ use crate::contract::{
 use crate::registry;
 use crate::watch::Watch;
 
-/// The strategy that makes the local backup.
+/// The strategy that makes the local backup: that with this name after `sqlite-`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
     /// A dump.
-    SqliteDump,
+    Dump,
     /// A copy of the live files.
     #[default]
-    SqliteLiveCopy,
+    LiveCopy,
     /// A compacted copy.
-    SqliteVacuumInto,
+    VacuumInto,
 }
 
 /// What [`Source`] means, for cards.
 pub const SOURCE: (&str, &str) = (
     "source",
-    "the strategy that makes the local backup: sqlite-live-copy, sqlite-vacuum-into or sqlite-dump",
+    "the strategy that makes the local backup: \"live-copy\" is sqlite-live-copy, \"vacuum-into\" is sqlite-vacuum-into, \"dump\" \
+     is sqlite-dump",
 );
 
 /// What the number of earlier backups means, for cards.
@@ -63,7 +64,8 @@ pub trait Keeper {
 impl Source {
     fn strategy(self) -> Result<ConfiguredStrategy, Error> {
         let name = serde_json::to_value(self).expect("a name is plain data");
-        Ok(registry::named(name.as_str().expect("a name is a text"))?.with_defaults())
+        let name = format!("sqlite-{}", name.as_str().expect("a name is a text"));
+        Ok(registry::named(&name)?.with_defaults())
     }
 }
 
@@ -184,7 +186,7 @@ mod tests {
 
     #[test]
     fn each_source_is_a_strategy_and_the_card_names_it() {
-        for source in [Source::SqliteDump, Source::SqliteLiveCopy, Source::SqliteVacuumInto] {
+        for source in [Source::Dump, Source::LiveCopy, Source::VacuumInto] {
             let strategy = source.strategy().unwrap_or_else(|error| panic!("{error}"));
             assert!(SOURCE.1.contains(strategy.name()), "{}", strategy.name());
         }

@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod comparison;
 pub(crate) mod conditions;
+pub mod costs;
 pub(crate) mod family;
 pub mod faults;
 mod file;

@@ -29,24 +29,40 @@ mod sidecar;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use reports::record::{Results, Trial};
 use tempfile::TempDir;
 
-/// One run at a time: two runs at the same time would disturb each other's timing.
-static MACHINE: Mutex<()> = Mutex::new(());
+/// Tests in which it matters how long something takes have the machine to themselves: another run at the same time would
+/// disturb their timing. The others run beside each other.
+static MACHINE: RwLock<()> = RwLock::new(());
 
-/// A new directory for datasets, working copies and results, with exclusive use of the machine.
+/// The use of the machine, until it is dropped.
+enum Use {
+    Shared { _guard: RwLockReadGuard<'static, ()> },
+    Alone { _guard: RwLockWriteGuard<'static, ()> },
+}
+
+/// A new directory for datasets, working copies and results.
 struct Place {
     directory: TempDir,
-    _machine: MutexGuard<'static, ()>,
+    _machine: Use,
 }
 
 impl Place {
+    /// With exclusive use of the machine.
     fn new() -> Place {
-        let machine = MACHINE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Place::with(Use::Alone { _guard: MACHINE.write().unwrap_or_else(PoisonError::into_inner) })
+    }
+
+    /// Beside other tests: for tests that come to the same result however long something takes.
+    fn shared() -> Place {
+        Place::with(Use::Shared { _guard: MACHINE.read().unwrap_or_else(PoisonError::into_inner) })
+    }
+
+    fn with(machine: Use) -> Place {
         // In the build directory, because the system's temporary directory may be in memory.
         let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         Place { directory, _machine: machine }

@@ -20,11 +20,8 @@ use crate::sqlite_tools::{SQLITE3, ZSTD};
 
 inventory::submit! { StrategyEntry::of::<Borg>() }
 
-const BORG: Tool = Tool {
-    command: "borg",
-    version_argument: "--version",
-    install: HowToInstall::packages(&["borgbackup"]),
-};
+const BORG: Tool =
+    Tool { command: "borg", version_argument: "--version", install: HowToInstall::packages(&["borgbackup"]) };
 
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -76,7 +73,8 @@ impl Strategy for Borg {
 /// A command on the repository, with the state of this machine in the directory `state` beside the artifact: a restore must
 /// not need it.
 fn borg(repository: &Path, state: &str, arguments: &[&str]) -> Command {
-    let beside_artifact = repository.ancestors().nth(2).expect("a repository is in an artifact, in a directory");
+    let beside_artifact =
+        repository.ancestors().nth(2).expect("a repository is in an artifact, in a directory");
     let mut command = Command::new(BORG.command);
     command.args(arguments);
     command

@@ -93,7 +93,10 @@ impl Keeper for Restic {
         if self.keep_last > 0 {
             // The tags differ, and would otherwise be groups of their own.
             let keep = ["--keep-last", &self.keep_last.to_string()];
-            commands.push(restic(repository, &[&["forget", "--prune", "--group-by", "host"], &keep[..]].concat()));
+            commands.push(restic(
+                repository,
+                &[&["forget", "--prune", "--group-by", "host"], &keep[..]].concat(),
+            ));
         }
         if self.check {
             commands.push(restic(repository, &["check", "--read-data"]));
