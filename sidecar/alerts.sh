@@ -196,12 +196,19 @@ write_metrics() {
         log "warning: the metrics could not be written"
 }
 
+# Whether the parent of this subshell still runs. When it dies, another process becomes the parent.
+has_parent() {
+    local process name state parent rest
+    read -r process name state parent rest <"/proc/$BASHPID/stat"
+    ((parent == $$))
+}
+
 # Raises an alert when there was no success for two intervals: also while a cycle hangs. The time of last-success only
 # shows that there was another success, so a clock that is set raises no alert.
 watch_intervals() {
     local since seen last age
     since=$(uptime_seconds) seen=""
-    while sleep $((BACKUP_INTERVAL < 60 ? 1 : BACKUP_INTERVAL / 60)) && kill -0 "$$" 2>/dev/null; do
+    while sleep $((BACKUP_INTERVAL < 60 ? 1 : BACKUP_INTERVAL / 60)) && has_parent; do
         last=$(stat --format=%Y -- "$BACKUP_DIR/last-success" 2>/dev/null)
         [[ $last == "$seen" ]] || since=$(uptime_seconds) seen=$last
         age=$(($(uptime_seconds) - since))

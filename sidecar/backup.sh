@@ -430,8 +430,13 @@ run_cycle() {
     local began status=0 unmarked=no since
     since=$(uptime_seconds)
     began=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+    parts=(take_lock)
+    take_lock || {
+        status=$?
+        ((status == EXIT_OVERLAPPING)) || report_cycle "$status" 0
+        return "$status"
+    }
     parts=()
-    take_lock || return
     ping_monitor /start
     make_work_directory && pushd "$work_directory" >/dev/null || status=1
     if ((status == 0)) && back_up_all; then

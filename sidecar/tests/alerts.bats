@@ -113,6 +113,22 @@ TOOL
     [ "$(requests '"alert":"nearly-full","state":"resolved"')" -eq 1 ]
 }
 
+@test "a backup directory that cannot be written to is alerted, an overlapping run is not" {
+    use_webhook
+    make_database
+    exec {lock}>"$BACKUP_DIR/.backup-sidecar.lock"
+    flock "$lock"
+    run backup
+    [ "$status" -eq 3 ]
+    [ ! -e "$REQUESTS" ]
+    exec {lock}>&-
+    rm "$BACKUP_DIR/.backup-sidecar.lock"
+    mkdir "$BACKUP_DIR/.backup-sidecar.lock"
+    run backup
+    [ "$status" -eq 1 ]
+    [ "$(requests '"alert":"backup-failed","state":"firing"')" -eq 1 ]
+}
+
 @test "a cycle that hangs is alerted as a missed interval" {
     use_webhook
     use_mysql

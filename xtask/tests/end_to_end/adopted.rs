@@ -30,7 +30,7 @@ struct Adopted {
 impl Adopted {
     /// Runs the variants on a database that these statements create and `change` then modifies.
     fn new(sql: &str, change: impl FnOnce(&Path)) -> Adopted {
-        let place = Place::new();
+        let place = Place::shared();
         let file = place.path().join("own.db");
         Connection::open(&file).unwrap().execute_batch(sql).unwrap();
         change(&file);
@@ -172,7 +172,7 @@ fn a_schema_is_compared_by_its_meaning() {
 
 #[test]
 fn an_empty_encrypted_or_truncated_file_is_refused_in_one_sentence() {
-    let place = Place::new();
+    let place = Place::shared();
     let file = place.path().join("own.db");
     let refusal = |content: &[u8]| {
         std::fs::write(&file, content).unwrap();

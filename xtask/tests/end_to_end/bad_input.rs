@@ -15,14 +15,14 @@ fn refusal(place: &Place, words: &[&str], code: i32) -> String {
 }
 
 fn refused_scenario(scenario: &str, variants: &str) -> String {
-    let place = Place::new();
+    let place = Place::shared();
     let path = place.scenario(scenario, variants);
     refusal(&place, &["run", path.to_str().unwrap()], 2)
 }
 
 #[test]
 fn an_unknown_scenario() {
-    let said = refusal(&Place::new(), &["run", "quik"], 2);
+    let said = refusal(&Place::shared(), &["run", "quik"], 2);
     // The list of scenarios grows.
     assert!(
         said.starts_with("error: unknown scenario 'quik' (did you mean 'quick'?): expected one of "),
@@ -32,7 +32,7 @@ fn an_unknown_scenario() {
 
 #[test]
 fn a_missing_scenario_file() {
-    let said = refusal(&Place::new(), &["run", "mine/none.toml"], 2);
+    let said = refusal(&Place::shared(), &["run", "mine/none.toml"], 2);
     assert!(
         said.starts_with("error: file not found: mine/none.toml; give the path of a scenario file, or "),
         "{said}"
@@ -57,7 +57,7 @@ fn an_unknown_scenario_key() {
 fn a_path_that_is_not_utf8() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
-    let place = Place::new();
+    let place = Place::shared();
     let named = place.path().join(OsStr::from_bytes(b"caf\xe9"));
     for flag in ["--out", "--database", "--dir"] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_backup-drill"));
@@ -109,7 +109,7 @@ fn an_impossible_size() {
 fn an_invalid_size_or_duration_is_refused_with_examples() {
     // First, because this call also locks the machine, as `Place::new` below does.
     let in_scenario = refused_scenario(&SMALL.replace("4MiB", "foo"), COLD);
-    let place = Place::new();
+    let place = Place::shared();
     let said = [
         in_scenario,
         refusal(&place, &["run", "--size", "foo"], 2),
@@ -127,19 +127,19 @@ fn an_invalid_size_or_duration_is_refused_with_examples() {
 
 #[test]
 fn an_impossible_rate_flag() {
-    let place = Place::new();
+    let place = Place::shared();
     insta::assert_snapshot!(refusal(&place, &["run", "--rate", "fast"], 2));
 }
 
 #[test]
 fn an_unknown_flag() {
-    let place = Place::new();
+    let place = Place::shared();
     insta::assert_snapshot!(refusal(&place, &["run", "--sice", "1GiB"], 2));
 }
 
 #[test]
 fn too_little_disk() {
-    let place = Place::new();
+    let place = Place::shared();
     let scenario = place.scenario(&SMALL.replace("4MiB", "1TiB"), COLD);
     for command in ["run", "plan"] {
         let said = refusal(&place, &[command, scenario.to_str().unwrap()], 4);
@@ -150,7 +150,7 @@ fn too_little_disk() {
 
 #[test]
 fn an_unwritable_output() {
-    let place = Place::new();
+    let place = Place::shared();
     let scenario = place.scenario(SMALL, COLD);
     let blocker = place.path().join("file");
     std::fs::write(&blocker, "").unwrap();
@@ -161,7 +161,7 @@ fn an_unwritable_output() {
 
 #[test]
 fn results_that_are_there_already() {
-    let place = Place::new();
+    let place = Place::shared();
     let scenario = place.scenario(SMALL, COLD);
     let out = place.path().join("results");
     std::fs::create_dir(&out).unwrap();
@@ -172,7 +172,7 @@ fn results_that_are_there_already() {
 
 #[test]
 fn results_that_cannot_be_read() {
-    let place = Place::new();
+    let place = Place::shared();
     let file = place.path().join("results.json");
     std::fs::write(&file, "{\n \"schema\": 1").unwrap();
     let words = ["report", file.to_str().unwrap()];
@@ -181,7 +181,7 @@ fn results_that_cannot_be_read() {
 
 #[test]
 fn a_plan_has_no_effect() {
-    let place = Place::new();
+    let place = Place::shared();
     let scenario = place.scenario(SMALL, COLD);
     let output = place.run(&["plan", scenario.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));

@@ -15,7 +15,7 @@ fn write_script(path: &Path, text: &str) {
 
 #[test]
 fn what_a_tool_prints_reaches_terminal_and_report_without_control_characters() {
-    let place = Place::new();
+    let place = Place::shared();
     let variant = r#"
         [[variants]]
         name = "a bar and colours"
@@ -38,7 +38,7 @@ fn what_a_tool_prints_reaches_terminal_and_report_without_control_characters() {
 
 #[test]
 fn an_error_about_a_file_with_control_characters_in_its_name_is_shown_without_them() {
-    let place = Place::new();
+    let place = Place::shared();
     let output = place.run(&["run", "\u{1b}[31mno.toml"]);
     assert_eq!(output.status.code(), Some(2));
     let said = text(&output);
@@ -47,7 +47,7 @@ fn an_error_about_a_file_with_control_characters_in_its_name_is_shown_without_th
 
 #[test]
 fn an_option_that_the_client_of_mariadb_lacks_is_told_with_the_cure() {
-    let place = Place::new();
+    let place = Place::shared();
     let clients = place.path().join("clients");
     std::fs::create_dir(&clients).unwrap();
     let client = "#!/bin/sh\n[ \"$1\" != --version ] || { echo 'mysqldump  Ver 10.19 Distrib 10.11.19-MariaDB'; exit 0; }\n\
@@ -89,7 +89,7 @@ impl Drop for NoExec {
 
 #[test]
 fn a_disk_that_runs_no_programs_is_named_as_the_cause() {
-    let place = Place::new();
+    let place = Place::shared();
     let Some(disk) = NoExec::mount(&place) else { return };
     write_script(&disk.0.join("backup.sh"), "#!/bin/sh\n");
     let variants = r#"
@@ -136,7 +136,7 @@ fn said_in_context(place: &Place, host: &str) -> String {
 
 #[test]
 fn the_current_context_of_docker_is_followed_and_named() {
-    let place = Place::new();
+    let place = Place::shared();
     let socket = place.path().join("docker.sock");
     let host = format!("unix://{}", socket.display());
     let absent = said_in_context(&place, &host);

@@ -39,7 +39,7 @@ fn lists_are_narrowed_and_hold_defaults_as_values() {
 
 #[test]
 fn a_plan_and_a_comparison_have_raw_numbers_under_keys_with_units() {
-    let place = Place::new();
+    let place = Place::shared();
     let scenario = place.scenario(SMALL, "[[variants]]\nstrategy = \"cold-copy\"\n");
     let scenario = scenario.to_str().unwrap();
     let plan = json(&place.run(&["plan", scenario, "--format", "json"]));

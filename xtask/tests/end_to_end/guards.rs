@@ -15,7 +15,7 @@ const LOAD_AND_BAIL: &str = r#"gunzip -c "$DRILL_ARTIFACT/dump.sql.gz" | sqlite3
 
 /// Runs variants on a database of the user's own, made by `make`, or on a generated one.
 fn trials(variants: &[String], make: Option<&dyn Fn(&Connection)>) -> Vec<Trial> {
-    let place = Place::new();
+    let place = Place::shared();
     let scenario = place.scenario(SMALL, &variants.concat());
     let mut words = vec!["run".to_owned(), scenario.display().to_string()];
     if let Some(make) = make {

@@ -48,7 +48,7 @@ fn the_page_about_live_copies_quotes_its_script_and_its_demonstration() {
 
 #[test]
 fn the_scripts_of_the_page_about_live_copies_restore_every_acknowledged_write() {
-    let place = Place::new();
+    let place = Place::shared();
     let check = lines_with("cargo xtask check").remove(0);
     let words = shlex::split(check.strip_prefix("cargo xtask ").unwrap()).unwrap();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();

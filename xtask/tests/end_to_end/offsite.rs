@@ -25,7 +25,7 @@ fn names(trial: &Trial) -> Vec<String> {
 
 #[test]
 fn an_artifact_comes_back_from_the_destination_alone() {
-    let place = Place::new();
+    let place = Place::shared();
     let variants =
         "[[variants]]\nstrategy = \"sqlite-live-copy\"\n[[variants]]\nstrategy = \"sqlite-dump\"\n";
     let results = run(&place, r#"[], ["zstd", "age", "directory"], ["gzip", "directory"]"#, variants);
@@ -57,7 +57,7 @@ fn an_artifact_comes_back_from_the_destination_alone() {
 
 #[test]
 fn every_destination_gives_back_what_it_was_given() {
-    let place = Place::new();
+    let place = Place::shared();
     let stages = r#"["zstd", "s3"], ["age", { stage = "s3", server = "moto" }], ["zstd", "sftp"], ["rsync"]"#;
     let results = run(&place, stages, "[[variants]]\nstrategy = \"sqlite-vacuum-into\"\n");
     assert_eq!(results.trials.len(), 4);
@@ -77,7 +77,7 @@ fn every_destination_gives_back_what_it_was_given() {
 
 #[test]
 fn nothing_stays_in_a_place_of_the_users_own() {
-    let place = Place::new();
+    let place = Place::shared();
     let own = place.path().canonicalize().unwrap().join("own");
     std::fs::create_dir(&own).unwrap();
     let stages = format!("[\"zstd\", {{ stage = \"directory\", path = \"{}\" }}]", own.display());
@@ -90,7 +90,7 @@ fn nothing_stays_in_a_place_of_the_users_own() {
 
 #[test]
 fn what_cannot_leave_is_not_planned_and_a_place_that_refuses_fails_the_trial() {
-    let place = Place::new();
+    let place = Place::shared();
     let variants = "[[variants]]\nstrategy = \"cold-copy\"\n[[variants]]\nstrategy = \"litestream\"\n";
     let nowhere = place.path().canonicalize().unwrap().join("nowhere");
     let stages = format!("[{{ stage = \"directory\", path = \"{}\" }}]", nowhere.display());

@@ -32,7 +32,7 @@ fn the_guide_leads_to_an_encrypted_verified_alerting_backup() {
     if without_docker() {
         return;
     }
-    let place = Place::new();
+    let place = Place::shared();
     let root = place.path().to_owned();
     let launcher = Launcher::new(&root, &Cancel::default());
     let image = images::obtain(&SIDECAR, None, &launcher, &|_| ()).unwrap_or_else(|error| panic!("{error}"));

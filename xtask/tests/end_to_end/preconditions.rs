@@ -44,7 +44,7 @@ fn marked(plan: &str) -> BTreeMap<String, String> {
 
 #[test]
 fn a_plan_marks_the_trials_that_a_run_then_finds_unavailable_and_ends_as_it_does() {
-    let place = Place::new();
+    let place = Place::shared();
     // No sqlite3, no mkfs, no Docker.
     let bin = path_with(&place, &["cp", "git"]);
     let variants: Vec<String> = ["cold-copy", "sqlite-cli-backup", "sqlite3-rsync", "sidecar", "snapshot"]
@@ -71,7 +71,7 @@ fn a_plan_marks_the_trials_that_a_run_then_finds_unavailable_and_ends_as_it_does
 
 #[test]
 fn a_run_that_would_not_begin_is_no_plan_without_an_error() {
-    let place = Place::new();
+    let place = Place::shared();
     let scenario = place.scenario(
         &format!("[subject]\nengines = [\"mysql\"]\n{SMALL}"),
         "[[variants]]\nstrategy = \"cold-copy\"\n",
@@ -88,7 +88,7 @@ fn a_run_that_would_not_begin_is_no_plan_without_an_error() {
 
 #[test]
 fn the_doctor_calls_nothing_ready_that_needs_what_is_not_here() {
-    let place = Place::new();
+    let place = Place::shared();
     let output = place.command(&["doctor"]).env(NO_DOCKER.0, NO_DOCKER.1).output().unwrap();
     let said = text(&output);
     let ready: Vec<&str> = said.lines().filter_map(|line| line.trim().strip_prefix("ready ")).collect();
@@ -109,7 +109,7 @@ fn the_doctor_calls_nothing_ready_that_needs_what_is_not_here() {
 
 #[test]
 fn the_doctor_fails_where_the_default_scenario_lacks_something() {
-    let place = Place::new();
+    let place = Place::shared();
     let bin = path_with(&place, &["cp"]);
     let output = place.command(&["doctor"]).env("PATH", bin).output().unwrap();
     assert_eq!(output.status.code(), Some(4), "{}", text(&output));
@@ -119,7 +119,7 @@ fn the_doctor_fails_where_the_default_scenario_lacks_something() {
 
 #[test]
 fn all_that_the_tests_need_is_said_at_once_before_anything_is_built() {
-    let place = Place::new();
+    let place = Place::shared();
     // Without cargo on PATH, nothing can be built.
     let bin = path_with(&place, &["sh"]);
     script(&bin, "apt-get", "echo 'nobody asked for this' >&2; exit 1");
@@ -152,7 +152,7 @@ fn machine_with_apt(place: &Place, install: &str) -> PathBuf {
 
 #[test]
 fn setup_installs_what_is_missing_and_then_nothing_more() {
-    let place = Place::new();
+    let place = Place::shared();
     let commands = [
         "cc",
         "chromium",
@@ -200,7 +200,7 @@ fn setup_installs_what_is_missing_and_then_nothing_more() {
 
 #[test]
 fn the_cause_why_nothing_could_be_installed_reaches_the_user() {
-    let place = Place::new();
+    let place = Place::shared();
     let bin = machine_with_apt(&place, "echo \"E: Unable to locate package bats\" >&2\nexit 100");
     let output = xtask(&["setup", "--without-docker"]).env("PATH", &bin).output().unwrap();
     assert_eq!(output.status.code(), Some(4), "{}", text(&output));

@@ -17,7 +17,7 @@ fn said_wide(place: &Place, words: &[&str]) -> Output {
 
 #[test]
 fn commands_get_an_answer_in_a_sentence_and_a_table() {
-    let place = Place::new();
+    let place = Place::shared();
     let check = |backup: &str, flags: &[&str]| {
         let words = ["check", "--backup", backup, "--restore", BACK, "--size", "4MiB"];
         let output = said_wide(&place, &[&words[..], flags].concat());
@@ -42,7 +42,7 @@ fn commands_get_an_answer_in_a_sentence_and_a_table() {
 
 #[test]
 fn a_check_that_nothing_disturbed_proves_little() {
-    let place = Place::new();
+    let place = Place::shared();
     let words = ["check", "--backup", GOOD, "--restore", BACK, "--size", "4MiB", "--repetitions", "1"];
     // Without writes during the backup, it is not challenged.
     let output = said_wide(&place, &[&words[..], &["--rate", "0.4"]].concat());
@@ -53,7 +53,7 @@ fn a_check_that_nothing_disturbed_proves_little() {
 
 #[test]
 fn a_backup_file_is_inspected_and_compared_with_the_live_database() {
-    let place = Place::new();
+    let place = Place::shared();
     let (backup, live) = (place.path().join("backup.db"), place.path().join("live.db"));
     let sql = "CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT); CREATE INDEX i ON t (x);
                WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
@@ -101,7 +101,7 @@ fn a_backup_file_is_inspected_and_compared_with_the_live_database() {
 
 #[test]
 fn a_database_that_is_written_to_is_copied_online() {
-    let place = Place::new();
+    let place = Place::shared();
     let own = place.path().join("own.db");
     let connection = Connection::open(&own).unwrap();
     let sql = "PRAGMA journal_mode = wal; PRAGMA synchronous = off; CREATE TABLE t (x);

@@ -45,7 +45,7 @@ fn a_password_is_on_no_command_line_in_no_environment_and_in_nothing_that_is_kep
     if without_docker() {
         return;
     }
-    let place = Place::new();
+    let place = Place::shared();
     let variants: String = ["mysql-dump", "mysql-binlog", "sidecar"]
         .map(|strategy| format!("[[variants]]\nstrategy = \"{strategy}\"\n"))
         .concat();
