@@ -13,7 +13,7 @@ validate_offsite_settings() {
             setting_error AGE_RECIPIENTS_FILE "$AGE_RECIPIENTS_FILE" "name a readable file with public keys, one a line"
         ! grep --quiet AGE-SECRET-KEY "$AGE_RECIPIENTS_FILE" ||
             setting_error AGE_RECIPIENTS_FILE "$AGE_RECIPIENTS_FILE" "it has a secret key; keep that elsewhere, and use the public one"
-        age --encrypt --recipients-file "$AGE_RECIPIENTS_FILE" --output /dev/null /dev/null 2>/dev/null ||
+        age --encrypt --recipients-file "$AGE_RECIPIENTS_FILE" </dev/null >/dev/null 2>&1 ||
             setting_error AGE_RECIPIENTS_FILE "$AGE_RECIPIENTS_FILE" "list public keys that age accepts, one a line"
     fi
     validate_destination

@@ -10,10 +10,10 @@ stamp() {
 
 # make_artifact KIND AGE: prints its name. Its time is that of now, as that of a copied file.
 make_artifact() {
-    local suffix=tar
-    [ "$1" != mysql ] || suffix=sql
-    echo content | zstd -q >"$BACKUP_DIR/$1-$(stamp "$2").$suffix.zst"
-    echo "$1-$(stamp "$2").$suffix.zst"
+    local name
+    name=$1-$(stamp "$2").tar.zst
+    echo content | zstd -q >"$BACKUP_DIR/$name"
+    echo "$name"
 }
 
 # make_manifest NAME VERIFIED: with the true digest.

@@ -35,7 +35,7 @@ const CONTAINERFILE: &str = "Containerfile";
 const TEST_STAGE: &str = "backup-sidecar.stage=test";
 /// Timeout of the build request.
 const BUILD_TIMEOUT: Duration = Duration::from_secs(3600);
-/// Number of last lines of a failed build in its error message: they include the failed tests.
+/// Number of lines of a failed build in its error message.
 const LINES_SHOWN: usize = 20;
 
 macro_rules! files {
@@ -179,7 +179,12 @@ async fn archive(files: &Files) -> std::io::Result<Vec<u8>> {
     archive.into_inner().await
 }
 
+/// The tests that failed, or without any the last lines.
 fn last_lines(text: &str) -> String {
+    let failed: Vec<&str> = text.lines().filter(|line| line.starts_with("not ok ")).take(LINES_SHOWN).collect();
+    if !failed.is_empty() {
+        return failed.join("\n");
+    }
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n")
 }
