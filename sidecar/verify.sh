@@ -159,7 +159,7 @@ create_scratch_server() {
 # The socket lies in memory, because its path must be short. Nothing of this server has to survive.
 start_scratch_server() {
     local options=(--no-defaults --user="$(id -un)" --datadir="$PWD/$SCRATCH/data" --socket="$option_file_directory/socket"
-        --pid-file="$PWD/$SCRATCH/pid" --skip-networking --skip-log-bin --innodb-flush-log-at-trx-commit=0
+        --pid-file="$PWD/$SCRATCH/pid" --secure-file-priv="$PWD/$SCRATCH" --skip-networking --skip-log-bin --innodb-flush-log-at-trx-commit=0
         --innodb-doublewrite=0)
     [[ $("$(server_program)" --no-defaults --version) == *MariaDB* ]] || options+=(--mysqlx=OFF)
     set -m
@@ -194,6 +194,13 @@ check_scratch_tables() {
     return 1
 }
 
+# The first errors that it printed, or its last lines.
+errors_of_scratch_server() {
+    local errors
+    errors=$(grep --text ERROR "$SCRATCH/said" 2>/dev/null) || errors=$(tail -n 3 "$SCRATCH/said" 2>/dev/null)
+    printf '%s' "${errors:0:500}"
+}
+
 load_and_count() {
     await_scratch_server && scratch_client --execute='CREATE DATABASE restored' &&
         scratch_client --binary-mode restored <"$SCRATCH/dump.sql" && check_scratch_tables &&
@@ -209,7 +216,7 @@ try_mysql() {
         kill -KILL -- "-$scratch_server" 2>/dev/null
         wait "$scratch_server" 2>/dev/null
     fi
-    ((status == 0)) || log "failed: the dump could not be restored in a scratch server: $(tail -c 500 "$SCRATCH/said")"
+    ((status == 0)) || log "failed: the dump could not be restored in a scratch server: $(errors_of_scratch_server)"
     remove_option_file
     return "$status"
 }

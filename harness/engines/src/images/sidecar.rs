@@ -181,7 +181,8 @@ async fn archive(files: &Files) -> std::io::Result<Vec<u8>> {
 
 /// The tests that failed, or without any the last lines.
 fn last_lines(text: &str) -> String {
-    let failed: Vec<&str> = text.lines().filter(|line| line.starts_with("not ok ")).take(LINES_SHOWN).collect();
+    let failed: Vec<&str> =
+        text.lines().filter(|line| line.starts_with("not ok ")).take(LINES_SHOWN).collect();
     if !failed.is_empty() {
         return failed.join("\n");
     }
