@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use machine::error::Result;
 use machine::process::Launcher;
@@ -10,7 +11,7 @@ use model::verify::Level;
 use reports::record::Check;
 use serde::{Deserialize, Serialize};
 
-use crate::database::Database;
+use crate::access::Access;
 use crate::mode::Mode;
 use crate::source::{Preparation, Source};
 
@@ -43,8 +44,8 @@ pub trait FileEngine: Sync {
     /// When it cannot be read.
     fn foreign(&self, file: &Path) -> io::Result<Option<&'static str>>;
 
-    /// The database in `file`, for other clients. It may be in use.
-    fn database(&self, file: &Path) -> Database;
+    /// How other clients reach the database in `file`, which may be in use.
+    fn access_to(&self, file: &Path) -> Arc<dyn Access>;
 
     /// The mode of the database in `file`.
     fn mode(&self, file: &Path) -> Mode;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use machine::error::{Error, Result};
 use machine::measure::storage;
@@ -14,7 +15,7 @@ use super::database::{digest, of_file};
 use super::generate::generate;
 use super::inspection::Inspect;
 use super::own::{self, Adopt};
-use crate::database::Database;
+use crate::access::Access;
 use crate::files::{FileEngine, Inspection};
 use crate::mode::Mode;
 use crate::source::{Preparation, Source};
@@ -30,8 +31,8 @@ impl FileEngine for Sqlite {
         generate(spec, file, cancel, progress)
     }
 
-    fn database(&self, file: &Path) -> Database {
-        of_file(file)
+    fn access_to(&self, file: &Path) -> Arc<dyn Access> {
+        of_file(file).access
     }
 
     fn bytes(&self, file: &Path) -> Result<u64> {

@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use strategies::contract::Settings;
 
-use super::Bench;
+use super::bench::Bench;
 use crate::fault::{ConfiguredFault, Injected, Prepared, Scene, Separates, registry};
 
 /// Something that goes wrong, or nothing.
@@ -106,7 +106,7 @@ fn cannot(what: &str, error: std::io::Error) -> Error {
 }
 
 fn damage_source<'a>(bench: &'a Bench<'_>) -> Result<Injected<'a>> {
-    let live = bench.live();
+    let live = &bench.live;
     let whole = live.with_extension("whole");
     let failed = |error| cannot("damage the database", error);
     fs::copy(live, &whole).map_err(failed)?;
