@@ -2,7 +2,8 @@
 # Alerts, metrics and pings: how a failure reaches a person. backup.sh sources this file.
 #
 # An alert is raised once, and resolved once. That it is raised is a file in the backup directory, so a new container
-# knows it, and an alert that could not be delivered is tried again with the next report.
+# knows it, and an alert that could not be delivered is tried again with the next report. Where that file cannot be written,
+# this process remembers it.
 
 ALERTS=(backup-failed interval-missed verification-failed nearly-full)
 ALERT_SCHEMA=backup-sidecar-alert
@@ -11,6 +12,7 @@ ALERT_TIMEOUT_SECONDS=10
 cycles_succeeded=0
 cycles_failed=0
 last_duration=""
+declare -A remembered_alerts=()
 
 default_alert_settings() {
     ALERT_WEBHOOK=${ALERT_WEBHOOK:-}
@@ -66,7 +68,7 @@ alert_file() {
 }
 
 is_firing() {
-    [[ -e $(alert_file "$1") ]]
+    [[ -n ${remembered_alerts[$1]:-} || -e $(alert_file "$1") ]]
 }
 
 # deliver NAME STATE MESSAGE: the log always has it.
@@ -87,13 +89,17 @@ raise_alert() {
     local name=$1 message=$2
     is_firing "$name" && return 0
     deliver "$name" firing "$message" || return 0
-    : >"$(alert_file "$name")" || log "warning: the alert $name will be raised again"
+    if ! : >"$(alert_file "$name")"; then
+        remembered_alerts[$name]=yes
+    fi
 }
 
 resolve_alert() {
     local name=$1
     is_firing "$name" || return 0
-    deliver "$name" resolved "$name is over" && rm -f -- "$(alert_file "$name")"
+    deliver "$name" resolved "$name is over" || return 0
+    unset "remembered_alerts[$name]"
+    rm -f -- "$(alert_file "$name")"
 }
 
 # free_percent TOTAL FREE

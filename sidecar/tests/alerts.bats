@@ -65,6 +65,22 @@ metrics() {
     [ "$(requests firing)" -eq 2 ]
 }
 
+@test "an alert ends also if it could not be noted in the backup directory" {
+    use_webhook
+    ln -s "$ROOT/none/alert" "$BACKUP_DIR/.backup-sidecar-alert-backup-failed"
+    echo no database >"$DATABASE"
+    export SQLITE_DATABASE=$DATABASE
+    BACKUP_MODE=loop BACKUP_INTERVAL=1 "$SIDECAR/backup.sh" 2>"$ROOT/log" 3>&- &
+    loop=$!
+    wait_until grep -q '"alert":"backup-failed","state":"firing"' "$REQUESTS"
+    rm "$DATABASE"
+    make_database
+    wait_until grep -q '"alert":"backup-failed","state":"resolved"' "$REQUESTS"
+    kill -TERM "$loop"
+    wait_until is_gone "$loop"
+    [ "$(requests '"alert":"backup-failed","state":"firing"')" -eq 1 ]
+}
+
 @test "an alert is in the log, also without a webhook" {
     fail_once
     [[ $output == *"ALERT backup-failed firing: "* ]]
