@@ -10,7 +10,8 @@ use machine::removal;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{
-    BackupContext, BackupResult, ConfiguredStrategy, RestoreContext, RestoreResult, StrategyFailure,
+    BackupContext, BackupResult, ConfiguredStrategy, Keeps, Promise, RestoreContext, RestoreResult,
+    StrategyFailure,
 };
 use crate::registry;
 use crate::watch::Watch;
@@ -28,18 +29,41 @@ pub enum Source {
     VacuumInto,
 }
 
-/// What [`Source`] means, for cards.
-pub const SOURCE: (&str, &str) = (
-    "source",
-    "the strategy that makes the local backup: \"live-copy\" is sqlite-live-copy, \"vacuum-into\" is sqlite-vacuum-into, \"dump\" \
-     is sqlite-dump",
-);
+/// The settings of every program.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RepositorySettings {
+    /// See [`SETTINGS`].
+    pub check: bool,
+    /// See [`SETTINGS`].
+    pub earlier: u32,
+    /// See [`SETTINGS`].
+    pub keep_last: u32,
+    /// See [`SETTINGS`].
+    pub source: Source,
+}
 
-/// What the number of earlier backups means, for cards.
-pub const EARLIER: (&str, &str) = (
-    "earlier",
-    "number of backups that are made and stored before the one that is measured, so that only changes are stored",
-);
+/// What they mean, for cards.
+pub const SETTINGS: &[(&str, &str)] = &[
+    ("check", "check all data of the repository after each backup"),
+    (
+        "earlier",
+        "number of backups that are made and stored before the one that is measured, so that only changes are stored",
+    ),
+    ("keep_last", "number of backups that are kept; older ones are removed with their data; 0: all"),
+    (
+        "source",
+        "the strategy that makes the local backup: \"live-copy\" is sqlite-live-copy, \"vacuum-into\" is \
+         sqlite-vacuum-into, \"dump\" is sqlite-dump",
+    ),
+];
+
+/// What a backup in a repository promises.
+pub const PROMISE: Promise = Promise {
+    text: "consistent, encrypted; keeps every write acknowledged before the backup began; blocks writers as the strategy \
+           does that makes the local backup",
+    keeps: Keeps::Earlier,
+};
 
 /// The greatest number of earlier backups.
 const EARLIER_MAX: u32 = 100;
@@ -69,12 +93,17 @@ impl Source {
     }
 }
 
-/// Checks the number of earlier backups.
-///
-/// # Errors
-/// When it is too great.
-pub fn validate_earlier(earlier: u32) -> Result<(), String> {
-    if earlier > EARLIER_MAX { Err(format!("earlier must be from 0 to {EARLIER_MAX}")) } else { Ok(()) }
+impl RepositorySettings {
+    /// Checks their values.
+    ///
+    /// # Errors
+    /// The impossible value.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.earlier > EARLIER_MAX {
+            return Err(format!("earlier must be from 0 to {EARLIER_MAX}"));
+        }
+        Ok(())
+    }
 }
 
 /// Makes the earlier backups, and then the one that is measured.
@@ -83,10 +112,10 @@ pub fn validate_earlier(earlier: u32) -> Result<(), String> {
 /// Why there is no backup.
 pub fn back_up(
     keeper: &dyn Keeper,
-    source: Source,
-    earlier: u32,
+    settings: &RepositorySettings,
     context: &mut BackupContext<'_>,
 ) -> BackupResult {
+    let RepositorySettings { earlier, source, .. } = *settings;
     let repository = context.destination.join(REPOSITORY);
     let here = context.destination.to_owned();
     run_all(context.watch, &here, keeper.create(&repository))?;
@@ -130,10 +159,10 @@ fn store_one(
 /// Why there is no restored data.
 pub fn restore(
     keeper: &dyn Keeper,
-    source: Source,
-    earlier: u32,
+    settings: &RepositorySettings,
     context: &mut RestoreContext<'_>,
 ) -> RestoreResult {
+    let RepositorySettings { earlier, source, .. } = *settings;
     let repository = context.artifact.join(REPOSITORY);
     let local = make_directory(context.watch, "fetched")?;
     run_all(context.watch, &local, keeper.fetch(&repository, earlier + 1))?;
@@ -188,7 +217,8 @@ mod tests {
     fn each_source_is_a_strategy_and_the_card_names_it() {
         for source in [Source::Dump, Source::LiveCopy, Source::VacuumInto] {
             let strategy = source.strategy().unwrap_or_else(|error| panic!("{error}"));
-            assert!(SOURCE.1.contains(strategy.name()), "{}", strategy.name());
+            let (_, meaning) = SETTINGS.iter().find(|(name, _)| *name == "source").unwrap();
+            assert!(meaning.contains(strategy.name()), "{}", strategy.name());
         }
     }
 

@@ -97,7 +97,7 @@ fn text(answers: &[(&str, Answer)], interval: u64) -> String {
         "# The sidecar's alerts on trial\n\nA backup each {interval} s, verified, with a copy in a bucket. A webhook gets \
          the alerts; a monitor expects a ping at each interval, and raises its own alarm after three without one. An answer \
          is right when somebody was told exactly if no backup succeeded, and the alarm ended after the trouble was over. \
-         Version {}.\n\n{}\nLeft out:\n\n{left_out}",
+         Measured by `prove alerts --interval {interval}`, version {}.\n\n{}\nLeft out:\n\n{left_out}",
         version(),
         table.markdown()
     )

@@ -12,10 +12,10 @@ use machine::tool::{CP, Tool};
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{
-    BackupContext, BackupResult, Card, Cost, Definition, Family, Keeps, OnEngine, Promise, RestoreContext,
+    BackupContext, BackupResult, Card, Cost, Definition, Family, OnEngine, Promise, RestoreContext,
     RestoreResult, Strategy, StrategyEntry,
 };
-use crate::repository::{self, EARLIER, KEY, Keeper, SOURCE, Source};
+use crate::repository::{self, KEY, Keeper, PROMISE, RepositorySettings, SETTINGS};
 use crate::sqlite_tools::{SQLITE3, ZSTD};
 
 inventory::submit! { StrategyEntry::of::<Borg>() }
@@ -24,13 +24,8 @@ const BORG: Tool =
     Tool { command: "borg", version_argument: "--version", install: HowToInstall::packages(&["borgbackup"]) };
 
 #[derive(Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Borg {
-    check: bool,
-    earlier: u32,
-    keep_last: u32,
-    source: Source,
-}
+#[serde(transparent)]
+struct Borg(RepositorySettings);
 
 impl Definition for Borg {
     const CARD: Card = Card {
@@ -38,35 +33,26 @@ impl Definition for Borg {
         summary: "BorgBackup: a local backup into an encrypted, deduplicating repository",
         family: Family::Online,
         on: &[OnEngine { engine: "sqlite", tools: &[BORG, CP, SQLITE3, ZSTD], image: None }],
-        settings: &[
-            ("check", "check all data of the repository after each backup"),
-            EARLIER,
-            ("keep_last", "number of backups that are kept; older ones are removed with their data; 0: all"),
-            SOURCE,
-        ],
+        settings: SETTINGS,
         cost: Cost { backup: 4.0, restore: 4.0, artifact: 1.0 },
     };
 
     fn validate(&self) -> Result<(), String> {
-        repository::validate_earlier(self.earlier)
+        self.0.validate()
     }
 }
 
 impl Strategy for Borg {
     fn promise(&self) -> Promise {
-        Promise {
-            text: "consistent, encrypted; keeps every write acknowledged before the backup began; blocks writers as the \
-                   strategy does that makes the local backup",
-            keeps: Keeps::Earlier,
-        }
+        PROMISE
     }
 
     fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
-        repository::back_up(self, self.source, self.earlier, context)
+        repository::back_up(self, &self.0, context)
     }
 
     fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
-        repository::restore(self, self.source, self.earlier, context)
+        repository::restore(self, &self.0, context)
     }
 }
 
@@ -100,11 +86,11 @@ impl Keeper for Borg {
 
     fn store(&self, repository: &Path, number: u32) -> Vec<Command> {
         let mut commands = vec![borg(repository, STATE, &["create", &archive(number), "."])];
-        if self.keep_last > 0 {
-            commands.push(borg(repository, STATE, &["prune", "--keep-last", &self.keep_last.to_string()]));
+        if self.0.keep_last > 0 {
+            commands.push(borg(repository, STATE, &["prune", "--keep-last", &self.0.keep_last.to_string()]));
             commands.push(borg(repository, STATE, &["compact"]));
         }
-        if self.check {
+        if self.0.check {
             commands.push(borg(repository, STATE, &["check", "--verify-data"]));
         }
         commands

@@ -12,10 +12,10 @@ use machine::tool::{CP, Tool};
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{
-    BackupContext, BackupResult, Card, Cost, Definition, Family, Keeps, OnEngine, Promise, RestoreContext,
+    BackupContext, BackupResult, Card, Cost, Definition, Family, OnEngine, Promise, RestoreContext,
     RestoreResult, Strategy, StrategyEntry,
 };
-use crate::repository::{self, EARLIER, KEY, Keeper, SOURCE, Source};
+use crate::repository::{self, KEY, Keeper, PROMISE, RepositorySettings, SETTINGS};
 use crate::sqlite_tools::{SQLITE3, ZSTD};
 
 inventory::submit! { StrategyEntry::of::<Restic>() }
@@ -24,13 +24,8 @@ const RESTIC: Tool =
     Tool { command: "restic", version_argument: "version", install: HowToInstall::packages(&["restic"]) };
 
 #[derive(Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Restic {
-    check: bool,
-    earlier: u32,
-    keep_last: u32,
-    source: Source,
-}
+#[serde(transparent)]
+struct Restic(RepositorySettings);
 
 impl Definition for Restic {
     const CARD: Card = Card {
@@ -38,35 +33,26 @@ impl Definition for Restic {
         summary: "restic: a local backup into an encrypted, deduplicating repository",
         family: Family::Online,
         on: &[OnEngine { engine: "sqlite", tools: &[CP, RESTIC, SQLITE3, ZSTD], image: None }],
-        settings: &[
-            ("check", "check all data of the repository after each backup"),
-            EARLIER,
-            ("keep_last", "number of backups that are kept; older ones are removed with their data; 0: all"),
-            SOURCE,
-        ],
+        settings: SETTINGS,
         cost: Cost { backup: 4.0, restore: 4.0, artifact: 1.0 },
     };
 
     fn validate(&self) -> Result<(), String> {
-        repository::validate_earlier(self.earlier)
+        self.0.validate()
     }
 }
 
 impl Strategy for Restic {
     fn promise(&self) -> Promise {
-        Promise {
-            text: "consistent, encrypted; keeps every write acknowledged before the backup began; blocks writers as the \
-                   strategy does that makes the local backup",
-            keeps: Keeps::Earlier,
-        }
+        PROMISE
     }
 
     fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
-        repository::back_up(self, self.source, self.earlier, context)
+        repository::back_up(self, &self.0, context)
     }
 
     fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
-        repository::restore(self, self.source, self.earlier, context)
+        repository::restore(self, &self.0, context)
     }
 }
 
@@ -90,15 +76,15 @@ impl Keeper for Restic {
 
     fn store(&self, repository: &Path, number: u32) -> Vec<Command> {
         let mut commands = vec![restic(repository, &["backup", "--tag", &tag(number), "."])];
-        if self.keep_last > 0 {
+        if self.0.keep_last > 0 {
             // The tags differ, and would otherwise be groups of their own.
-            let keep = ["--keep-last", &self.keep_last.to_string()];
+            let keep = ["--keep-last", &self.0.keep_last.to_string()];
             commands.push(restic(
                 repository,
                 &[&["forget", "--prune", "--group-by", "host"], &keep[..]].concat(),
             ));
         }
-        if self.check {
+        if self.0.check {
             commands.push(restic(repository, &["check", "--read-data"]));
         }
         commands
