@@ -6,6 +6,7 @@
 pub mod advise;
 pub mod claims;
 pub mod compare;
+pub mod defects;
 pub mod gate;
 pub mod load;
 pub mod machine;

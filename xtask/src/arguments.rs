@@ -95,7 +95,9 @@ pub enum Command {
     /// Render the report again from a results.json, print its comparison, or merge the shards of a run
     Report(Report),
     /// Check common claims about backups against recorded runs, and write claims.md
-    Claims(Claims),
+    Claims(RunsPage),
+    /// Collect the defects of backup tools that recorded runs show, and write defects.md
+    Defects(RunsPage),
     /// Add a run to the published runs, and update their index
     Publish(Publish),
     /// Verify kept evidence again with this version's verifier, on a copy
@@ -301,13 +303,13 @@ pub struct Report {
 }
 
 #[derive(Args)]
-pub struct Claims {
-    /// Runs to check the claims against: for each, a results.json or its directory
+pub struct RunsPage {
+    /// Runs that the page is made from: for each, a results.json or its directory
     #[arg(required = true)]
     pub results: Vec<PathBuf>,
-    /// Write the page to this file
-    #[arg(long, value_name = "FILE", default_value = "claims.md")]
-    pub out: PathBuf,
+    /// Write the page to this file [default: claims.md or defects.md]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Args)]

@@ -2,7 +2,6 @@
 
 mod advise;
 mod arguments;
-mod claims;
 mod compare;
 mod costs;
 mod doctor;
@@ -18,6 +17,7 @@ mod judge;
 mod list;
 mod merge;
 mod needs;
+mod pages;
 mod planned;
 mod prove;
 mod publish;
@@ -90,7 +90,8 @@ fn dispatch(command: &Command) -> Result<u8> {
         Command::Compare(compare) => compare::compare(compare),
         Command::Prove(prove) => prove::prove(prove, &cancel_on_signal()?),
         Command::Report(report) => render_report(report),
-        Command::Claims(claims) => claims::show(claims),
+        Command::Claims(page) => pages::write(page, "claims.md", reports::claims::markdown),
+        Command::Defects(page) => pages::write(page, "defects.md", reports::defects::markdown),
         Command::Publish(arguments) => publish::publish(arguments),
         Command::Judge(judge) => judge::judge(judge, &cancel_on_signal()?),
         Command::Setup(scope) => set_up(scope, Consent::Asked, &cancel_on_signal()?),

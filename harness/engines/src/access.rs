@@ -13,6 +13,14 @@ use crate::secret::Secret;
 /// Executes statements.
 pub type AnotherClient<'a> = dyn FnMut(&str) -> anyhow::Result<()> + 'a;
 
+/// The account of a database server that the application uses.
+pub struct DatabaseAccount<'a> {
+    /// Its name in statements: quoted, and with the hosts that it may connect from.
+    pub name: String,
+    /// Its password.
+    pub password: &'a Secret,
+}
+
 /// How a database is reached: by the application that writes to it, and by the verifier that reads it. It is plain data
 /// that can be sent to a worker.
 pub trait Access: Location + fmt::Debug + Send + Sync {
@@ -32,8 +40,8 @@ pub trait Access: Location + fmt::Debug + Send + Sync {
     /// When the database cannot be opened, or rejects the statement.
     fn another_client(&self) -> anyhow::Result<Box<AnotherClient<'_>>>;
 
-    /// The password of the account that the application uses; `None` where there are no accounts.
-    fn password(&self) -> Option<&Secret> {
+    /// The account that the application uses; `None` where there are no accounts.
+    fn account(&self) -> Option<DatabaseAccount<'_>> {
         None
     }
 

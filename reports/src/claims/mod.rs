@@ -18,3 +18,4 @@ pub use claim::Claim;
 pub use field::CLAIMS;
 pub use finding::{Answer, Finding};
 pub use page::markdown;
+pub(crate) use page::runs_table;

@@ -35,7 +35,8 @@ fn overview(assessed: &[Assessed<'_>]) -> String {
     Table::of_texts(["Claim", "Finding", "Measured"], rows.collect()).markdown()
 }
 
-fn runs_table(runs: &[Results]) -> String {
+/// The runs that a page is made from.
+pub(crate) fn runs_table(runs: &[Results]) -> String {
     if runs.is_empty() {
         return "No run was given.".to_string();
     }

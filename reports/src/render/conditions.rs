@@ -1,5 +1,7 @@
 //! The conditions of trials: shared conditions are stated once, and a row states only how it differs.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use crate::record::Trial;
@@ -187,6 +189,13 @@ fn automatic_checkpoint(trial: &Trial) -> String {
         Some(0) => "never".into(),
         Some(pages) => format!("after {pages} pages"),
     }
+}
+
+/// The command that repeats a trial of a run with this command. The id is quoted, so that it is one word of a shell
+/// command.
+pub(crate) fn repeat(trial: &Trial, command: &str) -> String {
+    let id = shlex::try_quote(&trial.id).unwrap_or(Cow::Borrowed(&trial.id));
+    format!("{command} --only {id}")
 }
 
 /// The requested size of the dataset.

@@ -172,6 +172,21 @@ fn an_old_log_beside_a_restored_copy_is_exposed() {
 }
 
 #[test]
+fn two_backups_at_once_are_judged_by_what_they_left() {
+    let place = Place::new();
+    let variants = format!("{ONLINE}[[variants]]\nstrategy = \"sqlite-dump\"\n");
+    let results = run(&place, "\"two-at-once\"", &variants);
+    assert_eq!(results.trials.len(), 2);
+    for trial in &results.trials {
+        let proof = fault(trial).proof.as_ref().unwrap();
+        assert!(proof.contains("it reported success") || proof.contains("it failed"), "{proof}");
+        assert!(Reaction::of(trial).is_some(), "{}: {}", trial.id, trial.reason);
+        assert_came_through(trial);
+    }
+    place.assert_clean();
+}
+
+#[test]
 fn a_transaction_that_stays_open_is_survived() {
     let place = Place::new();
     let results = run(&place, "\"long-transaction\"", ONLINE);

@@ -11,9 +11,8 @@ use super::client::connect;
 use super::connection::{Address, Connection};
 use super::flavour::Flavour;
 use super::reader::ServerReader;
-use crate::access::{Access, AnotherClient};
+use crate::access::{Access, AnotherClient, DatabaseAccount};
 use crate::client::Client;
-use crate::secret::Secret;
 
 /// How the database of a server is reached.
 #[derive(Clone, Debug)]
@@ -50,8 +49,8 @@ impl Access for ServerAccess {
         Ok(Box::new(move |statement| Ok(connection.execute(statement)?)))
     }
 
-    fn password(&self) -> Option<&Secret> {
-        Some(&self.address.password)
+    fn account(&self) -> Option<DatabaseAccount<'_>> {
+        Some(DatabaseAccount { name: self.address.account(), password: &self.address.password })
     }
 
     fn value(&self) -> Value {

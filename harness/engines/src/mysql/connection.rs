@@ -40,6 +40,13 @@ pub struct Address {
     pub database: String,
 }
 
+impl Address {
+    /// The account in statements: it may connect from every host.
+    pub fn account(&self) -> String {
+        format!("'{}'@'%'", self.user)
+    }
+}
+
 impl std::fmt::Display for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "database {} of the {} server on port {}", self.database, self.title, self.port)

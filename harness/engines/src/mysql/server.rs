@@ -103,8 +103,7 @@ impl Server {
     /// this user can read these files, and the password is on no command line.
     fn write_files(&self) -> Result<()> {
         let Address { user, password, database, .. } = &self.address;
-        let password = &password.0;
-        let account = format!("'{user}'@'%'");
+        let (account, password) = (self.address.account(), &password.0);
         // The account must not be in the binary log, which would replay it on a restored server.
         let init = [
             "SET sql_log_bin = 0;".to_owned(),

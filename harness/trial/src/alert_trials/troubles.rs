@@ -39,6 +39,7 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
     ("power-cut-at-success", "the sidecar is gone with the machine, as in kill-strategy"),
     ("stale-companion", "it strikes a restore"),
     ("truncated", "it strikes a stored backup: a restore finds it by the manifest"),
+    ("two-at-once", "the sidecar runs one backup at a time, and its lock refuses another process"),
     ("wrong-password", "it needs a server with accounts"),
 ];
 

@@ -15,6 +15,7 @@ mod schema_change;
 mod slow_disk;
 mod stale_companion;
 mod truncated;
+mod two_at_once;
 mod wrong_password;
 
 use std::sync::LazyLock;

@@ -14,6 +14,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 /// How long another client may take to execute its first statements.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Makes another backup into the same directory, and returns what came of it.
+pub type AnotherBackup<'a> = Box<dyn Fn() -> Result<String> + Sync + 'a>;
+
 /// What a fault can reach in a trial.
 pub struct Scene<'a> {
     /// The processes of the trial.
@@ -36,6 +39,8 @@ pub struct Scene<'a> {
     pub lost: PathBuf,
     /// Where the data will be restored: a file or a data directory.
     pub restored: PathBuf,
+    /// Makes another backup; `None` where backups are not made by the trial.
+    pub another_backup: Option<AnotherBackup<'a>>,
 }
 
 impl Scene<'_> {
@@ -45,6 +50,17 @@ impl Scene<'_> {
     /// [`Error::Bug`] when the fault did not ask for one.
     pub fn separate(&self) -> Result<&TemporaryFileSystem> {
         self.separate.ok_or_else(|| Error::Bug(anyhow::anyhow!("a fault has no separate file system")))
+    }
+
+    /// Makes another backup into the same directory, and waits for it. Returns what came of it.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] where backups are not made by the trial, and errors of the machine.
+    pub fn another_backup(&self) -> Result<String> {
+        match &self.another_backup {
+            Some(another_backup) => another_backup(),
+            None => Err(Error::Bug(anyhow::anyhow!("a trial without backups of its own has none to repeat"))),
+        }
     }
 
     /// Lets another client work on the live database, until what is returned is called: that ends it, and returns the

@@ -255,6 +255,21 @@ impl TrialContext<'_> {
             separate: self.destination.as_ref().or(self.file_system.as_ref()),
             lost: data("lost"),
             restored: data("restored"),
+            another_backup: Some(Box::new(|| self.another_backup())),
+        }
+    }
+
+    /// Makes another backup into the same directory while one runs. Returns what came of it, for the operator.
+    fn another_backup(&self) -> Result<String> {
+        let destination = self.artifact();
+        let mut subject = self.stage("live")?;
+        let mut watch = self.watch(self.operation(destination.clone()));
+        let made =
+            self.plan.strategy.backup(&mut self.backup_context(&mut subject, &destination, &mut watch, None));
+        match made {
+            Ok(_) => Ok("it reported success".into()),
+            Err(StrategyFailure { cause: FailureCause::Error(Error::Interrupted), .. }) => Err(Error::Interrupted),
+            Err(failure) => Ok(format!("it failed: {}", in_brief(&in_words(&failure.cause)))),
         }
     }
 

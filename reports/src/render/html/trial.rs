@@ -1,7 +1,5 @@
 //! The section of one trial: its verdict, the evidence, its figures, and the command that repeats it.
 
-use std::borrow::Cow;
-
 use super::figures::{FIRST, MORE, Unit};
 use super::{label, trial_fault};
 use crate::printable;
@@ -101,7 +99,7 @@ fn section(trial: &Trial, number: usize, command: &str) -> Section {
         level: verification.and_then(|verification| verification.level).map(Level::name),
         remarks: verification.map(remarks).unwrap_or_default(),
         outputs: outputs(trial),
-        command: repeat(trial, command),
+        command: conditions::repeat(trial, command),
         challenge: challenge(trial),
         live_restores: live_restores(trial),
         settings: label::settings(trial),
@@ -111,12 +109,6 @@ fn section(trial: &Trial, number: usize, command: &str) -> Section {
         phases: phases(trial),
         timeline: plot::timeline(trial, &format!("trial-{number}")),
     }
-}
-
-/// The command that repeats a trial. The id is quoted, so that it is one word of a shell command.
-fn repeat(trial: &Trial, command: &str) -> String {
-    let id = shlex::try_quote(&trial.id).unwrap_or(Cow::Borrowed(&trial.id));
-    format!("{command} --only {id}")
 }
 
 /// The conditions of a trial: subject, size, rate, and the repetition where there are several.

@@ -16,6 +16,8 @@ mod summary;
 pub(crate) mod text;
 mod viability;
 
+pub(crate) use shipping::restored_while_running;
+
 use crate::compare::without_faults;
 use crate::record::Results;
 use crate::render::comparison::{Block, comparison, measures};

@@ -27,7 +27,7 @@ pub(super) fn blocks(trials: &[Trial]) -> Vec<String> {
             number::or_missing(trial.resources.shipping_cpu_share, number::percent),
             size(artifact_bytes),
             size(trial.resources.journal_bytes_max),
-            restored(&trial.live_restores),
+            restored_while_running(&trial.live_restores),
             number::or_missing(behind, number::seconds),
         ]
     };
@@ -40,7 +40,8 @@ fn lost_seconds(live: &LiveRestore) -> f64 {
     live.recovery_point.as_ref().and_then(|point| point.lost_seconds).unwrap_or(f64::INFINITY)
 }
 
-fn restored(live_restores: &[LiveRestore]) -> String {
+/// How many restores made while the application ran were correct.
+pub(crate) fn restored_while_running(live_restores: &[LiveRestore]) -> String {
     if live_restores.is_empty() {
         return number::MISSING.to_string();
     }

@@ -1,6 +1,7 @@
 //! `wrong-password`: the password of the database account that the strategy uses is changed before the backup, as when it
 //! expired or was rotated. The application stays connected.
 
+use engines::access::DatabaseAccount;
 use engines::secret::Secret;
 use machine::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -36,11 +37,14 @@ impl Fault for WrongPassword {
     }
 
     fn inject<'a>(&self, scene: &'a Scene<'a>) -> Result<Option<Injected<'a>>> {
-        let Some(old) = scene.database.access.password() else { return Ok(None) };
+        let Some(DatabaseAccount { name, password: old }) = scene.database.access.account() else {
+            return Ok(None);
+        };
         let set = |password: &Secret| {
             // The change must not be replayed on a restored server.
             let unlogged = "SET SESSION sql_log_bin = 0".to_owned();
-            vec![unlogged, format!("ALTER USER CURRENT_USER() IDENTIFIED BY '{}'", password.0)]
+            // MariaDB accepts CURRENT_USER() here and changes nothing.
+            vec![unlogged, format!("ALTER USER {name} IDENTIFIED BY '{}'", password.0)]
         };
         let end = scene.other_client(set(&Secret::random()?), Vec::new(), set(old))?;
         // The server refuses a client that has the old password.

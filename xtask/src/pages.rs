@@ -1,30 +1,32 @@
-//! `claims`: checks common claims about backups against recorded runs.
+//! `claims` and `defects`: pages that are generated from the records of several runs.
+
+use std::path::PathBuf;
 
 use machine::error::{Error, Result};
+use reports::record::Results;
 
-use crate::arguments::Claims;
+use crate::arguments::RunsPage;
 use crate::{exit, results_file};
 
-/// Writes the page with all claims and what these runs found.
+/// Writes a page about these runs to the file that was given, or else to the one named `name`.
 ///
 /// # Errors
 /// When a results file cannot be read, or the page cannot be written.
-pub fn show(arguments: &Claims) -> Result<u8> {
+pub fn write(arguments: &RunsPage, name: &str, page: fn(&[Results]) -> String) -> Result<u8> {
     let runs = arguments.results.iter().map(|given| results_file::load(given)).collect::<Result<Vec<_>>>()?;
-    std::fs::write(&arguments.out, reports::claims::markdown(&runs))
-        .map_err(|error| Error::Input(format!("cannot write {}: {error}", arguments.out.display())))?;
-    println!("{}", arguments.out.display());
+    let out = arguments.out.clone().unwrap_or_else(|| PathBuf::from(name));
+    std::fs::write(&out, page(&runs))
+        .map_err(|error| Error::Input(format!("cannot write {}: {error}", out.display())))?;
+    println!("{}", out.display());
     Ok(exit::SUCCESS)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
 
     fn claims(results: Vec<PathBuf>, out: PathBuf) -> Result<String> {
-        show(&Claims { results, out: out.clone() })?;
+        write(&RunsPage { results, out: Some(out.clone()) }, "claims.md", reports::claims::markdown)?;
         Ok(std::fs::read_to_string(out).unwrap())
     }
 
