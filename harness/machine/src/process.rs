@@ -3,6 +3,7 @@
 //! Every child is the leader of its own process group, is killed when the harness dies (`PR_SET_PDEATHSIG`), and
 //! carries a mark in its environment, by which the next start finds processes that a killed harness left behind.
 
+mod alive;
 mod cancel;
 mod child;
 mod counters;
@@ -16,11 +17,10 @@ mod signals;
 mod start;
 mod written;
 
+pub use alive::is_alive;
 pub use cancel::{Cancel, StopOnDrop, TICK};
 pub use child::Child;
-pub use counters::{
-    Account, Counters, Io, ProcessRegistry, anonymous_bytes, anonymous_bytes_of_tree, is_alive,
-};
+pub use counters::{Account, Counters, Io, ProcessRegistry, anonymous_bytes, anonymous_bytes_of_tree};
 pub use group::{Ended, Group, ProcessError};
 pub use launcher::Launcher;
 pub use limited_group::{LimitedGroup, Limits};

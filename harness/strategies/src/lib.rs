@@ -12,4 +12,5 @@ mod replication_program;
 mod repository;
 mod sidecar_container;
 mod sqlite_tools;
+mod steady_sync;
 pub mod watch;

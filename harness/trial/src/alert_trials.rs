@@ -125,6 +125,7 @@ impl<'a> AlertTrials<'a> {
             separate: separate.as_ref(),
             lost: place.join("lost"),
             restored: place.join("restored"),
+            line: None,
             another_backup: None,
         };
         let bench = Bench {

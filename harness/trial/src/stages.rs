@@ -6,4 +6,4 @@ mod provided;
 
 pub use choice::{NONE, StageChoice};
 pub use configured::ConfiguredStages;
-pub use provided::{Provided, tools};
+pub use provided::{Provided, Server, tools};

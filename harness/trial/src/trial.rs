@@ -17,6 +17,7 @@ mod live_restore;
 mod live_restores;
 mod observed;
 mod phase_results;
+mod publication_struck;
 mod record;
 pub mod sampler;
 mod stage;
@@ -134,8 +135,9 @@ impl TrialContext<'_> {
                             self.backup_with_fault(fault, subject, armed, settled, &mut results.fault)?
                         }
                     };
+                    let (offsite, struck) = (&mut results.offsite, &mut results.fault);
                     if let (Some(stages), Ok(_)) = (&self.plan.stages, &backed_up.artifact)
-                        && let Some(why) = self.publish(stages, &mut results.offsite)?
+                        && let Some(why) = self.publish(stages, subject, offsite, struck)?
                     {
                         backed_up.artifact = Err(FailureCause::Failed(why));
                     }
@@ -178,7 +180,8 @@ impl TrialContext<'_> {
         if let Some(stages) = &self.plan.stages {
             self.withdraw(stages, &results.offsite)?;
         }
-        self.examine_aftermath(&mut results.fault, lost)
+        self.examine_aftermath(&mut results.fault, lost)?;
+        self.examine_publications(&mut results.fault, lost)
     }
 
     fn provision(&self, subject: &mut Subject) -> Result<Provisioned> {

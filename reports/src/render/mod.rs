@@ -7,6 +7,7 @@ pub mod costs;
 pub(crate) mod family;
 pub mod faults;
 mod file;
+pub mod growth;
 mod html;
 pub mod markdown;
 pub mod number;

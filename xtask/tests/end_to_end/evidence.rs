@@ -52,7 +52,7 @@ impl Place {
 
 #[test]
 fn the_evidence_of_trials_that_fell_short_is_kept_and_judged_again() {
-    let place = Place::new();
+    let place = Place::shared();
     let cold = "[[variants]]\nstrategy = 'cold-copy'\n";
     let scenario = place.scenario(SMALL, &[&truncated(), &external("nothing", "true"), cold].concat());
     let output = place.run_scenario(&scenario);
@@ -89,7 +89,7 @@ fn the_evidence_of_trials_that_fell_short_is_kept_and_judged_again() {
 
 #[test]
 fn a_verdict_follows_from_the_evidence_and_what_is_no_evidence_is_refused() {
-    let place = Place::new();
+    let place = Place::shared();
     let scenario =
         place.scenario(SMALL, "[[variants]]\nstrategy = 'cold-copy'\n[[variants]]\nstrategy = 'hot-copy'\n");
     let output = place.run(&["run", scenario.to_str().unwrap(), "--keep", "all"]);
@@ -136,7 +136,7 @@ fn a_verdict_follows_from_the_evidence_and_what_is_no_evidence_is_refused() {
 
 #[test]
 fn what_does_not_fit_is_not_kept_and_that_is_told() {
-    let place = Place::new();
+    let place = Place::shared();
     let scenario = place.scenario(&SMALL.replace("4MiB", "16MiB"), "[[variants]]\nstrategy = 'cold-copy'\n");
     let scenario = scenario.to_str().unwrap();
     // Enough for the ledger and nothing else.
@@ -176,7 +176,7 @@ fn a_data_directory_of_mysql_is_judged_again_by_its_server() {
     if without_docker() {
         return;
     }
-    let place = Place::new();
+    let place = Place::shared();
     let scenario = place.scenario(&on(MYSQL), "[[variants]]\nstrategy = 'mysql-clone'\n");
     let output = place.run(&["run", scenario.to_str().unwrap(), "--keep", "all"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
@@ -204,7 +204,7 @@ fn can_lock(place: &Place) -> bool {
 
 #[test]
 fn what_a_command_has_locked_costs_neither_its_record_nor_a_later_run() {
-    let place = Place::new();
+    let place = Place::shared();
     if !can_lock(&place) {
         return;
     }
@@ -270,7 +270,7 @@ fn run_as_nobody(place: &Place, scenario: &Path, meanwhile: impl FnOnce()) -> Op
 
 #[test]
 fn a_read_only_directory_of_a_user_who_is_not_root_is_removed() {
-    let place = Place::new();
+    let place = Place::shared();
     let lock = r#"mkdir "$DRILL_DESTINATION/today"; touch "$DRILL_DESTINATION/today/file"; chmod 0555 "$DRILL_DESTINATION/today""#;
     let scenario = place.scenario(SMALL, &external("read-only", &format!("{COPY}; {lock}")));
     let Some(output) = run_as_nobody(&place, &scenario, || ()) else { return };
@@ -281,7 +281,7 @@ fn a_read_only_directory_of_a_user_who_is_not_root_is_removed() {
 
 #[test]
 fn what_root_has_made_for_itself_alone_is_a_backup_and_stays_with_its_reason() {
-    let place = Place::new();
+    let place = Place::shared();
     let ask =
         r#"touch "$DRILL_DESTINATION/ask"; until [ -d "$DRILL_DESTINATION/today" ]; do sleep 0.05; done"#;
     let scenario = place.scenario(SMALL, &external("by root", ask));

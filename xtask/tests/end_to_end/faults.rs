@@ -41,7 +41,7 @@ fn assert_came_through(trial: &Trial) {
 
 #[test]
 fn a_strategy_that_is_killed_is_noticed_and_harms_nothing() {
-    let place = Place::new();
+    let place = Place::shared();
     let variants =
         format!("{ONLINE}[[variants]]\nstrategy = \"cold-copy\"\n[[variants]]\nstrategy = \"sqlite-dump\"\n");
     let results = run(&place, "\"kill-strategy\"", &variants);
@@ -58,7 +58,7 @@ fn a_strategy_that_is_killed_is_noticed_and_harms_nothing() {
 
 #[test]
 fn an_application_that_is_killed_during_a_backup_is_started_again() {
-    let place = Place::new();
+    let place = Place::shared();
     // The second one restores the database together with its log.
     let variants = format!("{ONLINE}[[variants]]\nstrategy = \"sqlite-live-copy\"\n");
     let results = run(&place, "\"kill-database\"", &variants);
@@ -72,7 +72,7 @@ fn an_application_that_is_killed_during_a_backup_is_started_again() {
 
 #[test]
 fn a_destination_that_is_full_or_read_only_is_noticed() {
-    let place = Place::new();
+    let place = Place::shared();
     let results = run(&place, "\"destination-full\", \"destination-read-only\"", ONLINE);
     assert_eq!(results.trials.len(), 2);
     for trial in &results.trials {
@@ -87,7 +87,7 @@ fn a_destination_that_is_full_or_read_only_is_noticed() {
 
 #[test]
 fn after_a_power_cut_the_source_and_the_previous_backup_are_right() {
-    let place = Place::new();
+    let place = Place::shared();
     let results = run(&place, "\"power-cut\", { fault = \"power-cut\", file_system = \"xfs\" }", ONLINE);
     assert_eq!(results.trials.len(), 2);
     for trial in results.trials.iter().filter(|trial| trial.verdict != Verdict::Unavailable) {
@@ -100,7 +100,7 @@ fn after_a_power_cut_the_source_and_the_previous_backup_are_right() {
 
 #[test]
 fn what_the_commands_have_synced_is_there_after_a_power_cut_at_success_and_nothing_else() {
-    let place = Place::new();
+    let place = Place::shared();
     // `cp` does not sync.
     let variants = r#"
         [[variants]]
@@ -134,7 +134,7 @@ fn what_the_commands_have_synced_is_there_after_a_power_cut_at_success_and_nothi
 
 #[test]
 fn a_damaged_artifact_is_noticed_or_found_by_the_verifier() {
-    let place = Place::new();
+    let place = Place::shared();
     let faults = "\"bit-flip\", { fault = \"bit-flip\", bits = 50 }, \"truncated\"";
     let variants = format!("{ONLINE}[[variants]]\nstrategy = \"sqlite-dump\"\n");
     let results = run(&place, faults, &variants);
@@ -163,7 +163,7 @@ fn a_damaged_artifact_is_noticed_or_found_by_the_verifier() {
 
 #[test]
 fn an_old_log_beside_a_restored_copy_is_exposed() {
-    let place = Place::new();
+    let place = Place::shared();
     let results = run(&place, "\"stale-companion\"", ONLINE);
     let trial = &results.trials[0];
     assert!(fault(trial).proof.as_ref().unwrap().contains("-wal"), "{:?}", trial.fault);
@@ -172,8 +172,28 @@ fn an_old_log_beside_a_restored_copy_is_exposed() {
 }
 
 #[test]
+fn a_line_that_is_cut_harms_no_backup_that_was_published() {
+    let place = Place::shared();
+    let stages = "stages = [[\"s3\"], [\"sftp\"]]\n";
+    let top = format!("faults = [\"network-cut\"]\n{stages}{SMALL}");
+    place.run_scenario(&place.scenario(&top, "[[variants]]\nstrategy = \"sqlite-live-copy\"\n"));
+    let results = place.results();
+    assert_eq!(results.trials.len(), 2);
+    for trial in results.trials.iter().filter(|trial| trial.verdict != Verdict::Unavailable) {
+        let struck = fault(trial);
+        assert!(struck.proof.as_ref().unwrap().contains("the line was cut for 2 s"), "{struck:?}");
+        let survived = Reaction::of(trial) == Some(Reaction::Survived);
+        assert!(survived || Reaction::of(trial) == Some(Reaction::Detected), "{}: {}", trial.id, trial.reason);
+        let parts = [&struck.previous_backup, &struck.source];
+        assert!(parts.iter().all(|part| part.as_ref().is_some_and(|part| part.ok)), "{struck:?}");
+        assert!(survived || struck.next_backup.as_ref().is_some_and(|next| next.ok), "{struck:?}");
+    }
+    place.assert_clean();
+}
+
+#[test]
 fn two_backups_at_once_are_judged_by_what_they_left() {
-    let place = Place::new();
+    let place = Place::shared();
     let variants = format!("{ONLINE}[[variants]]\nstrategy = \"sqlite-dump\"\n");
     let results = run(&place, "\"two-at-once\"", &variants);
     assert_eq!(results.trials.len(), 2);
@@ -188,7 +208,7 @@ fn two_backups_at_once_are_judged_by_what_they_left() {
 
 #[test]
 fn a_transaction_that_stays_open_is_survived() {
-    let place = Place::new();
+    let place = Place::shared();
     let results = run(&place, "\"long-transaction\"", ONLINE);
     let trial = &results.trials[0];
     assert_eq!(Reaction::of(trial), Some(Reaction::Survived), "{}", trial.reason);
@@ -198,7 +218,7 @@ fn a_transaction_that_stays_open_is_survived() {
 
 #[test]
 fn scarce_disk_time_memory_and_changes_of_the_schema_are_survived_or_noticed() {
-    let place = Place::new();
+    let place = Place::shared();
     let faults = r#"
         { fault = "slow-disk", bytes_per_second = "8MB" }, { fault = "slow-disk", of = "everything" },
         "memory-limit", "schema-change"
@@ -216,7 +236,7 @@ fn scarce_disk_time_memory_and_changes_of_the_schema_are_survived_or_noticed() {
 
 #[test]
 fn the_limits_of_a_disk_end_with_its_mount_even_if_the_run_was_killed() {
-    let place = Place::new();
+    let place = Place::shared();
     if !can_make(FileSystem::Xfs, &place) || file_system::missing_for_throttling().is_some() {
         return;
     }
@@ -237,7 +257,7 @@ fn the_limits_of_a_disk_end_with_its_mount_even_if_the_run_was_killed() {
 
 #[test]
 fn what_was_synced_survives_a_power_cut_and_nothing_else_does() {
-    let place = Place::new();
+    let place = Place::shared();
     let launcher = Launcher::new(place.path(), &Cancel::default());
     for kind in [FileSystem::Ext4, FileSystem::Xfs].into_iter().filter(|kind| can_make(*kind, &place)) {
         let disk = TemporaryFileSystem::make(kind, &launcher, kind.name(), kind.disk_bytes(0)).unwrap();
@@ -259,7 +279,7 @@ fn what_was_synced_survives_a_power_cut_and_nothing_else_does() {
 
 #[test]
 fn a_gap_in_a_chain_and_a_killed_replica_show_in_the_restore() {
-    let place = Place::new();
+    let place = Place::shared();
     let results =
         run(&place, "\"missing-piece\", \"kill-strategy\"", "[[variants]]\nstrategy = \"litestream\"\n");
     for trial in results.trials.iter().filter(|trial| trial.verdict != Verdict::Unavailable) {
@@ -279,7 +299,7 @@ fn faults_of_a_server_are_noticed_and_over_afterwards() {
     if without_docker() {
         return;
     }
-    let place = Place::new();
+    let place = Place::shared();
     let top = format!(
         "faults = [\"kill-strategy\", \"kill-database\", \"wrong-password\", \"power-cut\", \"schema-change\"]\n\
          [subject]\nengines = [\"mysql\"]\n{SMALL}"
@@ -305,7 +325,7 @@ fn faults_of_a_server_are_noticed_and_over_afterwards() {
 
 #[test]
 fn a_plan_says_which_faults_make_no_sense_and_filters_select_a_cell() {
-    let place = Place::new();
+    let place = Place::shared();
     let top = format!("faults = [\"none\", \"kill-database\", \"missing-piece\"]\n{SMALL}");
     let scenario = place.scenario(&top, "[[variants]]\nstrategy = \"cold-copy\"\n");
     let planned = place.run(&["plan", scenario.to_str().unwrap()]);
@@ -324,7 +344,7 @@ fn a_plan_says_which_faults_make_no_sense_and_filters_select_a_cell() {
 
 #[test]
 fn an_unknown_fault_or_setting_is_refused_with_its_place() {
-    let place = Place::new();
+    let place = Place::shared();
     for (faults, expected) in [
         ("\"kill-strategi\"", "unknown fault 'kill-strategi' (did you mean 'kill-strategy'?)"),
         ("{ fault = \"bit-flip\", bits = 0 }", "fault 'bit-flip': bits is 0: it must be from 1 to 1000"),
@@ -341,7 +361,7 @@ fn an_unknown_fault_or_setting_is_refused_with_its_place() {
 
 #[test]
 fn a_clock_that_steps_is_survived_and_is_right_afterwards() {
-    let place = Place::new();
+    let place = Place::shared();
     let variants = format!("{ONLINE}[[variants]]\nstrategy = \"sqlite-dump\"\n");
     let results = run(&place, "\"clock-step\", { fault = \"clock-step\", seconds = -7200 }", &variants);
     assert_eq!(results.trials.len(), 4);
@@ -356,7 +376,7 @@ fn a_clock_that_steps_is_survived_and_is_right_afterwards() {
 
 #[test]
 fn a_strategy_that_wants_more_memory_than_its_scenario_allows_ends_its_trial_and_not_the_run() {
-    let place = Place::new();
+    let place = Place::shared();
     let variants = r#"
         [[variants]]
         strategy = "external"
@@ -390,7 +410,7 @@ fn of_all_states_after_a_power_cut_only_those_of_a_synced_copy_are_right() {
         assert!(!Uid::effective().is_root(), "{missing}");
         return;
     }
-    let place = Place::new();
+    let place = Place::shared();
     let cp = r#"cp "$DRILL_SOURCE" "$DRILL_DESTINATION/copy.db""#;
     let synced = format!(r#"{cp} && sync "$DRILL_DESTINATION/copy.db" "$DRILL_DESTINATION""#);
     let prove = |command: &str| place.run(&["prove", "power-cut", "--size", "1MiB", "--backup", command]);

@@ -37,7 +37,7 @@ fn write_script(path: &Path, text: &str) {
 
 #[test]
 fn a_users_own_script_goes_through_the_same_trial() {
-    let place = Place::new();
+    let place = Place::shared();
     let script = format!(
         "#!/bin/sh\nset -eu\necho \"$DRILL_ENGINE in $PWD\"\necho '{{\"error\":\"a line and no message\"}}'\n\
          if [ \"$1\" = backup ]; then {COPY}; echo backed up; else {BACK}; echo brought back; fi\n"
@@ -65,7 +65,7 @@ fn a_users_own_script_goes_through_the_same_trial() {
 
 #[test]
 fn wrong_commands_that_exit_with_0_get_the_right_verdict() {
-    let place = Place::new();
+    let place = Place::shared();
     let half = format!("{COPY}; truncate --size 1000000 \"$DRILL_DESTINATION/copy\"");
     // The cached dataset is the database before any write.
     let stale = "cp cache/torrust-demo-*/database.sqlite \"$DRILL_DESTINATION/copy\"";
@@ -140,7 +140,7 @@ fn an_armed_command_replicates_until_the_disaster() {
 
 #[test]
 fn background_processes_of_a_command_end_with_the_disaster() {
-    let place = Place::new();
+    let place = Place::shared();
     // Even a process in another session: it would copy only after the disaster.
     let late = "setsid sh -c 'sleep 1; cp cache/torrust-demo-*/database.sqlite \"$DRILL_DESTINATION/copy\"' \
                 >/dev/null 2>&1 &";
@@ -154,7 +154,7 @@ fn background_processes_of_a_command_end_with_the_disaster() {
 
 #[test]
 fn a_command_has_ended_even_when_a_background_process_holds_its_output_open() {
-    let place = Place::new();
+    let place = Place::shared();
     let backup = r#"sleep 600 & echo begun; sqlite3 "$DRILL_SOURCE" "VACUUM INTO '$DRILL_DESTINATION/copy'""#;
     let (_, results) = run_variants(&place, &external("daemon", backup, BACK, ""));
     let trial = &results.trials[0];
@@ -165,7 +165,7 @@ fn a_command_has_ended_even_when_a_background_process_holds_its_output_open() {
 
 #[test]
 fn a_missing_command_is_reported_before_anything_happens() {
-    let place = Place::new();
+    let place = Place::shared();
     let words =
         "[[variants]]\nstrategy = 'external'\nsettings = { backup = ['./no-such.sh'], restore = 'true' }\n";
     let scenario = place.scenario(SMALL, words);
@@ -189,7 +189,7 @@ fn a_missing_command_is_reported_before_anything_happens() {
 
 #[test]
 fn the_example_of_the_guide_does_what_the_guide_says() {
-    let place = Place::new();
+    let place = Place::shared();
     let output = place.run(&["run", "external", "--size", "4MiB", "--repetitions", "1"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     let results = place.results();
@@ -205,7 +205,7 @@ fn commands_of_the_users_own_reach_a_mysql_server() {
     if without_docker() {
         return;
     }
-    let place = Place::new();
+    let place = Place::shared();
     let launcher = Launcher::new(place.path(), &Cancel::default());
     let tools = images::obtain(&TOOLS, None, &launcher, &|_| {}).unwrap().reference;
     let client = format!(
@@ -252,7 +252,7 @@ fn commands_of_the_users_own_reach_a_mysql_server() {
 
 #[test]
 fn a_selective_backup_is_small_and_lacks_only_what_it_leaves_out() {
-    let place = Place::new();
+    let place = Place::shared();
     let variants = "[[variants]]\nstrategy = 'selective'\n[[variants]]\nstrategy = 'sqlite-dump'\n";
     let (output, results) = run_variants(&place, variants);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
@@ -301,7 +301,7 @@ fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>, SystemTime)> {
 
 #[test]
 fn a_users_own_database_with_any_schema_is_tested_on_a_copy() {
-    let place = Place::new();
+    let place = Place::shared();
     let own = place.path().join("own");
     std::fs::create_dir(&own).unwrap();
     let file = own.join("my.db");
@@ -338,7 +338,7 @@ fn a_users_own_database_with_any_schema_is_tested_on_a_copy() {
 
 #[test]
 fn an_unusable_database_or_an_unsuitable_scenario_is_refused() {
-    let place = Place::new();
+    let place = Place::shared();
     let file = place.path().join("my.db");
     std::fs::write(&file, "no database at all, just text").unwrap();
     let refusal = |scenario: &Path| {

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use petgraph::algo::tarjan_scc;
 use petgraph::graphmap::DiGraphMap;
-use syn::{Attribute, File, Item, UseTree};
+use syn::visit::{self, Visit};
+use syn::{Attribute, File, ItemFn, ItemMod, ItemUse, UseTree};
 
 use super::{complain, root, sources};
 
@@ -24,7 +25,7 @@ const FLOORS: [(&str, &str); 8] = [
 /// A module by the names on the way from the root of its crate.
 type Module = Vec<String>;
 
-/// A path that a file imports.
+/// A path that a file imports or uses.
 type Import = Vec<String>;
 
 /// The files of a crate by module, without tests.
@@ -106,16 +107,45 @@ fn module_of(path: &Path) -> Module {
     names
 }
 
+/// Everything that a file names in other modules: what it imports, and paths within its code.
 fn imports_of(file: &File) -> Vec<Import> {
-    let mut imports = Vec::new();
-    for item in &file.items {
-        if let Item::Use(item) = item
-            && !is_for_tests(&item.attrs)
-        {
-            flatten(&item.tree, &mut Vec::new(), &mut imports);
+    let mut imports = Imports::default();
+    imports.visit_file(file);
+    imports.0
+}
+
+/// Collects imports outside of tests.
+#[derive(Default)]
+struct Imports(Vec<Import>);
+
+impl<'ast> Visit<'ast> for Imports {
+    fn visit_item_mod(&mut self, item: &'ast ItemMod) {
+        if !is_for_tests(&item.attrs) {
+            visit::visit_item_mod(self, item);
         }
     }
-    imports
+
+    fn visit_item_fn(&mut self, item: &'ast ItemFn) {
+        if !is_for_tests(&item.attrs) {
+            visit::visit_item_fn(self, item);
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &'ast ItemUse) {
+        if !is_for_tests(&item.attrs) {
+            flatten(&item.tree, &mut Vec::new(), &mut self.0);
+        }
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        if path.segments.len() > 1 {
+            self.0.push(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+        }
+        visit::visit_path(self, path);
+    }
+
+    // `pub(super)` says who may see an item, and imports nothing.
+    fn visit_visibility(&mut self, _visibility: &'ast syn::Visibility) {}
 }
 
 fn is_for_tests(attributes: &[Attribute]) -> bool {
@@ -168,7 +198,7 @@ fn each_crate_imports_only_those_below_it() {
 }
 
 #[test]
-fn a_circle_is_seen_through_groups_and_parents() {
+fn a_circle_is_seen_through_groups_parents_and_paths() {
     let crate_with = |modules: &[(&str, &str)]| Crate {
         folder: PathBuf::from("example"),
         imports: modules
@@ -190,6 +220,8 @@ fn a_circle_is_seen_through_groups_and_parents() {
     assert_eq!(crate_with(&round).circles().len(), 1);
     let parent = [("", ""), ("b", "mod c; pub use c::Thing;"), ("b::c", "use super::Other;")];
     assert_eq!(crate_with(&parent).circles().len(), 1);
+    let path = [("", ""), ("a", "use crate::b::x;"), ("b", "fn x() { crate::a::y(); }")];
+    assert_eq!(crate_with(&path).circles().len(), 1);
     let tests = [("", ""), ("a", "use crate::b::x;"), ("b", "#[cfg(test)]\nmod tests { use crate::a::y; }")];
     assert_eq!(crate_with(&tests).circles(), Vec::<String>::new());
 }

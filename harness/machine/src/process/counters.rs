@@ -256,12 +256,6 @@ pub fn anonymous_bytes_of_tree(pid: i32) -> Option<u64> {
     with_descendants(pid).into_iter().filter_map(anonymous_bytes).max()
 }
 
-/// True for a process that has not ended. One that has, but was not reaped yet, still has its id.
-pub fn is_alive(pid: i32) -> bool {
-    let stat = procfs::process::Process::new(pid).and_then(|process| process.stat());
-    stat.is_ok_and(|stat| !matches!(stat.state, 'Z' | 'X'))
-}
-
 /// The running children of `pid`.
 fn children(pid: i32) -> Vec<i32> {
     let Ok(tasks) = procfs::process::Process::new(pid).and_then(|process| process.tasks()) else {
@@ -316,19 +310,6 @@ mod tests {
         assert_eq!((used.memory_bytes_max, used.io.unwrap().bytes_read), (Some(9), 101));
         assert_eq!(processes.used_by_children(Account::Strategy).io.unwrap().bytes_read, 1);
         assert_eq!(processes.used(Account::Subject), None);
-    }
-
-    #[test]
-    fn a_process_that_has_ended_is_not_alive_before_it_is_reaped() {
-        assert!(is_alive(std::process::id() as i32));
-        let mut child = std::process::Command::new("true").spawn().unwrap();
-        let pid = child.id() as i32;
-        while is_alive(pid) {
-            std::thread::yield_now();
-        }
-        assert!(procfs::process::Process::new(pid).is_ok(), "nobody has reaped it");
-        child.wait().unwrap();
-        assert!(!is_alive(pid));
     }
 
     #[test]

@@ -12,7 +12,8 @@ use nix::unistd::Pid;
 
 use super::cancel::Cancel;
 use super::child::Child;
-use super::counters::{Account, ProcessRegistry, is_alive};
+use super::alive::is_alive;
+use super::counters::{Account, ProcessRegistry};
 use super::group::Group;
 use super::marked::MARK;
 use super::start::{StartError, die_with_this_process, enter_groups};

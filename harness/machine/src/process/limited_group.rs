@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::unistd::geteuid;
 
+use super::alive::is_alive;
 use crate::error::{Error, Result};
 
 /// The names of all groups begin with this.
@@ -147,7 +148,7 @@ fn sweep(root: &Path) {
         let of = name.to_string_lossy();
         let owner = of.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()?.parse::<i32>().ok());
         // An empty group of a run that goes on has not got its processes yet.
-        if owner.is_some_and(|pid| !super::is_alive(pid)) {
+        if owner.is_some_and(|pid| !is_alive(pid)) {
             let _ = std::fs::remove_dir(entry.path());
         }
     }

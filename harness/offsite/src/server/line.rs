@@ -18,6 +18,8 @@ pub struct Line {
 #[derive(Default)]
 struct Ends {
     is_cut: bool,
+    /// Connections that were refused since the line was cut.
+    refused: usize,
     /// The value was dropped: the next connection ends the thread that accepts them.
     is_over: bool,
     /// Both ends of every connection that was made.
@@ -51,18 +53,21 @@ impl Line {
         self.port
     }
 
-    /// Closes all connections, and new ones from now on.
-    pub fn cut(&self) {
+    /// Closes all connections, and new ones from now on. Returns how many there were that were open.
+    pub fn cut(&self) -> usize {
         let mut ends = lock(&self.ends);
-        ends.is_cut = true;
-        for stream in ends.streams.drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
+        (ends.is_cut, ends.refused) = (true, 0);
+        let streams = ends.streams.drain(..);
+        // Of a connection that has ended, one end is no longer connected.
+        let closed = streams.filter(|stream| stream.shutdown(Shutdown::Both).is_ok());
+        closed.count() / 2
     }
 
-    /// Lets new connections through again.
-    pub fn mend(&self) {
-        lock(&self.ends).is_cut = false;
+    /// Lets new connections through again. Returns how many were refused since the line was cut.
+    pub fn mend(&self) -> usize {
+        let mut ends = lock(&self.ends);
+        ends.is_cut = false;
+        ends.refused
     }
 }
 
@@ -83,6 +88,7 @@ fn connect(client: TcpStream, server: SocketAddr, ends: &Mutex<Ends>) -> io::Res
     // Held until both ends are noted, so that no connection escapes a cut.
     let mut ends = lock(ends);
     if ends.is_cut {
+        ends.refused += 1;
         return Ok(());
     }
     let server = TcpStream::connect(server)?;
@@ -131,10 +137,10 @@ mod tests {
         let connect = || TcpStream::connect((Ipv4Addr::LOCALHOST, line.port())).unwrap();
         let mut first = connect();
         assert_eq!(ask(&mut first, 1).unwrap(), 2);
-        line.cut();
+        assert_eq!(line.cut(), 1);
         assert!(ask(&mut first, 1).is_err());
         assert!(ask(&mut connect(), 1).is_err());
-        line.mend();
+        assert_eq!(line.mend(), 1);
         assert_eq!(ask(&mut connect(), 3).unwrap(), 4);
     }
 

@@ -76,7 +76,8 @@ impl Sshd {
         };
         let authorized_keys = write("authorized_keys", public_key(&identity_file)?)?;
         let known_hosts_file =
-            write("known_hosts", format!("[127.0.0.1]:{port} {}", public_key(&host_key)?))?;
+            // A line to it has another port.
+            write("known_hosts", format!("[127.0.0.1]:* {}", public_key(&host_key)?))?;
         let config = write("sshd_config", configuration(port, &host_key, &authorized_keys))?;
         if geteuid().is_root() {
             // The directory into which it confines its unprivileged part.

@@ -20,6 +20,7 @@ use crate::contract::{
 };
 use crate::files;
 use crate::sqlite_tools::open_live;
+use crate::steady_sync;
 
 inventory::submit! { StrategyEntry::of::<SqliteOnlineBackup>() }
 
@@ -30,11 +31,18 @@ struct SqliteOnlineBackup {
     pause_ms: u64,
     pinned: bool,
     step_pages: i32,
+    sync_every_mib: u64,
 }
 
 impl Default for SqliteOnlineBackup {
     fn default() -> Self {
-        SqliteOnlineBackup { busy_timeout_ms: 10_000, pause_ms: 0, pinned: false, step_pages: 100 }
+        SqliteOnlineBackup {
+            busy_timeout_ms: 10_000,
+            pause_ms: 0,
+            pinned: false,
+            step_pages: 100,
+            sync_every_mib: 0,
+        }
     }
 }
 
@@ -60,6 +68,11 @@ impl Definition for SqliteOnlineBackup {
                 "hold one read transaction across all steps, so that a commit does not restart the backup",
             ),
             ("step_pages", "pages a step; -1: all in one step"),
+            (
+                "sync_every_mib",
+                "synchronise the target each time it has grown by this many MiB, so that less is left for the end; 0: \
+                 only at the end",
+            ),
         ],
         cost: Cost { backup: 1.5, restore: 1.0, artifact: 1.0 },
     };
@@ -99,16 +112,22 @@ impl Job for CopyPages {
     type Answer = ();
 
     fn run(self, report: &mut dyn FnMut(Progress)) -> anyhow::Result<()> {
+        steady_sync::beside(&self.target, self.settings.sync_every_mib.saturating_mul(1 << 20), || self.copy(report))
+    }
+}
+
+impl CopyPages {
+    fn copy(&self, report: &mut dyn FnMut(Progress)) -> anyhow::Result<()> {
         let CopyPages { source, target, settings } = self;
-        let source = open_live(&source, Duration::from_millis(settings.busy_timeout_ms))?;
-        let mut target = Connection::open(&target).context("cannot create the target")?;
+        let source = open_live(source, Duration::from_millis(settings.busy_timeout_ms))?;
+        let mut target = Connection::open(target).context("cannot create the target")?;
         if settings.pinned {
             source
                 .execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema")
                 .context("cannot begin a read transaction")?;
         }
         let backup = Backup::new(&source, &mut target)?;
-        let mut counter = StepCounter::new(&settings);
+        let mut counter = StepCounter::new(settings);
         loop {
             let started = Instant::now();
             let result = backup.step(settings.step_pages)?;

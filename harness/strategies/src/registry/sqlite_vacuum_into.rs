@@ -17,6 +17,7 @@ use crate::contract::{
 };
 use crate::files;
 use crate::sqlite_tools::open_live;
+use crate::steady_sync;
 
 inventory::submit! { StrategyEntry::of::<SqliteVacuumInto>() }
 
@@ -24,11 +25,12 @@ inventory::submit! { StrategyEntry::of::<SqliteVacuumInto>() }
 #[serde(default, deny_unknown_fields)]
 struct SqliteVacuumInto {
     busy_timeout_ms: u64,
+    sync_every_mib: u64,
 }
 
 impl Default for SqliteVacuumInto {
     fn default() -> Self {
-        SqliteVacuumInto { busy_timeout_ms: 10_000 }
+        SqliteVacuumInto { busy_timeout_ms: 10_000, sync_every_mib: 0 }
     }
 }
 
@@ -38,6 +40,7 @@ struct VacuumInto {
     source: PathBuf,
     target: PathBuf,
     busy_timeout_ms: u64,
+    sync_every_mib: u64,
 }
 
 impl Definition for SqliteVacuumInto {
@@ -46,7 +49,14 @@ impl Definition for SqliteVacuumInto {
         summary: "VACUUM INTO: a compacted copy inside one read transaction",
         family: Family::Online,
         on: &[OnEngine { engine: "sqlite", tools: &[CP], image: None }],
-        settings: &[("busy_timeout_ms", "how long it waits for a lock")],
+        settings: &[
+            ("busy_timeout_ms", "how long it waits for a lock"),
+            (
+                "sync_every_mib",
+                "synchronise the target each time it has grown by this many MiB, so that less is left for the end; 0: \
+                 only at the end",
+            ),
+        ],
         cost: Cost { backup: 2.0, restore: 1.0, artifact: 1.0 },
     };
 
@@ -64,7 +74,8 @@ impl Strategy for SqliteVacuumInto {
 
     fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
         let (source, target) = (context.subject.data().to_owned(), context.target());
-        context.watch.work(&VacuumInto { source, target, busy_timeout_ms: self.busy_timeout_ms })?;
+        let SqliteVacuumInto { busy_timeout_ms, sync_every_mib } = *self;
+        context.watch.work(&VacuumInto { source, target, busy_timeout_ms, sync_every_mib })?;
         context.watch.complete_backup()
     }
 
@@ -80,7 +91,9 @@ impl Job for VacuumInto {
     fn run(self, _report: &mut dyn FnMut(Progress)) -> anyhow::Result<()> {
         let source = open_live(&self.source, Duration::from_millis(self.busy_timeout_ms))?;
         let target = self.target.to_str().context("the path of the target is not UTF-8")?;
-        source.execute("VACUUM INTO ?1", [target]).context("VACUUM INTO failed")?;
+        steady_sync::beside(&self.target, self.sync_every_mib.saturating_mul(1 << 20), || {
+            source.execute("VACUUM INTO ?1", [target]).context("VACUUM INTO failed")
+        })?;
         Ok(())
     }
 }

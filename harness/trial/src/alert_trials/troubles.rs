@@ -35,6 +35,7 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
     ("bit-flip", "it strikes a stored backup: a restore finds it by the manifest"),
     ("kill-database", "no application runs in these trials"),
     ("missing-piece", "it strikes a stored backup: a restore finds it"),
+    ("network-cut", "it strikes the stages of a trial; here the line is cut until the trouble ends"),
     ("power-cut", "the sidecar is gone with the machine, as in kill-strategy"),
     ("power-cut-at-success", "the sidecar is gone with the machine, as in kill-strategy"),
     ("stale-companion", "it strikes a restore"),

@@ -89,6 +89,8 @@ pub enum Moment {
     /// At the instant at which the strategy reports that the backup is complete. The harness does not make the artifact
     /// durable: what the strategy itself has done must be enough.
     AtSuccess,
+    /// At a random moment of the publication at a destination.
+    DuringPublication,
     /// After the disaster, before the restore.
     BeforeRestore,
 }
@@ -96,12 +98,16 @@ pub enum Moment {
 impl Moment {
     /// True for the moments of a backup: another backup is made before and after it.
     pub fn is_of_backup(self) -> bool {
-        self != Moment::BeforeRestore
+        !matches!(self, Moment::DuringPublication | Moment::BeforeRestore)
     }
 
     /// The phase of a trial that it belongs to.
     pub fn phase(self) -> &'static str {
-        if self.is_of_backup() { "backup" } else { "restore" }
+        match self {
+            Moment::DuringPublication => "publish",
+            Moment::BeforeRestore => "restore",
+            _ => "backup",
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod kill_strategy;
 mod long_transaction;
 mod memory_limit;
 mod missing_piece;
+mod network_cut;
 mod power_cut;
 mod power_cut_at_success;
 mod schema_change;

@@ -1,6 +1,7 @@
 //! What a fault can reach.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use engines::database::{Database, OtherClient};
@@ -8,6 +9,7 @@ use machine::error::{Error, Result};
 use machine::file_system::TemporaryFileSystem;
 use machine::measure::storage;
 use machine::process::{Account, Group, Launcher};
+use offsite::server::Line;
 use strategies::contract::ConfiguredStrategy;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -39,6 +41,8 @@ pub struct Scene<'a> {
     pub lost: PathBuf,
     /// Where the data will be restored: a file or a data directory.
     pub restored: PathBuf,
+    /// The line to the server of the destination; `None` without one that can be cut.
+    pub line: Option<Arc<Line>>,
     /// Makes another backup; `None` where backups are not made by the trial.
     pub another_backup: Option<AnotherBackup<'a>>,
 }

@@ -7,8 +7,8 @@ use machine::file_system::FileSystem;
 use strategies::contract::Family;
 
 use super::trial_plan::TrialPlan;
-use crate::fault::{ConfiguredFault, Separates};
-use crate::stages::ConfiguredStages;
+use crate::fault::{ConfiguredFault, Moment, Separates};
+use crate::stages::{ConfiguredStages, Server};
 
 /// A fault or stages that make no sense for a strategy on a subject, so that no trial with them is planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,10 +57,19 @@ fn unsuited(trial: &TrialPlan, what: &str, reason: String) -> Unsuited {
 pub(super) fn with_fault(trial: &TrialPlan, fault: Option<&ConfiguredFault>) -> Result<TrialPlan, Unsuited> {
     let mut trial = trial.clone();
     let Some(fault) = fault else { return Ok(trial) };
-    let of_stages = trial
-        .stages
-        .as_ref()
-        .map(|_| "faults strike backups whose artifact stays on the machine, not their stages".to_owned());
+    let of_stages = match (&trial.stages, fault.moment()) {
+        (None, Moment::DuringPublication) => {
+            Some("it strikes a publication, and the artifact stays on the machine".to_owned())
+        }
+        (Some(stages), Moment::DuringPublication) => {
+            let can_be_cut = stages.target.server.is_some_and(Server::is_remote);
+            (!can_be_cut).then(|| "there is no line to a server of the trial that could be cut".to_owned())
+        }
+        (Some(_), _) => {
+            Some("it strikes a backup whose artifact stays on the machine, not its stages".to_owned())
+        }
+        (None, _) => None,
+    };
     let of_tracker = (trial.deployment.app == App::Tracker).then(|| {
         // What a tracker acknowledged says nothing about its database, so that harm to it would not be seen.
         "a trial with a fault needs the embedded application, whose acknowledged writes are in its database"

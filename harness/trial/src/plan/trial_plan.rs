@@ -15,7 +15,7 @@ use strategies::contract::ConfiguredStrategy;
 
 use super::limits::stall_seconds;
 use crate::deployment::Deployment;
-use crate::fault::{ConfiguredFault, Separates};
+use crate::fault::{ConfiguredFault, Moment, Separates};
 use crate::scenario::Scenario;
 use crate::stages::ConfiguredStages;
 
@@ -79,6 +79,11 @@ impl TrialPlan {
     /// Whether the database that the disaster left is verified as a source that a fault may have harmed.
     pub fn verifies_the_source(&self) -> bool {
         self.fault.as_ref().is_some_and(|fault| fault.moment().is_of_backup())
+    }
+
+    /// The fault that strikes the publication at a destination.
+    pub fn fault_of_publication(&self) -> Option<&ConfiguredFault> {
+        self.fault.as_ref().filter(|fault| fault.moment() == Moment::DuringPublication)
     }
 
     /// Whether a fault needs the database that the disaster left.

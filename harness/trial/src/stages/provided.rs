@@ -1,14 +1,16 @@
 //! The places that the harness itself provides for a trial, where the scenario names no place of the user's own.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
-use machine::error::{Result, unknown};
+use machine::error::{Error, Result, unknown};
 use machine::file_system::{FileSystem, TemporaryFileSystem};
 use machine::process::{Account, Launcher};
 use machine::tool::Tool;
 use offsite::destination::{self, DestinationChoice};
-use offsite::server::{Moto, S3Server, SSHD, Sshd};
+use offsite::server::{Line, Moto, S3Server, SSHD, Sshd};
 use offsite::settings::Settings;
 
 /// The file system of a directory that the harness provides.
@@ -36,12 +38,38 @@ pub enum Server {
 pub struct Provided {
     /// The settings of the destination that say where it is.
     pub settings: Settings,
+    /// The line to it, if it has one that can be cut.
+    pub line: Option<Arc<Line>>,
     _place: Box<dyn Send>,
 }
 
 impl Provided {
     fn new(choice: DestinationChoice, place: impl Send + 'static) -> Provided {
-        Provided { settings: choice.settings, _place: Box::new(place) }
+        Provided { settings: choice.settings, line: None, _place: Box::new(place) }
+    }
+
+    /// Puts a line in front of the server. The settings then name the line.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] for a place that is no server.
+    fn through_a_line(mut self) -> Result<Provided> {
+        let is_no_server = || Error::Bug(anyhow::anyhow!("a place without a port has no line"));
+        let line_to = |port: Option<u16>| {
+            Line::to(SocketAddr::from((Ipv4Addr::LOCALHOST, port.ok_or_else(is_no_server)?)))
+        };
+        let line = if let Some(endpoint) = self.settings.get_mut("endpoint") {
+            let address = endpoint.as_str().and_then(|url| url.rsplit_once(':'));
+            let line = line_to(address.and_then(|(_, port)| port.parse().ok()))?;
+            *endpoint = format!("http://127.0.0.1:{}", line.port()).into();
+            line
+        } else {
+            let port = self.settings.get_mut("port").ok_or_else(is_no_server)?;
+            let line = line_to(port.as_integer().and_then(|port| port.try_into().ok()))?;
+            *port = i64::from(line.port()).into();
+            line
+        };
+        self.line = Some(Arc::new(line));
+        Ok(self)
     }
 }
 
@@ -82,6 +110,11 @@ impl Server {
         }
     }
 
+    /// Whether it is reached through a network.
+    pub fn is_remote(self) -> bool {
+        self != Server::Directory
+    }
+
     /// What is missing on this machine to provide it, and how to get it.
     pub(super) fn missing(self) -> Option<String> {
         match self {
@@ -93,21 +126,27 @@ impl Server {
     }
 
     /// Provides the place for this destination, for objects of together `bytes` at most. What it needs from a package
-    /// registry is kept in `cache`.
+    /// registry is kept in `cache`. With `is_cuttable`, a server is reached through a line that can be cut.
     ///
     /// # Errors
-    /// [`machine::error::Error::Environment`] with the cause.
+    /// [`Error::Environment`] with the cause.
     pub fn provide(
         self,
         destination: &str,
         launcher: &Launcher,
         cache: &Path,
         bytes: u64,
+        is_cuttable: bool,
     ) -> Result<Provided> {
+        let provided = self.place(destination, launcher, cache, bytes)?;
+        if is_cuttable { provided.through_a_line() } else { Ok(provided) }
+    }
+
+    fn place(self, destination: &str, launcher: &Launcher, cache: &Path, bytes: u64) -> Result<Provided> {
         if self == Server::Directory {
             let made =
                 TemporaryFileSystem::make(FILE_SYSTEM, launcher, PLACE, FILE_SYSTEM.disk_bytes(bytes))?;
-            return Ok(Provided { settings: path(made.point()), _place: Box::new(made) });
+            return Ok(Provided { settings: path(made.point()), line: None, _place: Box::new(made) });
         }
         let directory = launcher.work_directory().join(PLACE);
         std::fs::create_dir(&directory).context("cannot make a directory for a server")?;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
+use engines::subject::Subject;
 use jiff::Timestamp;
 use machine::error::{Error, Result};
 use machine::process::{Account, Counters, Group};
@@ -14,11 +15,12 @@ use offsite::destination::Moved;
 use offsite::jobs::{Fetch, Pack, Publish, Transform, Unpack, Which, Withdraw};
 use offsite::manifest::Backup;
 use offsite::pack::Packed;
+use offsite::settings::Settings;
 use offsite::transform::{Direction, TransformChoice};
 use reports::record;
 
 use super::context::TrialContext;
-use super::phase_results::{OffsiteResults, PublishedBackup};
+use super::phase_results::{FaultResults, OffsiteResults, PublishedBackup};
 use crate::plan::settings_map;
 use crate::stages::ConfiguredStages;
 
@@ -35,8 +37,22 @@ struct Ran<T> {
 }
 
 impl TrialContext<'_> {
-    /// Transforms the artifact and publishes it. Returns why it is not published, if it is not.
+    /// Transforms the artifact and publishes it, under the fault of the trial if that is one of publications. Returns why
+    /// it is not published, if it is not.
     pub(super) fn publish(
+        &self,
+        stages: &ConfiguredStages,
+        subject: &Subject,
+        results: &mut OffsiteResults,
+        struck: &mut FaultResults,
+    ) -> Result<Option<String>> {
+        match self.plan.fault_of_publication() {
+            None => self.publish_once(stages, results),
+            Some(fault) => self.publish_with_fault(fault, stages, subject.location(), results, struck),
+        }
+    }
+
+    pub(super) fn publish_once(
         &self,
         stages: &ConfiguredStages,
         results: &mut OffsiteResults,
@@ -47,16 +63,7 @@ impl TrialContext<'_> {
 
     fn publish_stages(&self, stages: &ConfiguredStages, results: &mut OffsiteResults) -> Result<()> {
         std::fs::create_dir_all(self.between()).context("cannot make a directory for the stages")?;
-        let settings = match stages.target.server {
-            None => Default::default(),
-            Some(server) => {
-                let bytes = 2 * self.plan.artifact_bytes_max();
-                let (name, cache) = (stages.target.entry.name, self.environment.cache);
-                let provided = server.provide(name, &self.launcher, cache, bytes)?;
-                results.provided.insert(provided).settings.clone()
-            }
-        };
-        let destination = stages.target.at(&settings)?.choice();
+        let destination = stages.target.at(&self.place_of(stages, results)?)?.choice();
         let mut file = self.between().join("artifact.tar");
         let pack = Pack { directory: self.artifact(), tar: file.clone() };
         let packed: Ran<Packed> = self.run_stage(&pack)?;
@@ -87,6 +94,32 @@ impl TrialContext<'_> {
         results.published = Some(PublishedBackup { destination, names: ran.answer, bytes: content.bytes });
         std::fs::remove_file(&file).context("cannot remove a file that was published")?;
         Ok(())
+    }
+
+    /// The settings that say where the place is which the harness provides. It is provided once.
+    fn place_of(&self, stages: &ConfiguredStages, results: &mut OffsiteResults) -> Result<Settings> {
+        let Some(server) = stages.target.server else { return Ok(Settings::default()) };
+        if results.provided.is_none() {
+            let bytes = 2 * self.plan.artifact_bytes_max();
+            let (name, cache) = (stages.target.entry.name, self.environment.cache);
+            let is_cuttable = self.plan.fault_of_publication().is_some();
+            results.provided = Some(server.provide(name, &self.launcher, cache, bytes, is_cuttable)?);
+        }
+        Ok(results.provided.as_ref().map_or_else(Settings::default, |provided| provided.settings.clone()))
+    }
+
+    /// Whether a backup is at its destination, with the content that its manifest says.
+    pub(super) fn look_for(&self, published: &PublishedBackup) -> Result<Option<String>> {
+        std::fs::create_dir_all(self.between()).context("cannot make a directory for the stages")?;
+        let job = Fetch {
+            destination: published.destination.clone(),
+            which: Which::Named(published.names.manifest.clone()),
+            to: self.between().join("looked-for"),
+            work_directory: self.environment.directory.to_owned(),
+        };
+        let found = failure("fetching it", self.run_stage(&job).map(|_| ()))?;
+        let _ = std::fs::remove_file(&job.to);
+        Ok(found)
     }
 
     /// What the disaster takes besides the live data: the artifact, and everything between two stages. The keys and the
@@ -213,7 +246,7 @@ impl TrialContext<'_> {
         stages: &ConfiguredStages,
         results: &OffsiteResults,
     ) -> record::Offsite {
-        let settings = |stage: &str, settings: &offsite::settings::Settings| {
+        let settings = |stage: &str, settings: &Settings| {
             let value = serde_json::to_value(settings).unwrap_or_default();
             let settings = value.as_object().map(settings_map).unwrap_or_default();
             record::StageSettings { stage: stage.to_owned(), settings }

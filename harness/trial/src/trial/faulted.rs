@@ -39,9 +39,9 @@ const FAULTED: &str = "faulted-backup";
 const NEXT: &str = "next-backup";
 
 /// A fault that has struck.
-struct Strike<'a> {
-    at_ns: u64,
-    injected: Injected<'a>,
+pub(super) struct Strike<'a> {
+    pub(super) at_ns: u64,
+    pub(super) injected: Injected<'a>,
 }
 
 impl TrialContext<'_> {
@@ -166,7 +166,9 @@ impl TrialContext<'_> {
                     Ok((called?, struck?))
                 })
             }
-            Moment::BeforeRestore => Err(Error::Bug(anyhow!("this fault strikes no backup"))),
+            Moment::DuringPublication | Moment::BeforeRestore => {
+                Err(Error::Bug(anyhow!("this fault strikes no backup")))
+            }
         }
     }
 
@@ -240,7 +242,7 @@ impl TrialContext<'_> {
         Ok(())
     }
 
-    fn scene(&self, fault: &ConfiguredFault, database: Database, previous: Option<&Artifact>) -> Scene<'_> {
+    pub(super) fn scene(&self, fault: &ConfiguredFault, database: Database, previous: Option<&Artifact>) -> Scene<'_> {
         let engine = self.plan.deployment.engine;
         let data = |name| engine.data(&self.place(name));
         Scene {
@@ -255,6 +257,7 @@ impl TrialContext<'_> {
             separate: self.destination.as_ref().or(self.file_system.as_ref()),
             lost: data("lost"),
             restored: data("restored"),
+            line: None,
             another_backup: Some(Box::new(|| self.another_backup())),
         }
     }
@@ -366,7 +369,7 @@ impl TrialContext<'_> {
 
     /// Verifies that the application worked on after the fault, and that the database that the disaster left has every
     /// write that it acknowledged.
-    fn verify_source(&self, healed_ns: Option<u64>, lost: &Lost) -> Result<Aftermath> {
+    pub(super) fn verify_source(&self, healed_ns: Option<u64>, lost: &Lost) -> Result<Aftermath> {
         let ledger =
             Ledger::open(&self.ledger(), self.plan.model.writers).context("cannot read the ledger")?;
         let is_after =
@@ -434,7 +437,7 @@ fn strike<'s>(fault: &ConfiguredFault, scene: &'s Scene<'s>) -> Result<Option<St
 
 /// Lets a fault strike after `delay`, or as soon as there is something to strike then; `None` when `stop` was set
 /// before that.
-fn strike_after<'s>(
+pub(super) fn strike_after<'s>(
     delay: Duration,
     fault: &ConfiguredFault,
     scene: &'s Scene<'s>,
@@ -480,7 +483,7 @@ fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-fn harmed(why: &str) -> Aftermath {
+pub(super) fn harmed(why: &str) -> Aftermath {
     Aftermath { ok: false, reason: in_brief(why) }
 }
 

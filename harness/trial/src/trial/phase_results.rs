@@ -122,6 +122,8 @@ pub(super) struct FaultResults {
     pub(super) source_down: Option<String>,
     /// What a backup that failed left behind.
     pub(super) leftovers: Vec<String>,
+    /// The backups that were published before and after the fault; the one after it, or why there is none.
+    pub(super) published: Option<(PublishedBackup, Option<Result<PublishedBackup, String>>)>,
     /// Whether the previous backup, the source and the next backup came through.
     pub(super) aftermath: [Option<record::Aftermath>; 3],
 }

@@ -19,7 +19,7 @@ use super::brief::in_brief;
 use super::context::{TrialContext, own_counters};
 use super::observed::Observed;
 use super::phase_results::{BackedUp, Ending, FaultResults, PhaseResults, Provisioned, Referenced, Tail};
-use crate::fault::ConfiguredFault;
+use crate::fault::{ConfiguredFault, Moment};
 use crate::plan::settings_map;
 use crate::trial::impact::{Offered, Writes};
 
@@ -173,8 +173,11 @@ impl TrialContext<'_> {
     /// Why the fault of a trial did not strike; `None` when it did, or when the trial ended before its moment.
     fn missed(&self, results: &PhaseResults) -> Option<String> {
         let fault = self.plan.fault.as_ref()?;
-        let is_late =
-            results.restored.is_some() || fault.moment().is_of_backup() && results.backed_up.is_some();
+        let is_over = match fault.moment() {
+            Moment::BeforeRestore => false,
+            _ => results.backed_up.is_some(),
+        };
+        let is_late = results.restored.is_some() || is_over;
         (is_late && results.fault.strike.is_none()).then(|| {
             format!("the fault '{}' did not strike: there was nothing to strike at its moment", fault.name())
         })

@@ -4,6 +4,7 @@ mod best;
 mod challenge;
 mod evidence;
 mod faults;
+mod growth;
 mod kept;
 mod machine;
 mod offsite;
@@ -35,6 +36,7 @@ pub fn markdown(results: &Results) -> String {
         blocks.extend(plots.map(|(name, shows)| format!("![{}]({name})", text::plain(shows))));
         blocks.extend(comparison_blocks(results));
         blocks.extend(offsite::blocks(&results.trials));
+        blocks.extend(growth::blocks(&results.trials));
         blocks.extend(shipping::blocks(&results.trials));
         blocks.extend(challenge::blocks(&results.trials));
         blocks.extend(evidence::blocks(results));
