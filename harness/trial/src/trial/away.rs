@@ -97,7 +97,7 @@ impl TrialContext<'_> {
     }
 
     /// The settings that say where the place is which the harness provides. It is provided once.
-    fn place_of(&self, stages: &ConfiguredStages, results: &mut OffsiteResults) -> Result<Settings> {
+    pub(super) fn place_of(&self, stages: &ConfiguredStages, results: &mut OffsiteResults) -> Result<Settings> {
         let Some(server) = stages.target.server else { return Ok(Settings::default()) };
         if results.provided.is_none() {
             let bytes = 2 * self.plan.artifact_bytes_max();
@@ -189,6 +189,11 @@ impl TrialContext<'_> {
         let (manifest, object) = (names.manifest, names.object);
         let work_directory = self.environment.directory.to_owned();
         self.run_stage(&Withdraw { destination, manifest, object, work_directory }).map(|_| ())
+    }
+
+    /// Removes what a publication that failed has left between two stages.
+    pub(super) fn clear_between(&self) -> Result<()> {
+        removal::remove(&self.between()).map_err(|left| Error::Environment(left.to_string()))
     }
 
     fn between(&self) -> PathBuf {

@@ -27,7 +27,7 @@ use super::verdict::Evidence;
 use crate::fault::{ConfiguredFault, Injected, Moment, Scene, Stops};
 
 /// How often a backup is made until the fault strikes during it: a random moment may come after its end.
-const ATTEMPTS: u32 = 6;
+pub(super) const ATTEMPTS: u32 = 6;
 /// How often a fault that has nothing to strike is tried again.
 const NAP: Duration = Duration::from_micros(200);
 /// How long the processes of a backup that failed may take to end.

@@ -1,7 +1,7 @@
 //! A trial with a fault of the publication: the publications before, under and after it, and what came through it.
 
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use engines::database::Database;
@@ -11,7 +11,7 @@ use machine::process::StopOnDrop;
 use reports::record::Aftermath;
 
 use super::context::TrialContext;
-use super::faulted::{harmed, strike_after};
+use super::faulted::{ATTEMPTS, Strike, harmed, strike_after};
 use super::phase_results::{FaultResults, Lost, OffsiteResults, PublishedBackup};
 use crate::fault::{ConfiguredFault, Scene};
 use crate::stages::ConfiguredStages;
@@ -27,25 +27,26 @@ impl TrialContext<'_> {
         offsite: &mut OffsiteResults,
         results: &mut FaultResults,
     ) -> Result<Option<String>> {
+        self.place_of(stages, offsite)?;
         let began = Instant::now();
-        let previous = self.publish_unrecorded(stages, offsite)?.map_err(|why| {
-            Error::Environment(format!("no publication before the fault: {why}"))
-        })?;
-        let latest = began.elapsed();
+        let mut previous = self
+            .publish_unrecorded(stages, offsite)?
+            .map_err(|why| Error::Environment(format!("no publication before the fault: {why}")))?;
+        let mut latest = began.elapsed();
         let line = offsite.provided.as_ref().and_then(|provided| provided.line.clone());
         let scene = Scene { line, ..self.scene(fault, database, None) };
-        let share = scene.random_below(1 << 20, "moment") as f64 / f64::from(1 << 20);
-        let stop = &AtomicBool::new(false);
-        let (failed, strike) = std::thread::scope(|scope| {
-            let striking = scope.spawn(|| strike_after(latest.mul_f64(share), fault, &scene, stop));
-            let failed = {
-                let _stop = StopOnDrop(stop);
-                self.publish_once(stages, offsite)
-            };
-            results.ended_ns = Some(now_ns());
-            let strike = striking.join().map_err(|_| Error::Bug(anyhow!("a fault panicked")))?;
-            Ok::<_, Error>((failed?, strike?))
-        })?;
+        let (mut failed, mut strike) = self.publish_struck(fault, stages, &scene, latest, offsite)?;
+        for _ in 1..ATTEMPTS {
+            if strike.is_some() || failed.is_some() {
+                break;
+            }
+            // The fault came too late.
+            latest /= 2;
+            previous = offsite.published.take().unwrap_or(previous);
+            offsite.stages.clear();
+            (failed, strike) = self.publish_struck(fault, stages, &scene, latest, offsite)?;
+        }
+        results.ended_ns = Some(now_ns());
         if let Some(strike) = strike {
             results.strike = Some((strike.at_ns, strike.injected.proof));
             (strike.injected.heal)()?;
@@ -54,6 +55,7 @@ impl TrialContext<'_> {
         let next = match &failed {
             None => None,
             Some(_) => {
+                self.clear_between()?;
                 let mut again = OffsiteResults { provided: offsite.provided.take(), ..OffsiteResults::default() };
                 let next = self.publish_unrecorded(stages, &mut again)?;
                 offsite.provided = again.provided;
@@ -64,6 +66,28 @@ impl TrialContext<'_> {
         // The application shows that it works.
         self.wait(self.scenario.trial.tail_seconds / 2.0)?;
         Ok(failed)
+    }
+
+    /// A publication that the fault strikes at a random moment until `latest`. Returns why it failed, if it did.
+    fn publish_struck<'s>(
+        &self,
+        fault: &ConfiguredFault,
+        stages: &ConfiguredStages,
+        scene: &'s Scene<'s>,
+        latest: Duration,
+        offsite: &mut OffsiteResults,
+    ) -> Result<(Option<String>, Option<Strike<'s>>)> {
+        let share = scene.random_below(1 << 20, "moment") as f64 / f64::from(1 << 20);
+        let stop = &AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let striking = scope.spawn(move || strike_after(latest.mul_f64(share), fault, scene, stop));
+            let failed = {
+                let _stop = StopOnDrop(stop);
+                self.publish_once(stages, offsite)
+            };
+            let strike = striking.join().map_err(|_| Error::Bug(anyhow!("a fault panicked")))?;
+            Ok((failed?, strike?))
+        })
     }
 
     /// A publication of which no stage is recorded.

@@ -51,10 +51,15 @@ impl Job for CopyInTransaction {
     type Answer = Copied;
 
     fn run(self, report: &mut dyn FnMut(Progress)) -> anyhow::Result<Copied> {
+        let files = [self.target.clone(), beside(&self.target, "-wal")];
+        if let Some(there) = files.iter().find(|file| file.exists()) {
+            // It may be the backup of another process, which must not be discarded below.
+            bail!("{} exists already", there.display());
+        }
         let copied = self.copy(report);
         if copied.is_err() {
             // Whatever is there is not a backup. What cannot be removed is removed with the directory of the trial.
-            for file in [self.target.clone(), beside(&self.target, "-wal")] {
+            for file in files {
                 let _ = std::fs::remove_file(file);
             }
         }
