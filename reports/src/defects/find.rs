@@ -38,9 +38,8 @@ fn is_silent(verdict: Verdict) -> bool {
 pub fn find(runs: &[Results]) -> Vec<Defect<'_>> {
     let mut found: Vec<Defect<'_>> = Vec::new();
     for (run, trial) in trials(runs).filter(|(_, trial)| is_defect(trial)) {
-        let is_same = |defect: &&mut Defect<'_>| {
-            defect.tool == tool(trial) && defect.verdict == trial.verdict
-        };
+        let is_same =
+            |defect: &&mut Defect<'_>| defect.tool == tool(trial) && defect.verdict == trial.verdict;
         match found.iter_mut().find(is_same) {
             Some(defect) => defect.trials.push((run, trial)),
             None => found.push(Defect {
@@ -55,7 +54,8 @@ pub fn find(runs: &[Results]) -> Vec<Defect<'_>> {
     for defect in &mut found {
         defect.trials.sort_by_key(|(_, trial)| version_key(trial));
         defect.free = free_of(defect, runs);
-        let describes = |upstream: &&Upstream| defect.trials.iter().any(|(_, trial)| describes(upstream, trial));
+        let describes =
+            |upstream: &&Upstream| defect.trials.iter().any(|(_, trial)| describes(upstream, trial));
         defect.upstream = UPSTREAM.iter().filter(describes).collect();
     }
     found.sort_by_key(|defect| (!defect.is_silent(), defect.tool));
@@ -167,7 +167,10 @@ mod tests {
         assert_eq!(found[0].versions(), ["0.5.9", "0.5.10"]);
         assert_eq!(found[0].free, ["0.3.13", "0.5.17"]);
         assert!(found[0].upstream.iter().any(|upstream| upstream.link.ends_with("/1164")));
-        assert!(found[0].upstream.iter().all(|upstream| !upstream.link.ends_with("/582")), "of another version");
+        assert!(
+            found[0].upstream.iter().all(|upstream| !upstream.link.ends_with("/582")),
+            "of another version"
+        );
     }
 
     #[test]
@@ -191,7 +194,8 @@ mod tests {
         let mut own = example::trial("external", Stalled);
         own.variant = "Tcl, db backup".into();
         let runs = [example::results(vec![own, trial("0.5.9", Corrupt, "")])];
-        let found: Vec<(&str, bool)> = find(&runs).iter().map(|defect| (defect.tool, defect.is_silent())).collect();
+        let found: Vec<(&str, bool)> =
+            find(&runs).iter().map(|defect| (defect.tool, defect.is_silent())).collect();
         assert_eq!(found, [("litestream", true), ("Tcl, db backup", false)]);
     }
 }

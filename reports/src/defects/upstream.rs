@@ -16,6 +16,10 @@ pub struct Upstream {
 
 /// Signs of a restored database that SQLite's own checks reject.
 const DAMAGED: &[&str] = &["integrity_check", "quick_check", "malformed", "out of order"];
+/// A sign of a restored database that lacks a write although it has a later one of the same writer.
+const GAP: &str = "was acknowledged but is missing, and its later write";
+/// A sign of a replica that was behind.
+const BEHIND: &str = "was promised to be kept but is missing";
 
 /// All known issues. Looked up in November 2026.
 pub const UPSTREAM: &[Upstream] = &[
@@ -50,9 +54,16 @@ pub const UPSTREAM: &[Upstream] = &[
     Upstream {
         tool: "litestream",
         versions: ["0.5.0", "0.5.17"],
-        signs: &["nonsequential page numbers"],
+        signs: &["nonsequential page numbers", GAP],
         link: "https://github.com/benbjohnson/litestream/pull/1323",
         reports: "an increment lacks pages that a transaction allocated during a checkpoint",
+    },
+    Upstream {
+        tool: "litestream",
+        versions: ["0.5.6", "0.5.7"],
+        signs: &[BEHIND],
+        link: "https://github.com/benbjohnson/litestream/issues/1083",
+        reports: "replication stops without an error when SQLite writes its log from the beginning again",
     },
     Upstream {
         tool: "litestream",

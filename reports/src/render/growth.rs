@@ -89,7 +89,8 @@ fn sizes(trials: &[&Trial]) -> Vec<u64> {
 }
 
 fn range(sizes: &[u64]) -> String {
-    let text = |bytes: Option<&u64>| number::or_missing(bytes.map(|bytes| *bytes as f64), number::chosen_bytes);
+    let text =
+        |bytes: Option<&u64>| number::or_missing(bytes.map(|bytes| *bytes as f64), number::chosen_bytes);
     format!("{} to {} ({})", text(sizes.first()), text(sizes.last()), sizes.len())
 }
 

@@ -183,7 +183,12 @@ fn a_line_that_is_cut_harms_no_backup_that_was_published() {
         let struck = fault(trial);
         assert!(struck.proof.as_ref().unwrap().contains("the line was cut for 2 s"), "{struck:?}");
         let survived = Reaction::of(trial) == Some(Reaction::Survived);
-        assert!(survived || Reaction::of(trial) == Some(Reaction::Detected), "{}: {}", trial.id, trial.reason);
+        assert!(
+            survived || Reaction::of(trial) == Some(Reaction::Detected),
+            "{}: {}",
+            trial.id,
+            trial.reason
+        );
         let parts = [&struck.previous_backup, &struck.source];
         assert!(parts.iter().all(|part| part.as_ref().is_some_and(|part| part.ok)), "{struck:?}");
         assert!(survived || struck.next_backup.as_ref().is_some_and(|next| next.ok), "{struck:?}");

@@ -10,9 +10,9 @@ use anyhow::Context;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
+use super::alive::is_alive;
 use super::cancel::Cancel;
 use super::child::Child;
-use super::alive::is_alive;
 use super::counters::{Account, ProcessRegistry};
 use super::group::Group;
 use super::marked::MARK;

@@ -112,7 +112,9 @@ impl Job for CopyPages {
     type Answer = ();
 
     fn run(self, report: &mut dyn FnMut(Progress)) -> anyhow::Result<()> {
-        steady_sync::beside(&self.target, self.settings.sync_every_mib.saturating_mul(1 << 20), || self.copy(report))
+        steady_sync::beside(&self.target, self.settings.sync_every_mib.saturating_mul(1 << 20), || {
+            self.copy(report)
+        })
     }
 }
 

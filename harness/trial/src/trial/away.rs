@@ -97,7 +97,11 @@ impl TrialContext<'_> {
     }
 
     /// The settings that say where the place is which the harness provides. It is provided once.
-    pub(super) fn place_of(&self, stages: &ConfiguredStages, results: &mut OffsiteResults) -> Result<Settings> {
+    pub(super) fn place_of(
+        &self,
+        stages: &ConfiguredStages,
+        results: &mut OffsiteResults,
+    ) -> Result<Settings> {
         let Some(server) = stages.target.server else { return Ok(Settings::default()) };
         if results.provided.is_none() {
             let bytes = 2 * self.plan.artifact_bytes_max();

@@ -242,7 +242,12 @@ impl TrialContext<'_> {
         Ok(())
     }
 
-    pub(super) fn scene(&self, fault: &ConfiguredFault, database: Database, previous: Option<&Artifact>) -> Scene<'_> {
+    pub(super) fn scene(
+        &self,
+        fault: &ConfiguredFault,
+        database: Database,
+        previous: Option<&Artifact>,
+    ) -> Scene<'_> {
         let engine = self.plan.deployment.engine;
         let data = |name| engine.data(&self.place(name));
         Scene {
@@ -271,7 +276,9 @@ impl TrialContext<'_> {
             self.plan.strategy.backup(&mut self.backup_context(&mut subject, &destination, &mut watch, None));
         match made {
             Ok(_) => Ok("it reported success".into()),
-            Err(StrategyFailure { cause: FailureCause::Error(Error::Interrupted), .. }) => Err(Error::Interrupted),
+            Err(StrategyFailure { cause: FailureCause::Error(Error::Interrupted), .. }) => {
+                Err(Error::Interrupted)
+            }
             Err(failure) => Ok(format!("it failed: {}", in_brief(&in_words(&failure.cause)))),
         }
     }

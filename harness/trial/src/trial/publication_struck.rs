@@ -35,7 +35,8 @@ impl TrialContext<'_> {
         let mut latest = began.elapsed();
         let line = offsite.provided.as_ref().and_then(|provided| provided.line.clone());
         let scene = Scene { line, ..self.scene(fault, database, None) };
-        let (mut failed, mut strike) = self.publish_struck(fault, stages, &scene, latest, offsite)?;
+        let (mut failed, mut ended_ns, mut strike) =
+            self.publish_struck(fault, stages, &scene, latest, offsite)?;
         for _ in 1..ATTEMPTS {
             if strike.is_some() || failed.is_some() {
                 break;
@@ -44,9 +45,9 @@ impl TrialContext<'_> {
             latest /= 2;
             previous = offsite.published.take().unwrap_or(previous);
             offsite.stages.clear();
-            (failed, strike) = self.publish_struck(fault, stages, &scene, latest, offsite)?;
+            (failed, ended_ns, strike) = self.publish_struck(fault, stages, &scene, latest, offsite)?;
         }
-        results.ended_ns = Some(now_ns());
+        results.ended_ns = Some(ended_ns);
         if let Some(strike) = strike {
             results.strike = Some((strike.at_ns, strike.injected.proof));
             (strike.injected.heal)()?;
@@ -56,7 +57,8 @@ impl TrialContext<'_> {
             None => None,
             Some(_) => {
                 self.clear_between()?;
-                let mut again = OffsiteResults { provided: offsite.provided.take(), ..OffsiteResults::default() };
+                let mut again =
+                    OffsiteResults { provided: offsite.provided.take(), ..OffsiteResults::default() };
                 let next = self.publish_unrecorded(stages, &mut again)?;
                 offsite.provided = again.provided;
                 Some(next)
@@ -68,7 +70,8 @@ impl TrialContext<'_> {
         Ok(failed)
     }
 
-    /// A publication that the fault strikes at a random moment until `latest`. Returns why it failed, if it did.
+    /// A publication that the fault strikes at a random moment until `latest`. Returns why it failed, if it did, and when
+    /// it ended.
     fn publish_struck<'s>(
         &self,
         fault: &ConfiguredFault,
@@ -76,7 +79,7 @@ impl TrialContext<'_> {
         scene: &'s Scene<'s>,
         latest: Duration,
         offsite: &mut OffsiteResults,
-    ) -> Result<(Option<String>, Option<Strike<'s>>)> {
+    ) -> Result<(Option<String>, u64, Option<Strike<'s>>)> {
         let share = scene.random_below(1 << 20, "moment") as f64 / f64::from(1 << 20);
         let stop = &AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -85,8 +88,10 @@ impl TrialContext<'_> {
                 let _stop = StopOnDrop(stop);
                 self.publish_once(stages, offsite)
             };
+            // The fault may last longer.
+            let ended_ns = now_ns();
             let strike = striking.join().map_err(|_| Error::Bug(anyhow!("a fault panicked")))?;
-            Ok((failed?, strike?))
+            Ok((failed?, ended_ns, strike?))
         })
     }
 

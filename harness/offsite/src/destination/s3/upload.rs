@@ -205,8 +205,18 @@ impl Parts<'_> {
             self.cancel.check().map_err(PartError::Own)?;
         }
         let parts = note.parts.iter().flatten().map(|id| PartId { content_id: id.clone() }).collect();
-        let completed = client.store.complete_multipart(self.key, &note.id, parts).await;
-        completed.map(drop).map_err(PartError::Store)
+        match client.store.complete_multipart(self.key, &note.id, parts).await {
+            Ok(_) => Ok(()),
+            // The first request was carried out and its answer lost: the repeated one finds no upload to complete.
+            Err(error) if !is_conflict(&error) && self.is_complete().await => Ok(()),
+            Err(error) => Err(PartError::Store(error)),
+        }
+    }
+
+    /// Whether the object is there.
+    async fn is_complete(&self) -> bool {
+        let meta = self.client.store.head(self.key).await;
+        meta.is_ok_and(|meta| meta.size == self.upload.content.bytes)
     }
 
     fn forget(&self) {

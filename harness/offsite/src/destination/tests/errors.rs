@@ -2,14 +2,15 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use toml::Value;
 
 use super::{launcher, registry, s3_server, sshd};
-use crate::destination::{DestinationChoice, Operation};
+use crate::content::Content;
+use crate::destination::{DestinationChoice, Operation, Upload};
 use crate::server::s3_destination;
 use machine::process::Launcher;
 
@@ -88,6 +89,62 @@ fn an_error_of_the_server_is_repeated_within_bounds() {
     let error = listing(&choice, &launcher);
     assert!(error.contains("the server answered 503 SlowDown, also to 2 repetitions"), "{error}");
     assert_eq!(count.load(Ordering::Relaxed), 3);
+}
+
+/// A proxy in front of a server that loses the answer to the first request which completes an upload.
+fn proxy_that_loses_an_answer(server: &str) -> (String, Arc<AtomicU64>) {
+    let server = server.trim_start_matches("http://").to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let lost = Arc::new(AtomicU64::new(0));
+    let counted = lost.clone();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (client, server) = (client.unwrap(), TcpStream::connect(&server).unwrap());
+            let answers = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            let loses = Arc::new(AtomicBool::new(false));
+            let (counted, of_answers) = (counted.clone(), loses.clone());
+            std::thread::spawn(move || {
+                pass(client, server, |request| {
+                    let head = String::from_utf8_lossy(&request[..request.len().min(4096)]);
+                    let completes = head.starts_with("POST ") && head.contains("uploadId=");
+                    if completes && counted.swap(1, Ordering::Relaxed) == 0 {
+                        loses.store(true, Ordering::Relaxed);
+                    }
+                    true
+                });
+            });
+            std::thread::spawn(move || pass(answers.0, answers.1, |_| !of_answers.load(Ordering::Relaxed)));
+        }
+    });
+    (endpoint, lost)
+}
+
+/// Passes bytes on as long as they may pass, and then ends the connection.
+fn pass(mut from: TcpStream, mut to: TcpStream, mut may_pass: impl FnMut(&[u8]) -> bool) {
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(bytes @ 1..) = from.read(&mut buffer) {
+        if !may_pass(&buffer[..bytes]) || to.write_all(&buffer[..bytes]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+}
+
+#[test]
+fn an_upload_whose_completion_was_not_answered_is_complete() {
+    let directory = tempfile::tempdir().unwrap();
+    let launcher = launcher(directory.path());
+    let (endpoint, credentials) = s3_server(directory.path(), &["bucket"]);
+    let (proxy, lost) = proxy_that_loses_an_answer(&endpoint);
+    let destination = registry::configure(&s3_destination(&proxy, &credentials, "bucket")).unwrap();
+    let file = directory.path().join("large");
+    fs::write(&file, vec![7; 40 << 20]).unwrap();
+    let (name, content) = ("large".parse().unwrap(), Content::of_file(&file).unwrap());
+    let operation = &mut Operation { launcher: &launcher, report: &mut |_| () };
+    destination.put(&Upload { file: &file, name: &name, content: &content }, operation).unwrap();
+    assert_eq!(lost.load(Ordering::Relaxed), 1, "an answer was lost");
+    assert_eq!(destination.list(operation).unwrap().objects.len(), 1);
 }
 
 #[test]

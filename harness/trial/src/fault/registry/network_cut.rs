@@ -42,7 +42,8 @@ impl Fault for NetworkCut {
     fn inject<'a>(&self, scene: &'a Scene<'a>) -> Result<Option<Injected<'a>>> {
         let Some(line) = &scene.line else { return Ok(None) };
         let closed = line.cut();
-        let waited = scene.launcher.cancel.sleep_until(Instant::now() + Duration::from_secs_f64(self.seconds));
+        let waited =
+            scene.launcher.cancel.sleep_until(Instant::now() + Duration::from_secs_f64(self.seconds));
         let refused = line.mend();
         waited?;
         if closed + refused == 0 {

@@ -32,7 +32,9 @@ impl Fault for TwoAtOnce {
             return Some("a trial has one client of a server in a container".into());
         }
         match strategy.card().family {
-            Family::Cold => Some("the application is stopped once: a second stop finds nothing to stop".into()),
+            Family::Cold => {
+                Some("the application is stopped once: a second stop finds nothing to stop".into())
+            }
             Family::Continuous => Some("it runs all the time, and has no separate backups".into()),
             _ => None,
         }
@@ -44,6 +46,8 @@ impl Fault for TwoAtOnce {
             return Ok(None);
         }
         let outcome = scene.another_backup()?;
-        Ok(Injected::over(format!("another backup began while processes of the first ran ({running}): {outcome}")))
+        Ok(Injected::over(format!(
+            "another backup began while processes of the first ran ({running}): {outcome}"
+        )))
     }
 }
