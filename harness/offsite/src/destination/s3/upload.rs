@@ -11,7 +11,10 @@ use machine::error::{Error, Result};
 use machine::process::Cancel;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
-use object_store::{Error as StoreError, GetOptions, GetRange, ObjectStore, PutMode, PutOptions, PutPayload};
+use object_store::{
+    Error as StoreError, GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions,
+    PutPayload,
+};
 use serde::{Deserialize, Serialize};
 
 use super::client::{Client, is_absent};
