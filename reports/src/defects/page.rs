@@ -31,14 +31,14 @@ pub fn markdown(runs: &[Results]) -> String {
 
 fn overview(found: &[Defect<'_>]) -> String {
     let row = |defect: &Defect<'_>| {
-        let links: Vec<String> = defect.upstream.iter().map(|upstream| link(upstream.link)).collect();
+        let numbers: Vec<String> = defect.upstream.iter().map(|upstream| number_of(upstream.link)).collect();
         vec![
             defect.tool.to_string(),
             what(defect.verdict).to_string(),
             if defect.is_silent() { "yes" } else { "no" }.to_string(),
             or_missing(&defect.versions()),
             or_missing(&defect.free),
-            or_missing(&links),
+            or_missing(&numbers),
         ]
     };
     let header = ["Tool", "What happened", "Reported success", "Versions", "Not seen in", "Upstream"];
@@ -56,9 +56,16 @@ fn what(verdict: Verdict) -> &'static str {
     }
 }
 
-fn link(address: &str) -> String {
-    let number = address.rsplit('/').next().unwrap_or(address);
-    format!("[{number}]({address})")
+/// The number of an issue. A cell of a table has no link.
+fn number_of(address: &str) -> String {
+    address.rsplit('/').next().unwrap_or(address).to_string()
+}
+
+/// The variant of a trial, without the version that its name ends with.
+fn variant(trial: &Trial) -> String {
+    let name = conditions::variant(trial);
+    let of_version = version(trial).and_then(|version| name.strip_suffix(version));
+    of_version.map_or(name.as_str(), str::trim_end).to_string()
 }
 
 fn or_missing(texts: &[impl AsRef<str>]) -> String {
@@ -72,16 +79,16 @@ fn or_missing(texts: &[impl AsRef<str>]) -> String {
 fn trials_table(runs: &[Results]) -> String {
     let mut groups: Vec<Vec<&Trial>> = Vec::new();
     for (_, trial) in trials(runs) {
-        let place = |trial: &Trial| (tool(trial).to_string(), version_key(trial), conditions::variant(trial));
+        let place = |trial: &Trial| (tool(trial).to_string(), version_key(trial), variant(trial));
         match groups.iter_mut().find(|group| place(group[0]) == place(trial)) {
             Some(group) => group.push(trial),
             None => groups.push(vec![trial]),
         }
     }
-    groups.sort_by_key(|group| (tool(group[0]), conditions::variant(group[0]), version_key(group[0])));
+    groups.sort_by_key(|group| (tool(group[0]), variant(group[0]), version_key(group[0])));
     let row = |group: &Vec<&Trial>| {
         let first = group[0];
-        let variant = conditions::variant(first);
+        let variant = variant(first);
         let live: Vec<_> = group.iter().flat_map(|trial| trial.live_restores.iter().cloned()).collect();
         vec![
             tool(first).to_string(),
