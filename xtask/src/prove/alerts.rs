@@ -122,7 +122,7 @@ mod tests {
             refused("kill-database"),
             "--only kill-database: this fault is left out: no application runs in these trials"
         );
-        assert_eq!(chosen(&["network-cut".to_owned()]).unwrap().len(), 1);
+        assert_eq!(chosen(&["line-cut".to_owned()]).unwrap().len(), 1);
     }
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
         let alert = Notice::Alert("backup-failed".into());
         let answers = [
             ("nothing goes wrong", answer("good-day", true, None, Some(4.0))),
-            ("the line is cut", answer("network-cut", false, Some((alert, 3.25)), Some(5.5))),
+            ("the line is cut", answer("line-cut", false, Some((alert, 3.25)), Some(5.5))),
             ("SIGKILL", answer("kill-strategy", false, Some((Notice::Monitor, 15.0)), None)),
         ];
         let text = text(&answers, 5);

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn somebody_is_told_of_a_failure_and_nobody_on_a_good_day() {
     let place = Place::new();
-    let only = ["good-day", "destination-full", "network-cut", "kill-strategy"];
+    let only = ["good-day", "destination-full", "line-cut", "kill-strategy"];
     let only: Vec<&str> = only.iter().flat_map(|name| ["--only", name]).collect();
     let output = place.run(&[&["prove", "alerts", "--interval", "3"][..], &only].concat());
     place.assert_clean();
@@ -16,6 +16,6 @@ fn somebody_is_told_of_a_failure_and_nobody_on_a_good_day() {
     };
     assert!(row("good-day").contains("| went on | nobody | - |"), "{said}");
     assert!(row("destination-full").contains("| failed | webhook: backup-failed |"), "{said}");
-    assert!(row("network-cut").contains("| failed | webhook: backup-failed |"), "{said}");
+    assert!(row("line-cut").contains("| failed | webhook: backup-failed |"), "{said}");
     assert!(row("kill-strategy").contains("| failed | monitor: no ping |"), "{said}");
 }

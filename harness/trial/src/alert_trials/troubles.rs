@@ -72,7 +72,7 @@ pub fn troubles() -> Vec<Trouble> {
         own("source-damaged", "pages in the middle of the live database are overwritten", damage_source),
         own("source-locked", "another client holds the live database exclusively", lock_source),
         own("sidecar-hangs", "the processes of the sidecar are stopped (SIGSTOP)", hang),
-        own("network-cut", "the line to the destination is cut", cut_line),
+        own("line-cut", "the line to the destination is cut", cut_line),
         own("wrong-credentials", "the destination no longer accepts the key", change_key),
     ]);
     all
