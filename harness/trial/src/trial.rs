@@ -20,6 +20,7 @@ mod phase_results;
 mod publication_struck;
 mod record;
 pub mod sampler;
+mod scene;
 mod stage;
 mod verdict;
 

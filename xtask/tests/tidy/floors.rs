@@ -31,7 +31,7 @@ type Import = Vec<String>;
 /// The files of a crate by module, without tests.
 struct Crate {
     folder: PathBuf,
-    imports: BTreeMap<Module, Vec<Import>>,
+    imports: BTreeMap<Module, Imports>,
 }
 
 impl Crate {
@@ -79,7 +79,7 @@ impl Crate {
         let number = |module: &Module| modules.iter().position(|known| *known == module);
         let mut graph = DiGraphMap::<usize, ()>::new();
         for (from, imports) in &self.imports {
-            let to = imports.iter().filter_map(|import| number(&self.resolve(from, import)?));
+            let to = imports.all().filter_map(|import| number(&self.resolve(from, import)?));
             let from = number(from).expect("it is one of them");
             to.filter(|to| *to != from).for_each(|to| {
                 graph.add_edge(from, to, ());
@@ -107,16 +107,26 @@ fn module_of(path: &Path) -> Module {
     names
 }
 
-/// Everything that a file names in other modules: what it imports, and paths within its code.
-fn imports_of(file: &File) -> Vec<Import> {
+fn imports_of(file: &File) -> Imports {
     let mut imports = Imports::default();
     imports.visit_file(file);
-    imports.0
+    imports
 }
 
-/// Collects imports outside of tests.
+/// Everything that a file names in other modules, outside of tests.
 #[derive(Default)]
-struct Imports(Vec<Import>);
+struct Imports {
+    /// What it imports.
+    uses: Vec<Import>,
+    /// Paths within its code. Their first name may be a crate, a module of the same name, or something imported.
+    paths: Vec<Import>,
+}
+
+impl Imports {
+    fn all(&self) -> impl Iterator<Item = &Import> {
+        self.uses.iter().chain(&self.paths)
+    }
+}
 
 impl<'ast> Visit<'ast> for Imports {
     fn visit_item_mod(&mut self, item: &'ast ItemMod) {
@@ -133,13 +143,13 @@ impl<'ast> Visit<'ast> for Imports {
 
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
         if !is_for_tests(&item.attrs) {
-            flatten(&item.tree, &mut Vec::new(), &mut self.0);
+            flatten(&item.tree, &mut Vec::new(), &mut self.uses);
         }
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
         if path.segments.len() > 1 {
-            self.0.push(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+            self.paths.push(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
         }
         visit::visit_path(self, path);
     }
@@ -189,7 +199,7 @@ fn each_crate_imports_only_those_below_it() {
         let depends = above().filter(|above| manifest.contains(&format!("\n{above}.workspace")));
         places.extend(depends.map(|above| format!("{folder}/Cargo.toml: {name} depends on {above}")));
         for (module, imports) in Crate::read(folder).imports {
-            let roots = imports.iter().filter_map(|import| import.first());
+            let roots = imports.uses.iter().filter_map(|import| import.first());
             let wrong = roots.filter(|root| above().any(|above| above == *root));
             places.extend(wrong.map(|above| format!("{name}: {} imports {above}", module.join("::"))));
         }

@@ -58,9 +58,9 @@ impl Line {
         let mut ends = lock(&self.ends);
         (ends.is_cut, ends.refused) = (true, 0);
         let streams = ends.streams.drain(..);
-        // Of a connection that has ended, one end is no longer connected.
+        // A connection that has ended is no longer connected, and the second end of one may already know of the first.
         let closed = streams.filter(|stream| stream.shutdown(Shutdown::Both).is_ok());
-        closed.count() / 2
+        closed.count().div_ceil(2)
     }
 
     /// Lets new connections through again. Returns how many were refused since the line was cut.

@@ -12,12 +12,10 @@ use machine::measure::clock::now_ns;
 use machine::measure::storage;
 use machine::process::{Account, StopOnDrop, is_alive};
 use machine::removal;
-use model::dataset::TableNames;
 use model::ledger::{Entry, Ledger, Outcome};
 use model::verify;
 use reports::record::{Aftermath, Verdict};
 use strategies::contract::{FailureCause, StrategyFailure};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::brief::in_brief;
 use super::context::TrialContext;
@@ -242,53 +240,6 @@ impl TrialContext<'_> {
         Ok(())
     }
 
-    pub(super) fn scene(
-        &self,
-        fault: &ConfiguredFault,
-        database: Database,
-        previous: Option<&Artifact>,
-    ) -> Scene<'_> {
-        let engine = self.plan.deployment.engine;
-        let data = |name| engine.data(&self.place(name));
-        Scene {
-            launcher: &self.launcher,
-            strategy: &self.plan.strategy,
-            // Each repetition has another moment and place, and so has each fault.
-            random: xxh3_64_with_seed(fault.label().as_bytes(), self.plan.model.seed),
-            database,
-            table: self.tables().torrents,
-            artifact: self.artifact(),
-            previous_bytes: previous.and_then(|previous| previous.bytes),
-            separate: self.destination.as_ref().or(self.file_system.as_ref()),
-            lost: data("lost"),
-            restored: data("restored"),
-            line: None,
-            another_backup: Some(Box::new(|| self.another_backup())),
-        }
-    }
-
-    /// Makes another backup into the same directory while one runs. Returns what came of it, for the operator.
-    fn another_backup(&self) -> Result<String> {
-        let destination = self.artifact();
-        let mut subject = self.stage("live")?;
-        let mut watch = self.watch(self.operation(destination.clone()));
-        let made =
-            self.plan.strategy.backup(&mut self.backup_context(&mut subject, &destination, &mut watch, None));
-        match made {
-            Ok(_) => Ok("it reported success".into()),
-            Err(StrategyFailure { cause: FailureCause::Error(Error::Interrupted), .. }) => {
-                Err(Error::Interrupted)
-            }
-            Err(failure) => Ok(format!("it failed: {}", in_brief(&in_words(&failure.cause)))),
-        }
-    }
-
-    /// The tables that the application writes to.
-    fn tables(&self) -> TableNames {
-        let original = model::dataset::original_torrents(&self.plan.dataset);
-        original.map_or(TableNames::TRACKER, |original| original.tables())
-    }
-
     /// What a backup that failed has left: processes, which are then killed, and files of its artifact.
     fn leftovers(&self) -> Vec<String> {
         let give_up = Instant::now() + GRACE;
@@ -494,7 +445,7 @@ pub(super) fn harmed(why: &str) -> Aftermath {
     Aftermath { ok: false, reason: in_brief(why) }
 }
 
-fn in_words(cause: &FailureCause) -> String {
+pub(super) fn in_words(cause: &FailureCause) -> String {
     match cause {
         FailureCause::Stalled(reason) => reason.clone(),
         FailureCause::TimedOut => "not complete at the deadline".into(),
