@@ -2,6 +2,7 @@
 
 use super::upstream::{UPSTREAM, Upstream};
 use crate::record::{Results, Run, Trial, Verdict};
+use crate::render::words::each_once;
 
 /// A defect of one tool: a verdict that no correct backup tool gets.
 pub struct Defect<'a> {
@@ -125,16 +126,6 @@ pub(super) fn evidence(trial: &Trial) -> Vec<&str> {
     let findings = live.chain(&trial.verification).flat_map(|verification| &verification.findings);
     let output = trial.restore.as_ref().and_then(|restore| restore.output.as_ref());
     std::iter::once(&trial.reason).chain(findings).chain(output).map(String::as_str).collect()
-}
-
-fn each_once<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut once = Vec::new();
-    for text in texts {
-        if !once.contains(&text) {
-            once.push(text);
-        }
-    }
-    once
 }
 
 #[cfg(test)]

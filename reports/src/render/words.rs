@@ -36,8 +36,8 @@ pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
 }
 
 /// Each text once, in the order of first appearance.
-pub(crate) fn each_once(texts: impl IntoIterator<Item = String>) -> Vec<String> {
-    let mut once: Vec<String> = Vec::new();
+pub(crate) fn each_once<T: PartialEq>(texts: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut once: Vec<T> = Vec::new();
     for text in texts {
         if !once.contains(&text) {
             once.push(text);

@@ -163,6 +163,20 @@ mod tests {
     }
 
     #[test]
+    fn the_copy_of_another_process_is_neither_overwritten_nor_discarded() {
+        let directory = tempfile::tempdir().unwrap();
+        let source = directory.path().join("database.sqlite");
+        Connection::open(&source).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
+        for suffix in ["-copy", "-copy-wal"] {
+            let other = beside(&source, suffix);
+            std::fs::write(&other, "another backup").unwrap();
+            assert_eq!(refused(&source), format!("DATABASE{suffix} exists already"));
+            assert_eq!(std::fs::read(&other).unwrap(), b"another backup");
+            std::fs::remove_file(other).unwrap();
+        }
+    }
+
+    #[test]
     fn a_database_that_allows_no_reader_and_one_in_wal2_mode_are_refused() {
         let directory = tempfile::tempdir().unwrap();
         let source = directory.path().join("database.sqlite");
