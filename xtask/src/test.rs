@@ -4,6 +4,7 @@ use std::io::{Read, Seek};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use engines::registry::ENGINES;
 use harness::availability::{Forecast, Needs, Outlook};
@@ -40,6 +41,11 @@ impl Step {
 /// Tests that need Docker read this environment variable, and skip themselves when it is set.
 const WITHOUT_DOCKER: &str = "BACKUP_DRILL_WITHOUT_DOCKER";
 
+/// The number of tests that run at once, unless the user has chosen it: many tests wait for servers, for the disk, or for a
+/// window of time, so there are more of them than processors.
+const TEST_THREADS: &str = "RUST_TEST_THREADS";
+const TESTS_PER_PROCESSOR: usize = 2;
+
 /// Short runs of shipped scenarios, as words of the command line, and whether they need Docker.
 const RUNS: &[(&str, bool)] = &[
     ("quick --only cold-copy --only sqlite-vacuum-into/wal", false),
@@ -61,10 +67,12 @@ pub fn test(arguments: &Test, cancel: &Cancel) -> Result<u8> {
     }
     for step in steps(arguments.scope.without_docker)? {
         eprintln!("== {}: {}", step.name, step.words.join(" "));
+        let began = Instant::now();
         if let Some(status) = failure(&step, &checkout, arguments.scope.without_docker, cancel)? {
             eprintln!("error: {} failed ({status})", step.name);
             return Ok(exit::FELL_SHORT);
         }
+        eprintln!("   took {:.0} s", began.elapsed().as_secs_f64());
     }
     println!("all checks and tests passed{}", if untested.is_empty() { ", for every strategy" } else { "" });
     untested.show();
@@ -82,6 +90,10 @@ fn failure(
     command.args(&step.words[1..]).current_dir(checkout).stdin(Stdio::null());
     if without_docker {
         command.env(WITHOUT_DOCKER, "1");
+    }
+    if std::env::var_os(TEST_THREADS).is_none() {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        command.env(TEST_THREADS, (TESTS_PER_PROCESSOR * processors).to_string());
     }
     for name in std::env::vars_os()
         .filter_map(|(name, _)| name.into_string().ok())

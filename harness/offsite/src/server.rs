@@ -6,7 +6,7 @@ mod s3;
 mod sshd;
 mod start;
 
-pub use line::Line;
+pub use line::{Line, LineQuality};
 pub use moto::{MOTO_PACKAGES, Moto};
 pub use s3::{S3Server, ServeS3};
 #[cfg(test)]

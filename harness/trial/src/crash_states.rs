@@ -1,6 +1,8 @@
 //! What a backup command leaves when the power fails: every state that the disk of its destination could be in, each
 //! mounted and inspected.
 
+pub mod source;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 

@@ -5,6 +5,7 @@ mod blame;
 mod brief;
 mod challenge;
 mod context;
+pub mod damage;
 mod environment;
 mod equipment;
 pub mod evidence;

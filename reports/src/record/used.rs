@@ -91,4 +91,14 @@ pub struct Sample {
     /// Bytes that it has written to disk so far.
     #[serde(default)]
     pub harness_disk_bytes_written: Option<u64>,
+    /// Bytes of this machine's page cache that are not on a disk yet, whoever wrote them.
+    #[serde(default)]
+    pub unwritten_bytes: Option<u64>,
+    /// Mean duration in milliseconds of the writes that the live database's device completed since the previous sample,
+    /// whoever requested them; null when there was none, and where the device is not known.
+    #[serde(default)]
+    pub disk_write_ms: Option<f64>,
+    /// Mean duration in milliseconds of its flushes. A commit that is durable waits for one.
+    #[serde(default)]
+    pub disk_flush_ms: Option<f64>,
 }

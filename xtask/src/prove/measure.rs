@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use harness::plan::Plan;
-use harness::run;
+use harness::run::{self, Finished};
+use harness::trial::Keep;
 use machine::error::{Error, Result};
 use machine::process::Cancel;
 use reports::record::Results;
@@ -14,18 +15,29 @@ use crate::execute::execute;
 
 /// Runs a plan whose evidence is not kept.
 pub(super) fn measure(plan: Plan, place: &Place, command: &str, cancel: &Cancel) -> Result<Results> {
+    Ok(measure_keeping(Keep::None, plan, place, command, cancel)?.results)
+}
+
+/// Runs a plan, and keeps evidence without a limit.
+pub(super) fn measure_keeping(
+    keep: Keep,
+    plan: Plan,
+    place: &Place,
+    command: &str,
+    cancel: &Cancel,
+) -> Result<Finished> {
     let request = run::Request {
         plan,
         root: place.directory(),
         out: None,
         is_newest: false,
         resume: false,
-        keep: harness::trial::Keep::None,
-        keep_bytes: 0,
+        keep,
+        keep_bytes: u64::MAX,
         command: format!("{} {command}", machine::this_program::name()),
         harness_version: version(),
     };
-    Ok(execute(&request, cancel)?.results)
+    execute(&request, cancel)
 }
 
 /// Prints the result, and writes it to a file.

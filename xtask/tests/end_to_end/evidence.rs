@@ -323,3 +323,18 @@ fn what_root_has_made_for_itself_alone_is_a_backup_and_stays_with_its_reason() {
     assert_eq!(place.run(&["clean"]).status.code(), Some(0));
     place.assert_clean();
 }
+
+#[test]
+fn the_verifier_finds_all_damage_to_databases_of_whole_trials() {
+    let place = Place::shared();
+    let shipped = include_str!("../../../scenarios/verifier.toml");
+    let scenario = place.path().join("verifier-of-files.toml");
+    std::fs::write(&scenario, shipped.replace(r#"["sqlite", "mysql", "mariadb"]"#, r#"["sqlite"]"#)).unwrap();
+    let output = place.run(&["prove", "verifier", scenario.to_str().unwrap(), "--each", "1"]);
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let kinds = harness::trial::damage::DAMAGES.len();
+    assert!(said.contains(&format!("Of {0} damaged databases, {0} were found corrupt", 2 * kinds)), "{said}");
+    assert!(said.contains("Of 2 undamaged ones, 2 were restorable"), "{said}");
+    place.assert_clean();
+}

@@ -428,3 +428,27 @@ fn of_all_states_after_a_power_cut_only_those_of_a_synced_copy_are_right() {
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
     place.assert_clean();
 }
+
+#[test]
+fn the_settings_of_the_database_decide_what_a_power_cut_takes_from_it() {
+    if let Some(missing) = harness::crash_states::missing() {
+        assert!(!Uid::effective().is_root(), "{missing}");
+        return;
+    }
+    let place = Place::shared();
+    let output = place.run(&["prove", "durability", "--writes", "6", "--reorderings", "1"]);
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    // Settings, states, nothing lost, writes lost, most lost at once, damaged.
+    let row = |settings: &str| -> Vec<u64> {
+        let line = said.lines().find(|line| line.contains(&format!("| {settings} |"))).unwrap();
+        line.split('|').skip(2).filter_map(|cell| cell.trim().parse().ok()).collect()
+    };
+    for safe in ["WAL mode, synchronous = full", "delete mode, synchronous = extra"] {
+        let cells = row(safe);
+        assert!(cells[0] > 6 && cells[0] == cells[1] && cells[2..] == [0, 0, 0], "{said}");
+    }
+    let cells = row("WAL mode, synchronous = normal");
+    assert!(cells[2] > 0 && cells[3] > 0 && cells[4] == 0, "{said}");
+    place.assert_clean();
+}

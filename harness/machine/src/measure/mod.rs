@@ -2,6 +2,7 @@
 
 pub mod calibration;
 pub mod clock;
+pub mod device;
 pub mod extents;
 pub mod host;
 pub mod latencies;

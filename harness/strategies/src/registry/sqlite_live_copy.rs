@@ -42,6 +42,7 @@ struct SqliteLiveCopy {
     header: Header,
     method: Method,
     queue_depth: u32,
+    sync_every_mib: u64,
     transaction: bool,
 }
 
@@ -55,6 +56,7 @@ impl Default for SqliteLiveCopy {
             header: Header::default(),
             method: Method::default(),
             queue_depth: 2,
+            sync_every_mib: 0,
             transaction: true,
         }
     }
@@ -85,6 +87,11 @@ impl Definition for SqliteLiveCopy {
                  database file shares its blocks",
             ),
             ("queue_depth", "number of chunks that are read and written at the same time"),
+            (
+                "sync_every_mib",
+                "synchronise the target after this many MiB, so that less is left in the disk's own cache; 0: only at \
+                 the end",
+            ),
             ("transaction", "hold a read transaction; false promises nothing"),
         ],
         cost: Cost { backup: 1.0, restore: 1.0, artifact: 1.1 },
@@ -128,6 +135,7 @@ impl Strategy for SqliteLiveCopy {
             chunk_bytes: self.chunk_kib as usize * 1024,
             method: self.method,
             queue_depth: self.queue_depth,
+            sync_every_bytes: self.sync_every_mib.saturating_mul(1 << 20),
         };
         let copied = context.watch.work(&CopyInTransaction {
             source: context.subject.data().to_owned(),

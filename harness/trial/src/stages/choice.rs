@@ -6,7 +6,7 @@ use offsite::{destination, transform};
 use serde::{Deserialize, Serialize};
 
 use super::configured::{ConfiguredStages, Target};
-use super::provided::Server;
+use super::provided::{Server, take_line};
 
 /// The name of stages that leave the artifact where it is.
 pub const NONE: &str = "none";
@@ -50,7 +50,8 @@ impl StageChoice {
         let entry = destination::registry::named(&name).map_err(|_| unknown("destination", &name, &known))?;
         let label = label(&transforms, &name, &settings);
         let server = Server::take(entry.name, &mut settings)?;
-        let target = Target { entry, given: settings, server };
+        let line = take_line(server, &mut settings)?;
+        let target = Target { entry, given: settings, server, line };
         target.check().map_err(message)?;
         Ok(Some(ConfiguredStages { label, transforms, target }))
     }
@@ -109,6 +110,11 @@ mod tests {
             label(r#"[{ stage = "zstd", level = 9 }, "age", "directory"]"#),
             "zstd:level=9+age+directory"
         );
+        let slow =
+            configured(r#"[{ stage = "sftp", line_bytes_per_second = 32000000, line_round_trip_ms = 20 }]"#);
+        let slow = slow.unwrap().unwrap();
+        assert_eq!(slow.label, "sftp:line_bytes_per_second=32000000,line_round_trip_ms=20");
+        assert_eq!(slow.target.line.round_trip.as_millis(), 20);
         assert_eq!(label(r#"[{ stage = "directory", path = "/mnt" }]"#), "directory");
     }
 
@@ -123,6 +129,9 @@ mod tests {
             error(r#"[{ level = 3 }, "directory"]"#),
             error(r#"[{ stage = "zstd", levle = 3 }, "directory"]"#),
             error(r#"[{ stage = "directory", path = "relative" }]"#),
+            error(r#"[{ stage = "directory", line_round_trip_ms = 20 }]"#),
+            error(r#"[{ stage = "s3", bucket = "mine", line_bytes_per_second = 1000 }]"#),
+            error(r#"[{ stage = "s3", line_bytes_per_second = "fast" }]"#),
         ];
         insta::assert_snapshot!(messages.join("\n"));
     }

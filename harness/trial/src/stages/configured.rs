@@ -2,6 +2,7 @@
 
 use machine::error::Result;
 use offsite::destination::{ConfiguredDestination, DestinationEntry};
+use offsite::server::LineQuality;
 use offsite::settings::Settings;
 use offsite::transform::ConfiguredTransform;
 
@@ -27,6 +28,8 @@ pub struct Target {
     pub given: Settings,
     /// The place that the harness provides; `None` for the user's own.
     pub server: Option<Server>,
+    /// The line to this place, if it is behind a network.
+    pub line: LineQuality,
 }
 
 impl std::fmt::Debug for Target {

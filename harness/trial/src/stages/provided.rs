@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use machine::error::{Error, Result, unknown};
@@ -10,7 +11,7 @@ use machine::file_system::{FileSystem, TemporaryFileSystem};
 use machine::process::{Account, Launcher};
 use machine::tool::Tool;
 use offsite::destination::{self, DestinationChoice};
-use offsite::server::{Line, Moto, S3Server, SSHD, Sshd};
+use offsite::server::{Line, LineQuality, Moto, S3Server, SSHD, Sshd};
 use offsite::settings::Settings;
 
 /// The file system of a directory that the harness provides.
@@ -52,10 +53,10 @@ impl Provided {
     ///
     /// # Errors
     /// [`Error::Bug`] for a place that is no server.
-    fn through_a_line(mut self) -> Result<Provided> {
+    fn through_a_line(mut self, quality: LineQuality) -> Result<Provided> {
         let is_no_server = || Error::Bug(anyhow::anyhow!("a place without a port has no line"));
         let line_to = |port: Option<u16>| {
-            Line::to(SocketAddr::from((Ipv4Addr::LOCALHOST, port.ok_or_else(is_no_server)?)))
+            Line::of(quality, SocketAddr::from((Ipv4Addr::LOCALHOST, port.ok_or_else(is_no_server)?)))
         };
         let line = if let Some(endpoint) = self.settings.get_mut("endpoint") {
             let address = endpoint.as_str().and_then(|url| url.rsplit_once(':'));
@@ -126,7 +127,7 @@ impl Server {
     }
 
     /// Provides the place for this destination, for objects of together `bytes` at most. What it needs from a package
-    /// registry is kept in `cache`. With `is_cuttable`, a server is reached through a line that can be cut.
+    /// registry is kept in `cache`. With a line, a server is reached through a line of this quality, which can be cut.
     ///
     /// # Errors
     /// [`Error::Environment`] with the cause.
@@ -136,10 +137,13 @@ impl Server {
         launcher: &Launcher,
         cache: &Path,
         bytes: u64,
-        is_cuttable: bool,
+        line: Option<LineQuality>,
     ) -> Result<Provided> {
         let provided = self.place(destination, launcher, cache, bytes)?;
-        if is_cuttable { provided.through_a_line() } else { Ok(provided) }
+        match line {
+            Some(quality) => provided.through_a_line(quality),
+            None => Ok(provided),
+        }
     }
 
     fn place(self, destination: &str, launcher: &Launcher, cache: &Path, bytes: u64) -> Result<Provided> {
@@ -167,6 +171,25 @@ impl Server {
             }
         })
     }
+}
+
+/// The line that the settings of a destination ask for, which then say so no longer.
+///
+/// # Errors
+/// A value that is not a number, and a line to a place that the harness does not provide behind a network.
+pub(super) fn take_line(server: Option<Server>, settings: &mut Settings) -> Result<LineQuality, String> {
+    let mut number = |name: &str| match settings.remove(name) {
+        None => Ok(0),
+        Some(_) if !server.is_some_and(Server::is_remote) => {
+            Err(format!("{name} is for a server that the trial itself starts: remove the setting"))
+        }
+        Some(toml::Value::Integer(value)) if value >= 0 => Ok(value as u64),
+        Some(other) => Err(format!("{name} is {other}: it must be a whole number")),
+    };
+    Ok(LineQuality {
+        bytes_per_second: number("line_bytes_per_second")?,
+        round_trip: Duration::from_millis(number("line_round_trip_ms")?),
+    })
 }
 
 /// The commands that all destinations need, and the servers that the harness provides for them.

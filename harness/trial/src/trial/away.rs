@@ -15,6 +15,7 @@ use offsite::destination::Moved;
 use offsite::jobs::{Fetch, Pack, Publish, Transform, Unpack, Which, Withdraw};
 use offsite::manifest::Backup;
 use offsite::pack::Packed;
+use offsite::server::LineQuality;
 use offsite::settings::Settings;
 use offsite::transform::{Direction, TransformChoice};
 use reports::record;
@@ -106,8 +107,10 @@ impl TrialContext<'_> {
         if results.provided.is_none() {
             let bytes = 2 * self.plan.artifact_bytes_max();
             let (name, cache) = (stages.target.entry.name, self.environment.cache);
-            let is_cuttable = self.plan.fault_of_publication().is_some();
-            results.provided = Some(server.provide(name, &self.launcher, cache, bytes, is_cuttable)?);
+            let line = stages.target.line;
+            let has_line = self.plan.fault_of_publication().is_some() || line != LineQuality::default();
+            let line = has_line.then_some(line);
+            results.provided = Some(server.provide(name, &self.launcher, cache, bytes, line)?);
         }
         Ok(results.provided.as_ref().map_or_else(Settings::default, |provided| provided.settings.clone()))
     }

@@ -3,15 +3,19 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use bytesize::ByteSize;
 use engines::configuration;
 use engines::database::{Database, Verify};
 use machine::error::{Error, Result};
 use machine::measure::{calibration, storage};
 use machine::process::{Account, Launcher};
+use model::dataset::original_torrents;
+use model::ledger::Ledger;
 use model::verify::{self, Report};
 use reports::record::{Trial, Verdict, Verification};
 
+use super::damage::{Damage, Victim};
 use super::evidence::{Case, Held, LEDGER};
 use super::examine;
 
@@ -32,6 +36,28 @@ pub struct Judgement {
 /// [`Error::Input`] when the evidence cannot be read; [`Error::Environment`] when a copy of it does not fit on the disk;
 /// [`Error::Interrupted`].
 pub fn judge(trial: &Trial, run: &Path, launcher: &Launcher) -> Result<Result<Judgement, String>> {
+    judge_after(None, trial, run, launcher)
+}
+
+/// Like [`judge`], but damages the copy first, at a place that follows from a seed.
+///
+/// # Errors
+/// Those of [`judge`], and when the damage is impossible.
+pub fn judge_damaged(
+    (damage, seed): (&Damage, u64),
+    trial: &Trial,
+    run: &Path,
+    launcher: &Launcher,
+) -> Result<Result<Judgement, String>> {
+    judge_after(Some((damage, seed)), trial, run, launcher)
+}
+
+fn judge_after(
+    damage: Option<(&Damage, u64)>,
+    trial: &Trial,
+    run: &Path,
+    launcher: &Launcher,
+) -> Result<Result<Judgement, String>> {
     let Some(kept) = &trial.kept else { return Ok(Err("its evidence was not kept".into())) };
     let Some(path) = &kept.path else {
         return Ok(Err(format!("its evidence was not kept: {}", kept.left_out.join("; "))));
@@ -49,7 +75,7 @@ pub fn judge(trial: &Trial, run: &Path, launcher: &Launcher) -> Result<Result<Ju
     if let Some(missing) = needed.find(|part| !directory.join(part).exists()) {
         return Ok(Err(format!("'{missing}' was not kept: {}", kept.left_out.join("; "))));
     }
-    let bench = Bench { case: &case, directory: &directory, launcher };
+    let bench = Bench { case: &case, directory: &directory, launcher, damage };
     let last = bench.verify(restored)?;
     let live = case.live.iter().map(|held| bench.verify(held)).collect::<Result<_>>()?;
     bench.conclude(last, live).map(Ok)
@@ -60,6 +86,8 @@ struct Bench<'a> {
     case: &'a Case,
     directory: &'a Path,
     launcher: &'a Launcher,
+    /// What is damaged before the verification, with a seed.
+    damage: Option<(&'a Damage, u64)>,
 }
 
 impl Bench<'_> {
@@ -67,6 +95,7 @@ impl Bench<'_> {
     fn verify(&self, held: &Held) -> Result<Result<Report, String>> {
         let copy = self.copy(&held.place)?;
         let engine = self.case.engine;
+        self.damaged(held, |damage, victim| damage.change_file(victim, &engine.data(&copy)))?;
         let kept = self.case.server.as_ref();
         let mut database =
             engine.reopen(self.launcher, engine.data(&copy), kept).map_err(|error| match error {
@@ -82,10 +111,28 @@ impl Bench<'_> {
             (_, Some(ended)) => Ok(Ok(verify::refused_by_the_engine(&ended))),
             (Err(error), None) => Err(error),
             (Ok(()), None) => {
+                let access = database.access();
+                self.damaged(held, |damage, victim| damage.execute(victim, access.as_ref()))?;
                 let found = self.ask(held, Database { engine, access: database.access() })?;
                 Ok(database.ended().map_or(found, |ended| Ok(verify::refused_by_the_engine(&ended))))
             }
         }
+    }
+
+    /// Lets `change` damage the copy, if that was asked for.
+    fn damaged(
+        &self,
+        held: &Held,
+        change: impl FnOnce(&Damage, &mut Victim<'_>) -> anyhow::Result<()>,
+    ) -> Result<()> {
+        let Some((damage, seed)) = self.damage else { return Ok(()) };
+        let request = held.request((), &self.directory.join(LEDGER))?;
+        let original = original_torrents(&self.case.dataset)?;
+        let ledger = Ledger::open(&request.ledger, request.model.writers)
+            .with_context(|| format!("cannot read the ledger {}", request.ledger.display()))?;
+        let kept_ns = request.keep_acknowledged_before_ns.unwrap_or(0);
+        let mut victim = Victim::new(&request.model, original.as_ref(), &ledger, kept_ns, seed);
+        Ok(change(damage, &mut victim)?)
     }
 
     fn ask(&self, held: &Held, database: Database) -> Result<Result<Report, String>> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use machine::event::{Event, Observer, Status};
 use machine::measure::clock::{now_ns, seconds_between};
+use machine::measure::device::{Device, Requests, unwritten_bytes};
 use machine::measure::latencies::Latencies;
 use machine::measure::storage::bytes;
 use machine::process::{Account, Counters, Launcher, StopOnDrop, anonymous_bytes, anonymous_bytes_of_tree};
@@ -107,6 +108,7 @@ pub fn sample(sampled: &Sampled, timeline: &Timeline, stop: &AtomicBool, observe
         observer,
         answered: Answered::new(sampled.writers),
         artifact: ArtifactSize::default(),
+        disk: DiskRequests::default(),
         before: (now_ns(), 0),
     };
     let mut ticks = 0;
@@ -141,6 +143,7 @@ struct Sampler<'a> {
     observer: Observer<'a>,
     answered: Answered,
     artifact: ArtifactSize,
+    disk: DiskRequests,
     /// When the last sample was taken, and the writes that had been acknowledged by then.
     before: (u64, u64),
 }
@@ -154,6 +157,7 @@ impl Sampler<'_> {
             (acknowledged_writes - before_writes) as f64 / seconds_between(before_ns, at_ns).max(1e-9);
         let (phase, in_backup) = timeline.now();
         let artifact_bytes = self.artifact.look(phase, &sampled.destination);
+        let (disk_write_ms, disk_flush_ms) = self.disk.look(&sampled.database);
         let usage = |account| used_by_running(&sampled.launcher, account);
         let (subject, strategy) = (usage(Account::Subject), usage(Account::Strategy));
         let harness = harness_alone(&sampled.launcher);
@@ -183,6 +187,9 @@ impl Sampler<'_> {
             strategy_disk_bytes_written: strategy_io.map(|io| io.disk_bytes_written),
             harness_disk_bytes_read: harness_io.map(|io| io.disk_bytes_read),
             harness_disk_bytes_written: harness_io.map(|io| io.disk_bytes_written),
+            unwritten_bytes: unwritten_bytes(),
+            disk_write_ms,
+            disk_flush_ms,
         });
         drop(state);
         latencies.clear();
@@ -242,6 +249,29 @@ impl ArtifactSize {
             self.next_ns = ended_ns + (ended_ns - began_ns) * LOOKING_PART;
         }
         self.bytes
+    }
+}
+
+/// The requests of the device on which a file is, or will be.
+#[derive(Default)]
+struct DiskRequests {
+    before: Option<(Device, Requests)>,
+}
+
+impl DiskRequests {
+    /// Mean durations, in milliseconds, of the writes and the flushes since the last call. The first call on a device
+    /// has none.
+    fn look(&mut self, file: &Path) -> (Option<f64>, Option<f64>) {
+        let place = file.ancestors().find(|place| place.exists());
+        let device = place.and_then(Device::of);
+        let now = device.and_then(|device| device.requests().map(|requests| (device, requests)));
+        let before = std::mem::replace(&mut self.before, now);
+        match (&before, &self.before) {
+            (Some((same, before)), Some((device, now))) if same == device => {
+                (now.mean_write_ms(before), now.mean_flush_ms(before))
+            }
+            _ => (None, None),
+        }
     }
 }
 
@@ -354,6 +384,7 @@ mod tests {
             observer: &ignore,
             answered: Answered::new(1),
             artifact: ArtifactSize::default(),
+            disk: DiskRequests::default(),
             before: (now_ns(), 0),
         };
         let write = |writer: &mut LedgerWriter, due_ms: u64, ms: u64| {
@@ -379,6 +410,7 @@ mod tests {
         assert_eq!(samples[1].artifact_bytes, None);
         assert!(samples[2].artifact_bytes > Some(1000), "{:?}", samples[2]);
         assert!(samples[2].harness_cpu_seconds.is_some() && samples[2].strategy_memory_bytes.is_none());
+        assert!(samples[0].unwritten_bytes.is_some() && samples[0].disk_flush_ms.is_none());
     }
 
     #[test]

@@ -72,6 +72,9 @@ fn sample() -> impl Strategy<Value = Sample> {
             strategy_disk_bytes_written: written,
             harness_disk_bytes_read: None,
             harness_disk_bytes_written: read,
+            unwritten_bytes: written,
+            disk_write_ms: latency,
+            disk_flush_ms: cpu,
         },
     )
 }
@@ -164,11 +167,15 @@ fn a_timeline_has_panels_for_what_was_sampled_only() {
             "subject_cpu_seconds": null, "strategy_cpu_seconds": null, "strategy_memory_bytes": null}"#,
     )
     .unwrap();
-    trial.samples = vec![sample.clone(), Sample { at_seconds: 2.0, acknowledged_writes: 29, ..sample }];
+    let busy = Sample { disk_flush_ms: Some(40.0), unwritten_bytes: Some(1 << 30), ..sample.clone() };
+    trial.samples = vec![sample, Sample { at_seconds: 2.0, acknowledged_writes: 29, ..busy }];
     trial.phases.push(PhaseStart { phase: "disaster".into(), at_seconds: 1.5 });
     let words = words(&timeline(&trial, "a").unwrap());
     assert!(words.contains("Acknowledged writes per second") && words.contains("Size of the database's log"));
     assert!(words.contains("disaster"));
+    assert!(
+        words.contains("writes and flushes, mean\n") && words.contains("Page cache not yet written to disk")
+    );
     assert!(!words.contains("Processor cores") && !words.contains("Write latency"));
 }
 

@@ -241,6 +241,19 @@ fn panels(samples: &[Sample]) -> Vec<Panel> {
                 ),
             ],
         },
+        Panel {
+            title: "Duration of the disk's writes and flushes, mean",
+            kind: Kind::Latency,
+            lines: vec![
+                ("flush", milliseconds(|sample| sample.disk_flush_ms)),
+                ("write", milliseconds(|sample| sample.disk_write_ms)),
+            ],
+        },
+        Panel {
+            title: "Page cache not yet written to disk",
+            kind: Kind::Linear(number::bytes),
+            lines: vec![("", level(|sample| Some(sample.unwritten_bytes? as f64)))],
+        },
     ]
 }
 

@@ -50,6 +50,8 @@ pub(super) struct Manner {
     pub(super) method: Method,
     /// Number of chunks at the same time.
     pub(super) queue_depth: u32,
+    /// Direct writes are synchronised after this many bytes; 0: only at the end.
+    pub(super) sync_every_bytes: u64,
 }
 
 /// Copies a database and its log, and makes the copies durable. Answers with the bytes of both; the latter is `None` if
@@ -67,7 +69,7 @@ pub(super) struct CopyLiveFiles {
 const ALIGNMENT: usize = 4096;
 /// The header of a log.
 const HEADER_BYTES: u64 = 32;
-/// Without direct I/O, at most this much is dirty for each chunk that is written at the same time.
+/// Without direct I/O, at most this much is left in the page cache for each chunk that is written at the same time.
 const DIRTY_BYTES_MAX: u64 = 16 << 20;
 /// Progress is reported this often in all.
 const REPORTS_MAX: u64 = 1000;
@@ -183,7 +185,7 @@ fn copy_direct(source: &Path, target: &Path, manner: Manner, meter: &mut Meter<'
             .map(|_| {
                 let sender = sender.clone();
                 scope.spawn(|| {
-                    let copied = copy_parts(source, target, is_direct, &parts, sender);
+                    let copied = copy_parts(source, target, is_direct, manner, &parts, sender);
                     copied.inspect_err(|_| parts.give_up())
                 })
             })
@@ -227,6 +229,7 @@ fn copy_parts(
     source: &Path,
     target: &Path,
     is_direct: bool,
+    manner: Manner,
     parts: &Parts,
     sender: Sender<u64>,
 ) -> io::Result<()> {
@@ -234,18 +237,22 @@ fn copy_parts(
     let (source, target) = (File::open(source)?, open_for_writing(target, is_direct)?);
     // A mapping is aligned as direct I/O requires.
     let mut buffer = MmapMut::map_anon(parts.chunk_bytes as usize)?;
-    let mut dirty = 0;
+    // What is written past the page cache still waits in the cache of the disk itself.
+    let unsynchronised_max = match manner.sync_every_bytes {
+        _ if !is_direct => DIRTY_BYTES_MAX,
+        0 => u64::MAX,
+        bytes => bytes / u64::from(manner.queue_depth),
+    };
+    let mut unsynchronised = 0;
     while let Some((offset, bytes)) = parts.claim() {
         source.read_exact_at(&mut buffer[..bytes], offset)?;
         let written = if is_direct { bytes.next_multiple_of(ALIGNMENT) } else { bytes };
         buffer[bytes..written].fill(0);
         target.write_all_at(&buffer[..written], offset)?;
-        if !is_direct {
-            dirty += bytes as u64;
-            if dirty >= DIRTY_BYTES_MAX {
-                target.sync_data()?;
-                dirty = 0;
-            }
+        unsynchronised += bytes as u64;
+        if unsynchronised >= unsynchronised_max {
+            target.sync_data()?;
+            unsynchronised = 0;
         }
         // Nobody listens after an error.
         let _ = sender.send(bytes as u64);

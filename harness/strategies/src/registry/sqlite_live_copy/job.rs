@@ -147,8 +147,13 @@ mod tests {
 
     /// The error for a database that a child never begins to copy.
     fn refused(source: &Path) -> String {
-        let manner =
-            Manner { bytes_per_second: 0, chunk_bytes: 4096, method: Method::Direct, queue_depth: 1 };
+        let manner = Manner {
+            bytes_per_second: 0,
+            chunk_bytes: 4096,
+            method: Method::Direct,
+            queue_depth: 1,
+            sync_every_bytes: 0,
+        };
         let job = CopyInTransaction {
             source: source.to_owned(),
             target: beside(source, "-copy"),

@@ -4,8 +4,13 @@ use tempfile::TempDir;
 use super::*;
 
 /// Small chunks, so that a small file has many.
-const MANNER: Manner =
-    Manner { bytes_per_second: 0, chunk_bytes: ALIGNMENT, method: Method::Direct, queue_depth: 3 };
+const MANNER: Manner = Manner {
+    bytes_per_second: 0,
+    chunk_bytes: ALIGNMENT,
+    method: Method::Direct,
+    queue_depth: 3,
+    sync_every_bytes: 0,
+};
 
 /// Not in the temporary directory, which may be in memory.
 fn place() -> TempDir {
@@ -24,9 +29,14 @@ fn the_copy_has_the_same_bytes_whatever_the_method_and_the_length() {
     for bytes in [0, 1, 512, 4096, 40_960, 50_000] {
         let content: Vec<u8> = (0..bytes).map(|byte: u32| (byte % 251) as u8).collect();
         std::fs::write(&source, &content).unwrap();
-        for method in [Method::Direct, Method::CopyFileRange] {
-            copy(&source, &target, None, Manner { method, ..MANNER }, &mut |_| {});
-            assert!(std::fs::read(&target).unwrap() == content, "{bytes} bytes by {method:?}");
+        for (method, sync_every_bytes) in
+            [(Method::Direct, 0), (Method::Direct, 10_000), (Method::CopyFileRange, 0)]
+        {
+            copy(&source, &target, None, Manner { method, sync_every_bytes, ..MANNER }, &mut |_| {});
+            assert!(
+                std::fs::read(&target).unwrap() == content,
+                "{bytes} bytes by {method:?}, {sync_every_bytes}"
+            );
             std::fs::remove_file(&target).unwrap();
         }
     }
