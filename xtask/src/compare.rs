@@ -24,6 +24,9 @@ pub struct Compare {
     candidate: Option<PathBuf>,
     #[command(flatten)]
     judging: Judging,
+    /// How the comparison is printed; what is not a table goes to standard error with json and csv
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    format: Format,
 }
 
 /// How to judge a comparison, and where to write its outcome.
@@ -91,12 +94,18 @@ pub fn compare(arguments: &Compare) -> Result<u8> {
                 arguments.baseline.display()
             ))
         })?;
-        return conclude(&arguments.judging, &baseline, &[found], Outcome::AsPromised);
+        return arguments.conclude(&baseline, found);
     };
     let candidate = results_file::load(candidate)?;
     let same = load_all(&arguments.judging.same)?;
     let found = gate::compare(&baseline, &candidate, &same, &settings).map_err(input)?;
-    conclude(&arguments.judging, &candidate, &[found], Outcome::AsPromised)
+    arguments.conclude(&candidate, found)
+}
+
+impl Compare {
+    fn conclude(&self, results: &Results, found: Comparison) -> Result<u8> {
+        conclude(&self.judging, self.format, results, &[found], Outcome::AsPromised)
+    }
 }
 
 fn input(error: impl std::fmt::Display) -> Error {
@@ -168,7 +177,7 @@ impl Prepared<'_> {
                 Ok(pairs.expect("the same scenario has the same pairs"))
             })?);
         }
-        conclude(&self.gate.judging, results, &comparisons, outcome(results))
+        conclude(&self.gate.judging, Format::default(), results, &comparisons, outcome(results))
     }
 
     /// With `--confirm`, measures again what was flagged.
@@ -207,16 +216,17 @@ impl Judging {
 /// Shows and writes the findings. The exit code is that of the worst finding.
 fn conclude(
     judging: &Judging,
+    format: Format,
     results: &Results,
     comparisons: &[Comparison],
     outcome: Outcome,
 ) -> Result<u8> {
     let findings = Findings { results, comparisons };
     for comparison in comparisons {
-        show(comparison, judging.all);
+        show(comparison, judging.all, format);
     }
     let broken = thresholds::judge(results).into_iter().filter(|finding| finding.holds != Some(true));
-    broken.for_each(|finding| println!("{}", printable(&finding.sentence())));
+    broken.for_each(|finding| say(format, &printable(&finding.sentence())));
     write(judging.junit.as_deref(), || output::junit(&findings))?;
     write(judging.benchmark_json.as_deref(), || output::benchmark_json(results))?;
     write(judging.openmetrics.as_deref(), || output::openmetrics(&findings))?;
@@ -235,16 +245,29 @@ pub fn outcome(results: &Results) -> Outcome {
     limits.fold(Outcome::of_run(results), Outcome::max)
 }
 
-fn show(comparison: &Comparison, all: bool) {
+fn show(comparison: &Comparison, all: bool, format: Format) {
     let rows = output::table(comparison, all);
-    println!("{}", comparison_title(comparison));
-    comparison.notes.iter().for_each(|note| println!("{}", printable(note)));
-    if !rows.is_empty() {
+    say(format, &comparison_title(comparison));
+    comparison.notes.iter().for_each(|note| say(format, &printable(note)));
+    if matches!(format, Format::Json | Format::Csv) {
+        println!("{}", format.of(&output::table_of_numbers(comparison, all)));
+    } else if format == Format::Markdown {
+        println!("{}", format.of(&rows));
+    } else if !rows.is_empty() {
         // A terminal has no room for sentences in a column.
-        println!("{}", Format::Table.of(&rows.select(|column| column.label != output::WHY)));
+        println!("{}", format.of(&rows.select(|column| column.label != output::WHY)));
         output::reasons(comparison, all).iter().for_each(|reason| println!("- {reason}"));
     }
-    println!("{}", output::summary(comparison));
+    say(format, &output::summary(comparison));
+}
+
+/// Prints a sentence beside the table: where the table is for a program, not into it.
+fn say(format: Format, sentence: &str) {
+    match format {
+        Format::Table => println!("{sentence}"),
+        Format::Markdown => println!("{sentence}\n"),
+        Format::Json | Format::Csv => eprintln!("{sentence}"),
+    }
 }
 
 fn comparison_title(comparison: &Comparison) -> String {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use engines::engine::Engine;
 use engines::registry;
 use harness::plan::size_label;
@@ -26,9 +26,10 @@ Exit codes: 0 every restored database is correct, 1 at least one is not, 3 incon
 /// The backup to check: commands, or a file.
 #[derive(Args)]
 #[command(after_help = CHECK_HELP)]
+#[command(group(ArgGroup::new("what is checked").required(true).args(["backup", "backup_file"])))]
 pub struct Check {
     /// Command that backs up DRILL_SOURCE into DRILL_DESTINATION (or give --backup-file)
-    #[arg(long, value_name = "COMMAND", required_unless_present = "backup_file", requires = "restore")]
+    #[arg(long, value_name = "COMMAND", requires = "restore")]
     pub backup: Option<String>,
     /// Command that restores DRILL_ARTIFACT to DRILL_TARGET
     #[arg(long, value_name = "COMMAND", requires = "backup")]

@@ -70,7 +70,7 @@ fn a_disk_that_is_full_for_a_while_refuses_writes_and_nothing_else() {
 
 #[test]
 fn a_disk_that_stays_full_is_the_strategys_failure_and_its_record_is_saved() {
-    let place = Place::new();
+    let place = Place::shared();
     let backup = format!("{FILL}; {COPY}").replace('"', "\\\"");
     let Some((code, trial)) = run_on_a_small_disk(&place, &backup, "400") else { return };
     assert_eq!((code, trial.verdict), (Some(1), Verdict::Failed), "{}", trial.reason);
@@ -86,7 +86,7 @@ const TWO: &str = r#"
 
 #[test]
 fn writers_that_find_no_file_descriptor_end_each_trial_at_once_with_the_cause() {
-    let place = Place::new();
+    let place = Place::shared();
     let extra = "[dataset]\nsizes = [\"16MiB\"]\n[workload]\nrates = [50]\nwriters = 64";
     let scenario = place.scenario(extra, TWO);
     let mut command = Command::new("sh");
@@ -120,7 +120,7 @@ fn writers_that_find_no_connection_end_the_trial_at_once_with_the_cause() {
     if without_docker() {
         return;
     }
-    let place = Place::new();
+    let place = Place::shared();
     let extra = r#"
         [subject]
         engines = ["mysql"]
@@ -171,7 +171,7 @@ fn an_application_that_was_stopped_answers_before_its_own_writers_begin() {
 
 #[test]
 fn a_command_that_cannot_be_executed_has_failed_and_the_run_goes_on() {
-    let place = Place::new();
+    let place = Place::shared();
     let script = place.path().join("no-program");
     std::fs::write(&script, "#!/no/such/interpreter\n").unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);

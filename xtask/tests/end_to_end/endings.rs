@@ -52,7 +52,7 @@ pub fn signal(child: &Child, signal: Signal) {
 
 #[test]
 fn an_interrupted_run_cleans_up_at_once_and_can_be_resumed() {
-    let place = Place::new();
+    let place = Place::shared();
     let mut child = started(&place);
     assert!(place.processes() >= 2, "an application and a backup run");
     signal(&child, Signal::SIGINT);
@@ -72,7 +72,7 @@ fn an_interrupted_run_cleans_up_at_once_and_can_be_resumed() {
 
 #[test]
 fn leftovers_of_a_killed_run_are_found_and_removed() {
-    let place = Place::new();
+    let place = Place::shared();
     let mut child = started(&place);
     signal(&child, Signal::SIGKILL);
     child.wait().unwrap();
@@ -95,7 +95,7 @@ fn kills() -> u64 {
 
 #[test]
 fn a_run_that_is_killed_at_any_moment_leaves_nothing_that_the_next_start_does_not_clean() {
-    let place = Place::new();
+    let place = Place::shared();
     let variants = "[[variants]]\nstrategy = \"cold-copy\"\n[[variants]]\nstrategy = \"sqlite-dump\"\n";
     let faults = "faults = [\"none\", \"destination-full\"]";
     let scenario = place.scenario(&format!("{faults}\n{SMALL}"), variants);
@@ -126,7 +126,7 @@ fn a_run_that_is_killed_at_any_moment_leaves_nothing_that_the_next_start_does_no
 
 #[test]
 fn resuming_another_plan_is_refused() {
-    let place = Place::new();
+    let place = Place::shared();
     let scenario = place.scenario(SMALL, "[[variants]]\nstrategy = \"cold-copy\"\n");
     let scenario = scenario.to_str().unwrap();
     assert_eq!(place.run(&["run", scenario]).status.code(), Some(0));
@@ -141,7 +141,7 @@ fn resuming_another_plan_is_refused() {
 
 #[test]
 fn a_run_is_not_gone_on_with_under_other_conditions() {
-    let place = Place::new();
+    let place = Place::shared();
     let script = place.path().join("backup.sh");
     let copy = "sqlite3 \"$DRILL_SOURCE\" \".timeout 10000\" \"VACUUM INTO '$DRILL_DESTINATION/copy'\"\n";
     std::fs::write(&script, copy).unwrap();
@@ -196,7 +196,7 @@ fn a_run_is_not_gone_on_with_under_other_conditions() {
 
 #[test]
 fn the_same_seed_plans_the_same_run_and_the_report_can_be_rendered_again() {
-    let place = Place::new();
+    let place = Place::shared();
     let scenario = place.scenario(SMALL, "[[variants]]\nstrategy = \"sqlite-vacuum-into\"\n");
     let scenario = scenario.to_str().unwrap();
     let out = place.path().join("results");

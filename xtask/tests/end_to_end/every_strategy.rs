@@ -215,7 +215,7 @@ fn with_false_cp(place: &Place, command: &mut Command, script: &str) {
 
 #[test]
 fn a_tool_that_copies_a_part_and_reports_success_is_found() {
-    let place = Place::new();
+    let place = Place::shared();
     let scenario = place.scenario(SMALL, "[[variants]]\nstrategy = \"cold-copy\"\n");
     let mut command = place.command(&["run", scenario.to_str().unwrap()]);
     with_false_cp(&place, &mut command, "exec head -c 2000000 \"$4\" > \"$5/database.sqlite\"");
@@ -229,7 +229,7 @@ fn a_tool_that_copies_a_part_and_reports_success_is_found() {
 
 #[test]
 fn a_tool_that_copies_nothing_and_reports_success_is_found() {
-    let place = Place::new();
+    let place = Place::shared();
     let scenario = place.scenario(SMALL, "[[variants]]\nstrategy = \"cold-copy\"\n");
     let mut command = place.command(&["run", scenario.to_str().unwrap()]);
     with_false_cp(&place, &mut command, "exit 0");
@@ -242,7 +242,7 @@ fn a_tool_that_copies_nothing_and_reports_success_is_found() {
 
 #[test]
 fn the_application_is_started_again_when_the_cold_copy_fails() {
-    let place = Place::new();
+    let place = Place::shared();
     let scenario = place.scenario(SMALL, "[[variants]]\nstrategy = \"cold-copy\"\n");
     let mut command = place.command(&["run", scenario.to_str().unwrap()]);
     with_false_cp(&place, &mut command, "echo 'no space left on device' >&2; exit 1");
@@ -273,7 +273,7 @@ fn a_database_without_writes_and_a_closed_loop_are_valid_workloads() {
 
 #[test]
 fn a_missing_tool_makes_a_trial_unavailable_with_how_to_get_it() {
-    let place = Place::new();
+    let place = Place::shared();
     let scenario = place.scenario(SMALL, "[[variants]]\nstrategy = \"sqlite-cli-backup\"\n");
     let mut command = place.command(&["run", scenario.to_str().unwrap()]);
     let bin = place.path().join("bin");

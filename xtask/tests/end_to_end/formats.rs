@@ -52,6 +52,12 @@ fn a_plan_and_a_comparison_have_raw_numbers_under_keys_with_units() {
     let rows = json(&place.run(&["report", "--format", "json"]));
     assert_eq!((&rows[0]["verdict"], &rows[0]["family"]), (&"restorable".into(), &"needs_downtime".into()));
     assert!(rows[0]["backup_seconds"].as_f64() > Some(0.0), "{rows}");
+    let latest = place.path().join("latest");
+    let latest = latest.to_str().unwrap();
+    let output = place.run(&["compare", latest, latest, "--all", "--format", "json"]);
+    let compared: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&compared[0]["metric"], &compared[0]["answer"]), (&"verdict".into(), &"equivalent".into()));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("0 regressed"), "{}", text(&output));
     let narrow = place.command(&["report", "--format", "table"]).env("COLUMNS", "80").output().unwrap();
     let table = text(&narrow);
     assert!(table.contains("Needs downtime") && table.contains("more columns"), "{table}");

@@ -91,7 +91,7 @@ fn litestream_that_is_killed_and_started_again_has_missed_nothing() {
 
 #[test]
 fn litestream_that_cannot_be_downloaded_or_run_is_unavailable_with_the_reason() {
-    let place = Place::new();
+    let place = Place::shared();
     let variants = r#"
         [[variants]]
         strategy = "litestream"
@@ -121,7 +121,7 @@ fn false_litestream(place: &Place, script: &str) -> PathBuf {
 
 #[test]
 fn an_empty_replica_is_found() {
-    let place = Place::new();
+    let place = Place::shared();
     let script = r#"
         if [ "$1" = restore ]; then exit 0; fi
         replica=$(sed 's/.*"replicas":\[{"path":"\([^"]*\)".*/\1/' "$3")
@@ -144,7 +144,7 @@ fn an_empty_replica_is_found() {
 
 #[test]
 fn a_replication_program_that_exits_is_reported_with_its_last_output() {
-    let place = Place::new();
+    let place = Place::shared();
     let binary = false_litestream(&place, "echo 'disk quota exceeded' >&2; exit 1");
     let variants = format!(
         "[[variants]]\nstrategy = \"litestream\"\nsettings = {{ binary = \"{}\" }}\n",

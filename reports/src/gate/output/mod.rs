@@ -13,4 +13,4 @@ pub use findings::Findings;
 pub use junit::junit;
 pub use markdown::markdown;
 pub use openmetrics::openmetrics;
-pub use table::{WHY, reasons, summary, table};
+pub use table::{WHY, reasons, summary, table, table_of_numbers};

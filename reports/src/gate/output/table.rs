@@ -2,7 +2,7 @@
 
 use crate::gate::{Answer, Change, Comparison, Row};
 use crate::render::number;
-use crate::render::table::Table;
+use crate::render::table::{Cell, Column, Rank, Table};
 
 /// The column with the reasons that [`reasons`] lists.
 pub const WHY: &str = "Why";
@@ -30,6 +30,41 @@ pub fn table(comparison: &Comparison, all: bool) -> Table {
     let header =
         ["Answer", "Subject", "Metric", "Baseline", "Candidate", "Change (90 % interval)", "Pairs", WHY];
     Table::of_texts(header, shown(comparison, all).map(cells).collect())
+}
+
+/// The same rows for programs: the change as three numbers, the ratio of candidate to baseline and the bounds of its 90 %
+/// interval.
+pub fn table_of_numbers(comparison: &Comparison, all: bool) -> Table {
+    let text = |key| Column::text(key, key, Rank::Always);
+    let number = |key| Column::number(key, key, Rank::Always);
+    let mut table = Table::new(vec![
+        text("answer"),
+        text("subject"),
+        text("metric"),
+        text("baseline"),
+        text("candidate"),
+        number("change_ratio"),
+        number("change_ratio_low"),
+        number("change_ratio_high"),
+        number("pairs"),
+        text("why"),
+    ]);
+    for row in shown(comparison, all) {
+        let ratio = |of: fn(Change) -> f64| Cell::measured(row.change.map(of), number::ratio);
+        table.push(vec![
+            Cell::text(row.answer.name()),
+            Cell::text(row.subject.clone()),
+            Cell::text(row.metric),
+            Cell::text(row.baseline.clone().unwrap_or_default()),
+            Cell::text(row.candidate.clone().unwrap_or_default()),
+            ratio(|change| change.ratio),
+            ratio(|change| change.low),
+            ratio(|change| change.high),
+            Cell::count(row.pairs as u64),
+            Cell::text(row.because.clone()),
+        ]);
+    }
+    table
 }
 
 fn cells(row: &Row) -> Vec<String> {
