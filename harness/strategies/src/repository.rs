@@ -1,17 +1,20 @@
 //! Shared code of strategies that keep a repository of their own. Another strategy makes a consistent local backup, which
 //! goes into the repository and is then removed; a restore takes it out again, and lets the other strategy restore it.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use engines::secret::Secret;
 use machine::error::Error;
 use machine::removal;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{
-    BackupContext, BackupResult, ConfiguredStrategy, Keeps, Promise, RestoreContext, RestoreResult,
-    StrategyFailure,
+    Abilities, BackupContext, BackupResult, ConfiguredStrategy, Keeps, Kept, Moments, PointInTime, Promise,
+    RestoreContext, RestoreResult, StrategyFailure,
 };
 use crate::registry;
 use crate::watch::Watch;
@@ -40,6 +43,8 @@ pub struct RepositorySettings {
     /// See [`SETTINGS`].
     pub keep_last: u32,
     /// See [`SETTINGS`].
+    pub restore_older: u32,
+    /// See [`SETTINGS`].
     pub source: Source,
 }
 
@@ -51,6 +56,11 @@ pub const SETTINGS: &[(&str, &str)] = &[
         "number of backups that are made and stored before the one that is measured, so that only changes are stored",
     ),
     ("keep_last", "number of backups that are kept; older ones are removed with their data; 0: all"),
+    (
+        "restore_older",
+        "number of backups by which the restore goes back from the newest one: what was written after that older one must \
+         not be there; 0: it takes the newest",
+    ),
     (
         "source",
         "the strategy that makes the local backup: \"live-copy\" is sqlite-live-copy, \"vacuum-into\" is \
@@ -69,20 +79,29 @@ pub const PROMISE: Promise = Promise {
 const EARLIER_MAX: u32 = 100;
 /// The name of the repository in the artifact.
 const REPOSITORY: &str = "repository";
-/// The key of all repositories: it protects nothing in a trial, and a restore takes it from outside of the artifact.
-pub const KEY: &str = "the key of a trial";
+/// The file with the key of a trial's repositories, in the trial's work directory: outside of the artifact, as an operator
+/// keeps it.
+const KEY_FILE: &str = "repository.key";
+
+/// A repository, and the file with its key.
+pub struct Repository {
+    /// Where it is.
+    pub place: PathBuf,
+    /// The file with its key.
+    pub key_file: PathBuf,
+}
 
 /// A program that keeps a repository.
 pub trait Keeper {
     /// The commands that create an empty repository.
-    fn create(&self, repository: &Path) -> Vec<Command>;
+    fn create(&self, repository: &Repository) -> Vec<Command>;
 
     /// The commands that store the current directory as backup number `number`, from 1, and then remove what is to be
     /// removed and check what is to be checked.
-    fn store(&self, repository: &Path, number: u32) -> Vec<Command>;
+    fn store(&self, repository: &Repository, number: u32) -> Vec<Command>;
 
     /// The commands that restore the backup with this number into the current directory.
-    fn fetch(&self, repository: &Path, number: u32) -> Vec<Command>;
+    fn fetch(&self, repository: &Repository, number: u32) -> Vec<Command>;
 }
 
 impl Source {
@@ -93,7 +112,50 @@ impl Source {
     }
 }
 
+impl Repository {
+    /// The repository in an artifact.
+    fn of(artifact: &Path, watch: &Watch) -> Repository {
+        let key_file = watch.launcher().work_directory().join(KEY_FILE);
+        Repository { place: artifact.join(REPOSITORY), key_file }
+    }
+
+    /// Writes a random key, if the trial has none yet. Only its owner can read it.
+    fn make_key(&self) -> Result<(), Error> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.key_file);
+        let key = Secret::random()?;
+        match file.and_then(|mut file| file.write_all(key.0.as_bytes())) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                let file = self.key_file.display();
+                Err(Error::Environment(format!("cannot write the key {file}: {error}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl PointInTime for RepositorySettings {
+    /// The older backup is from one moment between its beginning and its end.
+    fn kept(&self, moments: &Moments) -> Kept {
+        let (began_ns, ended_ns) = moments.older_backup_ns.unzip();
+        Kept {
+            acknowledged_before_ns: Some(began_ns.unwrap_or(moments.backup_began_ns)),
+            sent_after_ns: ended_ns,
+        }
+    }
+}
+
 impl RepositorySettings {
+    /// What the strategies of all programs can do.
+    pub fn abilities(&self) -> Abilities<'_> {
+        let point_in_time = (self.restore_older > 0).then_some(self as &dyn PointInTime);
+        Abilities { key_file: Some(KEY_FILE), point_in_time, ..Abilities::default() }
+    }
+
+    /// The number of the backup that is restored.
+    fn restored(&self) -> u32 {
+        self.earlier + 1 - self.restore_older
+    }
+
     /// Checks their values.
     ///
     /// # Errors
@@ -101,6 +163,12 @@ impl RepositorySettings {
     pub fn validate(&self) -> Result<(), String> {
         if self.earlier > EARLIER_MAX {
             return Err(format!("earlier must be from 0 to {EARLIER_MAX}"));
+        }
+        if self.restore_older > self.earlier {
+            return Err("restore_older must not be greater than earlier: there is no older backup".into());
+        }
+        if self.keep_last > 0 && self.restore_older >= self.keep_last {
+            return Err("restore_older must be less than keep_last: the older backup is removed".into());
         }
         Ok(())
     }
@@ -116,16 +184,23 @@ pub fn back_up(
     context: &mut BackupContext<'_>,
 ) -> BackupResult {
     let RepositorySettings { earlier, source, .. } = *settings;
-    let repository = context.destination.join(REPOSITORY);
+    let repository = Repository::of(context.destination, context.watch);
+    let mut older_backup_ns = None;
+    repository.make_key()?;
     let here = context.destination.to_owned();
     run_all(context.watch, &here, keeper.create(&repository))?;
     for number in 1..=earlier {
+        let began_ns = context.watch.now_ns();
         store_one(keeper, source, number, &repository, context)?;
+        if number == settings.restored() {
+            older_backup_ns = Some((began_ns, context.watch.now_ns()));
+        }
     }
     let (began_ns, before) = (context.watch.now_ns(), context.watch.measured().counters);
     store_one(keeper, source, earlier + 1, &repository, context)?;
     let mut outcome = context.watch.complete_backup()?;
     outcome.measured.began_ns = Some(began_ns);
+    outcome.measured.older_backup_ns = older_backup_ns;
     outcome.measured.counters = outcome.measured.counters.since(&before);
     Ok(outcome)
 }
@@ -134,7 +209,7 @@ fn store_one(
     keeper: &dyn Keeper,
     source: Source,
     number: u32,
-    repository: &Path,
+    repository: &Repository,
     context: &mut BackupContext<'_>,
 ) -> Result<(), StrategyFailure> {
     let local = make_directory(context.watch, "to-be-stored")?;
@@ -148,12 +223,12 @@ fn store_one(
         replication: None,
     })?;
     // How much is new is unknown.
-    context.watch.begin_part(vec![repository.to_owned()], None);
+    context.watch.begin_part(vec![repository.place.clone()], None);
     run_all(context.watch, &local, keeper.store(repository, number))?;
     Ok(remove(&local)?)
 }
 
-/// Restores the newest backup.
+/// Restores the newest backup, or the older one that is asked for.
 ///
 /// # Errors
 /// Why there is no restored data.
@@ -162,10 +237,10 @@ pub fn restore(
     settings: &RepositorySettings,
     context: &mut RestoreContext<'_>,
 ) -> RestoreResult {
-    let RepositorySettings { earlier, source, .. } = *settings;
-    let repository = context.artifact.join(REPOSITORY);
+    let source = settings.source;
+    let repository = Repository::of(context.artifact, context.watch);
     let local = make_directory(context.watch, "fetched")?;
-    run_all(context.watch, &local, keeper.fetch(&repository, earlier + 1))?;
+    run_all(context.watch, &local, keeper.fetch(&repository, settings.restored()))?;
     let measured = source.strategy()?.restore(&mut RestoreContext {
         artifact: &stored_directory(&local),
         subject: &mut *context.subject,
@@ -220,6 +295,24 @@ mod tests {
             let (_, meaning) = SETTINGS.iter().find(|(name, _)| *name == "source").unwrap();
             assert!(meaning.contains(strategy.name()), "{}", strategy.name());
         }
+    }
+
+    #[test]
+    fn an_older_backup_has_to_exist_and_to_be_kept() {
+        let settings = |earlier, keep_last, restore_older| RepositorySettings {
+            earlier,
+            keep_last,
+            restore_older,
+            ..RepositorySettings::default()
+        };
+        assert!(settings(0, 0, 1).validate().unwrap_err().contains("there is no older backup"));
+        assert!(settings(9, 3, 3).validate().unwrap_err().contains("is removed"));
+        let older = settings(9, 3, 2);
+        assert_eq!((older.validate(), older.restored()), (Ok(()), 8));
+        let moments = Moments { backup_began_ns: 50, older_backup_ns: Some((10, 20)), disaster_ns: 90 };
+        let kept = older.abilities().point_in_time.unwrap().kept(&moments);
+        assert_eq!(kept, Kept { acknowledged_before_ns: Some(10), sent_after_ns: Some(20) });
+        assert!(settings(9, 3, 0).abilities().point_in_time.is_none());
     }
 
     #[test]

@@ -278,6 +278,7 @@ impl Watch {
     pub fn measured(&self) -> Measured {
         Measured {
             began_ns: None,
+            older_backup_ns: None,
             counters: self.counters,
             replication: None,
             output: self.output.clone(),

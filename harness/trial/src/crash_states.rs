@@ -2,18 +2,21 @@
 //! mounted and inspected.
 
 pub mod source;
+pub mod strategy;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
+use engines::engine::Engine;
 use engines::files::{FileEngine, Inspection};
 use machine::error::{Error, Result};
 use machine::file_system::FileSystem;
 use machine::file_system::write_log::{CrashPlan, CrashReplay, LoggedFileSystem, missing_for_write_logs};
 use machine::process::{Account, Launcher};
 use machine::removal;
-use model::dataset::DatasetSpec;
+use model::dataset::{DatasetSpec, original_torrents};
+use model::writes::{Marks, Model};
 use reports::record::Check;
 
 /// The file system of the destination.
@@ -51,7 +54,9 @@ pub struct Tally {
 /// A database, and how its backups are examined.
 pub struct Examination<'a> {
     launcher: &'a Launcher,
+    engine: &'static dyn Engine,
     files: &'static dyn FileEngine,
+    spec: DatasetSpec,
     source: PathBuf,
     bytes: u64,
     seed: u64,
@@ -70,11 +75,11 @@ impl<'a> Examination<'a> {
                 "the states after a power cut cannot be made: {missing}"
             )));
         }
-        let (_, files) = engines::registry::of_files();
+        let (engine, files) = engines::registry::of_files();
         let source = launcher.work_directory().join("source.db");
         let spec = DatasetSpec { profile: "torrust-demo".into(), target_bytes: bytes, seed };
         files.generate(&spec, &source, &|| launcher.cancel.is_cancelled(), &mut |_| ())?;
-        Ok(Examination { launcher, files, source, bytes, seed, reorderings })
+        Ok(Examination { launcher, engine, files, spec, source, bytes, seed, reorderings })
     }
 
     /// Runs a command that backs up `$DRILL_SOURCE` to `$DRILL_DESTINATION/copy.db`, and examines every state that a
@@ -84,10 +89,22 @@ impl<'a> Examination<'a> {
     /// [`Error::Input`] when the command fails; [`Error::Environment`] when the machine refuses something;
     /// [`Error::Interrupted`].
     pub fn examine(&self, line: &str) -> Result<Examined> {
+        self.examined(|_| Ok(()), |destination| self.back_up(line, destination), |state| self.wrong(state))
+    }
+
+    /// Examines the states of a destination during and after a backup: `prepare` makes what is there before, and `wrong`
+    /// says what is wrong with the backup in a state.
+    fn examined(
+        &self,
+        prepare: impl FnOnce(&Path) -> Result<()>,
+        back_up: impl FnOnce(&Path) -> Result<()>,
+        wrong: impl Fn(&Path) -> Result<Option<String>>,
+    ) -> Result<Examined> {
         let bytes = 4 * self.bytes + ROOM_BYTES;
         let destination = LoggedFileSystem::make(FILE_SYSTEM, self.launcher, "destination", bytes)?;
+        prepare(destination.point())?;
         let from = destination.position()?;
-        self.back_up(line, destination.point())?;
+        back_up(destination.point())?;
         let success = destination.position()?;
         let log = destination.finish()?;
         let plan = CrashPlan {
@@ -101,7 +118,7 @@ impl<'a> Examination<'a> {
         let mut examined = Examined::default();
         for state in log.crash_states(plan) {
             self.launcher.cancel.check()?;
-            let wrong = self.wrong(replay.mount(&state)?.point())?;
+            let wrong = wrong(replay.mount(&state)?.point())?;
             let tally = if state.can_follow(success) { &mut examined.after } else { &mut examined.before };
             match wrong {
                 None => tally.right += 1,
@@ -151,6 +168,20 @@ impl<'a> Examination<'a> {
     }
 }
 
+/// A model of writes to a dataset by one writer.
+fn one_writer(spec: &DatasetSpec) -> Result<Model> {
+    let torrents = original_torrents(spec)?.torrents();
+    let seed = spec.seed;
+    Ok(Model {
+        marks: Marks::Stamps,
+        seed,
+        writers: 1,
+        rows_per_transaction: 3,
+        multi_row_share: 0.5,
+        torrents,
+    })
+}
+
 /// The first finding of an inspection that compares a backup with the database, which nobody has changed.
 fn finding(inspection: &Inspection) -> Option<String> {
     let failed = inspection.checks.iter().find(|check| check.result != Some(Check::Pass));
@@ -197,10 +228,19 @@ mod tests {
     fn a_command_that_fails_is_an_input_error_that_names_it() {
         let directory = tempfile::tempdir().unwrap();
         let launcher = Launcher::new(directory.path(), &Cancel::default());
-        let (_, files) = engines::registry::of_files();
+        let (engine, files) = engines::registry::of_files();
         let source = directory.path().join("source.db");
-        let examination =
-            Examination { launcher: &launcher, files, source, bytes: 0, seed: 1, reorderings: 1 };
+        let spec = DatasetSpec { profile: "torrust-demo".into(), target_bytes: 0, seed: 1 };
+        let examination = Examination {
+            launcher: &launcher,
+            engine,
+            files,
+            spec,
+            source,
+            bytes: 0,
+            seed: 1,
+            reorderings: 1,
+        };
         let error = examination.back_up("echo no room >&2; exit 3", directory.path()).unwrap_err();
         assert!(
             matches!(&error, Error::Input(cause) if cause.contains("exit 3") && cause.contains("no room")),

@@ -344,6 +344,7 @@ impl TrialContext<'_> {
         }
         let artifact = durable_ns.map(|durable_ns| Artifact {
             began_ns: span.from_ns,
+            older_backup_ns: measured.older_backup_ns,
             durable_ns,
             bytes: self.artifact_bytes(),
             copying: challenge::copying(&self.artifact(), span),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::Args;
+use harness::crash_states::strategy::require_examinable;
 use harness::crash_states::{Examination, Examined, Tally};
 use machine::error::Result;
 use machine::process::{Cancel, Launcher};
@@ -11,6 +12,8 @@ use machine::workspace::Workspace;
 use reports::printable;
 use reports::render::table::Table;
 use serde::Deserialize;
+use strategies::contract::StrategyEntry;
+use strategies::registry;
 
 use super::measure::publish;
 use crate::arguments::place::Place;
@@ -25,6 +28,9 @@ pub struct ProvePowerCut {
     /// A command that backs up $DRILL_SOURCE to $DRILL_DESTINATION/copy.db (repeatable) [default: common commands]
     #[arg(long, value_name = "COMMAND")]
     backup: Vec<String>,
+    /// A strategy with its defaults instead of a command (repeatable)
+    #[arg(long, value_name = "NAME", value_parser = strategy)]
+    strategy: Vec<&'static StrategyEntry>,
     /// Size of the database
     #[arg(long, default_value = "2MiB")]
     size: ByteSize,
@@ -67,6 +73,11 @@ pub fn prove(arguments: &ProvePowerCut, cancel: &Cancel) -> Result<u8> {
     let (size, seed) = (arguments.size.0, arguments.seed);
     let examination = Examination::new(&launcher, size, seed, arguments.reorderings as usize)?;
     let mut found = Vec::new();
+    for strategy in &arguments.strategy {
+        let name = strategy.card().name;
+        eprintln!("examining: {name}");
+        found.push((name.to_owned(), examination.examine_strategy(&strategy.with_defaults())?));
+    }
     for command in commands(arguments) {
         eprintln!("examining: {}", printable(&command.name));
         found.push((command.name, examination.examine(&command.backup)?));
@@ -76,8 +87,14 @@ pub fn prove(arguments: &ProvePowerCut, cancel: &Cancel) -> Result<u8> {
     Ok(if is_damaged { exit::FELL_SHORT } else { exit::SUCCESS })
 }
 
+/// A strategy that can be examined.
+fn strategy(name: &str) -> std::result::Result<&'static StrategyEntry, String> {
+    let strategy = registry::named(name).map_err(|error| error.to_string())?;
+    require_examinable(&strategy.with_defaults()).map(|()| strategy).map_err(|error| error.to_string())
+}
+
 fn commands(arguments: &ProvePowerCut) -> Vec<Named> {
-    if arguments.backup.is_empty() {
+    if arguments.backup.is_empty() && arguments.strategy.is_empty() {
         return toml::from_str::<Commands>(COMMANDS).expect("a test reads it").commands;
     }
     let named = |backup: &String| Named { name: backup.clone(), backup: backup.clone() };
@@ -90,7 +107,7 @@ fn text(found: &[(String, Examined)], arguments: &ProvePowerCut) -> String {
         let counts = [cells(&examined.before), cells(&examined.after)].concat();
         std::iter::once(name.clone()).chain(counts).collect()
     };
-    let header = ["Command", "Before: right", "Before: damaged", "After: right", "After: damaged"];
+    let header = ["Backup by", "Before: right", "Before: damaged", "After: right", "After: damaged"];
     let table = Table::of_texts(header, found.iter().map(row).collect());
     let examples: String = found
         .iter()

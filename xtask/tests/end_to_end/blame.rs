@@ -120,7 +120,7 @@ fn writers_that_find_no_connection_end_the_trial_at_once_with_the_cause() {
     if without_docker() {
         return;
     }
-    let place = Place::shared();
+    let place = Place::shared().with_datasets_of_servers();
     let extra = r#"
         [subject]
         engines = ["mysql"]

@@ -26,7 +26,7 @@ fn every_mysql_strategy_restores_or_says_why_not() {
     if without_docker() {
         return;
     }
-    let place = Place::shared();
+    let place = Place::shared().with_datasets_of_servers();
     let (variants, count) = variants_for("mysql");
     let output = place.run_scenario(&place.scenario(&on(MYSQL), &variants));
     let results = place.results();
@@ -54,7 +54,7 @@ fn every_mariadb_strategy_restores_or_says_why_not() {
     if without_docker() {
         return;
     }
-    let place = Place::shared();
+    let place = Place::shared().with_datasets_of_servers();
     let (variants, count) = variants_for("mariadb");
     let incremental = "[[variants]]\nstrategy = \"mariadb-backup\"\nsettings = { incrementals = 2 }\n";
     let output = place.run_scenario(&place.scenario(&on(MARIADB), &(variants + incremental)));
@@ -78,7 +78,7 @@ fn a_binary_log_restores_to_a_point_in_time_and_nothing_after_it() {
     if without_docker() {
         return;
     }
-    let place = Place::shared();
+    let place = Place::shared().with_datasets_of_servers();
     let variants = "[[variants]]\nstrategy = \"mysql-binlog\"\nsettings = { seconds_before_disaster = 2 }\n";
     let scenario = place.scenario(&on(MYSQL), variants);
     let longer =
@@ -98,7 +98,7 @@ fn every_sqlite_strategy_restores_a_tracker_or_says_why_not() {
     if without_docker() {
         return;
     }
-    let place = Place::new();
+    let place = Place::new().with_datasets_of_servers();
     let (variants, count) = variants_for("sqlite");
     let output = place.run_scenario(&place.scenario(&on(TRACKER_ON_SQLITE), &variants));
     let results = place.results();
@@ -125,7 +125,7 @@ fn every_mysql_strategy_restores_a_tracker_or_says_why_not() {
     if without_docker() {
         return;
     }
-    let place = Place::shared();
+    let place = Place::shared().with_datasets_of_servers();
     let (variants, count) = variants_for("mysql");
     let output = place.run_scenario(&place.scenario(&on(TRACKER_ON_MYSQL), &variants));
     let results = place.results();
@@ -143,7 +143,7 @@ fn an_unsafe_copy_of_a_live_data_directory_is_found() {
         return;
     }
     for subject in [MYSQL, MARIADB] {
-        let place = Place::shared();
+        let place = Place::shared().with_datasets_of_servers();
         let variants = "[[variants]]\nstrategy = \"hot-copy\"\nsettings = { seconds_min = 6.0 }\n";
         let extra = on(subject).replace("[40]", "[300]\nwriters = 2");
         let output = place.run_scenario(&place.scenario(&extra, variants));
@@ -156,7 +156,7 @@ fn an_unsafe_copy_of_a_live_data_directory_is_found() {
 
 /// The output of a run that cannot begin: one error, and nothing is left behind.
 fn refused(subject: &str) -> String {
-    let place = Place::shared();
+    let place = Place::shared().with_datasets_of_servers();
     let output = place.run_scenario(&place.scenario(&on(subject), COLD));
     assert_eq!(output.status.code(), Some(4), "{}", text(&output));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -167,7 +167,7 @@ fn refused(subject: &str) -> String {
 
 /// Why a trial is inconclusive because its server did not start; nothing is left behind.
 fn inconclusive(subject: &str) -> String {
-    let place = Place::shared();
+    let place = Place::shared().with_datasets_of_servers();
     let output = place.run_scenario(&place.scenario(&on(subject), COLD));
     assert_eq!(output.status.code(), Some(3), "{}", text(&output));
     let trial = place.results().trials.remove(0);
@@ -246,7 +246,7 @@ fn a_container_that_dies_is_reported() {
     if without_docker() {
         return;
     }
-    let place = Place::shared();
+    let place = Place::shared().with_datasets_of_servers();
     let mut child = started(&place);
     let [server] = servers(&place)[..] else { panic!("one server runs") };
     kill(server, Signal::SIGKILL).unwrap();
@@ -262,7 +262,7 @@ fn containers_end_with_an_interrupted_run_and_are_swept_after_a_killed_one() {
     if without_docker() {
         return;
     }
-    let place = Place::shared();
+    let place = Place::shared().with_datasets_of_servers();
     let mut child = started(&place);
     kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));

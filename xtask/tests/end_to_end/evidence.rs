@@ -176,7 +176,7 @@ fn a_data_directory_of_mysql_is_judged_again_by_its_server() {
     if without_docker() {
         return;
     }
-    let place = Place::shared();
+    let place = Place::shared().with_datasets_of_servers();
     let scenario = place.scenario(&on(MYSQL), "[[variants]]\nstrategy = 'mysql-clone'\n");
     let output = place.run(&["run", scenario.to_str().unwrap(), "--keep", "all"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));

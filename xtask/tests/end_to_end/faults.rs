@@ -172,6 +172,31 @@ fn an_old_log_beside_a_restored_copy_is_exposed() {
 }
 
 #[test]
+fn a_repository_gives_back_an_older_backup_and_nothing_with_another_key() {
+    let place = Place::shared();
+    // What is restored without a fault is an older backup, which must lack the later writes.
+    let variant = |name: &str| {
+        format!("[[variants]]\nstrategy = \"{name}\"\nsettings = {{ earlier = 2, restore_older = 1 }}\n")
+    };
+    let variants = [ONLINE, &variant("restic"), &variant("borg")].concat();
+    let results = run(&place, "\"none\", \"wrong-key\"", &variants);
+    let plan = text(&place.run(&["plan", place.path().join("small.toml").to_str().unwrap()]));
+    assert!(plan.contains("its artifact is not encrypted"), "{plan}");
+    assert_eq!(results.trials.len(), 5);
+    for trial in &results.trials {
+        if trial.fault.is_none() {
+            assert_eq!(trial.verdict, Verdict::Restorable, "{}: {}", trial.id, trial.reason);
+            continue;
+        }
+        fault(trial);
+        assert_eq!(Reaction::of(trial), Some(Reaction::Detected), "{}: {}", trial.id, trial.reason);
+        let reason = trial.reason.to_lowercase();
+        assert!(reason.contains("password") || reason.contains("passphrase"), "{}", trial.reason);
+    }
+    place.assert_clean();
+}
+
+#[test]
 fn a_line_that_is_cut_harms_no_backup_that_was_published() {
     let place = Place::shared();
     let stages = "stages = [[\"s3\"], [\"sftp\"]]\n";
@@ -304,7 +329,7 @@ fn faults_of_a_server_are_noticed_and_over_afterwards() {
     if without_docker() {
         return;
     }
-    let place = Place::shared();
+    let place = Place::shared().with_datasets_of_servers();
     let top = format!(
         "faults = [\"kill-strategy\", \"kill-database\", \"wrong-password\", \"power-cut\", \"schema-change\"]\n\
          [subject]\nengines = [\"mysql\"]\n{SMALL}"
@@ -426,6 +451,12 @@ fn of_all_states_after_a_power_cut_only_those_of_a_synced_copy_are_right() {
     assert!(text(&output).contains("The first damage after success"), "{}", text(&output));
     let output = prove("exit 7");
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    let prove = |strategy: &str| place.run(&["prove", "power-cut", "--size", "1MiB", "--strategy", strategy]);
+    let output = prove("sqlite-live-copy");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let output = prove("cold-copy");
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("only online and logical backups are examined"), "{}", text(&output));
     place.assert_clean();
 }
 

@@ -14,7 +14,7 @@ use super::*;
 
 /// A place for trials on this file system; `None` when it cannot be created, which `cargo xtask test` lists.
 pub fn place_for(kind: FileSystem) -> Option<Place> {
-    let place = Place::shared();
+    let place = Place::shared().with_datasets_of_servers();
     can_make(kind, &place).then_some(place)
 }
 

@@ -84,7 +84,7 @@ fn too_few_pairs_are_inconclusive_and_fail_only_on_request() {
 
 #[test]
 fn a_broken_threshold_fails_a_run_and_a_baseline_is_compared_at_its_end() {
-    let place = Place::new();
+    let place = Place::shared();
     let limits = "[thresholds]\nrecovery_seconds = \"< 60\"\n";
     let scenario = place.scenario(&format!("{limits}{SMALL}"), COLD);
     let kept = place.run_scenario(&scenario);
@@ -104,7 +104,7 @@ fn a_broken_threshold_fails_a_run_and_a_baseline_is_compared_at_its_end() {
 
 #[test]
 fn pairs_alternate_and_shards_give_the_report_of_one_run() {
-    let place = Place::new();
+    let place = Place::shared();
     let variants = format!(
         "{COLD}[[variants]]\nname = \"again\"\nstrategy = \"cold-copy\"\n[[variants]]\nname = \"alone\"\n\
          strategy = \"cold-copy\"\n[[pairs]]\na = \"cold-copy\"\nb = \"again\"\n"
@@ -138,7 +138,7 @@ fn pairs_alternate_and_shards_give_the_report_of_one_run() {
 
 #[test]
 fn the_action_tests_the_script_of_another_repository() {
-    let place = Place::new();
+    let place = Place::shared();
     let repository = place.path().join("repository");
     std::fs::create_dir(&repository).unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.github/put-on-trial.sh");
@@ -171,7 +171,7 @@ fn the_action_tests_the_script_of_another_repository() {
 
 #[test]
 fn regressed_trials_are_measured_again_below_the_run() {
-    let place = Place::new();
+    let place = Place::shared();
     let scenario = place.scenario(&format!("repetitions = 6\n{SMALL}"), COLD);
     assert_eq!(code(&place.run_scenario(&scenario)), 0);
     let mut faster = place.results();
@@ -197,7 +197,7 @@ fn regressed_trials_are_measured_again_below_the_run() {
 
 #[test]
 fn the_error_rates_are_measured_on_recorded_and_on_live_runs() {
-    let place = Place::new();
+    let place = Place::shared();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let published = root.join("reports/published/cold-copy-1GiB").display().to_string();
     let out = place.path().join("rates.md").display().to_string();

@@ -30,7 +30,7 @@ fn the_shipped_scenario_exposes_a_copy_of_the_header_first_and_never_the_right_w
 
 #[test]
 fn every_method_and_queue_depth_restores_in_both_journal_modes() {
-    let place = Place::new();
+    let place = Place::shared();
     let variants = r#"
         [[variants]]
         strategy = "sqlite-live-copy"

@@ -205,7 +205,7 @@ fn commands_of_the_users_own_reach_a_mysql_server() {
     if without_docker() {
         return;
     }
-    let place = Place::shared();
+    let place = Place::shared().with_datasets_of_servers();
     let launcher = Launcher::new(place.path(), &Cancel::default());
     let tools = images::obtain(&TOOLS, None, &launcher, &|_| {}).unwrap().reference;
     let client = format!(

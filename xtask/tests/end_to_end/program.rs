@@ -11,7 +11,7 @@ struct Installed {
 
 impl Installed {
     fn new() -> Installed {
-        let place = Place::new();
+        let place = Place::shared();
         let (bin, here) = (place.path().join("bin"), place.path().join("here"));
         [&bin, &here].into_iter().for_each(|directory| std::fs::create_dir(directory).unwrap());
         let program = bin.join("backup-drill");

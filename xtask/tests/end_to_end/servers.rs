@@ -23,7 +23,7 @@ fn without_a_binary_log_only_what_ships_it_is_unavailable() {
     if without_docker() {
         return;
     }
-    let place = Place::shared();
+    let place = Place::shared().with_datasets_of_servers();
     let strategies = ["mysql-dump", "mydumper", "mysql-clone", "mysql-binlog"];
     let scenario = place.scenario(&with_options("skip_log_bin = true"), &variants(&strategies));
     let output = place.run_scenario(&scenario);
@@ -48,7 +48,7 @@ fn options_that_a_data_directory_keeps_are_those_of_every_server_of_a_trial() {
     if without_docker() {
         return;
     }
-    let place = Place::shared();
+    let place = Place::shared().with_datasets_of_servers();
     let options = "lower_case_table_names = 1, innodb_page_size = \"8K\"";
     let strategies = ["cold-copy", "mysql-clone", "mysql-dump", "mysql-binlog"];
     let output = place.run_scenario(&place.scenario(&with_options(options), &variants(&strategies)));
@@ -101,7 +101,7 @@ fn a_dump_of_the_whole_server_with_its_accounts_is_restored_and_verified() {
     if without_docker() {
         return;
     }
-    let place = Place::shared();
+    let place = Place::shared().with_datasets_of_servers();
     let variants = r#"
         [[variants]]
         name = "everything"
@@ -128,7 +128,7 @@ fn the_example_of_the_guide_works_with_the_clients_of_mysql_and_with_those_that_
     let mut examples = guide.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let example =
         examples.find(|example| example.contains("mysqldump --")).expect("the guide has an example");
-    let place = Place::shared();
+    let place = Place::shared().with_datasets_of_servers();
     let mysqls = clients(&place);
     let nothing_more = mysqls.join("none");
     for clients in [Some(&mysqls), on_path("mysqldump").map(|_| &nothing_more)].into_iter().flatten() {

@@ -27,7 +27,7 @@ fn a_sidecar_backs_up_at_its_interval_and_removes_old_backups() {
     if without_docker() {
         return;
     }
-    let place = Place::shared();
+    let place = Place::shared().with_datasets_of_servers();
     let dump = "strategy = \"sidecar\"\n\
                 settings = { sqlite_mode = \"dump\", interval_seconds = 1, cycles = 3, aged_backups = 2 }";
     let trial = tried(&place, "sqlite", dump, &[]);
@@ -44,7 +44,7 @@ fn a_sidecar_copies_a_database_with_few_writes_page_by_page() {
     if without_docker() {
         return;
     }
-    let place = Place::shared();
+    let place = Place::shared().with_datasets_of_servers();
     let copy = "strategy = \"sidecar\"\nsettings = { sqlite_mode = \"backup\", interval_seconds = 1 }";
     assert_restorable(&tried(&place, "sqlite", copy, &["--rate", "15"]));
 }
@@ -54,7 +54,7 @@ fn a_sidecar_copies_the_files_of_a_database_under_continuous_writes() {
     if without_docker() {
         return;
     }
-    let place = Place::shared();
+    let place = Place::shared().with_datasets_of_servers();
     let subject = format!("[subject]\njournal_modes = [\"wal\", \"delete\"]\n{SMALL}");
     let copy = "[[variants]]\nstrategy = \"sidecar\"\n\
                 settings = { sqlite_mode = \"copy\", interval_seconds = 1, cycles = 3 }\n";
@@ -76,7 +76,7 @@ fn a_sidecar_verifies_its_backups_of_each_engine() {
     if without_docker() {
         return;
     }
-    let place = Place::shared();
+    let place = Place::shared().with_datasets_of_servers();
     let verified = "strategy = \"sidecar\"\nsettings = { interval_seconds = 1, verify_every = 1 }";
     for (engine, how) in [("sqlite", "checked for damage"), ("mysql", "rows compared with the source")] {
         let trial = tried(&place, engine, verified, &[]);
@@ -91,7 +91,7 @@ fn a_sidecar_with_too_long_an_interval_is_timed_out_and_measured() {
     if without_docker() {
         return;
     }
-    let place = Place::shared();
+    let place = Place::shared().with_datasets_of_servers();
     let rare = "strategy = \"sidecar\"\nsettings = { interval_seconds = 1000 }";
     let trial = tried(&place, "sqlite", rare, &["--deadline", "4", "--rate", "15"]);
     assert_eq!(trial.verdict, Verdict::TimedOut, "{}", trial.reason);
@@ -104,7 +104,7 @@ fn a_sidecar_dumps_mysql_at_its_interval() {
     if without_docker() {
         return;
     }
-    let place = Place::shared();
+    let place = Place::shared().with_datasets_of_servers();
     let dump = "strategy = \"sidecar\"\nsettings = { interval_seconds = 1, aged_backups = 1 }";
     let trial = tried(&place, "mysql", dump, &[]);
     assert_restorable(&trial);
@@ -117,7 +117,7 @@ fn a_maintenance_window_stops_writers_and_lets_them_continue_afterwards() {
         return;
     }
     for engine in ["sqlite", "mysql"] {
-        let place = Place::shared();
+        let place = Place::shared().with_datasets_of_servers();
         let trial = tried(&place, engine, "strategy = \"maintenance-window\"", &[]);
         assert_restorable(&trial);
         assert!(trial.impact.unwrap().downtime_seconds > Some(0.0), "{engine}");
@@ -131,7 +131,7 @@ fn the_application_is_started_again_when_the_window_is_aborted() {
     if without_docker() {
         return;
     }
-    let place = Place::shared();
+    let place = Place::shared().with_datasets_of_servers();
     // No container has ended by then.
     let trial = tried(&place, "sqlite", "strategy = \"maintenance-window\"", &["--deadline", "0.01"]);
     // If the application had not been started again, this trial would be unverified.
@@ -145,7 +145,7 @@ fn a_backup_refuses_to_run_at_the_same_time_as_another() {
     if without_docker() {
         return;
     }
-    let place = Place::shared();
+    let place = Place::shared().with_datasets_of_servers();
     let launcher = Launcher::new(place.path(), &Cancel::default());
     let image = images::obtain(&SIDECAR, None, &launcher, &|_| ()).unwrap();
     let backups = place.path().join("backups");

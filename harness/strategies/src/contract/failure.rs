@@ -1,5 +1,7 @@
 //! Why a strategy ended without success, and who is responsible. The type tells, never how an error was wrapped.
 
+use std::fmt;
+
 use machine::error::Error;
 use machine::process::{ProcessError, StartError};
 
@@ -29,6 +31,17 @@ pub enum FailureCause {
     Unavailable(String),
     /// An error of the harness, the machine or the user, not of the strategy.
     Error(Error),
+}
+
+impl fmt::Display for FailureCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FailureCause::Stalled(reason) => f.write_str(reason),
+            FailureCause::TimedOut => f.write_str("not complete at the deadline"),
+            FailureCause::Failed(message) | FailureCause::Unavailable(message) => f.write_str(message),
+            FailureCause::Error(error) => error.fmt(f),
+        }
+    }
 }
 
 impl From<Error> for StrategyFailure {

@@ -7,6 +7,9 @@ use machine::process::Counters;
 pub struct Measured {
     /// When the operation began, in nanoseconds of the common clock, if it had to wait first; `None`: with the call.
     pub began_ns: Option<u64>,
+    /// When the backup that a restore takes began and ended, in nanoseconds of the common clock, if it is an older one than
+    /// the measured one; `None`: a restore takes the measured one.
+    pub older_backup_ns: Option<(u64, u64)>,
     /// Resources that its own processes used.
     pub counters: Counters,
     /// Resources that continuous replication used for it; `None`: all that it used since the call.

@@ -47,6 +47,8 @@ pub enum Keeps {
 pub struct Moments {
     /// The call to `backup`.
     pub backup_began_ns: u64,
+    /// When the backup that is restored began and ended, if it is an older one.
+    pub older_backup_ns: Option<(u64, u64)>,
     /// The disaster.
     pub disaster_ns: u64,
 }

@@ -4,7 +4,6 @@
 //! restore but the repository and its passphrase: caches and key files are in a new directory each time. See
 //! <https://borgbackup.readthedocs.io/>.
 
-use std::path::Path;
 use std::process::Command;
 
 use machine::how_to_install::HowToInstall;
@@ -12,10 +11,10 @@ use machine::tool::{CP, Tool};
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{
-    BackupContext, BackupResult, Card, Cost, Definition, Family, OnEngine, Promise, RestoreContext,
-    RestoreResult, Strategy, StrategyEntry,
+    Abilities, BackupContext, BackupResult, Card, Cost, Definition, Family, OnEngine, Promise,
+    RestoreContext, RestoreResult, Strategy, StrategyEntry,
 };
-use crate::repository::{self, KEY, Keeper, PROMISE, RepositorySettings, SETTINGS};
+use crate::repository::{self, Keeper, PROMISE, Repository, RepositorySettings, SETTINGS};
 use crate::sqlite_tools::{SQLITE3, ZSTD};
 
 inventory::submit! { StrategyEntry::of::<Borg>() }
@@ -47,6 +46,10 @@ impl Strategy for Borg {
         PROMISE
     }
 
+    fn abilities(&self) -> Abilities<'_> {
+        self.0.abilities()
+    }
+
     fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
         repository::back_up(self, &self.0, context)
     }
@@ -58,14 +61,16 @@ impl Strategy for Borg {
 
 /// A command on the repository, with the state of this machine in the directory `state` beside the artifact: a restore must
 /// not need it.
-fn borg(repository: &Path, state: &str, arguments: &[&str]) -> Command {
+fn borg(repository: &Repository, state: &str, arguments: &[&str]) -> Command {
     let beside_artifact =
-        repository.ancestors().nth(2).expect("a repository is in an artifact, in a directory");
+        repository.place.ancestors().nth(2).expect("a repository is in an artifact, in a directory");
+    let key_file = repository.key_file.to_string_lossy();
     let mut command = Command::new(BORG.command);
     command.args(arguments);
     command
-        .env("BORG_REPO", repository)
-        .env("BORG_PASSPHRASE", KEY)
+        .env("BORG_REPO", &repository.place)
+        // The program splits it into words as a shell does.
+        .env("BORG_PASSCOMMAND", format!("cat '{}'", key_file.replace('\'', "'\\''")))
         .env("BORG_BASE_DIR", beside_artifact.join(state))
         // At the restore, the repository is unknown to this state.
         .env("BORG_RELOCATED_REPO_ACCESS_IS_OK", "yes");
@@ -80,11 +85,11 @@ fn archive(number: u32) -> String {
 }
 
 impl Keeper for Borg {
-    fn create(&self, repository: &Path) -> Vec<Command> {
+    fn create(&self, repository: &Repository) -> Vec<Command> {
         vec![borg(repository, STATE, &["init", "--encryption", "repokey-blake2"])]
     }
 
-    fn store(&self, repository: &Path, number: u32) -> Vec<Command> {
+    fn store(&self, repository: &Repository, number: u32) -> Vec<Command> {
         let mut commands = vec![borg(repository, STATE, &["create", &archive(number), "."])];
         if self.0.keep_last > 0 {
             commands.push(borg(repository, STATE, &["prune", "--keep-last", &self.0.keep_last.to_string()]));
@@ -96,7 +101,7 @@ impl Keeper for Borg {
         commands
     }
 
-    fn fetch(&self, repository: &Path, number: u32) -> Vec<Command> {
+    fn fetch(&self, repository: &Repository, number: u32) -> Vec<Command> {
         vec![borg(repository, "borg-state-of-restore", &["extract", &archive(number)])]
     }
 }

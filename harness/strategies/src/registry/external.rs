@@ -440,7 +440,7 @@ mod tests {
 
     #[test]
     fn it_promises_what_the_scenario_declares() {
-        let moments = Moments { backup_began_ns: 5, disaster_ns: 9_000_000_000 };
+        let moments = Moments { backup_began_ns: 5, older_backup_ns: None, disaster_ns: 9_000_000_000 };
         let held = |promise: serde_json::Value| {
             let promise = external(json!({ "promise": promise })).unwrap().promise();
             (promise.kept(&moments).acknowledged_before_ns, promise.is_none())

@@ -180,7 +180,11 @@ mod tests {
 
     #[test]
     fn a_point_in_time_is_a_whole_second_and_nothing_sent_after_it_is_kept() {
-        let moments = Moments { backup_began_ns: 1, disaster_ns: machine::measure::clock::now_ns() };
+        let moments = Moments {
+            backup_began_ns: 1,
+            older_backup_ns: None,
+            disaster_ns: machine::measure::clock::now_ns(),
+        };
         assert!(MysqlBinlog::default().abilities().point_in_time.is_none());
         let earlier = MysqlBinlog { seconds_before_disaster: 3 };
         let kept = earlier.abilities().point_in_time.unwrap().kept(&moments);

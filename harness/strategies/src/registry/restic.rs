@@ -4,7 +4,6 @@
 //! stores only what changed. `VACUUM INTO` moves pages, and a dump shifts text: how much that costs is what `source` shows.
 //! See <https://restic.readthedocs.io/>.
 
-use std::path::Path;
 use std::process::Command;
 
 use machine::how_to_install::HowToInstall;
@@ -12,10 +11,10 @@ use machine::tool::{CP, Tool};
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{
-    BackupContext, BackupResult, Card, Cost, Definition, Family, OnEngine, Promise, RestoreContext,
-    RestoreResult, Strategy, StrategyEntry,
+    Abilities, BackupContext, BackupResult, Card, Cost, Definition, Family, OnEngine, Promise,
+    RestoreContext, RestoreResult, Strategy, StrategyEntry,
 };
-use crate::repository::{self, KEY, Keeper, PROMISE, RepositorySettings, SETTINGS};
+use crate::repository::{self, Keeper, PROMISE, Repository, RepositorySettings, SETTINGS};
 use crate::sqlite_tools::{SQLITE3, ZSTD};
 
 inventory::submit! { StrategyEntry::of::<Restic>() }
@@ -47,6 +46,10 @@ impl Strategy for Restic {
         PROMISE
     }
 
+    fn abilities(&self) -> Abilities<'_> {
+        self.0.abilities()
+    }
+
     fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
         repository::back_up(self, &self.0, context)
     }
@@ -57,10 +60,10 @@ impl Strategy for Restic {
 }
 
 /// Without a cache: a machine that is restored has none.
-fn restic(repository: &Path, arguments: &[&str]) -> Command {
+fn restic(repository: &Repository, arguments: &[&str]) -> Command {
     let mut command = Command::new(RESTIC.command);
-    command.arg("--repo").arg(repository).args(["--no-cache", "--quiet"]).args(arguments);
-    command.env("RESTIC_PASSWORD", KEY);
+    command.arg("--repo").arg(&repository.place).arg("--password-file").arg(&repository.key_file);
+    command.args(["--no-cache", "--quiet"]).args(arguments);
     command
 }
 
@@ -70,11 +73,11 @@ fn tag(number: u32) -> String {
 }
 
 impl Keeper for Restic {
-    fn create(&self, repository: &Path) -> Vec<Command> {
+    fn create(&self, repository: &Repository) -> Vec<Command> {
         vec![restic(repository, &["init"])]
     }
 
-    fn store(&self, repository: &Path, number: u32) -> Vec<Command> {
+    fn store(&self, repository: &Repository, number: u32) -> Vec<Command> {
         let mut commands = vec![restic(repository, &["backup", "--tag", &tag(number), "."])];
         if self.0.keep_last > 0 {
             // The tags differ, and would otherwise be groups of their own.
@@ -90,7 +93,7 @@ impl Keeper for Restic {
         commands
     }
 
-    fn fetch(&self, repository: &Path, number: u32) -> Vec<Command> {
+    fn fetch(&self, repository: &Repository, number: u32) -> Vec<Command> {
         vec![restic(repository, &["restore", "latest", "--tag", &tag(number), "--target", "."])]
     }
 }

@@ -56,7 +56,9 @@ impl Default for SqliteLiveCopy {
             header: Header::default(),
             method: Method::default(),
             queue_depth: 2,
-            sync_every_mib: 0,
+            // Without, single writes waited for 0.5 to 0.7 s at the end of the copy in three of six trials at 1 GiB; with it
+            // in none of three, and the copy was not slower.
+            sync_every_mib: 16,
             transaction: true,
         }
     }

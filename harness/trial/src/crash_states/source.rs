@@ -22,10 +22,10 @@ use machine::removal;
 use model::dataset::{DatasetSpec, OriginalTorrents, original_torrents};
 use model::ledger::LedgerWriter;
 use model::verify::{ContentDigest, Level, Report, Request};
-use model::writes::{Marks, Model};
+use model::writes::Model;
 use reports::record::{Check, Verification};
 
-use super::{FILE_SYSTEM, ROOM_BYTES, missing};
+use super::{FILE_SYSTEM, ROOM_BYTES, missing, one_writer};
 
 /// The states after the writes with one set of settings.
 #[derive(Debug, Default)]
@@ -87,15 +87,7 @@ impl<'a> SourceExamination<'a> {
         let database = Database { engine, access: files.access_to(&source) };
         let digest = Digest { database, dataset: spec.clone(), integrity: None };
         let content = launcher.work(Account::Preparation, &digest, &mut |_| {})?;
-        let original = original_torrents(&spec)?;
-        let model = Model {
-            marks: Marks::Stamps,
-            seed,
-            writers: 1,
-            rows_per_transaction: 3,
-            multi_row_share: 0.5,
-            torrents: original.torrents(),
-        };
+        let (original, model) = (original_torrents(&spec)?, one_writer(&spec)?);
         Ok(SourceExamination {
             launcher,
             engine,

@@ -17,6 +17,7 @@ mod slow_disk;
 mod stale_companion;
 mod truncated;
 mod two_at_once;
+mod wrong_key;
 mod wrong_password;
 
 use std::sync::LazyLock;

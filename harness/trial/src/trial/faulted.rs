@@ -61,8 +61,7 @@ impl TrialContext<'_> {
         if !is_continuous {
             let previous = self.backup("previous backup", subject, armed, settled)?;
             seconds = previous.span.seconds();
-            let failed =
-                |cause| Error::Environment(format!("no backup before the fault: {}", in_words(&cause)));
+            let failed = |cause| Error::Environment(format!("no backup before the fault: {cause}"));
             results.previous = Some(previous.artifact.map_err(failed)?);
             self.move_artifact_to(PREVIOUS)?;
         }
@@ -215,12 +214,12 @@ impl TrialContext<'_> {
                 Ok(again) => *armed = again,
                 Err(failed) => {
                     let cause = failed.artifact.err();
-                    return Ok(Err(cause.map_or(String::new(), |cause| in_words(&cause))));
+                    return Ok(Err(cause.map_or(String::new(), |cause| cause.to_string())));
                 }
             }
         }
         match self.backup("next backup", subject, armed, settled) {
-            Ok(next) => Ok(next.artifact.map_err(|cause| in_words(&cause))),
+            Ok(next) => Ok(next.artifact.map_err(|cause| cause.to_string())),
             Err(Error::Environment(cause)) => Ok(Err(cause)),
             Err(error) => Err(error),
         }
@@ -313,7 +312,7 @@ impl TrialContext<'_> {
                 harmed(&cause)
             }
             Err(StrategyFailure { cause: FailureCause::Error(error), .. }) => return Err(error),
-            Err(StrategyFailure { cause, .. }) => harmed(&format!("the restore ended: {}", in_words(&cause))),
+            Err(StrategyFailure { cause, .. }) => harmed(&format!("the restore ended: {cause}")),
         };
         drop(subject);
         if !is_in_place {
@@ -443,13 +442,4 @@ fn counted(count: usize, one: &str, many: &str) -> String {
 
 pub(super) fn harmed(why: &str) -> Aftermath {
     Aftermath { ok: false, reason: in_brief(why) }
-}
-
-pub(super) fn in_words(cause: &FailureCause) -> String {
-    match cause {
-        FailureCause::Stalled(reason) => reason.clone(),
-        FailureCause::TimedOut => "not complete at the deadline".into(),
-        FailureCause::Failed(message) | FailureCause::Unavailable(message) => message.clone(),
-        FailureCause::Error(error) => error.to_string(),
-    }
 }

@@ -95,6 +95,8 @@ pub(super) struct BackedUp {
 pub(super) struct Artifact {
     /// When its backup began.
     pub(super) began_ns: u64,
+    /// When the backup that a restore takes began and ended, if it is an older one.
+    pub(super) older_backup_ns: Option<(u64, u64)>,
     pub(super) durable_ns: u64,
     /// Its size at the end of the backup phase.
     pub(super) bytes: Option<u64>,
@@ -245,7 +247,7 @@ impl Restored {
 impl Artifact {
     /// The moments of a trial with the disaster at `disaster_ns`, or of a restore at that time.
     pub(super) fn moments(&self, disaster_ns: u64) -> Moments {
-        Moments { backup_began_ns: self.began_ns, disaster_ns }
+        Moments { backup_began_ns: self.began_ns, older_backup_ns: self.older_backup_ns, disaster_ns }
     }
 }
 
@@ -306,7 +308,7 @@ mod tests {
 
     fn artifact() -> Artifact {
         let copying = Span { from_ns: 2, to_ns: 3 };
-        Artifact { began_ns: 1, durable_ns: 4, bytes: None, copying, grows_on: true }
+        Artifact { began_ns: 1, older_backup_ns: None, durable_ns: 4, bytes: None, copying, grows_on: true }
     }
 
     #[test]

@@ -8,7 +8,6 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::brief::in_brief;
 use super::context::TrialContext;
-use super::faulted::in_words;
 use super::phase_results::Artifact;
 use crate::fault::{ConfiguredFault, Scene};
 
@@ -50,7 +49,7 @@ impl TrialContext<'_> {
             Err(StrategyFailure { cause: FailureCause::Error(Error::Interrupted), .. }) => {
                 Err(Error::Interrupted)
             }
-            Err(failure) => Ok(format!("it failed: {}", in_brief(&in_words(&failure.cause)))),
+            Err(failure) => Ok(format!("it failed: {}", in_brief(&failure.cause.to_string()))),
         }
     }
 

@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_depends_on_the_intervals_and_the_requested_point_in_time() {
-        let moments = Moments { backup_began_ns: 1, disaster_ns: 100_000_000_000 };
+        let moments = Moments { backup_began_ns: 1, older_backup_ns: None, disaster_ns: 100_000_000_000 };
         let quick = "database.monitor-interval = '50ms'\nreplica.sync-interval = '150ms'\n";
         assert_eq!(settings(quick).lag(), Duration::from_millis(1200));
         let earlier = settings(&format!("seconds_before_disaster = 2.5\n{quick}"));
