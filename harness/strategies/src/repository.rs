@@ -264,8 +264,12 @@ fn stored_directory(fetched: &Path) -> PathBuf {
     }
 }
 
+/// An empty directory, also after an operation that failed and left one.
 fn make_directory(watch: &Watch, name: &str) -> Result<PathBuf, Error> {
     let directory = watch.launcher().work_directory().join(name);
+    if directory.exists() {
+        remove(&directory)?;
+    }
     fs::create_dir(&directory)
         .map_err(|error| Error::Environment(format!("cannot create {}: {error}", directory.display())))?;
     Ok(directory)

@@ -171,13 +171,21 @@ fn clock(seconds: f64, step: f64) -> String {
     }
 }
 
+fn level(samples: &[Sample], value: fn(&Sample) -> Option<f64>) -> Course {
+    samples.iter().map(|sample| (sample.at_seconds, value(sample))).collect()
+}
+
+/// Durations that were sampled in milliseconds, in seconds.
+fn milliseconds(samples: &[Sample], value: fn(&Sample) -> Option<f64>) -> Course {
+    level(samples, value).into_iter().map(|(at, value)| (at, value.map(|ms| ms / 1000.0))).collect()
+}
+
 fn panels(samples: &[Sample]) -> Vec<Panel> {
-    let level = |value: fn(&Sample) -> Option<f64>| -> Course {
-        samples.iter().map(|sample| (sample.at_seconds, value(sample))).collect()
-    };
-    let milliseconds = |value: fn(&Sample) -> Option<f64>| -> Course {
-        level(value).into_iter().map(|(at, value)| (at, value.map(|ms| ms / 1000.0))).collect()
-    };
+    [panels_of_the_trial(samples), panels_of_the_machine(samples)].into_iter().flatten().collect()
+}
+
+/// What the application and the backup did.
+fn panels_of_the_trial(samples: &[Sample]) -> Vec<Panel> {
     vec![
         Panel {
             title: "Acknowledged writes per second",
@@ -188,26 +196,32 @@ fn panels(samples: &[Sample]) -> Vec<Panel> {
             title: "Write latency",
             kind: Kind::Latency,
             lines: vec![
-                ("max", milliseconds(|sample| sample.latency_max_ms)),
-                ("p99", milliseconds(|sample| sample.latency_p99_ms)),
-                ("p50", milliseconds(|sample| sample.latency_p50_ms)),
+                ("max", milliseconds(samples, |sample| sample.latency_max_ms)),
+                ("p99", milliseconds(samples, |sample| sample.latency_p99_ms)),
+                ("p50", milliseconds(samples, |sample| sample.latency_p50_ms)),
             ],
         },
         Panel {
             title: "Backup left to do",
             kind: Kind::Share,
-            lines: vec![("", level(|sample| sample.backup_remaining))],
+            lines: vec![("", level(samples, |sample| sample.backup_remaining))],
         },
         Panel {
             title: "Size of the backup",
             kind: Kind::Linear(number::bytes),
-            lines: vec![("", level(|sample| Some(sample.artifact_bytes? as f64)))],
+            lines: vec![("", level(samples, |sample| Some(sample.artifact_bytes? as f64)))],
         },
         Panel {
             title: "Size of the database's log or journal",
             kind: Kind::Linear(number::bytes),
-            lines: vec![("", level(|sample| Some(sample.journal_bytes? as f64)))],
+            lines: vec![("", level(samples, |sample| Some(sample.journal_bytes? as f64)))],
         },
+    ]
+}
+
+/// What that took of the machine.
+fn panels_of_the_machine(samples: &[Sample]) -> Vec<Panel> {
+    vec![
         Panel {
             title: "Processor cores in use",
             kind: Kind::Linear(number::ratio),
@@ -245,14 +259,14 @@ fn panels(samples: &[Sample]) -> Vec<Panel> {
             title: "Duration of the disk's writes and flushes, mean",
             kind: Kind::Latency,
             lines: vec![
-                ("flush", milliseconds(|sample| sample.disk_flush_ms)),
-                ("write", milliseconds(|sample| sample.disk_write_ms)),
+                ("flush", milliseconds(samples, |sample| sample.disk_flush_ms)),
+                ("write", milliseconds(samples, |sample| sample.disk_write_ms)),
             ],
         },
         Panel {
             title: "Page cache not yet written to disk",
             kind: Kind::Linear(number::bytes),
-            lines: vec![("", level(|sample| Some(sample.unwritten_bytes? as f64)))],
+            lines: vec![("", level(samples, |sample| Some(sample.unwritten_bytes? as f64)))],
         },
     ]
 }
