@@ -54,7 +54,8 @@ fn a_plan_and_a_comparison_have_raw_numbers_under_keys_with_units() {
     assert!(rows[0]["backup_seconds"].as_f64() > Some(0.0), "{rows}");
     let latest = place.path().join("latest");
     let latest = latest.to_str().unwrap();
-    let output = place.run(&["compare", latest, latest, "--all", "--format", "json"]);
+    let mut compare = Command::new(env!("CARGO_BIN_EXE_backup-drill"));
+    let output = compare.args(["compare", latest, latest, "--all", "--format", "json"]).output().unwrap();
     let compared: Value = serde_json::from_slice(&output.stdout).unwrap();
     let verdict = compared.as_array().unwrap().iter().find(|row| row["metric"] == "verdict").unwrap();
     assert_eq!((&verdict["answer"], &verdict["pairs"]), (&"equivalent".into(), &1.into()), "{compared}");
