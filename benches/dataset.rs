@@ -1,44 +1,32 @@
-//! Speed of generating a dataset durably in the temporary directory.
+//! Generating a dataset durably, beside a raw write of as many bytes; computing its rows, beside a copy of them in memory.
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use engines::sqlite::dataset::predicted;
-use engines::sqlite::generate;
+use engines::sqlite::generate::generate;
 use model::dataset::{DatasetSpec, original_torrents};
 
-fn generate(criterion: &mut Criterion) {
-    let spec = DatasetSpec { profile: "torrust-demo".into(), target_bytes: 64 << 20, seed: 1 };
-    let bytes = predicted(&spec).expect("a known profile").bytes;
-    let directory = tempfile::tempdir().expect("a directory for temporary files");
-    let path = directory.path().join("database.sqlite");
+use super::beside::{Scale, compare, compare_with_memory, place, raw_write, time};
 
-    let mut group = criterion.benchmark_group("dataset");
-    group.sample_size(20).throughput(Throughput::Bytes(bytes));
-    group.bench_function("generate 64 MiB", |bencher| {
-        // Removing the file of the previous iteration is not measured.
-        let remove = || std::fs::remove_file(&path).ok();
-        let generate = |_| {
-            generate::generate(&spec, &path, &|| false, &mut |_| {}).expect("enough space for the dataset")
-        };
-        bencher.iter_batched(remove, generate, BatchSize::PerIteration);
-    });
-    group.finish();
+pub fn run(scale: Scale) {
+    let target_bytes = scale.of(1 << 30, 8 << 20);
+    let spec = DatasetSpec { profile: "torrust-demo".into(), target_bytes, seed: 1 };
+    let bytes = predicted(&spec).unwrap().bytes;
+    let place = place();
+    let (ours, raw) = (place.path().join("database.sqlite"), place.path().join("raw"));
+    compare(
+        &format!("generating {bytes} bytes"),
+        "a raw write",
+        scale,
+        || {
+            // Removing the file of the previous round is not measured.
+            let _ = std::fs::remove_file(&ours);
+            time(|| generate(&spec, &ours, &|| false, &mut |_| {}).unwrap())
+        },
+        || raw_write(&raw, bytes),
+    );
+
+    let original = original_torrents(&spec).unwrap();
+    let count = original.torrents().min(scale.of(1_000_000, 1_000));
+    let rows = || (1..=count).map(|id| original.torrent(id).info_hash.len() as u64).sum();
+    let bytes = rows();
+    compare_with_memory(&format!("computing {count} torrents"), bytes, scale, || time(rows));
 }
-
-fn torrent(criterion: &mut Criterion) {
-    let spec = DatasetSpec { profile: "torrust-demo".into(), target_bytes: 16 << 30, seed: 1 };
-    let original = original_torrents(&spec).expect("a known profile");
-    let mut id = 0;
-
-    let mut group = criterion.benchmark_group("dataset");
-    group.throughput(Throughput::Elements(1));
-    group.bench_function("torrent of 16 GiB", |bencher| {
-        bencher.iter(|| {
-            id = id % original.torrents() + 1;
-            original.torrent(id)
-        });
-    });
-    group.finish();
-}
-
-criterion_group!(benches, generate, torrent);
-criterion_main!(benches);

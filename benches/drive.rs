@@ -3,8 +3,6 @@
 //! Two processes make the same writes on copies of the same database: the embedded application, which paces them and
 //! records them in the ledger, and a bare loop that only executes them. The difference of their CPU time is the
 //! overhead of the harness. `synchronous = off`, so that the disk does not limit the speed.
-//!
-//! `cargo bench --bench drive`; with `-- --test` it runs briefly, as a smoke test.
 
 use std::path::Path;
 use std::time::Duration;
@@ -27,16 +25,14 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use rusqlite::Connection;
 
+use super::beside::{Scale, place};
+
 const RATE: f64 = 1000.0;
 
-fn main() {
-    if std::env::args().nth(1).as_deref() == Some(machine::worker::ARGUMENT) {
-        std::process::exit(harness::jobs::main());
-    }
-    let smoke = std::env::args().any(|argument| argument == "--test");
-    let (seconds, rounds) = if smoke { (0.3, 1) } else { (5.0, 5) };
+pub fn run(scale: Scale) {
+    let seconds = scale.of(5.0, 0.3);
     let spec = DatasetSpec { profile: "torrust-demo".into(), target_bytes: 64 << 20, seed: 1 };
-    let directory = tempfile::tempdir().unwrap();
+    let directory = place();
     let source = directory.path().join("source.sqlite");
     let generated = generate(&spec, &source, &|| false, &mut |_| {}).unwrap();
     let model = Model {
@@ -47,15 +43,16 @@ fn main() {
         multi_row_share: 0.25,
         torrents: generated.torrents,
     };
-    for round in 1..=rounds {
+    for round in 1..=scale.rounds() {
         let place = directory.path().join(round.to_string());
         std::fs::create_dir(&place).unwrap();
         let (writes, driven) = driven(&source, &place, &spec, &model, seconds);
         let bare = bare(&source, &place, &spec, &model, writes);
         let (driven_us, bare_us) = (driven * 1e6 / writes as f64, bare * 1e6 / writes as f64);
         println!(
-            "round {round}: {writes} writes; application {driven_us:.1} us of CPU per write, bare {bare_us:.1} us; \
-             the harness uses {:.1} % of one core at {RATE} writes/s",
+            "driving {writes} writes, round {round}: {driven_us:.1} us of CPU per write, without the harness \
+             {bare_us:.1} us ({:.2} of it); the harness uses {:.1} % of one core at {RATE} writes/s",
+            bare_us / driven_us,
             (driven_us - bare_us) * RATE / 1e4
         );
     }

@@ -1,12 +1,9 @@
 //! The stages of a backup off the machine, beside plain programs that do the same: encryption beside the command `age`,
 //! an upload to S3 beside rclone, to the same server. Each figure is the median of several rounds, in which the two take
-//! turns.
-//!
-//! `cargo bench --bench offsite`; with `-- --test` each runs once on little data, as a smoke test. A program that is not
-//! installed is left out, with a note.
+//! turns. A program that is not installed is left out, with a note.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use machine::process::{Account, Cancel, Launcher};
@@ -16,20 +13,17 @@ use offsite::jobs::Transform;
 use offsite::server::S3Server;
 use offsite::transform::{Direction, TransformChoice};
 
+use super::beside::{Scale, compare, place, run as run_program};
+
 const BUCKET: &str = "bench";
 
-fn main() {
-    if std::env::args().nth(1).as_deref() == Some(machine::worker::ARGUMENT) {
-        std::process::exit(harness::jobs::main());
-    }
-    let smoke = std::env::args().any(|argument| argument == "--test");
-    let (bytes, rounds) = if smoke { (8 << 20, 1) } else { (1 << 30, 5) };
-    let place = tempfile::tempdir_in(".").unwrap();
+pub fn run(scale: Scale) {
+    let place = place();
     let launcher = Launcher::new(place.path(), &Cancel::default());
     let file = place.path().join("artifact");
-    incompressible(&file, bytes);
-    encryption(&launcher, place.path(), &file, rounds);
-    upload(&launcher, place.path(), &file, rounds);
+    incompressible(&file, scale.of(1 << 30, 8 << 20));
+    encryption(&launcher, place.path(), &file, scale);
+    upload(&launcher, place.path(), &file, scale);
 }
 
 /// Data that nothing can compress.
@@ -40,7 +34,7 @@ fn incompressible(file: &Path, bytes: u64) {
     target.sync_all().unwrap();
 }
 
-fn encryption(launcher: &Launcher, place: &Path, file: &Path, rounds: usize) {
+fn encryption(launcher: &Launcher, place: &Path, file: &Path, scale: Scale) {
     let at = |name: &str| place.join(name);
     let job = |to: &str| Transform {
         transform: TransformChoice { name: "age".to_owned(), settings: toml::Table::new() },
@@ -61,14 +55,14 @@ fn encryption(launcher: &Launcher, place: &Path, file: &Path, rounds: usize) {
         let began = Instant::now();
         let mut command = Command::new("age");
         command.args(["--encrypt", "--identity"]).arg(at("key")).arg("--output").arg(at("age.age")).arg(file);
-        run(command)?;
+        run_program(command)?;
         std::fs::File::open(at("age.age")).unwrap().sync_all().unwrap();
         Some(remove(&at("age.age"), began))
     };
-    compare("encryption", "age", rounds, ours, age);
+    compare("encryption", "age", scale, ours, age);
 }
 
-fn upload(launcher: &Launcher, place: &Path, file: &Path, rounds: usize) {
+fn upload(launcher: &Launcher, place: &Path, file: &Path, scale: Scale) {
     let directory = place.join("server");
     std::fs::create_dir(&directory).unwrap();
     let server = S3Server::start(launcher, Account::Preparation, &directory, &[BUCKET]).unwrap();
@@ -93,42 +87,10 @@ fn upload(launcher: &Launcher, place: &Path, file: &Path, rounds: usize) {
             command.env_remove(name);
         }
         command.env("AWS_SHARED_CREDENTIALS_FILE", server.credentials_file());
-        run(command)?;
+        run_program(command)?;
         Some(remove(&directory.join("objects").join(BUCKET).join("rclone"), began))
     };
-    compare("upload to S3", "rclone", rounds, ours, rclone);
-}
-
-/// Prints how fast ours is as a share of how fast the other program is.
-fn compare(
-    what: &str,
-    other: &str,
-    rounds: usize,
-    ours: impl Fn() -> Duration,
-    theirs: impl Fn() -> Option<Duration>,
-) {
-    let mut times = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        let Some(took) = theirs() else {
-            println!("{what}: {other} cannot be run here");
-            return;
-        };
-        times.1.push(took.as_secs_f64());
-        times.0.push(ours().as_secs_f64());
-    }
-    let (ours, theirs) = (median(&mut times.0), median(&mut times.1));
-    println!("{what}: {ours:.3} s, {other} {theirs:.3} s; {:.2} of its speed", theirs / ours);
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// Runs a program; `None` where it is not installed or fails.
-fn run(mut command: Command) -> Option<()> {
-    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    status.ok().filter(|status| status.success()).map(drop)
+    compare("upload to S3", "rclone", scale, ours, rclone);
 }
 
 /// Removes a file that was written, whose removal is not measured. Returns the time from the beginning to now.

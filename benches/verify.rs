@@ -1,153 +1,77 @@
-//! The verifier's hot paths: reading rows, recording writes, and replaying them.
-//!
-//! `cargo bench --bench verify`; with `-- --test` each runs once, as a smoke test.
+//! Verifying a database with a ledger at both levels, beside a raw read of the file, both with a cold cache.
 
-use std::hint::black_box;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use engines::sqlite::client::{Statements, change};
 use engines::sqlite::database::of_file;
-use model::dataset::{OriginalTorrents, Torrent};
-use model::ledger::{Ledger, LedgerWriter};
+use engines::sqlite::generate::generate;
+use machine::measure::storage;
+use model::dataset::{DatasetSpec, OriginalTorrents, original_torrents};
+use model::ledger::LedgerWriter;
 use model::verify::{Level, Request, content_digest, verify};
-use model::writes::{Key, Marks, Model, info_hash, stamp};
+use model::writes::{Marks, Model};
 use rusqlite::Connection;
-use xxhash_rust::xxh3::xxh3_128;
 
-const TORRENTS: u64 = 100_000;
-const WRITES: u64 = 20_000;
+use super::beside::{Scale, compare, place, raw_read, time};
 
-/// A dataset without completions, with hashes as random as real ones.
-struct Dataset;
-
-impl OriginalTorrents for Dataset {
-    fn torrents(&self) -> u64 {
-        TORRENTS
-    }
-
-    fn torrent(&self, id: u64) -> Torrent {
-        Torrent { info_hash: info_hash(xxh3_128(&id.to_le_bytes()), id as u32), completed: 0 }
-    }
+pub fn run(scale: Scale) {
+    at(Level::Fast, scale.of(1 << 30, 8 << 20), scale);
+    // Some twenty times slower.
+    at(Level::Full, scale.of(128 << 20, 8 << 20), scale);
 }
 
-fn model() -> Model {
-    Model {
+fn at(level: Level, target_bytes: u64, scale: Scale) {
+    let spec = DatasetSpec { profile: "torrust-demo".into(), target_bytes, seed: 1 };
+    let place = place();
+    let database = place.path().join("database.sqlite");
+    let generated = generate(&spec, &database, &|| false, &mut |_| {}).unwrap();
+    let original = original_torrents(&spec).unwrap();
+    let source = of_file(&database);
+    let expected = content_digest(&source, original.as_ref(), None, &mut |_| {}).unwrap();
+    let model = Model {
         marks: Marks::Stamps,
         seed: 1,
         writers: 1,
         rows_per_transaction: 1,
         multi_row_share: 0.0,
-        torrents: TORRENTS,
-    }
-}
-
-fn database(directory: &Path) -> PathBuf {
-    let path = directory.join("database.sqlite");
-    let mut connection = Connection::open(&path).unwrap();
-    let transaction = connection.transaction().unwrap();
-    transaction
-        .execute_batch(
-            "CREATE TABLE torrents (id INTEGER PRIMARY KEY AUTOINCREMENT, info_hash TEXT NOT NULL UNIQUE,
-                 completed INTEGER DEFAULT 0 NOT NULL);
-             CREATE TABLE torrent_aggregate_metrics (id INTEGER PRIMARY KEY AUTOINCREMENT,
-                 metric_name TEXT NOT NULL UNIQUE, value INTEGER DEFAULT 0 NOT NULL);
-             INSERT INTO torrent_aggregate_metrics (metric_name) VALUES ('torrents_downloads_total');",
-        )
-        .unwrap();
-    for id in 1..=TORRENTS {
-        upsert(&transaction, &Dataset.torrent(id).info_hash, 0);
-    }
-    transaction.commit().unwrap();
-    path
-}
-
-fn upsert(connection: &Connection, info_hash: &[u8], completed: i64) {
-    let sql = "INSERT INTO torrents (info_hash, completed) VALUES (?1, ?2)
-               ON CONFLICT(info_hash) DO UPDATE SET completed = excluded.completed";
-    let info_hash = std::str::from_utf8(info_hash).unwrap();
-    connection.prepare_cached(sql).unwrap().execute((info_hash, completed)).unwrap();
+        torrents: generated.torrents,
+    };
+    let writes = scale.of(20_000, 100);
+    write(&database, place.path(), &model, original.as_ref(), writes);
+    let request = Request {
+        database: source,
+        ledger: place.path().to_owned(),
+        model,
+        expected,
+        integrity: level,
+        keep_acknowledged_before_ns: Some(u64::MAX),
+        lack_sent_after_ns: None,
+        without_never_completed: false,
+        never_written: Vec::new(),
+        backup_completed_ns: Some(writes),
+        disaster_ns: u64::MAX,
+    };
+    let ours = || {
+        storage::evict(&database).unwrap();
+        time(|| {
+            let report = verify(&request, original.as_ref(), &mut |_| {}).unwrap();
+            assert!(report.verification.findings.is_empty());
+        })
+    };
+    let what = format!("verifying {} bytes ({level:?})", generated.bytes);
+    compare(&what, "a raw read", scale, ours, || raw_read(&database));
 }
 
 /// Records and applies the writes of the workload.
-fn write(database: &Path, ledger: &Path) {
-    let mut connection = Connection::open(database).unwrap();
-    let transaction = connection.transaction().unwrap();
+fn write(database: &Path, ledger: &Path, model: &Model, original: &dyn OriginalTorrents, writes: u64) {
+    let connection = Connection::open(database).unwrap();
+    connection.pragma_update(None, "synchronous", "off").unwrap();
+    let statements = Statements::new(original.tables());
     let mut writer = LedgerWriter::open(ledger, 0).unwrap();
-    for index in 0..WRITES {
-        for key in model().write(0, index).stamped {
-            let info_hash = match key {
-                Key::Dataset(id) => Dataset.torrent(id).info_hash,
-                Key::New { writer, index, row } => model().new_info_hash(writer, index, row),
-            };
-            upsert(&transaction, &info_hash, stamp(index));
-        }
+    for index in 0..writes {
+        change(&connection, &statements, model, original, 0, index).unwrap();
+        connection.prepare_cached("COMMIT").unwrap().execute([]).unwrap();
         writer.send(index + 1, index + 1).unwrap();
         writer.acknowledge(index + 2);
     }
-    transaction.commit().unwrap();
 }
-
-fn read_rows(criterion: &mut Criterion) {
-    let directory = tempfile::tempdir().unwrap();
-    let database = database(directory.path());
-    let source = of_file(&database);
-    let expected = content_digest(&source, &Dataset, None, &mut |_| {}).unwrap();
-    let mut group = criterion.benchmark_group("rows");
-    group.sample_size(10).throughput(Throughput::Elements(TORRENTS));
-    group.bench_function("content_digest", |bencher| {
-        bencher.iter(|| content_digest(black_box(&source), &Dataset, None, &mut |_| {}).unwrap());
-    });
-    write(&database, directory.path());
-    for (name, integrity) in [("verify_fast", Level::Fast), ("verify_full", Level::Full)] {
-        let request = Request {
-            database: source.clone(),
-            ledger: directory.path().to_owned(),
-            model: model(),
-            expected: expected.clone(),
-            integrity,
-            keep_acknowledged_before_ns: Some(u64::MAX),
-            lack_sent_after_ns: None,
-            without_never_completed: false,
-            never_written: Vec::new(),
-            backup_completed_ns: Some(WRITES),
-            disaster_ns: u64::MAX,
-        };
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| {
-                let report = verify(black_box(&request), &Dataset, &mut |_| {}).unwrap();
-                assert!(report.verification.findings.is_empty());
-            });
-        });
-    }
-    group.finish();
-}
-
-fn ledger(criterion: &mut Criterion) {
-    let directory = tempfile::tempdir().unwrap();
-    let mut group = criterion.benchmark_group("writes");
-    group.sample_size(20).throughput(Throughput::Elements(WRITES));
-    let append = |directory: &Path| {
-        let mut writer = LedgerWriter::open(directory, 0).unwrap();
-        for index in 0..WRITES {
-            writer.send(index + 1, index + 1).unwrap();
-            writer.acknowledge(index + 2);
-        }
-    };
-    group.bench_function("ledger_append", |bencher| {
-        let empty = || tempfile::tempdir().unwrap();
-        bencher.iter_batched_ref(empty, |directory| append(directory.path()), BatchSize::PerIteration);
-    });
-    append(directory.path());
-    group.bench_function("ledger_replay", |bencher| {
-        bencher.iter(|| {
-            let ledger = Ledger::open(directory.path(), 1).unwrap();
-            for (writer, index, entry) in ledger.entries() {
-                black_box((entry, model().write(writer, index)));
-            }
-        });
-    });
-    group.finish();
-}
-
-criterion_group!(benches, read_rows, ledger);
-criterion_main!(benches);

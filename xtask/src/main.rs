@@ -38,6 +38,7 @@ use harness::run;
 use harness::scenario::{Overrides, Scenario};
 use machine::docker;
 use machine::error::{Error, Result};
+use machine::event::Event;
 use machine::process::{self, Cancel};
 use machine::workspace::Workspace;
 use model::dataset::DatasetSpec;
@@ -94,12 +95,8 @@ fn dispatch(command: &Command) -> Result<u8> {
         Command::Defects(page) => pages::write(page, "defects.md", reports::defects::markdown),
         Command::Publish(arguments) => publish::publish(arguments),
         Command::Judge(judge) => judge::judge(judge, &cancel_on_signal()?),
-        Command::Setup(scope) => set_up(scope, Consent::Asked, &cancel_on_signal()?),
-        Command::Test(test) => {
-            let cancel = cancel_on_signal()?;
-            set_up(&test.scope, Consent::Implied, &cancel)?;
-            test::test(test, &cancel)
-        }
+        Command::Setup(scope) => set_up(scope, &cancel_on_signal()?),
+        Command::Test(test) => test::test(test, &cancel_on_signal()?),
         Command::Clean(clean) => clean_up(clean),
         Command::Completions { shell } => generated::completions(*shell),
         Command::Man { command } => generated::man(command.as_deref()),
@@ -111,11 +108,12 @@ fn default_plan(place: &Place) -> Result<Plan> {
 }
 
 /// Gets what the checks and tests need.
-fn set_up(scope: &Scope, consent: Consent, cancel: &Cancel) -> Result<u8> {
+fn set_up(scope: &Scope, cancel: &Cancel) -> Result<u8> {
     setup::checkout()?;
     let progress = show::Progress::new();
-    let directory = default_directory();
-    let outcome = setup::prepare(scope, consent, &directory, cancel, &|event| progress.show(event));
+    let observer = |event: Event<'_>| progress.show(event);
+    let outcome = setup::packages(scope, Consent::Asked, cancel, &observer)
+        .and_then(|()| setup::images(scope, &default_directory(), cancel, &observer));
     progress.finish();
     outcome.map(|()| exit::SUCCESS)
 }

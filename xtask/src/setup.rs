@@ -1,4 +1,4 @@
-//! `setup`: installs what the checks and tests of this repository need. `test` does this first.
+//! `setup`: installs what the checks and tests of this repository need. `test` does this, too.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -42,18 +42,12 @@ pub fn checkout() -> Result<PathBuf> {
 /// Number of lines of a failed command's output that the error shows.
 const LINES_SHOWN: usize = 15;
 
-/// Installs packages and images. It first collects everything that is missing, and installs nothing without Docker.
+/// Installs packages. It first collects everything that is missing, also images, and installs nothing without Docker.
 ///
 /// # Errors
 /// [`Error::Environment`] with everything that is missing and the command that installs it, or with the reason why that
 /// failed; [`Error::Interrupted`].
-pub fn prepare(
-    scope: &Scope,
-    consent: Consent,
-    directory: &Path,
-    cancel: &Cancel,
-    observer: Observer<'_>,
-) -> Result<()> {
+pub fn packages(scope: &Scope, consent: Consent, cancel: &Cancel, observer: Observer<'_>) -> Result<()> {
     let docker = if scope.without_docker { Ok(()) } else { docker::server_version().map(|_| ()) };
     let missing = needs::missing(scope);
     // Without apt, packages have other names: they are listed, and the user installs them.
@@ -74,6 +68,14 @@ pub fn prepare(
         }
     }
     besides.into_iter().for_each(|line| observer(Event::Note(line)));
+    Ok(())
+}
+
+/// Gets the images. The packages that they are built with must be installed.
+///
+/// # Errors
+/// [`Error::Environment`] when one can neither be pulled nor built; [`Error::Interrupted`].
+pub fn images(scope: &Scope, directory: &Path, cancel: &Cancel, observer: Observer<'_>) -> Result<()> {
     if !scope.without_docker {
         crate::images::show(&registry::images(), directory, cancel, observer)?;
     }

@@ -53,8 +53,17 @@ fn output() -> Output {
 
 impl Progress {
     pub fn new() -> Progress {
+        Progress::changing(std::io::stderr().is_terminal())
+    }
+
+    /// In lines, also on a terminal: for progress beside the output of other programs.
+    pub fn in_lines() -> Progress {
+        Progress::changing(false)
+    }
+
+    fn changing(is_changing: bool) -> Progress {
         let Output { quiet, verbose, no_progress } = output();
-        let is_changing = std::io::stderr().is_terminal() && !(quiet || verbose || no_progress);
+        let is_changing = is_changing && !(quiet || verbose || no_progress);
         let bar = is_changing.then(|| {
             let bar = ProgressBar::new_spinner();
             bar.set_style(

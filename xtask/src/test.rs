@@ -2,6 +2,7 @@
 
 use std::io::{Read, Seek};
 use std::os::unix::process::CommandExt;
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -10,6 +11,7 @@ use engines::registry::ENGINES;
 use harness::availability::{Forecast, Needs, Outlook};
 use harness::scenario::Scenario;
 use machine::error::{Error, Result};
+use machine::event::Event;
 use machine::file_system::FileSystem;
 use machine::process::{Cancel, TICK};
 use nix::sys::signal::{Signal, killpg};
@@ -19,7 +21,9 @@ use strategies::registry;
 
 use crate::arguments::place::default_directory;
 use crate::arguments::{Scope, Test};
-use crate::{exit, setup};
+use crate::exit;
+use crate::setup::{self, Consent};
+use crate::show::Progress;
 
 /// A command that must succeed.
 struct Step {
@@ -53,30 +57,52 @@ const RUNS: &[(&str, bool)] = &[
     ("large-options --only sqlite3-rsync --only version=0.5.17/wal", true),
 ];
 
-/// Runs all steps, the cheapest first, and stops at the first failure. The machine must have what they need.
+/// Installs what is missing and runs all steps, the cheapest first; stops at the first failure.
 ///
 /// # Errors
-/// When a step cannot be started; [`Error::Interrupted`].
+/// When something is missing and cannot be installed, or a step cannot be started; [`Error::Interrupted`].
 pub fn test(arguments: &Test, cancel: &Cancel) -> Result<u8> {
     let checkout = setup::checkout()?;
+    let progress = Progress::in_lines();
+    let observer = |event: Event<'_>| progress.show(event);
+    setup::packages(&arguments.scope, Consent::Implied, cancel, &observer)?;
     let untested = Untested::here(&arguments.scope, cancel)?;
     untested.show();
     if arguments.strict && untested.is_failure() {
         eprintln!("error: with --strict, everything must be tested, or be named with --except NAME");
         return Ok(exit::FELL_SHORT);
     }
-    for step in steps(arguments.scope.without_docker)? {
-        eprintln!("== {}: {}", step.name, step.words.join(" "));
-        let began = Instant::now();
-        if let Some(status) = failure(&step, &checkout, arguments.scope.without_docker, cancel)? {
-            eprintln!("error: {} failed ({status})", step.name);
-            return Ok(exit::FELL_SHORT);
-        }
-        eprintln!("   took {:.0} s", began.elapsed().as_secs_f64());
+    let without_docker = arguments.scope.without_docker;
+    // Images wait for downloads much of the time, so they are got while everything is compiled.
+    let (images, compiled) = std::thread::scope(|scope| {
+        let images = scope.spawn(|| setup::images(&arguments.scope, &default_directory(), cancel, &observer));
+        let compiled = run_all(compilations(), &checkout, without_docker, cancel);
+        (images.join().unwrap_or_else(|panic| resume_unwind(panic)), compiled)
+    });
+    if !compiled? {
+        return Ok(exit::FELL_SHORT);
+    }
+    images?;
+    if !run_all(steps(without_docker)?, &checkout, without_docker, cancel)? {
+        return Ok(exit::FELL_SHORT);
     }
     println!("all checks and tests passed{}", if untested.is_empty() { ", for every strategy" } else { "" });
     untested.show();
     Ok(exit::SUCCESS)
+}
+
+/// Runs steps, up to the first that fails. Returns whether all succeeded.
+fn run_all(steps: Vec<Step>, checkout: &Path, without_docker: bool, cancel: &Cancel) -> Result<bool> {
+    for step in steps {
+        eprintln!("== {}: {}", step.name, step.words.join(" "));
+        let began = Instant::now();
+        if let Some(status) = failure(&step, checkout, without_docker, cancel)? {
+            eprintln!("error: {} failed ({status})", step.name);
+            return Ok(false);
+        }
+        eprintln!("   took {:.0} s", began.elapsed().as_secs_f64());
+    }
+    Ok(true)
 }
 
 /// Runs a step. Returns its exit status when it failed.
@@ -136,17 +162,25 @@ fn is_of_cargo_run(variable: &str) -> bool {
     ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| variable.starts_with(prefix))
 }
 
-fn steps(without_docker: bool) -> Result<Vec<Step>> {
+/// The steps that need no image.
+fn compilations() -> Vec<Step> {
     let clippy =
         ["clippy", "--release", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"];
-    let mut steps = vec![
+    let tests = ["cargo", "test", "--release", "--workspace", "--quiet", "--no-run"];
+    vec![
         Step::new("formatting", &["cargo", "fmt", "--all", "--check"]),
         Step::new("lints", &[&["cargo"], &clippy[..]].concat()),
-        Step::new("the sidecar's tests", &["bats", "sidecar/tests"]),
-    ];
+        Step::new("compilation of the tests", &tests),
+    ]
+}
+
+/// The steps after the compilation.
+fn steps(without_docker: bool) -> Result<Vec<Step>> {
+    let mut steps = vec![Step::new("the sidecar's tests", &["bats", "sidecar/tests"])];
     steps.extend(Scenario::shipped()?.iter().map(|scenario| plan(&scenario.name)));
     steps.push(Step::new("tests", &["cargo", "test", "--release", "--workspace"]));
-    let benches = ["cargo", "bench", "--workspace", "--benches", "--profile", "release", "--", "--test"];
+    let benches =
+        ["cargo", "bench", "--workspace", "--bench", "speed", "--profile", "release", "--", "--test"];
     steps.push(Step::new("benches, once each", &benches));
     // A separate directory, so that `latest` in the user's directory stays the user's own run.
     let directory = default_directory().with_file_name("drill-of-tests").display().to_string();

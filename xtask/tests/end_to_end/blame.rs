@@ -58,7 +58,7 @@ const COPY: &str = r#"sqlite3 "$DRILL_SOURCE" ".timeout 5000" "VACUUM INTO '$DRI
 
 #[test]
 fn a_disk_that_is_full_for_a_while_refuses_writes_and_nothing_else() {
-    let place = Place::new();
+    let place = Place::shared();
     for rate in ["400", "\"closed\""] {
         let backup = format!("{FILL}; rm \"$FILLER\"; {COPY}").replace('"', "\\\"");
         let Some((code, trial)) = run_on_a_small_disk(&place, &backup, rate) else { return };
@@ -106,7 +106,7 @@ fn writers_that_find_no_file_descriptor_end_each_trial_at_once_with_the_cause() 
 
 #[test]
 fn a_soft_limit_of_file_descriptors_is_raised() {
-    let place = Place::new();
+    let place = Place::shared();
     let extra = "[dataset]\nsizes = [\"16MiB\"]\n[workload]\nrates = [50]\nwriters = 64";
     let scenario = place.scenario(extra, "[[variants]]\nstrategy = \"cold-copy\"\n");
     let mut command = Command::new("sh");
@@ -146,7 +146,7 @@ fn writers_that_find_no_connection_end_the_trial_at_once_with_the_cause() {
 
 #[test]
 fn an_application_that_was_stopped_answers_before_its_own_writers_begin() {
-    let place = Place::new();
+    let place = Place::shared();
     let extra = r#"
         [subject]
         journal_modes = ["wal", "delete"]

@@ -257,7 +257,7 @@ fn the_application_is_started_again_when_the_cold_copy_fails() {
 
 #[test]
 fn a_database_without_writes_and_a_closed_loop_are_valid_workloads() {
-    let place = Place::new();
+    let place = Place::shared();
     let variants = "[[variants]]\nstrategy = \"sqlite-vacuum-into\"\n";
     let extra =
         SMALL.replace("rates = [40]", "rates = [0, \"closed\"]\nwriters = 3\nrows_per_transaction = 4");

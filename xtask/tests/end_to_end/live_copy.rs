@@ -4,11 +4,10 @@ use reports::record::Verdict;
 
 use super::*;
 
-#[test]
-fn the_shipped_scenario_exposes_a_copy_of_the_header_first_and_never_the_right_way() {
+/// Runs a shipped scenario: the right ways are restorable each time, and the control is found.
+fn right_and_control(scenario: &str, control: &str) {
     let place = Place::new();
-    let only = ["--only", "right", "--only", "header first", "--repetitions", "6"];
-    let output = place.run(&[&["run", "live-copy"], &only[..]].concat());
+    let output = place.run(&["run", scenario, "--only", "right", "--only", control, "--repetitions", "6"]);
     let results = place.results();
     let of = |name: &str| {
         let trials = results.trials.iter().filter(|trial| trial.variant == name);
@@ -19,13 +18,23 @@ fn the_shipped_scenario_exposes_a_copy_of_the_header_first_and_never_the_right_w
     for name in ["right", "right, folded into one file"] {
         assert_eq!(of(name), [Verdict::Restorable; 6], "{name}: {}", text(&output));
     }
-    let exposed = of("the log's header first").into_iter().filter(|verdict| *verdict != Verdict::Restorable);
+    let exposed = of(control).into_iter().filter(|verdict| *verdict != Verdict::Restorable);
     assert!(exposed.count() > 0, "{}", text(&output));
     for trial in results.trials.iter().filter(|trial| !trial.control) {
         let said = trial.backup.as_ref().unwrap().output.as_deref().unwrap();
         assert_eq!(said.contains("folded the log"), trial.settings["fold"] == true, "{said}");
     }
     place.assert_clean();
+}
+
+#[test]
+fn a_copy_of_the_header_first_is_exposed_and_the_right_way_never_fails() {
+    right_and_control("live-copy", "the log's header first");
+}
+
+#[test]
+fn a_copy_without_a_transaction_is_exposed_and_the_right_way_never_fails() {
+    right_and_control("live-copy-checkpoints", "no transaction");
 }
 
 #[test]

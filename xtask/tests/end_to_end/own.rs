@@ -110,7 +110,7 @@ fn wrong_commands_that_exit_with_0_get_the_right_verdict() {
 
 #[test]
 fn an_armed_command_replicates_until_the_disaster() {
-    let place = Place::new();
+    let place = Place::shared();
     let ship = r#"while :; do
         sqlite3 "$DRILL_SOURCE" ".timeout 5000" "VACUUM INTO '$DRILL_DESTINATION/next'"
         mv -f "$DRILL_DESTINATION/next" "$DRILL_DESTINATION/copy"; echo shipped; sleep 0.1

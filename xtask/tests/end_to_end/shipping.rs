@@ -164,7 +164,7 @@ fn sqlite3_rsync_sends_little_the_second_time() {
     if without_docker() {
         return;
     }
-    let place = Place::new();
+    let place = Place::shared();
     let results = tried(&place, SMALL, 0.5, "[[variants]]\nstrategy = \"sqlite3-rsync\"\n");
     let trial = &results.trials[0];
     assert_restorable(trial);
@@ -183,7 +183,7 @@ fn sqlite3_rsync_in_delete_mode_keeps_its_promise_or_fails() {
     if without_docker() {
         return;
     }
-    let place = Place::new();
+    let place = Place::shared();
     let subject = format!("[subject]\njournal_modes = [\"delete\"]\n{SMALL}");
     let results = tried(&place, &subject, 0.5, "[[variants]]\nstrategy = \"sqlite3-rsync\"\n");
     let trial = &results.trials[0];

@@ -2,6 +2,7 @@
 
 mod floors;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use engines::registry::ENGINES;
@@ -170,4 +171,22 @@ fn the_tests_that_the_documentation_names_exist() {
         .map(str::to_owned)
         .collect();
     complain("docs/found-in-use.md names tests that do not exist", &places);
+}
+
+/// A dependency with other features is another build of it and of every crate above it.
+#[test]
+fn the_program_and_the_tests_build_each_dependency_once() {
+    let features = |selection: &[&str]| -> BTreeSet<String> {
+        let mut command = std::process::Command::new(env!("CARGO"));
+        command.args(["tree", "--locked", "--offline", "--prefix", "none", "--format", "{p} {f}"]);
+        let output = command.args(selection).current_dir(root()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let lines = String::from_utf8(output.stdout).unwrap();
+        // What was listed before is marked.
+        lines.lines().map(|line| line.trim_end_matches(" (*)").to_owned()).collect()
+    };
+    let program = features(&["--package", "xtask", "--edges", "normal,build"]);
+    let tests = features(&["--workspace", "--edges", "normal,build,dev"]);
+    let places: Vec<String> = program.difference(&tests).cloned().collect();
+    complain("the tests build these dependencies with other features than the program does", &places);
 }

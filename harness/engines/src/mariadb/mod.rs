@@ -31,6 +31,8 @@ static FLAVOUR: Flavour = Flavour {
     // list of pages to read ahead.
     loading_arguments: &[
         "--local-infile=ON",
+        // Otherwise one connection waits for the other.
+        "--innodb-autoinc-lock-mode=2",
         "--skip-log-bin",
         "--innodb-buffer-pool-size=1G",
         "--innodb-doublewrite=OFF",

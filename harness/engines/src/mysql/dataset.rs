@@ -1,10 +1,12 @@
 //! Loads a dataset into a server: the rows of the SQLite database of the same specification, in the schema that
 //! the tracker creates in MySQL.
 
+use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context as TaskContext, Poll};
+use std::thread::{available_parallelism, scope, sleep};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -32,6 +34,10 @@ const CHUNK_BYTES: usize = 256 << 10;
 const LINE_BYTES_MAX: usize = 256;
 /// How soon a request to stop is noticed.
 const POLL: Duration = Duration::from_millis(50);
+/// A server inserts with one processor for each connection.
+const CONNECTIONS_MAX: usize = 4;
+/// The keys are added after the rows.
+const WITHOUT_UNIQUE_CHECKS: &str = "SET SESSION unique_checks = 0";
 /// Measured share of the time for the rows; the rest is for the unique keys.
 const ROWS_SHARE: f64 = 0.5;
 
@@ -72,16 +78,23 @@ pub fn load(
     let first = [
         &format!("CREATE DATABASE IF NOT EXISTS {database}"),
         &format!("USE {database}"),
-        "SET SESSION unique_checks = 0",
+        WITHOUT_UNIQUE_CHECKS,
     ];
     for sql in first.iter().chain(before) {
         let executed = execute_despite_deadlocks(&mut server, sql);
         executed.with_context(|| format!("{} rejected {sql}", flavour.title))?;
     }
+    let connections = available_parallelism().map_or(1, usize::from).min(CONNECTIONS_MAX);
+    let loader = |_| {
+        let mut loader = Connection::connect(address)?;
+        loader.execute(WITHOUT_UNIQUE_CHECKS).context("cannot prepare a connection")?;
+        Ok(loader)
+    };
     let loaded = Arc::new(AtomicU64::new(0));
     let mut load = Load {
         title: flavour.title,
         server: &mut server,
+        loaders: (0..connections).map(loader).collect::<Result<_>>()?,
         cancel,
         tell: &mut |keys| {
             let share = loaded.load(Ordering::Relaxed) as f64 / rows as f64;
@@ -177,6 +190,8 @@ struct Load<'a> {
     /// What messages call the server.
     title: &'static str,
     server: &'a mut Connection,
+    /// The connections that insert rows.
+    loaders: Vec<Connection>,
     cancel: &'a dyn Fn() -> bool,
     /// Called with the share of the unique keys that are built.
     tell: &'a mut dyn FnMut(f64),
@@ -186,24 +201,34 @@ impl Load<'_> {
     fn fill(&mut self, table: &Table, loaded: &Arc<AtomicU64>) -> Result<()> {
         let name = quoted(table.name);
         self.run(&format!("CREATE TABLE {name} {}", table.columns_in(DIALECT)), 0.0)?;
-        let count = table.rows.count();
-        let sql = format!(
-            "LOAD DATA LOCAL INFILE {} INTO TABLE {name} CHARACTER SET ascii",
-            literal(&format!("rows of {}", table.name))
-        );
-        let mut next = 1;
-        while next <= count {
-            let end = (next + ROWS_PER_STATEMENT).min(count + 1);
-            let lines = Lines { rows: Arc::clone(&table.rows), next, end, loaded: Arc::clone(loaded) };
-            self.server.run(async |connection: &mut Conn| {
-                connection.set_infile_handler(async { Ok(Box::pin(lines) as InfileData) });
-            });
-            self.run(&sql, 0.0)?;
-            next = end;
-        }
+        let part = TablePart {
+            title: self.title,
+            table,
+            next: &AtomicU64::new(1),
+            stopped: &AtomicBool::new(false),
+        };
+        let ended: Vec<Result<()>> = scope(|scope| {
+            let load = |loader| scope.spawn(move || part.load(loader, loaded));
+            let loaders: Vec<_> = self.loaders.iter_mut().map(load).collect();
+            while loaders.iter().any(|loader| !loader.is_finished()) {
+                (self.tell)(0.0);
+                part.stopped.fetch_or((self.cancel)(), Ordering::Relaxed);
+                sleep(POLL);
+            }
+            loaders
+                .into_iter()
+                .map(|loader| loader.join().unwrap_or_else(|panic| resume_unwind(panic)))
+                .collect()
+        });
+        // One that failed has stopped the others.
+        let errors = ended.into_iter().filter_map(Result::err);
+        let (stopped, failed): (Vec<_>, Vec<_>) =
+            errors.partition(|error| matches!(error, Error::Interrupted));
+        failed.into_iter().chain(stopped).next().map_or(Ok(()), Err)?;
         let found = self.server.query(&format!("SELECT COUNT(*) FROM {name}"));
         let found: u64 =
             column(found.with_context(|| format!("cannot count {name}"))?.first().context("no count")?, 0)?;
+        let count = table.rows.count();
         if found != count {
             return Err(
                 anyhow::anyhow!("{} loaded {found} of {count} rows of table {name}", self.title).into()
@@ -213,21 +238,69 @@ impl Load<'_> {
     }
 
     fn run(&mut self, sql: &str, keys: f64) -> Result<()> {
-        let ended = self.server.run(async |connection: &mut Conn| {
-            let mut statement = pin!(connection.query_drop(sql));
-            loop {
-                (self.tell)(keys);
-                match tokio::time::timeout(POLL, statement.as_mut()).await {
-                    Ok(ended) => return Some(ended),
-                    Err(_) if (self.cancel)() => return None,
-                    Err(_) => {}
-                }
+        execute(self.server, self.title, sql, &mut || {
+            (self.tell)(keys);
+            (self.cancel)()
+        })
+    }
+}
+
+/// The rows of a table that no connection has begun to load.
+#[derive(Clone, Copy)]
+struct TablePart<'a> {
+    title: &'static str,
+    table: &'a Table,
+    /// The next row.
+    next: &'a AtomicU64,
+    stopped: &'a AtomicBool,
+}
+
+impl TablePart<'_> {
+    /// Loads rows until there are no more. Stops the other connections when it fails.
+    fn load(self, server: &mut Connection, loaded: &Arc<AtomicU64>) -> Result<()> {
+        let name = self.table.name;
+        let sql = format!(
+            "LOAD DATA LOCAL INFILE {} INTO TABLE {} CHARACTER SET ascii",
+            literal(&format!("rows of {name}")),
+            quoted(name)
+        );
+        let count = self.table.rows.count();
+        loop {
+            let next = self.next.fetch_add(ROWS_PER_STATEMENT, Ordering::Relaxed);
+            if next > count {
+                return Ok(());
             }
-        });
-        match ended {
-            Some(ended) => Ok(ended.with_context(|| format!("{} rejected {sql}", self.title))?),
-            None => Err(Error::Interrupted),
+            let end = (next + ROWS_PER_STATEMENT).min(count + 1);
+            let lines = Lines { rows: Arc::clone(&self.table.rows), next, end, loaded: Arc::clone(loaded) };
+            server.run(async |connection: &mut Conn| {
+                connection.set_infile_handler(async { Ok(Box::pin(lines) as InfileData) });
+            });
+            let ended = execute(server, self.title, &sql, &mut || self.stopped.load(Ordering::Relaxed));
+            ended.inspect_err(|_| self.stopped.store(true, Ordering::Relaxed))?;
         }
+    }
+}
+
+/// Executes a statement. Asks several times a second whether to stop.
+fn execute(
+    server: &mut Connection,
+    title: &str,
+    sql: &str,
+    is_stopped: &mut dyn FnMut() -> bool,
+) -> Result<()> {
+    let ended = server.run(async |connection: &mut Conn| {
+        let mut statement = pin!(connection.query_drop(sql));
+        loop {
+            match tokio::time::timeout(POLL, statement.as_mut()).await {
+                Ok(ended) => return Some(ended),
+                Err(_) if is_stopped() => return None,
+                Err(_) => {}
+            }
+        }
+    });
+    match ended {
+        Some(ended) => Ok(ended.with_context(|| format!("{title} rejected {sql}"))?),
+        None => Err(Error::Interrupted),
     }
 }
 
