@@ -4,9 +4,12 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::Args;
+use engines::engine::Engine;
+use engines::registry;
 use engines::subject_section::SubjectSection;
-use harness::crash_states::source::{ExaminedSource, SourceExamination};
+use harness::crash_states::source::{ExaminedSource, Extent, SourceExamination};
 use machine::error::Result;
+use machine::event::Event;
 use machine::process::{Cancel, Launcher};
 use machine::workspace::Workspace;
 use reports::printable;
@@ -17,12 +20,16 @@ use super::measure::publish;
 use crate::arguments::place::Place;
 use crate::arguments::version::version;
 use crate::exit;
+use crate::show::Progress;
 
 /// The settings that are examined.
 const SETTINGS: &str = include_str!("durability.toml");
 
 #[derive(Args)]
 pub struct ProveDurability {
+    /// The engine, SQLite by default
+    #[arg(long, value_name = "NAME", value_parser = registry::named)]
+    engine: Option<&'static dyn Engine>,
     /// Size of the database
     #[arg(long, default_value = "1MiB")]
     size: ByteSize,
@@ -65,23 +72,33 @@ pub fn prove(arguments: &ProveDurability, cancel: &Cancel) -> Result<u8> {
     workspace.sweep()?;
     let work = workspace.work_directory("durability")?;
     let launcher = Launcher::new(work.path(), cancel);
-    let dataset = (arguments.size.0, arguments.seed);
-    let examination =
-        SourceExamination::new(&launcher, dataset, arguments.writes, arguments.reorderings as usize)?;
+    let engine = arguments.engine.unwrap_or(registry::DEFAULT);
+    let extent = Extent {
+        bytes: arguments.size.0,
+        seed: arguments.seed,
+        writes: arguments.writes,
+        reorderings: arguments.reorderings as usize,
+    };
+    let progress = Progress::new();
+    let observer = |event: Event<'_>| progress.show(event);
+    let examination = SourceExamination::new(&launcher, engine, &workspace.cache(), extent, &observer)?;
+    progress.finish();
     let mut found = Vec::new();
-    for settings in all() {
+    for settings in all_of(engine) {
         eprintln!("examining: {}", settings.name);
         found.push((settings.name, examination.examine(&settings.subject)?));
     }
-    publish(&text(&found, arguments), arguments.out.as_deref())?;
+    publish(&text(engine, &found, arguments), arguments.out.as_deref())?;
     Ok(exit::SUCCESS)
 }
 
-fn all() -> Vec<Named> {
-    toml::from_str::<AllSettings>(SETTINGS).expect("a test reads it").settings
+fn all_of(engine: &'static dyn Engine) -> Vec<Named> {
+    let mut all = toml::from_str::<AllSettings>(SETTINGS).expect("a test reads it").settings;
+    all.retain(|settings| settings.subject.engines.contains(&engine));
+    all
 }
 
-fn text(found: &[(String, ExaminedSource)], arguments: &ProveDurability) -> String {
+fn text(engine: &dyn Engine, found: &[(String, ExaminedSource)], arguments: &ProveDurability) -> String {
     let row = |(name, examined): &(String, ExaminedSource)| {
         let ExaminedSource { right, lost, lost_writes_max, damaged, .. } = examined;
         vec![
@@ -103,10 +120,11 @@ fn text(found: &[(String, ExaminedSource)], arguments: &ProveDurability) -> Stri
     let examples =
         if examples.is_empty() { String::new() } else { format!("\nThe first damage:\n\n{examples}") };
     format!(
-        "# The database itself after a power cut\n\n{} writes were made one after the other to a database of {} on ext4. Each \
-         state in which a power cut could leave its disk was recovered, and verified against the writes that had been \
+        "# The database itself after a power cut\n\n{} writes were made one after the other to a database of {} of {} on ext4. \
+         Each state in which a power cut could leave its disk was recovered, and verified against the writes that had been \
          acknowledged by then: with up to {} subsets of what was written between two flushes, seed {}, version {}.\n\n{}\n{examples}",
         arguments.writes,
+        engine.title(),
         arguments.size,
         arguments.reorderings,
         arguments.seed,
@@ -117,14 +135,17 @@ fn text(found: &[(String, ExaminedSource)], arguments: &ProveDurability) -> Stri
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
-    fn the_settings_are_read_and_have_different_names() {
-        let settings = all();
-        assert!(settings.len() >= 6 && settings.iter().all(|settings| settings.subject.modes.len() == 1));
-        let mut names: Vec<&str> = settings.iter().map(|settings| settings.name.as_str()).collect();
-        names.dedup();
-        assert_eq!(names.len(), settings.len());
+    fn every_engine_has_settings_with_different_names() {
+        for engine in registry::ENGINES {
+            let settings = all_of(*engine);
+            assert!(settings.len() >= 4, "{}", engine.name());
+            let names: BTreeSet<&str> = settings.iter().map(|settings| settings.name.as_str()).collect();
+            assert_eq!(names.len(), settings.len());
+        }
     }
 }

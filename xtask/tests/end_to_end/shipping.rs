@@ -62,6 +62,23 @@ fn litestream_replicates_a_tracker_and_switches_its_database_to_wal_mode() {
 }
 
 #[test]
+fn litestream_restores_from_what_it_shipped_to_a_server() {
+    let place = Place::new();
+    let variants = ["s3", "sftp"].map(|destination| {
+        format!(
+            "[[variants]]\nstrategy = \"litestream\"\nversions = [\"0.3.13\", \"0.5.17\"]\n\
+             settings = {{ destination = \"{destination}\", restores = 1 }}\n"
+        )
+    });
+    let results = tried(&place, SMALL, 3.0, &variants.concat());
+    assert_eq!(results.trials.len(), 4);
+    for trial in &results.trials {
+        assert_restorable(trial);
+        assert_eq!(trial.live_restores.len(), 1, "{}", trial.id);
+    }
+}
+
+#[test]
 fn litestream_restores_to_a_moment_and_to_nothing_after_it() {
     let place = Place::new();
     let variants = "[[variants]]\nstrategy = \"litestream\"\nversions = [\"0.3.13\", \"0.5.17\"]\n\

@@ -103,8 +103,15 @@ fn fetch(program: &Program, suite: &str, scratch: &Scratch, launcher: &Launcher)
                 .args(["install", name, "--version", version, "--locked", "--bin", binary, "--root"])
                 .arg(&to);
             command.env("CARGO_TARGET_DIR", scratch.path("target"));
-            // Linking across crates takes half of the time of such a build, and a database server waits for the disk.
-            for (key, value) in [("STRIP", "true"), ("DEBUG", "0"), ("LTO", "off"), ("CODEGEN_UNITS", "16")] {
+            // Most of the time of such a build is for optimising, and the program waits for its database.
+            let profile = [
+                ("STRIP", "true"),
+                ("DEBUG", "0"),
+                ("LTO", "off"),
+                ("CODEGEN_UNITS", "16"),
+                ("OPT_LEVEL", "1"),
+            ];
+            for (key, value) in profile {
                 command.env(format!("CARGO_PROFILE_RELEASE_{key}"), value);
             }
             (command, below(binary), binary)

@@ -71,6 +71,15 @@ impl S3Server {
         &self.credentials_file
     }
 
+    /// Its key: the id and the secret.
+    ///
+    /// # Errors
+    /// When its file cannot be read.
+    pub fn key(&self) -> Result<(String, String)> {
+        let credentials = s3_credentials::of_file(&self.credentials_file)?;
+        Ok((credentials.access_key_id, credentials.secret_access_key))
+    }
+
     /// The destination `s3` with one of its buckets.
     pub fn destination(&self, bucket: &str) -> DestinationChoice {
         destination(&self.endpoint, &self.credentials_file, bucket)

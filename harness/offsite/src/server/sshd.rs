@@ -95,6 +95,16 @@ impl Sshd {
         self.port
     }
 
+    /// The user who can log in.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The user's private key.
+    pub fn identity_file(&self) -> &Path {
+        &self.identity_file
+    }
+
     /// The destination `sftp` or `rsync` with a directory of this machine behind this server.
     pub fn destination(&self, name: &str, path: &Path) -> DestinationChoice {
         let text = |path: &Path| path.display().to_string();

@@ -2,13 +2,14 @@
 //!
 //! The backup begins with the start of `litestream replicate`, so its duration is that of the first snapshot, and its
 //! effect on the writers is that of the snapshot and of catching up with the writes made meanwhile. The cost of
-//! replication afterwards shows in the tail. The replica is a directory. Version 0.5 changed its format; the
-//! configuration file below works for both. See <https://litestream.io>.
+//! replication afterwards shows in the tail. The replica is a directory of the artifact, which Litestream reaches itself, or
+//! through an S3 or SSH server. Version 0.5 changed its format; the configuration file works for both. See <https://litestream.io>.
 
+mod destination;
 mod settings;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
@@ -45,7 +46,6 @@ static LITESTREAM: Tool = Tool {
 
 /// Where the replica is in the artifact.
 const REPLICA: &str = "replica";
-const CONFIGURATION: &str = "litestream.yml";
 /// Maximum size of the replica and of Litestream's directory beside the database, as a multiple of the database size.
 /// With version 0.5.17, the replica of a 1 GiB database had 3.8 GiB after half a minute with one restart
 /// (reports/published/large-options-1GiB), and the directory beside the database is nearly as large as the database.
@@ -61,6 +61,11 @@ impl Definition for Litestream {
             ("binary", "path of the program, relative to the scenario's directory; null: the one on PATH"),
             ("config", "keys of the configuration file, for example { snapshot = { interval = \"1h\" } }"),
             ("database", "keys of the database's entry in it, for example { monitor-interval = \"50ms\" }"),
+            (
+                "destination",
+                "how it reaches its replica: \"directory\" writes the files itself, \"s3\" and \"sftp\" go through a server \
+                 that is started for the trial and keeps the replica in the artifact",
+            ),
             ("replica", "keys of the replica's entry in it, for example { sync-interval = \"50ms\" }"),
             ("restart", "kill it once, checkpoint the WAL into the database meanwhile, and start it again"),
             (
@@ -131,15 +136,12 @@ impl Strategy for Litestream {
     fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
         let replica = context.artifact.join(REPLICA);
         let database = context.subject.data();
-        let configuration =
-            context.watch.launcher().work_directory().join(format!("restore-{CONFIGURATION}"));
-        self.configure(&configuration, database, &replica)?;
-        let mut command = Command::new(&context.equipment.program()?.path);
-        command.args(["restore", "-config"]).arg(configuration);
+        let configured = self.configure(context.watch.launcher(), "restore", database, &replica)?;
+        let mut command = configured.command(&context.equipment.program()?.path, "restore");
         if self.seconds_before_disaster > 0.0 {
             command.args(["-timestamp", &timestamp(self.point_in_time_ns(&context.moments))]);
         }
-        command.arg(database).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.arg(database).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = context.watch.spawn(command)?;
         context.watch.run(vec![child])?;
         context.watch.complete_restore()
@@ -149,17 +151,12 @@ impl Strategy for Litestream {
 impl Continuous for Litestream {
     fn start(&self, context: &mut BackupContext<'_>) -> Result<Box<dyn Replication>, StrategyFailure> {
         let launcher = context.watch.launcher();
-        let configuration = launcher.work_directory().join(CONFIGURATION);
-        self.configure(&configuration, context.subject.data(), &context.destination.join(REPLICA))?;
-        let program = &context.equipment.program()?.path;
+        let replica = context.destination.join(REPLICA);
+        let configured = self.configure(launcher, "replicate", context.subject.data(), &replica)?;
+        let program = context.equipment.program()?.path.clone();
         let name = program.file_name().unwrap_or_default().to_string_lossy();
         let exited = format!("the replication program '{name}' exited");
-        let program = program.clone();
-        let command = move || {
-            let mut command = Command::new(&program);
-            command.args(["replicate", "-config"]).arg(&configuration).stdin(Stdio::null());
-            command
-        };
+        let command = move || configured.command(&program, "replicate");
         let started = ReplicationProgram::start(launcher, exited, command);
         Ok(Box::new(started.map_err(Error::from)?))
     }
@@ -234,10 +231,12 @@ fn own_directory(database: &Path) -> PathBuf {
     database.with_file_name(format!(".{name}-litestream"))
 }
 
-/// The files of a replica that are written completely.
+/// The files of a replica that are written completely. Hidden ones are those of a server.
 fn complete_files(replica: &Path) -> Vec<PathBuf> {
+    let is_hidden =
+        |file: &Path| file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
     let mut files = storage::files(replica);
-    files.retain(|file| file.extension().is_none_or(|end| end != "tmp"));
+    files.retain(|file| file.extension().is_none_or(|end| end != "tmp") && !is_hidden(file));
     files
 }
 

@@ -4,28 +4,33 @@
 //! How much is lost is decided by the settings of the engine: when it waits for the disk.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context;
-use engines::database::{Database, Digest, Verify};
-use engines::engine::{Engine, Provision};
-use engines::files::FileEngine;
+use engines::client::Answer;
+use engines::database::{Database, Verify};
+use engines::engine::{Engine, Provision, START_TIMEOUT};
+use engines::images::{self, Image};
 use engines::instance::Instance;
 use engines::secret::Secret;
+use engines::source::{Preparation, Source};
 use engines::subject_section::SubjectSection;
 use machine::container::Network;
 use machine::error::{Error, Result};
+use machine::event::Observer;
 use machine::file_system::write_log::{CrashPlan, CrashReplay, CrashState, LogPosition, LoggedFileSystem};
-use machine::measure::storage;
+use machine::measure::{calibration, storage};
 use machine::process::{Account, Launcher};
 use machine::removal;
 use model::dataset::{DatasetSpec, OriginalTorrents, original_torrents};
 use model::ledger::LedgerWriter;
-use model::verify::{ContentDigest, Level, Report, Request};
+use model::verify::{Level, Report, Request};
 use model::writes::Model;
 use reports::record::{Check, Verification};
 
 use super::{FILE_SYSTEM, ROOM_BYTES, missing, one_writer};
+
+/// The directory that ext4 itself makes.
+const LOST_AND_FOUND: &str = "lost+found";
 
 /// The states after the writes with one set of settings.
 #[derive(Debug, Default)]
@@ -42,18 +47,29 @@ pub struct ExaminedSource {
     pub example: Option<String>,
 }
 
+/// How much is tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent {
+    /// Size of the database in bytes.
+    pub bytes: u64,
+    /// Random seed of the database, the writes and the subsets.
+    pub seed: u64,
+    /// Number of writes that are made.
+    pub writes: u64,
+    /// Number of subsets of what was written between two flushes that are tried.
+    pub reorderings: usize,
+}
+
 /// A database, and the writes that are made to it.
 pub struct SourceExamination<'a> {
     launcher: &'a Launcher,
     engine: &'static dyn Engine,
-    files: &'static dyn FileEngine,
+    image: Option<Image>,
     spec: DatasetSpec,
     original: Box<dyn OriginalTorrents>,
     model: Model,
-    content: ContentDigest,
-    source: PathBuf,
-    writes: u64,
-    reorderings: usize,
+    source: Source,
+    extent: Extent,
 }
 
 /// What one state is.
@@ -64,42 +80,31 @@ enum Found {
 }
 
 impl<'a> SourceExamination<'a> {
-    /// Generates a database of about `bytes` bytes in the launcher's work directory. For each set of settings, `writes`
-    /// writes are made; between two flushes, up to `reorderings` subsets of what was written are tried.
+    /// Makes a database of an engine, in the cache of datasets.
     ///
     /// # Errors
     /// [`Error::Environment`] with what is missing on this machine; [`Error::Interrupted`].
     pub fn new(
         launcher: &'a Launcher,
-        (bytes, seed): (u64, u64),
-        writes: u64,
-        reorderings: usize,
+        engine: &'static dyn Engine,
+        cache: &Path,
+        extent: Extent,
+        observer: Observer<'_>,
     ) -> Result<SourceExamination<'a>> {
         if let Some(missing) = missing() {
             return Err(Error::Environment(format!(
                 "the states after a power cut cannot be made: {missing}"
             )));
         }
-        let (engine, files) = engines::registry::of_files();
-        let source = launcher.work_directory().join("source.db");
-        let spec = DatasetSpec { profile: "torrust-demo".into(), target_bytes: bytes, seed };
-        files.generate(&spec, &source, &|| launcher.cancel.is_cancelled(), &mut |_| ())?;
-        let database = Database { engine, access: files.access_to(&source) };
-        let digest = Digest { database, dataset: spec.clone(), integrity: None };
-        let content = launcher.work(Account::Preparation, &digest, &mut |_| {})?;
+        let image = engine.image().map(|kind| images::obtain(kind, None, launcher, observer)).transpose()?;
+        let spec =
+            DatasetSpec { profile: "torrust-demo".into(), target_bytes: extent.bytes, seed: extent.seed };
+        let settings = SubjectSection::default().settings;
+        let preparation =
+            Preparation { launcher, cache, settings: &settings, image: image.as_ref(), observer };
+        let source = engine.prepare(&spec, &preparation)?;
         let (original, model) = (original_torrents(&spec)?, one_writer(&spec)?);
-        Ok(SourceExamination {
-            launcher,
-            engine,
-            files,
-            spec,
-            original,
-            model,
-            content,
-            source,
-            writes,
-            reorderings,
-        })
+        Ok(SourceExamination { launcher, engine, image, spec, original, model, source, extent })
     }
 
     /// Makes the writes with the settings of a scenario's section `subject`, and examines every state that a power cut
@@ -108,33 +113,37 @@ impl<'a> SourceExamination<'a> {
     /// # Errors
     /// [`Error::Environment`] when a write is not acknowledged, or the machine refuses something; [`Error::Interrupted`].
     pub fn examine(&self, subject: &SubjectSection) -> Result<ExaminedSource> {
-        let bytes = 4 * self.files.bytes(&self.source)? + ROOM_BYTES;
+        let bytes = 4 * self.source.bytes + ROOM_BYTES;
         let disk = LoggedFileSystem::make(FILE_SYSTEM, self.launcher, "database", bytes)?;
         let data = self.engine.data(disk.point());
-        std::fs::copy(&self.source, &data).context("cannot copy the database")?;
-        let mode = subject.modes.first().copied();
+        calibration::duplicate(self.launcher, &self.source.database, &data)?;
+        let mode = subject.modes_of(self.engine).first().copied().flatten();
         mode.map_or(Ok(()), |mode| self.engine.set_mode(&data, mode))?;
         storage::sync_tree(disk.point()).context("cannot make the database durable")?;
-        let instance = self.engine.provision(Provision {
+        let artifact = self.launcher.work_directory().join("artifact");
+        std::fs::create_dir_all(&artifact).context("cannot make a directory for the database")?;
+        let mut instance = self.engine.provision(Provision {
             launcher: self.launcher,
             settings: &subject.settings,
             mode,
-            image: None,
+            image: self.image.as_ref(),
             data,
             run_directory: self.launcher.work_directory().join("run"),
-            artifact: self.launcher.work_directory().join("artifact"),
+            artifact,
             password: Secret::random()?,
             is_live: false,
-            network: Network::None,
+            network: Network::Bridge,
             account: Account::Subject,
-            start_timeout: Duration::from_secs(60),
+            start_timeout: START_TIMEOUT,
         })?;
+        instance.start()?;
         let answers = self.write(instance.as_ref(), &disk)?;
+        instance.kill();
         drop(instance);
         let log = disk.finish()?;
         let plan = CrashPlan {
             seed: self.spec.seed,
-            reorderings_per_interval: self.reorderings,
+            reorderings_per_interval: self.extent.reorderings,
             from: answers.first().copied().unwrap_or_default(),
             until: answers.last().copied(),
             markers: answers.clone(),
@@ -144,7 +153,7 @@ impl<'a> SourceExamination<'a> {
         for state in log.crash_states(plan) {
             self.launcher.cancel.check()?;
             let answered = answers.iter().filter(|answer| state.can_follow(**answer)).count() as u64;
-            let found = self.found(replay.mount(&state)?.point(), answered)?;
+            let found = self.found(replay.mount(&state)?.point(), answered, subject)?;
             examined.add(&state, found);
         }
         Ok(examined)
@@ -156,9 +165,9 @@ impl<'a> SourceExamination<'a> {
         let client = access.connect(&self.model, self.original.as_ref())?;
         let mut session = client.session()?;
         let mut answers = Vec::new();
-        for index in 0..self.writes {
+        for index in 0..self.extent.writes {
             let answer = session.write(0, index);
-            if answer != engines::client::Answer::Acknowledged {
+            if answer != Answer::Acknowledged {
                 return Err(Error::Environment(format!("write {index} was not acknowledged")));
             }
             answers.push(disk.position()?);
@@ -169,26 +178,26 @@ impl<'a> SourceExamination<'a> {
     }
 
     /// Recovers and verifies the database in a state in which `answered` writes had been acknowledged.
-    fn found(&self, state: &Path, answered: u64) -> Result<Found> {
+    fn found(&self, state: &Path, answered: u64, subject: &SubjectSection) -> Result<Found> {
         let scratch = self.launcher.work_directory().join("recovered");
         std::fs::create_dir(&scratch).context("cannot make a directory for a recovery")?;
         for entry in std::fs::read_dir(state).context("cannot read a state")?.flatten() {
-            if entry.path().is_file() {
-                std::fs::copy(entry.path(), scratch.join(entry.file_name()))
-                    .context("cannot copy a state")?;
+            if entry.file_name() != LOST_AND_FOUND {
+                calibration::duplicate(self.launcher, &entry.path(), &scratch.join(entry.file_name()))?;
             }
         }
-        let found = self.verified(&scratch, answered);
+        let found = self.verified(&scratch, answered, subject);
         removal::remove(&scratch).map_err(|left| Error::Environment(left.to_string()))?;
         found
     }
 
-    fn verified(&self, directory: &Path, answered: u64) -> Result<Found> {
+    fn verified(&self, directory: &Path, answered: u64, subject: &SubjectSection) -> Result<Found> {
         let data = self.engine.data(directory);
-        if !data.is_file() {
-            return Ok(Found::Damaged("there is no file".into()));
+        if !data.exists() {
+            return Ok(Found::Damaged("there is no database".into()));
         }
-        let mut instance = self.engine.reopen(self.launcher, data, None)?;
+        let kept = self.engine.kept(&subject.settings, self.image.as_ref());
+        let mut instance = self.engine.reopen(self.launcher, data, kept.as_ref())?;
         match instance.recover().and_then(|()| write_nothing(instance.as_ref())) {
             Ok(()) => {}
             Err(Error::Interrupted) => return Err(Error::Interrupted),
@@ -221,7 +230,7 @@ impl<'a> SourceExamination<'a> {
             ledger.send(moment(), moment())?;
             ledger.acknowledge(moment());
         }
-        if answered < self.writes {
+        if answered < self.extent.writes {
             ledger.send(moment(), moment())?;
         }
         Ok(())
@@ -233,7 +242,7 @@ impl<'a> SourceExamination<'a> {
             database,
             ledger,
             model: self.model.clone(),
-            expected: self.content.clone(),
+            expected: self.source.content.clone(),
             integrity: Level::Full,
             keep_acknowledged_before_ns: Some(end),
             lack_sent_after_ns: None,

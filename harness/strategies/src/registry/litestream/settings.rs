@@ -1,16 +1,13 @@
 //! The settings of Litestream in a scenario, and the configuration file that is made from them.
 
-use std::fs::File;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use machine::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::destination::Destination;
 use crate::contract::{Kept, Moments, Settings};
 
 #[derive(Default, Serialize, Deserialize)]
@@ -20,6 +17,7 @@ pub(super) struct Litestream {
     pub(super) version: Option<String>,
     pub(super) config: Settings,
     pub(super) database: Settings,
+    pub(super) destination: Destination,
     pub(super) replica: Settings,
     pub(super) restart: bool,
     pub(super) restores: u32,
@@ -54,8 +52,8 @@ impl Litestream {
         let own = [
             ("config", &self.config, &["dbs"][..]),
             ("database", &self.database, &["path", "dir", "replica", "replicas"]),
-            // The replica is a directory of the artifact.
-            ("replica", &self.replica, &["path", "type", "url"]),
+            // The replica is in a directory of the artifact.
+            ("replica", &self.replica, Destination::KEYS),
         ];
         for (section, keys, own) in own {
             if let Some(key) = own.iter().find(|key| keys.contains_key(**key)) {
@@ -102,22 +100,18 @@ impl Litestream {
         moments.disaster_ns.saturating_sub(back.as_nanos() as u64)
     }
 
-    /// Writes the configuration file, as JSON, which is valid YAML.
-    pub(super) fn configure(&self, file: &Path, database: &Path, replica: &Path) -> Result<()> {
+    /// The configuration file, as JSON, which is valid YAML. `place` are the keys of the replica's entry that say where it
+    /// is.
+    pub(super) fn configuration(&self, database: &Path, place: Settings) -> String {
         let mut replica_entry = self.replica.clone();
-        replica_entry.insert("path".into(), json!(replica));
+        replica_entry.extend(place);
         let mut database_entry = self.database.clone();
         database_entry.insert("path".into(), json!(database));
         // Version 0.3 supports only the list, and 0.5 still accepts it.
         database_entry.insert("replicas".into(), json!([replica_entry]));
         let mut config = self.config.clone();
         config.insert("dbs".into(), json!([database_entry]));
-        let text = Value::Object(config).to_string();
-        // It may contain access keys.
-        let opened = File::options().write(true).create(true).truncate(true).mode(0o600).open(file);
-        opened
-            .and_then(|mut file| file.write_all(text.as_bytes()))
-            .map_err(|error| Error::Environment(format!("cannot write {}: {error}", file.display())))
+        Value::Object(config).to_string()
     }
 }
 
@@ -168,13 +162,10 @@ mod tests {
 
     #[test]
     fn every_key_of_the_configuration_file_can_be_set() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("configuration");
         let given = "config.snapshot.interval = '1h'\ndatabase.monitor-interval = '50ms'\nreplica.sync-interval = '60ms'";
-        let (database, replica) = (Path::new("/live/database.sqlite"), Path::new("/artifact/replica"));
-        settings(given).configure(&file, database, replica).unwrap();
+        let place = Settings::from_iter([("path".to_owned(), json!("/artifact/replica"))]);
         insta::assert_snapshot!(
-            std::fs::read_to_string(file).unwrap(),
+            settings(given).configuration(Path::new("/live/database.sqlite"), place),
             @r#"{"dbs":[{"monitor-interval":"50ms","path":"/live/database.sqlite","replicas":[{"path":"/artifact/replica","sync-interval":"60ms"}]}],"snapshot":{"interval":"1h"}}"#
         );
     }
