@@ -2,7 +2,6 @@
 
 use machine::file_system::{self, FileSystem, TemporaryFileSystem};
 use machine::process::{Cancel, Launcher};
-use nix::unistd::Uid;
 use reports::compare::Outcome;
 use reports::reaction::Reaction;
 use reports::record::{Fault, Verdict};
@@ -431,55 +430,5 @@ fn a_strategy_that_wants_more_memory_than_its_scenario_allows_ends_its_trial_and
         assert_eq!(copy.verdict, Verdict::Restorable, "{}", copy.reason);
     }
     assert_eq!(results.run.conditions["trial.strategy_cpus"], 1.5);
-    place.assert_clean();
-}
-
-#[test]
-fn of_all_states_after_a_power_cut_only_those_of_a_synced_copy_are_right() {
-    if let Some(missing) = harness::crash_states::missing() {
-        assert!(!Uid::effective().is_root(), "{missing}");
-        return;
-    }
-    let place = Place::shared();
-    let cp = r#"cp "$DRILL_SOURCE" "$DRILL_DESTINATION/copy.db""#;
-    let synced = format!(r#"{cp} && sync "$DRILL_DESTINATION/copy.db" "$DRILL_DESTINATION""#);
-    let prove = |command: &str| place.run(&["prove", "power-cut", "--size", "1MiB", "--backup", command]);
-    let output = prove(&synced);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    let output = prove(cp);
-    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
-    assert!(text(&output).contains("The first damage after success"), "{}", text(&output));
-    let output = prove("exit 7");
-    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
-    let prove = |strategy: &str| place.run(&["prove", "power-cut", "--size", "1MiB", "--strategy", strategy]);
-    let output = prove("sqlite-live-copy");
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    let output = prove("cold-copy");
-    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
-    assert!(text(&output).contains("only online and logical backups are examined"), "{}", text(&output));
-    place.assert_clean();
-}
-
-#[test]
-fn the_settings_of_the_database_decide_what_a_power_cut_takes_from_it() {
-    if let Some(missing) = harness::crash_states::missing() {
-        assert!(!Uid::effective().is_root(), "{missing}");
-        return;
-    }
-    let place = Place::shared();
-    let output = place.run(&["prove", "durability", "--writes", "6", "--reorderings", "1"]);
-    let said = text(&output);
-    assert_eq!(output.status.code(), Some(0), "{said}");
-    // Settings, states, nothing lost, writes lost, most lost at once, damaged.
-    let row = |settings: &str| -> Vec<u64> {
-        let line = said.lines().find(|line| line.contains(&format!("| {settings} |"))).unwrap();
-        line.split('|').skip(2).filter_map(|cell| cell.trim().parse().ok()).collect()
-    };
-    for safe in ["WAL mode, synchronous = full", "delete mode, synchronous = extra"] {
-        let cells = row(safe);
-        assert!(cells[0] > 6 && cells[0] == cells[1] && cells[2..] == [0, 0, 0], "{said}");
-    }
-    let cells = row("WAL mode, synchronous = normal");
-    assert!(cells[2] > 0 && cells[3] > 0 && cells[4] == 0, "{said}");
     place.assert_clean();
 }

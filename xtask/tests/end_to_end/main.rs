@@ -19,6 +19,7 @@ mod live_copy_page;
 mod offsite;
 mod offsite_page;
 mod own;
+mod power_cut;
 mod preconditions;
 mod program;
 mod script_check;

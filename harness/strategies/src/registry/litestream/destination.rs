@@ -145,6 +145,6 @@ impl Litestream {
         let file = File::options().write(true).create_new(true).mode(0o600).open(&configuration);
         file.and_then(|mut file| file.write_all(self.configuration(database, place).as_bytes()))
             .map_err(refused)?;
-        Ok(Configured { configuration, server: server })
+        Ok(Configured { configuration, server })
     }
 }
