@@ -7,16 +7,16 @@ use super::*;
 /// Runs a shipped scenario: the right ways are restorable each time, and the control is found.
 fn right_and_control(scenario: &str, control: &str) {
     let place = Place::new();
-    let output = place.run(&["run", scenario, "--only", "right", "--only", control, "--repetitions", "6"]);
+    let output = place.run(&["run", scenario, "--only", "right", "--only", control, "--repetitions", "3"]);
     let results = place.results();
     let of = |name: &str| {
         let trials = results.trials.iter().filter(|trial| trial.variant == name);
         let verdicts: Vec<Verdict> = trials.map(|trial| trial.verdict).collect();
-        assert_eq!(verdicts.len(), 6, "{}", text(&output));
+        assert_eq!(verdicts.len(), 3, "{}", text(&output));
         verdicts
     };
     for name in ["right", "right, folded into one file"] {
-        assert_eq!(of(name), [Verdict::Restorable; 6], "{name}: {}", text(&output));
+        assert_eq!(of(name), [Verdict::Restorable; 3], "{name}: {}", text(&output));
     }
     let exposed = of(control).into_iter().filter(|verdict| *verdict != Verdict::Restorable);
     assert!(exposed.count() > 0, "{}", text(&output));
