@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use bytesize::ByteSize;
 use machine::measure::storage;
 
 /// How much is measured.
@@ -70,7 +71,7 @@ pub fn compare_with_memory(what: &str, bytes: u64, scale: Scale, ours: impl FnMu
     let from = vec![1_u8; bytes as usize];
     let mut to = vec![2_u8; bytes as usize];
     let copy = || Some(time(|| black_box(&mut to[..]).copy_from_slice(black_box(&from[..]))));
-    compare(what, &format!("a copy of {bytes} bytes in memory"), scale, ours, copy);
+    compare(what, &format!("a copy of {} in memory", ByteSize(bytes)), scale, ours, copy);
 }
 
 /// How long a raw, durable write of a new file takes, past the page cache.

@@ -1,5 +1,6 @@
 //! Generating a dataset durably, beside a raw write of as many bytes; computing its rows, beside a copy of them in memory.
 
+use bytesize::ByteSize;
 use engines::sqlite::dataset::predicted;
 use engines::sqlite::generate::generate;
 use model::dataset::{DatasetSpec, original_torrents};
@@ -13,7 +14,7 @@ pub fn run(scale: Scale) {
     let place = place();
     let (ours, raw) = (place.path().join("database.sqlite"), place.path().join("raw"));
     compare(
-        &format!("generating {bytes} bytes"),
+        &format!("generating {}", ByteSize(bytes)),
         "a raw write",
         scale,
         || {

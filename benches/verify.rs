@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bytesize::ByteSize;
 use engines::sqlite::client::{Statements, change};
 use engines::sqlite::database::of_file;
 use engines::sqlite::generate::generate;
@@ -58,7 +59,8 @@ fn at(level: Level, target_bytes: u64, scale: Scale) {
             assert!(report.verification.findings.is_empty());
         })
     };
-    let what = format!("verifying {} bytes ({level:?})", generated.bytes);
+    let name = format!("{level:?}").to_lowercase();
+    let what = format!("verifying {} at level {name}", ByteSize(generated.bytes));
     compare(&what, "a raw read", scale, ours, || raw_read(&database));
 }
 
