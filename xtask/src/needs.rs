@@ -34,6 +34,12 @@ const CLIPPY: Tool = Tool {
 };
 const BATS: Tool =
     Tool { command: "bats", version_argument: "--version", install: HowToInstall::packages(&["bats"]) };
+/// With it, bats executes several files at once.
+const PARALLEL: Tool = Tool {
+    command: "parallel",
+    version_argument: "--version",
+    install: HowToInstall::packages(&["parallel"]),
+};
 const FLOCK: Tool = Tool {
     command: "flock",
     version_argument: "--version",
@@ -69,6 +75,7 @@ const OWN: &[(&Tool, &str)] = &[
     (&RUSTFMT, "formatting"),
     (&CLIPPY, "lints"),
     (&BATS, "the sidecar's tests"),
+    (&PARALLEL, "the sidecar's tests"),
     (&FLOCK, "the sidecar's tests"),
     (&SETFACL, "the sidecar's tests"),
     (&TAR, "the sidecar's tests"),

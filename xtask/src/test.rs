@@ -50,6 +50,10 @@ const WITHOUT_DOCKER: &str = "BACKUP_DRILL_WITHOUT_DOCKER";
 const TEST_THREADS: &str = "RUST_TEST_THREADS";
 const TESTS_PER_PROCESSOR: usize = 2;
 
+fn tests_at_once() -> usize {
+    TESTS_PER_PROCESSOR * std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Short runs of shipped scenarios, as words of the command line, and whether they need Docker.
 const RUNS: &[(&str, bool)] = &[
     ("quick --only cold-copy --only sqlite-vacuum-into/wal", false),
@@ -118,8 +122,7 @@ fn failure(
         command.env(WITHOUT_DOCKER, "1");
     }
     if std::env::var_os(TEST_THREADS).is_none() {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        command.env(TEST_THREADS, (TESTS_PER_PROCESSOR * processors).to_string());
+        command.env(TEST_THREADS, tests_at_once().to_string());
     }
     for name in std::env::vars_os()
         .filter_map(|(name, _)| name.into_string().ok())
@@ -176,7 +179,10 @@ fn compilations() -> Vec<Step> {
 
 /// The steps after the compilation.
 fn steps(without_docker: bool) -> Result<Vec<Step>> {
-    let mut steps = vec![Step::new("the sidecar's tests", &["bats", "sidecar/tests"])];
+    let jobs = tests_at_once().to_string();
+    // The tests of one file share a directory.
+    let bats = ["bats", "--jobs", &jobs, "--no-parallelize-within-files", "sidecar/tests"];
+    let mut steps = vec![Step::new("the sidecar's tests", &bats)];
     steps.extend(Scenario::shipped()?.iter().map(|scenario| plan(&scenario.name)));
     steps.push(Step::new("tests", &["cargo", "test", "--release", "--workspace"]));
     let benches =
@@ -301,7 +307,7 @@ mod tests {
             let step = format!("cargo xtask plan {}", scenario.name);
             assert!(all.contains(&step) && without.contains(&step), "{step}");
         }
-        assert!(all.contains(&"bats sidecar/tests".to_owned()));
+        assert!(all.iter().any(|line| line.starts_with("bats ") && line.ends_with(" sidecar/tests")));
         let runs = |lines: &[String]| lines.iter().filter(|line| line.starts_with("cargo xtask run")).count();
         assert_eq!((runs(&all), runs(&without)), (RUNS.len(), 1));
     }

@@ -159,6 +159,7 @@ fn setup_installs_what_is_missing_and_then_nothing_more() {
         "sqlite3",
         "zstd",
         "bats",
+        "parallel",
         "flock",
         "setfacl",
         "tar",

@@ -17,7 +17,7 @@ use machine::error::{Error, Result};
 use machine::how_to_install::HowToInstall;
 use machine::measure::clock::wall_ns;
 use machine::measure::storage;
-use machine::process::Account;
+use machine::process::{Account, Launcher};
 use machine::program_cache::ProgramCache;
 use machine::tool::{Program, Tool};
 use machine::worker::{Job, JobEntry, Progress};
@@ -31,6 +31,7 @@ use crate::contract::{
 use crate::files;
 use crate::replication_program::ReplicationProgram;
 use crate::sqlite_tools::open_live;
+use destination::Configured;
 use settings::{DEFAULT_VERSION, INTERVAL, Litestream};
 
 inventory::submit! { StrategyEntry::of::<Litestream>() }
@@ -136,7 +137,7 @@ impl Strategy for Litestream {
     fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
         let replica = context.artifact.join(REPLICA);
         let database = context.subject.data();
-        let configured = self.configure(context.watch.launcher(), "restore", database, &replica)?;
+        let configured = self.configured(context.watch.launcher(), "restore", database, &replica)?;
         let mut command = configured.command(&context.equipment.program()?.path, "restore");
         if self.seconds_before_disaster > 0.0 {
             command.args(["-timestamp", &timestamp(self.point_in_time_ns(&context.moments))]);
@@ -152,7 +153,7 @@ impl Continuous for Litestream {
     fn start(&self, context: &mut BackupContext<'_>) -> Result<Box<dyn Replication>, StrategyFailure> {
         let launcher = context.watch.launcher();
         let replica = context.destination.join(REPLICA);
-        let configured = self.configure(launcher, "replicate", context.subject.data(), &replica)?;
+        let configured = self.configured(launcher, "replicate", context.subject.data(), &replica)?;
         let program = context.equipment.program()?.path.clone();
         let name = program.file_name().unwrap_or_default().to_string_lossy();
         let exited = format!("the replication program '{name}' exited");
@@ -190,6 +191,19 @@ impl OwnProgram for Litestream {
             Ok(version) => Ok(Program { name: LITESTREAM.command, path, version }),
             Err(cause) => Err(Error::Environment(cause)),
         }
+    }
+}
+
+impl Litestream {
+    /// Litestream with these settings, for a database and a replica. `name` is that of its directory in the trial.
+    fn configured(
+        &self,
+        launcher: &Launcher,
+        name: &str,
+        database: &Path,
+        replica: &Path,
+    ) -> Result<Configured> {
+        self.destination.configure(launcher, name, replica, |place| self.configuration(database, place))
     }
 }
 

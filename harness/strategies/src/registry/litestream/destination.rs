@@ -14,7 +14,6 @@ use offsite::server::{S3Server, Sshd};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::settings::Litestream;
 use crate::contract::Settings;
 
 const BUCKET: &str = "backups";
@@ -118,20 +117,18 @@ impl Destination {
             }
         })
     }
-}
 
-impl Litestream {
-    /// Starts the server to which it ships, if there is one, and writes the configuration file. `name` is that of its
-    /// directory in the trial.
+    /// Starts the server to which Litestream ships, if there is one, and writes the configuration file: `text` makes it from
+    /// the keys of the replica's entry that say where the replica is. `name` is that of its directory in the trial.
     ///
     /// # Errors
     /// [`Error::Environment`] when the server cannot be started or the file cannot be written.
     pub(super) fn configure(
-        &self,
+        self,
         launcher: &Launcher,
         name: &str,
-        database: &Path,
         replica: &Path,
+        text: impl FnOnce(Settings) -> String,
     ) -> Result<Configured> {
         let directory = launcher.work_directory().join(format!("litestream-{name}"));
         let refused = |error| Error::Environment(format!("cannot write {}: {error}", directory.display()));
@@ -139,12 +136,11 @@ impl Litestream {
             fs::remove_dir_all(&directory).map_err(refused)?;
         }
         fs::create_dir_all(&directory).map_err(refused)?;
-        let (place, server) = self.destination.open(launcher, &directory, replica)?;
+        let (place, server) = self.open(launcher, &directory, replica)?;
         let configuration = directory.join("litestream.yml");
         // It may contain access keys.
         let file = File::options().write(true).create_new(true).mode(0o600).open(&configuration);
-        file.and_then(|mut file| file.write_all(self.configuration(database, place).as_bytes()))
-            .map_err(refused)?;
+        file.and_then(|mut file| file.write_all(text(place).as_bytes())).map_err(refused)?;
         Ok(Configured { configuration, server })
     }
 }
