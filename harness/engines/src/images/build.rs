@@ -103,7 +103,7 @@ fn fetch(program: &Program, suite: &str, scratch: &Scratch, launcher: &Launcher)
                 .args(["install", name, "--version", version, "--locked", "--bin", binary, "--root"])
                 .arg(&to);
             command.env("CARGO_TARGET_DIR", scratch.path("target"));
-            // Most of the time of such a build is for optimising, and the program waits for its database.
+            // Optimising takes long, and what is measured is the database that the program waits for.
             let profile = [
                 ("STRIP", "true"),
                 ("DEBUG", "0"),
