@@ -92,6 +92,15 @@ pub trait Engine: Sync + RefUnwindSafe {
     /// When its files cannot be written.
     fn provision(&self, provision: Provision<'_>) -> Result<Box<dyn Instance>>;
 
+    /// Another handle of a database that runs already and is reached by `access`: for a backup beside another one. It is
+    /// neither started nor stopped by this handle.
+    ///
+    /// # Errors
+    /// When `access` is that of another engine.
+    fn attach(&self, provision: Provision<'_>, _access: &dyn Access) -> Result<Box<dyn Instance>> {
+        self.provision(provision)
+    }
+
     /// What [`Engine::reopen`] needs besides the data; `None` when the data is enough. It contains no password and no
     /// path.
     fn kept(&self, _settings: &EngineSettings, _image: Option<&Image>) -> Option<Value> {

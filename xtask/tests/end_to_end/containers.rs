@@ -98,7 +98,7 @@ fn every_sqlite_strategy_restores_a_tracker_or_says_why_not() {
     if without_docker() {
         return;
     }
-    let place = Place::new().with_datasets_of_servers();
+    let place = Place::shared().with_datasets_of_servers();
     let (variants, count) = variants_for("sqlite");
     let output = place.run_scenario(&place.scenario(&on(TRACKER_ON_SQLITE), &variants));
     let results = place.results();

@@ -89,7 +89,7 @@ pub fn assert_restored(trial: &Trial) {
 
 #[test]
 fn every_sqlite_strategy_restores_in_both_journal_modes_or_says_why_not() {
-    let place = Place::new();
+    let place = Place::shared();
     let (variants, count) = variants_for("sqlite");
     let extra = format!("[subject]\njournal_modes = [\"wal\", \"delete\"]\n{SMALL}");
     let output = place.run_scenario(&place.scenario(&extra, &variants));
@@ -143,7 +143,7 @@ fn assert_figures_agree(trial: &Trial) {
 
 #[test]
 fn stepping_that_never_completes_a_pass_is_stalled_and_the_restart_model_is_shown() {
-    let place = Place::new();
+    let place = Place::shared();
     // 1,000 pages in steps of 10 with pauses of 5 ms: a pass takes half a second and meets 20 commits.
     let variants = r#"
         [[variants]]
@@ -173,7 +173,7 @@ fn stepping_that_never_completes_a_pass_is_stalled_and_the_restart_model_is_show
 
 #[test]
 fn a_backup_that_converges_too_slowly_is_timed_out() {
-    let place = Place::new();
+    let place = Place::shared();
     let variants = r#"
         [[variants]]
         strategy = "sqlite-online-backup"
@@ -189,7 +189,7 @@ fn a_backup_that_converges_too_slowly_is_timed_out() {
 
 #[test]
 fn an_unsafe_copy_of_live_files_is_found_and_does_not_fail_the_run() {
-    let place = Place::new();
+    let place = Place::shared();
     let variants = "[[variants]]\nstrategy = \"hot-copy\"\nsettings = { seconds_min = 6.0 }\n";
     let extra = SMALL.replace("[40]", "[300]");
     let output = place.run_scenario(&place.scenario(&extra, variants));
@@ -295,7 +295,7 @@ fn a_missing_tool_makes_a_trial_unavailable_with_how_to_get_it() {
 
 #[test]
 fn a_cold_source_is_read_from_the_disk_and_a_warm_one_is_not() {
-    let place = Place::new();
+    let place = Place::shared();
     let variants = "[[variants]]\nstrategy = \"sqlite-vacuum-into\"\n";
     for (cache, cold) in [("cold", true), ("warm", false)] {
         let extra = format!("[subject]\ncache = \"{cache}\"\n{SMALL}");

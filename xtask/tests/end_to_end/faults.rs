@@ -330,17 +330,19 @@ fn faults_of_a_server_are_noticed_and_over_afterwards() {
     }
     let place = Place::shared().with_datasets_of_servers();
     let top = format!(
-        "faults = [\"kill-strategy\", \"kill-database\", \"wrong-password\", \"power-cut\", \"schema-change\"]\n\
+        "faults = [\"kill-strategy\", \"kill-database\", \"wrong-password\", \"power-cut\", \"schema-change\", \
+         \"two-at-once\"]\n\
          [subject]\nengines = [\"mysql\"]\n{SMALL}"
     );
     let scenario = place.scenario(&top, "[[variants]]\nstrategy = \"mysql-dump\"\n");
     let output = place.run_scenario(&scenario);
     let results = place.results();
-    assert_eq!(results.trials.len(), 5, "{}", text(&output));
+    assert_eq!(results.trials.len(), 6, "{}", text(&output));
     for trial in &results.trials {
         let reaction = Reaction::of(trial);
         // A dump of so little may be complete before the server is killed.
-        let may_survive = ["schema-change", "kill-database"].iter().any(|fault| trial.id.contains(fault));
+        let survivable = ["schema-change", "kill-database", "two-at-once"];
+        let may_survive = survivable.iter().any(|fault| trial.id.contains(fault));
         assert!(
             reaction == Some(Reaction::Detected) || may_survive && reaction == Some(Reaction::Survived),
             "{}: {}",

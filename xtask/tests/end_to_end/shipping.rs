@@ -55,7 +55,7 @@ fn litestream_replicates_a_tracker_and_switches_its_database_to_wal_mode() {
     if without_docker() {
         return;
     }
-    let place = Place::new();
+    let place = Place::shared();
     let subject = format!("[subject]\napps = [\"tracker\"]\njournal_modes = [\"delete\"]\n{SMALL}");
     let results = tried(&place, &subject, 2.0, "[[variants]]\nstrategy = \"litestream\"\n");
     assert_restorable(&results.trials[0]);
@@ -63,7 +63,7 @@ fn litestream_replicates_a_tracker_and_switches_its_database_to_wal_mode() {
 
 #[test]
 fn litestream_restores_from_what_it_shipped_to_a_server() {
-    let place = Place::new();
+    let place = Place::shared();
     let variants = ["s3", "sftp"].map(|destination| {
         format!(
             "[[variants]]\nstrategy = \"litestream\"\nversions = [\"0.3.13\", \"0.5.17\"]\n\
@@ -94,7 +94,7 @@ fn litestream_restores_to_a_moment_and_to_nothing_after_it() {
 
 #[test]
 fn litestream_that_is_killed_and_started_again_has_missed_nothing() {
-    let place = Place::new();
+    let place = Place::shared();
     let variants = "[[variants]]\nstrategy = \"litestream\"\nversions = [\"0.3.13\", \"0.5.17\"]\n\
                     settings = { restart = true, restores = 1 }\n";
     let results = tried(&place, SMALL, 2.0, variants);

@@ -81,8 +81,7 @@ pub fn load(
         WITHOUT_UNIQUE_CHECKS,
     ];
     for sql in first.iter().chain(before) {
-        let executed = execute_despite_deadlocks(&mut server, sql);
-        executed.with_context(|| format!("{} rejected {sql}", flavour.title))?;
+        execute_despite_deadlocks(&mut server, flavour.title, sql, &mut || cancel())?;
     }
     let connections = available_parallelism().map_or(1, usize::from).min(CONNECTIONS_MAX);
     let loader = |_| {
@@ -116,22 +115,6 @@ pub fn load(
     let source = ServerAccess { flavour, address: address.clone() };
     let content = verify::content_digest(&source, original.as_ref(), None, &mut |_| {})?;
     Ok(Loaded { rows, torrents, content })
-}
-
-/// Executes a statement again when it loses a deadlock: a server that has just started still changes its own tables.
-fn execute_despite_deadlocks(server: &mut Connection, sql: &str) -> mysql_async::Result<()> {
-    /// ER_LOCK_DEADLOCK.
-    const DEADLOCK: u16 = 1213;
-    const ATTEMPTS: u32 = 10;
-    for _ in 1..ATTEMPTS {
-        match server.execute(sql) {
-            Err(mysql_async::Error::Server(error)) if error.code == DEADLOCK => {
-                std::thread::sleep(Duration::from_millis(100));
-            }
-            executed => return executed,
-        }
-    }
-    server.execute(sql)
 }
 
 /// The size of the data directory of a loaded dataset: `bytes` is an estimate, accurate to about 15 %.
@@ -238,7 +221,7 @@ impl Load<'_> {
     }
 
     fn run(&mut self, sql: &str, keys: f64) -> Result<()> {
-        execute(self.server, self.title, sql, &mut || {
+        execute_despite_deadlocks(self.server, self.title, sql, &mut || {
             (self.tell)(keys);
             (self.cancel)()
         })
@@ -279,6 +262,30 @@ impl TablePart<'_> {
             ended.inspect_err(|_| self.stopped.store(true, Ordering::Relaxed))?;
         }
     }
+}
+
+/// Executes a statement again when it loses a deadlock: for some time after its start, a server changes its own tables.
+fn execute_despite_deadlocks(
+    server: &mut Connection,
+    title: &str,
+    sql: &str,
+    is_stopped: &mut dyn FnMut() -> bool,
+) -> Result<()> {
+    const ATTEMPTS: u32 = 10;
+    for _ in 1..ATTEMPTS {
+        match execute(server, title, sql, is_stopped) {
+            Err(Error::Bug(error)) if lost_a_deadlock(&error) => sleep(Duration::from_millis(100)),
+            ended => return ended,
+        }
+    }
+    execute(server, title, sql, is_stopped)
+}
+
+fn lost_a_deadlock(error: &anyhow::Error) -> bool {
+    /// ER_LOCK_DEADLOCK.
+    const DEADLOCK: u16 = 1213;
+    let error = error.downcast_ref::<mysql_async::Error>();
+    matches!(error, Some(mysql_async::Error::Server(error)) if error.code == DEADLOCK)
 }
 
 /// Executes a statement. Asks several times a second whether to stop.
@@ -378,6 +385,21 @@ mod tests {
         assert_eq!(bytes, "1\tb\t-7\n2\ta\t\\N\n".as_bytes());
         assert!(matches!(Pin::new(&mut lines).poll_next(&mut context), Poll::Ready(None)));
         assert_eq!(loaded.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_lost_deadlock_is_recognised_and_nothing_else() {
+        let server = |code| {
+            mysql_async::Error::Server(mysql_async::ServerError {
+                code,
+                message: "Deadlock found when trying to get lock".to_owned(),
+                state: "40001".to_owned(),
+            })
+        };
+        let rejected = |code| Err::<(), _>(server(code)).context("MySQL rejected ALTER INSTANCE").unwrap_err();
+        assert!(lost_a_deadlock(&rejected(1213)));
+        assert!(!lost_a_deadlock(&rejected(1205)));
+        assert!(!lost_a_deadlock(&anyhow::anyhow!("deadlock")));
     }
 
     #[test]

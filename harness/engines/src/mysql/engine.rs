@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::Context;
 use machine::container::Network;
 use machine::error::{Error, Result};
 use machine::process::{Account, Launcher};
@@ -52,6 +53,24 @@ struct KeptServer {
 impl ServerEngine {
     fn settings_of<'a>(&self, settings: &'a EngineSettings) -> &'a ServerSettings {
         settings.of(self.flavour.engine)
+    }
+
+    fn setup(&self, provision: Provision<'_>) -> ServerSetup {
+        let settings = self.settings_of(provision.settings);
+        ServerSetup {
+            flavour: self.flavour,
+            image: obtained(provision.image).reference.clone(),
+            data_directory: provision.data,
+            run_directory: provision.run_directory,
+            artifact: provision.artifact,
+            arguments: settings.arguments(),
+            password: provision.password,
+            // The other servers of a trial may run at the same time.
+            port: settings.port().filter(|_| provision.is_live),
+            network: provision.network,
+            account: provision.account,
+            start_timeout: provision.start_timeout,
+        }
     }
 
     /// Loads a dataset into an empty data directory, with a server of its own.
@@ -137,22 +156,14 @@ impl Engine for ServerEngine {
     }
 
     fn provision(&self, provision: Provision<'_>) -> Result<Box<dyn Instance>> {
-        let settings = self.settings_of(provision.settings);
-        let setup = ServerSetup {
-            flavour: self.flavour,
-            image: obtained(provision.image).reference.clone(),
-            data_directory: provision.data,
-            run_directory: provision.run_directory,
-            artifact: provision.artifact,
-            arguments: settings.arguments(),
-            password: provision.password,
-            // The other servers of a trial may run at the same time.
-            port: settings.port().filter(|_| provision.is_live),
-            network: provision.network,
-            account: provision.account,
-            start_timeout: provision.start_timeout,
-        };
-        Ok(Box::new(Server::new(provision.launcher, setup)?))
+        let launcher = provision.launcher;
+        Ok(Box::new(Server::new(launcher, self.setup(provision))?))
+    }
+
+    fn attach(&self, provision: Provision<'_>, access: &dyn Access) -> Result<Box<dyn Instance>> {
+        let address: Address = serde_json::from_value(access.value()).context("not the address of a server")?;
+        let launcher = provision.launcher;
+        Ok(Box::new(Server::attached(launcher, self.setup(provision), address)))
     }
 
     fn kept(&self, settings: &EngineSettings, image: Option<&Image>) -> Option<Value> {

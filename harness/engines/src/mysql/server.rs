@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use machine::container::{BindMount, Container, Network, Port, Protocol, Spec};
 use machine::error::{Error, Result};
 use machine::process::{Account, Launcher};
 use nix::unistd::getuid;
+use tempfile::NamedTempFile;
 
 use super::access::ServerAccess;
 use super::connection::Address;
@@ -87,16 +87,14 @@ impl Server {
             password: setup.password.clone(),
             database: DATABASE.into(),
         };
-        let server = Server {
-            launcher: launcher.clone(),
-            setup,
-            address,
-            container: None,
-            started: false,
-            ready: false,
-        };
+        let server = Server::attached(launcher, setup, address);
         server.write_files()?;
         Ok(server)
+    }
+
+    /// Another handle of a server that listens at `address`. Its connection files are there already.
+    pub fn attached(launcher: &Launcher, setup: ServerSetup, address: Address) -> Server {
+        Server { launcher: launcher.clone(), setup, address, container: None, started: false, ready: false }
     }
 
     /// Writes the statements that create the account before the server listens, and the option file for clients. Only
@@ -118,13 +116,16 @@ impl Server {
         self.write("client.cnf", &client)
     }
 
+    /// Writes a file at once: another client may be reading the one before.
     fn write(&self, name: &str, text: &str) -> Result<()> {
-        let path = self.setup.run_directory.join(name);
-        let options = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
-        options
-            .and_then(|mut file| file.write_all(text.as_bytes()))
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(())
+        let write = || {
+            let mut file = NamedTempFile::new_in(&self.setup.run_directory)?;
+            file.write_all(text.as_bytes())?;
+            file.persist(self.setup.run_directory.join(name))?;
+            Ok(())
+        };
+        let written: std::io::Result<()> = write();
+        Ok(written.with_context(|| format!("cannot write {name} to {}", self.setup.run_directory.display()))?)
     }
 
     /// Starts it and waits until it accepts connections; does nothing if it is running. An empty data directory is

@@ -75,8 +75,11 @@ pub trait UserCommands {
     /// What is missing.
     fn check(&self, directory: &Path) -> Result<(), String>;
 
-    /// What is not on PATH.
-    fn missing(&self) -> Option<String>;
+    /// What is not installed. Relative paths are relative to `directory`, the scenario's directory.
+    fn missing(&self, directory: &Path) -> Option<String>;
+
+    /// The version of what they run, where the scenario says how to ask for it.
+    fn version(&self, directory: &Path) -> Option<String>;
 }
 
 /// A dependence on the file system of the live data.

@@ -119,10 +119,11 @@ impl ConfiguredStrategy {
         self.abilities().user_commands.map_or(Ok(()), |commands| commands.check(directory))
     }
 
-    /// The command that is missing on this machine to run it on this engine, and how to get it.
-    pub fn missing(&self, engine: &dyn Engine) -> Option<String> {
+    /// The command that is missing on this machine to run it on this engine, and how to get it. Relative paths in the
+    /// settings are relative to `directory`, the scenario's directory.
+    pub fn missing(&self, engine: &dyn Engine, directory: &Path) -> Option<String> {
         let missing = self.card().tools(engine).iter().find_map(Tool::missing);
-        missing.or_else(|| self.abilities().user_commands?.missing())
+        missing.or_else(|| self.abilities().user_commands?.missing(directory))
     }
 
     /// Why it cannot run on data placed in this directory, and what to do about it. The data need not exist yet.

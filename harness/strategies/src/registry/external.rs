@@ -110,7 +110,7 @@ impl Definition for External {
             (
                 "requires",
                 "a command that succeeds where everything is installed that the others need; otherwise the trials are \
-                 unavailable, with the last line that it prints",
+                 unavailable, with the last line that it prints. The first line of its output is recorded as the version",
             ),
             (
                 "restore_into",
@@ -217,18 +217,24 @@ impl UserCommands for External {
         Ok(())
     }
 
-    fn missing(&self) -> Option<String> {
+    fn missing(&self, directory: &Path) -> Option<String> {
         let mut programs = self.commands().filter_map(|(_, command)| command.program());
         if let Some(missing) = programs.find(|program| !is_path(program) && on_path(program).is_none()) {
             return Some(format!("the scenario's command '{missing}' is not on PATH"));
         }
-        let output = match self.requires.as_ref()?.command(Path::new(".")).output() {
+        let output = match self.requires.as_ref()?.command(directory).output() {
             Ok(output) if output.status.success() => return None,
             Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
             Err(error) => error.to_string(),
         };
         let last = output.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it printed no error");
         Some(format!("what the scenario's commands require is not installed: {}", last.trim()))
+    }
+
+    fn version(&self, directory: &Path) -> Option<String> {
+        let output = self.requires.as_ref()?.command(directory).output().ok()?;
+        let printed = String::from_utf8_lossy(&output.stdout);
+        printed.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
     }
 }
 
@@ -422,7 +428,7 @@ mod tests {
         let elsewhere = external(elsewhere).unwrap();
         elsewhere.check(directory.path()).unwrap();
         insta::assert_snapshot!(
-            elsewhere.missing().unwrap(),
+            elsewhere.missing(directory.path()).unwrap(),
             @"the scenario's command 'no-such-command-anywhere' is not on PATH"
         );
     }
@@ -431,11 +437,21 @@ mod tests {
     fn what_is_required_and_not_installed_is_missing() {
         let with =
             |requires: &str| external(json!({ "backup": "true", "restore": "true", "requires": requires }));
-        assert_eq!(with("true").unwrap().missing(), None);
+        assert_eq!(with("true").unwrap().missing(Path::new(".")), None);
         insta::assert_snapshot!(
-            with("echo 'no module named nothing' >&2; exit 1").unwrap().missing().unwrap(),
+            with("echo 'no module named nothing' >&2; exit 1").unwrap().missing(Path::new(".")).unwrap(),
             @"what the scenario's commands require is not installed: no module named nothing"
         );
+    }
+
+    #[test]
+    fn the_version_is_what_the_requirement_prints_first() {
+        let with =
+            |requires: &str| external(json!({ "backup": "true", "restore": "true", "requires": requires }));
+        let version = |requires: &str| with(requires).unwrap().version(Path::new("."));
+        assert_eq!(version("echo; echo ' tool 1.2 '; echo more").as_deref(), Some("tool 1.2"));
+        assert_eq!(version("true"), None);
+        assert_eq!(external(json!({ "backup": "true", "restore": "true" })).unwrap().version(Path::new(".")), None);
     }
 
     #[test]

@@ -106,8 +106,8 @@ pub(crate) trait Supplier {
 /// [`Error::Environment`] with the first thing that is missing, and how to get it: the trial is then `unavailable`.
 /// Other errors do not concern the machine.
 pub(crate) fn supply(needs: &Needs<'_>, supplier: &mut dyn Supplier) -> Result<()> {
-    let Needs { strategy, engine, .. } = *needs;
-    if let Some(missing) = strategy.missing(engine).or_else(|| needs.missing.clone()) {
+    let Needs { strategy, engine, directory, .. } = *needs;
+    if let Some(missing) = strategy.missing(engine, directory).or_else(|| needs.missing.clone()) {
         return Err(Error::Environment(missing));
     }
     if strategy.abilities().leaves_out_never_completed && needs.own_database {

@@ -252,6 +252,10 @@ impl TrialContext<'_> {
             versions.insert(format!("image {}", image.reference), image.id.clone());
             versions.extend(image.versions.clone());
         }
+        let strategy = &self.plan.strategy;
+        let commands = strategy.abilities().user_commands;
+        let version = commands.and_then(|commands| commands.version(&self.scenario.directory));
+        versions.extend(version.map(|version| (strategy.card().name.to_owned(), printable(&version))));
         versions
     }
 

@@ -20,6 +20,7 @@ impl TrialContext<'_> {
     ) -> Scene<'_> {
         let engine = self.plan.deployment.engine;
         let data = |name| engine.data(&self.place(name));
+        let live = database.clone();
         Scene {
             launcher: &self.launcher,
             strategy: &self.plan.strategy,
@@ -33,14 +34,14 @@ impl TrialContext<'_> {
             lost: data("lost"),
             restored: data("restored"),
             line: None,
-            another_backup: Some(Box::new(|| self.another_backup())),
+            another_backup: Some(Box::new(move || self.another_backup(&live))),
         }
     }
 
     /// Makes another backup into the same directory while one runs. Returns what came of it, for the operator.
-    fn another_backup(&self) -> Result<String> {
+    fn another_backup(&self, live: &Database) -> Result<String> {
         let destination = self.artifact();
-        let mut subject = self.stage("live")?;
+        let mut subject = self.attach(live)?;
         let mut watch = self.watch(self.operation(destination.clone()));
         let made =
             self.plan.strategy.backup(&mut self.backup_context(&mut subject, &destination, &mut watch, None));

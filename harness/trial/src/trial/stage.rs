@@ -8,6 +8,7 @@ use anyhow::Context;
 use engines::applications::App;
 use engines::applications::tracker::image::TRACKER;
 use engines::applications::tracker::service::{Tracker, TrackerSetup};
+use engines::database::Database;
 use engines::engine::{Provision, START_TIMEOUT};
 use engines::instance::Instance;
 use engines::subject::Subject;
@@ -86,34 +87,52 @@ impl TrialContext<'_> {
 
     /// A subject that is not started yet, with its data in the directory `name`.
     pub(super) fn stage(&self, name: &str) -> Result<Subject> {
-        let run_directory = self.environment.directory.join(format!("run-{name}"));
-        let Deployment { engine, app, mode, .. } = self.plan.deployment;
+        let Deployment { engine, app, .. } = self.plan.deployment;
         let network = match (engine.image(), app) {
             (Some(_), App::Tracker) => {
                 Network::Joined(Arc::new(OwnNetwork::create(&self.launcher)?), engine.name().into())
             }
             _ => Network::Bridge,
         };
-        let database = engine.provision(Provision {
+        let database = engine.provision(self.provided(name, network.clone()))?;
+        let tracker = match app {
+            App::Embedded => None,
+            App::Tracker => Some(self.tracker(&*database, self.run_directory(name), network)?),
+        };
+        Ok(self.subject(database, tracker))
+    }
+
+    /// Another handle of the live subject, whose database is running, for another backup of it.
+    pub(super) fn attach(&self, live: &Database) -> Result<Subject> {
+        let database = live.engine.attach(self.provided("live", Network::Bridge), &*live.access)?;
+        Ok(self.subject(database, None))
+    }
+
+    fn subject(&self, database: Box<dyn Instance>, tracker: Option<Tracker>) -> Subject {
+        let (dataset, model) = (self.plan.dataset.clone(), self.plan.model.clone());
+        Subject::new(&self.launcher, self.plan.deployment.engine, database, tracker, dataset, model)
+    }
+
+    fn run_directory(&self, name: &str) -> PathBuf {
+        self.environment.directory.join(format!("run-{name}"))
+    }
+
+    fn provided(&self, name: &str, network: Network) -> Provision<'_> {
+        let Deployment { engine, mode, .. } = self.plan.deployment;
+        Provision {
             launcher: &self.launcher,
             settings: &self.scenario.subject.settings,
             mode,
             image: self.environment.images.of(engine),
             data: engine.data(&self.place(name)),
-            run_directory: run_directory.clone(),
+            run_directory: self.run_directory(name),
             artifact: self.artifact(),
             password: self.password.clone(),
             is_live: name == "live",
-            network: network.clone(),
+            network,
             account: Account::Subject,
             start_timeout: if name == "live" { START_TIMEOUT } else { self.start_timeout_of_a_restore() },
-        })?;
-        let tracker = match app {
-            App::Embedded => None,
-            App::Tracker => Some(self.tracker(&*database, run_directory, network)?),
-        };
-        let (dataset, model) = (self.plan.dataset.clone(), self.plan.model.clone());
-        Ok(Subject::new(&self.launcher, engine, database, tracker, dataset, model))
+        }
     }
 
     /// A server may hang on damaged data, so it is not waited for longer than for a restore; but a short deadline leaves

@@ -27,10 +27,7 @@ impl Fault for TwoAtOnce {
         Moment::DuringBackup
     }
 
-    fn unsuited(&self, strategy: &ConfiguredStrategy, deployment: &Deployment) -> Option<String> {
-        if deployment.engine.image().is_some() {
-            return Some("a trial has one client of a server in a container".into());
-        }
+    fn unsuited(&self, strategy: &ConfiguredStrategy, _deployment: &Deployment) -> Option<String> {
         match strategy.card().family {
             Family::Cold => {
                 Some("the application is stopped once: a second stop finds nothing to stop".into())
