@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn somebody_is_told_of_a_failure_and_nobody_on_a_good_day() {
-    let place = Place::shared();
+    let place = Place::new();
     let only = ["good-day", "destination-full", "line-cut", "kill-strategy"];
     let only: Vec<&str> = only.iter().flat_map(|name| ["--only", name]).collect();
     let output = place.run(&[&["prove", "alerts", "--interval", "3"][..], &only].concat());
