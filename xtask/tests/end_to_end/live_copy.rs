@@ -6,7 +6,7 @@ use super::*;
 
 /// Runs a shipped scenario: the right ways are restorable each time, and the control is found.
 fn right_and_control(scenario: &str, control: &str) {
-    let place = Place::new();
+    let place = Place::shared();
     let output = place.run(&["run", scenario, "--only", "right", "--only", control, "--repetitions", "3"]);
     let results = place.results();
     let of = |name: &str| {
