@@ -13,6 +13,7 @@ mod mysql_binlog;
 mod mysql_clone;
 mod mysql_dump;
 mod restic;
+mod rustic;
 mod selective;
 mod sidecar;
 mod snapshot;

@@ -25,17 +25,15 @@ fn assess_one<'a>(claim: &'static Claim, runs: &'a [Results]) -> Assessed<'a> {
     let trials: Vec<(&Run, &Trial)> =
         all.filter(|(_, trial)| is_evidence(trial) && (claim.concerns)(trial)).collect();
     let judged: Vec<&Trial> = trials.iter().map(|(_, trial)| *trial).collect();
-    let finding = if judged.is_empty() {
-        Finding::not_tested("No recorded trial tests this.")
-    } else {
-        (claim.judge)(&judged)
-    };
+    let finding =
+        if judged.is_empty() { Finding::not_tested(claim.untested) } else { (claim.judge)(&judged) };
     Assessed { claim, finding, trials }
 }
 
-/// False for trials that were inconclusive or could not run.
+/// False for trials that were inconclusive or could not run, and for those of bad days: what a fault makes of a strategy
+/// neither confirms nor refutes what is claimed of it.
 fn is_evidence(trial: &Trial) -> bool {
-    !matches!(trial.verdict, Verdict::Unavailable | Verdict::Unverified)
+    trial.fault.is_none() && !matches!(trial.verdict, Verdict::Unavailable | Verdict::Unverified)
 }
 
 #[cfg(test)]
@@ -43,7 +41,7 @@ mod tests {
     use super::assess;
     use crate::claims::finding::Answer;
     use crate::example;
-    use crate::record::Verdict;
+    use crate::record::{Fault, Verdict};
 
     #[test]
     fn without_records_nothing_is_confirmed() {
@@ -65,6 +63,15 @@ mod tests {
         }
         for assessed in assess(&[example::results(trials)]) {
             assert_eq!(assessed.finding.answer, Answer::NotTested, "{}", assessed.claim.name);
+        }
+    }
+
+    #[test]
+    fn a_trial_with_a_fault_neither_confirms_nor_refutes() {
+        let mut killed = example::trial("cold-copy", Verdict::Failed);
+        killed.fault = Some(Fault { label: "kill-strategy".into(), ..Fault::default() });
+        for assessed in assess(&[example::results(vec![killed])]) {
+            assert!(assessed.trials.is_empty(), "{}", assessed.claim.name);
         }
     }
 }

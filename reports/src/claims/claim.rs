@@ -17,6 +17,8 @@ pub struct Claim {
     pub criterion: &'static str,
     /// The command that runs such trials.
     pub command: &'static str,
+    /// What is said where no trial tests it.
+    pub untested: &'static str,
     /// Whether a trial tests the claim. It is called only for trials that ran and were conclusive.
     pub(super) concerns: fn(&Trial) -> bool,
     /// Judges these trials; never called without a trial.

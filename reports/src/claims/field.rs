@@ -1,8 +1,7 @@
 //! The claims, in the order of the page.
 
 use super::claim::Claim;
-use super::finding::Finding;
-use super::{copies, stepping};
+use super::{away, copies, stepping};
 
 const DEMO: &str = "https://github.com/torrust/torrust-tracker-deployer/blob/main/docs/research/backup-strategies/databases/\
                     sqlite/large-database-backup.md";
@@ -10,6 +9,9 @@ const RESEARCH: &str =
     "https://github.com/torrust/torrust-tracker-deployer/tree/main/docs/research/backup-strategies";
 const BACKUP_API: &str = "https://www.sqlite.org/c3ref/backup_finish.html";
 const SELECTION: &str = "https://github.com/torrust/torrust-tracker/issues/1651";
+
+const NOT_VALIDATED: &str = "Torrust Tracker Deployer, which lists it as not validated";
+const NO_TRIAL: &str = "No recorded trial tests this.";
 
 /// All claims.
 pub const CLAIMS: &[Claim] = &[
@@ -23,6 +25,7 @@ pub const CLAIMS: &[Claim] = &[
                     during the copy restarted. Where the tool reports no restarts, a backup counts as restarted when \
                     it wrote more than 1.2 times the size of the database.",
         command: "cargo xtask run claims-rates",
+        untested: NO_TRIAL,
         concerns: stepping::steps_in_wal,
         judge: stepping::judge_restarts,
     },
@@ -34,6 +37,7 @@ pub const CLAIMS: &[Claim] = &[
         link: DEMO,
         criterion: "`.backup` of 16 GB or more under writes. Confirmed when no backup finished before it was ended.",
         command: "cargo xtask run demo-17gb --only sqlite-cli-backup",
+        untested: NO_TRIAL,
         concerns: stepping::is_shell_backup_of_demo,
         judge: stepping::judge_demo,
     },
@@ -48,6 +52,7 @@ pub const CLAIMS: &[Claim] = &[
                     finished backups is within a factor of 2 of the predicted one; the time of backups that were \
                     ended early counts, too.",
         command: "cargo xtask run claims-rates --repetitions 3",
+        untested: NO_TRIAL,
         concerns: stepping::is_of_the_restart_model,
         judge: stepping::judge_model,
     },
@@ -61,6 +66,7 @@ pub const CLAIMS: &[Claim] = &[
                     MB had in the original measurement. Holds at a size when all backups finished at 1 write per \
                     second, at least one restarted and finished at 4, and none finished at 20.",
         command: "cargo xtask run claims-rates",
+        untested: NO_TRIAL,
         concerns: stepping::is_at_a_rate_of_300_mb,
         judge: stepping::judge_300_mb,
     },
@@ -72,6 +78,7 @@ pub const CLAIMS: &[Claim] = &[
         criterion: "Online backups with `step_pages = -1` in WAL mode. Confirmed when all backups with commits \
                     during the copy were restorable and did not restart.",
         command: "cargo xtask run claims-rates --only step_pages=-1",
+        untested: NO_TRIAL,
         concerns: stepping::has_one_step_in_wal,
         judge: stepping::judge_no_restart,
     },
@@ -83,6 +90,7 @@ pub const CLAIMS: &[Claim] = &[
         criterion: "Online backups in one step of 90 GB or more in WAL mode under writes. Confirmed when they took at most 10 \
                     minutes.",
         command: "cargo xtask run demo-17gb --only step_pages=-1 --size 100GB",
+        untested: NO_TRIAL,
         concerns: stepping::has_one_step_at_100_gb,
         judge: stepping::judge_100_gb,
     },
@@ -94,6 +102,7 @@ pub const CLAIMS: &[Claim] = &[
         criterion: "Online backups with `step_pages = 100` and `pinned = true` in WAL mode. Confirmed when all \
                     backups with commits during the copy were restorable and did not restart.",
         command: "cargo xtask run claims-rates --only pinned",
+        untested: NO_TRIAL,
         concerns: stepping::is_pinned_in_steps_of_100,
         judge: stepping::judge_no_restart,
     },
@@ -106,6 +115,7 @@ pub const CLAIMS: &[Claim] = &[
         criterion: "Cold copies of SQLite databases. Holds when the copy reached half the speed of a plain `cp` with fsync and \
                     the downtime was at most 30 s longer than the copy; fully confirmed only from 16 GB on.",
         command: "cargo xtask run demo-17gb --only cold-copy",
+        untested: NO_TRIAL,
         concerns: copies::is_cold_copy_of_sqlite,
         judge: copies::judge_cold_copy,
     },
@@ -117,6 +127,7 @@ pub const CLAIMS: &[Claim] = &[
         link: "",
         criterion: "`.backup` without a timeout in delete mode under writes. Confirmed when all failed with that message within 2 s.",
         command: "cargo xtask run claims --only sqlite-cli-backup/delete",
+        untested: NO_TRIAL,
         concerns: stepping::has_no_timeout_in_delete_mode,
         judge: stepping::judge_locked,
     },
@@ -128,6 +139,7 @@ pub const CLAIMS: &[Claim] = &[
         criterion: "`.backup` with `.timeout` in delete mode under writes. Confirmed when none failed with that \
                     message, under conditions when some failed after more than 2 s. It does not have to finish.",
         command: "cargo xtask run claims --only timeout_ms",
+        untested: NO_TRIAL,
         concerns: stepping::has_timeout_in_delete_mode,
         judge: stepping::judge_timeout,
     },
@@ -139,6 +151,7 @@ pub const CLAIMS: &[Claim] = &[
         criterion: "Dumps of MySQL with `consistency = \"single-transaction\"` under writes. Holds when writes were blocked for at \
                     most 10 % of the dump's time.",
         command: "cargo xtask run claims --only mysql-dump",
+        untested: NO_TRIAL,
         concerns: copies::is_mysqldump,
         judge: copies::judge_mysqldump,
     },
@@ -150,6 +163,7 @@ pub const CLAIMS: &[Claim] = &[
         criterion: "Restored dumps of MySQL databases with the rows of a SQLite database of up to 100 MB. Holds at \
                     sizes with a recovery time of at most 15 s.",
         command: "cargo xtask run claims --only mysql-dump",
+        untested: NO_TRIAL,
         concerns: copies::is_restored_mysqldump_of_a_small_database,
         judge: copies::judge_small_recovery,
     },
@@ -161,6 +175,7 @@ pub const CLAIMS: &[Claim] = &[
         criterion: "The negative control `hot-copy` under writes. Confirmed when one or more copies were corrupt or lacked writes; \
                     correct copies do not refute it.",
         command: "cargo xtask run claims --only hot-copy",
+        untested: NO_TRIAL,
         concerns: copies::is_live_copy,
         judge: copies::judge_live_copy,
     },
@@ -172,50 +187,70 @@ pub const CLAIMS: &[Claim] = &[
         criterion: "`selective` on SQLite. Holds when it was restorable and the backup was at most 2.8 % of the database; \
                     fully confirmed only from 16 GB on.",
         command: "cargo xtask run claims --only selective",
+        untested: NO_TRIAL,
         concerns: copies::is_selective_of_sqlite,
         judge: copies::judge_selective,
     },
     Claim {
         name: "Open: large databases under load",
         statement: "A database of 16 GB or more can be backed up under continuous write load and restored.",
-        source: "Torrust Tracker Deployer, which lists it as not validated",
+        source: NOT_VALIDATED,
         link: RESEARCH,
         criterion: "All strategies except negative controls, at 16 GB or more under writes. Confirmed when one or \
                     more were restorable.",
         command: "cargo xtask run demo-17gb",
+        untested: NO_TRIAL,
         concerns: copies::is_large_under_load,
         judge: copies::judge_large,
     },
     Claim {
         name: "Open: automatic verification",
         statement: "A restored database can be verified automatically.",
-        source: "Torrust Tracker Deployer, which lists it as not validated",
+        source: NOT_VALIDATED,
         link: RESEARCH,
         criterion: "All restored databases. Confirmed when correct ones passed all six checks and damage was found \
                     in a negative control; both are required.",
         command: "cargo xtask run claims",
+        untested: NO_TRIAL,
         concerns: copies::is_verified,
         judge: copies::judge_verification,
     },
-    open("Open: off-site storage", "A backup that is sent to another machine can be restored from there."),
-    open("Open: encryption", "An encrypted backup can be restored with nothing but its key."),
-    open("Open: alerting", "A failed backup raises an alert."),
-];
-
-/// An open question: no trial can test the claim yet.
-const fn open(name: &'static str, statement: &'static str) -> Claim {
     Claim {
-        name,
-        statement,
-        source: "Torrust Tracker Deployer, which lists it as not validated",
+        name: "Open: off-site storage",
+        statement: "A backup that is sent to another machine can be restored from there.",
+        source: NOT_VALIDATED,
         link: RESEARCH,
-        criterion: "No trial can test this yet: strategies keep their backups on this machine, unencrypted, and \
-                    report to the harness only. You can test a script of your own that does it.",
-        command: "cargo xtask run external",
+        criterion: "Trials with a destination on a server (S3, SFTP, rsync), whose restore had nothing but what was there. \
+                    Confirmed when all were restorable.",
+        command: "cargo xtask run offsite",
+        untested: NO_TRIAL,
+        concerns: away::is_on_a_server,
+        judge: away::judge_restored,
+    },
+    Claim {
+        name: "Open: encryption",
+        statement: "An encrypted backup can be restored with nothing but its key.",
+        source: NOT_VALIDATED,
+        link: RESEARCH,
+        criterion: "Trials whose artifact was encrypted with age, or is an encrypted repository, and whose restore had only the \
+                    key. Confirmed when all were restorable.",
+        command: "cargo xtask run repositories",
+        untested: NO_TRIAL,
+        concerns: away::is_encrypted,
+        judge: away::judge_restored,
+    },
+    Claim {
+        name: "Open: alerting",
+        statement: "A failed backup raises an alert.",
+        source: NOT_VALIDATED,
+        link: RESEARCH,
+        criterion: "Tested by `prove alerts`, not by the trials of a run: docs/alerts.md has what it measured.",
+        command: "cargo xtask prove alerts",
+        untested: "Not by the trials of a run: docs/alerts.md has what 'prove alerts' measured.",
         concerns: |_| false,
-        judge: |_| Finding::not_tested("No trial can test this."),
-    }
-}
+        judge: away::judge_restored,
+    },
+];
 
 #[cfg(test)]
 mod tests {
@@ -225,7 +260,7 @@ mod tests {
     fn every_claim_has_a_unique_name_a_source_and_a_command() {
         for (at, claim) in CLAIMS.iter().enumerate() {
             assert!(CLAIMS[..at].iter().all(|other| other.name != claim.name), "{}", claim.name);
-            assert!(claim.command.starts_with("cargo xtask run "), "{}", claim.name);
+            assert!(claim.command.starts_with("cargo xtask "), "{}", claim.name);
             assert!(claim.link.is_empty() || claim.link.starts_with("https://"), "{}", claim.name);
             for text in [claim.statement, claim.source, claim.criterion] {
                 assert!(!text.is_empty(), "{}", claim.name);

@@ -4,6 +4,7 @@
 //! that no trial tests is never confirmed: its finding is "not tested", and the function is not called.
 
 mod assess;
+mod away;
 mod claim;
 mod copies;
 mod field;

@@ -396,7 +396,8 @@ mod tests {
                 state: "40001".to_owned(),
             })
         };
-        let rejected = |code| Err::<(), _>(server(code)).context("MySQL rejected ALTER INSTANCE").unwrap_err();
+        let rejected =
+            |code| Err::<(), _>(server(code)).context("MySQL rejected ALTER INSTANCE").unwrap_err();
         assert!(lost_a_deadlock(&rejected(1213)));
         assert!(!lost_a_deadlock(&rejected(1205)));
         assert!(!lost_a_deadlock(&anyhow::anyhow!("deadlock")));

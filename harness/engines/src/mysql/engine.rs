@@ -161,7 +161,8 @@ impl Engine for ServerEngine {
     }
 
     fn attach(&self, provision: Provision<'_>, access: &dyn Access) -> Result<Box<dyn Instance>> {
-        let address: Address = serde_json::from_value(access.value()).context("not the address of a server")?;
+        let address: Address =
+            serde_json::from_value(access.value()).context("not the address of a server")?;
         let launcher = provision.launcher;
         Ok(Box::new(Server::attached(launcher, self.setup(provision), address)))
     }

@@ -125,7 +125,8 @@ impl Server {
             Ok(())
         };
         let written: std::io::Result<()> = write();
-        Ok(written.with_context(|| format!("cannot write {name} to {}", self.setup.run_directory.display()))?)
+        Ok(written
+            .with_context(|| format!("cannot write {name} to {}", self.setup.run_directory.display()))?)
     }
 
     /// Starts it and waits until it accepts connections; does nothing if it is running. An empty data directory is

@@ -451,7 +451,10 @@ mod tests {
         let version = |requires: &str| with(requires).unwrap().version(Path::new("."));
         assert_eq!(version("echo; echo ' tool 1.2 '; echo more").as_deref(), Some("tool 1.2"));
         assert_eq!(version("true"), None);
-        assert_eq!(external(json!({ "backup": "true", "restore": "true" })).unwrap().version(Path::new(".")), None);
+        assert_eq!(
+            external(json!({ "backup": "true", "restore": "true" })).unwrap().version(Path::new(".")),
+            None
+        );
     }
 
     #[test]
