@@ -61,6 +61,12 @@ const RCLONE: Tool =
     Tool { command: "rclone", version_argument: "--version", install: HowToInstall::packages(&["rclone"]) };
 const SOCAT: Tool =
     Tool { command: "socat", version_argument: "-V", install: HowToInstall::packages(&["socat"]) };
+/// The guide's example is tested with the client that a distribution installs, too.
+const MYSQLDUMP: Tool = Tool {
+    command: "mysqldump",
+    version_argument: "--version",
+    install: HowToInstall::packages(&["default-mysql-client"]),
+};
 const CHROMIUM: Tool = Tool {
     command: "chromium",
     version_argument: "--version",
@@ -86,6 +92,7 @@ const OWN: &[(&Tool, &str)] = &[
     (&RCLONE, "the sidecar's tests"),
     (&SOCAT, "the sidecar's tests"),
     (&PIP, "trials of programs from PyPI"),
+    (&MYSQLDUMP, "tests of the guide's example for MySQL"),
     (&CHROMIUM, "tests of report.html in a browser"),
     (&QEMU_STORAGE_DAEMON, "the states of a disk after a power cut"),
 ];

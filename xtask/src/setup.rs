@@ -97,11 +97,12 @@ fn besides(with_images: bool) -> Vec<String> {
 
 /// Everything that is missing, in one message, with the command that installs it.
 fn lacking(first: Option<String>, missing: &[Need], besides: &[String], line: Option<&str>) -> Error {
+    let when = if first.is_some() { "once Docker answers, " } else { "" };
     let lines = first.into_iter().chain(missing.iter().map(Need::line)).chain(besides.iter().cloned());
     let lines: String = lines.map(|line| format!("\n  {line}")).collect();
     let get = line.map(|line| {
         format!(
-            "\n'cargo xtask setup' runs this command, as root or with sudo, and gets the images:\n  {line}"
+            "\n{when}'cargo xtask setup' runs this command, as root or with sudo, and gets the images:\n  {line}"
         )
     });
     let get = get.unwrap_or_default();

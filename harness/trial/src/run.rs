@@ -62,7 +62,7 @@ pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result
         relative_to: &plan.scenario.directory,
         fetch: Fetch::Now { launcher: &launcher, observer },
     };
-    let differences = conditions::program_differences(&archive.results, &left, &programs)?;
+    let differences = conditions::program_differences(&archive.results, &left, &plan.scenario, &programs)?;
     archive.enter_found(conditions::found(&left, &plan.scenario, &images), differences)?;
     let desk = Desk {
         workspace: &workspace,

@@ -149,8 +149,10 @@ fn a_run_is_not_gone_on_with_under_other_conditions() {
         [[variants]]
         name = "script"
         strategy = "external"
-        settings = { backup = "sh ./backup.sh", restore = 'cp "$DRILL_ARTIFACT/copy" "$DRILL_TARGET"' }
+        settings = { backup = "sh ./backup.sh", restore = 'cp "$DRILL_ARTIFACT/copy" "$DRILL_TARGET"', requires = "cat /proc/self/cwd/VERSION" }
     "#;
+    let version = place.path().join("VERSION");
+    std::fs::write(&version, "1.0").unwrap();
     let scenario = place.scenario(SMALL, variants);
     let scenario = scenario.to_str().unwrap();
     let output = place.run(&["run", scenario]);
@@ -179,6 +181,10 @@ fn a_run_is_not_gone_on_with_under_other_conditions() {
     std::fs::write(&script, format!("{copy}true\n")).unwrap();
     refused(&["--repetitions", "2"], &["version of file ./backup.sh was"]);
     std::fs::write(&script, copy).unwrap();
+    // So does the version that the scenario's own requirement prints.
+    std::fs::write(&version, "1.1").unwrap();
+    refused(&["--repetitions", "2"], &["version of external was '1.0' and is '1.1'"]);
+    std::fs::write(&version, "1.0").unwrap();
     let output = place.run(&["run", scenario, "--resume", "--repetitions", "2"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     assert_eq!(place.results().trials.len(), 2);

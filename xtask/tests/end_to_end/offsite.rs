@@ -85,6 +85,13 @@ fn nothing_stays_in_a_place_of_the_users_own() {
     assert_eq!(results.trials[0].verdict, Verdict::Restorable, "{}", results.trials[0].reason);
     let left: Vec<_> = std::fs::read_dir(&own).unwrap().flatten().map(|entry| entry.file_name()).collect();
     assert!(left.is_empty(), "{left:?}");
+    // The path is not in the id of the trial. The run was of that place and is not gone on with at another one.
+    let scenario = place.path().join("small.toml");
+    let other = std::fs::read_to_string(&scenario).unwrap().replace("/own\"", "/other\"");
+    std::fs::write(&scenario, other).unwrap();
+    let output = place.run(&["run", scenario.to_str().unwrap(), "--resume"]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("directory of path was "), "{}", text(&output));
     place.assert_clean();
 }
 

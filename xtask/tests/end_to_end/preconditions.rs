@@ -156,6 +156,7 @@ fn setup_installs_what_is_missing_and_then_nothing_more() {
     let commands = [
         "cc",
         "chromium",
+        "mysqldump",
         "sqlite3",
         "zstd",
         "bats",

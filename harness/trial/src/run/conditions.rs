@@ -14,12 +14,14 @@ use machine::docker;
 use machine::error::{Error, Result};
 use machine::program_cache::ProgramCache;
 use machine::tool::Tool;
+use reports::printable;
 use reports::record::{Results, Verdict};
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::plan::{Plan, TrialPlan, settings_map};
 use crate::scenario::Scenario;
+use crate::stages::ConfiguredStages;
 use crate::trial::Images;
 
 /// Values by name, as the run's record holds them.
@@ -127,7 +129,10 @@ fn tools_of(trials: &[&TrialPlan]) -> BTreeMap<&'static str, &'static Tool> {
     let of = |trial: &&TrialPlan| {
         let file_system = trial.deployment.file_system;
         let tools = trial.strategy.card().tools(trial.deployment.engine).iter();
-        tools.chain(file_system.maker()).chain(file_system.manager()).collect::<Vec<_>>()
+        let of_stages = trial.stages.iter().flat_map(|stages| stages.tools()).copied();
+        let of_fault = trial.fault.iter().flat_map(|fault| fault.tools()).copied();
+        let of_system = file_system.maker().into_iter().chain(file_system.manager());
+        tools.chain(of_system).chain(of_stages).chain(of_fault).collect::<Vec<_>>()
     };
     trials.iter().flat_map(of).map(|tool| (tool.command, tool)).collect()
 }
@@ -186,6 +191,12 @@ pub(super) fn plan_differences(results: &Results, plan: &Plan) -> Vec<String> {
         let now = settings_map(planned.strategy.settings());
         let of_trial = |line| format!("settings of '{}': {line}", trial.id);
         lines.extend(differences(&trial.settings, &now).into_iter().map(of_trial));
+        let now = planned.stages.as_ref().map(ConfiguredStages::settings).unwrap_or_default();
+        let then = trial.offsite.as_ref().map_or(&[][..], |offsite| &offsite.settings);
+        for (then, now) in then.iter().zip(&now) {
+            let of_stage = |line| format!("settings of '{}': {} of {line}", trial.id, now.stage);
+            lines.extend(differences(&then.settings, &now.settings).into_iter().map(of_stage));
+        }
         if trial.expected != planned.expected {
             let names =
                 |verdicts: &[Verdict]| verdicts.iter().map(|one| one.name()).collect::<Vec<_>>().join(", ");
@@ -204,6 +215,7 @@ pub(super) fn plan_differences(results: &Results, plan: &Plan) -> Vec<String> {
 pub(super) fn program_differences(
     results: &Results,
     left: &[&TrialPlan],
+    scenario: &Scenario,
     programs: &ProgramCache<'_>,
 ) -> Result<Vec<String>> {
     let mut lines = BTreeSet::new();
@@ -214,18 +226,32 @@ pub(super) fn program_differences(
             ran && trial.strategy == planned.strategy.name() && trial.settings == settings
         };
         let Some(trial) = results.trials.iter().find(is_same) else { continue };
-        let Some(program) = planned.strategy.abilities().program else { continue };
-        let program = match program.locate(programs) {
-            Ok(program) => program,
+        let (name, now) = match versioned(planned, scenario, programs) {
+            Ok(Some(found)) => found,
             // A missing program does not prevent the run: the trial gets the verdict `unavailable`.
-            Err(Error::Environment(_)) => continue,
+            Ok(None) | Err(Error::Environment(_)) => continue,
             Err(error) => return Err(error),
         };
-        if let Some(then) = trial.versions.get(program.name).filter(|then| **then != program.version) {
-            lines.insert(format!("{VERSION}{} was '{then}' and is '{}'", program.name, program.version));
+        if let Some(then) = trial.versions.get(name).filter(|then| **then != now) {
+            lines.insert(format!("{VERSION}{name} was '{then}' and is '{now}'"));
         }
     }
     Ok(lines.into_iter().collect())
+}
+
+/// The program that a trial's settings name, or the user's own commands, with the version; `None` where neither is known.
+fn versioned(
+    planned: &TrialPlan,
+    scenario: &Scenario,
+    programs: &ProgramCache<'_>,
+) -> Result<Option<(&'static str, String)>> {
+    let (abilities, name) = (planned.strategy.abilities(), planned.strategy.name());
+    if let Some(program) = abilities.program {
+        return program.locate(programs).map(|program| Some((program.name, program.version)));
+    }
+    let commands = abilities.user_commands;
+    let version = commands.and_then(|commands| commands.version(&scenario.directory));
+    Ok(version.map(|version| (name, printable(&version))))
 }
 
 /// Refuses to resume a run under other conditions.

@@ -1,12 +1,15 @@
 //! Stages with settings, which are parsed once.
 
 use machine::error::Result;
+use machine::tool::Tool;
 use offsite::destination::{ConfiguredDestination, DestinationEntry};
 use offsite::server::LineQuality;
 use offsite::settings::Settings;
 use offsite::transform::ConfiguredTransform;
+use reports::record::StageSettings;
 
 use super::provided::Server;
+use crate::plan::settings_map;
 
 /// The stages of a trial, as a plan holds them.
 #[derive(Clone, Debug)]
@@ -59,13 +62,29 @@ impl Target {
 }
 
 impl ConfiguredStages {
+    /// The settings of each stage, as records have them. The place of a server that the harness provides is not one of
+    /// them: it is another one in each trial.
+    pub fn settings(&self) -> Vec<StageSettings> {
+        let of = |stage: &str, settings: &Settings| {
+            let value = serde_json::to_value(settings).unwrap_or_default();
+            let settings = value.as_object().map(settings_map).unwrap_or_default();
+            StageSettings { stage: stage.to_owned(), settings }
+        };
+        let transforms =
+            self.transforms.iter().map(|transform| of(transform.entry().name, transform.settings()));
+        transforms.chain([of(self.target.entry.name, &self.target.given)]).collect()
+    }
+
+    /// The commands that the destination needs.
+    pub fn tools(&self) -> &'static [&'static Tool] {
+        let example = self.target.server.map(Server::example).unwrap_or_default();
+        self.target.at(&example).map_or(&[], |destination| destination.tools())
+    }
+
     /// What is missing on this machine for them, and how to get it.
     pub fn missing(&self) -> Option<String> {
         let of_server = self.target.server.and_then(Server::missing);
-        let of_client = || {
-            let example = self.target.server.map(Server::example).unwrap_or_default();
-            self.target.at(&example).ok().and_then(|destination| destination.missing())
-        };
+        let of_client = || self.tools().iter().find_map(|tool| tool.missing());
         let of_keys = || self.transforms.iter().find_map(|transform| transform.check().err());
         of_server.or_else(of_client).or_else(|| of_keys().map(|error| error.to_string()))
     }

@@ -16,13 +16,11 @@ use offsite::jobs::{Fetch, Pack, Publish, Transform, Unpack, Which, Withdraw};
 use offsite::manifest::Backup;
 use offsite::pack::Packed;
 use offsite::server::LineQuality;
-use offsite::settings::Settings;
 use offsite::transform::{Direction, TransformChoice};
 use reports::record;
 
 use super::context::TrialContext;
 use super::phase_results::{FaultResults, OffsiteResults, PublishedBackup};
-use crate::plan::settings_map;
 use crate::stages::ConfiguredStages;
 
 /// The directory of the trial for files between two stages.
@@ -258,18 +256,9 @@ impl TrialContext<'_> {
         stages: &ConfiguredStages,
         results: &OffsiteResults,
     ) -> record::Offsite {
-        let settings = |stage: &str, settings: &Settings| {
-            let value = serde_json::to_value(settings).unwrap_or_default();
-            let settings = value.as_object().map(settings_map).unwrap_or_default();
-            record::StageSettings { stage: stage.to_owned(), settings }
-        };
-        let transforms =
-            stages.transforms.iter().map(|transform| settings(transform.entry().name, transform.settings()));
-        // The place of a server that the harness provides is another one in each trial.
-        let target = settings(stages.target.entry.name, &stages.target.given);
         record::Offsite {
             label: stages.label.clone(),
-            settings: transforms.chain([target]).collect(),
+            settings: stages.settings(),
             object_bytes: results.published.as_ref().map(|published| published.bytes),
             stages: results.stages.clone(),
         }
