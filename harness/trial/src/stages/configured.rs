@@ -9,7 +9,6 @@ use offsite::transform::ConfiguredTransform;
 use reports::record::StageSettings;
 
 use super::provided::Server;
-use crate::plan::settings_map;
 
 /// The stages of a trial, as a plan holds them.
 #[derive(Clone, Debug)]
@@ -67,8 +66,8 @@ impl ConfiguredStages {
     pub fn settings(&self) -> Vec<StageSettings> {
         let of = |stage: &str, settings: &Settings| {
             let value = serde_json::to_value(settings).unwrap_or_default();
-            let settings = value.as_object().map(settings_map).unwrap_or_default();
-            StageSettings { stage: stage.to_owned(), settings }
+            let settings = value.as_object().cloned().unwrap_or_default();
+            StageSettings { stage: stage.to_owned(), settings: settings.into_iter().collect() }
         };
         let transforms =
             self.transforms.iter().map(|transform| of(transform.entry().name, transform.settings()));
