@@ -210,7 +210,7 @@ mod tests {
           the command 'no-such-command' is not on PATH: install the package 'bats'; for a test, another
           the command 'no-such-command' is not on PATH: see its page; for a test, another
           the image mysql: it will be pulled
-        'cargo xtask setup' runs this command, as root or with sudo, and gets the images:
+        once Docker answers, 'cargo xtask setup' runs this command, as root or with sudo, and gets the images:
           apt-get update && env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends bats
         ");
     }

@@ -16,6 +16,7 @@ use offsite::jobs::{Fetch, Pack, Publish, Transform, Unpack, Which, Withdraw};
 use offsite::manifest::Backup;
 use offsite::pack::Packed;
 use offsite::server::LineQuality;
+use offsite::settings::Settings;
 use offsite::transform::{Direction, TransformChoice};
 use reports::record;
 
