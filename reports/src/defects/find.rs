@@ -79,9 +79,11 @@ pub(super) fn tool(trial: &Trial) -> &str {
     if trial.strategy == "external" { &trial.variant } else { &trial.strategy }
 }
 
-/// The version of the tool of a trial, where it was determined.
+/// The version of the tool of a trial, where it was determined: the first word of what it printed that begins as a number.
 pub(super) fn version(trial: &Trial) -> Option<&str> {
-    trial.versions.get(&trial.strategy).map(|version| version.trim_start_matches('v'))
+    let printed = trial.versions.get(&trial.strategy)?;
+    let mut words = printed.split_whitespace().map(|word| word.trim_start_matches('v'));
+    words.find(|word| word.starts_with(|first: char| first.is_ascii_digit())).or(Some(printed))
 }
 
 /// Orders versions by their numbers: 0.5.9 is older than 0.5.10.
@@ -162,6 +164,13 @@ mod tests {
             found[0].upstream.iter().all(|upstream| !upstream.link.ends_with("/582")),
             "of another version"
         );
+    }
+
+    #[test]
+    fn a_version_is_the_first_number_of_what_a_tool_prints() {
+        let of = |printed: &str| version(&trial(printed, Corrupt, "")).map(str::to_owned).unwrap();
+        let printed = ["v0.3.13", "3.40.1 2022-12-28 df5c253c", "mysqldump  Ver 9.7.4-2 for Linux", "unknown"];
+        assert_eq!(printed.map(of), ["0.3.13", "3.40.1", "9.7.4-2", "unknown"]);
     }
 
     #[test]
