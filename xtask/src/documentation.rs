@@ -10,9 +10,6 @@ use harness::scenario::{Overrides, Scenario};
 use crate::arguments::place::default_directory;
 use crate::arguments::{Arguments, Command};
 
-/// Linked files that do not exist yet. A test fails when one of them exists: remove its line then.
-const NOT_THERE_YET: &[&str] = &["reports/published/rates/scaling-rate.svg"];
-
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
@@ -125,24 +122,17 @@ fn every_link_leads_to_a_file_and_a_heading() {
         for target in targets.filter(|target| !target.starts_with("https://")) {
             let (file, heading) = target.split_once('#').unwrap_or((target, ""));
             let linked = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
-            let from_root = linked.to_string_lossy().replace("docs/../", "");
-            let expected = NOT_THERE_YET.iter().any(|missing| Path::new(&from_root) == root().join(missing));
             let has_heading = || {
                 let text = std::fs::read_to_string(&linked).unwrap_or_default();
                 text.lines()
                     .any(|line| line.starts_with('#') && anchor(line.trim_start_matches('#')) == heading)
             };
-            let is_good = if expected {
-                !linked.exists()
-            } else {
-                linked.exists() && (heading.is_empty() || has_heading())
-            };
-            if !is_good {
+            if !linked.exists() || !heading.is_empty() && !has_heading() {
                 places.push(format!("{} links to {target}", path.display()));
             }
         }
     }
-    complain("links that lead nowhere, or to a file that exists but is listed in NOT_THERE_YET", &places);
+    complain("links that lead nowhere", &places);
 }
 
 /// The flags of a command and of the commands below it, each with the name of its command.

@@ -169,7 +169,8 @@ mod tests {
     #[test]
     fn a_version_is_the_first_number_of_what_a_tool_prints() {
         let of = |printed: &str| version(&trial(printed, Corrupt, "")).map(str::to_owned).unwrap();
-        let printed = ["v0.3.13", "3.40.1 2022-12-28 df5c253c", "mysqldump  Ver 9.7.4-2 for Linux", "unknown"];
+        let printed =
+            ["v0.3.13", "3.40.1 2022-12-28 df5c253c", "mysqldump  Ver 9.7.4-2 for Linux", "unknown"];
         assert_eq!(printed.map(of), ["0.3.13", "3.40.1", "9.7.4-2", "unknown"]);
     }
 

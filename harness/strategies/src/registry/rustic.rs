@@ -66,6 +66,8 @@ fn rustic(repository: &Repository, arguments: &[&str]) -> Command {
     let mut command = Command::new(RUSTIC.command);
     command.arg("--repository").arg(&repository.place).arg("--password-file").arg(&repository.key_file);
     command.args(["--no-cache", "--no-progress", "--log-level", "warn"]).args(arguments);
+    // Its frames would leave no room for the message among the last lines that are kept.
+    command.env("RUST_BACKTRACE", "0");
     command
 }
 

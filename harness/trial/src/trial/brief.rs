@@ -9,13 +9,17 @@ const TRACEBACK: &str = "Traceback (most recent call last):";
 const HEADING: &str = "*** in database main ***";
 /// Beginnings of lines that say nothing about the cause: the lines before stack frames, and those that a MySQL server
 /// prints after them.
-const NOISE: [&str; 10] = [
+const NOISE: [&str; 14] = [
     "Attempting backtrace.",
+    "Backtrace:",
     "Connection ID (thread ID):",
+    "For more information, see",
+    "Some additional details",
     "Some pointers may be invalid",
     "Status: NOT_KILLED",
     "The manual page at ",
     "Trying to get some variables.",
+    "disabled backtrace",
     "information that should help you",
     "note: Some details are omitted",
     "note: run with `RUST_BACKTRACE",
@@ -51,7 +55,7 @@ pub(super) fn in_brief(text: &str) -> String {
 
 fn names_error(line: &str) -> bool {
     let line = line.to_lowercase();
-    ["cannot", "could not", "denied", "error", "fail", "fatal", "locked"]
+    ["cannot", "could not", "denied", "error", "fail", "fatal", "incorrect", "locked"]
         .iter()
         .any(|word| line.contains(word))
 }
@@ -129,6 +133,9 @@ mod tests {
             "a cycle failed: stored one\nfatal: database is locked\nwill try again",
             "'sync' ended with exit status 1: round 1:\nsent 22 bytes\ncannot begin: database is locked\nnothing was \
              sent\n not synced due to errors",
+            "'rustic' ended with exit status: 1: error: an error related to `credentials`.\n\nMessage:\nThe password seems to \
+             be incorrect.\n\nFor more information, see: https://rustic.cli.rs/docs/errors/C002\n\n\nSome additional \
+             details ...\n\nBacktrace:\ndisabled backtrace (set 'RUST_BACKTRACE=\"1\"')",
             "one\ntwo",
             "in one line: as it is",
             "",
@@ -141,6 +148,7 @@ mod tests {
         integrity_check: Tree 9 page 9 cell 0: invalid page number 12 [...] Page 8: never used
         a cycle failed: stored one; fatal: database is locked
         'sync' ended with exit status 1: round 1: sent 22 bytes; cannot begin: database is locked [...] not synced due to errors
+        'rustic' ended with exit status: 1: error: an error related to `credentials`. [...] The password seems to be incorrect.
         one; two
         in one line: as it is
         ");
