@@ -348,27 +348,49 @@ back_up_mysql() {
         store mysql "$stamp" mysql.partial mysqldump "$MYSQL_DATABASE on $MYSQL_HOST"
 }
 
-# Every listed path with everything below it, and the directories above it: without their modes, a restore would make a
-# file accessible that was protected only by the mode of a directory.
+# Every listed path with everything below it, and the directories above them: without their modes, a restore would make a
+# file accessible that was protected only by the mode of a directory. Directories go to the file `directories`, the rest
+# to `contents`; both are in `members`.
 list_configuration_members() {
     local path parent
+    : >directories && : >contents || return 1
     for path in "${configuration_paths[@]}"; do
         parent=$(dirname -- "$path")
         while [[ $parent != / ]]; do
-            printf '%s\0' "${parent#/}"
+            printf '%s\0' "$parent" >>directories
             parent=$(dirname -- "$parent")
         done
         # Without the final slash, with which find would follow a symbolic link.
-        path=${path#/}
-        (cd / && find "./${path%/}" -printf '%p\0' | sed --null-data 's,^\./,,') || return 1
-    done | LC_ALL=C sort --zero-terminated --unique
+        find "${path%/}" -type d -fprint0 found -o -fprint0 found.contents &&
+            cat found >>directories && cat found.contents >>contents || return 1
+    done
+    for path in directories contents; do
+        sed --null-data 's,^/,,' "$path" | sort_members >found && mv -- found "$path" || return 1
+    done
+    cat directories contents | sort_members >members
+}
+
+sort_members() {
+    LC_ALL=C sort --zero-terminated --unique
+}
+
+# archive_members OPERATION LIST: adds what is listed to the archive config.tar.
+archive_members() {
+    run_tool tar "$1" --file="$PWD/config.tar" --directory=/ --numeric-owner --acls --null --no-recursion \
+        --verbatim-files-from --files-from="$PWD/$2"
+}
+
+# tar ends with 1 if something changed while it was read. For a file, that can be half of it. Of a directory, only the
+# owner and the modes are archived, and something is created in a directory like /tmp or /var/lib at any time.
+archive_configuration() {
+    list_configuration_members || return 1
+    archive_members --create directories || (($? == 1)) || return 1
+    archive_members --append contents && run_tool zstd --quiet --rm -o config.partial config.tar
 }
 
 back_up_configuration() {
     local stamp=$1
-    if ! list_configuration_members >members ||
-        ! run_tool tar --create --zstd --file="$PWD/config.partial" --directory=/ --numeric-owner --acls \
-            --null --no-recursion --verbatim-files-from --files-from="$PWD/members"; then
+    if ! archive_configuration; then
         log "failed: the paths listed in $BACKUP_PATHS could not be copied"
         return 1
     fi

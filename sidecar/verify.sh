@@ -122,7 +122,7 @@ verify_if_due() {
 }
 
 unpack_for_verification() {
-    run_tool tar --extract --zstd --file="$1" --directory="$SCRATCH"
+    run_tool tar --extract --zstd --file="$1" --directory="$SCRATCH" --delay-directory-restore
 }
 
 try_sqlite() {

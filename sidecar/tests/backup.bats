@@ -345,3 +345,27 @@ TOOL
     SQLITE_DATABASE='/data/a?b#c%d.db'
     [ "$(immutable_address)" = 'file:/data/a%3fb%23c%25d.db?immutable=1' ]
 }
+
+@test "directories that change all the time do not prevent the backup of what is in them" {
+    mkdir -p "$DATA"/busy/{1..2000}
+    echo one >"$DATA/busy/1/app.conf"
+    make_paths "$DATA/busy"
+    # A change is noticed only if the clock of the file system moves on meanwhile, hence the many directories.
+    perl -e 'while (1) { chmod 0755, @ARGV }' "$DATA"/busy/* 3>&- &
+    backup
+    kill "$!"
+    [ "$(manifest config | jq -r '.files[].path')" = "${DATA#/}/busy/1/app.conf" ]
+    tar --extract --zstd --delay-directory-restore --directory "$ROOT/target" --file "$BACKUP_DIR"/config-*.tar.zst
+    [ "$(find "$ROOT/target/$DATA/busy" -mindepth 1 -type d | wc -l)" -eq 2000 ]
+}
+
+@test "a file that changes while it is copied leaves nothing" {
+    make_paths "$DATA/app.log"
+    head --bytes 30M /dev/urandom >"$DATA/app.log"
+    while :; do echo more >>"$DATA/app.log"; done 3>&- &
+    run backup
+    kill "$!"
+    [ "$status" -eq 1 ]
+    [[ $output == *"could not be copied"* ]]
+    assert_nothing_left
+}
