@@ -115,11 +115,15 @@ quote_for_option_file() {
     printf '"%s"' "$value"
 }
 
-# Sets option_file. It is in memory if possible, so that the password is never written to a disk.
+# Sets option_file and option_file_lock. It is in memory if possible, so that the password is never written to a disk.
 write_option_file() {
     local parent=${TMPDIR:-/tmp}
     [[ -d /dev/shm && -w /dev/shm ]] && parent=/dev/shm
+    # After a failure, that of the attempt before may still be there.
+    remove_option_file
+    remove_left_option_files "$parent"
     option_file_directory=$(mktemp --directory "$parent/backup-sidecar.XXXXXXXXXX") || return 1
+    exec {option_file_lock}<"$option_file_directory" && flock --nonblock "$option_file_lock" || return 1
     option_file=$option_file_directory/my.cnf
     {
         printf '[client]\nuser=%s\n' "$(quote_for_option_file "$MYSQL_USER")"
@@ -134,8 +138,18 @@ write_option_file() {
 }
 
 remove_option_file() {
-    [[ -z $option_file_directory ]] || rm -rf -- "$option_file_directory"
+    [[ -n $option_file_directory ]] || return 0
+    rm -rf -- "$option_file_directory"
     option_file_directory=""
+    exec {option_file_lock}<&-
+}
+
+# A run holds a lock on its directory. One without a lock, and not just made, is of a run that was killed.
+remove_left_option_files() {
+    local left
+    while IFS= read -r -d '' left; do
+        ! flock --nonblock "$left" true || rm -rf -- "$left"
+    done < <(find "$1" -maxdepth 1 -name 'backup-sidecar.*' -user "$(id -u)" -mmin +1 -print0 2>/dev/null)
 }
 
 # The shell handles a signal only between commands. So a tool runs in the background, in its own process group: a signal

@@ -192,6 +192,22 @@ TOOL
     [[ $output != *topsecret* ]]
 }
 
+@test "an option file that a killed run has left is removed, and not that of another run" {
+    make_mysqldump
+    backup
+    local parent killed running
+    parent=$(dirname "$(dirname "$(cat "$RECORDS/name")")")
+    killed=$(mktemp --directory "$parent/backup-sidecar.XXXXXXXXXX")
+    running=$(mktemp --directory "$parent/backup-sidecar.XXXXXXXXXX")
+    touch --date='2 minutes ago' "$killed" "$running"
+    exec 8<"$running"
+    flock --nonblock 8
+    backup
+    [ ! -e "$killed" ]
+    [ -d "$running" ]
+    rmdir "$running"
+}
+
 @test "a password is read from a file without its final line break" {
     make_mysqldump
     unset MYSQL_PASSWORD

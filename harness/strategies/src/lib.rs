@@ -10,7 +10,7 @@ mod mysql_tools;
 pub mod registry;
 mod replication_program;
 mod repository;
-mod sidecar_container;
+pub mod sidecar_container;
 mod sqlite_tools;
 mod steady_sync;
 pub mod watch;

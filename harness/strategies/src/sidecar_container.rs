@@ -1,10 +1,13 @@
-//! Shared code of strategies that run the sidecar: its container, with the settings and mounts that its README
-//! recommends, and the restore.
+//! Shared code of what runs the sidecar: its container, with the settings and mounts that its README recommends, the
+//! restore, and what its scripts are told about a database when they run on this machine.
 
+use std::any::Any;
+use std::ffi::OsString;
 use std::path::Path;
 
 use engines::configuration;
-use engines::mysql::server::{RUN, Server};
+use engines::instance::Instance;
+use engines::mysql::server::{PASSWORD, RUN, Server};
 use machine::container::{BindMount, Network, Spec};
 use machine::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -164,15 +167,33 @@ fn add_sources(spec: &mut Spec, context: &BackupContext<'_>, sqlite_mode: Sqlite
     Ok(())
 }
 
+/// The sidecar's settings for this database, when its scripts run on this machine.
+///
+/// # Errors
+/// When the file with the password cannot be written.
+pub fn on_this_machine(database: &dyn Instance) -> Result<Vec<(&'static str, OsString)>> {
+    let Some(server) = (database as &dyn Any).downcast_ref::<Server>() else {
+        return Ok(vec![("SQLITE_DATABASE", database.data().into())]);
+    };
+    let address = server.address();
+    Ok(vec![
+        ("MYSQL_HOST", "127.0.0.1".into()),
+        ("MYSQL_PORT", address.port.to_string().into()),
+        ("MYSQL_USER", address.user.clone().into()),
+        ("MYSQL_DATABASE", address.database.clone().into()),
+        ("MYSQL_PASSWORD_FILE", server.password_file()?.into()),
+    ])
+}
+
 /// Adds the connection to a MySQL server, through its socket.
 fn add_server(spec: &mut Spec, server: &Server) -> Result<()> {
-    let password_file = server.password_file()?;
+    server.password_file()?;
     let address = server.address();
     spec.mounts.push(server.run_mount());
     set(spec, "MYSQL_HOST", &format!("{RUN}/mysqld.sock"));
     set(spec, "MYSQL_USER", &address.user);
     set(spec, "MYSQL_DATABASE", &address.database);
-    set(spec, "MYSQL_PASSWORD_FILE", &password_file);
+    set(spec, "MYSQL_PASSWORD_FILE", PASSWORD);
     Ok(())
 }
 

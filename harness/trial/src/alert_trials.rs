@@ -8,28 +8,36 @@ mod bench;
 mod listener;
 mod troubles;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use bytesize::ByteSize;
 use engines::database::Database;
-use engines::engine::Engine;
-use engines::files::FileEngine;
-use engines::images::write_scripts;
+use engines::engine::{Engine, Provision, START_TIMEOUT};
+use engines::images::{self, Image, write_scripts};
+use engines::instance::Instance;
+use engines::secret::Secret;
+use engines::source::{Preparation, Source};
+use engines::subject_section::SubjectSection;
+use machine::container::Network;
 use machine::error::{Error, Result};
+use machine::event::Observer;
 use machine::file_system::TemporaryFileSystem;
+use machine::measure::calibration;
 use machine::process::{Account, Launcher, is_alive};
+use machine::removal;
 use model::dataset::{DatasetSpec, TableNames};
 use offsite::server::{Line, S3Server};
 use strategies::contract::ConfiguredStrategy;
 use strategies::registry;
+use strategies::sidecar_container::on_this_machine;
 
 use crate::fault::{Scene, Separates};
 pub use bench::Notice;
 use bench::{BUCKET, Bench};
 use listener::Listener;
-pub use troubles::{LEFT_OUT, Trouble, troubles};
+pub use troubles::{Trouble, left_out, troubles};
 
 /// Size of the database: small, because what is measured is how long until somebody is told.
 const DATABASE: ByteSize = ByteSize::mib(8);
@@ -63,27 +71,67 @@ impl Answer {
 pub struct AlertTrials<'a> {
     launcher: &'a Launcher,
     engine: &'static dyn Engine,
-    files: &'static dyn FileEngine,
-    source: PathBuf,
+    image: Option<Image>,
+    source: Source,
     scripts: PathBuf,
     interval: Duration,
 }
 
 impl<'a> AlertTrials<'a> {
-    /// Makes both in the launcher's work directory. The sidecar makes a backup at each `interval` of whole seconds.
+    /// Makes both: the database in the cache of datasets, the scripts in the launcher's work directory. The sidecar makes a
+    /// backup at each `interval` of whole seconds.
     ///
     /// # Errors
     /// [`Error::Environment`] when the machine refuses something; [`Error::Interrupted`].
-    pub fn new(launcher: &'a Launcher, interval: Duration, seed: u64) -> Result<AlertTrials<'a>> {
-        let (engine, files) = engines::registry::of_files();
-        let source = launcher.work_directory().join("source.db");
+    pub fn new(
+        launcher: &'a Launcher,
+        engine: &'static dyn Engine,
+        cache: &Path,
+        interval: Duration,
+        seed: u64,
+        observer: Observer<'_>,
+    ) -> Result<AlertTrials<'a>> {
+        let image = engine.image().map(|kind| images::obtain(kind, None, launcher, observer)).transpose()?;
         let spec = DatasetSpec { profile: "torrust-demo".into(), target_bytes: DATABASE.0, seed };
-        files.generate(&spec, &source, &|| launcher.cancel.is_cancelled(), &mut |_| ())?;
+        let settings = SubjectSection::default().settings;
+        let preparation =
+            Preparation { launcher, cache, settings: &settings, image: image.as_ref(), observer };
+        let source = engine.prepare(&spec, &preparation)?;
         let scripts = launcher.work_directory().join("scripts");
         std::fs::create_dir(&scripts)
             .and_then(|()| write_scripts(&scripts))
             .context("cannot write scripts")?;
-        Ok(AlertTrials { launcher, engine, files, source, scripts, interval })
+        Ok(AlertTrials { launcher, engine, image, source, scripts, interval })
+    }
+
+    /// A copy of the database in this place, running.
+    fn database(&self, place: &Path) -> Result<Box<dyn Instance>> {
+        let make = |name: &str| {
+            let directory = place.join(name);
+            std::fs::create_dir(&directory).context("cannot make a directory for the database")?;
+            Ok::<_, Error>(directory)
+        };
+        let data = self.engine.data(&make("data")?);
+        calibration::duplicate(self.launcher, &self.source.database, &data)?;
+        let subject = SubjectSection::default();
+        let mode = subject.modes_of(self.engine).first().copied().flatten();
+        mode.map_or(Ok(()), |mode| self.engine.set_mode(&data, mode))?;
+        let mut database = self.engine.provision(Provision {
+            launcher: self.launcher,
+            settings: &subject.settings,
+            mode,
+            image: self.image.as_ref(),
+            data,
+            run_directory: make("run")?,
+            artifact: make("artifact")?,
+            password: Secret::random()?,
+            is_live: false,
+            network: Network::Bridge,
+            account: Account::Subject,
+            start_timeout: START_TIMEOUT,
+        })?;
+        database.start()?;
+        Ok(database)
     }
 
     /// Lets the sidecar work, lets the trouble strike, waits until somebody is told or enough backups have succeeded, ends
@@ -95,10 +143,14 @@ impl<'a> AlertTrials<'a> {
     pub fn run(&self, trouble: &Trouble) -> Result<Answer> {
         let place = self.launcher.work_directory().join(format!("trial-{}", trouble.name));
         std::fs::create_dir(&place).context("cannot make a directory for a trial")?;
-        let live = place.join("data").join("live.db");
-        std::fs::create_dir(place.join("data"))
-            .and_then(|()| std::fs::copy(&self.source, &live))
-            .context("cannot copy the database")?;
+        let answer = self.run_in(&place, trouble)?;
+        // The server in it has ended.
+        removal::remove(&place).map_err(|left| Error::Environment(left.to_string()))?;
+        Ok(answer)
+    }
+
+    fn run_in(&self, place: &Path, trouble: &Trouble) -> Result<Answer> {
+        let mut database = self.database(place)?;
         let separate = match trouble.separates() {
             Separates::Nothing => None,
             Separates::Destination(kind) | Separates::Everything(kind) => {
@@ -106,7 +158,7 @@ impl<'a> AlertTrials<'a> {
                 Some(TemporaryFileSystem::make(kind, self.launcher, &name, DISK.0)?)
             }
         };
-        let backups = separate.as_ref().map_or(&*place, TemporaryFileSystem::point).join("backups");
+        let backups = separate.as_ref().map_or(place, TemporaryFileSystem::point).join("backups");
         std::fs::create_dir(&backups).context("cannot make a directory for backups")?;
         let server_directory = place.join("server");
         std::fs::create_dir(&server_directory).context("cannot make a directory for a server")?;
@@ -118,7 +170,7 @@ impl<'a> AlertTrials<'a> {
             launcher: self.launcher,
             strategy: &strategy,
             random: 0,
-            database: Database { engine: self.engine, access: self.files.access_to(&live) },
+            database: Database { engine: self.engine, access: database.access() },
             table: TableNames::TRACKER.torrents,
             artifact: backups.clone(),
             previous_bytes: None,
@@ -132,20 +184,21 @@ impl<'a> AlertTrials<'a> {
             scripts: &self.scripts,
             interval: self.interval,
             listener: Listener::start()?,
-            live,
+            data: database.data().to_owned(),
+            source: on_this_machine(&*database)?,
             log: place.join("sidecar.log"),
             server: &server,
             line,
             scene,
         };
-        let answer = strike(bench, trouble);
+        let answer = strike(bench, trouble, &mut *database);
         self.launcher.kill_all(Account::Strategy);
         answer
     }
 }
 
 /// Lets the trouble strike a sidecar at work, and its end.
-fn strike(mut bench: Bench<'_>, trouble: &Trouble) -> Result<Answer> {
+fn strike(mut bench: Bench<'_>, trouble: &Trouble, database: &mut dyn Instance) -> Result<Answer> {
     let prepared = trouble.prepare(&bench.scene)?;
     let sidecar = bench.start()?;
     bench.wait("no backup succeeded before the trouble", |bench| {
@@ -160,6 +213,10 @@ fn strike(mut bench: Bench<'_>, trouble: &Trouble) -> Result<Answer> {
     let mut sidecar = if trouble.restarts { bench.start_again(sidecar)? } else { sidecar };
     let told = bench.watch(struck)?;
     let backups_went_on = bench.successes(struck) > 0 && told.is_none();
+    if trouble.stops_database() {
+        database.kill();
+        database.start()?;
+    }
     let healed = Instant::now();
     (injected.heal)()?;
     if trouble.restarts || !is_alive(sidecar.pid()) {

@@ -32,6 +32,8 @@ impl Window {
             // The sandbox does not work for root, and the page is our own.
             sandbox: false,
             args: vec![OsStr::new("--disable-dev-shm-usage")],
+            // Removed with the directory.
+            user_data_dir: Some(directory.path().join("profile")),
             ..LaunchOptions::default()
         };
         let browser = Browser::new(options).unwrap();

@@ -1,7 +1,5 @@
 //! `prove durability`: which acknowledged writes a power cut takes from the database itself.
 
-use std::path::PathBuf;
-
 use bytesize::ByteSize;
 use clap::Args;
 use engines::engine::Engine;
@@ -16,8 +14,7 @@ use reports::printable;
 use reports::render::table::Table;
 use serde::Deserialize;
 
-use super::measure::publish;
-use crate::arguments::place::Place;
+use super::measure::Output;
 use crate::arguments::version::version;
 use crate::exit;
 use crate::show::Progress;
@@ -42,11 +39,8 @@ pub struct ProveDurability {
     /// Random seed of the database, the writes and the subsets
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Also write the result to this file
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
     #[command(flatten)]
-    place: Place,
+    output: Output,
 }
 
 #[derive(Deserialize)]
@@ -68,7 +62,7 @@ struct Named {
 /// # Errors
 /// When the machine lacks something.
 pub fn prove(arguments: &ProveDurability, cancel: &Cancel) -> Result<u8> {
-    let workspace = Workspace::open(&arguments.place.directory())?;
+    let workspace = Workspace::open(&arguments.output.place.directory())?;
     workspace.sweep()?;
     let work = workspace.work_directory("durability")?;
     let launcher = Launcher::new(work.path(), cancel);
@@ -88,7 +82,7 @@ pub fn prove(arguments: &ProveDurability, cancel: &Cancel) -> Result<u8> {
         eprintln!("examining: {}", settings.name);
         found.push((settings.name, examination.examine(&settings.subject)?));
     }
-    publish(&text(engine, &found, arguments), arguments.out.as_deref())?;
+    arguments.output.publish(&text(engine, &found, arguments))?;
     Ok(exit::SUCCESS)
 }
 

@@ -12,11 +12,10 @@ use reports::gate::{self, Comparison, Settings};
 use reports::printable;
 use reports::record::Results;
 
-use crate::arguments::place::Place;
 use crate::arguments::version::version;
 use crate::{exit, results_file};
 
-use super::measure::{measure, publish};
+use super::measure::{Output, measure};
 
 #[derive(Args)]
 pub struct ProveGate {
@@ -41,11 +40,8 @@ pub struct ProveGate {
     /// Random seed of the resampling and of the live trials
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Also write the result to this file
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
     #[command(flatten)]
-    place: Place,
+    output: Output,
 }
 
 /// Measures the error rates, prints them, and writes them.
@@ -65,7 +61,7 @@ pub fn prove(arguments: &ProveGate, cancel: &Cancel) -> Result<u8> {
     if arguments.live > 0 {
         text += &live(arguments, cancel)?;
     }
-    publish(&text, arguments.out.as_deref())?;
+    arguments.output.publish(&text)?;
     Ok(exit::SUCCESS)
 }
 
@@ -117,7 +113,7 @@ fn live(arguments: &ProveGate, cancel: &Cancel) -> Result<String> {
             }));
         }
         eprintln!("round {} of {}", round + 1, arguments.live);
-        let results = measure(plan()?, &arguments.place, COMMAND, cancel)?;
+        let results = measure(plan()?, &arguments.output.place, COMMAND, cancel)?;
         let host = &results.run.host;
         machine = format!("{}, {} logical processors, kernel {}", host.cpu, host.cpus, host.kernel);
         for (pair, rates) in &mut counted {
@@ -127,7 +123,7 @@ fn live(arguments: &ProveGate, cancel: &Cancel) -> Result<String> {
                 let mut again = plan()?;
                 let flagged: Vec<&String> = first.flagged().flat_map(|row| &row.trials).collect();
                 again.trials.retain(|trial| flagged.contains(&&trial.id));
-                let again = measure(again, &arguments.place, COMMAND, cancel)?;
+                let again = measure(again, &arguments.output.place, COMMAND, cancel)?;
                 let second = compare_pair(&again, pair, Some(&first)).expect("the pair was run again");
                 confirmed = confirmed.confirmed_by(&second);
             }
@@ -156,7 +152,7 @@ fn live_plan(arguments: &ProveGate, seed: u64) -> Result<Plan> {
         repetitions: Some(arguments.pairs),
         ..Overrides::default()
     };
-    let mut plan = Plan::new(Scenario::load(SCENARIO, &arguments.place.directory())?, &overrides)?;
+    let mut plan = Plan::new(Scenario::load(SCENARIO, &arguments.output.place.directory())?, &overrides)?;
     let is_meant = |pair: &Pair| {
         let percent = (slowdown(pair) * 100.0).round() as u32;
         arguments.slower.is_empty() || arguments.slower.contains(&percent)

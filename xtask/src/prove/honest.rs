@@ -1,7 +1,5 @@
 //! `prove honest`: how often correct strategies are blamed.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use harness::plan::Plan;
 use harness::scenario::{Overrides, Scenario};
@@ -12,8 +10,7 @@ use reports::printable;
 use reports::record::{Results, Trial, Verdict};
 use reports::render::table::Table;
 
-use super::measure::{measure, publish};
-use crate::arguments::place::Place;
+use super::measure::{Output, measure};
 use crate::arguments::version::version;
 use crate::exit;
 
@@ -31,11 +28,8 @@ pub struct ProveHonest {
     /// Random seed [default: that of the scenario]
     #[arg(long)]
     seed: Option<u64>,
-    /// Also write the result to this file
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
     #[command(flatten)]
-    place: Place,
+    output: Output,
 }
 
 /// Runs the trials, and counts their verdicts. The exit code is 1 when a correct strategy was blamed, and 3 when a trial
@@ -44,8 +38,8 @@ pub struct ProveHonest {
 /// # Errors
 /// Those of a run.
 pub fn prove(arguments: &ProveHonest, cancel: &Cancel) -> Result<u8> {
-    let results = measure(plan(arguments)?, &arguments.place, "prove honest", cancel)?;
-    publish(&text(&results), arguments.out.as_deref())?;
+    let results = measure(plan(arguments)?, &arguments.output.place, "prove honest", cancel)?;
+    arguments.output.publish(&text(&results))?;
     let blamed = results.trials.iter().any(is_blamed);
     let is_proven = results.trials.iter().all(|trial| trial.verdict == Verdict::Restorable);
     Ok(match (blamed, is_proven) {
@@ -64,7 +58,7 @@ fn plan(arguments: &ProveHonest) -> Result<Plan> {
             repetitions: Some(repetitions),
             ..Overrides::default()
         };
-        let scenario = Scenario::load(&arguments.scenario, &arguments.place.directory())?;
+        let scenario = Scenario::load(&arguments.scenario, &arguments.output.place.directory())?;
         let mut plan = Plan::new(scenario, &overrides)?;
         plan.trials.retain(|trial| !trial.strategy.promise().is_none());
         Ok(plan)

@@ -1,7 +1,8 @@
 //! Runs the trials of a proof, and writes its result.
 
-use std::path::Path;
+use std::path::PathBuf;
 
+use clap::Args;
 use harness::plan::Plan;
 use harness::run::{self, Finished};
 use harness::trial::Keep;
@@ -40,12 +41,24 @@ pub(super) fn measure_keeping(
     execute(&request, cancel)
 }
 
-/// Prints the result, and writes it to a file.
-pub(super) fn publish(text: &str, file: Option<&Path>) -> Result<()> {
-    print!("{text}");
-    let write = |file: &Path| {
-        std::fs::write(file, text)
-            .map_err(|error| Error::Input(format!("cannot write {}: {error}", file.display())))
-    };
-    file.map_or(Ok(()), write)
+/// Where a proof works, and where its result goes.
+#[derive(Args)]
+pub(super) struct Output {
+    /// Also write the result to this file
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) place: Place,
+}
+
+impl Output {
+    /// Prints the result, and writes it to the file.
+    pub(super) fn publish(&self, text: &str) -> Result<()> {
+        print!("{text}");
+        let write = |file: &PathBuf| {
+            std::fs::write(file, text)
+                .map_err(|error| Error::Input(format!("cannot write {}: {error}", file.display())))
+        };
+        self.out.as_ref().map_or(Ok(()), write)
+    }
 }

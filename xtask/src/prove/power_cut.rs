@@ -1,7 +1,5 @@
 //! `prove power-cut`: what backup commands leave when the power fails.
 
-use std::path::PathBuf;
-
 use bytesize::ByteSize;
 use clap::Args;
 use harness::crash_states::strategy::require_examinable;
@@ -15,8 +13,7 @@ use serde::Deserialize;
 use strategies::contract::StrategyEntry;
 use strategies::registry;
 
-use super::measure::publish;
-use crate::arguments::place::Place;
+use super::measure::Output;
 use crate::arguments::version::version;
 use crate::exit;
 
@@ -40,11 +37,8 @@ pub struct ProvePowerCut {
     /// Random seed of the database and the subsets
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Also write the result to this file
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
     #[command(flatten)]
-    place: Place,
+    output: Output,
 }
 
 #[derive(Deserialize)]
@@ -66,7 +60,7 @@ struct Named {
 /// # Errors
 /// When a command fails, or the machine lacks something.
 pub fn prove(arguments: &ProvePowerCut, cancel: &Cancel) -> Result<u8> {
-    let workspace = Workspace::open(&arguments.place.directory())?;
+    let workspace = Workspace::open(&arguments.output.place.directory())?;
     workspace.sweep()?;
     let work = workspace.work_directory("power-cut")?;
     let launcher = Launcher::new(work.path(), cancel);
@@ -82,7 +76,7 @@ pub fn prove(arguments: &ProvePowerCut, cancel: &Cancel) -> Result<u8> {
         eprintln!("examining: {}", printable(&command.name));
         found.push((command.name, examination.examine(&command.backup)?));
     }
-    publish(&text(&found, arguments), arguments.out.as_deref())?;
+    arguments.output.publish(&text(&found, arguments))?;
     let is_damaged = found.iter().any(|(_, examined)| examined.after.damaged > 0);
     Ok(if is_damaged { exit::FELL_SHORT } else { exit::SUCCESS })
 }

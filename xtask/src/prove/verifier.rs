@@ -1,7 +1,5 @@
 //! `prove verifier`: how much damage to correct databases the verifier finds.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use harness::plan::Plan;
 use harness::scenario::{Overrides, Scenario};
@@ -15,8 +13,7 @@ use reports::printable;
 use reports::record::{Trial, Verdict};
 use reports::render::table::Table;
 
-use super::measure::{measure_keeping, publish};
-use crate::arguments::place::Place;
+use super::measure::{Output, measure_keeping};
 use crate::arguments::version::version;
 use crate::exit;
 
@@ -31,11 +28,8 @@ pub struct ProveVerifier {
     /// Random seed of the workload and the damage [default: that of the scenario]
     #[arg(long)]
     seed: Option<u64>,
-    /// Also write the result to this file
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
     #[command(flatten)]
-    place: Place,
+    output: Output,
 }
 
 /// What the verifier said about a database, several times.
@@ -73,11 +67,11 @@ struct Found {
 /// # Errors
 /// Those of a run; [`Error::Environment`] when the scenario leaves no correct database.
 pub fn prove(arguments: &ProveVerifier, cancel: &Cancel) -> Result<u8> {
-    let directory = arguments.place.directory();
+    let directory = arguments.output.place.directory();
     let overrides = Overrides { seed: arguments.seed, repetitions: Some(1), ..Overrides::default() };
     let plan = Plan::new(Scenario::load(&arguments.scenario, &directory)?, &overrides)?;
     let seed = plan.scenario.seed;
-    let run = measure_keeping(Keep::All, plan, &arguments.place, "prove verifier", cancel)?;
+    let run = measure_keeping(Keep::All, plan, &arguments.output.place, "prove verifier", cancel)?;
     let workspace = Workspace::open(&directory)?;
     let mut found = Vec::new();
     for trial in &run.results.trials {
@@ -97,7 +91,7 @@ pub fn prove(arguments: &ProveVerifier, cancel: &Cancel) -> Result<u8> {
         found.push(examine(trial, seed, arguments.each, &judged)?);
     }
     let is_right = found.iter().all(Found::is_right);
-    publish(&text(&found, &arguments.scenario, seed), arguments.out.as_deref())?;
+    arguments.output.publish(&text(&found, &arguments.scenario, seed))?;
     Ok(if is_right { exit::SUCCESS } else { exit::FELL_SHORT })
 }
 
@@ -171,7 +165,8 @@ fn text(found: &[Found], scenario: &str, seed: u64) -> String {
     let honest = sum(found.iter().map(|found| &found.honest));
     format!(
         "# What the verifier finds\n\nOf {} damaged databases, {} were found corrupt. Of {} undamaged ones, {} were \
-         restorable. Each cell says how often the verdict was right. Databases of the scenario '{}', seed {seed}, version {}.\n\n{}\n{wrong}",
+         restorable. Each cell says how often the verdict was right. Databases of the scenario '{}', seed {seed}. \
+         Measured by `prove verifier`, version {}.\n\n{}\n{wrong}",
         damaged.0,
         damaged.1,
         honest.0,

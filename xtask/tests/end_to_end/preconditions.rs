@@ -70,6 +70,30 @@ fn a_plan_marks_the_trials_that_a_run_then_finds_unavailable_and_ends_as_it_does
 }
 
 #[test]
+fn examples_of_programs_that_are_not_here_are_unavailable_with_what_is_missing() {
+    if without_docker() {
+        return;
+    }
+    let place = Place::shared();
+    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/other-programs.toml");
+    let mut command = place.command(&["plan", scenario.to_str().unwrap(), "--repetitions", "1"]);
+    let bin = path_with(&place, &["sh"]);
+    for variable in ["KOPIA_PASSWORD", "AWS_ACCESS_KEY_ID"] {
+        command.env_remove(variable);
+    }
+    let plan = command.env("PATH", bin).output().unwrap();
+    assert_eq!(plan.status.code(), Some(4), "{}", text(&plan));
+    let marked = marked(&text(&plan));
+    let says = |name: &str, cause: &str| {
+        marked.iter().any(|(id, reason)| id.contains(name) && reason.contains(cause))
+    };
+    assert!(says("kopia", "KOPIA_PASSWORD: set it to the password of the repository"), "{marked:?}");
+    assert!(says("WAL-G", "mysqldump"), "{marked:?}");
+    assert!(says("xbcloud", "AWS_ACCESS_KEY_ID: set it"), "{marked:?}");
+    assert_eq!(marked.len(), 3, "{marked:?}");
+}
+
+#[test]
 fn a_run_that_would_not_begin_is_no_plan_without_an_error() {
     let place = Place::shared();
     let scenario = place.scenario(

@@ -24,6 +24,9 @@ use crate::secret::Secret;
 
 /// The directory with the connection files (socket, option file), in the server's and every tools container.
 pub const RUN: &str = "/run/drill";
+const PASSWORD_NAME: &str = "password";
+/// The file with only the password, in a container.
+pub const PASSWORD: &str = "/run/drill/password";
 /// The directory of the artifact in these containers.
 pub const ARTIFACT: &str = "/artifact";
 const DATA: &str = "/var/lib/mysql";
@@ -236,14 +239,14 @@ impl Server {
         Ok(self.setup.run_directory.join("host.cnf"))
     }
 
-    /// Writes a file with only the password into the run directory, for a program in a container that reads it from a
-    /// file. Returns its path in the container.
+    /// Writes a file with only the password, for a program that reads it from a file. Returns its path on this machine. In
+    /// a container with [`Server::run_mount`], the file is [`PASSWORD`].
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn password_file(&self) -> Result<String> {
-        self.write("password", &self.address.password.0)?;
-        Ok(format!("{RUN}/password"))
+    pub fn password_file(&self) -> Result<PathBuf> {
+        self.write(PASSWORD_NAME, &self.address.password.0)?;
+        Ok(self.setup.run_directory.join(PASSWORD_NAME))
     }
 
     /// The mount that a tool needs to read the live data directory: it is where the server says it is.

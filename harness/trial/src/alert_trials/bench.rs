@@ -1,5 +1,6 @@
 //! A sidecar at work, and those who listen to it.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -37,7 +38,10 @@ pub(super) struct Bench<'a> {
     pub scripts: &'a Path,
     pub interval: Duration,
     pub listener: Listener,
-    pub live: PathBuf,
+    /// The data of the live database.
+    pub data: PathBuf,
+    /// What the scripts are told about it.
+    pub source: Vec<(&'static str, OsString)>,
     pub log: PathBuf,
     pub server: &'a S3Server,
     /// The line to the server.
@@ -51,8 +55,10 @@ impl Bench<'_> {
         let log = File::options().create(true).append(true).open(&self.log).context("cannot make a log")?;
         let errors = log.try_clone().context("cannot make a log")?;
         command.stdin(Stdio::null()).stdout(log).stderr(errors).current_dir("/");
-        // The user's own destinations and credentials have nothing to do with a trial.
-        let is_foreign = |name: &str| ["AWS_", "RCLONE_"].iter().any(|prefix| name.starts_with(prefix));
+        // The user's own databases, destinations and credentials have nothing to do with a trial.
+        let is_foreign = |name: &str| {
+            ["AWS_", "MYSQL_", "RCLONE_", "SQLITE_"].iter().any(|prefix| name.starts_with(prefix))
+        };
         for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()) {
             if is_foreign(&name) {
                 command.env_remove(name);
@@ -65,9 +71,10 @@ impl Bench<'_> {
             .env("BACKUP_DIR", &self.scene.artifact)
             .env("BACKUP_INTERVAL", seconds)
             .env("BACKUP_MODE", "loop")
-            .env("SQLITE_DATABASE", &self.live)
+            .envs(self.source.iter().map(|(name, value)| (name, value)))
             .env("FREE_PERCENT_MIN", "0")
-            .env("VERIFY_EVERY", "1")
+            // A dump can be verified only where the program of a server is installed.
+            .env("VERIFY_EVERY", if self.scene.database.engine.files().is_some() { "1" } else { "0" })
             .env("KEEP_LAST", "2")
             .env("ALERT_WEBHOOK", format!("{listener}/alert"))
             .env("PING_URL", format!("{listener}/ping"))

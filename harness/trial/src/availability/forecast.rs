@@ -34,6 +34,8 @@ pub struct Forecast<'a> {
     docker: Option<Result<(), String>>,
     /// What would be fetched, pulled or built for the needs that are being checked.
     to_get: Vec<String>,
+    /// What is missing for a strategy with settings on an engine, whose commands run in a directory.
+    missing: HashMap<(&'static str, String, &'static str, PathBuf), Option<String>>,
     images: HashMap<(&'static ImageKind, Option<String>), Prospect>,
     /// The file systems that were requested. Declared before `work`, so that they are unmounted before their directory
     /// is removed.
@@ -54,8 +56,16 @@ struct Made {
 impl<'a> Forecast<'a> {
     /// A forecast for trials in the workspace `root`, which need not exist yet.
     pub fn new(root: &'a Path, cancel: &'a Cancel) -> Forecast<'a> {
-        let (to_get, images, file_systems) = (Vec::new(), HashMap::new(), Vec::new());
-        Forecast { root, cancel, docker: None, to_get, images, file_systems, work: None }
+        Forecast {
+            root,
+            cancel,
+            docker: None,
+            to_get: Vec::new(),
+            missing: HashMap::new(),
+            images: HashMap::new(),
+            file_systems: Vec::new(),
+            work: None,
+        }
     }
 
     /// Treats Docker as unavailable, for the given reason.
@@ -132,6 +142,14 @@ impl<'a> Forecast<'a> {
 }
 
 impl Supplier for Forecast<'_> {
+    /// Asking tools for their versions takes up to a second for each, and repetitions have the same answer.
+    fn missing(&mut self, needs: &Needs<'_>) -> Option<String> {
+        let Needs { strategy, engine, directory, .. } = *needs;
+        let settings = serde_json::to_string(strategy.settings()).expect("settings are plain values");
+        let known = self.missing.entry((strategy.card().name, settings, engine.name(), directory.to_owned()));
+        known.or_insert_with(|| strategy.missing(engine, directory)).clone()
+    }
+
     fn image(&mut self, kind: &'static ImageKind, named: Option<&str>) -> Result<()> {
         let how = self.look_for(kind, named)?;
         self.to_get.extend(how.map(|how| format!("the {} image would be {how}", kind.name)));
@@ -173,5 +191,41 @@ impl Supplier for Forecast<'_> {
         let known = self.file_systems.iter().find(|(known, _)| *known == kind);
         let (_, made) = known.context("it was just created")?;
         made.as_ref().map(|made| made.live.clone()).map_err(|cause| Error::Environment(cause.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strategies::contract::Settings;
+
+    use super::*;
+
+    #[test]
+    fn what_a_strategy_lacks_is_looked_for_once_with_the_same_settings() {
+        let directory = tempfile::tempdir().unwrap();
+        let external = strategies::registry::named("external").unwrap();
+        let with = |restore: &str| {
+            let command = |text: &str| serde_json::Value::from(text);
+            let settings = [
+                ("backup", command("true")),
+                ("restore", command(restore)),
+                ("requires", command("echo asked >> asked; exit 1")),
+            ];
+            external
+                .configure(&Settings::from_iter(settings.map(|(key, value)| (key.into(), value))))
+                .unwrap()
+        };
+        let engine = engines::registry::DEFAULT;
+        let cancel = Cancel::default();
+        let mut forecast = Forecast::new(directory.path(), &cancel);
+        for (strategy, asked) in [(with("true"), 1), (with("true"), 1), (with("false"), 2)] {
+            let needs = Needs {
+                directory: directory.path(),
+                ..Needs::of_strategy(&strategy, engine, FileSystem::Disk)
+            };
+            assert!(matches!(forecast.of(&needs).unwrap(), Outlook::Unavailable(_)));
+            let noted = std::fs::read_to_string(directory.path().join("asked")).unwrap();
+            assert_eq!(noted.lines().count(), asked);
+        }
     }
 }

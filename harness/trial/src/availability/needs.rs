@@ -87,6 +87,11 @@ impl<'a> Needs<'a> {
 
 /// Supplies what a trial needs. Anything missing is an [`Error::Environment`].
 pub(crate) trait Supplier {
+    /// What is missing for the strategy itself.
+    fn missing(&mut self, needs: &Needs<'_>) -> Option<String> {
+        needs.strategy.missing(needs.engine, needs.directory)
+    }
+
     /// An image of this kind, or the one that the scenario names.
     fn image(&mut self, kind: &'static ImageKind, named: Option<&str>) -> Result<()>;
 
@@ -106,8 +111,8 @@ pub(crate) trait Supplier {
 /// [`Error::Environment`] with the first thing that is missing, and how to get it: the trial is then `unavailable`.
 /// Other errors do not concern the machine.
 pub(crate) fn supply(needs: &Needs<'_>, supplier: &mut dyn Supplier) -> Result<()> {
-    let Needs { strategy, engine, directory, .. } = *needs;
-    if let Some(missing) = strategy.missing(engine, directory).or_else(|| needs.missing.clone()) {
+    let Needs { strategy, engine, .. } = *needs;
+    if let Some(missing) = supplier.missing(needs).or_else(|| needs.missing.clone()) {
         return Err(Error::Environment(missing));
     }
     if strategy.abilities().leaves_out_never_completed && needs.own_database {
