@@ -13,6 +13,7 @@ use bytesize::ByteSize;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use engines::images::ImageKind;
+use harness::fault;
 use harness::plan::size_label;
 use machine::error::Error;
 use machine::file_system::FileSystem;
@@ -126,7 +127,7 @@ pub struct Scope {
     /// Skip tests that need Docker, and list them
     #[arg(long)]
     pub without_docker: bool,
-    /// Leave out this strategy or file system when it cannot be tested here (repeatable)
+    /// Leave out this strategy, file system or fault when it cannot be tested here (repeatable)
     #[arg(long, value_name = "NAME", value_parser = exception)]
     pub except: Vec<String>,
 }
@@ -139,9 +140,10 @@ impl Scope {
 
 fn exception(name: &str) -> Result<String, String> {
     let strategies = registry::all().iter().map(|strategy| strategy.card().name);
-    let names: Vec<&str> = strategies.chain(FileSystem::MADE.map(FileSystem::name)).collect();
+    let faults = fault::registry::all().iter().map(|fault| fault.name);
+    let names: Vec<&str> = strategies.chain(FileSystem::MADE.map(FileSystem::name)).chain(faults).collect();
     let known = names.contains(&name).then(|| name.to_owned());
-    known.ok_or_else(|| machine::error::unknown("strategy or file system", name, &names))
+    known.ok_or_else(|| machine::error::unknown("strategy, file system or fault", name, &names))
 }
 
 #[derive(Args)]

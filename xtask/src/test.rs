@@ -10,6 +10,7 @@ use std::time::Instant;
 use engines::registry::ENGINES;
 use harness::availability::{Forecast, Needs, Outlook};
 use harness::scenario::Scenario;
+use harness::{crash_states, fault};
 use machine::error::{Error, Result};
 use machine::event::Event;
 use machine::file_system::FileSystem;
@@ -228,6 +229,12 @@ impl Untested {
             let obstacle = forecast.file_system(kind)?;
             items.extend(obstacle.map(|why| (kind.name(), format!("trials on {}", kind.name()), why)));
         }
+        for fault in fault::registry::all() {
+            let why = fault.with_defaults().missing();
+            items.extend(why.map(|why| (fault.name, format!("the fault {}", fault.name), why)));
+        }
+        let why = crash_states::missing();
+        items.extend(why.map(|why| ("power-cut", "the states after a power cut".to_owned(), why)));
         for strategy in registry::all() {
             untested_strategy(strategy, &mut forecast, &mut items)?;
         }

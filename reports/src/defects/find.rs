@@ -82,7 +82,7 @@ pub(super) fn tool(trial: &Trial) -> &str {
 /// The version of the tool of a trial, where it was determined: the first word of what it printed that begins as a number.
 pub(super) fn version(trial: &Trial) -> Option<&str> {
     let printed = trial.versions.get(&trial.strategy)?;
-    let mut words = printed.split_whitespace().map(|word| word.trim_start_matches('v'));
+    let mut words = printed.split_whitespace().map(|word| word.trim_start_matches('v').trim_end_matches(','));
     words.find(|word| word.starts_with(|first: char| first.is_ascii_digit())).or(Some(printed))
 }
 
@@ -169,9 +169,14 @@ mod tests {
     #[test]
     fn a_version_is_the_first_number_of_what_a_tool_prints() {
         let of = |printed: &str| version(&trial(printed, Corrupt, "")).map(str::to_owned).unwrap();
-        let printed =
-            ["v0.3.13", "3.40.1 2022-12-28 df5c253c", "mysqldump  Ver 9.7.4-2 for Linux", "unknown"];
-        assert_eq!(printed.map(of), ["0.3.13", "3.40.1", "9.7.4-2", "unknown"]);
+        let printed = [
+            "v0.3.13",
+            "3.40.1 2022-12-28 df5c253c",
+            "mysqldump  Ver 9.7.4-2 for Linux",
+            "mydumper 0.10.0, built against MySQL 10.11.14",
+            "unknown",
+        ];
+        assert_eq!(printed.map(of), ["0.3.13", "3.40.1", "9.7.4-2", "0.10.0", "unknown"]);
     }
 
     #[test]
