@@ -3,10 +3,15 @@
 use std::any::Any;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use machine::error::Result;
+use machine::process::TICK;
 
 use crate::access::Access;
+
+/// How long a server may take from closing its connections to its end.
+const CRASH_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// An engine's database in one place of a trial: live, restored, or what a disaster left. What runs for it ends when it
 /// is dropped.
@@ -40,6 +45,19 @@ pub trait Instance: Any {
         None
     }
 
+    /// How it ended, if it exited unexpectedly, or does so within some seconds: a server that crashes closes its
+    /// connections first, and writes where it was, before it has ended.
+    fn ended_soon(&self) -> Option<String> {
+        let began = Instant::now();
+        loop {
+            let ended = self.ended();
+            if ended.is_some() || self.is_in_application() || began.elapsed() > CRASH_TIMEOUT {
+                return ended;
+            }
+            std::thread::sleep(TICK);
+        }
+    }
+
     /// True if it runs inside the application's process, so that stopping the application stops it.
     fn is_in_application(&self) -> bool;
 
@@ -71,3 +89,48 @@ pub struct TrackerDatabase {
 
 /// Where a tracker's container has the directory of its database.
 pub const TRACKER_DATA: &str = "/var/lib/torrust";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server that ends some time after it was made.
+    struct Crashing {
+        made: Instant,
+        is_in_application: bool,
+    }
+
+    impl Instance for Crashing {
+        fn ended(&self) -> Option<String> {
+            (self.made.elapsed() > 3 * TICK).then(|| "signal 11".to_owned())
+        }
+
+        fn is_in_application(&self) -> bool {
+            self.is_in_application
+        }
+
+        fn recover(&mut self) -> Result<()> {
+            unreachable!("it is only asked how it ended")
+        }
+
+        fn data(&self) -> &Path {
+            unreachable!("it is only asked how it ended")
+        }
+
+        fn access(&self) -> Arc<dyn Access> {
+            unreachable!("it is only asked how it ended")
+        }
+
+        fn for_tracker(&self) -> TrackerDatabase {
+            unreachable!("it is only asked how it ended")
+        }
+    }
+
+    #[test]
+    fn a_server_that_crashes_is_waited_for() {
+        let crashing = |is_in_application| Crashing { made: Instant::now(), is_in_application };
+        assert_eq!(crashing(false).ended(), None);
+        assert_eq!(crashing(false).ended_soon().as_deref(), Some("signal 11"));
+        assert_eq!(crashing(true).ended_soon(), None, "there is no server");
+    }
+}

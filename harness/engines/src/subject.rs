@@ -163,6 +163,11 @@ impl Subject {
         self.database.ended()
     }
 
+    /// How the engine ended, if it exited unexpectedly, or does so within some seconds.
+    pub fn ended_engine_soon(&self) -> Option<String> {
+        self.database.ended_soon()
+    }
+
     /// Starts it on a restored database without workload, and waits until it has answered one read and one write.
     ///
     /// # Errors

@@ -75,6 +75,13 @@ pub struct Report {
     pub probed: Option<bool>,
 }
 
+impl Report {
+    /// Whether the database could be read as far as integrity and rows need it.
+    pub fn is_complete(&self) -> bool {
+        self.verification.integrity.is_some() && self.recovery_point.is_some()
+    }
+}
+
 /// The result of a verification when the engine itself does not run on the restored data: integrity fails, and the
 /// other checks cannot be completed.
 pub fn refused_by_the_engine(how: &str) -> Report {

@@ -64,9 +64,8 @@ impl TrialContext<'_> {
     fn verify_database(&self, restored: &Subject, artifact: &Artifact, lost: &Lost) -> Result<Verified> {
         let found = |database, never_written| Ok(Verified { never_written, database, live: Vec::new() });
         // An engine that does not run on the restored data has found it damaged.
-        let refused = || restored.ended_engine().map(|ended| verify::refused_by_the_engine(&ended));
-        if let Some(report) = refused() {
-            return found(Ok(report), None);
+        if let Some(ended) = restored.ended_engine() {
+            return found(Ok(verify::refused_by_the_engine(&ended)), None);
         }
         let never_written = match self.examine_the_lost(artifact, lost) {
             Ok(never_written) => never_written,
@@ -81,7 +80,11 @@ impl TrialContext<'_> {
         let request = self.request(restored.location(), artifact, lost.disaster_ns, lacking);
         let report = self.ask_verifier(request)?;
         // A server exits when it reads a damaged page.
-        found(refused().map_or(report, Ok), never_written)
+        let ended = match &report {
+            Ok(report) if report.is_complete() => restored.ended_engine(),
+            _ => restored.ended_engine_soon(),
+        };
+        found(ended.map_or(report, |ended| Ok(verify::refused_by_the_engine(&ended))), never_written)
     }
 
     /// The verifier's report, or the error with which it failed: if it crashes, the trial is unverified, and the run
