@@ -81,9 +81,10 @@ impl Convergence {
         }
     }
 
-    /// Begins another part of the same backup.
+    /// Begins another part of the same backup, of which nothing is known yet.
     pub fn begin_anew(&mut self, now: Duration) {
         self.low = 1.0;
+        self.told = false;
         self.gain(now);
     }
 
@@ -318,6 +319,15 @@ mod tests {
             "smaller than the first part, but progress of the second"
         );
         assert!(convergence.stall(at(1300)).is_some());
+    }
+
+    #[test]
+    fn a_part_that_reports_nothing_may_follow_one_that_did() {
+        let mut convergence = convergence();
+        convergence.tell(at(1), 0.0);
+        convergence.begin_anew(at(2));
+        assert_eq!(convergence.stall(at(601)), None, "it is only quiet");
+        assert!(convergence.stall(at(602)).is_some());
     }
 
     #[test]

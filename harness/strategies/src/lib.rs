@@ -2,11 +2,13 @@
 //!
 //! Nothing here knows a scenario or a trial.
 
+mod artifact_server;
 pub mod clock;
 pub mod contract;
 pub mod convergence;
 mod files;
 mod mysql_tools;
+mod published;
 pub mod registry;
 mod replication_program;
 mod repository;

@@ -9,13 +9,13 @@ use std::process::{Command, Stdio};
 
 use engines::secret::Secret;
 use machine::error::Error;
-use machine::removal;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{
     Abilities, BackupContext, BackupResult, ConfiguredStrategy, Keeps, Kept, Moments, PointInTime, Promise,
     RestoreContext, RestoreResult, StrategyFailure,
 };
+use crate::files;
 use crate::registry;
 use crate::watch::Watch;
 
@@ -212,7 +212,7 @@ fn store_one(
     repository: &Repository,
     context: &mut BackupContext<'_>,
 ) -> Result<(), StrategyFailure> {
-    let local = make_directory(context.watch, "to-be-stored")?;
+    let local = files::empty_directory(context.watch.launcher(), "to-be-stored")?;
     context.watch.begin_part(vec![local.clone()], Some(context.database_bytes));
     source.strategy()?.backup(&mut BackupContext {
         subject: &mut *context.subject,
@@ -225,7 +225,7 @@ fn store_one(
     // How much is new is unknown.
     context.watch.begin_part(vec![repository.place.clone()], None);
     run_all(context.watch, &local, keeper.store(repository, number))?;
-    Ok(remove(&local)?)
+    Ok(files::remove_directory(&local)?)
 }
 
 /// Restores the newest backup, or the older one that is asked for.
@@ -239,7 +239,7 @@ pub fn restore(
 ) -> RestoreResult {
     let source = settings.source;
     let repository = Repository::of(context.artifact, context.watch);
-    let local = make_directory(context.watch, "fetched")?;
+    let local = files::empty_directory(context.watch.launcher(), "fetched")?;
     run_all(context.watch, &local, keeper.fetch(&repository, settings.restored()))?;
     let measured = source.strategy()?.restore(&mut RestoreContext {
         artifact: &stored_directory(&local),
@@ -248,7 +248,7 @@ pub fn restore(
         equipment: context.equipment,
         watch: &mut *context.watch,
     })?;
-    remove(&local)?;
+    files::remove_directory(&local)?;
     Ok(measured)
 }
 
@@ -262,21 +262,6 @@ fn stored_directory(fetched: &Path) -> PathBuf {
             _ => return directory,
         }
     }
-}
-
-/// An empty directory, also after an operation that failed and left one.
-fn make_directory(watch: &Watch, name: &str) -> Result<PathBuf, Error> {
-    let directory = watch.launcher().work_directory().join(name);
-    if directory.exists() {
-        remove(&directory)?;
-    }
-    fs::create_dir(&directory)
-        .map_err(|error| Error::Environment(format!("cannot create {}: {error}", directory.display())))?;
-    Ok(directory)
-}
-
-fn remove(directory: &Path) -> Result<(), Error> {
-    removal::remove(directory).map_err(|left| Error::Environment(left.to_string()))
 }
 
 fn run_all(watch: &mut Watch, directory: &Path, commands: Vec<Command>) -> Result<(), StrategyFailure> {

@@ -143,11 +143,12 @@ impl Watch {
     }
 
     /// Begins another part of the operation: from now on, growth of these places counts as progress, towards
-    /// `expected_bytes` more if that is known.
+    /// `expected_bytes` more if that is known. Its processes may report their progress or not, whatever those before did.
     pub fn begin_part(&mut self, places: Vec<PathBuf>, expected_bytes: Option<u64>) {
         self.bytes_before = places.iter().map(|place| bytes(place)).sum();
         self.growing = places;
         self.operation.expected_bytes = expected_bytes;
+        self.progress = None;
         self.convergence.begin_anew(self.elapsed());
     }
 

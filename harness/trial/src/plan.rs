@@ -308,6 +308,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_on_its_way_to_a_destination_needs_disk_space() {
+        let text = r#"
+            description = "small"
+            [subject]
+            engines = ["mariadb"]
+            [dataset]
+            sizes = ["64MiB"]
+            [workload]
+            rates = [10]
+            [[variants]]
+            strategy = "mariadb-backup"
+            [[variants]]
+            strategy = "mariadb-backup"
+            settings = { destination = "s3" }
+        "#;
+        let plan = plan(text, &Overrides::default()).unwrap();
+        let [stays, leaves] = &plan.trials[..] else { panic!("{} trials", plan.trials.len()) };
+        assert_eq!(leaves.disk_bytes() - stays.disk_bytes(), 4 * stays.artifact_bytes_max());
+    }
+
+    #[test]
     fn no_trial_is_expected_to_take_longer_than_its_deadlines_allow() {
         let seconds = |deadline_seconds| {
             let overrides =

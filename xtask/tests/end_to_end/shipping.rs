@@ -1,4 +1,5 @@
-//! Replicas of a live database: Litestream and sqlite3_rsync, with every setting that changes their behaviour.
+//! Replicas of a live database, and backups that strategies publish themselves, with every setting that changes their
+//! behaviour.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -76,6 +77,58 @@ fn litestream_restores_from_what_it_shipped_to_a_server() {
         assert_restorable(trial);
         assert_eq!(trial.live_restores.len(), 1, "{}", trial.id);
     }
+}
+
+/// Runs these variants on this subject with all evidence kept, and returns the results. Nothing may be in the artifact but what
+/// the server has there.
+fn published(place: &Place, subject: &str, variants: &str) -> Results {
+    let scenario = place.scenario(&containers::on(subject), variants);
+    let longer =
+        std::fs::read_to_string(&scenario).unwrap().replace("tail_seconds = 0.5", "tail_seconds = 5.0");
+    std::fs::write(&scenario, longer).unwrap();
+    let output = place.run(&["run", scenario.to_str().unwrap(), "--keep", "all"]);
+    place.assert_clean();
+    assert!(place.path().join("latest/results.json").exists(), "{}", text(&output));
+    let results = place.results();
+    for trial in &results.trials {
+        assert_restorable(trial);
+        let kept = trial.kept.as_ref().and_then(|kept| kept.path.as_ref()).unwrap();
+        let artifact = place.path().join("latest").join(kept).join("artifact");
+        let names = std::fs::read_dir(&artifact).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(names.collect::<Vec<_>>(), ["published"], "{}", trial.id);
+    }
+    results
+}
+
+#[test]
+fn a_binary_log_and_its_base_come_back_from_a_server_alone() {
+    if without_docker() {
+        return;
+    }
+    let place = Place::shared().with_datasets_of_servers();
+    let variants = "[[variants]]\nstrategy = \"mysql-binlog\"\nsettings = { destination = \"s3\" }\n\
+                    [[variants]]\nstrategy = \"mysql-binlog\"\n\
+                    settings = { destination = \"sftp\", seconds_before_disaster = 3 }\n";
+    let results = published(&place, containers::MYSQL, variants);
+    let lost = |part| trial(&results, part).recovery_point.as_ref().unwrap().lost_writes;
+    // 40 writes a second: the log was shipped during the tail, which alone has 200 writes.
+    assert!(lost("destination=s3") < 130, "{}", lost("destination=s3"));
+    assert!(lost("destination=sftp") > 90, "{}", lost("destination=sftp"));
+}
+
+#[test]
+fn a_full_and_incremental_backups_come_back_from_a_server_alone() {
+    if without_docker() {
+        return;
+    }
+    let place = Place::shared().with_datasets_of_servers();
+    let variants = ["s3", "sftp"].map(|destination| {
+        format!(
+            "[[variants]]\nstrategy = \"mariadb-backup\"\n\
+             settings = {{ destination = \"{destination}\", incrementals = 2 }}\n"
+        )
+    });
+    published(&place, "engines = [\"mariadb\"]", &variants.concat());
 }
 
 #[test]

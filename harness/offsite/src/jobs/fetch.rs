@@ -22,6 +22,8 @@ pub enum Which {
     Newest,
     /// The one with this manifest.
     Named(ObjectName),
+    /// The one with this number, from 0 in the order of their moments.
+    Number(usize),
 }
 
 /// Fetches a manifest, and the object that it names, and compares the object with it.
@@ -73,14 +75,21 @@ fn fetch(
     let mut moved = Moved::default();
     let name = match which {
         Which::Named(name) => name.clone(),
-        Which::Newest => {
+        Which::Newest | Which::Number(_) => {
             let listing = destination.list(operation)?;
             moved.add(listing.moved);
-            let newest = listing.objects.into_iter().rev().find(|object| is_manifest(&object.name));
-            let newest = newest.ok_or_else(|| {
-                Error::Environment(format!("there is no manifest at {}: no backup", destination.place()))
-            })?;
-            newest.name
+            let place = destination.place();
+            let mut names = listing.objects.into_iter().map(|object| object.name).filter(is_manifest);
+            match which {
+                Which::Number(number) => names.nth(*number).ok_or_else(|| {
+                    Error::Environment(format!(
+                        "there is no backup number {number}, counted from 0, at {place}"
+                    ))
+                })?,
+                _ => names.next_back().ok_or_else(|| {
+                    Error::Environment(format!("there is no manifest at {place}: no backup"))
+                })?,
+            }
         }
     };
     let (text, got) = destination.get_range(&name, 0..MANIFEST_BYTES_MAX, operation)?;

@@ -32,6 +32,8 @@ pub struct Abilities<'a> {
     pub retention: Option<&'a dyn Retention>,
     /// Its artifact is a chain of pieces, all of which a restore needs.
     pub chain: Option<&'a dyn Chain>,
+    /// It publishes its backups itself: beside the artifact there are copies on their way.
+    pub publishes: bool,
     /// Its artifact is encrypted: the name of the file with the key, in the trial's work directory.
     pub key_file: Option<&'static str>,
     /// It also backs up configuration files: each of its trials then has some beside the database, and compares the

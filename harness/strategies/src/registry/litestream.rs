@@ -16,7 +16,6 @@ use anyhow::Context;
 use machine::error::{Error, Result};
 use machine::how_to_install::HowToInstall;
 use machine::measure::clock::wall_ns;
-use machine::measure::storage;
 use machine::process::{Account, Launcher};
 use machine::program_cache::ProgramCache;
 use machine::tool::{Program, Tool};
@@ -203,7 +202,9 @@ impl Litestream {
         database: &Path,
         replica: &Path,
     ) -> Result<Configured> {
-        self.destination.configure(launcher, name, replica, |place| self.configuration(database, place))
+        Configured::new(self.destination, launcher, name, replica, |place| {
+            self.configuration(database, place)
+        })
     }
 }
 
@@ -245,12 +246,10 @@ fn own_directory(database: &Path) -> PathBuf {
     database.with_file_name(format!(".{name}-litestream"))
 }
 
-/// The files of a replica that are written completely. Hidden ones are those of a server.
+/// The files of a replica that are written completely.
 fn complete_files(replica: &Path) -> Vec<PathBuf> {
-    let is_hidden =
-        |file: &Path| file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-    let mut files = storage::files(replica);
-    files.retain(|file| file.extension().is_none_or(|end| end != "tmp") && !is_hidden(file));
+    let mut files = files::visible(replica);
+    files.retain(|file| file.extension().is_none_or(|end| end != "tmp"));
     files
 }
 

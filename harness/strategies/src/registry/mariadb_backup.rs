@@ -2,7 +2,7 @@
 //!
 //! The backups are prepared at the restore, as the manual describes it: first the full one, then each incremental one is
 //! applied to it in order. Preparing changes and uses up both, so it is done on copies, and the artifact stays as it
-//! is. See the manual, "Full Backup and Restore with mariadb-backup" and "Incremental Backup and Restore".
+//! is. With a destination, each backup is published by itself as soon as it is made. See the manual, "Full Backup and Restore with mariadb-backup" and "Incremental Backup and Restore".
 
 use std::path::{Path, PathBuf};
 
@@ -12,12 +12,14 @@ use machine::container::{BindMount, Spec};
 use machine::tool::CP;
 use serde::{Deserialize, Serialize};
 
+use crate::artifact_server::ArtifactAccess;
 use crate::contract::{
     Abilities, BackupContext, BackupResult, Card, Chain, Cost, Definition, Family, Keeps, OnEngine, Promise,
     RestoreContext, RestoreResult, Strategy, StrategyEntry, StrategyFailure,
 };
 use crate::files;
 use crate::mysql_tools::pipeline;
+use crate::published::{self, DESTINATION, PublishedPlace};
 use crate::watch::Watch;
 
 inventory::submit! { StrategyEntry::of::<MariadbBackup>() }
@@ -25,6 +27,7 @@ inventory::submit! { StrategyEntry::of::<MariadbBackup>() }
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct MariadbBackup {
+    destination: ArtifactAccess,
     incrementals: u32,
 }
 
@@ -42,10 +45,13 @@ impl Definition for MariadbBackup {
         summary: "mariadb-backup --backup, also incrementally, then --prepare on a copy",
         family: Family::Online,
         on: &[OnEngine { engine: "mariadb", tools: &[CP], image: Some(&mariadb::IMAGE) }],
-        settings: &[(
-            "incrementals",
-            "number of incremental backups that follow the full one, each based on the one before (at most 100)",
-        )],
+        settings: &[
+            DESTINATION,
+            (
+                "incrementals",
+                "number of incremental backups that follow the full one, each based on the one before (at most 100)",
+            ),
+        ],
         cost: Cost { backup: 1.5, restore: 2.0, artifact: 1.5 },
     };
 
@@ -68,11 +74,13 @@ impl Strategy for MariadbBackup {
 
     fn abilities(&self) -> Abilities<'_> {
         let chain = (self.incrementals > 0).then_some(self as &dyn Chain);
-        Abilities { chain, ..Abilities::default() }
+        Abilities { chain, publishes: self.destination != ArtifactAccess::Directory, ..Abilities::default() }
     }
 
     fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
         let names = self.names(&file_name(&context.target()));
+        let launcher = context.watch.launcher();
+        let published = PublishedPlace::open(self.destination, launcher, "publish", context.destination)?;
         for (index, name) in names.iter().enumerate() {
             let base = index.checked_sub(1).map(|base| &names[base]);
             if base.is_some() {
@@ -84,6 +92,16 @@ impl Strategy for MariadbBackup {
             let mut spec = pipeline(PROGRAM, &context.equipment, server, context.destination, &script)?;
             spec.mounts.push(server.data_mount());
             run(context.watch, spec)?;
+            if let Some(place) = &published {
+                let made = context.destination.join(name);
+                place.publish(context.watch, &made, &Self::CARD, self.promise().text)?;
+            }
+        }
+        if published.is_some() {
+            // Each was the base of the next one until now.
+            for name in &names {
+                files::remove_directory(&context.destination.join(name))?;
+            }
         }
         context.watch.complete_backup()
     }
@@ -92,8 +110,18 @@ impl Strategy for MariadbBackup {
         let data = context.subject.data();
         let place = data.parent().expect("a data directory lies in a directory").to_owned();
         let names = self.names(&file_name(data));
-        let backups: Vec<_> = names.iter().map(|name| context.artifact.join(name)).collect();
-        files::copy(context.watch, &backups, &place)?;
+        let launcher = context.watch.launcher();
+        match PublishedPlace::open(self.destination, launcher, "fetch", context.artifact)? {
+            Some(published) => {
+                for (number, name) in names.iter().enumerate() {
+                    published.fetch(context.watch, number, &place.join(name))?;
+                }
+            }
+            None => {
+                let backups: Vec<_> = names.iter().map(|name| context.artifact.join(name)).collect();
+                files::copy(context.watch, &backups, &place)?;
+            }
+        }
         for name in &names {
             let incremental = (*name != names[0]).then_some(name);
             let script = prepare_command(&names[0], incremental);
@@ -108,6 +136,9 @@ impl Strategy for MariadbBackup {
 
 impl Chain for MariadbBackup {
     fn pieces(&self, artifact: &Path) -> Vec<PathBuf> {
+        if self.destination != ArtifactAccess::Directory {
+            return published::files_of(artifact);
+        }
         let made = std::fs::read_dir(artifact).into_iter().flatten().flatten();
         let mut pieces: Vec<PathBuf> = made.map(|entry| entry.path()).collect();
         // The full backup has another name, which does not begin with this one.
@@ -163,7 +194,7 @@ mod tests {
 
     #[test]
     fn each_incremental_backup_is_based_on_the_one_before() {
-        let names = MariadbBackup { incrementals: 2 }.names("mariadb");
+        let names = MariadbBackup { incrementals: 2, ..MariadbBackup::default() }.names("mariadb");
         assert_eq!(names, ["mariadb", "incremental-1", "incremental-2"]);
         assert_eq!(
             backup_command(&names[2], Some(&names[1])),

@@ -4,6 +4,11 @@
 //! base is made with `CLONE LOCAL DATA DIRECTORY`. A server that runs on it knows the binary log position of the clone,
 //! and the streamed files are applied from there: up to their last complete event, or up to a point in time. See the
 //! manual, "Point-in-Time (Incremental) Recovery".
+//!
+//! With a destination, the base is published there, and what was streamed follows once a second, part by part; a restore uses
+//! only what is there.
+
+mod shipping;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +22,7 @@ use machine::process::Account;
 use machine::tool::CP;
 use serde::{Deserialize, Serialize};
 
+use crate::artifact_server::ArtifactAccess;
 use crate::contract::{
     Abilities, BackupContext, BackupResult, Card, Chain, Continuous, Cost, Definition, FailureCause, Family,
     Keeps, Kept, Moments, OnEngine, PointInTime, Promise, Replication, RestoreContext, RestoreResult,
@@ -24,17 +30,22 @@ use crate::contract::{
 };
 use crate::files;
 use crate::mysql_tools::{clone_data, has_binary_log, options, pipeline};
+use crate::published::{self, DESTINATION, PublishedPlace};
+use shipping::Shipping;
 
 inventory::submit! { StrategyEntry::of::<MysqlBinlog>() }
 
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct MysqlBinlog {
+    destination: ArtifactAccess,
     seconds_before_disaster: u32,
 }
 
 /// When the server is killed, the writes acknowledged within this time may not have been streamed yet.
 const LAST: Duration = Duration::from_secs(1);
+/// With a destination, they may not have left the machine yet: they wait for the next part, and it takes time to upload.
+const LAST_PUBLISHED: Duration = Duration::from_secs(3);
 /// The server uses another clock than the ledger; both are on the same machine.
 const CLOCKS_DIFFER_NS: u64 = 5_000_000;
 const SECOND_NS: u64 = 1_000_000_000;
@@ -47,16 +58,26 @@ impl Definition for MysqlBinlog {
         summary: "a clone, and continuous streaming of the binary log with mysqlbinlog --raw --stop-never",
         family: Family::Continuous,
         on: &[OnEngine { engine: "mysql", tools: &[CP], image: Some(&TOOLS) }],
-        settings: &[(
-            "seconds_before_disaster",
-            "point-in-time recovery to the second this many seconds before the disaster; 0: to the last event",
-        )],
+        settings: &[
+            DESTINATION,
+            (
+                "seconds_before_disaster",
+                "point-in-time recovery to the second this many seconds before the disaster; 0: to the last event",
+            ),
+        ],
         cost: Cost { backup: 1.5, restore: 3.0, artifact: 1.0 },
     };
 }
 
 impl Strategy for MysqlBinlog {
     fn promise(&self) -> Promise {
+        if self.publishes() {
+            return Promise {
+                text: "consistent; keeps every write acknowledged up to 3 s before the disaster; with point-in-time \
+                       recovery, every write up to that moment and none after it; does not block writers",
+                keeps: Keeps::AllBut { last: LAST_PUBLISHED },
+            };
+        }
         Promise {
             text: "consistent; keeps every write acknowledged up to 1 s before the disaster; with point-in-time \
                    recovery, every write up to that moment and none after it; does not block writers",
@@ -70,16 +91,40 @@ impl Strategy for MysqlBinlog {
             continuous: Some(self),
             point_in_time: to_a_moment.then_some(self as &dyn PointInTime),
             chain: Some(self),
+            publishes: self.publishes(),
             ..Abilities::default()
         }
     }
 
     fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
-        clone_data(context)
+        let outcome = clone_data(context)?;
+        let launcher = context.watch.launcher();
+        let Some(place) =
+            PublishedPlace::open(self.destination, launcher, "publish-base", context.destination)?
+        else {
+            return Ok(outcome);
+        };
+        let base = context.target();
+        place.publish(context.watch, &base, &Self::CARD, self.promise().text)?;
+        files::remove_directory(&base)?;
+        context.watch.complete_backup()
     }
 
     fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
-        files::restore(context)?;
+        let launcher = context.watch.launcher();
+        let streamed = match PublishedPlace::open(self.destination, launcher, "fetch", context.artifact)? {
+            None => {
+                files::restore(context)?;
+                context.artifact.to_owned()
+            }
+            Some(place) => {
+                let fetched = files::empty_directory(launcher, "fetched")?;
+                place.fetch(context.watch, 0, context.subject.data())?;
+                place.collect(context.watch, &fetched.join(LOGS))?;
+                context.watch.complete_restore()?;
+                fetched
+            }
+        };
         let server = context.subject.server_mut()?;
         if let Err(error) = server.start() {
             // If the server exited, it could not start on the restored data, which is the strategy's failure.
@@ -100,7 +145,7 @@ impl Strategy for MysqlBinlog {
              {{ mysqlbinlog --start-position=$2 {stop} $files || echo 'the last event is not complete' >&2; }} \
              | mysql {options}"
         );
-        let spec = pipeline("mysqlbinlog", &context.equipment, server, context.artifact, &script)?;
+        let spec = pipeline("mysqlbinlog", &context.equipment, server, &streamed, &script)?;
         context.watch.run_container(spec)?;
         Ok(context.watch.measured())
     }
@@ -108,6 +153,12 @@ impl Strategy for MysqlBinlog {
 
 impl Continuous for MysqlBinlog {
     fn start(&self, context: &mut BackupContext<'_>) -> Result<Box<dyn Replication>, StrategyFailure> {
+        let launcher = context.watch.launcher().clone();
+        let place = PublishedPlace::open(self.destination, &launcher, "ship", context.destination)?;
+        let streamed = match &place {
+            Some(_) => files::empty_directory(&launcher, "streamed")?,
+            None => context.destination.to_owned(),
+        };
         let server = context.subject.server_mut()?;
         if !has_binary_log(server)? {
             return Err(context.watch.failure(FailureCause::Unavailable(
@@ -115,7 +166,7 @@ impl Continuous for MysqlBinlog {
                     .into(),
             )));
         }
-        let logs = context.destination.join(LOGS);
+        let logs = streamed.join(LOGS);
         std::fs::create_dir(&logs)
             .map_err(|error| Error::Environment(format!("cannot make {}: {error}", logs.display())))?;
         let options = options();
@@ -124,7 +175,7 @@ impl Continuous for MysqlBinlog {
              mysqlbinlog {options} --read-from-remote-server --raw --stop-never --connection-server-id={SERVER_ID} \
              --result-file={ARTIFACT}/{LOGS}/ \"$first\""
         );
-        let spec = pipeline("mysqlbinlog", &context.equipment, server, context.destination, &script)?;
+        let spec = pipeline("mysqlbinlog", &context.equipment, server, &streamed, &script)?;
         let container = Container::start(context.watch.launcher(), Account::Strategy, spec)?;
         context.watch.wait_until(&mut || {
             if container.is_running() {
@@ -133,12 +184,19 @@ impl Continuous for MysqlBinlog {
                 Err(format!("mysqlbinlog ended: {}", container.last_words()))
             }
         })?;
-        Ok(Box::new(container))
+        Ok(match place {
+            Some(place) => Box::new(Shipping::start(container, place, &logs, &launcher)?),
+            None => Box::new(container),
+        })
     }
 }
 
 impl Chain for MysqlBinlog {
     fn pieces(&self, artifact: &Path) -> Vec<PathBuf> {
+        if self.publishes() {
+            // The names of the base begin with a digit.
+            return published::files_of(artifact);
+        }
         let mut logs = files_of(&artifact.join(LOGS));
         logs.sort();
         let base = files_of(artifact).into_iter().filter(|piece| !piece.ends_with(LOGS));
@@ -157,6 +215,10 @@ impl PointInTime for MysqlBinlog {
 }
 
 impl MysqlBinlog {
+    fn publishes(&self) -> bool {
+        self.destination != ArtifactAccess::Directory
+    }
+
     /// The requested point in time, in seconds since 1970.
     fn second(&self, moments: &Moments) -> u64 {
         wall_ns(moments.disaster_ns) / SECOND_NS - u64::from(self.seconds_before_disaster)
@@ -186,7 +248,7 @@ mod tests {
             disaster_ns: machine::measure::clock::now_ns(),
         };
         assert!(MysqlBinlog::default().abilities().point_in_time.is_none());
-        let earlier = MysqlBinlog { seconds_before_disaster: 3 };
+        let earlier = MysqlBinlog { seconds_before_disaster: 3, ..MysqlBinlog::default() };
         let kept = earlier.abilities().point_in_time.unwrap().kept(&moments);
         let (before, after) = (kept.acknowledged_before_ns.unwrap(), kept.sent_after_ns.unwrap());
         assert_eq!(wall_ns((before + after) / 2) % SECOND_NS, 0);

@@ -116,6 +116,23 @@ fn files_that_existed_before_do_not_count_as_progress() {
 }
 
 #[test]
+fn the_files_of_a_part_are_watched_after_a_part_that_reported_its_progress() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut watch, clock) = watched(directory.path(), &Cancel::default());
+    watch.observe(Some(Progress { remaining: 0.1, ..Progress::default() })).unwrap();
+    watch.begin_part(vec![directory.path().to_owned()], None);
+    for second in 1..=QUIET.as_secs() {
+        clock.sleep(Duration::from_secs(1));
+        std::fs::write(directory.path().join("file"), vec![0; second as usize]).unwrap();
+        assert!(watch.observe(None).is_ok(), "{second}");
+    }
+    clock.sleep(QUIET - Duration::from_secs(1));
+    assert!(watch.observe(None).is_ok());
+    clock.sleep(Duration::from_secs(1));
+    assert!(matches!(watch.observe(None), Err(FailureCause::Stalled(_))));
+}
+
+#[test]
 fn an_interruption_is_not_the_strategys_fault() {
     let cancel = Cancel::default();
     let (mut watch, _) = watched(Path::new("nowhere"), &cancel);

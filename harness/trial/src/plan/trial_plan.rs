@@ -118,7 +118,8 @@ impl TrialPlan {
         let data_bytes = (self.dataset_bytes as f64 * (databases + 0.2)) as u64 + (64 << 20);
         let ledger_bytes = u64::from(self.model.writers) * RESERVED_BYTES;
         // The object at a provided place, and what a stage reads and writes.
-        let stages_bytes = self.stages.as_ref().map_or(0, |_| 4 * self.artifact_bytes_max());
+        let is_published = self.stages.is_some() || self.strategy.abilities().publishes;
+        let stages_bytes = if is_published { 4 * self.artifact_bytes_max() } else { 0 };
         let destination_bytes = self.destination().map_or(0, |(_, bytes)| bytes);
         self.deployment.file_system.disk_bytes(data_bytes) + destination_bytes + stages_bytes + ledger_bytes
     }

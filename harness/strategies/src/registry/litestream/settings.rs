@@ -7,7 +7,8 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::destination::Destination;
+use super::destination;
+use crate::artifact_server::ArtifactAccess;
 use crate::contract::{Kept, Moments, Settings};
 
 #[derive(Default, Serialize, Deserialize)]
@@ -17,7 +18,7 @@ pub(super) struct Litestream {
     pub(super) version: Option<String>,
     pub(super) config: Settings,
     pub(super) database: Settings,
-    pub(super) destination: Destination,
+    pub(super) destination: ArtifactAccess,
     pub(super) replica: Settings,
     pub(super) restart: bool,
     pub(super) restores: u32,
@@ -53,7 +54,7 @@ impl Litestream {
             ("config", &self.config, &["dbs"][..]),
             ("database", &self.database, &["path", "dir", "replica", "replicas"]),
             // The replica is in a directory of the artifact.
-            ("replica", &self.replica, Destination::KEYS),
+            ("replica", &self.replica, destination::KEYS),
         ];
         for (section, keys, own) in own {
             if let Some(key) = own.iter().find(|key| keys.contains_key(**key)) {
