@@ -1,5 +1,5 @@
-//! The stages of a backup off the machine, beside plain programs that do the same: encryption beside the command `age`,
-//! an upload to S3 beside rclone, to the same server. Each figure is the median of several rounds, in which the two take
+//! The stages of a backup off the machine, beside plain programs that do the same: packing beside the command `tar`, which
+//! makes no digests, encryption beside the command `age`, an upload to S3 beside rclone, to the same server. Each figure is the median of several rounds, in which the two take
 //! turns. A program that is not installed is left out, with a note.
 
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use machine::process::{Account, Cancel, Launcher};
 use offsite::content::Content;
 use offsite::destination::{Operation, Upload, registry};
-use offsite::jobs::Transform;
+use offsite::jobs::{Pack, Transform};
 use offsite::server::S3Server;
 use offsite::transform::{Direction, TransformChoice};
 
@@ -22,6 +22,7 @@ pub fn run(scale: Scale) {
     let launcher = Launcher::new(place.path(), &Cancel::default());
     let file = place.path().join("artifact");
     incompressible(&file, scale.of(1 << 30, 8 << 20));
+    packing(&launcher, place.path(), &file, scale);
     encryption(&launcher, place.path(), &file, scale);
     upload(&launcher, place.path(), &file, scale);
 }
@@ -32,6 +33,32 @@ fn incompressible(file: &Path, bytes: u64) {
     let mut target = std::fs::File::create(file).unwrap();
     std::io::copy(&mut std::io::Read::take(source, bytes), &mut target).unwrap();
     target.sync_all().unwrap();
+}
+
+fn packing(launcher: &Launcher, place: &Path, file: &Path, scale: Scale) {
+    let at = |name: &str| place.join(name);
+    std::fs::create_dir(at("packed")).unwrap();
+    std::fs::hard_link(file, at("packed/artifact")).unwrap();
+    let ours = || {
+        let began = Instant::now();
+        let job = Pack { directory: at("packed"), tar: at("ours.tar") };
+        launcher.work(Account::Strategy, &job, &mut |_| ()).unwrap();
+        remove(&at("ours.tar"), began)
+    };
+    let tar = || {
+        let began = Instant::now();
+        let mut command = Command::new("tar");
+        command
+            .arg("--create")
+            .arg("--file")
+            .arg(at("tar.tar"))
+            .arg("--directory")
+            .arg(at("packed"))
+            .arg(".");
+        run_program(command)?;
+        Some(remove(&at("tar.tar"), began))
+    };
+    compare("packing", "tar", scale, ours, tar);
 }
 
 fn encryption(launcher: &Launcher, place: &Path, file: &Path, scale: Scale) {

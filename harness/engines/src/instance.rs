@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use machine::error::Result;
 use machine::process::TICK;
+use model::verify::{self, Report};
 
 use crate::access::Access;
 
@@ -56,6 +57,19 @@ pub trait Instance: Any {
             }
             std::thread::sleep(TICK);
         }
+    }
+
+    /// What a verification found: the verifier's report, or the error with which it failed, unless the engine did not
+    /// survive being read: then it has found its data damaged.
+    fn report_or_crash(
+        &self,
+        report: std::result::Result<Report, String>,
+    ) -> std::result::Result<Report, String> {
+        let ended = match &report {
+            Ok(report) if report.is_complete() => self.ended(),
+            _ => self.ended_soon(),
+        };
+        ended.map_or(report, |ended| Ok(verify::refused_by_the_engine(&ended)))
     }
 
     /// True if it runs inside the application's process, so that stopping the application stops it.
@@ -132,5 +146,12 @@ mod tests {
         assert_eq!(crashing(false).ended(), None);
         assert_eq!(crashing(false).ended_soon().as_deref(), Some("signal 11"));
         assert_eq!(crashing(true).ended_soon(), None, "there is no server");
+        let verifier_lost_its_connection = || Err("the connection was closed".to_owned());
+        let found = crashing(false).report_or_crash(verifier_lost_its_connection());
+        assert_eq!(found, Ok(verify::refused_by_the_engine("signal 11")));
+        assert_eq!(
+            crashing(true).report_or_crash(verifier_lost_its_connection()),
+            verifier_lost_its_connection()
+        );
     }
 }

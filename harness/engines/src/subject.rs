@@ -8,6 +8,7 @@ use machine::error::{Error, Result};
 use machine::measure::clock::{Span, now_ns};
 use machine::process::{Account, Launcher};
 use model::dataset::DatasetSpec;
+use model::verify::Report;
 use model::writes::Model;
 
 use crate::applications::embedded::{Application, ApplicationTask, Target};
@@ -163,9 +164,12 @@ impl Subject {
         self.database.ended()
     }
 
-    /// How the engine ended, if it exited unexpectedly, or does so within some seconds.
-    pub fn ended_engine_soon(&self) -> Option<String> {
-        self.database.ended_soon()
+    /// What a verification of its database found: [`Instance::report_or_crash`].
+    pub fn report_or_crash(
+        &self,
+        report: std::result::Result<Report, String>,
+    ) -> std::result::Result<Report, String> {
+        self.database.report_or_crash(report)
     }
 
     /// Starts it on a restored database without workload, and waits until it has answered one read and one write.

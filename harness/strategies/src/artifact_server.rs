@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 /// The bucket of an S3 server.
 pub const BUCKET: &str = "backups";
+/// How the names of the S3 server's temporary files begin.
+const TEMPORARY: &[u8] = b".tmp.";
 /// What a server uses is not measured.
 const ACCOUNT: Account = Account::Preparation;
 
@@ -30,6 +32,15 @@ pub enum ArtifactAccess {
     Sftp,
 }
 
+/// What a server is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// It takes backups. Only one server at a time may do that for an artifact.
+    BackUp,
+    /// It gives them back, possibly while another one takes more.
+    Restore,
+}
+
 /// A running server that keeps its files in the artifact. It ends when it is dropped.
 pub enum ArtifactServer {
     /// See [`ArtifactAccess::S3`].
@@ -43,14 +54,25 @@ impl ArtifactAccess {
     ///
     /// # Errors
     /// [`machine::error::Error::Environment`] when it cannot be started.
-    pub fn serve(self, launcher: &Launcher, directory: &Path, kept: &Path) -> Result<Option<ArtifactServer>> {
+    pub fn serve(
+        self,
+        purpose: Purpose,
+        launcher: &Launcher,
+        directory: &Path,
+        kept: &Path,
+    ) -> Result<Option<ArtifactServer>> {
         if self != ArtifactAccess::Directory {
             fs::create_dir_all(kept).context("cannot make a directory for a server")?;
         }
         Ok(match self {
             ArtifactAccess::Directory => None,
             ArtifactAccess::S3 => {
-                symlink(kept, directory.join("objects")).context("cannot make a directory for a server")?;
+                let objects = directory.join("objects");
+                let shown = match purpose {
+                    Purpose::BackUp => symlink(kept, objects),
+                    Purpose::Restore => show(kept, &objects),
+                };
+                shown.context("cannot make a directory for a server")?;
                 Some(ArtifactServer::S3(S3Server::start(launcher, ACCOUNT, directory, &[BUCKET])?))
             }
             ArtifactAccess::Sftp => Some(ArtifactServer::Sftp(Sshd::start(launcher, ACCOUNT, directory)?)),
@@ -65,5 +87,40 @@ impl ArtifactServer {
             ArtifactServer::S3(server) => server.destination(BUCKET),
             ArtifactServer::Sftp(server) => server.destination("sftp", kept),
         }
+    }
+}
+
+/// A directory in which another server finds what is in `kept`. In one and the same directory, the temporary files of two
+/// servers would have the same names, and a server removes those that it finds when it starts.
+fn show(kept: &Path, directory: &Path) -> std::io::Result<()> {
+    fs::create_dir(directory)?;
+    for entry in fs::read_dir(kept)? {
+        let name = entry?.file_name();
+        if !name.as_encoded_bytes().starts_with(TEMPORARY) {
+            symlink(kept.join(&name), directory.join(&name))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_for_a_restore_leaves_the_temporary_files_of_another_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let kept = place.path().join("kept");
+        fs::create_dir_all(kept.join(BUCKET)).unwrap();
+        for file in ["backups/object", ".backups.metadata", ".tmp.0.internal.part"] {
+            fs::write(kept.join(file), "content").unwrap();
+        }
+        let shown = place.path().join("shown");
+        show(&kept, &shown).unwrap();
+        let mut names: Vec<_> =
+            fs::read_dir(&shown).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, [".backups.metadata", "backups"]);
+        assert_eq!(fs::read_to_string(shown.join("backups/object")).unwrap(), "content");
     }
 }

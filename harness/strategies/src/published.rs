@@ -11,7 +11,7 @@ use offsite::jobs::{Collect, Fetch, Pack, Publish, Ship, Unpack, Which};
 use offsite::manifest::Backup;
 use serde_json::json;
 
-use crate::artifact_server::{ArtifactAccess, ArtifactServer};
+use crate::artifact_server::{ArtifactAccess, ArtifactServer, Purpose};
 use crate::contract::{Card, StrategyFailure};
 use crate::files;
 use crate::watch::Watch;
@@ -38,19 +38,23 @@ pub struct PublishedPlace {
 }
 
 impl PublishedPlace {
-    /// Starts the server; `None` when backups stay where they are made. `purpose` is the name of its directory in the trial.
+    /// Starts the server; `None` when backups stay where they are made.
     ///
     /// # Errors
     /// [`Error::Environment`] when it cannot be started.
     pub fn open(
         access: ArtifactAccess,
+        purpose: Purpose,
         launcher: &Launcher,
-        purpose: &str,
         artifact: &Path,
     ) -> Result<Option<PublishedPlace>, Error> {
-        let directory = files::empty_directory(launcher, purpose)?;
+        let name = match purpose {
+            Purpose::BackUp => "publish",
+            Purpose::Restore => "fetch",
+        };
+        let directory = files::empty_directory(launcher, name)?;
         let kept = artifact.join(KEPT);
-        let server = access.serve(launcher, &directory, &kept)?;
+        let server = access.serve(purpose, launcher, &directory, &kept)?;
         Ok(server.map(|server| PublishedPlace {
             destination: server.destination(&kept),
             directory,

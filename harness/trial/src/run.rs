@@ -64,7 +64,7 @@ pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result
     };
     let differences = conditions::program_differences(&archive.results, &left, &plan.scenario, &programs)?;
     archive.enter_found(conditions::found(&left, &plan.scenario, &images), differences)?;
-    let desk = Desk {
+    let runner = TrialRunner {
         workspace: &workspace,
         work: work.path(),
         images: &images,
@@ -84,7 +84,7 @@ pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result
         cancel.check()?;
         let (engine, spec) = (trial_plan.deployment.engine, &trial_plan.dataset);
         if source_of(&sources, engine, spec).is_none() {
-            let (source, calibration) = desk.prepare(trial_plan)?;
+            let (source, calibration) = runner.prepare(trial_plan)?;
             archive.results.run.calibration.push(calibration);
             sources.push((engine, spec.clone(), source));
         }
@@ -97,7 +97,7 @@ pub fn run(request: &Request, cancel: &Cancel, observer: Observer<'_>) -> Result
         });
         let directory = work.path().join(format!("trial-{}", index + 1));
         let needed = needed(&left[index + 1..], &sources);
-        leftovers.extend(desk.conduct(trial_plan, source, &directory, needed, &mut archive)?);
+        leftovers.extend(runner.conduct(trial_plan, source, &directory, needed, &mut archive)?);
         observer(Event::TrialFinished(archive.results.trials.last().expect("one was added")));
     }
     Ok(Finished { results: archive.results, directory: archive.directory, leftovers })
@@ -180,7 +180,7 @@ fn obtain_images(
 }
 
 /// Prepares datasets and runs trials.
-struct Desk<'a> {
+struct TrialRunner<'a> {
     workspace: &'a Workspace,
     work: &'a Path,
     images: &'a Images,
@@ -191,7 +191,7 @@ struct Desk<'a> {
     observer: Observer<'a>,
 }
 
-impl Desk<'_> {
+impl TrialRunner<'_> {
     /// Runs a trial in its own directory, saves its record, keeps its evidence as requested, and removes the rest.
     /// Returns what could not be removed. `needed` is the disk space that later trials need.
     fn conduct(
@@ -204,7 +204,7 @@ impl Desk<'_> {
     ) -> Result<Option<Leftover>> {
         archive.keep_room()?;
         std::fs::create_dir(directory).context("cannot create the directory of a trial")?;
-        let Desk { images, keep, cancel, observer, .. } = *self;
+        let TrialRunner { images, keep, cancel, observer, .. } = *self;
         let cache = &self.workspace.cache();
         let environment = TrialEnvironment { source, images, directory, cache, keep, cancel, observer };
         let mut concluded = trial::run(plan, self.scenario, &environment)?;

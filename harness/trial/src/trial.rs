@@ -313,7 +313,7 @@ impl TrialContext<'_> {
         let watch_log = |stop: &_| plan.deployment.engine.watch_log(plan.deployment.mode, &data, stop);
         let (outcome, log_events) = log_events::beside(watch_log, || {
             let replication = armed.replication.as_mut();
-            let replication = replication.map(|running| running.as_mut() as &mut dyn Replication);
+            let replication = replication.map(|running| running.as_mut() as &mut (dyn Replication + 'static));
             let outcome = plan.strategy.backup(&mut self.backup_context(
                 subject,
                 &destination,

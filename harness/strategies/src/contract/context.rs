@@ -27,7 +27,7 @@ pub struct BackupContext<'a> {
     /// Runs the strategy's processes, watched for progress, stall and deadline.
     pub watch: &'a mut Watch,
     /// Continuous replication, once it was started.
-    pub replication: Option<&'a mut dyn Replication>,
+    pub replication: Option<&'a mut (dyn Replication + 'static)>,
 }
 
 impl<'a> BackupContext<'a> {
@@ -40,7 +40,7 @@ impl<'a> BackupContext<'a> {
     ///
     /// # Errors
     /// [`Error::Bug`] when none was started.
-    pub fn take_replication(&mut self) -> Result<&'a mut dyn Replication> {
+    pub fn take_replication(&mut self) -> Result<&'a mut (dyn Replication + 'static)> {
         self.replication
             .take()
             .ok_or_else(|| Error::Bug(anyhow!("a backup was called before its replication was started")))

@@ -1,11 +1,14 @@
 //! Continuous replication while it runs.
 
+use std::any::Any;
+
 use machine::container::Container;
 use machine::error::Result;
 use machine::process::Counters;
 
-/// A process or container that replicates changes while the application runs. It is stopped when dropped.
-pub trait Replication {
+/// A process or container that replicates changes while the application runs. It is stopped when dropped. A strategy can
+/// recognise its own by its type.
+pub trait Replication: Any {
     /// How it ended, when it exited without being killed by the harness.
     fn ended(&self) -> Option<String>;
 

@@ -22,6 +22,7 @@ use machine::tool::{Program, Tool};
 use machine::worker::{Job, JobEntry, Progress};
 use serde::{Deserialize, Serialize};
 
+use crate::artifact_server::Purpose;
 use crate::contract::{
     Abilities, BackupContext, BackupOutcome, BackupResult, Card, Chain, Continuous, Cost, Definition, Family,
     Keeps, Kept, Moments, OnEngine, OwnProgram, PointInTime, Promise, Replication, RestoreContext,
@@ -136,7 +137,7 @@ impl Strategy for Litestream {
     fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
         let replica = context.artifact.join(REPLICA);
         let database = context.subject.data();
-        let configured = self.configured(context.watch.launcher(), "restore", database, &replica)?;
+        let configured = self.configured(Purpose::Restore, context.watch.launcher(), database, &replica)?;
         let mut command = configured.command(&context.equipment.program()?.path, "restore");
         if self.seconds_before_disaster > 0.0 {
             command.args(["-timestamp", &timestamp(self.point_in_time_ns(&context.moments))]);
@@ -152,7 +153,7 @@ impl Continuous for Litestream {
     fn start(&self, context: &mut BackupContext<'_>) -> Result<Box<dyn Replication>, StrategyFailure> {
         let launcher = context.watch.launcher();
         let replica = context.destination.join(REPLICA);
-        let configured = self.configured(launcher, "replicate", context.subject.data(), &replica)?;
+        let configured = self.configured(Purpose::BackUp, launcher, context.subject.data(), &replica)?;
         let program = context.equipment.program()?.path.clone();
         let name = program.file_name().unwrap_or_default().to_string_lossy();
         let exited = format!("the replication program '{name}' exited");
@@ -194,15 +195,15 @@ impl OwnProgram for Litestream {
 }
 
 impl Litestream {
-    /// Litestream with these settings, for a database and a replica. `name` is that of its directory in the trial.
+    /// Litestream with these settings, for a database and a replica.
     fn configured(
         &self,
+        purpose: Purpose,
         launcher: &Launcher,
-        name: &str,
         database: &Path,
         replica: &Path,
     ) -> Result<Configured> {
-        Configured::new(self.destination, launcher, name, replica, |place| {
+        Configured::new(self.destination, purpose, launcher, replica, |place| {
             self.configuration(database, place)
         })
     }

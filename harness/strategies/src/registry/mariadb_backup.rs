@@ -12,7 +12,7 @@ use machine::container::{BindMount, Spec};
 use machine::tool::CP;
 use serde::{Deserialize, Serialize};
 
-use crate::artifact_server::ArtifactAccess;
+use crate::artifact_server::{ArtifactAccess, Purpose};
 use crate::contract::{
     Abilities, BackupContext, BackupResult, Card, Chain, Cost, Definition, Family, Keeps, OnEngine, Promise,
     RestoreContext, RestoreResult, Strategy, StrategyEntry, StrategyFailure,
@@ -80,7 +80,8 @@ impl Strategy for MariadbBackup {
     fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
         let names = self.names(&file_name(&context.target()));
         let launcher = context.watch.launcher();
-        let published = PublishedPlace::open(self.destination, launcher, "publish", context.destination)?;
+        let published =
+            PublishedPlace::open(self.destination, Purpose::BackUp, launcher, context.destination)?;
         for (index, name) in names.iter().enumerate() {
             let base = index.checked_sub(1).map(|base| &names[base]);
             if base.is_some() {
@@ -111,7 +112,7 @@ impl Strategy for MariadbBackup {
         let place = data.parent().expect("a data directory lies in a directory").to_owned();
         let names = self.names(&file_name(data));
         let launcher = context.watch.launcher();
-        match PublishedPlace::open(self.destination, launcher, "fetch", context.artifact)? {
+        match PublishedPlace::open(self.destination, Purpose::Restore, launcher, context.artifact)? {
             Some(published) => {
                 for (number, name) in names.iter().enumerate() {
                     published.fetch(context.watch, number, &place.join(name))?;

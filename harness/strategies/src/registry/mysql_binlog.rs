@@ -10,6 +10,7 @@
 
 mod shipping;
 
+use std::any::Any;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use machine::process::Account;
 use machine::tool::CP;
 use serde::{Deserialize, Serialize};
 
-use crate::artifact_server::ArtifactAccess;
+use crate::artifact_server::{ArtifactAccess, Purpose};
 use crate::contract::{
     Abilities, BackupContext, BackupResult, Card, Chain, Continuous, Cost, Definition, FailureCause, Family,
     Keeps, Kept, Moments, OnEngine, PointInTime, Promise, Replication, RestoreContext, RestoreResult,
@@ -98,33 +99,30 @@ impl Strategy for MysqlBinlog {
 
     fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
         let outcome = clone_data(context)?;
-        let launcher = context.watch.launcher();
-        let Some(place) =
-            PublishedPlace::open(self.destination, launcher, "publish-base", context.destination)?
-        else {
-            return Ok(outcome);
-        };
+        let replication: &dyn Any = context.take_replication()?;
+        let Some(shipping) = replication.downcast_ref::<Shipping>() else { return Ok(outcome) };
         let base = context.target();
-        place.publish(context.watch, &base, &Self::CARD, self.promise().text)?;
+        shipping.place.publish(context.watch, &base, &Self::CARD, self.promise().text)?;
         files::remove_directory(&base)?;
         context.watch.complete_backup()
     }
 
     fn restore(&self, context: &mut RestoreContext<'_>) -> RestoreResult {
         let launcher = context.watch.launcher();
-        let streamed = match PublishedPlace::open(self.destination, launcher, "fetch", context.artifact)? {
-            None => {
-                files::restore(context)?;
-                context.artifact.to_owned()
-            }
-            Some(place) => {
-                let fetched = files::empty_directory(launcher, "fetched")?;
-                place.fetch(context.watch, 0, context.subject.data())?;
-                place.collect(context.watch, &fetched.join(LOGS))?;
-                context.watch.complete_restore()?;
-                fetched
-            }
-        };
+        let streamed =
+            match PublishedPlace::open(self.destination, Purpose::Restore, launcher, context.artifact)? {
+                None => {
+                    files::restore(context)?;
+                    context.artifact.to_owned()
+                }
+                Some(place) => {
+                    let fetched = files::empty_directory(launcher, "fetched")?;
+                    place.fetch(context.watch, 0, context.subject.data())?;
+                    place.collect(context.watch, &fetched.join(LOGS))?;
+                    context.watch.complete_restore()?;
+                    fetched
+                }
+            };
         let server = context.subject.server_mut()?;
         if let Err(error) = server.start() {
             // If the server exited, it could not start on the restored data, which is the strategy's failure.
@@ -154,7 +152,7 @@ impl Strategy for MysqlBinlog {
 impl Continuous for MysqlBinlog {
     fn start(&self, context: &mut BackupContext<'_>) -> Result<Box<dyn Replication>, StrategyFailure> {
         let launcher = context.watch.launcher().clone();
-        let place = PublishedPlace::open(self.destination, &launcher, "ship", context.destination)?;
+        let place = PublishedPlace::open(self.destination, Purpose::BackUp, &launcher, context.destination)?;
         let streamed = match &place {
             Some(_) => files::empty_directory(&launcher, "streamed")?,
             None => context.destination.to_owned(),

@@ -75,7 +75,7 @@ impl<'a> TrialContext<'a> {
         subject: &'c mut Subject,
         destination: &'c Path,
         watch: &'c mut Watch,
-        replication: Option<&'c mut dyn Replication>,
+        replication: Option<&'c mut (dyn Replication + 'static)>,
     ) -> BackupContext<'c> {
         let (database_bytes, equipment) = (self.environment.source.bytes, self.equipment());
         BackupContext { subject, database_bytes, destination, equipment, watch, replication }

@@ -78,13 +78,7 @@ impl TrialContext<'_> {
         };
         let lacking = never_written.as_deref().unwrap_or_default();
         let request = self.request(restored.location(), artifact, lost.disaster_ns, lacking);
-        let report = self.ask_verifier(request)?;
-        // A server exits when it reads a damaged page.
-        let ended = match &report {
-            Ok(report) if report.is_complete() => restored.ended_engine(),
-            _ => restored.ended_engine_soon(),
-        };
-        found(ended.map_or(report, |ended| Ok(verify::refused_by_the_engine(&ended))), never_written)
+        found(restored.report_or_crash(self.ask_verifier(request)?), never_written)
     }
 
     /// The verifier's report, or the error with which it failed: if it crashes, the trial is unverified, and the run

@@ -305,7 +305,7 @@ impl TrialContext<'_> {
                 recovered => {
                     recovered?;
                     let request = self.request(subject.location(), artifact, lost.disaster_ns, &[]);
-                    judged(subject.ended_engine(), self.ask_verifier(request)?)
+                    judged(subject.report_or_crash(self.ask_verifier(request)?))
                 }
             },
             Err(StrategyFailure { cause: FailureCause::Error(Error::Environment(cause)), .. }) => {
@@ -352,7 +352,7 @@ impl TrialContext<'_> {
             backup_completed_ns: None,
             disaster_ns: lost.disaster_ns,
         };
-        Ok(judged(subject.ended_engine(), self.ask_verifier(request)?))
+        Ok(judged(subject.report_or_crash(self.ask_verifier(request)?)))
     }
 
     /// Moves what is in the directory of the artifact aside. The directory itself stays: a server has it mounted.
@@ -413,11 +413,7 @@ pub(super) fn strike_after<'s>(
 }
 
 /// Whether a database that was verified is right.
-fn judged(ended: Option<String>, report: std::result::Result<verify::Report, String>) -> Aftermath {
-    let report = match ended {
-        Some(ended) => Ok(verify::refused_by_the_engine(&ended)),
-        None => report,
-    };
+fn judged(report: std::result::Result<verify::Report, String>) -> Aftermath {
     let evidence = Evidence {
         acknowledged: true,
         died: None,

@@ -114,11 +114,7 @@ impl Bench<'_> {
                 let access = database.access();
                 self.damaged(held, |damage, victim| damage.execute(victim, access.as_ref()))?;
                 let found = self.ask(held, Database { engine, access: database.access() })?;
-                let ended = match &found {
-                    Ok(report) if report.is_complete() => database.ended(),
-                    _ => database.ended_soon(),
-                };
-                Ok(ended.map_or(found, |ended| Ok(verify::refused_by_the_engine(&ended))))
+                Ok(database.report_or_crash(found))
             }
         }
     }

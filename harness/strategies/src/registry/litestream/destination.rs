@@ -11,7 +11,7 @@ use machine::error::{Error, Result};
 use machine::process::Launcher;
 use serde_json::{Value, json};
 
-use crate::artifact_server::{ArtifactAccess, ArtifactServer, BUCKET};
+use crate::artifact_server::{ArtifactAccess, ArtifactServer, BUCKET, Purpose};
 use crate::contract::Settings;
 use crate::files;
 
@@ -39,19 +39,23 @@ pub(super) struct Configured {
 
 impl Configured {
     /// Starts the server to which Litestream ships, if there is one, and writes the configuration file: `text` makes it from
-    /// the keys of the replica's entry that say where the replica is. `name` is that of its directory in the trial.
+    /// the keys of the replica's entry that say where the replica is.
     ///
     /// # Errors
     /// [`Error::Environment`] when the server cannot be started or the file cannot be written.
     pub(super) fn new(
         access: ArtifactAccess,
+        purpose: Purpose,
         launcher: &Launcher,
-        name: &str,
         replica: &Path,
         text: impl FnOnce(Settings) -> String,
     ) -> Result<Configured> {
-        let directory = files::empty_directory(launcher, &format!("litestream-{name}"))?;
-        let server = access.serve(launcher, &directory, replica)?;
+        let name = match purpose {
+            Purpose::BackUp => "litestream-replicate",
+            Purpose::Restore => "litestream-restore",
+        };
+        let directory = files::empty_directory(launcher, name)?;
+        let server = access.serve(purpose, launcher, &directory, replica)?;
         let place = place(server.as_ref(), replica)?;
         let configuration = directory.join("litestream.yml");
         // It may contain access keys.

@@ -18,7 +18,8 @@ pub(super) struct Shipping {
     launcher: Launcher,
     /// Resources used by the workers that were killed.
     used: Counters,
-    _place: PublishedPlace,
+    /// Where it ships to. The base goes there as well.
+    pub(super) place: PublishedPlace,
 }
 
 impl Shipping {
@@ -35,7 +36,7 @@ impl Shipping {
         let job = place.ship(logs);
         let shipper = start(&job, launcher)?;
         let used = Counters::default();
-        Ok(Shipping { stream, job, shipper, launcher: launcher.clone(), used, _place: place })
+        Ok(Shipping { stream, job, shipper, launcher: launcher.clone(), used, place })
     }
 }
 
