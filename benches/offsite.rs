@@ -1,6 +1,6 @@
 //! The stages of a backup off the machine, beside plain programs that do the same: packing beside the command `tar`, which
-//! makes no digests, encryption beside the command `age`, an upload to S3 beside rclone, to the same server. Each figure is the median of several rounds, in which the two take
-//! turns. A program that is not installed is left out, with a note.
+//! makes no digests, encryption beside the command `age`, an upload to S3 beside rclone, to the same server. Each figure is
+//! the median of several rounds, in which the two take turns. A program that is not installed is left out, with a note.
 
 use std::path::Path;
 use std::process::Command;

@@ -193,6 +193,18 @@ impl Ledger {
         &self.writers[writer as usize]
     }
 
+    /// Whether a write was acknowledged after this moment, in nanoseconds of the common clock.
+    pub fn has_acknowledged_after(&self, at_ns: u64) -> bool {
+        // A writer makes one write after the other.
+        let newest = |ledger: &WriterLedger| {
+            (0..ledger.count()).rev().find_map(|index| match ledger.entry(index).outcome {
+                Outcome::Acknowledged(at_ns) => Some(at_ns),
+                Outcome::Refused(_) | Outcome::Indeterminate => None,
+            })
+        };
+        self.writers.iter().filter_map(newest).any(|acknowledged_ns| acknowledged_ns > at_ns)
+    }
+
     /// All writes, writer by writer, each with its writer and index.
     pub fn entries(&self) -> impl Iterator<Item = (u32, u64, Entry)> {
         self.writers.iter().enumerate().flat_map(|(writer, ledger)| {
@@ -296,6 +308,7 @@ mod tests {
             ]
         );
         assert_eq!(ledger.writer(1).count(), 0);
+        assert!(ledger.has_acknowledged_after(11) && !ledger.has_acknowledged_after(12));
     }
 
     #[test]

@@ -50,6 +50,19 @@ pub enum ArtifactServer {
 }
 
 impl ArtifactAccess {
+    /// Whether it goes through a server, which stands for another machine.
+    pub fn is_remote(self) -> bool {
+        self != ArtifactAccess::Directory
+    }
+
+    /// What is missing on this machine to run the server, and how to get it.
+    pub fn missing(self) -> Option<String> {
+        match self {
+            ArtifactAccess::Directory | ArtifactAccess::S3 => None,
+            ArtifactAccess::Sftp => Sshd::missing(),
+        }
+    }
+
     /// Starts the server, if there is one, which keeps what it is given in `kept`. `directory` is for its own files.
     ///
     /// # Errors
@@ -61,7 +74,7 @@ impl ArtifactAccess {
         directory: &Path,
         kept: &Path,
     ) -> Result<Option<ArtifactServer>> {
-        if self != ArtifactAccess::Directory {
+        if self.is_remote() {
             fs::create_dir_all(kept).context("cannot make a directory for a server")?;
         }
         Ok(match self {

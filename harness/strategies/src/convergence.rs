@@ -98,9 +98,10 @@ impl Convergence {
         self.limits.is_some() && !self.told
     }
 
-    /// A worker has reported the remaining share.
+    /// A worker has reported the remaining share. When nothing remains, it has nothing more to report, but may still make
+    /// its result durable.
     pub fn tell(&mut self, now: Duration, remaining: f64) {
-        self.told = true;
+        self.told = remaining > 0.0;
         self.remain(now, remaining);
     }
 
@@ -319,6 +320,15 @@ mod tests {
             "smaller than the first part, but progress of the second"
         );
         assert!(convergence.stall(at(1300)).is_some());
+    }
+
+    #[test]
+    fn what_follows_the_last_report_is_only_quiet() {
+        let mut convergence = convergence();
+        convergence.tell(at(1), 0.5);
+        convergence.tell(at(2), 0.0);
+        assert_eq!(convergence.stall(at(601)), None, "it makes its result durable");
+        assert!(convergence.stall(at(602)).is_some());
     }
 
     #[test]

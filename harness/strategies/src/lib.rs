@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows a scenario or a trial.
 
-mod artifact_server;
+pub mod artifact_server;
 pub mod clock;
 pub mod contract;
 pub mod convergence;

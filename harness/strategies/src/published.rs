@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use machine::error::Error;
 use machine::process::Launcher;
+use machine::removal;
 use offsite::destination::DestinationChoice;
 use offsite::jobs::{Collect, Fetch, Pack, Publish, Ship, Unpack, Which};
 use offsite::manifest::Backup;
@@ -24,7 +25,7 @@ pub const DESTINATION: (&str, &str) = (
 );
 
 /// How often it is looked for what was appended to shipped files.
-pub const SHIP_INTERVAL: Duration = Duration::from_secs(1);
+const SHIP_INTERVAL: Duration = Duration::from_secs(1);
 /// Where the server keeps its files in the artifact.
 const KEPT: &str = "published";
 
@@ -48,6 +49,9 @@ impl PublishedPlace {
         launcher: &Launcher,
         artifact: &Path,
     ) -> Result<Option<PublishedPlace>, Error> {
+        if !access.is_remote() {
+            return Ok(None);
+        }
         let name = match purpose {
             Purpose::BackUp => "publish",
             Purpose::Restore => "fetch",
@@ -141,8 +145,7 @@ impl PublishedPlace {
 }
 
 fn remove_file(file: &Path) -> Result<(), StrategyFailure> {
-    std::fs::remove_file(file)
-        .map_err(|error| Error::Environment(format!("cannot remove {}: {error}", file.display())).into())
+    removal::remove_file(file).map_err(|left| Error::Environment(left.to_string()).into())
 }
 
 /// The files at the published place of an artifact, in the order of their names. Hidden ones are those of the server.

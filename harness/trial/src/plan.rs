@@ -329,6 +329,26 @@ mod tests {
     }
 
     #[test]
+    fn what_has_left_the_machine_does_not_share_its_bad_days() {
+        let text = r#"
+            description = "small"
+            faults = ["power-cut", "power-cut-at-success", "two-at-once", "bit-flip"]
+            [subject]
+            engines = ["mariadb"]
+            [dataset]
+            sizes = ["64MiB"]
+            [workload]
+            rates = [10]
+            [[variants]]
+            strategy = "mariadb-backup"
+            settings = { destination = "s3" }
+        "#;
+        let plan = plan(text, &Overrides::default()).unwrap();
+        let planned: Vec<&str> = plan.trials.iter().map(|trial| trial.id.as_str()).collect();
+        assert_eq!(planned, ["mariadb-backup:destination=s3/mariadb/64MiB/10/bit-flip/1"]);
+    }
+
+    #[test]
     fn no_trial_is_expected_to_take_longer_than_its_deadlines_allow() {
         let seconds = |deadline_seconds| {
             let overrides =

@@ -1,7 +1,7 @@
 //! The job that collects shipped files.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use machine::error::{Error, Result};
@@ -40,46 +40,63 @@ impl Job for Collect {
     }
 }
 
+/// How far the files are collected.
+#[derive(Default)]
+struct Collected {
+    file: String,
+    bytes: u64,
+    has_ended: bool,
+}
+
 impl Collect {
     fn collect(&self, destination: &ConfiguredDestination, operation: &mut Operation) -> Result<u64> {
-        let cannot_create = |error| cannot("create", &self.directory, &error);
-        fs::create_dir(&self.directory).map_err(cannot_create)?;
-        let parts: Vec<(ObjectName, Part, u64)> = destination
-            .list(operation)?
-            .objects
-            .into_iter()
-            .filter_map(|object| Some((object.name.clone(), Part::of_name(&object.name)?, object.bytes)))
-            .collect();
-        let total: u64 = parts.iter().map(|(.., bytes)| bytes).sum();
-        let (mut done, mut current) = (0, (String::new(), 0));
-        for (name, part, bytes) in &parts {
-            if current.0 != part.file {
-                current = (part.file.clone(), 0);
+        fs::create_dir(&self.directory).map_err(|error| cannot("create", &self.directory, &error))?;
+        let parts = destination.list(operation)?.objects.into_iter();
+        let parts: Vec<_> = parts.filter_map(|object| Some((Part::of_name(&object.name)?, object))).collect();
+        let all: u64 = parts.iter().map(|(_, object)| object.bytes).sum();
+        let missing = |what: String| {
+            let place = destination.place();
+            Error::Environment(format!("{what} is missing at {place}: use another backup"))
+        };
+        let (mut moved, mut total, mut current) = (0, 0, Collected::default());
+        for (part, object) in &parts {
+            if current.file != part.file {
+                if !current.file.is_empty() && !current.has_ended {
+                    return Err(missing(format!(
+                        "the end of '{}' from byte {}",
+                        current.file, current.bytes
+                    )));
+                }
+                current = Collected { file: part.file.clone(), ..Collected::default() };
             }
-            if part.offset != current.1 {
-                return Err(Error::Environment(format!(
-                    "the part of '{}' from byte {} to byte {} is missing at {}: what comes after it is of no use",
-                    part.file,
-                    current.1,
-                    part.offset,
-                    destination.place()
+            if part.offset > current.bytes {
+                let Collected { file, bytes, .. } = current;
+                return Err(missing(format!(
+                    "the part of '{file}' from byte {bytes} to byte {}",
+                    part.offset
                 )));
             }
             // Its progress is that of one part.
             let mut silent = Operation { launcher: operation.launcher, report: &mut |_| () };
-            self.append(destination, name, part, &mut silent)?;
-            current.1 += bytes;
-            done += bytes;
-            (operation.report)(Progress::done(done as f64 / total as f64));
+            let known = current.bytes - part.offset;
+            self.append(destination, &object.name, part, known, &mut silent)?;
+            let new = object.bytes.saturating_sub(known);
+            current.bytes += new;
+            current.has_ended |= object.bytes == 0;
+            total += new;
+            moved += object.bytes;
+            (operation.report)(Progress::done(moved as f64 / all.max(1) as f64));
         }
         Ok(total)
     }
 
+    /// Appends what a part has after its first `known` bytes, which an earlier part had as well.
     fn append(
         &self,
         destination: &ConfiguredDestination,
         name: &ObjectName,
         part: &Part,
+        known: u64,
         operation: &mut Operation,
     ) -> Result<()> {
         let directory = tempfile::tempdir_in(&self.work_directory)
@@ -93,12 +110,14 @@ impl Collect {
                 "the object '{name}' at {place} has changed: its BLAKE3 begins with {found}; use another backup"
             )));
         }
-        append(&fetched, &self.directory.join(&part.file))
+        append(&fetched, known, &self.directory.join(&part.file))
     }
 }
 
-fn append(from: &Path, to: &Path) -> Result<()> {
-    let mut source = File::open(from).map_err(|error| cannot("read", from, &error))?;
+/// Appends what a file has after this offset to another one.
+fn append(from: &Path, offset: u64, to: &Path) -> Result<()> {
+    let source = File::open(from).and_then(|mut source| source.seek(SeekFrom::Start(offset)).map(|_| source));
+    let mut source = source.map_err(|error| cannot("read", from, &error))?;
     let target = File::options().create(true).append(true).open(to);
     target
         .and_then(|mut target| io::copy(&mut source, &mut target))

@@ -11,13 +11,16 @@ use machine::error::Result;
 use machine::process::{Cancel, Launcher};
 use machine::worker::{Job, Progress};
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 
-use crate::content::{ContentHasher, PIECE_BYTES, cannot};
+use crate::content::{Content, ContentHasher, PIECE_BYTES, cannot};
 use crate::destination::{ConfiguredDestination, DestinationChoice, ObjectName, Operation, Upload, registry};
 
-/// Uploads what is appended to the files of a directory, each time as an object of its own, until it is killed. It continues
-/// where an earlier one was killed. A file that begins again, as `mysqlbinlog --raw` rewrites one after a restart, is
-/// uploaded from where it becomes longer than before.
+/// Uploads what is appended to the files of a log, each time as an object of its own, until it is killed. The order of the
+/// files is that of their names. When a later file begins, an empty part ends the earlier one, so that a missing end is found.
+///
+/// It continues where an earlier one was killed. A file that begins again, as `mysqlbinlog --raw` rewrites one after a
+/// restart, is uploaded from where it becomes longer than before.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Ship {
     /// Where to.
@@ -31,7 +34,7 @@ pub struct Ship {
 }
 
 /// A part of a file, as an object. Its name is `FILE.OFFSET-DIGEST`: the offset in bytes has 15 digits, so that the order of
-/// the names is that of the bytes; the digest is the beginning of the part's BLAKE3.
+/// the names is that of the bytes; the digest is the beginning of the part's BLAKE3. An empty part is the end of its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) file: String,
@@ -82,22 +85,29 @@ impl Ship {
         destination: &'a ConfiguredDestination,
         operation: &mut Operation,
     ) -> Result<Shipper<'a>> {
-        let mut shipped = BTreeMap::new();
+        let mut shipped: BTreeMap<String, Shipped> = BTreeMap::new();
         for object in destination.list(operation)?.objects {
             if let Some(part) = Part::of_name(&object.name) {
-                let end: &mut u64 = shipped.entry(part.file).or_default();
-                *end = (*end).max(part.offset + object.bytes);
+                let file = shipped.entry(part.file).or_default();
+                file.bytes = file.bytes.max(part.offset + object.bytes);
+                file.has_ended |= object.bytes == 0;
             }
         }
         Ok(Shipper { job: self, destination, shipped })
     }
 }
 
-/// How far each file is shipped, in bytes.
-pub(super) struct Shipper<'a> {
+/// How far a file is shipped.
+#[derive(Clone, Copy, Default)]
+struct Shipped {
+    bytes: u64,
+    has_ended: bool,
+}
+
+struct Shipper<'a> {
     job: &'a Ship,
     destination: &'a ConfiguredDestination,
-    shipped: BTreeMap<String, u64>,
+    shipped: BTreeMap<String, Shipped>,
 }
 
 impl Shipper<'_> {
@@ -106,13 +116,26 @@ impl Shipper<'_> {
         let directory = &self.job.directory;
         let entries = std::fs::read_dir(directory).map_err(|error| cannot("read", directory, &error))?;
         let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-        // When a later file is in the list, the earlier one is complete, and is uploaded first.
         files.sort();
-        for file in files {
+        for (index, file) in files.iter().enumerate() {
             let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let shipped = self.shipped.get(&name).copied().unwrap_or(0);
-            let bytes = self.ship_after(&file, &name, shipped, operation)?;
-            self.shipped.insert(name, shipped + bytes);
+            let mut shipped = self.shipped.get(&name).copied().unwrap_or_default();
+            if shipped.has_ended {
+                continue;
+            }
+            shipped.bytes += self.ship_after(file, &name, shipped.bytes, operation)?;
+            // When a later file is in the list, the earlier one was complete before it was read.
+            if index + 1 < files.len() {
+                self.put(
+                    &name,
+                    shipped.bytes,
+                    &self.temporary()?,
+                    &ContentHasher::default().finish(),
+                    operation,
+                )?;
+                shipped.has_ended = true;
+            }
+            self.shipped.insert(name, shipped);
         }
         Ok(())
     }
@@ -125,8 +148,7 @@ impl Shipper<'_> {
             return Ok(0);
         }
         from.seek(SeekFrom::Start(offset)).map_err(failed)?;
-        let mut to = tempfile::NamedTempFile::new_in(&self.job.work_directory)
-            .context("cannot create a file for a part that is shipped")?;
+        let mut to = self.temporary()?;
         let mut hasher = ContentHasher::default();
         let mut buffer = vec![0; PIECE_BYTES];
         loop {
@@ -138,10 +160,26 @@ impl Shipper<'_> {
             to.write_all(&buffer[..read]).context("cannot write a part that is shipped")?;
         }
         let content = hasher.finish();
-        let part = Part { file: name.to_owned(), offset, digest: content.blake3.short() };
-        let upload = Upload { file: to.path(), name: &part.name()?, content: &content };
-        self.destination.put(&upload, operation)?;
+        self.put(name, offset, &to, &content, operation)?;
         Ok(content.bytes)
+    }
+
+    fn put(
+        &self,
+        name: &str,
+        offset: u64,
+        part: &NamedTempFile,
+        content: &Content,
+        operation: &mut Operation,
+    ) -> Result<()> {
+        let name = Part { file: name.to_owned(), offset, digest: content.blake3.short() }.name()?;
+        let upload = Upload { file: part.path(), name: &name, content };
+        self.destination.put(&upload, operation).map(|_| ())
+    }
+
+    fn temporary(&self) -> Result<NamedTempFile> {
+        let file = NamedTempFile::new_in(&self.job.work_directory);
+        Ok(file.context("cannot create a file for a part that is shipped")?)
     }
 }
 
@@ -225,7 +263,7 @@ mod tests {
         place.ship();
         fs::write(place.at("logs/log.000002"), "three four").unwrap();
         place.ship();
-        assert_eq!(place.parts().len(), 4);
+        assert_eq!(place.parts().len(), 5, "with the end of the first file");
         fs::write(place.at("destination/other object"), "").unwrap();
         assert_eq!(place.collect().unwrap(), 17);
         assert_eq!(fs::read_to_string(place.at("collected/log.000001")).unwrap(), "one two");
@@ -250,6 +288,43 @@ mod tests {
         assert!(missing.starts_with("the part of 'log' from byte 3 to byte 6 is missing at "), "{missing}");
         fs::write(&middle, kept).unwrap();
         assert_eq!(place.collect().unwrap(), 11);
+    }
+
+    #[test]
+    fn a_missing_end_of_an_earlier_file_is_found() {
+        let place = Place::new();
+        for (file, text) in [("log.1", "one"), ("log.1", "two"), ("log.2", "three")] {
+            place.append(file, text);
+            place.ship();
+        }
+        let parts = place.parts();
+        let [_, second, end, _] = &parts[..] else { panic!("{parts:?}") };
+        assert!(fs::read(end).unwrap().is_empty());
+        for lost in [vec![second], vec![end], vec![second, end]] {
+            let kept: Vec<_> = lost.iter().map(|part| (part, fs::read(part).unwrap())).collect();
+            lost.iter().for_each(|part| fs::remove_file(part).unwrap());
+            let missing = place.collect().unwrap_err().to_string();
+            assert!(missing.contains("of 'log.1'") && missing.contains("is missing at "), "{missing}");
+            kept.into_iter().for_each(|(part, bytes)| fs::write(part, bytes).unwrap());
+        }
+        assert_eq!(place.collect().unwrap(), 11);
+    }
+
+    #[test]
+    fn parts_that_overlap_are_joined() {
+        let place = Place::new();
+        place.append("log", "one");
+        place.ship();
+        let early = place.parts().remove(0);
+        let kept = fs::read(&early).unwrap();
+        fs::remove_file(&early).unwrap();
+        place.append("log", "two");
+        place.ship();
+        // The first upload was complete only after the second job had looked.
+        fs::write(&early, kept).unwrap();
+        assert_eq!(place.parts().len(), 2);
+        assert_eq!(place.collect().unwrap(), 6);
+        assert_eq!(fs::read_to_string(place.at("collected/log")).unwrap(), "onetwo");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::context::BackupContext;
 use super::failure::StrategyFailure;
 use super::promise::{Kept, Moments};
 use super::replication::Replication;
+use crate::artifact_server::ArtifactAccess;
 
 /// What a strategy can do with its settings that most strategies cannot.
 #[derive(Clone, Copy, Default)]
@@ -32,6 +33,8 @@ pub struct Abilities<'a> {
     pub retention: Option<&'a dyn Retention>,
     /// Its artifact is a chain of pieces, all of which a restore needs.
     pub chain: Option<&'a dyn Chain>,
+    /// How it reaches its artifact.
+    pub access: ArtifactAccess,
     /// It publishes its backups itself: beside the artifact there are copies on their way.
     pub publishes: bool,
     /// Its artifact is encrypted: the name of the file with the key, in the trial's work directory.

@@ -119,10 +119,11 @@ impl ConfiguredStrategy {
         self.abilities().user_commands.map_or(Ok(()), |commands| commands.check(directory))
     }
 
-    /// The command that is missing on this machine to run it on this engine, and how to get it. Relative paths in the
-    /// settings are relative to `directory`, the scenario's directory.
+    /// What is missing on this machine to run it on this engine, and how to get it. Relative paths in the settings are
+    /// relative to `directory`, the scenario's directory.
     pub fn missing(&self, engine: &dyn Engine, directory: &Path) -> Option<String> {
         let missing = self.card().tools(engine).iter().find_map(Tool::missing);
+        let missing = missing.or_else(|| self.abilities().access.missing());
         missing.or_else(|| self.abilities().user_commands?.missing(directory))
     }
 

@@ -113,6 +113,7 @@ impl Strategy for Litestream {
             point_in_time: to_a_moment.then_some(self as &dyn PointInTime),
             program: Some(self),
             chain: Some(self),
+            access: self.destination,
             ..Abilities::default()
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! The backups are prepared at the restore, as the manual describes it: first the full one, then each incremental one is
 //! applied to it in order. Preparing changes and uses up both, so it is done on copies, and the artifact stays as it
-//! is. With a destination, each backup is published by itself as soon as it is made. See the manual, "Full Backup and Restore with mariadb-backup" and "Incremental Backup and Restore".
+//! is. With a destination, each backup is published by itself as soon as it is made. See the manual, "Full Backup and
+//! Restore with mariadb-backup" and "Incremental Backup and Restore".
 
 use std::path::{Path, PathBuf};
 
@@ -74,7 +75,12 @@ impl Strategy for MariadbBackup {
 
     fn abilities(&self) -> Abilities<'_> {
         let chain = (self.incrementals > 0).then_some(self as &dyn Chain);
-        Abilities { chain, publishes: self.destination != ArtifactAccess::Directory, ..Abilities::default() }
+        Abilities {
+            chain,
+            access: self.destination,
+            publishes: self.destination.is_remote(),
+            ..Abilities::default()
+        }
     }
 
     fn backup(&self, context: &mut BackupContext<'_>) -> BackupResult {
@@ -137,7 +143,7 @@ impl Strategy for MariadbBackup {
 
 impl Chain for MariadbBackup {
     fn pieces(&self, artifact: &Path) -> Vec<PathBuf> {
-        if self.destination != ArtifactAccess::Directory {
+        if self.destination.is_remote() {
             return published::files_of(artifact);
         }
         let made = std::fs::read_dir(artifact).into_iter().flatten().flatten();

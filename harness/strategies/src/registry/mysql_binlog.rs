@@ -72,10 +72,10 @@ impl Definition for MysqlBinlog {
 
 impl Strategy for MysqlBinlog {
     fn promise(&self) -> Promise {
-        if self.publishes() {
+        if self.destination.is_remote() {
             return Promise {
                 text: "consistent; keeps every write acknowledged up to 3 s before the disaster; with point-in-time \
-                       recovery, every write up to that moment and none after it; does not block writers",
+                       recovery, those of them up to that moment, and none after it; does not block writers",
                 keeps: Keeps::AllBut { last: LAST_PUBLISHED },
             };
         }
@@ -92,7 +92,8 @@ impl Strategy for MysqlBinlog {
             continuous: Some(self),
             point_in_time: to_a_moment.then_some(self as &dyn PointInTime),
             chain: Some(self),
-            publishes: self.publishes(),
+            access: self.destination,
+            publishes: self.destination.is_remote(),
             ..Abilities::default()
         }
     }
@@ -140,6 +141,7 @@ impl Strategy for MysqlBinlog {
              cd {ARTIFACT}/{LOGS}\n\
              files=$(ls | sort | awk -v first=\"$1\" '$0 >= first')\n\
              [ -n \"$files\" ] || {{ echo \"the log file $1, where the base ends, was not streamed\" >&2; exit 1; }}\n\
+             echo \"$files\" | awk -F . '{CONSECUTIVE}' || exit 1\n\
              {{ mysqlbinlog --start-position=$2 {stop} $files || echo 'the last event is not complete' >&2; }} \
              | mysql {options}"
         );
@@ -168,8 +170,10 @@ impl Continuous for MysqlBinlog {
         std::fs::create_dir(&logs)
             .map_err(|error| Error::Environment(format!("cannot make {}: {error}", logs.display())))?;
         let options = options();
+        // When it is started again, the newest file may lack its end: it is streamed again from its beginning.
         let script = format!(
-            "first=$(mysql {options} -N -e 'SHOW BINARY LOGS' | tail -n 1 | cut -f 1)\n\
+            "first=$(ls {ARTIFACT}/{LOGS} | sort | tail -n 1)\n\
+             [ -n \"$first\" ] || first=$(mysql {options} -N -e 'SHOW BINARY LOGS' | tail -n 1 | cut -f 1)\n\
              mysqlbinlog {options} --read-from-remote-server --raw --stop-never --connection-server-id={SERVER_ID} \
              --result-file={ARTIFACT}/{LOGS}/ \"$first\""
         );
@@ -191,7 +195,7 @@ impl Continuous for MysqlBinlog {
 
 impl Chain for MysqlBinlog {
     fn pieces(&self, artifact: &Path) -> Vec<PathBuf> {
-        if self.publishes() {
+        if self.destination.is_remote() {
             // The names of the base begin with a digit.
             return published::files_of(artifact);
         }
@@ -205,18 +209,15 @@ impl Chain for MysqlBinlog {
 impl PointInTime for MysqlBinlog {
     fn kept(&self, moments: &Moments) -> Kept {
         let at_ns = monotonic_ns(self.second(moments) * SECOND_NS);
+        let promised = self.promise().kept(moments).acknowledged_before_ns;
         Kept {
-            acknowledged_before_ns: Some(at_ns - CLOCKS_DIFFER_NS),
+            acknowledged_before_ns: promised.map(|promised_ns| promised_ns.min(at_ns - CLOCKS_DIFFER_NS)),
             sent_after_ns: Some(at_ns + CLOCKS_DIFFER_NS),
         }
     }
 }
 
 impl MysqlBinlog {
-    fn publishes(&self) -> bool {
-        self.destination != ArtifactAccess::Directory
-    }
-
     /// The requested point in time, in seconds since 1970.
     fn second(&self, moments: &Moments) -> u64 {
         wall_ns(moments.disaster_ns) / SECOND_NS - u64::from(self.seconds_before_disaster)
@@ -224,6 +225,9 @@ impl MysqlBinlog {
 }
 
 const LOGS: &str = "binlog";
+/// A program for awk that fails when one of the numbered files is missing: mysqlbinlog would go on after the hole.
+const CONSECUTIVE: &str = "NR > 1 && $NF != last + 1 { print \"the log file before \" $0 \" is missing\" > \"/dev/stderr\"; exit 1 } \
+                           { last = $NF }";
 
 fn files_of(directory: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
@@ -252,6 +256,15 @@ mod tests {
         assert_eq!(wall_ns((before + after) / 2) % SECOND_NS, 0);
         let back = moments.disaster_ns - before;
         assert!((3 * SECOND_NS..5 * SECOND_NS).contains(&back), "{back}");
+        let published = MysqlBinlog { seconds_before_disaster: 1, destination: ArtifactAccess::S3 };
+        let kept = published.abilities().point_in_time.unwrap().kept(&moments);
+        let promised = moments.disaster_ns - LAST_PUBLISHED.as_nanos() as u64;
+        assert_eq!(
+            kept.acknowledged_before_ns,
+            Some(promised),
+            "the last writes may not have been published"
+        );
+        assert!(kept.sent_after_ns.unwrap() > promised);
     }
 
     #[test]

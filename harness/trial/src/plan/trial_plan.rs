@@ -104,6 +104,11 @@ impl TrialPlan {
         (self.dataset_bytes as f64 * self.strategy.card().cost.artifact.max(1.0)) as u64 + (64 << 20)
     }
 
+    /// Whether the artifact leaves the machine, by stages or by the strategy itself.
+    fn is_published(&self) -> bool {
+        self.stages.is_some() || self.strategy.abilities().publishes
+    }
+
     /// Peak disk space of the trial: beside the live database there is first the plain copy, then the artifact and the
     /// databases that are restored while the application runs. Later, the restored database takes the place of the live
     /// one, unless that is still needed. The file system that contains them has an overhead.
@@ -118,8 +123,7 @@ impl TrialPlan {
         let data_bytes = (self.dataset_bytes as f64 * (databases + 0.2)) as u64 + (64 << 20);
         let ledger_bytes = u64::from(self.model.writers) * RESERVED_BYTES;
         // The object at a provided place, and what a stage reads and writes.
-        let is_published = self.stages.is_some() || self.strategy.abilities().publishes;
-        let stages_bytes = if is_published { 4 * self.artifact_bytes_max() } else { 0 };
+        let stages_bytes = if self.is_published() { 4 * self.artifact_bytes_max() } else { 0 };
         let destination_bytes = self.destination().map_or(0, |(_, bytes)| bytes);
         self.deployment.file_system.disk_bytes(data_bytes) + destination_bytes + stages_bytes + ledger_bytes
     }
@@ -150,7 +154,8 @@ impl TrialPlan {
         // Around a fault of a backup, there is a backup before and after it, and the source is verified as well.
         let around = if self.verifies_the_source() { 2.0 } else { 0.0 };
         // Packing, each transform and each transfer read and write it once, in both directions.
-        let stages = self.stages.as_ref().map_or(0.0, |stages| 2.0 * (2 + stages.transforms.len()) as f64);
+        let transforms = self.stages.as_ref().map_or(0, |stages| stages.transforms.len());
+        let stages = if self.is_published() { 2.0 * (2 + transforms) as f64 } else { 0.0 };
         let stages = stages * copy * cost.artifact;
         begin
             + stages

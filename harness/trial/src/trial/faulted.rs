@@ -10,9 +10,9 @@ use engines::subject::Subject;
 use machine::error::{Error, Result};
 use machine::measure::clock::now_ns;
 use machine::measure::storage;
-use machine::process::{Account, StopOnDrop, is_alive};
+use machine::process::{Account, StopOnDrop, TICK, is_alive};
 use machine::removal;
-use model::ledger::{Entry, Ledger, Outcome};
+use model::ledger::Ledger;
 use model::verify;
 use reports::record::{Aftermath, Verdict};
 use strategies::contract::{FailureCause, StrategyFailure};
@@ -30,6 +30,8 @@ pub(super) const ATTEMPTS: u32 = 6;
 const NAP: Duration = Duration::from_micros(200);
 /// How long the processes of a backup that failed may take to end.
 const GRACE: Duration = Duration::from_secs(1);
+/// How long the application may take to acknowledge a write after a fault: its writers may have to connect again.
+const WORKS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Where the backups are while another one is made or restored, beside the artifact.
 const PREVIOUS: &str = "previous-backup";
@@ -197,9 +199,24 @@ impl TrialContext<'_> {
             // If it does not start, it has ended, which is its failure.
             let _ = replication.start_again();
         }
-        results.healed_ns = Some(now_ns());
-        // The application shows that it works.
-        self.wait(self.scenario.trial.tail_seconds / 2.0)
+        let healed_ns = now_ns();
+        results.healed_ns = Some(healed_ns);
+        if results.source_down.is_none() { self.wait_until_it_works(healed_ns) } else { Ok(()) }
+    }
+
+    /// Gives the application time to show that it works again: until it has acknowledged a write after a fault was over.
+    /// Whether it has is examined in [`TrialContext::verify_source`].
+    pub(super) fn wait_until_it_works(&self, healed_ns: u64) -> Result<()> {
+        self.wait(self.scenario.trial.tail_seconds / 2.0)?;
+        let give_up = Instant::now() + WORKS_WITHIN;
+        while Instant::now() < give_up {
+            let ledger = Ledger::open(&self.ledger(), self.plan.model.writers);
+            if ledger.is_ok_and(|ledger| ledger.has_acknowledged_after(healed_ns)) {
+                break;
+            }
+            self.environment.cancel.sleep_until(Instant::now() + TICK)?;
+        }
+        Ok(())
     }
 
     /// The backup after the fault, or why there is none. Continuous replication is started again for it.
@@ -329,9 +346,7 @@ impl TrialContext<'_> {
     pub(super) fn verify_source(&self, healed_ns: Option<u64>, lost: &Lost) -> Result<Aftermath> {
         let ledger =
             Ledger::open(&self.ledger(), self.plan.model.writers).context("cannot read the ledger")?;
-        let is_after =
-            |entry: &Entry| matches!(entry.outcome, Outcome::Acknowledged(at_ns) if Some(at_ns) > healed_ns);
-        if !ledger.entries().any(|(_, _, entry)| is_after(&entry)) {
+        if !ledger.has_acknowledged_after(healed_ns.unwrap_or(0)) {
             return Ok(harmed("no write was acknowledged after the fault"));
         }
         let mut subject = self.stage("lost")?;

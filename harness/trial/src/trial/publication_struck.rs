@@ -52,7 +52,8 @@ impl TrialContext<'_> {
             results.strike = Some((strike.at_ns, strike.injected.proof));
             (strike.injected.heal)()?;
         }
-        results.healed_ns = Some(now_ns());
+        let healed_ns = now_ns();
+        results.healed_ns = Some(healed_ns);
         let next = match &failed {
             None => None,
             Some(_) => {
@@ -65,8 +66,7 @@ impl TrialContext<'_> {
             }
         };
         results.published = Some((previous, next));
-        // The application shows that it works.
-        self.wait(self.scenario.trial.tail_seconds / 2.0)?;
+        self.wait_until_it_works(healed_ns)?;
         Ok(failed)
     }
 

@@ -10,7 +10,7 @@ use offsite::jobs::Ship;
 use crate::contract::Replication;
 use crate::published::PublishedPlace;
 
-/// The container that streams, and the worker that ships. Each ends with the other.
+/// The container that streams, and the worker that ships. If one of them exits, the replication has ended.
 pub(super) struct Shipping {
     stream: Container,
     job: Ship,

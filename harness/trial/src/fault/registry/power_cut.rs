@@ -50,7 +50,10 @@ impl Fault for PowerCut {
         Moment::DuringBackup
     }
 
-    fn unsuited(&self, _strategy: &ConfiguredStrategy, deployment: &Deployment) -> Option<String> {
+    fn unsuited(&self, strategy: &ConfiguredStrategy, deployment: &Deployment) -> Option<String> {
+        if strategy.abilities().access.is_remote() {
+            return Some("its backups are on another machine, whose power is not cut".into());
+        }
         let kind = deployment.file_system;
         (kind != FileSystem::Disk && !kind.can_lose_power())
             .then(|| format!("only ext4 and xfs can be shut down at once, not {}", kind.name()))

@@ -28,6 +28,9 @@ impl Fault for TwoAtOnce {
     }
 
     fn unsuited(&self, strategy: &ConfiguredStrategy, _deployment: &Deployment) -> Option<String> {
+        if strategy.abilities().access.is_remote() {
+            return Some("the trial has one server for its backups, and one backup at a time to it".into());
+        }
         match strategy.card().family {
             Family::Cold => {
                 Some("the application is stopped once: a second stop finds nothing to stop".into())
